@@ -1,0 +1,1 @@
+//! preverb: one image, many verbs.

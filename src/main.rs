@@ -1,0 +1,3 @@
+//! Starts preverb.
+
+fn main() {}
