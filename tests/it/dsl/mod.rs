@@ -1,0 +1,744 @@
+//! The language of the integration tests.
+//!
+//! A [`Test`] is plain data: what lies in a fresh directory, how preverb is started in it, and what must
+//! come out. Nothing happens before [`Test::run`]. Status, standard output and standard error are compared
+//! whole, and are `0`, empty and empty unless the test says otherwise, so that silence is tested for free.
+//!
+//! `[DIR]` stands for the test's directory in everything that goes in (tables, files, words, variables)
+//! and in everything that is expected. Expectations may also hold `[TIME]` (a duration), `[..]` (anything
+//! in one line) and a line `[...]` (any number of lines). See [`pattern`].
+//!
+//! The language knows nothing about preverb but the name of its binary and the variable `PREVERB_TABLE`.
+
+mod pattern;
+mod raw;
+mod running;
+mod terminal;
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+pub(crate) use running::Running;
+
+/// The binary under test.
+pub(crate) const PREVERB: &str = env!("CARGO_BIN_EXE_preverb");
+
+/// The `PATH` of every test; the test's own `bin` directory stands before it.
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// How long a test may take before it is killed and has failed.
+const DEADLINE: Duration = Duration::from_mins(1);
+
+/// While one thread holds a file open for writing, a child that another thread starts inherits the
+/// descriptor until it execs, and the file cannot be run in that moment ("text file busy"). So files
+/// are written and children started by one thread at a time.
+static FILES_OR_CHILDREN: Mutex<()> = Mutex::new(());
+
+/// What lies in the test's directory before the run.
+enum Entry {
+    File(PathBuf, Vec<u8>, u32),
+    Directory(PathBuf, u32),
+    Link(PathBuf, PathBuf),
+}
+
+/// What is expected of an output stream.
+enum Expected {
+    /// The whole of it, as a pattern.
+    Whole(Vec<u8>),
+    /// Parts that it must hold, as patterns, and parts that it must not hold, as plain bytes.
+    Parts {
+        holds: Vec<Vec<u8>>,
+        lacks: Vec<Vec<u8>>,
+    },
+}
+
+impl Expected {
+    fn part(&mut self, part: &[u8]) {
+        match self {
+            Self::Whole(_) => {
+                *self = Self::Parts {
+                    holds: vec![part.to_vec()],
+                    lacks: Vec::new(),
+                };
+            }
+            Self::Parts { holds, .. } => holds.push(part.to_vec()),
+        }
+    }
+
+    fn lack(&mut self, part: &[u8]) {
+        match self {
+            Self::Whole(_) => {
+                *self = Self::Parts {
+                    holds: Vec::new(),
+                    lacks: vec![part.to_vec()],
+                };
+            }
+            Self::Parts { lacks, .. } => lacks.push(part.to_vec()),
+        }
+    }
+
+    /// Says what is wrong with `actual`, if something is.
+    fn complaint(&self, stream: &str, actual: &[u8], dir: &Path) -> Option<String> {
+        let here = |bytes: &[u8]| placed(bytes, dir);
+        match self {
+            Self::Whole(whole) => (!pattern::matches(&here(whole), actual)).then(|| {
+                format!(
+                    "{stream} is not what was expected\n--- expected\n{}\n--- got\n{}",
+                    shown(whole),
+                    shown(actual)
+                )
+            }),
+            Self::Parts { holds, lacks } => holds
+                .iter()
+                .find(|part| !pattern::found(&here(part), actual))
+                .map(|part| ("lacks", part))
+                .or_else(|| {
+                    lacks
+                        .iter()
+                        .find(|part| contains(actual, &here(part)))
+                        .map(|part| ("holds", part))
+                })
+                .map(|(verb, part)| {
+                    format!(
+                        "{stream} {verb}\n{}\n--- got\n{}",
+                        shown(part),
+                        shown(actual)
+                    )
+                }),
+        }
+    }
+}
+
+/// How the words of the command line are made.
+enum Argv0 {
+    /// The path of the binary, as a shell would have it.
+    Binary,
+    /// This word, while the binary is the file that runs.
+    Word(OsString),
+    /// No words at all: `argc` is 0.
+    Missing,
+}
+
+type Check = Box<dyn Fn(&Output)>;
+type During = Box<dyn Fn(&mut Running)>;
+
+/// What came out of a run.
+pub(crate) struct Output {
+    /// The exit code; 128 + n if signal n killed the process.
+    pub(crate) status: i32,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: Vec<u8>,
+    /// The test's directory, which lives as long as this.
+    pub(crate) dir: tempfile::TempDir,
+    /// From just before the start to just after the end.
+    pub(crate) took: Duration,
+}
+
+impl Output {
+    /// Standard output as text.
+    #[track_caller]
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.stdout).expect("standard output should be UTF-8")
+    }
+
+    /// Standard error as text.
+    #[track_caller]
+    pub(crate) fn messages(&self) -> &str {
+        std::str::from_utf8(&self.stderr).expect("standard error should be UTF-8")
+    }
+
+    /// Standard output as one JSON value.
+    #[track_caller]
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.stdout)
+            .unwrap_or_else(|error| panic!("not JSON: {error}\n{}", shown(&self.stdout)))
+    }
+
+    /// Standard error as one JSON value for each line.
+    #[track_caller]
+    pub(crate) fn json_messages(&self) -> Vec<serde_json::Value> {
+        self.messages()
+            .lines()
+            .map(|line| {
+                serde_json::from_str(line)
+                    .unwrap_or_else(|error| panic!("not JSON: {error}\n{line}"))
+            })
+            .collect()
+    }
+
+    /// The content of a file in the test's directory, if it is there.
+    pub(crate) fn file(&self, path: &str) -> Option<Vec<u8>> {
+        fs::read(self.dir.path().join(path)).ok()
+    }
+}
+
+/// One case. See the head of this module.
+pub(crate) struct Test {
+    entries: Vec<Entry>,
+    environment: Vec<(OsString, OsString)>,
+    raw_environment: Option<Vec<Vec<u8>>>,
+    under: Vec<OsString>,
+    argv0: Argv0,
+    args: Vec<OsString>,
+    stdin: Vec<u8>,
+    terminal: bool,
+    status: i32,
+    stdout: Expected,
+    stderr: Expected,
+    during: Option<During>,
+    checks: Vec<Check>,
+    pid1: bool,
+    needs_root: bool,
+}
+
+impl Test {
+    pub(crate) fn new() -> Self {
+        Self {
+            entries: vec![
+                Entry::Directory("bin".into(), 0o755),
+                Entry::Directory("tmp".into(), 0o1777),
+            ],
+            environment: vec![("PATH".into(), format!("[DIR]/bin:{PATH}").into())],
+            raw_environment: None,
+            under: Vec::new(),
+            argv0: Argv0::Binary,
+            args: Vec::new(),
+            stdin: Vec::new(),
+            terminal: false,
+            status: 0,
+            stdout: Expected::Whole(Vec::new()),
+            stderr: Expected::Whole(Vec::new()),
+            during: None,
+            checks: Vec::new(),
+            pid1: false,
+            needs_root: false,
+        }
+    }
+
+    // What lies in the directory.
+
+    /// The verb table, `[DIR]/preverb.toml`, to which `PREVERB_TABLE` points.
+    pub(crate) fn table(self, text: impl AsRef<[u8]>) -> Self {
+        self.file("preverb.toml", text, 0o644)
+            .env("PREVERB_TABLE", "[DIR]/preverb.toml")
+    }
+
+    /// A drop-in of the table, `[DIR]/preverb.d/NAME`.
+    pub(crate) fn drop_in(self, name: &str, text: impl AsRef<[u8]>) -> Self {
+        self.file(format!("preverb.d/{name}"), text, 0o644)
+    }
+
+    /// A file of the hook directory `[DIR]/hooks`, executable.
+    pub(crate) fn hook(self, name: &str, text: impl AsRef<[u8]>) -> Self {
+        self.file(format!("hooks/{name}"), text, 0o755)
+    }
+
+    /// A program on the `PATH`.
+    pub(crate) fn program(self, name: &str, text: impl AsRef<[u8]>) -> Self {
+        self.file(format!("bin/{name}"), text, 0o755)
+    }
+
+    /// A file, with its parents. The test's directory is the working directory.
+    pub(crate) fn file(
+        mut self,
+        path: impl AsRef<Path>,
+        bytes: impl AsRef<[u8]>,
+        mode: u32,
+    ) -> Self {
+        self.entries.push(Entry::File(
+            path.as_ref().to_owned(),
+            bytes.as_ref().to_vec(),
+            mode,
+        ));
+        self
+    }
+
+    /// A directory, with its parents.
+    pub(crate) fn directory(mut self, path: &str, mode: u32) -> Self {
+        self.entries.push(Entry::Directory(path.into(), mode));
+        self
+    }
+
+    /// A symbolic link; `target` may hold `[DIR]`.
+    pub(crate) fn link(mut self, path: &str, target: impl AsRef<Path>) -> Self {
+        self.entries
+            .push(Entry::Link(path.into(), target.as_ref().to_owned()));
+        self
+    }
+
+    // How preverb is started.
+
+    /// Sets a variable. Without this there are `PATH` and, with a table, `PREVERB_TABLE`.
+    pub(crate) fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.environment.retain(|(known, _)| known != name.as_ref());
+        self.environment
+            .push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Removes every variable set so far, `PATH` and `PREVERB_TABLE` too.
+    pub(crate) fn env_clear(mut self) -> Self {
+        self.environment.clear();
+        self
+    }
+
+    /// The whole environment as it lies in memory: duplicates, entries without `=`, any bytes.
+    /// Nothing is added. Not with `under`, `pid1` or `terminal`.
+    pub(crate) fn raw_environment<B: AsRef<[u8]>>(
+        mut self,
+        entries: impl IntoIterator<Item = B>,
+    ) -> Self {
+        self.raw_environment = Some(
+            entries
+                .into_iter()
+                .map(|entry| entry.as_ref().to_vec())
+                .collect(),
+        );
+        self
+    }
+
+    /// The words after the program's name.
+    pub(crate) fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args
+            .extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    /// `argv[0]`.
+    pub(crate) fn argv0(mut self, word: impl AsRef<OsStr>) -> Self {
+        self.argv0 = Argv0::Word(word.as_ref().to_owned());
+        self
+    }
+
+    /// No words at all, not even `argv[0]`.
+    pub(crate) fn argc_zero(mut self) -> Self {
+        self.argv0 = Argv0::Missing;
+        self
+    }
+
+    /// Words before the program, which must exec it in the end: `under(["nice", "-n", "5"])`.
+    pub(crate) fn under<A: AsRef<OsStr>>(mut self, words: impl IntoIterator<Item = A>) -> Self {
+        self.under
+            .extend(words.into_iter().map(|word| word.as_ref().to_owned()));
+        self
+    }
+
+    /// A shell script that prepares something and ends in `exec "$@"`.
+    pub(crate) fn under_shell(self, script: &str) -> Self {
+        self.under(["sh", "-c", script, "sh"])
+    }
+
+    /// Standard input; empty without this.
+    pub(crate) fn stdin(mut self, bytes: impl AsRef<[u8]>) -> Self {
+        self.stdin = bytes.as_ref().to_vec();
+        self
+    }
+
+    /// Runs in a session of its own on a fresh terminal, which is all three standard streams; what
+    /// appears on it (with plain newlines) is the standard output of the expectations.
+    pub(crate) fn terminal(mut self) -> Self {
+        self.terminal = true;
+        self
+    }
+
+    /// Runs the very same case a second time, as process 1 of a namespace of its own.
+    pub(crate) fn pid1(mut self) -> Self {
+        self.pid1 = true;
+        self
+    }
+
+    /// Skips the case, loudly, unless root runs it.
+    pub(crate) fn needs_root(mut self) -> Self {
+        self.needs_root = true;
+        self
+    }
+
+    /// What the test does while the program runs: wait for something, send a signal, look into `/proc`.
+    pub(crate) fn during(mut self, action: impl Fn(&mut Running) + 'static) -> Self {
+        self.during = Some(Box::new(action));
+        self
+    }
+
+    // What must come out.
+
+    /// The exit code; 128 + n where signal n killed the target.
+    pub(crate) fn status(mut self, status: i32) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// The whole of standard output, a pattern.
+    pub(crate) fn stdout(mut self, whole: impl AsRef<[u8]>) -> Self {
+        self.stdout = Expected::Whole(whole.as_ref().to_vec());
+        self
+    }
+
+    /// The whole of standard error, a pattern.
+    pub(crate) fn stderr(mut self, whole: impl AsRef<[u8]>) -> Self {
+        self.stderr = Expected::Whole(whole.as_ref().to_vec());
+        self
+    }
+
+    /// A pattern that is somewhere in standard output. Second best: prefer [`Test::stdout`].
+    pub(crate) fn stdout_contains(mut self, part: impl AsRef<[u8]>) -> Self {
+        self.stdout.part(part.as_ref());
+        self
+    }
+
+    /// A pattern that is somewhere in standard error. Second best: prefer [`Test::stderr`].
+    pub(crate) fn stderr_contains(mut self, part: impl AsRef<[u8]>) -> Self {
+        self.stderr.part(part.as_ref());
+        self
+    }
+
+    /// Bytes that are nowhere in standard output.
+    pub(crate) fn stdout_lacks(mut self, part: impl AsRef<[u8]>) -> Self {
+        self.stdout.lack(part.as_ref());
+        self
+    }
+
+    /// Bytes that are nowhere in standard error.
+    pub(crate) fn stderr_lacks(mut self, part: impl AsRef<[u8]>) -> Self {
+        self.stderr.lack(part.as_ref());
+        self
+    }
+
+    /// Standard output may be anything; a `check` looks at it.
+    pub(crate) fn any_stdout(mut self) -> Self {
+        self.stdout = Expected::Parts {
+            holds: Vec::new(),
+            lacks: Vec::new(),
+        };
+        self
+    }
+
+    /// Standard error may be anything; a `check` looks at it.
+    pub(crate) fn any_stderr(mut self) -> Self {
+        self.stderr = Expected::Parts {
+            holds: Vec::new(),
+            lacks: Vec::new(),
+        };
+        self
+    }
+
+    /// A look at what came out, after everything else was as expected.
+    pub(crate) fn check(mut self, check: impl Fn(&Output) + 'static) -> Self {
+        self.checks.push(Box::new(check));
+        self
+    }
+
+    /// Runs the case, and once more as process 1 if asked to.
+    #[track_caller]
+    pub(crate) fn run(self) {
+        if self.needs_root && !nix::unistd::geteuid().is_root() {
+            skip("it needs root");
+            return;
+        }
+        self.run_once(&[]);
+        if self.pid1 {
+            match as_pid1() {
+                Some(words) => self.run_once(words),
+                None => skip("there are no PID namespaces, so the part as process 1 is left out"),
+            }
+        }
+    }
+
+    #[track_caller]
+    fn run_once(&self, pid1: &[&str]) {
+        let output = self.execute(pid1);
+        let complaints: Vec<String> = [
+            (output.status != self.status).then(|| {
+                format!(
+                    "the status is {}, and {} was expected",
+                    output.status, self.status
+                )
+            }),
+            self.stdout
+                .complaint("standard output", &output.stdout, output.dir.path()),
+            self.stderr
+                .complaint("standard error", &output.stderr, output.dir.path()),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        if !complaints.is_empty() {
+            let mut all = complaints.join("\n");
+            if output.status != self.status {
+                all = format!(
+                    "{all}\n--- standard output\n{}\n--- standard error\n{}",
+                    shown(&output.stdout),
+                    shown(&output.stderr)
+                );
+            }
+            let place = if pid1.is_empty() {
+                ""
+            } else {
+                "as process 1: "
+            };
+            panic!("{place}{all}");
+        }
+        for check in &self.checks {
+            check(&output);
+        }
+    }
+
+    #[track_caller]
+    fn execute(&self, pid1: &[&str]) -> Output {
+        let lock = lock();
+        let dir = tempfile::tempdir().unwrap();
+        self.furnish(dir.path());
+        let stdin_path = dir.path().join(".stdin");
+        let stdout_path = dir.path().join(".stdout");
+        let stderr_path = dir.path().join(".stderr");
+        fs::write(&stdin_path, &self.stdin).unwrap();
+        fs::write(&stdout_path, "").unwrap();
+        fs::write(&stderr_path, "").unwrap();
+        // Files take any amount without a reader, and a daemon that keeps one open holds nobody up.
+        let append = |path: &Path| fs::OpenOptions::new().append(true).open(path).unwrap();
+        let (stdin, stdout, stderr) = (
+            fs::File::open(&stdin_path).unwrap(),
+            append(&stdout_path),
+            append(&stderr_path),
+        );
+
+        let started = Instant::now();
+        let streams = [&stdin, &stdout, &stderr];
+        let (status, screen) =
+            if self.raw_environment.is_some() || matches!(self.argv0, Argv0::Missing) {
+                assert!(pid1.is_empty() && self.under.is_empty() && !self.terminal);
+                let words = self.words(dir.path());
+                let pid = raw::spawn(&words, &self.raw_entries(dir.path()), streams);
+                drop(lock);
+                (raw::wait(pid, started + DEADLINE), None)
+            } else {
+                let mut terminal = self.terminal.then(terminal::Terminal::new);
+                let mut command = self.command(pid1, dir.path());
+                let streams = terminal.as_ref().map_or_else(
+                    || streams.map(|file| Stdio::from(file.try_clone().unwrap())),
+                    terminal::Terminal::streams,
+                );
+                let [stdin, stdout, stderr] = streams;
+                command.stdin(stdin).stdout(stdout).stderr(stderr);
+                let child = command.spawn().unwrap();
+                // The program's streams are open here as long as the command lives.
+                drop(command);
+                if let Some(terminal) = &mut terminal {
+                    terminal.started();
+                }
+                drop(lock);
+                let mut running = Running::new(child, dir.path(), !pid1.is_empty(), terminal);
+                if let Some(during) = &self.during {
+                    during(&mut running);
+                }
+                running.finish(started + DEADLINE)
+            };
+        let took = started.elapsed();
+        Output {
+            status: code(status),
+            stdout: screen.unwrap_or_else(|| fs::read(&stdout_path).unwrap()),
+            stderr: fs::read(&stderr_path).unwrap(),
+            dir,
+            took,
+        }
+    }
+
+    /// Everything about the process but its streams.
+    fn command(&self, pid1: &[&str], dir: &Path) -> Command {
+        let mut words: Vec<OsString> = pid1.iter().map(OsString::from).collect();
+        words.extend(self.under.iter().map(|word| placed_os(word, dir)));
+        let mut own = self.words(dir);
+        let argv0 = own.remove(0);
+        let direct = words.is_empty() && !self.terminal;
+        if direct || argv0.as_bytes() == PREVERB.as_bytes() {
+            words.push(PREVERB.into());
+        } else {
+            // Another program starts preverb and gives it its path as `argv[0]`: a link has the name.
+            let name = Path::new(&argv0).file_name().expect("a name for the link");
+            let path = dir.join("argv0").join(name);
+            fs::create_dir_all(dir.join("argv0")).unwrap();
+            symlink(PREVERB, &path).unwrap();
+            words.push(path.into());
+        }
+        words.extend(own);
+
+        let mut command;
+        if self.terminal {
+            command = Command::new(found("setsid"));
+            command.arg("--ctty").arg(found(&words[0]));
+        } else {
+            command = Command::new(found(&words[0]));
+            command.process_group(0);
+        }
+        command.args(&words[1..]);
+        if direct {
+            command.arg0(argv0);
+        }
+        command.env_clear().current_dir(dir);
+        for (name, value) in &self.environment {
+            command.env(name, placed_os(value, dir));
+        }
+        command
+    }
+
+    /// The environment as it lies in memory.
+    fn raw_entries(&self, dir: &Path) -> Vec<Vec<u8>> {
+        let plain = || {
+            self.environment
+                .iter()
+                .map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat())
+                .collect()
+        };
+        self.raw_environment
+            .clone()
+            .unwrap_or_else(plain)
+            .iter()
+            .map(|entry| placed(entry, dir))
+            .collect()
+    }
+
+    /// The words of the command line, `argv[0]` included.
+    fn words(&self, dir: &Path) -> Vec<OsString> {
+        let first = match &self.argv0 {
+            Argv0::Binary => Some(OsString::from(PREVERB)),
+            Argv0::Word(word) => Some(word.clone()),
+            Argv0::Missing => None,
+        };
+        first
+            .into_iter()
+            .chain(self.args.iter().map(|arg| placed_os(arg, dir)))
+            .collect()
+    }
+
+    /// Makes the files of the test.
+    fn furnish(&self, dir: &Path) {
+        let mode = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        // Other users, to whom preverb steps down, must reach it.
+        mode(dir, 0o755);
+        for entry in &self.entries {
+            let (Entry::File(path, ..) | Entry::Directory(path, _) | Entry::Link(path, _)) = entry;
+            let path = dir.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            match entry {
+                Entry::File(_, bytes, bits) => {
+                    fs::write(&path, placed(bytes, dir)).unwrap();
+                    mode(&path, *bits);
+                }
+                Entry::Directory(_, bits) => {
+                    fs::create_dir_all(&path).unwrap();
+                    mode(&path, *bits);
+                }
+                Entry::Link(_, target) => {
+                    symlink(placed_os(target.as_os_str(), dir), &path).unwrap();
+                }
+            }
+        }
+    }
+}
+
+/// Says on the real standard error, not on the one that the harness captures, that a test did not run.
+#[track_caller]
+pub(crate) fn skip(why: &str) {
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or("?");
+    let _ = writeln!(std::io::stderr(), "SKIP {name}: {why}");
+    assert!(
+        std::env::var_os("PREVERB_TESTS_MUST_NOT_SKIP").is_none(),
+        "skipped: {why}"
+    );
+}
+
+/// A string for a byte sequence that is not one.
+pub(crate) fn bytes(bytes: &[u8]) -> OsString {
+    OsString::from_vec(bytes.to_vec())
+}
+
+/// A lock that a failed test does not spoil for the others.
+fn lock() -> MutexGuard<'static, ()> {
+    FILES_OR_CHILDREN
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The words that start a program as process 1 of a namespace, if this machine can do that.
+fn as_pid1() -> Option<&'static [&'static str]> {
+    const ROOT: &[&str] = &["unshare", "-pf", "--kill-child", "--mount-proc"];
+    const USER: &[&str] = &["unshare", "-Urpf", "--kill-child", "--mount-proc"];
+    static WORDS: std::sync::LazyLock<Option<&'static [&'static str]>> =
+        std::sync::LazyLock::new(|| {
+            let words = if nix::unistd::geteuid().is_root() {
+                ROOT
+            } else {
+                USER
+            };
+            let works = Command::new(words[0])
+                .args(&words[1..])
+                .arg("true")
+                .stderr(Stdio::null())
+                .status()
+                .is_ok_and(|status| status.success());
+            works.then_some(words)
+        });
+    *WORDS
+}
+
+/// A program's path, so that it is found whatever `PATH` the test sets.
+fn found(name: impl AsRef<OsStr>) -> PathBuf {
+    let name = Path::new(name.as_ref());
+    if name.components().count() > 1 {
+        return name.to_owned();
+    }
+    PATH.split(':')
+        .map(|dir| Path::new(dir).join(name))
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| panic!("there is no `{}` on this machine", name.display()))
+}
+
+/// Puts the directory in the place of `[DIR]`.
+fn placed(bytes: &[u8], dir: &Path) -> Vec<u8> {
+    const MARK: &[u8] = b"[DIR]";
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some(at) = rest.windows(MARK.len()).position(|part| part == MARK) {
+        out.extend_from_slice(&rest[..at]);
+        out.extend_from_slice(dir.as_os_str().as_bytes());
+        rest = &rest[at + MARK.len()..];
+    }
+    out.extend_from_slice(rest);
+    out
+}
+
+fn placed_os(word: &OsStr, dir: &Path) -> OsString {
+    OsString::from_vec(placed(word.as_bytes(), dir))
+}
+
+fn contains(all: &[u8], part: &[u8]) -> bool {
+    part.is_empty() || all.windows(part.len()).any(|window| window == part)
+}
+
+/// Bytes for a reader: lines stay lines, everything else that is no text is escaped.
+fn shown(bytes: &[u8]) -> String {
+    bytes
+        .split_inclusive(|byte| *byte == b'\n')
+        .map(|line| match line.strip_suffix(b"\n") {
+            Some(line) => format!("{}\n", line.escape_ascii()),
+            None => format!("{}<no newline>", line.escape_ascii()),
+        })
+        .collect()
+}
+
+fn code(status: ExitStatus) -> i32 {
+    status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal))
+        .expect("an ended process has a code or a signal")
+}

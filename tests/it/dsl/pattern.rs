@@ -1,0 +1,144 @@
+//! The patterns of expectations, over bytes: what may vary between two right runs, and nothing else.
+//!
+//! | pattern | stands for |
+//! |---|---|
+//! | `[TIME]` | a duration as preverb writes it: `3ms`, `1.2s`, `2m 5s` |
+//! | `[..]` | anything, also nothing, within a line |
+//! | a line `[...]` | any number of whole lines |
+//!
+//! `[DIR]` is replaced before a pattern comes here.
+
+/// A piece of a pattern.
+enum Piece<'a> {
+    Literal(&'a [u8]),
+    Time,
+    InLine,
+    Lines,
+}
+
+/// Whether the pattern stands for the whole text.
+pub(super) fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    walk(&pieces(pattern), text, 0, true)
+}
+
+/// Whether the pattern stands for some part of the text.
+pub(super) fn found(pattern: &[u8], text: &[u8]) -> bool {
+    let pieces = pieces(pattern);
+    (0..=text.len()).any(|start| walk(&pieces, text, start, false))
+}
+
+fn pieces(pattern: &[u8]) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    let mut literal = 0;
+    let mut at = 0;
+    while at < pattern.len() {
+        let rest = &pattern[at..];
+        let line_start = at == 0 || pattern[at - 1] == b'\n';
+        let (piece, length) = if rest.starts_with(b"[TIME]") {
+            (Piece::Time, 6)
+        } else if line_start && rest.starts_with(b"[...]\n") {
+            (Piece::Lines, 6)
+        } else if rest.starts_with(b"[..]") {
+            (Piece::InLine, 4)
+        } else {
+            at += 1;
+            continue;
+        };
+        pieces.push(Piece::Literal(&pattern[literal..at]));
+        pieces.push(piece);
+        at += length;
+        literal = at;
+    }
+    pieces.push(Piece::Literal(&pattern[literal..]));
+    pieces
+}
+
+fn walk(pieces: &[Piece<'_>], text: &[u8], at: usize, to_the_end: bool) -> bool {
+    let Some((piece, rest)) = pieces.split_first() else {
+        return !to_the_end || at == text.len();
+    };
+    let go_on = |at| walk(rest, text, at, to_the_end);
+    match piece {
+        Piece::Literal(literal) => text[at..].starts_with(literal) && go_on(at + literal.len()),
+        Piece::Time => {
+            let length = duration(&text[at..]);
+            length > 0 && go_on(at + length)
+        }
+        Piece::InLine => {
+            let line = text[at..]
+                .iter()
+                .position(|byte| *byte == b'\n')
+                .unwrap_or(text.len() - at);
+            (0..=line).any(|length| go_on(at + length))
+        }
+        Piece::Lines => {
+            let ends = text[at..]
+                .iter()
+                .enumerate()
+                .filter(|(_, byte)| **byte == b'\n')
+                .map(|(end, _)| end + 1);
+            (at == 0 || text[at - 1] == b'\n')
+                && std::iter::once(0)
+                    .chain(ends)
+                    .any(|length| go_on(at + length))
+        }
+    }
+}
+
+/// The length of the duration that the text begins with; 0 if it begins with none.
+fn duration(text: &[u8]) -> usize {
+    let one = |text: &[u8]| {
+        let number = text
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit() || **byte == b'.')
+            .count();
+        let unit = ["ns", "us", "\u{b5}s", "ms", "s", "m", "h"]
+            .iter()
+            .find(|unit| text[number..].starts_with(unit.as_bytes()));
+        match unit {
+            Some(unit) if number > 0 && text[0].is_ascii_digit() => number + unit.len(),
+            Some(_) | None => 0,
+        }
+    };
+    let mut length = one(text);
+    while length > 0 {
+        let blank = usize::from(text[length..].starts_with(b" "));
+        match one(&text[length + blank..]) {
+            0 => break,
+            more => length += blank + more,
+        }
+    }
+    length
+}
+
+#[test]
+fn a_pattern_without_wildcards_is_the_text_itself() {
+    assert!(matches(b"a\n", b"a\n"));
+    assert!(!matches(b"a\n", b"a"));
+    assert!(!matches(b"a", b"a\n"));
+    assert!(matches(
+        b"[OPTIONS] [VERB [ARGUMENT]...]",
+        b"[OPTIONS] [VERB [ARGUMENT]...]"
+    ));
+}
+
+#[test]
+fn wildcards_stay_within_what_they_stand_for() {
+    assert!(matches(b"took [TIME].\n", b"took 1.25s.\n"));
+    assert!(matches(b"took [TIME]\n", b"took 2m 5s\n"));
+    assert!(matches(b"took [TIME]\n", b"took 12ms\n"));
+    assert!(!matches(b"took [TIME]\n", b"took long\n"));
+    assert!(!matches(b"took [TIME]\n", b"took 12\n"));
+    assert!(matches(b"a [..] z\n", b"a b c z\n"));
+    assert!(!matches(b"a [..] z\n", b"a \n z\n"));
+    assert!(matches(b"a\n[...]\nz\n", b"a\nz\n"));
+    assert!(matches(b"a\n[...]\nz\n", b"a\nb\nc\nz\n"));
+    assert!(!matches(b"a\n[...]\nz\n", b"a\nb\nc z\n"));
+}
+
+#[test]
+fn a_part_is_found_anywhere() {
+    assert!(found(b"b[..]d", b"abcde"));
+    assert!(found(b"", b""));
+    assert!(!found(b"x", b"abc"));
+}
