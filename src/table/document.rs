@@ -1,0 +1,810 @@
+//! TOML text as a tree in which each node knows where it stands.
+//!
+//! The tokenizer and the grammar are `toml_parser`'s; this file builds the tree from its events, and
+//! says what TOML's rules on defining a table twice say. It is the program's only reader of TOML: the
+//! table, its drop-ins and what hooks write to descriptor 3 all come through here. It knows nothing of
+//! verbs.
+//!
+//! The nodes stand in one vector and are linked by number: a table of a thousand verbs costs one
+//! growing allocation instead of several for each verb. Texts without escapes are borrowed.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use toml_parser::decoder::{Encoding, ScalarKind};
+use toml_parser::parser::{EventReceiver, parse_document};
+use toml_parser::{ErrorSink, ParseError, Source as Tokens};
+
+/// A file of the table, or another text to read.
+#[derive(Debug)]
+pub(crate) struct Source {
+    /// What it is called in messages.
+    pub(crate) path: PathBuf,
+    /// Its text, without a byte order mark.
+    pub(crate) text: String,
+}
+
+/// Where something stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Span {
+    /// Which of the sources.
+    pub(crate) file: u16,
+    /// First byte.
+    pub(crate) start: u32,
+    /// The byte behind the last.
+    pub(crate) end: u32,
+}
+
+/// A mistake in a text, at a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mistake {
+    /// Where.
+    pub(crate) span: Span,
+    /// What, in a sentence.
+    pub(crate) message: String,
+    /// What would help.
+    pub(crate) hint: Option<String>,
+}
+
+/// A place in words: line and column from 1, the column in characters, and the line itself.
+pub(crate) struct Place<'s> {
+    /// The line's number.
+    pub(crate) line: usize,
+    /// The column's number.
+    pub(crate) column: usize,
+    /// The line without its end.
+    pub(crate) text: &'s str,
+}
+
+impl Source {
+    /// Where the byte at `offset` stands.
+    pub(crate) fn place(&self, offset: u32) -> Place<'_> {
+        let mut offset = (offset as usize).min(self.text.len());
+        while !self.text.is_char_boundary(offset) {
+            offset -= 1;
+        }
+        let before = &self.text[..offset];
+        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let end = self.text[offset..].find('\n').map_or(self.text.len(), |newline| offset + newline);
+        Place {
+            line: before.bytes().filter(|byte| *byte == b'\n').count() + 1,
+            column: before[start..].chars().count() + 1,
+            text: self.text[start..end].trim_end_matches('\r'),
+        }
+    }
+}
+
+/// What a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// A string; the node's text is its value.
+    String,
+    /// An integer; the node's text is as written.
+    Integer,
+    /// `true` or `false`.
+    Boolean(bool),
+    /// A float, a date or a time: nothing in a table is one.
+    Other(&'static str),
+    /// An array, or an array of tables.
+    Array,
+    /// A table of any form.
+    Table,
+}
+
+impl Shape {
+    /// The shape in words, for messages.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::String => "a string",
+            Self::Integer => "an integer",
+            Self::Boolean(_) => "a boolean",
+            Self::Other(name) => name,
+            Self::Array => "an array",
+            Self::Table => "a table",
+        }
+    }
+}
+
+/// How a table or an array came to be, which decides who may add to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Made {
+    /// A scalar, or a table or array written inside a value: finished.
+    Inline,
+    /// A table that a longer header implied: its own header may still come.
+    Implied,
+    /// By its own header: only longer headers add to it.
+    Header,
+    /// By dotted keys below this header (its number): keys of the same header add to it.
+    Dotted(u32),
+}
+
+type Id = u32;
+const NONE: Id = u32::MAX;
+
+#[derive(Debug)]
+struct Node<'s> {
+    key: Cow<'s, str>,
+    key_span: Span,
+    span: Span,
+    shape: Shape,
+    text: Cow<'s, str>,
+    made: Made,
+    first: Id,
+    last: Id,
+    next: Id,
+    children: u32,
+}
+
+/// A tree, or several merged into one.
+#[derive(Debug)]
+pub(crate) struct Document<'s> {
+    sources: &'s [Source],
+    nodes: Vec<Node<'s>>,
+    /// The children of large tables by name; small ones are searched.
+    index: BTreeMap<(Id, Cow<'s, str>), Id>,
+}
+
+/// Tables with more children than this are found through the index.
+const LARGE: u32 = 16;
+
+/// A node of a document.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NodeRef<'d, 's> {
+    document: &'d Document<'s>,
+    id: Id,
+}
+
+impl<'s> Document<'s> {
+    /// Reads the first source and merges each later one over it, in order.
+    ///
+    /// # Errors
+    /// Every mistake of syntax, in all the sources.
+    pub(crate) fn read(sources: &'s [Source]) -> Result<Self, Vec<Mistake>> {
+        let bytes: usize = sources.iter().map(|source| source.text.len()).sum();
+        let mut document =
+            Self { sources, nodes: Vec::with_capacity(8 + bytes / 24), index: BTreeMap::new() };
+        let mut mistakes = Vec::new();
+        let mut root = NONE;
+        for (number, source) in sources.iter().enumerate() {
+            let number = u16::try_from(number).unwrap_or(u16::MAX);
+            let next = document.read_one(number, source, &mut mistakes);
+            if root == NONE {
+                root = next;
+            } else {
+                document.merge(root, next, &mut Vec::new());
+            }
+        }
+        if mistakes.is_empty() { Ok(document) } else { Err(mistakes) }
+    }
+
+    /// The texts that it was read from.
+    pub(crate) fn sources(&self) -> &'s [Source] {
+        self.sources
+    }
+
+    /// The table that everything is in.
+    pub(crate) fn root(&self) -> NodeRef<'_, 's> {
+        NodeRef { document: self, id: 0 }
+    }
+
+    fn read_one(&mut self, file: u16, source: &'s Source, mistakes: &mut Vec<Mistake>) -> Id {
+        let end = u32::try_from(source.text.len()).unwrap_or(u32::MAX);
+        let root =
+            self.add(Cow::Borrowed(""), span(file, 0, 0), Shape::Table, span(file, 0, end), Made::Header);
+        if source.text.len() >= u32::MAX as usize {
+            mistakes.push(mistake(span(file, 0, 0), "the file is larger than 4 GiB"));
+            return root;
+        }
+        let tokens = Tokens::new(&source.text);
+        let lexed = tokens.lex().into_vec();
+        let mut sink = Errors { file, found: Vec::new() };
+        let mut builder = Builder {
+            document: self,
+            tokens,
+            file,
+            mistakes,
+            root,
+            section: root,
+            sections: 0,
+            keys: Vec::new(),
+            header: None,
+            open: Vec::new(),
+        };
+        parse_document(&lexed, &mut builder, &mut sink);
+        mistakes.append(&mut sink.found);
+        mistakes.sort_by_key(|mistake| (mistake.span.file, mistake.span.start));
+        root
+    }
+
+    fn add(&mut self, key: Cow<'s, str>, key_span: Span, shape: Shape, span: Span, made: Made) -> Id {
+        let id = Id::try_from(self.nodes.len()).unwrap_or(NONE);
+        let text = Cow::Borrowed("");
+        self.nodes.push(Node {
+            key,
+            key_span,
+            span,
+            shape,
+            text,
+            made,
+            first: NONE,
+            last: NONE,
+            next: NONE,
+            children: 0,
+        });
+        id
+    }
+
+    fn node(&self, id: Id) -> &Node<'s> {
+        &self.nodes[id as usize]
+    }
+
+    fn node_mut(&mut self, id: Id) -> &mut Node<'s> {
+        &mut self.nodes[id as usize]
+    }
+
+    fn append(&mut self, parent: Id, child: Id) {
+        let last = self.node(parent).last;
+        if last == NONE {
+            self.node_mut(parent).first = child;
+        } else {
+            self.node_mut(last).next = child;
+        }
+        let table = self.node(parent).shape == Shape::Table;
+        let parent_node = self.node_mut(parent);
+        parent_node.last = child;
+        parent_node.children += 1;
+        let children = parent_node.children;
+        if table && children > LARGE {
+            let mut id = if children == LARGE + 1 { self.node(parent).first } else { child };
+            while id != NONE {
+                let key = self.node(id).key.clone();
+                self.index.entry((parent, key)).or_insert(id);
+                id = self.node(id).next;
+            }
+        }
+    }
+
+    fn find(&self, parent: Id, key: &str) -> Option<Id> {
+        if self.node(parent).children > LARGE {
+            return self.index.get(&(parent, Cow::Borrowed(key))).copied();
+        }
+        let mut id = self.node(parent).first;
+        while id != NONE {
+            let node = self.node(id);
+            if node.key == key {
+                return Some(id);
+            }
+            id = node.next;
+        }
+        None
+    }
+
+    /// Merges the table `over` into the table `base`: tables key by key, `setup` lists appended, a
+    /// later scalar or array in the place of the earlier one.
+    fn merge(&mut self, base: Id, over: Id, path: &mut Vec<String>) {
+        let mut id = self.node(over).first;
+        while id != NONE {
+            let next = self.node(id).next;
+            self.node_mut(id).next = NONE;
+            let key = self.node(id).key.to_string();
+            match self.find(base, &key) {
+                None => self.append(base, id),
+                Some(old) => match (self.node(old).shape, self.node(id).shape) {
+                    (Shape::Table, Shape::Table) => {
+                        path.push(key);
+                        self.merge(old, id, path);
+                        path.pop();
+                    }
+                    (Shape::Array, Shape::Array) if key == "setup" && has_setup(path) => {
+                        let mut item = self.node(id).first;
+                        while item != NONE {
+                            let following = self.node(item).next;
+                            self.node_mut(item).next = NONE;
+                            self.append(old, item);
+                            item = following;
+                        }
+                    }
+                    _ => self.replace(old, id),
+                },
+            }
+            id = next;
+        }
+    }
+
+    /// Puts the content of `new` in the place of `old`.
+    fn replace(&mut self, old: Id, new: Id) {
+        let next = self.node(old).next;
+        // The children of a large table are indexed under its old number.
+        if self.node(new).shape == Shape::Table && self.node(new).children > LARGE {
+            let mut id = self.node(new).first;
+            while id != NONE {
+                let key = self.node(id).key.clone();
+                self.index.insert((old, key), id);
+                id = self.node(id).next;
+            }
+        }
+        self.nodes.swap(old as usize, new as usize);
+        self.node_mut(old).next = next;
+    }
+}
+
+/// Whether the table at this path has a `setup` of preverb's (a variable or a verb may be so named).
+fn has_setup(path: &[String]) -> bool {
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    matches!(path[..], [] | ["verbs" | "environments", _] | ["environments", _, "verbs", _])
+}
+
+impl<'d, 's> NodeRef<'d, 's> {
+    /// What it is.
+    pub(crate) fn shape(self) -> Shape {
+        self.document.node(self.id).shape
+    }
+
+    /// Where its value stands.
+    pub(crate) fn span(self) -> Span {
+        self.document.node(self.id).span
+    }
+
+    /// Its key in the table that it is in; empty for an array's items.
+    pub(crate) fn key(self) -> &'d str {
+        &self.document.node(self.id).key
+    }
+
+    /// Where its key stands.
+    pub(crate) fn key_span(self) -> Span {
+        self.document.node(self.id).key_span
+    }
+
+    /// Its value, where it is a string.
+    pub(crate) fn as_str(self) -> Option<&'d str> {
+        let node = self.document.node(self.id);
+        (node.shape == Shape::String).then_some(&*node.text)
+    }
+
+    /// Its value, where it is an integer that fits.
+    pub(crate) fn as_integer(self) -> Option<i64> {
+        let node = self.document.node(self.id);
+        if node.shape != Shape::Integer {
+            return None;
+        }
+        let text = node.text.as_ref();
+        match text.get(..2) {
+            Some("0x") => i64::from_str_radix(&text[2..], 16).ok(),
+            Some("0o") => i64::from_str_radix(&text[2..], 8).ok(),
+            Some("0b") => i64::from_str_radix(&text[2..], 2).ok(),
+            _ => text.parse().ok(),
+        }
+    }
+
+    /// The child of this key.
+    pub(crate) fn get(self, key: &str) -> Option<Self> {
+        if self.shape() != Shape::Table {
+            return None;
+        }
+        self.document.find(self.id, key).map(|id| NodeRef { document: self.document, id })
+    }
+
+    /// The entries of a table or the items of an array, in order; none for a scalar.
+    pub(crate) fn children(self) -> impl Iterator<Item = NodeRef<'d, 's>> + use<'d, 's> {
+        let document = self.document;
+        let first = document.node(self.id).first;
+        std::iter::successors((first != NONE).then_some(first), move |id| {
+            let next = document.node(*id).next;
+            (next != NONE).then_some(next)
+        })
+        .map(move |id| NodeRef { document, id })
+    }
+}
+
+fn span(file: u16, start: u32, end: u32) -> Span {
+    Span { file, start, end }
+}
+
+fn mistake(span: Span, message: impl Into<String>) -> Mistake {
+    Mistake { span, message: message.into(), hint: None }
+}
+
+/// Collects the errors of the tokenizer and the grammar.
+struct Errors {
+    file: u16,
+    found: Vec<Mistake>,
+}
+
+impl ErrorSink for Errors {
+    fn report_error(&mut self, error: ParseError) {
+        let at = error.unexpected().or_else(|| error.context());
+        let span = at.map_or(span(self.file, 0, 0), |at| self.convert(at));
+        let mut message = error.description().to_owned();
+        if let Some(expected) = error.expected().filter(|expected| !expected.is_empty()) {
+            let words: Vec<String> = expected.iter().map(expected_name).collect();
+            message.push_str(", expected ");
+            message.push_str(&words.join(" or "));
+        }
+        self.found.push(mistake(span, message));
+    }
+}
+
+impl Errors {
+    fn convert(&self, at: toml_parser::Span) -> Span {
+        let number = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
+        span(self.file, number(at.start()), number(at.end()))
+    }
+}
+
+fn expected_name(expected: &toml_parser::Expected) -> String {
+    match expected {
+        toml_parser::Expected::Literal("\n") => "the end of the line".to_owned(),
+        toml_parser::Expected::Literal(literal) => format!("`{literal}`"),
+        toml_parser::Expected::Description(text) => (*text).to_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+/// Turns events into nodes.
+struct Builder<'b, 's> {
+    document: &'b mut Document<'s>,
+    tokens: Tokens<'s>,
+    file: u16,
+    mistakes: &'b mut Vec<Mistake>,
+    root: Id,
+    /// The table that keys go to at the outermost level.
+    section: Id,
+    /// How many headers there were: the number of the present one.
+    sections: u32,
+    /// The parts of the key that is being read.
+    keys: Vec<(Cow<'s, str>, Span)>,
+    /// `Some` while a header is read.
+    header: Option<Header>,
+    /// The arrays and inline tables that are open, each with its pending key.
+    open: Vec<Open<'s>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Header {
+    Table,
+    ArrayOfTables,
+}
+
+struct Open<'s> {
+    node: Id,
+    /// The keys that had been read outside when it opened.
+    keys: Vec<(Cow<'s, str>, Span)>,
+}
+
+impl<'s> Builder<'_, 's> {
+    fn span(&self, at: toml_parser::Span) -> Span {
+        let number = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
+        span(self.file, number(at.start()), number(at.end()))
+    }
+
+    fn mistake(&mut self, span: Span, message: impl Into<String>) {
+        self.mistakes.push(mistake(span, message));
+    }
+
+    fn duplicate(&mut self, key: &str, span: Span, first: Id) {
+        let first = self.document.node(first);
+        let file = &self.document.sources[usize::from(first.key_span.file)];
+        let line = file.place(first.key_span.start).line;
+        self.mistake(
+            span,
+            format!("`{}` is defined twice, first in line {line}", crate::words::escaped(key.as_bytes())),
+        );
+    }
+
+    /// The header's path, from the root.
+    fn open_section(&mut self, header: Header) {
+        let keys = std::mem::take(&mut self.keys);
+        self.sections += 1;
+        let Some(((last, last_span), parents)) = keys.split_last() else { return };
+        let mut table = self.root;
+        for (key, key_span) in parents {
+            table = match self.document.find(table, key) {
+                None => {
+                    let id =
+                        self.document.add(key.clone(), *key_span, Shape::Table, *key_span, Made::Implied);
+                    self.document.append(table, id);
+                    id
+                }
+                Some(id) => match (self.document.node(id).shape, self.document.node(id).made) {
+                    (Shape::Table, Made::Implied | Made::Header | Made::Dotted(_)) => id,
+                    (Shape::Array, Made::Header) => self.document.node(id).last,
+                    _ => return self.refuse_section(key, *key_span, id),
+                },
+            };
+        }
+        let found = self.document.find(table, last);
+        match (header, found) {
+            (Header::Table, None) => {
+                let id = self.document.add(last.clone(), *last_span, Shape::Table, *last_span, Made::Header);
+                self.document.append(table, id);
+                self.section = id;
+            }
+            (Header::Table, Some(id))
+                if self.document.node(id).shape == Shape::Table
+                    && self.document.node(id).made == Made::Implied =>
+            {
+                let node = self.document.node_mut(id);
+                node.made = Made::Header;
+                node.key_span = *last_span;
+                node.span = *last_span;
+                self.section = id;
+            }
+            (Header::ArrayOfTables, None) => {
+                let array =
+                    self.document.add(last.clone(), *last_span, Shape::Array, *last_span, Made::Header);
+                self.document.append(table, array);
+                self.section = self.push_table(array, *last_span);
+            }
+            (Header::ArrayOfTables, Some(array))
+                if self.document.node(array).shape == Shape::Array
+                    && self.document.node(array).made == Made::Header =>
+            {
+                self.section = self.push_table(array, *last_span);
+            }
+            (_, Some(id)) => self.refuse_section(last, *last_span, id),
+        }
+    }
+
+    fn push_table(&mut self, array: Id, at: Span) -> Id {
+        let id = self.document.add(Cow::Borrowed(""), at, Shape::Table, at, Made::Header);
+        self.document.append(array, id);
+        id
+    }
+
+    /// Keys below a header that is wrong go to a table that nobody sees, so that they make no mistakes.
+    fn refuse_section(&mut self, key: &str, span: Span, first: Id) {
+        self.duplicate(key, span, first);
+        self.section = self.document.add(Cow::Borrowed(""), span, Shape::Table, span, Made::Header);
+    }
+
+    /// Puts a value in its place: into the open array, or under the key that was read.
+    fn put(&mut self, shape: Shape, text: Cow<'s, str>, at: Span) -> Id {
+        let parent = self.open.last().map_or(self.section, |open| open.node);
+        if self.document.node(parent).shape == Shape::Array {
+            let id = self.document.add(Cow::Borrowed(""), at, shape, at, Made::Inline);
+            self.document.node_mut(id).text = text;
+            self.document.append(parent, id);
+            return id;
+        }
+        let mut keys = std::mem::take(&mut self.keys);
+        let Some((last, last_span)) = keys.pop() else {
+            // The grammar has already reported a value without a key.
+            return self.document.add(Cow::Borrowed(""), at, shape, at, Made::Inline);
+        };
+        let mut table = parent;
+        for (key, key_span) in keys {
+            table = match self.document.find(table, &key) {
+                None => {
+                    let made = Made::Dotted(self.sections);
+                    let id = self.document.add(key, key_span, Shape::Table, key_span, made);
+                    self.document.append(table, id);
+                    id
+                }
+                Some(id) => {
+                    let node = self.document.node(id);
+                    if node.shape == Shape::Table && node.made == Made::Dotted(self.sections) {
+                        id
+                    } else {
+                        self.duplicate(&key, key_span, id);
+                        return self.document.add(last, last_span, shape, at, Made::Inline);
+                    }
+                }
+            };
+        }
+        if let Some(first) = self.document.find(table, &last) {
+            self.duplicate(&last, last_span, first);
+            return self.document.add(last, last_span, shape, at, Made::Inline);
+        }
+        let id = self.document.add(last, last_span, shape, at, Made::Inline);
+        self.document.node_mut(id).text = text;
+        self.document.append(table, id);
+        id
+    }
+
+    fn open(&mut self, shape: Shape, at: toml_parser::Span) -> bool {
+        let at = self.span(at);
+        let node = self.put(shape, Cow::Borrowed(""), at);
+        // Arrays that are nested without end would make everything that walks the tree overflow.
+        if self.open.len() >= 64 {
+            self.mistake(at, "arrays and tables are nested more than 64 deep");
+            return false;
+        }
+        let keys = std::mem::take(&mut self.keys);
+        self.open.push(Open { node, keys });
+        true
+    }
+
+    fn close(&mut self, at: toml_parser::Span) {
+        let end = self.span(at).end;
+        if let Some(open) = self.open.pop() {
+            self.document.node_mut(open.node).span.end = end;
+            self.keys = open.keys;
+        }
+    }
+}
+
+impl EventReceiver for Builder<'_, '_> {
+    fn std_table_open(&mut self, _: toml_parser::Span, _: &mut dyn ErrorSink) {
+        self.header = Some(Header::Table);
+        self.keys.clear();
+    }
+
+    fn std_table_close(&mut self, _: toml_parser::Span, _: &mut dyn ErrorSink) {
+        if let Some(header) = self.header.take() {
+            self.open_section(header);
+        }
+    }
+
+    fn array_table_open(&mut self, _: toml_parser::Span, _: &mut dyn ErrorSink) {
+        self.header = Some(Header::ArrayOfTables);
+        self.keys.clear();
+    }
+
+    fn array_table_close(&mut self, at: toml_parser::Span, error: &mut dyn ErrorSink) {
+        self.std_table_close(at, error);
+    }
+
+    fn inline_table_open(&mut self, at: toml_parser::Span, _: &mut dyn ErrorSink) -> bool {
+        self.open(Shape::Table, at)
+    }
+
+    fn inline_table_close(&mut self, at: toml_parser::Span, _: &mut dyn ErrorSink) {
+        self.close(at);
+    }
+
+    fn array_open(&mut self, at: toml_parser::Span, _: &mut dyn ErrorSink) -> bool {
+        self.open(Shape::Array, at)
+    }
+
+    fn array_close(&mut self, at: toml_parser::Span, _: &mut dyn ErrorSink) {
+        self.close(at);
+    }
+
+    fn simple_key(&mut self, at: toml_parser::Span, encoding: Option<Encoding>, error: &mut dyn ErrorSink) {
+        let span = self.span(at);
+        let mut key = Cow::Borrowed("");
+        if let Some(raw) = self.tokens.get(at) {
+            toml_parser::Raw::new_unchecked(raw.as_str(), encoding, at).decode_key(&mut key, error);
+        }
+        self.keys.push((key, span));
+    }
+
+    fn scalar(&mut self, at: toml_parser::Span, encoding: Option<Encoding>, error: &mut dyn ErrorSink) {
+        let mut text = Cow::Borrowed("");
+        let mut kind = ScalarKind::String;
+        if let Some(raw) = self.tokens.get(at) {
+            kind =
+                toml_parser::Raw::new_unchecked(raw.as_str(), encoding, at).decode_scalar(&mut text, error);
+        }
+        let shape = match kind {
+            ScalarKind::String => Shape::String,
+            ScalarKind::Boolean(value) => Shape::Boolean(value),
+            ScalarKind::Integer(radix) => {
+                // The decoder takes the prefix and the underscores away; the prefix is put back.
+                let prefix = match radix {
+                    toml_parser::decoder::IntegerRadix::Dec => "",
+                    toml_parser::decoder::IntegerRadix::Hex => "0x",
+                    toml_parser::decoder::IntegerRadix::Oct => "0o",
+                    toml_parser::decoder::IntegerRadix::Bin => "0b",
+                };
+                if !prefix.is_empty() {
+                    text = Cow::Owned(format!("{prefix}{text}"));
+                }
+                Shape::Integer
+            }
+            ScalarKind::Float => Shape::Other("a float"),
+            ScalarKind::DateTime => Shape::Other("a date or time"),
+        };
+        let span = self.span(at);
+        self.put(shape, text, span);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(text: &str) -> Source {
+        Source { path: "t.toml".into(), text: text.to_owned() }
+    }
+
+    fn dump(node: NodeRef<'_, '_>) -> String {
+        match node.shape() {
+            Shape::Table => {
+                let entries: Vec<_> = node.children().map(|c| format!("{}={}", c.key(), dump(c))).collect();
+                format!("{{{}}}", entries.join(","))
+            }
+            Shape::Array => {
+                let items: Vec<_> = node.children().map(dump).collect();
+                format!("[{}]", items.join(","))
+            }
+            Shape::String => format!("{:?}", node.as_str().unwrap_or_default()),
+            Shape::Integer => node.as_integer().map_or("?".into(), |i| i.to_string()),
+            Shape::Boolean(value) => value.to_string(),
+            Shape::Other(name) => name.to_owned(),
+        }
+    }
+
+    #[track_caller]
+    fn check(texts: &[&str], expected: &str) {
+        let sources: Vec<_> = texts.iter().map(|text| source(text)).collect();
+        let document = Document::read(&sources).expect("well-formed");
+        assert_eq!(dump(document.root()), expected);
+    }
+
+    #[track_caller]
+    fn wrong(text: &str, line: usize, column: usize, message: &str) {
+        let sources = [source(text)];
+        let mistakes = Document::read(&sources).expect_err("a mistake");
+        let place = sources[0].place(mistakes[0].span.start);
+        assert_eq!(
+            (place.line, place.column, &*mistakes[0].message),
+            (line, column, message),
+            "{mistakes:?}"
+        );
+    }
+
+    #[test]
+    fn all_forms_of_tables_make_one_tree() {
+        check(
+            &["a.b = 1\n[c.d]\ne = 'x'\n[c]\nf = {g.h = true}"],
+            r#"{a={b=1},c={d={e="x"},f={g={h=true}}}}"#,
+        );
+        check(&["[[s]]\na = 1\n[s.t]\nb = 2\n[[s]]\na = 3\n"], "{s=[{a=1,t={b=2}},{a=3}]}");
+        check(&["a = [1, [2, {b = \"c\"}],\n 0x1F, 0b11, 1_000]"], r#"{a=[1,[2,{b="c"}],31,3,1000]}"#);
+        check(&["a = \"\\u00e9\\n\"\nb = '''\nx'''\n\"q r\" = 1.5"], r#"{a="é\n",b="x",q r=a float}"#);
+    }
+
+    #[test]
+    fn a_table_is_defined_once() {
+        wrong("a = 1\na = 2", 2, 1, "`a` is defined twice, first in line 1");
+        wrong("[a]\n[a]", 2, 2, "`a` is defined twice, first in line 1");
+        wrong("a = {b = 1}\n[a.c]\n", 2, 2, "`a` is defined twice, first in line 1");
+        wrong("[a.b]\nx = 1\n[a]\nb.y = 1", 4, 1, "`b` is defined twice, first in line 1");
+        wrong("a = []\n[[a]]", 2, 3, "`a` is defined twice, first in line 1");
+    }
+
+    #[test]
+    fn mistakes_of_syntax_have_a_place() {
+        let sources = [source("x = 1\ny = \n")];
+        let mistakes = Document::read(&sources).expect_err("a mistake");
+        assert_eq!(sources[0].place(mistakes[0].span.start).line, 2, "{mistakes:?}");
+    }
+
+    #[test]
+    fn merging_goes_key_by_key_and_appends_setup() {
+        check(
+            &["d = 1\n[e]\na = 1\nb = [1]\n[[setup]]\nx = 1", "d = 2\n[e]\nb = [2]\nc = 3\n[[setup]]\nx = 2"],
+            "{d=2,e={a=1,b=[2],c=3},setup=[{x=1},{x=2}]}",
+        );
+        // Only preverb's own lists are appended, not an interpreter's that happens to be so named.
+        check(&["[interpreters]\nsetup = [1]", "[interpreters]\nsetup = [2]"], "{interpreters={setup=[2]}}");
+    }
+
+    #[test]
+    fn large_tables_are_found_through_the_index_also_when_merged() {
+        use std::fmt::Write as _;
+        let mut base = String::new();
+        let mut over = String::new();
+        for number in 0..100 {
+            let _ = writeln!(base, "[verbs.v{number}]\na = {number}");
+            let _ = writeln!(over, "[verbs.v{}]\nb = 1", number * 2);
+        }
+        let sources = [source(&base), source(&over)];
+        let document = Document::read(&sources).expect("well-formed");
+        let verbs = document.root().get("verbs").expect("verbs");
+        assert_eq!(verbs.children().count(), 150);
+        let verb = verbs.get("v98").expect("v98");
+        assert_eq!(dump(verb), "{a=98,b=1}");
+        assert_eq!(dump(verbs.get("v198").expect("v198")), "{b=1}");
+        wrong(&format!("{base}[verbs.v7]\n"), 201, 8, "`v7` is defined twice, first in line 15");
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let deep = format!("a = {}{}", "[".repeat(5000), "]".repeat(5000));
+        let sources = [source(&deep)];
+        assert!(Document::read(&sources).is_err());
+    }
+}
