@@ -14,5 +14,12 @@
     reason = "tests read the environment, start programs and may panic"
 )]
 
+mod dockerfile;
+mod entrypoint_and_cmd;
+mod exit_codes;
 mod harness;
-mod smoke;
+mod health;
+mod process;
+mod restrictions;
+mod shim;
+mod stopping;

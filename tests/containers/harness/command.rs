@@ -27,11 +27,7 @@ impl Output {
     /// Fails the test, with all the output, unless the command ended with this exit code.
     #[track_caller]
     pub(crate) fn exited(self, status: i32) -> Self {
-        assert_eq!(
-            self.status, status,
-            "\n--- stdout\n{}\n--- stderr\n{}",
-            self.stdout, self.stderr
-        );
+        assert_eq!(self.status, status, "\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
         self
     }
 }
@@ -70,19 +66,12 @@ pub(crate) fn run(command: &mut Command, input: &[u8], deadline: Duration) -> Ou
     let Some(status) = status else {
         panic!("{command:?}: not done within {deadline:?}\n{stdout}\n{stderr}");
     };
-    Output {
-        status: code(status),
-        stdout,
-        stderr,
-        took,
-    }
+    Output { status: code(status), stdout, stderr, took }
 }
 
 fn code(status: std::process::ExitStatus) -> i32 {
     use std::os::unix::process::ExitStatusExt;
-    status
-        .code()
-        .unwrap_or_else(|| 128 + status.signal().unwrap())
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap())
 }
 
 fn reader(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {

@@ -9,6 +9,7 @@ use super::command::{Output, run};
 use super::engine::Engine;
 use super::image::Image;
 use super::scratch::Scratch;
+use super::terminal::Terminal;
 use super::{PATIENCE, becomes, unique};
 
 /// More than a container of these tests runs for.
@@ -74,14 +75,12 @@ impl Run {
 
     /// Joins a network, under its own name or the given alias.
     pub(crate) fn network(self, network: &Network, alias: &str) -> Self {
-        self.flag(format!("--network={}", network.name))
-            .flag(format!("--network-alias={alias}"))
+        self.flag(format!("--network={}", network.name)).flag(format!("--network-alias={alias}"))
     }
 
     /// The words after the image.
     pub(crate) fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
-        self.args
-            .extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self
     }
 
@@ -110,16 +109,20 @@ impl Run {
         output
     }
 
+    /// Runs in the foreground of a terminal of its own.
+    #[track_caller]
+    pub(crate) fn terminal(self) -> (Terminal, Container) {
+        let terminal = Terminal::new(&self.command(&["--interactive", "--tty"]));
+        let container = Container { engine: self.engine, name: self.name, _scratch: self.scratch };
+        (terminal, container)
+    }
+
     /// Runs detached. A container that could not be started fails the test.
     #[track_caller]
     pub(crate) fn start(self) -> Container {
         let mut command = self.command(&["--detach"]);
         // Before the start: an engine keeps the container that it could not start.
-        let container = Container {
-            engine: self.engine,
-            name: self.name,
-            _scratch: self.scratch,
-        };
+        let container = Container { engine: self.engine, name: self.name, _scratch: self.scratch };
         run(&mut command, b"", DEADLINE).succeeded();
         container
     }
@@ -184,11 +187,8 @@ impl Container {
     pub(crate) fn top(&self) -> Vec<String> {
         let podman = ["top", &self.name, "args"];
         let docker = ["top", &self.name, "-o", "pid,args"];
-        let output = if self.engine.is_podman() {
-            self.engine.output(podman)
-        } else {
-            self.engine.output(docker)
-        };
+        let output =
+            if self.engine.is_podman() { self.engine.output(podman) } else { self.engine.output(docker) };
         let word = usize::from(!self.engine.is_podman());
         output
             .stdout
@@ -204,9 +204,7 @@ impl Container {
     /// One value of `inspect`, by a Go template such as `{{.State.Health.Status}}`.
     #[track_caller]
     pub(crate) fn inspect(&self, template: &str) -> String {
-        let output = self
-            .engine
-            .output(["inspect", "--format", template, &self.name]);
+        let output = self.engine.output(["inspect", "--format", template, &self.name]);
         output.succeeded().stdout.trim().to_owned()
     }
 
@@ -220,9 +218,7 @@ impl Container {
     /// Sends a signal, by name.
     #[track_caller]
     pub(crate) fn kill(&self, signal: &str) {
-        self.engine
-            .output(["kill", "--signal", signal, &self.name])
-            .succeeded();
+        self.engine.output(["kill", "--signal", signal, &self.name]).succeeded();
     }
 
     /// `stop`, with the engine's usual ten seconds before it kills.
@@ -246,10 +242,7 @@ impl Container {
         if came_true.is_none() {
             let state = self.inspect("{{json .State}}");
             let logs = self.logs();
-            panic!(
-                "never: {what}; {state}\n--- stdout\n{}\n--- stderr\n{}",
-                logs.stdout, logs.stderr
-            );
+            panic!("never: {what}; {state}\n--- stdout\n{}\n--- stderr\n{}", logs.stdout, logs.stderr);
         }
     }
 

@@ -78,25 +78,17 @@ fn on_path(name: impl AsRef<OsStr>) -> Vec<PathBuf> {
 
 impl Engine {
     fn answers(&self) -> Result<(), String> {
-        let answer = run(
-            self.command().args(["version"]),
-            b"",
-            Duration::from_secs(30),
-        );
+        let answer = run(self.command().args(["version"]), b"", Duration::from_secs(30));
         if answer.status != 0 {
             return Err(answer.stderr.lines().last().unwrap_or("?").to_owned());
         }
         if self.is_podman() {
             return Ok(());
         }
-        let build = run(
-            self.command().args(["build", "--progress", "plain", "-"]),
-            b"",
-            Duration::from_secs(30),
-        );
+        let build =
+            run(self.command().args(["build", "--progress", "plain", "-"]), b"", Duration::from_secs(30));
         // An empty Dockerfile fails either way; what it fails of tells which builder answered.
-        if build.stderr.contains("buildx") || build.stderr.contains("only supported with BuildKit")
-        {
+        if build.stderr.contains("buildx") || build.stderr.contains("only supported with BuildKit") {
             return Err("it has no BuildKit".to_owned());
         }
         Ok(())
@@ -129,6 +121,7 @@ impl Engine {
     /// (`["--file", …]`), as `tag`. The tag stays, so that the next run finds its layers.
     #[track_caller]
     pub(crate) fn build(&self, context: &Path, tag: &str, options: &[&str]) -> Image {
+        let _building = super::building();
         let mut command = self.command();
         command.args(["build", "--tag", tag]).args(options);
         command.arg(context);
@@ -143,11 +136,7 @@ impl Engine {
 
     /// `docker-compose`, or the `compose` of the engine, with this engine's builder.
     pub(crate) fn compose(&self) -> Option<Command> {
-        let plugin = run(
-            self.command().args(["compose", "version"]),
-            b"",
-            Duration::from_secs(30),
-        );
+        let plugin = run(self.command().args(["compose", "version"]), b"", Duration::from_secs(30));
         let mut command = if plugin.status == 0 {
             let mut command = self.command();
             command.arg("compose");
@@ -159,10 +148,7 @@ impl Engine {
         let mut path = self.program.parent()?.as_os_str().to_owned();
         path.push(":");
         path.push(std::env::var_os("PATH").unwrap_or_default());
-        command
-            .env("PATH", path)
-            .env("DOCKER_BUILDKIT", "1")
-            .env("COMPOSE_DOCKER_CLI_BUILD", "1");
+        command.env("PATH", path).env("DOCKER_BUILDKIT", "1").env("COMPOSE_DOCKER_CLI_BUILD", "1");
         Some(command)
     }
 }

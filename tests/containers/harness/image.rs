@@ -1,20 +1,16 @@
 //! Images: preverb's static binary, the base of most tests, contexts made by a test, stand-ins.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::command::run;
 use super::engine::{Engine, engine};
 use super::scratch::Scratch;
 use super::{cache, repository, unique};
-
-const TARGET: &str = "x86_64-unknown-linux-musl";
-
-/// Builds share the cores and the engine's cache: one at a time.
-static BUILDING: Mutex<()> = Mutex::new(());
 
 /// An image of the engine, by its tag.
 #[derive(Debug)]
@@ -26,14 +22,21 @@ pub(crate) struct Image {
 impl Image {
     /// An image that outlives the test.
     pub(crate) fn kept(tag: &str) -> Self {
-        Self {
-            tag: tag.to_owned(),
-            engine: None,
-        }
+        Self { tag: tag.to_owned(), engine: None }
     }
 
     pub(crate) fn tag(&self) -> &str {
         &self.tag
+    }
+
+    /// Gives the image another name instead, for what is inside it and names itself.
+    #[track_caller]
+    pub(crate) fn renamed(mut self, tag: &str) -> Self {
+        let engine = self.engine.expect("an image that outlives the test keeps its name");
+        engine.output(["tag", &self.tag, tag]).succeeded();
+        engine.output(["image", "rm", &self.tag]).succeeded();
+        tag.clone_into(&mut self.tag);
+        self
     }
 }
 
@@ -54,9 +57,7 @@ pub(crate) struct Context {
 impl Context {
     /// An empty context.
     pub(crate) fn new() -> Self {
-        Self {
-            scratch: Scratch::new(),
-        }
+        Self { scratch: Scratch::new() }
     }
 
     /// Adds the static binary, as `preverb`.
@@ -91,16 +92,8 @@ impl Context {
     pub(crate) fn build(self, engine: &'static Engine, dockerfile: &str) -> Image {
         self.scratch.file("Dockerfile", dockerfile);
         let tag = unique("image");
-        let built = {
-            let _alone = BUILDING
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-            engine.build(self.scratch.path(), &tag, &["--quiet"])
-        };
-        Image {
-            tag: built.tag.clone(),
-            engine: Some(engine),
-        }
+        engine.build(self.scratch.path(), &tag, &["--quiet"]);
+        Image { tag, engine: Some(engine) }
     }
 }
 
@@ -114,10 +107,7 @@ pub(crate) fn base() -> Image {
         let context = Context::new()
             .preverb()
             .busybox()
-            .file(
-                "passwd",
-                "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:app:/home/app:/bin/sh\n",
-            )
+            .file("passwd", "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:app:/home/app:/bin/sh\n")
             .file("group", "root:x:0:\napp:x:1000:\nextra:x:2000:app\n")
             .file(
                 "Dockerfile",
@@ -137,36 +127,39 @@ ENTRYPOINT ["preverb"]
     Image::kept(TAG)
 }
 
-/// The static binary for this machine, built once into a target directory of its own.
+/// The image `preverb`, built by the Dockerfile at the top; what a `COPY --from=preverb` names.
+pub(crate) fn preverb_image() -> Image {
+    static IMAGE: OnceLock<()> = OnceLock::new();
+    IMAGE.get_or_init(|| {
+        let engine = engine().expect("a test asks for the engine first");
+        stand_ins(engine, &["rust:1-slim-bookworm"]);
+        engine.build(repository(), "preverb", &[]);
+    });
+    Image::kept("preverb")
+}
+
+/// The static binary for this machine, out of the image `preverb`.
 pub(crate) fn preverb() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
-        let target = cache().join("target");
-        let compile = || {
-            let mut cargo = Command::new(env!("CARGO"));
-            cargo.current_dir(repository());
-            cargo.args([
-                "build",
-                "--quiet",
-                "--release",
-                "--locked",
-                "--bin",
-                "preverb",
-            ]);
-            cargo.args(["--target", TARGET, "--target-dir"]);
-            cargo.arg(&target);
-            run(&mut cargo, b"", Duration::from_mins(15))
-        };
-        let mut built = compile();
-        if built.status != 0 && built.stderr.contains("target may not be installed") {
-            let mut rustup = Command::new("rustup");
-            rustup.args(["target", "add", TARGET]);
-            run(&mut rustup, b"", Duration::from_mins(5)).succeeded();
-            built = compile();
-        }
-        built.succeeded();
-        target.join(TARGET).join("release/preverb")
+        let engine = engine().expect("a test asks for the engine first");
+        let path = cache().join("preverb");
+        copy_out(engine, &preverb_image(), "/preverb", &path);
+        path
     })
+}
+
+/// Copies a file of an image, of any processor's, to the host.
+#[track_caller]
+pub(crate) fn copy_out(engine: &Engine, image: &Image, from: &str, to: &Path) {
+    let name = unique("copy");
+    engine.output(["create", "--name", &name, image.tag()]).succeeded();
+    let new = to.with_extension("new");
+    let copied = engine.output([OsStr::new("cp"), format!("{name}:{from}").as_ref(), new.as_ref()]);
+    engine.output(["rm", "--force", &name]).succeeded();
+    copied.succeeded();
+    // Another run of the tests may be reading the old one.
+    std::fs::rename(new, to).unwrap();
 }
 
 /// Where a static busybox lies; Debian's package `busybox-static` has it.

@@ -17,6 +17,9 @@
 //! - [`base()`]: an image of preverb and busybox and nothing else; a table is mounted by `Run::table`.
 //! - [`Context`]: a build context made in the test; [`Engine::build`]: one that is a directory.
 //! - [`Engine::run`]: `Run::output` waits for the end, `Run::start` gives a [`Container`].
+//! - [`preverb_image()`]: the image that a `COPY --from=preverb` names; [`preverb()`]: its binary.
+//! - [`Terminal`]: a command under a terminal of its own, from `Run::terminal` or `Terminal::new`.
+//! - [`undisturbed()`]: no image is built while a test measures time.
 //! - [`Network`], [`Volume`]: unique names, removed on drop, as containers are.
 //!
 //! No test sleeps and hopes: [`until()`] polls, and every command of the engine has a deadline.
@@ -26,19 +29,35 @@ mod container;
 mod engine;
 mod image;
 mod scratch;
+mod terminal;
 
 pub(crate) use command::{Output, run};
 pub(crate) use container::{Container, Network, Run, Volume};
 pub(crate) use engine::{Engine, engine};
-pub(crate) use image::{Context, Image, base, preverb, stand_ins};
+pub(crate) use image::{Context, Image, base, copy_out, preverb, preverb_image, stand_ins};
 pub(crate) use scratch::Scratch;
+pub(crate) use terminal::Terminal;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 /// How long the harness waits for anything that a test expects to become true.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Builds read, those who measure write.
+static BUILDS: RwLock<()> = RwLock::new(());
+
+fn building() -> RwLockReadGuard<'static, ()> {
+    BUILDS.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// While it is held no image is built, so that a time that is measured is not the compiler's. Whoever
+/// holds it must not ask for an image.
+pub(crate) fn undisturbed() -> RwLockWriteGuard<'static, ()> {
+    BUILDS.write().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The top of the repository.
 pub(crate) fn repository() -> &'static Path {
@@ -67,11 +86,7 @@ pub(crate) fn until<T>(what: &str, check: impl FnMut() -> Option<T>) -> T {
 
 /// As `until`, with a deadline of its own.
 #[track_caller]
-pub(crate) fn until_within<T>(
-    deadline: Duration,
-    what: &str,
-    check: impl FnMut() -> Option<T>,
-) -> T {
+pub(crate) fn until_within<T>(deadline: Duration, what: &str, check: impl FnMut() -> Option<T>) -> T {
     becomes(deadline, check).unwrap_or_else(|| panic!("not within {deadline:?}: {what}"))
 }
 
