@@ -118,6 +118,11 @@ impl Failure {
         self
     }
 
+    /// Whether it names this thing.
+    pub(crate) fn has_field(&self, name: &str, value: &str) -> bool {
+        self.fields.iter().any(|(each, of)| *each == name && of == value)
+    }
+
     /// Of which kind it is.
     pub(crate) fn kind(&self) -> Kind {
         self.kind

@@ -42,10 +42,7 @@ pub(crate) enum Target {
         path: Vec<u8>,
     },
     /// Ready when it exists and was modified at most `max_age` ago.
-    File {
-        path: PathBuf,
-        max_age: Option<Duration>,
-    },
+    File { path: PathBuf, max_age: Option<Duration> },
 }
 
 impl Target {
@@ -77,24 +74,19 @@ pub(crate) fn attempt(target: &Target, limit: Duration) -> Result<(), String> {
     match target {
         Target::Tcp { host, port } => {
             let addresses = resolve(host, *port, clock)?;
-            any_address(&addresses, clock, |address, clock| {
-                connect(address, clock).map(drop)
-            })
+            any_address(&addresses, clock, |address, clock| connect(address, clock).map(drop))
         }
         Target::Http { host, port, path } => {
             let addresses = resolve(host, *port, clock)?;
             let request = request(host, *port, path);
-            any_address(&addresses, clock, |address, clock| {
-                get(address, &request, clock)
-            })
+            any_address(&addresses, clock, |address, clock| get(address, &request, clock))
         }
         Target::Unix { path } => connect_unix(path, clock),
         Target::File { path, max_age } => look_at(path, *max_age),
     }
 }
 
-const SCHEMES: &str =
-    "use `tcp://host:port`, `unix:///path`, `http://host:port/path` or `file:///path`";
+const SCHEMES: &str = "use `tcp://host:port`, `unix:///path`, `http://host:port/path` or `file:///path`";
 
 // Parsing.
 
@@ -118,20 +110,14 @@ fn parse_http(rest: &[u8]) -> Result<Target, String> {
     let (host, port) = parse_authority(authority)?;
     // A blank would end the request's target, a line feed the header: neither may be smuggled in.
     if path.iter().any(|byte| *byte <= b' ' || *byte == 0x7f) {
-        return Err(String::from(
-            "a blank or a control character in a URL; write it as `%20` and the like",
-        ));
+        return Err(String::from("a blank or a control character in a URL; write it as `%20` and the like"));
     }
     let mut target = Vec::with_capacity(path.len() + 1);
     if !path.starts_with(b"/") {
         target.push(b'/');
     }
     target.extend_from_slice(path);
-    Ok(Target::Http {
-        host,
-        port: port.unwrap_or(80),
-        path: target,
-    })
+    Ok(Target::Http { host, port: port.unwrap_or(80), path: target })
 }
 
 fn parse_file(rest: &[u8]) -> Result<Target, String> {
@@ -147,17 +133,12 @@ fn parse_file(rest: &[u8]) -> Result<Target, String> {
             (path, Some(age))
         }
     };
-    Ok(Target::File {
-        path: parse_path(path)?,
-        max_age,
-    })
+    Ok(Target::File { path: parse_path(path)?, max_age })
 }
 
 fn parse_path(bytes: &[u8]) -> Result<PathBuf, String> {
     if !bytes.starts_with(b"/") {
-        return Err(String::from(
-            "the path is not absolute; three slashes begin it, as in `file:///path`",
-        ));
+        return Err(String::from("the path is not absolute; three slashes begin it, as in `file:///path`"));
     }
     if bytes.contains(&0) {
         return Err(String::from("a NUL in the path"));
@@ -168,9 +149,7 @@ fn parse_path(bytes: &[u8]) -> Result<PathBuf, String> {
 /// `host`, `host:port`, `[v6]` or `[v6]:port`.
 fn parse_authority(bytes: &[u8]) -> Result<(String, Option<u16>), String> {
     if bytes.contains(&b'@') {
-        return Err(String::from(
-            "a user in a target is not supported, for targets are shown in messages",
-        ));
+        return Err(String::from("a user in a target is not supported, for targets are shown in messages"));
     }
     if let Some(rest) = bytes.strip_prefix(b"[") {
         let (inside, after) = split_once(rest, b"]").ok_or("a `[` without its `]`")?;
@@ -253,20 +232,13 @@ struct Clock {
 
 impl Clock {
     fn start(limit: Duration) -> Self {
-        Self {
-            start: Instant::now(),
-            limit,
-        }
+        Self { start: Instant::now(), limit }
     }
 
     /// What is left, or the error that nothing is: the system takes a timeout of zero as none at all.
     fn left(self) -> Result<Duration, String> {
         let left = self.limit.saturating_sub(self.start.elapsed());
-        if left.is_zero() {
-            Err(self.expired())
-        } else {
-            Ok(left)
-        }
+        if left.is_zero() { Err(self.expired()) } else { Ok(left) }
     }
 
     /// A part of what is left.
@@ -281,18 +253,13 @@ impl Clock {
 }
 
 fn resolve(host: &str, port: u16, clock: Clock) -> Result<Vec<SocketAddr>, String> {
-    let addresses: Vec<SocketAddr> = (host, port)
-        .to_socket_addrs()
-        .map_err(|_| String::from("name does not resolve"))?
-        .collect();
+    let addresses: Vec<SocketAddr> =
+        (host, port).to_socket_addrs().map_err(|_| String::from("name does not resolve"))?.collect();
     if addresses.is_empty() {
         return Err(String::from("name does not resolve"));
     }
     if clock.left().is_err() {
-        return Err(format!(
-            "name did not resolve within {}",
-            rounded(clock.limit)
-        ));
+        return Err(format!("name did not resolve within {}", rounded(clock.limit)));
     }
     Ok(addresses)
 }
@@ -336,13 +303,8 @@ fn compact(errors: &[(IpAddr, String)]) -> String {
 }
 
 fn connect(address: SocketAddr, clock: Clock) -> Result<TcpStream, String> {
-    let stream = TcpStream::connect_timeout(&address, clock.left()?).map_err(|error| {
-        if is_timeout(&error) {
-            clock.expired()
-        } else {
-            phrase(&error)
-        }
-    })?;
+    let stream = TcpStream::connect_timeout(&address, clock.left()?)
+        .map_err(|error| if is_timeout(&error) { clock.expired() } else { phrase(&error) })?;
     if is_self(&stream) {
         // Without a wait in the kernel after the close, or the server could not take its port.
         let _ = set_socket_linger(&stream, Some(Duration::ZERO));
@@ -429,9 +391,7 @@ fn request(host: &str, port: u16, path: &[u8]) -> Vec<u8> {
 
 fn get(address: SocketAddr, request: &[u8], clock: Clock) -> Result<(), String> {
     let mut stream = connect(address, clock)?;
-    stream
-        .set_write_timeout(Some(clock.left()?))
-        .map_err(|error| phrase(&error))?;
+    stream.set_write_timeout(Some(clock.left()?)).map_err(|error| phrase(&error))?;
     // A server may answer and close before it has read the request; then the answer counts, and if
     // there is none, reading says why.
     let _ = stream.write_all(request);
@@ -442,20 +402,14 @@ fn get(address: SocketAddr, request: &[u8], clock: Clock) -> Result<(), String> 
         match status(&seen) {
             Answer::Status(code) => {
                 drain(&mut stream, clock);
-                return if (200..400).contains(&code) {
-                    Ok(())
-                } else {
-                    Err(format!("answered {code}"))
-                };
+                return if (200..400).contains(&code) { Ok(()) } else { Err(format!("answered {code}")) };
             }
             Answer::NotHttp => return Err(String::from("answer is not HTTP/1")),
             Answer::Unfinished if read == 0 && seen.is_empty() => {
                 return Err(String::from("connection closed without an answer"));
             }
             Answer::Unfinished if read == 0 => {
-                return Err(String::from(
-                    "connection closed in the middle of the answer",
-                ));
+                return Err(String::from("connection closed in the middle of the answer"));
             }
             Answer::Unfinished if seen.len() > ANSWER_MAX => {
                 return Err(String::from("no status in the first 8 KiB of the answer"));
@@ -471,9 +425,7 @@ fn read_some(stream: &mut TcpStream, seen: &mut Vec<u8>, clock: Clock) -> Result
     loop {
         let late = || format!("connected, but {}", clock.expired());
         let left = clock.left().map_err(|_| late())?;
-        stream
-            .set_read_timeout(Some(left))
-            .map_err(|error| phrase(&error))?;
+        stream.set_read_timeout(Some(left)).map_err(|error| phrase(&error))?;
         match stream.read(&mut chunk) {
             Ok(read) => {
                 seen.extend_from_slice(&chunk[..read]);
@@ -508,11 +460,7 @@ fn status(mut bytes: &[u8]) -> Answer {
     const BEGIN: &[u8] = b"HTTP/1.";
     loop {
         // Judged on the first byte already: what is no HTTP may never end a line.
-        if bytes
-            .iter()
-            .zip(BEGIN)
-            .any(|(byte, expected)| byte != expected)
-        {
+        if bytes.iter().zip(BEGIN).any(|(byte, expected)| byte != expected) {
             return Answer::NotHttp;
         }
         let Some((line, rest)) = split_once(bytes, b"\n") else {
@@ -587,18 +535,13 @@ fn rounded(limit: Duration) -> String {
 
 /// `42 s`; whole, because nobody reads the rest, but a young file is no `0 s` old.
 fn age_in_words(age: Duration) -> String {
-    if age.as_secs() == 0 {
-        format!("{} ms", age.as_millis())
-    } else {
-        format!("{} s", age.as_secs())
-    }
+    if age.as_secs() == 0 { format!("{} ms", age.as_millis()) } else { format!("{} s", age.as_secs()) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{
-        Answer, Clock, Target, any_address, attempt, compact, connect, get, is_self, request,
-        rounded, status,
+        Answer, Clock, Target, any_address, attempt, compact, connect, get, is_self, request, rounded, status,
     };
     use std::ffi::OsStr;
     use std::fs::{File, FileTimes};
@@ -631,25 +574,15 @@ mod tests {
     }
 
     fn tcp(host: &str, port: u16) -> Target {
-        Target::Tcp {
-            host: String::from(host),
-            port,
-        }
+        Target::Tcp { host: String::from(host), port }
     }
 
     fn http(host: &str, port: u16, path: &[u8]) -> Target {
-        Target::Http {
-            host: String::from(host),
-            port,
-            path: path.to_vec(),
-        }
+        Target::Http { host: String::from(host), port, path: path.to_vec() }
     }
 
     fn file(path: &[u8], max_age: Option<Duration>) -> Target {
-        Target::File {
-            path: PathBuf::from(OsStr::from_bytes(path)),
-            max_age,
-        }
+        Target::File { path: PathBuf::from(OsStr::from_bytes(path)), max_age }
     }
 
     #[test]
@@ -660,17 +593,7 @@ mod tests {
         assert_eq!(target("tcp://my_db.local.:80"), tcp("my_db.local.", 80));
         rejected(b"tcp://db", "no port");
         rejected(b"tcp://[::1]", "no port");
-        for port in [
-            "",
-            "0",
-            "65536",
-            "99999999999999999999",
-            "+80",
-            "-1",
-            "http",
-            "80/",
-            "80?x",
-        ] {
+        for port in ["", "0", "65536", "99999999999999999999", "+80", "-1", "http", "80/", "80?x"] {
             rejected(format!("tcp://db:{port}").as_bytes(), "from 1 to 65535");
             rejected(format!("tcp://[::1]:{port}").as_bytes(), "from 1 to 65535");
         }
@@ -691,28 +614,19 @@ mod tests {
     fn http_targets_have_a_port_a_path_and_a_query_or_not() {
         assert_eq!(target("http://web"), http("web", 80, b"/"));
         assert_eq!(target("http://web:8000/"), http("web", 8000, b"/"));
-        assert_eq!(
-            target("http://web/a/b?c=d&e#f?g"),
-            http("web", 80, b"/a/b?c=d&e")
-        );
+        assert_eq!(target("http://web/a/b?c=d&e#f?g"), http("web", 80, b"/a/b?c=d&e"));
         assert_eq!(target("http://web?x"), http("web", 80, b"/?x"));
         assert_eq!(target("http://web#x"), http("web", 80, b"/"));
         assert_eq!(target("http://[fe80::1]:81/x"), http("fe80::1", 81, b"/x"));
         assert_eq!(target("http://web/@:[x]"), http("web", 80, b"/@:[x]"));
-        assert_eq!(
-            Target::parse(b"http://web/\xff"),
-            Ok(http("web", 80, b"/\xff"))
-        );
+        assert_eq!(Target::parse(b"http://web/\xff"), Ok(http("web", 80, b"/\xff")));
         rejected(b"http:///x", "no host");
         rejected(b"http://user@web/", "a user");
         rejected(b"http://user:secret@web/", "a user");
         rejected(b"http://web:/x", "from 1 to 65535");
         rejected(b"http://web\\x/", "a host's name");
         for smuggled in ["a b", "a\r\nHost: x", "a\tb", "a\0", "\x7f"] {
-            rejected(
-                format!("http://web/{smuggled}").as_bytes(),
-                "control character",
-            );
+            rejected(format!("http://web/{smuggled}").as_bytes(), "control character");
         }
         rejected(b"https://web/", "no TLS");
     }
@@ -721,14 +635,9 @@ mod tests {
     fn paths_are_bytes() {
         assert_eq!(
             Target::parse(b"unix:///run/\xff %20?x#y.sock"),
-            Ok(Target::Unix {
-                path: PathBuf::from(OsStr::from_bytes(b"/run/\xff %20?x#y.sock"))
-            })
+            Ok(Target::Unix { path: PathBuf::from(OsStr::from_bytes(b"/run/\xff %20?x#y.sock")) })
         );
-        assert_eq!(
-            Target::parse(b"file:///tmp/\xff %20#x"),
-            Ok(file(b"/tmp/\xff %20#x", None))
-        );
+        assert_eq!(Target::parse(b"file:///tmp/\xff %20#x"), Ok(file(b"/tmp/\xff %20#x", None)));
         rejected(b"unix://run/x", "not absolute");
         rejected(b"unix://", "not absolute");
         rejected(b"unix://@abstract", "not absolute");
@@ -749,13 +658,8 @@ mod tests {
             let text = format!("file:///beat?max-age={text}");
             assert_eq!(target(&text), file(b"/beat", Some(age)));
         }
-        for wrong in [
-            "", "5", "s", "0s", "-1s", "+1s", "1.5s", "1d", "1S", "1s ", "1s&x", "1 s",
-        ] {
-            rejected(
-                format!("file:///beat?max-age={wrong}").as_bytes(),
-                "no duration",
-            );
+        for wrong in ["", "5", "s", "0s", "-1s", "+1s", "1.5s", "1d", "1S", "1s ", "1s&x", "1 s"] {
+            rejected(format!("file:///beat?max-age={wrong}").as_bytes(), "no duration");
         }
         rejected(b"file:///beat?max-age=18446744073709551615h", "no duration");
         rejected(b"file:///beat?maxage=1s", "only `max-age=DURATION`");
@@ -764,15 +668,7 @@ mod tests {
 
     #[test]
     fn an_unknown_scheme_is_told_which_ones_there_are() {
-        for text in [
-            "db:5432",
-            "",
-            "://x",
-            "udp://x:1",
-            "TCP://x:1",
-            " tcp://x:1",
-            "exec://x",
-        ] {
+        for text in ["db:5432", "", "://x", "udp://x:1", "TCP://x:1", " tcp://x:1", "exec://x"] {
             for scheme in ["tcp://", "unix://", "http://", "file://"] {
                 rejected(text.as_bytes(), scheme);
             }
@@ -839,8 +735,7 @@ mod tests {
     fn read_request(stream: &mut TcpStream) -> Vec<u8> {
         let mut request = Vec::new();
         let mut byte = [0];
-        while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|read| read == 1)
-        {
+        while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|read| read == 1) {
             request.push(byte[0]);
         }
         request
@@ -869,12 +764,8 @@ mod tests {
         let (answer, address) = beside(
             &listener,
             |mut stream| {
-                sender
-                    .send(read_request(&mut stream))
-                    .expect("it is awaited");
-                stream
-                    .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
-                    .expect("the probe reads");
+                sender.send(read_request(&mut stream)).expect("it is awaited");
+                stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").expect("the probe reads");
             },
             |address| {
                 let target = target(&format!("http://{address}/healthz?full=1#top"));
@@ -897,21 +788,12 @@ mod tests {
     fn two_hundred_to_399_is_ready() {
         for ready in ["200 OK", "204", "301 Moved", "399 "] {
             let line = format!("HTTP/1.1 {ready}\r\n");
-            assert!(
-                matches!(status(line.as_bytes()), Answer::Status(200..400)),
-                "{ready}"
-            );
+            assert!(matches!(status(line.as_bytes()), Answer::Status(200..400)), "{ready}");
         }
         assert_eq!(answered(b"HTTP/1.1 200 OK\r\n\r\n"), Ok(()));
-        assert_eq!(
-            answered(b"HTTP/1.0 302 Found\r\nLocation: /\r\n\r\n"),
-            Ok(())
-        );
+        assert_eq!(answered(b"HTTP/1.0 302 Found\r\nLocation: /\r\n\r\n"), Ok(()));
         assert_eq!(answered(b"HTTP/1.1 200\n"), Ok(()));
-        assert_eq!(
-            answered(b"HTTP/1.1 400 Bad\r\n\r\n"),
-            failed("answered 400")
-        );
+        assert_eq!(answered(b"HTTP/1.1 400 Bad\r\n\r\n"), failed("answered 400"));
         assert_eq!(answered(b"HTTP/1.1 503 No\r\n\r\n"), failed("answered 503"));
         assert_eq!(answered(b"HTTP/1.1 101 Up\r\n\r\n"), failed("answered 101"));
         assert_eq!(answered(b"HTTP/1.1 999 ?\r\n\r\n"), failed("answered 999"));
@@ -920,13 +802,12 @@ mod tests {
     #[test]
     fn interim_answers_are_passed_over() {
         assert_eq!(
-            answered(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\n"),
+            answered(
+                b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\n"
+            ),
             Ok(())
         );
-        assert_eq!(
-            answered(b"HTTP/1.1 100 Continue\n\nHTTP/1.1 503 No\n"),
-            failed("answered 503")
-        );
+        assert_eq!(answered(b"HTTP/1.1 100 Continue\n\nHTTP/1.1 503 No\n"), failed("answered 503"));
         assert_eq!(
             answered(b"HTTP/1.1 100 Continue\r\n\r\n"),
             failed("connection closed in the middle of the answer")
@@ -961,12 +842,7 @@ mod tests {
             b"http/1.1 200 OK\r\n",
             b"HTTP/1.1 100 Continue\r\n\r\nX",
         ] {
-            assert_eq!(
-                status(garbage),
-                Answer::NotHttp,
-                "{}",
-                garbage.escape_ascii()
-            );
+            assert_eq!(status(garbage), Answer::NotHttp, "{}", garbage.escape_ascii());
         }
         assert_eq!(answered(b"220 ready\r\n"), failed("answer is not HTTP/1"));
         // Even where no line ever ends.
@@ -981,10 +857,7 @@ mod tests {
     fn a_server_that_closes_too_soon_is_not_ready() {
         let at_once = probed(AMPLE, |_| {});
         assert_eq!(at_once, failed("connection closed without an answer"));
-        assert_eq!(
-            answered(b"HTTP/1.1 200 O"),
-            failed("connection closed in the middle of the answer")
-        );
+        assert_eq!(answered(b"HTTP/1.1 200 O"), failed("connection closed in the middle of the answer"));
         // Closed with the request unread: the kernel resets the connection.
         let listener = loopback();
         let unread = beside(
@@ -1006,9 +879,7 @@ mod tests {
         let early = beside(
             &listener,
             |mut stream| {
-                stream
-                    .write_all(b"HTTP/1.1 503 Busy\r\n\r\n")
-                    .expect("the probe is there");
+                stream.write_all(b"HTTP/1.1 503 Busy\r\n\r\n").expect("the probe is there");
                 until_closed(&mut stream);
             },
             |address| attempt(&target(&format!("http://{address}/")), AMPLE),
@@ -1065,9 +936,7 @@ mod tests {
             let mut answer = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
             answer.resize(32 * 1024, b'x');
             stream.write_all(&answer).expect("the probe reads");
-            stream
-                .shutdown(std::net::Shutdown::Write)
-                .expect("it is open");
+            stream.shutdown(std::net::Shutdown::Write).expect("it is open");
             let mut rest = Vec::new();
             let end = stream.read_to_end(&mut rest).expect("closed in peace");
             assert_eq!(end, 0);
@@ -1082,9 +951,7 @@ mod tests {
             &listener,
             |mut stream| {
                 read_request(&mut stream);
-                stream
-                    .write_all(b"HTTP/1.1 200 OK\r\n\r\n")
-                    .expect("the probe reads");
+                stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").expect("the probe reads");
                 until_closed(&mut stream);
             },
             |address| {
@@ -1125,28 +992,20 @@ mod tests {
             &listener,
             |mut stream| {
                 read_request(&mut stream);
-                stream
-                    .write_all(b"HTTP/1.1 200 OK\r\n\r\n")
-                    .expect("the probe reads");
+                stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").expect("the probe reads");
             },
             |address| attempt(&target(&format!("http://{address}/")), AMPLE),
         );
         assert_eq!(http, Ok(()));
         drop(listener);
-        assert_eq!(
-            attempt(&target(&format!("tcp://{address}")), AMPLE),
-            failed("connection refused")
-        );
+        assert_eq!(attempt(&target(&format!("tcp://{address}")), AMPLE), failed("connection refused"));
     }
 
     #[test]
     fn a_name_that_cannot_be_one_does_not_resolve() {
         // A label of 64 letters is refused by the resolver itself: no server is asked.
         let text = format!("tcp://{}:80", "x".repeat(64));
-        assert_eq!(
-            attempt(&target(&text), AMPLE),
-            failed("name does not resolve")
-        );
+        assert_eq!(attempt(&target(&text), AMPLE), failed("name does not resolve"));
     }
 
     #[test]
@@ -1159,13 +1018,9 @@ mod tests {
 
     /// A listener whose queue is full: the kernel drops what knocks. The streams keep it so.
     fn black_hole() -> (OwnedFd, SocketAddr, Vec<TcpStream>) {
-        let socket = rustix::net::socket_with(
-            AddressFamily::INET,
-            SocketType::STREAM,
-            SocketFlags::CLOEXEC,
-            None,
-        )
-        .expect("a socket");
+        let socket =
+            rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+                .expect("a socket");
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         rustix::net::bind(&socket, &any).expect("a port of the loopback");
         rustix::net::listen(&socket, 0).expect("it is bound");
@@ -1189,11 +1044,9 @@ mod tests {
         let live = listener.local_addr().expect("it is bound");
         let limit = SHORT * 4;
         let start = Instant::now();
-        let both = any_address(
-            &[hole, hole, live],
-            Clock::start(limit),
-            |address, clock| connect(address, clock).map(drop),
-        );
+        let both = any_address(&[hole, hole, live], Clock::start(limit), |address, clock| {
+            connect(address, clock).map(drop)
+        });
         assert_eq!(both, Ok(()));
         assert!(start.elapsed() < limit, "{:?}", start.elapsed());
     }
@@ -1212,11 +1065,9 @@ mod tests {
         let ready = beside(&bad, serve(b"HTTP/1.1 503 No\r\n\r\n"), |bad_address| {
             beside(&good, serve(b"HTTP/1.1 200 OK\r\n\r\n"), |_| {
                 let request = request("localhost", 80, b"/");
-                any_address(
-                    &[bad_address, good_address],
-                    Clock::start(AMPLE),
-                    |address, clock| get(address, &request, clock),
-                )
+                any_address(&[bad_address, good_address], Clock::start(AMPLE), |address, clock| {
+                    get(address, &request, clock)
+                })
             })
         });
         assert_eq!(ready, Ok(()));
@@ -1227,17 +1078,13 @@ mod tests {
         let v4 = |last| IpAddr::from([10, 0, 0, last]);
         let refused = || String::from("connection refused");
         let late = || String::from("no answer within 1 s");
-        assert_eq!(
-            compact(&[(v4(1), refused()), (v4(2), refused())]),
-            "connection refused"
-        );
+        assert_eq!(compact(&[(v4(1), refused()), (v4(2), refused())]), "connection refused");
         let v6 = IpAddr::from(Ipv6Addr::LOCALHOST);
         assert_eq!(
             compact(&[(v6, refused()), (v4(2), late())]),
             "::1: connection refused, 10.0.0.2: no answer within 1 s"
         );
-        let many =
-            [1, 2, 3, 4, 5].map(|last| (v4(last), if last == 1 { late() } else { refused() }));
+        let many = [1, 2, 3, 4, 5].map(|last| (v4(last), if last == 1 { late() } else { refused() }));
         assert_eq!(
             compact(&many),
             "10.0.0.1: no answer within 1 s, 10.0.0.2: connection refused, \
@@ -1247,13 +1094,9 @@ mod tests {
 
     #[test]
     fn a_connection_to_itself_is_none() {
-        let socket = rustix::net::socket_with(
-            AddressFamily::INET,
-            SocketType::STREAM,
-            SocketFlags::CLOEXEC,
-            None,
-        )
-        .expect("a socket");
+        let socket =
+            rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+                .expect("a socket");
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         rustix::net::bind(&socket, &any).expect("a port of the loopback");
         let own = rustix::net::getsockname(&socket).expect("it is bound");
@@ -1273,8 +1116,7 @@ mod tests {
         fn new() -> Self {
             static COUNT: AtomicUsize = AtomicUsize::new(0);
             let number = COUNT.fetch_add(1, Ordering::Relaxed);
-            let path =
-                std::env::temp_dir().join(format!("preverb-probe-{}-{number}", std::process::id()));
+            let path = std::env::temp_dir().join(format!("preverb-probe-{}-{number}", std::process::id()));
             std::fs::create_dir_all(&path).expect("a directory for the test");
             Self(path)
         }
@@ -1320,8 +1162,7 @@ mod tests {
         let path = scratch.path(b"full");
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let open = || {
-            rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
-                .expect("a socket")
+            rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).expect("a socket")
         };
         let server = open();
         let address = SocketAddrUnix::new(&path).expect("a short path");
@@ -1368,17 +1209,14 @@ mod tests {
         let path = scratch.path(b"beat");
         let beat = File::create(&path).expect("the directory can be written");
         let modified = |time| {
-            beat.set_times(FileTimes::new().set_modified(time))
-                .expect("it is ours");
+            beat.set_times(FileTimes::new().set_modified(time)).expect("it is ours");
         };
         assert_eq!(try_file(&path, "?max-age=1h"), Ok(()));
         modified(SystemTime::now() - Duration::from_millis(90_500));
         assert_eq!(try_file(&path, "?max-age=1h"), Ok(()));
         let old = try_file(&path, "?max-age=30s").expect_err("it is old");
         // A slow machine may be late by seconds, but not by a minute.
-        let seconds = old
-            .strip_prefix("is ")
-            .and_then(|rest| rest.strip_suffix(" s old"));
+        let seconds = old.strip_prefix("is ").and_then(|rest| rest.strip_suffix(" s old"));
         let seconds: u64 = seconds.and_then(|text| text.parse().ok()).expect("an age");
         assert!((90..150).contains(&seconds), "{old}");
         // The clock of the one that wrote it is ahead.

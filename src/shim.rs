@@ -39,11 +39,7 @@ pub(crate) struct Shim {
 /// The script. No string of `shim` may hold a NUL, which no word of a shell can.
 pub(crate) fn script(shim: &Shim) -> String {
     let mut text = String::from(HEAD);
-    let prefixed: Vec<(Option<Prefix>, &str)> = shim
-        .mounts
-        .iter()
-        .map(|mount| split_prefix(mount))
-        .collect();
+    let prefixed: Vec<(Option<Prefix>, &str)> = shim.mounts.iter().map(|mount| split_prefix(mount)).collect();
     for prefix in [Prefix::Home, Prefix::Pwd] {
         if prefixed.iter().any(|(found, _)| *found == Some(prefix)) {
             text.push_str(prefix.guard());
@@ -243,10 +239,7 @@ exec "${CONTAINER_ENGINE:-docker}" run --rm -i "$@"
 "#;
 
 #[cfg(test)]
-#[allow(
-    clippy::disallowed_methods,
-    reason = "the script is tested by running it"
-)]
+#[allow(clippy::disallowed_methods, reason = "the script is tested by running it")]
 mod tests {
     use super::{Shim, script};
     use std::ffi::{OsStr, OsString};
@@ -297,8 +290,7 @@ mod tests {
         fn new() -> Self {
             static COUNT: AtomicUsize = AtomicUsize::new(0);
             let number = COUNT.fetch_add(1, Ordering::Relaxed);
-            let path =
-                std::env::temp_dir().join(format!("preverb-shim-{}-{number}", std::process::id()));
+            let path = std::env::temp_dir().join(format!("preverb-shim-{}-{number}", std::process::id()));
             std::fs::create_dir_all(&path).expect("a directory for the test");
             // What a shell calls the directory must be what the test calls it.
             Self(path.canonicalize().expect("the directory was just made"))
@@ -320,21 +312,12 @@ mod tests {
         fn program(&self, name: &str, text: &str) -> PathBuf {
             let path = self.0.join("bin").join(name);
             let mut writer = Command::new("sh")
-                .args([
-                    "-c",
-                    "mkdir -p \"${1%/*}\" && cat >\"$1\" && chmod 755 \"$1\"",
-                    "sh",
-                ])
+                .args(["-c", "mkdir -p \"${1%/*}\" && cat >\"$1\" && chmod 755 \"$1\"", "sh"])
                 .arg(&path)
                 .stdin(Stdio::piped())
                 .spawn()
                 .expect("sh is there");
-            writer
-                .stdin
-                .take()
-                .expect("its input is piped")
-                .write_all(text.as_bytes())
-                .expect("cat reads");
+            writer.stdin.take().expect("its input is piped").write_all(text.as_bytes()).expect("cat reads");
             assert!(writer.wait().expect("it was started").success());
             path
         }
@@ -355,12 +338,7 @@ mod tests {
 
     /// The shells that read POSIX scripts on the hosts that there are; those that are missing are named.
     fn shells() -> Vec<Vec<&'static str>> {
-        let all = [
-            vec!["dash"],
-            vec!["bash", "--posix"],
-            vec!["busybox", "sh"],
-            vec!["sh"],
-        ];
+        let all = [vec!["dash"], vec!["bash", "--posix"], vec!["busybox", "sh"], vec!["sh"]];
         all.into_iter().filter(|shell| is_there(shell[0])).collect()
     }
 
@@ -399,18 +377,10 @@ mod tests {
 
     #[track_caller]
     fn words(output: &Output) -> Vec<OsString> {
-        assert!(
-            output.status.success(),
-            "{}: {}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
         assert_eq!(String::from_utf8_lossy(&output.stderr), "");
-        let mut words: Vec<OsString> = output
-            .stdout
-            .split(|byte| *byte == 0)
-            .map(|word| OsString::from_vec(word.to_vec()))
-            .collect();
+        let mut words: Vec<OsString> =
+            output.stdout.split(|byte| *byte == 0).map(|word| OsString::from_vec(word.to_vec())).collect();
         assert_eq!(words.pop(), Some(OsString::new()), "words end in a NUL");
         words
     }
@@ -421,14 +391,8 @@ mod tests {
 
     fn ids() -> OsString {
         let print = |option| {
-            let output = Command::new("id")
-                .arg(option)
-                .output()
-                .expect("id is there");
-            String::from_utf8(output.stdout)
-                .expect("a number")
-                .trim_end()
-                .to_owned()
+            let output = Command::new("id").arg(option).output().expect("id is there");
+            String::from_utf8(output.stdout).expect("a number").trim_end().to_owned()
         };
         OsString::from(format!("--user={}:{}", print("-u"), print("-g")))
     }
@@ -442,10 +406,7 @@ mod tests {
         if !is_there("shellcheck") {
             return;
         }
-        let bare = Shim {
-            verb: None,
-            ..shim()
-        };
+        let bare = Shim { verb: None, ..shim() };
         let host = Shim {
             network: Some(String::from("host")),
             mounts: strings(&["$HOME/.ssh:/home/app/.ssh:ro"]),
@@ -508,15 +469,10 @@ mod tests {
         let scratch = Scratch::new();
         scratch.engine("docker", "Docker version 28.2.2");
         let here = scratch.directory(OsStr::new("plain"));
-        let bare = Shim {
-            verb: None,
-            ..shim()
-        };
+        let bare = Shim { verb: None, ..shim() };
         for shell in shells() {
-            let output = command(&shell, &bare, &scratch, &here)
-                .arg("worker")
-                .output()
-                .expect("the shell is there");
+            let output =
+                command(&shell, &bare, &scratch, &here).arg("worker").output().expect("the shell is there");
             let words = words(&output);
             assert_eq!(
                 words[words.len() - 3..],
@@ -567,11 +523,7 @@ mod tests {
             let words = words(&output);
             let (head, tail) = words.split_at(words.len() - arguments.len());
             assert_eq!(tail, arguments, "{shell:?}");
-            assert_eq!(
-                head[head.len() - 3..],
-                ["--", "it's $HOME `id` \\ \"x\"", "db:migrate"],
-                "{shell:?}"
-            );
+            assert_eq!(head[head.len() - 3..], ["--", "it's $HOME `id` \\ \"x\"", "db:migrate"], "{shell:?}");
         }
     }
 
@@ -588,11 +540,7 @@ mod tests {
                 .output()
                 .expect("the shell is there");
             let words = words(&output);
-            let data = joined(&[
-                "--volume=".as_ref(),
-                here.as_os_str(),
-                "/data:/data".as_ref(),
-            ]);
+            let data = joined(&["--volume=".as_ref(), here.as_os_str(), "/data:/data".as_ref()]);
             let expected: Vec<&OsStr> = vec![
                 "--volume=/home/a $b 'c'/.cache it's:/cache:ro".as_ref(),
                 &data,
@@ -628,10 +576,7 @@ mod tests {
                 (true, b'"') if bytes.next_if_eq(&b'"').is_some() => field.push(b'"'),
                 (true, b'"') => {
                     inside = false;
-                    assert!(
-                        matches!(bytes.peek(), None | Some(b',')),
-                        "text after a quote"
-                    );
+                    assert!(matches!(bytes.peek(), None | Some(b',')), "text after a quote");
                 }
                 (_, byte) => field.push(byte),
             }
@@ -663,25 +608,13 @@ mod tests {
         for name in names {
             let here = scratch.directory(OsStr::from_bytes(name));
             for shell in shells() {
-                let output = command(&shell, &shim(), &scratch, &here)
-                    .output()
-                    .expect("the shell is there");
+                let output = command(&shell, &shim(), &scratch, &here).output().expect("the shell is there");
                 let words = words(&output);
-                assert_eq!(
-                    words[3],
-                    joined(&["--workdir=".as_ref(), here.as_os_str()]),
-                    "{shell:?}"
-                );
-                let mount = words[4]
-                    .as_bytes()
-                    .strip_prefix(b"--mount=")
-                    .expect("the mount follows");
+                assert_eq!(words[3], joined(&["--workdir=".as_ref(), here.as_os_str()]), "{shell:?}");
+                let mount = words[4].as_bytes().strip_prefix(b"--mount=").expect("the mount follows");
                 let path = here.as_os_str().as_bytes();
-                let expected = [
-                    b"type=bind".to_vec(),
-                    [b"source=", path].concat(),
-                    [b"target=", path].concat(),
-                ];
+                let expected =
+                    [b"type=bind".to_vec(), [b"source=", path].concat(), [b"target=", path].concat()];
                 assert_eq!(csv(mount), expected, "{shell:?} in {}", here.display());
             }
         }
@@ -719,14 +652,8 @@ mod tests {
         scratch.engine("docker", "Docker version 28.2.2");
         let here = scratch.directory(OsStr::new("plain"));
         let colon = scratch.directory(OsStr::new("co:lon"));
-        let home = Shim {
-            mounts: strings(&["$HOME/x:/x"]),
-            ..shim()
-        };
-        let pwd = Shim {
-            mounts: strings(&["$PWD/x:/x"]),
-            ..shim()
-        };
+        let home = Shim { mounts: strings(&["$HOME/x:/x"]), ..shim() };
+        let pwd = Shim { mounts: strings(&["$PWD/x:/x"]), ..shim() };
         for shell in shells() {
             let run = |shim: &Shim, directory: &Path, home: Option<&str>| {
                 let mut command = command(&shell, shim, &scratch, directory);
@@ -736,22 +663,10 @@ mod tests {
                 };
                 command.output().expect("the shell is there")
             };
-            refused(
-                &run(&shim(), Path::new("/"), None),
-                "the directory / cannot be mounted",
-            );
-            refused(
-                &run(&pwd, &colon, None),
-                "$PWD, because its path has a colon",
-            );
-            refused(
-                &run(&home, &here, Some("/a:b")),
-                "$HOME, because its path has a colon",
-            );
-            refused(
-                &run(&home, &here, Some("")),
-                "$HOME, because HOME is no absolute path",
-            );
+            refused(&run(&shim(), Path::new("/"), None), "the directory / cannot be mounted");
+            refused(&run(&pwd, &colon, None), "$PWD, because its path has a colon");
+            refused(&run(&home, &here, Some("/a:b")), "$HOME, because its path has a colon");
+            refused(&run(&home, &here, Some("")), "$HOME, because HOME is no absolute path");
             // What needs no HOME does without.
             words(&run(&pwd, &here, None));
         }
@@ -763,10 +678,7 @@ mod tests {
         let engine = scratch.program("my engine", "#!/bin/sh\nprintf '%s\\0' mine \"$@\"\n");
         let here = scratch.directory(OsStr::new("plain"));
         for shell in shells() {
-            for (named, expected) in [
-                (engine.as_os_str(), "mine"),
-                (OsStr::new("my engine"), "mine"),
-            ] {
+            for (named, expected) in [(engine.as_os_str(), "mine"), (OsStr::new("my engine"), "mine")] {
                 let output = command(&shell, &shim(), &scratch, &here)
                     .env("CONTAINER_ENGINE", named)
                     .output()
@@ -803,10 +715,7 @@ mod tests {
                 if without_root && is_root() {
                     command.uid(1234).gid(1235);
                 }
-                let output = command
-                    .env("CONTAINER_ENGINE", engine)
-                    .output()
-                    .expect("the shell is there");
+                let output = command.env("CONTAINER_ENGINE", engine).output().expect("the shell is there");
                 let words = words(&output);
                 assert_eq!(
                     words.contains(&OsString::from("--userns=keep-id")),
@@ -833,11 +742,8 @@ mod tests {
                 // Only one who is not root has the engine asked for its version.
                 command.uid(1234).gid(1235);
             }
-            let mut child = command
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .spawn()
-                .expect("the shell is there");
+            let mut child =
+                command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the shell is there");
             let mut input = child.stdin.take().expect("its input is piped");
             input.write_all(b"for the container\n").expect("it is read");
             drop(input);
@@ -859,11 +765,7 @@ mod tests {
             let pid = child.id();
             let output = child.wait_with_output().expect("it was started");
             assert_eq!(output.status.code(), Some(37), "{shell:?}");
-            assert_eq!(
-                String::from_utf8_lossy(&output.stdout),
-                format!("{pid}\n"),
-                "{shell:?}"
-            );
+            assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{pid}\n"), "{shell:?}");
         }
     }
 
@@ -877,10 +779,7 @@ mod tests {
         let seen = scratch.0.join("seen");
         scratch.program(
             "docker",
-            &format!(
-                "#!/bin/sh\nprintf '%s ' \"$1\" \"$2\" \"$3\" \"$4\" >'{}'\n",
-                seen.display()
-            ),
+            &format!("#!/bin/sh\nprintf '%s ' \"$1\" \"$2\" \"$3\" \"$4\" >'{}'\n", seen.display()),
         );
         let here = scratch.directory(OsStr::new("plain"));
         let file = scratch.0.join("shim");
@@ -889,10 +788,7 @@ mod tests {
             let mut bare = command(&shell, &shim(), &scratch, &here);
             assert!(bare.status().expect("the shell is there").success());
             let words = std::fs::read_to_string(&seen).expect("the engine ran");
-            assert!(
-                words.starts_with("run --rm -i --workdir="),
-                "{shell:?}: {words}"
-            );
+            assert!(words.starts_with("run --rm -i --workdir="), "{shell:?}: {words}");
 
             for (redirection, begin) in [
                 ("", "run --rm -i -t "),
@@ -929,14 +825,9 @@ mod tests {
         scratch.engine("docker", "Docker version 28.2.2");
         let here = scratch.directory(OsStr::new("plain"));
         let file = scratch.program("tool", &script(&shim()));
-        let mode = std::fs::metadata(&file)
-            .expect("it was just written")
-            .permissions()
-            .mode();
+        let mode = std::fs::metadata(&file).expect("it was just written").permissions().mode();
         assert_eq!(mode & 0o777, 0o755);
-        let output = command(&["sh"], &shim(), &scratch, &here)
-            .output()
-            .expect("the shell is there");
+        let output = command(&["sh"], &shim(), &scratch, &here).output().expect("the shell is there");
         let mut path = OsString::from(scratch.0.join("bin"));
         path.push(":/usr/bin:/bin");
         let direct = Command::new(&file)

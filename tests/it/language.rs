@@ -26,9 +26,7 @@ fn what_is_not_expected_fails_the_test() {
     assert!(fails(script("echo a >&2")).contains("standard error is not what was expected"));
     assert!(fails(script("echo abc").stdout_contains("bd")).contains("standard output lacks"));
     assert!(fails(script("echo abc >&2").stderr_lacks("bc").any_stdout()).contains("holds"));
-    assert!(
-        fails(script("[ $$ != 1 ] || exit 9").pid1()).contains("as process 1: the status is 9")
-    );
+    assert!(fails(script("[ $$ != 1 ] || exit 9").pid1()).contains("as process 1: the status is 9"));
 }
 
 #[test]
@@ -37,9 +35,7 @@ fn the_directory_and_the_environment_are_those_of_the_test() {
         .file("file", "in [DIR]\n", 0o644)
         .env("A", "[DIR]/a")
         .stdin("typed\n")
-        .stdout(format!(
-            "[DIR]\nin [DIR]\nA=[DIR]/a\nPATH=[DIR]/bin:{PATH}\nPWD=[DIR]\ntyped\n"
-        ))
+        .stdout(format!("[DIR]\nin [DIR]\nA=[DIR]/a\nPATH=[DIR]/bin:{PATH}\nPWD=[DIR]\ntyped\n"))
         .pid1()
         .run();
 }

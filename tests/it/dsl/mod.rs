@@ -54,20 +54,14 @@ enum Expected {
     /// The whole of it, as a pattern.
     Whole(Vec<u8>),
     /// Parts that it must hold, as patterns, and parts that it must not hold, as plain bytes.
-    Parts {
-        holds: Vec<Vec<u8>>,
-        lacks: Vec<Vec<u8>>,
-    },
+    Parts { holds: Vec<Vec<u8>>, lacks: Vec<Vec<u8>> },
 }
 
 impl Expected {
     fn part(&mut self, part: &[u8]) {
         match self {
             Self::Whole(_) => {
-                *self = Self::Parts {
-                    holds: vec![part.to_vec()],
-                    lacks: Vec::new(),
-                };
+                *self = Self::Parts { holds: vec![part.to_vec()], lacks: Vec::new() };
             }
             Self::Parts { holds, .. } => holds.push(part.to_vec()),
         }
@@ -76,10 +70,7 @@ impl Expected {
     fn lack(&mut self, part: &[u8]) {
         match self {
             Self::Whole(_) => {
-                *self = Self::Parts {
-                    holds: Vec::new(),
-                    lacks: vec![part.to_vec()],
-                };
+                *self = Self::Parts { holds: Vec::new(), lacks: vec![part.to_vec()] };
             }
             Self::Parts { lacks, .. } => lacks.push(part.to_vec()),
         }
@@ -101,18 +92,9 @@ impl Expected {
                 .find(|part| !pattern::found(&here(part), actual))
                 .map(|part| ("lacks", part))
                 .or_else(|| {
-                    lacks
-                        .iter()
-                        .find(|part| contains(actual, &here(part)))
-                        .map(|part| ("holds", part))
+                    lacks.iter().find(|part| contains(actual, &here(part))).map(|part| ("holds", part))
                 })
-                .map(|(verb, part)| {
-                    format!(
-                        "{stream} {verb}\n{}\n--- got\n{}",
-                        shown(part),
-                        shown(actual)
-                    )
-                }),
+                .map(|(verb, part)| format!("{stream} {verb}\n{}\n--- got\n{}", shown(part), shown(actual))),
         }
     }
 }
@@ -168,8 +150,7 @@ impl Output {
         self.messages()
             .lines()
             .map(|line| {
-                serde_json::from_str(line)
-                    .unwrap_or_else(|error| panic!("not JSON: {error}\n{line}"))
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("not JSON: {error}\n{line}"))
             })
             .collect()
     }
@@ -202,10 +183,7 @@ pub(crate) struct Test {
 impl Test {
     pub(crate) fn new() -> Self {
         Self {
-            entries: vec![
-                Entry::Directory("bin".into(), 0o755),
-                Entry::Directory("tmp".into(), 0o1777),
-            ],
+            entries: vec![Entry::Directory("bin".into(), 0o755), Entry::Directory("tmp".into(), 0o1777)],
             environment: vec![("PATH".into(), format!("[DIR]/bin:{PATH}").into())],
             raw_environment: None,
             under: Vec::new(),
@@ -227,8 +205,7 @@ impl Test {
 
     /// The verb table, `[DIR]/preverb.toml`, to which `PREVERB_TABLE` points.
     pub(crate) fn table(self, text: impl AsRef<[u8]>) -> Self {
-        self.file("preverb.toml", text, 0o644)
-            .env("PREVERB_TABLE", "[DIR]/preverb.toml")
+        self.file("preverb.toml", text, 0o644).env("PREVERB_TABLE", "[DIR]/preverb.toml")
     }
 
     /// A drop-in of the table, `[DIR]/preverb.d/NAME`.
@@ -247,17 +224,8 @@ impl Test {
     }
 
     /// A file, with its parents. The test's directory is the working directory.
-    pub(crate) fn file(
-        mut self,
-        path: impl AsRef<Path>,
-        bytes: impl AsRef<[u8]>,
-        mode: u32,
-    ) -> Self {
-        self.entries.push(Entry::File(
-            path.as_ref().to_owned(),
-            bytes.as_ref().to_vec(),
-            mode,
-        ));
+    pub(crate) fn file(mut self, path: impl AsRef<Path>, bytes: impl AsRef<[u8]>, mode: u32) -> Self {
+        self.entries.push(Entry::File(path.as_ref().to_owned(), bytes.as_ref().to_vec(), mode));
         self
     }
 
@@ -269,8 +237,7 @@ impl Test {
 
     /// A symbolic link; `target` may hold `[DIR]`.
     pub(crate) fn link(mut self, path: &str, target: impl AsRef<Path>) -> Self {
-        self.entries
-            .push(Entry::Link(path.into(), target.as_ref().to_owned()));
+        self.entries.push(Entry::Link(path.into(), target.as_ref().to_owned()));
         self
     }
 
@@ -279,8 +246,7 @@ impl Test {
     /// Sets a variable. Without this there are `PATH` and, with a table, `PREVERB_TABLE`.
     pub(crate) fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.environment.retain(|(known, _)| known != name.as_ref());
-        self.environment
-            .push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self.environment.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
         self
     }
 
@@ -292,23 +258,14 @@ impl Test {
 
     /// The whole environment as it lies in memory: duplicates, entries without `=`, any bytes.
     /// Nothing is added. Not with `under`, `pid1` or `terminal`.
-    pub(crate) fn raw_environment<B: AsRef<[u8]>>(
-        mut self,
-        entries: impl IntoIterator<Item = B>,
-    ) -> Self {
-        self.raw_environment = Some(
-            entries
-                .into_iter()
-                .map(|entry| entry.as_ref().to_vec())
-                .collect(),
-        );
+    pub(crate) fn raw_environment<B: AsRef<[u8]>>(mut self, entries: impl IntoIterator<Item = B>) -> Self {
+        self.raw_environment = Some(entries.into_iter().map(|entry| entry.as_ref().to_vec()).collect());
         self
     }
 
     /// The words after the program's name.
     pub(crate) fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
-        self.args
-            .extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self
     }
 
@@ -326,8 +283,7 @@ impl Test {
 
     /// Words before the program, which must exec it in the end: `under(["nice", "-n", "5"])`.
     pub(crate) fn under<A: AsRef<OsStr>>(mut self, words: impl IntoIterator<Item = A>) -> Self {
-        self.under
-            .extend(words.into_iter().map(|word| word.as_ref().to_owned()));
+        self.under.extend(words.into_iter().map(|word| word.as_ref().to_owned()));
         self
     }
 
@@ -413,19 +369,13 @@ impl Test {
 
     /// Standard output may be anything; a `check` looks at it.
     pub(crate) fn any_stdout(mut self) -> Self {
-        self.stdout = Expected::Parts {
-            holds: Vec::new(),
-            lacks: Vec::new(),
-        };
+        self.stdout = Expected::Parts { holds: Vec::new(), lacks: Vec::new() };
         self
     }
 
     /// Standard error may be anything; a `check` looks at it.
     pub(crate) fn any_stderr(mut self) -> Self {
-        self.stderr = Expected::Parts {
-            holds: Vec::new(),
-            lacks: Vec::new(),
-        };
+        self.stderr = Expected::Parts { holds: Vec::new(), lacks: Vec::new() };
         self
     }
 
@@ -455,16 +405,10 @@ impl Test {
     fn run_once(&self, pid1: &[&str]) {
         let output = self.execute(pid1);
         let complaints: Vec<String> = [
-            (output.status != self.status).then(|| {
-                format!(
-                    "the status is {}, and {} was expected",
-                    output.status, self.status
-                )
-            }),
-            self.stdout
-                .complaint("standard output", &output.stdout, output.dir.path()),
-            self.stderr
-                .complaint("standard error", &output.stderr, output.dir.path()),
+            (output.status != self.status)
+                .then(|| format!("the status is {}, and {} was expected", output.status, self.status)),
+            self.stdout.complaint("standard output", &output.stdout, output.dir.path()),
+            self.stderr.complaint("standard error", &output.stderr, output.dir.path()),
         ]
         .into_iter()
         .flatten()
@@ -478,11 +422,7 @@ impl Test {
                     shown(&output.stderr)
                 );
             }
-            let place = if pid1.is_empty() {
-                ""
-            } else {
-                "as process 1: "
-            };
+            let place = if pid1.is_empty() { "" } else { "as process 1: " };
             panic!("{place}{all}");
         }
         for check in &self.checks {
@@ -503,43 +443,39 @@ impl Test {
         fs::write(&stderr_path, "").unwrap();
         // Files take any amount without a reader, and a daemon that keeps one open holds nobody up.
         let append = |path: &Path| fs::OpenOptions::new().append(true).open(path).unwrap();
-        let (stdin, stdout, stderr) = (
-            fs::File::open(&stdin_path).unwrap(),
-            append(&stdout_path),
-            append(&stderr_path),
-        );
+        let (stdin, stdout, stderr) =
+            (fs::File::open(&stdin_path).unwrap(), append(&stdout_path), append(&stderr_path));
 
         let started = Instant::now();
         let streams = [&stdin, &stdout, &stderr];
-        let (status, screen) =
-            if self.raw_environment.is_some() || matches!(self.argv0, Argv0::Missing) {
-                assert!(pid1.is_empty() && self.under.is_empty() && !self.terminal);
-                let words = self.words(dir.path());
-                let pid = raw::spawn(&words, &self.raw_entries(dir.path()), streams);
-                drop(lock);
-                (raw::wait(pid, started + DEADLINE), None)
-            } else {
-                let mut terminal = self.terminal.then(terminal::Terminal::new);
-                let mut command = self.command(pid1, dir.path());
-                let streams = terminal.as_ref().map_or_else(
-                    || streams.map(|file| Stdio::from(file.try_clone().unwrap())),
-                    terminal::Terminal::streams,
-                );
-                let [stdin, stdout, stderr] = streams;
-                command.stdin(stdin).stdout(stdout).stderr(stderr);
-                let child = command.spawn().unwrap();
-                // The program's streams are open here as long as the command lives.
-                drop(command);
-                if let Some(terminal) = &mut terminal {
-                    terminal.started();
-                }
-                drop(lock);
-                let mut running = Running::new(child, dir.path(), !pid1.is_empty(), terminal);
-                if let Some(during) = &self.during {
-                    during(&mut running);
-                }
-                running.finish(started + DEADLINE)
-            };
+        let (status, screen) = if self.raw_environment.is_some() || matches!(self.argv0, Argv0::Missing) {
+            assert!(pid1.is_empty() && self.under.is_empty() && !self.terminal);
+            let words = self.words(dir.path());
+            let pid = raw::spawn(&words, &self.raw_entries(dir.path()), streams);
+            drop(lock);
+            (raw::wait(pid, started + DEADLINE), None)
+        } else {
+            let mut terminal = self.terminal.then(terminal::Terminal::new);
+            let mut command = self.command(pid1, dir.path());
+            let streams = terminal.as_ref().map_or_else(
+                || streams.map(|file| Stdio::from(file.try_clone().unwrap())),
+                terminal::Terminal::streams,
+            );
+            let [stdin, stdout, stderr] = streams;
+            command.stdin(stdin).stdout(stdout).stderr(stderr);
+            let child = command.spawn().unwrap();
+            // The program's streams are open here as long as the command lives.
+            drop(command);
+            if let Some(terminal) = &mut terminal {
+                terminal.started();
+            }
+            drop(lock);
+            let mut running = Running::new(child, dir.path(), !pid1.is_empty(), terminal);
+            if let Some(during) = &self.during {
+                during(&mut running);
+            }
+            running.finish(started + DEADLINE)
+        };
         let took = started.elapsed();
         Output {
             status: code(status),
@@ -596,12 +532,7 @@ impl Test {
                 .map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat())
                 .collect()
         };
-        self.raw_environment
-            .clone()
-            .unwrap_or_else(plain)
-            .iter()
-            .map(|entry| placed(entry, dir))
-            .collect()
+        self.raw_environment.clone().unwrap_or_else(plain).iter().map(|entry| placed(entry, dir)).collect()
     }
 
     /// The words of the command line, `argv[0]` included.
@@ -611,10 +542,7 @@ impl Test {
             Argv0::Word(word) => Some(word.clone()),
             Argv0::Missing => None,
         };
-        first
-            .into_iter()
-            .chain(self.args.iter().map(|arg| placed_os(arg, dir)))
-            .collect()
+        first.into_iter().chain(self.args.iter().map(|arg| placed_os(arg, dir))).collect()
     }
 
     /// Makes the files of the test.
@@ -651,10 +579,7 @@ pub(crate) fn skip(why: &str) {
     let thread = std::thread::current();
     let name = thread.name().unwrap_or("?");
     let _ = writeln!(std::io::stderr(), "SKIP {name}: {why}");
-    assert!(
-        std::env::var_os("PREVERB_TESTS_MUST_NOT_SKIP").is_none(),
-        "skipped: {why}"
-    );
+    assert!(std::env::var_os("PREVERB_TESTS_MUST_NOT_SKIP").is_none(), "skipped: {why}");
 }
 
 /// A string for a byte sequence that is not one.
@@ -664,30 +589,23 @@ pub(crate) fn bytes(bytes: &[u8]) -> OsString {
 
 /// A lock that a failed test does not spoil for the others.
 fn lock() -> MutexGuard<'static, ()> {
-    FILES_OR_CHILDREN
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
+    FILES_OR_CHILDREN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The words that start a program as process 1 of a namespace, if this machine can do that.
 fn as_pid1() -> Option<&'static [&'static str]> {
     const ROOT: &[&str] = &["unshare", "-pf", "--kill-child", "--mount-proc"];
     const USER: &[&str] = &["unshare", "-Urpf", "--kill-child", "--mount-proc"];
-    static WORDS: std::sync::LazyLock<Option<&'static [&'static str]>> =
-        std::sync::LazyLock::new(|| {
-            let words = if nix::unistd::geteuid().is_root() {
-                ROOT
-            } else {
-                USER
-            };
-            let works = Command::new(words[0])
-                .args(&words[1..])
-                .arg("true")
-                .stderr(Stdio::null())
-                .status()
-                .is_ok_and(|status| status.success());
-            works.then_some(words)
-        });
+    static WORDS: std::sync::LazyLock<Option<&'static [&'static str]>> = std::sync::LazyLock::new(|| {
+        let words = if nix::unistd::geteuid().is_root() { ROOT } else { USER };
+        let works = Command::new(words[0])
+            .args(&words[1..])
+            .arg("true")
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success());
+        works.then_some(words)
+    });
     *WORDS
 }
 

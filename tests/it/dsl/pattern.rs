@@ -65,22 +65,14 @@ fn walk(pieces: &[Piece<'_>], text: &[u8], at: usize, to_the_end: bool) -> bool 
             length > 0 && go_on(at + length)
         }
         Piece::InLine => {
-            let line = text[at..]
-                .iter()
-                .position(|byte| *byte == b'\n')
-                .unwrap_or(text.len() - at);
+            let line = text[at..].iter().position(|byte| *byte == b'\n').unwrap_or(text.len() - at);
             (0..=line).any(|length| go_on(at + length))
         }
         Piece::Lines => {
-            let ends = text[at..]
-                .iter()
-                .enumerate()
-                .filter(|(_, byte)| **byte == b'\n')
-                .map(|(end, _)| end + 1);
+            let ends =
+                text[at..].iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(end, _)| end + 1);
             (at == 0 || text[at - 1] == b'\n')
-                && std::iter::once(0)
-                    .chain(ends)
-                    .any(|length| go_on(at + length))
+                && std::iter::once(0).chain(ends).any(|length| go_on(at + length))
         }
     }
 }
@@ -88,10 +80,7 @@ fn walk(pieces: &[Piece<'_>], text: &[u8], at: usize, to_the_end: bool) -> bool 
 /// The length of the duration that the text begins with; 0 if it begins with none.
 fn duration(text: &[u8]) -> usize {
     let one = |text: &[u8]| {
-        let number = text
-            .iter()
-            .take_while(|byte| byte.is_ascii_digit() || **byte == b'.')
-            .count();
+        let number = text.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
         let unit = ["ns", "us", "\u{b5}s", "ms", "s", "m", "h"]
             .iter()
             .find(|unit| text[number..].starts_with(unit.as_bytes()));
@@ -116,10 +105,7 @@ fn a_pattern_without_wildcards_is_the_text_itself() {
     assert!(matches(b"a\n", b"a\n"));
     assert!(!matches(b"a\n", b"a"));
     assert!(!matches(b"a", b"a\n"));
-    assert!(matches(
-        b"[OPTIONS] [VERB [ARGUMENT]...]",
-        b"[OPTIONS] [VERB [ARGUMENT]...]"
-    ));
+    assert!(matches(b"[OPTIONS] [VERB [ARGUMENT]...]", b"[OPTIONS] [VERB [ARGUMENT]...]"));
 }
 
 #[test]

@@ -19,10 +19,7 @@ use super::PREVERB;
 /// Starts the binary. Its working directory is the tests' own.
 pub(super) fn spawn(words: &[OsString], environment: &[Vec<u8>], streams: [&File; 3]) -> Pid {
     let text = |bytes: Vec<u8>| CString::new(bytes).unwrap();
-    let words: Vec<CString> = words
-        .iter()
-        .map(|word| text(word.clone().into_vec()))
-        .collect();
+    let words: Vec<CString> = words.iter().map(|word| text(word.clone().into_vec())).collect();
     let environment: Vec<CString> = environment.iter().cloned().map(text).collect();
     let mut actions = PosixSpawnFileActions::init().unwrap();
     for (number, stream) in (0..).zip(streams) {

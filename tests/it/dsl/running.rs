@@ -26,13 +26,7 @@ pub(crate) struct Running {
 
 impl Running {
     pub(super) fn new(child: Child, dir: &Path, below: bool, terminal: Option<Terminal>) -> Self {
-        Self {
-            child,
-            dir: dir.to_owned(),
-            below,
-            terminal,
-            ended: false,
-        }
+        Self { child, dir: dir.to_owned(), below, terminal, ended: false }
     }
 
     /// The test's directory.
@@ -71,10 +65,7 @@ impl Running {
     /// Writes to the terminal, as a keyboard does.
     #[track_caller]
     pub(crate) fn type_in(&self, keys: &[u8]) {
-        self.terminal
-            .as_ref()
-            .expect("a test with `.terminal()`")
-            .type_in(keys);
+        self.terminal.as_ref().expect("a test with `.terminal()`").type_in(keys);
     }
 
     /// Waits until the terminal has shown this.

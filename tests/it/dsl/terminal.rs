@@ -44,13 +44,7 @@ impl Terminal {
                 shared.lock().unwrap().extend_from_slice(&buffer[..count]);
             }
         });
-        Self {
-            keyboard,
-            name,
-            screen,
-            reader,
-            hold,
-        }
+        Self { keyboard, name, screen, reader, hold }
     }
 
     /// The program has its streams now.
@@ -81,12 +75,7 @@ impl Terminal {
 }
 
 fn open(name: &str) -> File {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags(OFlag::O_NOCTTY.bits())
-        .open(name)
-        .unwrap()
+    OpenOptions::new().read(true).write(true).custom_flags(OFlag::O_NOCTTY.bits()).open(name).unwrap()
 }
 
 /// A terminal ends its lines with a carriage return and a newline.

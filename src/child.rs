@@ -1,0 +1,489 @@
+//! Children: starting them, waiting for them, ending them. The only spawner and the only waitpid.
+//!
+//! A child has a process group of its own, `/dev/null` as standard input, and this process's standard error
+//! as standard output and error. Nothing runs between fork and exec: where a child must become another
+//! user first, it is preverb in a small mode that does so to itself (`--preverb-as`), and reports a refusal
+//! on descriptor 4.
+
+use std::ffi::{CString, OsString};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags};
+use nix::unistd::Pid;
+use rustix::process::{WaitOptions, WaitStatus};
+
+use crate::failure::{Failure, Kind};
+use crate::signals::{Signals, group_lives, send_to_group};
+use crate::variables::Variables;
+use crate::words::{escaped, signal_name};
+
+/// How long a group that was asked to end may take before it is killed.
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
+/// How often a group is looked at whose leader has ended: its members are nobody's children here.
+const GROUP_POLL: Duration = Duration::from_millis(5);
+/// The most that is read from a child: a hook that writes without end must not eat the memory.
+const LONGEST_OUTPUT: usize = 16 << 20;
+/// The descriptor that hooks write variables to.
+const VARIABLES_FD: RawFd = 3;
+/// The descriptor on which a child that steps down reports why it could not.
+pub(crate) const REPORT_FD: RawFd = 4;
+
+/// What to start.
+#[derive(Debug)]
+pub(crate) struct Spawn<'a> {
+    /// The file; already found, unless the child finds it itself.
+    pub(crate) path: PathBuf,
+    /// Its argv.
+    pub(crate) argv: Vec<OsString>,
+    /// Its variables.
+    pub(crate) variables: &'a Variables,
+    /// Whether descriptor 3 takes variables.
+    pub(crate) takes_variables: bool,
+    /// Whether descriptor 4 takes a report.
+    pub(crate) reports: bool,
+    /// Whether what it says on standard error is kept instead of shown.
+    pub(crate) quiet: bool,
+    /// How long it may take; zero means for ever.
+    pub(crate) limit: Option<Duration>,
+}
+
+/// How a child ended. Every status is decoded here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It exited with this status.
+    Exited(i32),
+    /// This signal ended it.
+    Signaled(i32),
+    /// This signal stopped it, and then it was killed: nobody would ever continue it.
+    Stopped(i32),
+    /// It was past its limit, and was ended.
+    TimedOut(Duration),
+    /// It was not even started: why.
+    NotStarted(String),
+}
+
+impl Ended {
+    /// Whether it went well.
+    pub(crate) fn is_success(&self) -> bool {
+        *self == Self::Exited(0)
+    }
+
+    /// How it ended, as the end of a sentence.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::Exited(status) => format!("exited with status {status}"),
+            Self::Signaled(signal) => format!("was ended by {}", signal_name(*signal)),
+            Self::Stopped(signal) => {
+                format!("was stopped by {}: a hook cannot use the terminal", signal_name(*signal))
+            }
+            Self::TimedOut(limit) => {
+                format!("took longer than its timeout of {}", crate::words::spoken(*limit))
+            }
+            Self::NotStarted(reason) => format!("could not be started: {reason}"),
+        }
+    }
+}
+
+/// Why a child is being ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    TimedOut,
+    Stopped(i32),
+    /// A request to stop came.
+    Requested,
+}
+
+/// A child that runs.
+#[derive(Debug)]
+pub(crate) struct Running {
+    /// Its process id, which is its group's.
+    pub(crate) pid: i32,
+    /// When it was started.
+    pub(crate) started: Instant,
+    limit: Option<Duration>,
+    ending: Option<(Ending, Instant)>,
+    killed: bool,
+    status: Option<Ended>,
+    pipes: Vec<Pipe>,
+}
+
+/// What a pipe of a child carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Carries {
+    Variables,
+    Report,
+    Output,
+}
+
+#[derive(Debug)]
+struct Pipe {
+    carries: Carries,
+    end: Option<OwnedFd>,
+    read: Vec<u8>,
+}
+
+impl Running {
+    fn deadline(&self) -> Option<Instant> {
+        let limit = self.limit.filter(|limit| !limit.is_zero())?;
+        self.started.checked_add(limit)
+    }
+
+    fn text(&self, carries: Carries) -> &[u8] {
+        self.pipes.iter().find(|pipe| pipe.carries == carries).map(|pipe| &*pipe.read).unwrap_or_default()
+    }
+
+    /// What it wrote to descriptor 3.
+    pub(crate) fn variables_text(&self) -> &[u8] {
+        self.text(Carries::Variables)
+    }
+
+    /// What it said, where that is kept: a report, or else its standard error.
+    pub(crate) fn said(&self) -> String {
+        let report = self.text(Carries::Report);
+        let said = if report.is_empty() { self.text(Carries::Output) } else { report };
+        escaped(said.trim_ascii())
+    }
+
+    /// How it ended, once it has.
+    pub(crate) fn ended(&self) -> Option<&Ended> {
+        let gone = match self.ending {
+            // The leader may end before the others of its group have done what the signal asked.
+            Some(_) => self.killed || !group_lives(self.pid),
+            None => true,
+        };
+        self.status.as_ref().filter(|_| gone)
+    }
+
+    fn end(&mut self, ending: Ending, signal: i32) {
+        send_to_group(self.pid, signal);
+        if self.ending.is_none() {
+            self.ending = Some((ending, Instant::now() + GRACE));
+        }
+    }
+
+    fn kill(&mut self) {
+        send_to_group(self.pid, 9);
+        self.killed = true;
+    }
+}
+
+/// All children of this process, and the signals that concern them.
+#[derive(Debug)]
+pub(crate) struct Children {
+    signals: Signals,
+    /// The descriptors above 2 that this process inherited: no hook gets them. Listed once.
+    inherited: Option<Vec<RawFd>>,
+    groups: Vec<i32>,
+}
+
+/// The request that ends the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stop(pub(crate) i32);
+
+impl Stop {
+    /// The failure of a run that was stopped while it did `what`.
+    pub(crate) fn failure(self, what: &str) -> Failure {
+        Failure::say(Kind::Stopped(self.0), format!("stopped by {} {what}", signal_name(self.0)))
+            .field("signal", signal_name(self.0))
+    }
+}
+
+impl Children {
+    /// With these signals.
+    pub(crate) fn new(signals: Signals) -> Self {
+        Self { signals, inherited: None, groups: Vec::new() }
+    }
+
+    /// The signals.
+    pub(crate) fn signals(&mut self) -> &mut Signals {
+        &mut self.signals
+    }
+
+    /// The process groups of the children so far.
+    pub(crate) fn groups(&self) -> &[i32] {
+        &self.groups
+    }
+
+    /// Starts a child.
+    ///
+    /// # Errors
+    /// execve(2)'s, for `exec.rs` to explain, or what kept the pipes from being made.
+    pub(crate) fn spawn(&mut self, spawn: &Spawn<'_>) -> std::result::Result<Running, nix::errno::Errno> {
+        let mut actions = PosixSpawnFileActions::init()?;
+        let null = null()?;
+        actions.add_dup2(null.as_raw_fd(), 0)?;
+        actions.add_dup2(2, 1)?;
+        let mut pipes = Vec::new();
+        let mut ends = Vec::new();
+        let mut pipe = |carries, to| -> nix::Result<()> {
+            let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
+            nix::fcntl::fcntl(&read, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+            actions.add_dup2(write.as_raw_fd(), to)?;
+            pipes.push(Pipe { carries, end: Some(read), read: Vec::new() });
+            ends.push(write);
+            Ok(())
+        };
+        if spawn.quiet {
+            pipe(Carries::Output, 2)?;
+        }
+        // Descriptors are given in an order in which no source is overwritten: the pipes' own numbers are
+        // at least 3, and the lowest of them is made first.
+        let mut kept = vec![0, 1, 2];
+        if spawn.takes_variables {
+            pipe(Carries::Variables, VARIABLES_FD)?;
+            kept.push(VARIABLES_FD);
+        }
+        if spawn.reports {
+            pipe(Carries::Report, REPORT_FD)?;
+            kept.push(REPORT_FD);
+        }
+        for fd in self.inherited.get_or_insert_with(inherited_descriptors) {
+            if !kept.contains(fd) {
+                actions.add_close(*fd)?;
+            }
+        }
+        let mut attributes = PosixSpawnAttr::init()?;
+        attributes
+            .set_flags(PosixSpawnFlags::POSIX_SPAWN_SETPGROUP | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK)?;
+        attributes.set_pgroup(Pid::from_raw(0))?;
+        attributes.set_sigmask(self.signals.inherited())?;
+        let argv: Vec<CString> =
+            spawn.argv.iter().filter_map(|word| CString::new(word.as_bytes()).ok()).collect();
+        if argv.len() != spawn.argv.len() {
+            return Err(nix::errno::Errno::EINVAL);
+        }
+        let envp = spawn.variables.to_envp();
+        let started = Instant::now();
+        #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
+        let pid = nix::spawn::posix_spawn(spawn.path.as_path(), &actions, &attributes, &argv, &envp)?;
+        self.groups.push(pid.as_raw());
+        Ok(Running {
+            pid: pid.as_raw(),
+            started,
+            limit: spawn.limit,
+            ending: None,
+            killed: false,
+            status: None,
+            pipes,
+        })
+    }
+
+    /// Lets the children run until one of them has ended, or until `until`; ends those that are past their
+    /// limit. With no child that runs it just waits until `until`.
+    ///
+    /// # Errors
+    /// The request to stop, once every child has heeded it or was killed.
+    pub(crate) fn pump(
+        &mut self,
+        running: &mut [&mut Running],
+        until: Option<Instant>,
+    ) -> std::result::Result<(), Stop> {
+        loop {
+            self.heed(running)?;
+            let now = Instant::now();
+            for child in running.iter_mut().filter(|child| child.status.is_none() || child.ending.is_some()) {
+                if child.ending.is_none() && child.deadline().is_some_and(|deadline| deadline <= now) {
+                    child.end(Ending::TimedOut, 15);
+                }
+                if child.ending.is_some_and(|(_, kill)| kill <= now) && !child.killed {
+                    child.kill();
+                }
+            }
+            self.reap(running);
+            if running.iter().any(|child| child.ended().is_some()) || until.is_some_and(|until| until <= now)
+            {
+                return Ok(());
+            }
+            self.poll(running, until);
+        }
+    }
+
+    /// Reads what signals have come; a request to stop is passed on and ends everything.
+    fn heed(&mut self, running: &mut [&mut Running]) -> std::result::Result<(), Stop> {
+        let Some(number) = self.signals.stop() else { return Ok(()) };
+        for child in running.iter_mut() {
+            child.end(Ending::Requested, number);
+        }
+        while running.iter().any(|child| child.ended().is_none()) {
+            if let Some(again) = self.signals.stop() {
+                for child in running.iter() {
+                    send_to_group(child.pid, again);
+                }
+            }
+            let now = Instant::now();
+            for child in running.iter_mut() {
+                if child.ending.is_some_and(|(_, kill)| kill <= now) && !child.killed {
+                    child.kill();
+                }
+            }
+            self.reap(running);
+            if running.iter().any(|child| child.ended().is_none()) {
+                self.poll(running, None);
+            }
+        }
+        Err(Stop(number))
+    }
+
+    /// Collects every child that has changed its state, whoever's it is: as PID 1 this process is the
+    /// parent of every orphan.
+    fn reap(&mut self, running: &mut [&mut Running]) {
+        let options = WaitOptions::NOHANG | WaitOptions::UNTRACED;
+        #[expect(clippy::disallowed_methods, reason = "the one place that waits")]
+        while let Ok(Some((pid, status))) = rustix::process::wait(options) {
+            let pid = pid.as_raw_nonzero().get();
+            let Some(child) = running.iter_mut().find(|child| child.pid == pid) else { continue };
+            if let Some(signal) = status.stopping_signal() {
+                if child.ending.is_none() {
+                    child.end(Ending::Stopped(signal), 9);
+                    child.kill();
+                }
+                continue;
+            }
+            child.status = Some(match child.ending {
+                Some((Ending::TimedOut, _)) => Ended::TimedOut(child.limit.unwrap_or_default()),
+                Some((Ending::Stopped(signal), _)) => Ended::Stopped(signal),
+                Some((Ending::Requested, _)) | None => decode(status),
+            });
+        }
+        for child in running.iter_mut() {
+            read_pipes(child);
+        }
+    }
+
+    /// Sleeps until a signal comes, a pipe has something, or a time is reached.
+    fn poll(&self, running: &[&mut Running], until: Option<Instant>) {
+        let mut wake = until;
+        let mut sooner = |time: Option<Instant>| {
+            if let Some(time) = time {
+                wake = Some(wake.map_or(time, |wake| wake.min(time)));
+            }
+        };
+        let mut descriptors = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+        for child in running {
+            match child.ending {
+                None => sooner(child.deadline()),
+                Some((_, kill)) if !child.killed => sooner(Some(kill)),
+                Some(_) => {}
+            }
+            // Its group's other members are not this process's children, so no signal tells of their end.
+            if child.status.is_some() && child.ending.is_some() {
+                sooner(Some(Instant::now() + GROUP_POLL));
+            }
+            let open = child.pipes.iter().filter_map(|pipe| pipe.end.as_ref());
+            descriptors.extend(open.map(|end| PollFd::new(end.as_fd(), PollFlags::POLLIN)));
+        }
+        let timeout = match wake {
+            None => PollTimeout::NONE,
+            Some(wake) => {
+                // Rounded up: a timeout that is rounded down makes the last millisecond a busy loop.
+                let left = wake.saturating_duration_since(Instant::now()) + Duration::from_micros(999);
+                PollTimeout::try_from(left.as_millis().min(60_000)).unwrap_or(PollTimeout::ZERO)
+            }
+        };
+        let _ = nix::poll::poll(&mut descriptors, timeout);
+    }
+
+    /// Runs one child to its end; `tick` is called each `every` that it lasts.
+    ///
+    /// # Errors
+    /// The request to stop.
+    pub(crate) fn run(
+        &mut self,
+        child: &mut Running,
+        every: Duration,
+        mut tick: impl FnMut(Duration),
+    ) -> std::result::Result<Ended, Stop> {
+        let mut next = child.started + every;
+        loop {
+            self.pump(&mut [child], Some(next))?;
+            if let Some(ended) = child.ended() {
+                return Ok(ended.clone());
+            }
+            if Instant::now() >= next {
+                tick(child.started.elapsed());
+                next += every;
+            }
+        }
+    }
+
+    /// Waits until `until`, or a request to stop.
+    ///
+    /// # Errors
+    /// The request to stop.
+    pub(crate) fn sleep(&mut self, until: Instant) -> std::result::Result<(), Stop> {
+        while Instant::now() < until {
+            self.pump(&mut [], Some(until))?;
+        }
+        Ok(())
+    }
+
+    /// Collects every dead child, so that the target starts without zombies.
+    pub(crate) fn reap_all(&mut self) {
+        self.reap(&mut []);
+    }
+}
+
+/// Reads what the pipes of a child hold, without waiting. A pipe is never read to its end for its own sake: a
+/// daemonised child of a hook may hold it open for ever.
+fn read_pipes(child: &mut Running) {
+    let mut overfull = false;
+    for pipe in &mut child.pipes {
+        let Some(end) = &pipe.end else { continue };
+        let mut buffer = [0; 65_536];
+        loop {
+            match nix::unistd::read(end, &mut buffer) {
+                Ok(0) => {
+                    pipe.end = None;
+                    break;
+                }
+                Ok(count) => {
+                    pipe.read.extend_from_slice(&buffer[..count]);
+                    if pipe.read.len() > LONGEST_OUTPUT {
+                        overfull = true;
+                        pipe.end = None;
+                        break;
+                    }
+                }
+                Err(nix::errno::Errno::EINTR) => {}
+                Err(_) => break,
+            }
+        }
+    }
+    if overfull && child.status.is_none() {
+        child.kill();
+    }
+}
+
+/// The one place where a wait status is decoded.
+pub(crate) fn decode(status: WaitStatus) -> Ended {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Ended::Exited(code),
+        (None, Some(signal)) => Ended::Signaled(signal),
+        (None, None) => Ended::Exited(0),
+    }
+}
+
+/// `/dev/null`, or where there is none something else that is always at its end.
+fn null() -> nix::Result<OwnedFd> {
+    match nix::fcntl::open("/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty()) {
+        Ok(null) => Ok(null),
+        Err(_) => nix::unistd::pipe2(OFlag::O_CLOEXEC).map(|(read, _)| read),
+    }
+}
+
+/// The descriptors above 2 that are open. What this process itself opened is closed by an exec anyway, so
+/// closing all of them in a child closes just what was inherited.
+pub(crate) fn inherited_descriptors() -> Vec<RawFd> {
+    if let Ok(entries) = std::fs::read_dir("/proc/self/fd") {
+        let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<RawFd>().ok());
+        return numbers.filter(|fd| *fd > 2).collect();
+    }
+    // Without /proc it is every number that can be open.
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(1024);
+    (3..RawFd::try_from(limit.min(65_536)).unwrap_or(1024)).collect()
+}

@@ -1,0 +1,419 @@
+//! `${...}`: parsed once, expanded against variables when its turn comes.
+//!
+//! The forms and their meanings are the shell's (POSIX, 2.6.2 Parameter Expansion) without word
+//! splitting, globbing and command substitution: one string stays one string. Pure.
+
+use crate::variables::Variables;
+use crate::words::is_variable_name;
+
+/// A string of the table with its `${...}` found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Template {
+    /// As it is written in the table.
+    source: String,
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Literal(Vec<u8>),
+    Variable(Reference),
+}
+
+/// One `${NAME...}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Reference {
+    name: String,
+    /// Whether an empty value counts as unset: the colon.
+    empty_is_unset: bool,
+    form: Form,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Form {
+    /// `${N}`
+    Plain,
+    /// `${N-word}`
+    Default(Vec<Part>),
+    /// `${N?message}`
+    Demand(Vec<Part>),
+    /// `${N+word}`
+    Alternative(Vec<Part>),
+}
+
+/// What an expansion yields.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Expanded {
+    /// The bytes.
+    pub(crate) bytes: Vec<u8>,
+    /// Whether a secret went in: then it is shown nowhere.
+    pub(crate) secret: bool,
+}
+
+/// What stands for a secret wherever values are shown.
+pub(crate) const MASK: &str = "***";
+
+impl Expanded {
+    /// The value as it may be shown: escaped, or `***`.
+    pub(crate) fn shown(&self) -> String {
+        if self.secret { MASK.to_owned() } else { crate::words::escaped(&self.bytes) }
+    }
+}
+
+/// A variable that is needed is not set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unset {
+    /// Which.
+    pub(crate) name: String,
+    /// What `${N?message}` says of it.
+    pub(crate) message: Option<Expanded>,
+    /// Whether it is set, but empty, and must not be.
+    pub(crate) empty: bool,
+}
+
+impl Unset {
+    /// The sentence about it.
+    pub(crate) fn sentence(&self) -> String {
+        let state = if self.empty { "is empty" } else { "is not set" };
+        match &self.message {
+            Some(message) if !message.bytes.is_empty() => {
+                format!("variable `{}` {state}: {}", self.name, message.shown())
+            }
+            _ => format!("variable `{}` {state}", self.name),
+        }
+    }
+}
+
+impl Template {
+    /// Finds the `${...}` in `source`.
+    ///
+    /// # Errors
+    /// Says what is malformed, for a message that names the place.
+    pub(crate) fn parse(source: &str) -> Result<Self, String> {
+        let mut parser = Parser { rest: source.as_bytes(), depth: 0 };
+        let parts = parser.parts(Until::End)?;
+        Ok(Self { source: source.to_owned(), parts })
+    }
+
+    /// A template of this text alone, in which nothing is expanded.
+    #[cfg(test)]
+    pub(crate) fn literal(text: &str) -> Self {
+        Self { source: text.to_owned(), parts: vec![Part::Literal(text.as_bytes().to_vec())] }
+    }
+
+    /// As it is written in the table.
+    pub(crate) fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The value against these variables.
+    ///
+    /// # Errors
+    /// The first variable that is needed and not set.
+    pub(crate) fn expand(&self, variables: &Variables) -> Result<Expanded, Unset> {
+        let mut out = Expanded::default();
+        expand_into(&self.parts, variables, &mut out)?;
+        Ok(out)
+    }
+
+    /// The names whose absence makes an expansion fail, wherever they stand.
+    pub(crate) fn needed(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        collect_needed(&self.parts, &mut names);
+        names
+    }
+
+    /// Whether anything is expanded in it.
+    pub(crate) fn is_literal(&self) -> bool {
+        self.parts.iter().all(|part| matches!(part, Part::Literal(_)))
+    }
+}
+
+/// Expands text that is not the table's own: a file of `render`, which need not be UTF-8.
+///
+/// # Errors
+/// The line of a malformed `${` and what is wrong, or the variable that is not set and its line.
+pub(crate) fn expand_text(text: &[u8], variables: &Variables) -> Result<Expanded, TextError> {
+    let mut parser = Parser { rest: text, depth: 0 };
+    let line_of = |rest: &[u8]| {
+        let read = &text[..text.len() - rest.len()];
+        read.iter().filter(|byte| **byte == b'\n').count() + 1
+    };
+    let mut out = Expanded::default();
+    while !parser.rest.is_empty() {
+        let line = line_of(parser.rest);
+        let part = parser.part(Until::End).map_err(|reason| TextError::Malformed { line, reason })?;
+        let Some(part) = part else { break };
+        let line = if matches!(part, Part::Variable(_)) { line } else { 0 };
+        expand_into(std::slice::from_ref(&part), variables, &mut out)
+            .map_err(|unset| TextError::Unset { line, unset })?;
+    }
+    Ok(out)
+}
+
+/// Why a text could not be expanded.
+#[derive(Debug)]
+pub(crate) enum TextError {
+    /// A `${` that is none of the forms.
+    Malformed {
+        /// The line that it starts in.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A variable that is not set.
+    Unset {
+        /// The line that needs it.
+        line: usize,
+        /// Which.
+        unset: Unset,
+    },
+}
+
+fn expand_into(parts: &[Part], variables: &Variables, out: &mut Expanded) -> Result<(), Unset> {
+    for part in parts {
+        match part {
+            Part::Literal(bytes) => out.bytes.extend_from_slice(bytes),
+            Part::Variable(reference) => expand_reference(reference, variables, out)?,
+        }
+    }
+    Ok(())
+}
+
+fn expand_reference(reference: &Reference, variables: &Variables, out: &mut Expanded) -> Result<(), Unset> {
+    let found = variables.get(reference.name.as_bytes());
+    let present = found.filter(|found| !(reference.empty_is_unset && found.value.is_empty()));
+    match (&reference.form, present) {
+        (Form::Alternative(word), Some(found)) => {
+            // Which of two words stands here tells whether a secret is set, not what it is.
+            let _ = found;
+            expand_into(word, variables, out)
+        }
+        (Form::Plain | Form::Default(_) | Form::Demand(_), Some(found)) => {
+            out.bytes.extend_from_slice(found.value);
+            out.secret |= found.secret;
+            Ok(())
+        }
+        (Form::Alternative(_), None) => Ok(()),
+        (Form::Default(word), None) => expand_into(word, variables, out),
+        (Form::Plain, None) => Err(Unset { name: reference.name.clone(), message: None, empty: false }),
+        (Form::Demand(word), None) => {
+            let mut message = Expanded::default();
+            expand_into(word, variables, &mut message)?;
+            Err(Unset { name: reference.name.clone(), message: Some(message), empty: found.is_some() })
+        }
+    }
+}
+
+fn collect_needed<'t>(parts: &'t [Part], names: &mut Vec<&'t str>) {
+    for part in parts {
+        if let Part::Variable(reference) = part {
+            match &reference.form {
+                Form::Plain | Form::Demand(_) => names.push(&reference.name),
+                Form::Default(word) | Form::Alternative(word) => collect_needed(word, names),
+            }
+        }
+    }
+}
+
+/// Where a run of parts ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    End,
+    Brace,
+}
+
+struct Parser<'t> {
+    rest: &'t [u8],
+    depth: usize,
+}
+
+impl Parser<'_> {
+    fn parts(&mut self, until: Until) -> Result<Vec<Part>, String> {
+        let mut parts = Vec::new();
+        while let Some(part) = self.part(until)? {
+            parts.push(part);
+        }
+        Ok(parts)
+    }
+
+    /// The next part, or `None` at the end of the run.
+    fn part(&mut self, until: Until) -> Result<Option<Part>, String> {
+        let mut literal = Vec::new();
+        loop {
+            match self.rest {
+                [b'$', b'$', b'{', rest @ ..] => {
+                    literal.extend_from_slice(b"${");
+                    self.rest = rest;
+                }
+                [b'$', b'{', rest @ ..] => {
+                    if !literal.is_empty() {
+                        return Ok(Some(Part::Literal(literal)));
+                    }
+                    self.rest = rest;
+                    return self.reference().map(|reference| Some(Part::Variable(reference)));
+                }
+                [b'}', ..] if until == Until::Brace => break,
+                [byte, rest @ ..] => {
+                    literal.push(*byte);
+                    self.rest = rest;
+                }
+                [] => break,
+            }
+        }
+        Ok((!literal.is_empty()).then_some(Part::Literal(literal)))
+    }
+
+    /// What follows `${`, up to and with its brace.
+    fn reference(&mut self) -> Result<Reference, String> {
+        // Each level is a call; a text must not decide how deep the stack gets.
+        if self.depth >= 32 {
+            return Err("`${` is nested more than 32 deep".to_owned());
+        }
+        let length = self.rest.iter().take_while(|b| b.is_ascii_alphanumeric() || b"_.".contains(b)).count();
+        let (name, rest) = self.rest.split_at(length);
+        if !is_variable_name(name) {
+            let shown = crate::words::escaped(&self.rest[..self.rest.len().min(length + 1)]);
+            return Err(format!("`${{{shown}` does not name a variable"));
+        }
+        let name = String::from_utf8_lossy(name).into_owned();
+        let (empty_is_unset, rest) = match rest {
+            [b':', rest @ ..] => (true, rest),
+            rest => (false, rest),
+        };
+        let operator = rest.first().copied();
+        if operator.is_none() {
+            return Err(format!("`${{{name}` is not closed by a `}}`"));
+        }
+        if operator == Some(b'}') && !empty_is_unset {
+            self.rest = &rest[1..];
+            return Ok(Reference { name, empty_is_unset, form: Form::Plain });
+        }
+        self.rest = rest.get(1..).unwrap_or_default();
+        let word = |parser: &mut Self| {
+            parser.depth += 1;
+            let word = parser.parts(Until::Brace)?;
+            parser.depth -= 1;
+            match parser.rest {
+                [b'}', rest @ ..] => parser.rest = rest,
+                _ => return Err(format!("`${{{name}` is not closed by a `}}`")),
+            }
+            Ok(word)
+        };
+        let form = match operator {
+            Some(b'-') => Form::Default(word(self)?),
+            Some(b'?') => Form::Demand(word(self)?),
+            Some(b'+') => Form::Alternative(word(self)?),
+            _ => {
+                return Err(format!(
+                    "`${{{name}` is followed by none of `}}`, `:-`, `-`, `:?`, `?`, `:+`, `+`"
+                ));
+            }
+        };
+        Ok(Reference { name, empty_is_unset, form })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::variables::Origin;
+
+    fn variables() -> Variables {
+        let mut variables = Variables::default();
+        variables.set(b"SET", b"value".to_vec(), Origin::Inherited, false);
+        variables.set(b"EMPTY", Vec::new(), Origin::Inherited, false);
+        variables.set(b"my.var", b"dotted".to_vec(), Origin::Inherited, false);
+        variables.set(b"SECRET", b"hunter2".to_vec(), Origin::Inherited, true);
+        variables
+    }
+
+    #[track_caller]
+    fn yields(template: &str, expected: &str) {
+        let expanded = Template::parse(template).expect("well-formed").expand(&variables());
+        assert_eq!(String::from_utf8_lossy(&expanded.expect("all set").bytes), expected, "{template}");
+    }
+
+    #[track_caller]
+    fn malformed(template: &str) {
+        assert!(Template::parse(template).is_err(), "{template}");
+    }
+
+    #[test]
+    fn every_form_means_what_the_shell_means() {
+        yields("a${SET}b", "avalueb");
+        yields("${EMPTY}", "");
+        yields("${EMPTY:-d}${EMPTY-d}${NONE-d}${NONE:-d}", "ddd");
+        yields("${SET:+a}${EMPTY:+a}${EMPTY+b}${NONE+c}", "ab");
+        yields("${SET:?m}${EMPTY?m}", "value");
+        yields("${NONE:-a${SET}${NONE-b${NONE-c}}}", "avaluebc");
+        yields("${my.var}", "dotted");
+        yields("${SET:-}}", "value}");
+    }
+
+    #[test]
+    fn every_other_dollar_is_itself() {
+        yields("$SET $ $$ $$$ $1 $(x) {} }", "$SET $ $$ $$$ $1 $(x) {} }");
+        yields("$${SET} $$${SET}", "${SET} $${SET}");
+        yields("${NONE:-$${x}", "${x");
+    }
+
+    #[test]
+    fn an_unset_variable_is_an_error_and_never_empty() {
+        let unset = |template: &str| {
+            Template::parse(template).expect("well-formed").expand(&variables()).expect_err("unset")
+        };
+        assert_eq!(unset("${NONE}").sentence(), "variable `NONE` is not set");
+        assert_eq!(unset("${NONE?give ${SET}}").sentence(), "variable `NONE` is not set: give value");
+        assert_eq!(unset("${EMPTY:?}").sentence(), "variable `EMPTY` is empty");
+        assert_eq!(unset("${NONE:?${SECRET}}").sentence(), "variable `NONE` is not set: ***");
+    }
+
+    #[test]
+    fn what_is_malformed_is_refused() {
+        for template in [
+            "${",
+            "${}",
+            "${SET",
+            "${1}",
+            "${a b}",
+            "${SET:}",
+            "${SET=x}",
+            "${SET:-${}",
+            "${SET:-",
+            "${-x}",
+            "${SET%x}",
+        ] {
+            malformed(template);
+        }
+        malformed(&"${A-".repeat(100));
+    }
+
+    #[test]
+    fn a_secret_marks_what_is_made_from_it() {
+        let secret = |template: &str| {
+            Template::parse(template).expect("well-formed").expand(&variables()).expect("set").secret
+        };
+        assert!(secret("x${SECRET}"));
+        assert!(secret("${NONE:-${SECRET}}"));
+        assert!(!secret("${SECRET:+yes}"));
+        assert!(!secret("${SET:-${SECRET}}"));
+    }
+
+    #[test]
+    fn needed_names_are_those_without_a_default() {
+        let template = Template::parse("${A}${B:-x}${C:-${D}}${E?}${F+${G}}").expect("well-formed");
+        assert_eq!(template.needed(), ["A", "D", "E", "G"]);
+    }
+
+    #[test]
+    fn a_text_says_in_which_line_it_is_wrong() {
+        let text = b"one\n\xff ${SET}\nthree ${NONE}\n";
+        match expand_text(text, &variables()) {
+            Err(TextError::Unset { line, unset }) => assert_eq!((line, &*unset.name), (3, "NONE")),
+            other => panic!("{other:?}"),
+        }
+        let good = expand_text(b"\xff${SET}$host $${x}", &variables()).expect("all set");
+        assert_eq!(good.bytes, b"\xffvalue$host ${x}");
+    }
+}

@@ -1,0 +1,301 @@
+//! Who a process is: `/etc/passwd` and `/etc/group`, stepping down, capabilities. The only user of
+//! setuid(2) and its kin.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+
+use nix::errno::Errno;
+use nix::unistd::{Gid, Uid};
+use rustix::thread::CapabilitySet;
+
+use crate::failure::{Failure, Kind, Result};
+use crate::log::quoted;
+use crate::table::Capability;
+use crate::words::{UserSpec, Who};
+
+/// Someone whom a process can be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// As it was asked for.
+    pub(crate) spec: Vec<u8>,
+    /// The user's number.
+    pub(crate) uid: u32,
+    /// The primary group.
+    pub(crate) gid: u32,
+    /// The supplementary groups, with the primary one.
+    pub(crate) groups: Vec<u32>,
+    /// The home directory; `/` for someone who has none.
+    pub(crate) home: OsString,
+}
+
+/// Who this process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Myself {
+    /// The effective uid.
+    pub(crate) uid: u32,
+    /// The effective gid.
+    pub(crate) gid: u32,
+}
+
+impl Myself {
+    /// Asks the kernel.
+    pub(crate) fn observe() -> Self {
+        Self { uid: nix::unistd::geteuid().as_raw(), gid: nix::unistd::getegid().as_raw() }
+    }
+
+    /// Whether it may become somebody else.
+    pub(crate) fn is_root(self) -> bool {
+        self.uid == 0
+    }
+
+    /// Whether it is already this one, so that nothing needs to be done. Root is asked for its groups
+    /// too: dropping them is what a step-down is for.
+    pub(crate) fn is(self, identity: &Identity) -> bool {
+        if (self.uid, self.gid) != (identity.uid, identity.gid) {
+            return false;
+        }
+        if !self.is_root() {
+            return true;
+        }
+        let mut mine: Vec<u32> =
+            nix::unistd::getgroups().unwrap_or_default().into_iter().map(Gid::as_raw).collect();
+        let mut theirs = identity.groups.clone();
+        mine.push(self.gid);
+        mine.sort_unstable();
+        mine.dedup();
+        theirs.push(identity.gid);
+        theirs.sort_unstable();
+        theirs.dedup();
+        mine == theirs
+    }
+}
+
+/// A line of `/etc/passwd` (passwd(5)).
+struct User {
+    name: Vec<u8>,
+    uid: u32,
+    gid: u32,
+    home: Vec<u8>,
+}
+
+/// A line of `/etc/group` (group(5)).
+struct Group {
+    name: Vec<u8>,
+    gid: u32,
+    members: Vec<Vec<u8>>,
+}
+
+fn id(field: &[u8]) -> Option<u32> {
+    std::str::from_utf8(field).ok()?.parse().ok()
+}
+
+/// The users; a line that is damaged is no user, and does not hide the others.
+fn users() -> Vec<User> {
+    let text = std::fs::read("/etc/passwd").unwrap_or_default();
+    text.split(|byte| *byte == b'\n')
+        .filter_map(|line| {
+            let fields: Vec<&[u8]> = line.split(|byte| *byte == b':').collect();
+            let [name, _, uid, gid, _, home, ..] = fields[..] else { return None };
+            if name.is_empty() {
+                return None;
+            }
+            Some(User { name: name.to_vec(), uid: id(uid)?, gid: id(gid)?, home: home.to_vec() })
+        })
+        .collect()
+}
+
+fn groups() -> Vec<Group> {
+    let text = std::fs::read("/etc/group").unwrap_or_default();
+    text.split(|byte| *byte == b'\n')
+        .filter_map(|line| {
+            let fields: Vec<&[u8]> = line.split(|byte| *byte == b':').collect();
+            let [name, _, gid, members, ..] = fields[..] else { return None };
+            if name.is_empty() {
+                return None;
+            }
+            let members = members.split(|byte| *byte == b',').map(<[u8]>::to_vec).collect();
+            Some(Group { name: name.to_vec(), gid: id(gid)?, members })
+        })
+        .collect()
+}
+
+/// Looks a user up.
+///
+/// # Errors
+/// Identity (77): a user or group that does not exist, a uid that needs a gid.
+pub(crate) fn resolve(spec: &[u8]) -> Result<Identity> {
+    let failure =
+        |sentence: String| Failure::say(Kind::Identity, sentence).field("user", crate::words::escaped(spec));
+    let parsed =
+        UserSpec::parse(spec).map_err(|reason| failure(format!("{} is no user: {reason}", quoted(spec))))?;
+    let users = users();
+    let user = match &parsed.user {
+        Who::Name(name) => {
+            let found = users.iter().find(|user| user.name == *name);
+            Some(found.ok_or_else(|| {
+                failure(format!("user {} does not exist", quoted(name)))
+                    .hint("a user is looked up in the image's `/etc/passwd`; a number needs no entry there")
+            })?)
+        }
+        Who::Id(uid) => users.iter().find(|user| user.uid == *uid),
+    };
+    let uid = match (&parsed.user, user) {
+        (Who::Id(uid), _) => *uid,
+        (Who::Name(_), Some(user)) => user.uid,
+        (Who::Name(_), None) => return Err(failure(format!("user {} does not exist", quoted(spec)))),
+    };
+    let home =
+        user.map(|user| user.home.clone()).filter(|home| !home.is_empty()).unwrap_or_else(|| b"/".to_vec());
+    let (gid, groups) = match (&parsed.group, user) {
+        // With a group of its own it has that one alone, as gosu has it.
+        (Some(Who::Id(gid)), _) => (*gid, vec![*gid]),
+        (Some(Who::Name(name)), _) => {
+            let gid = groups().into_iter().find(|group| group.name == *name).map(|group| group.gid);
+            let gid = gid.ok_or_else(|| {
+                failure(format!("group {} does not exist", quoted(name)))
+                    .hint("a group is looked up in the image's `/etc/group`; a number needs no entry there")
+            })?;
+            (gid, vec![gid])
+        }
+        (None, Some(user)) => {
+            let mut all = vec![user.gid];
+            for group in groups() {
+                if group.members.contains(&user.name) && !all.contains(&group.gid) {
+                    all.push(group.gid);
+                }
+            }
+            (user.gid, all)
+        }
+        (None, None) => {
+            // The present gid would be root's: it is never taken over in silence.
+            return Err(failure(format!("uid `{uid}` has no entry in `/etc/passwd`, so it needs a group"))
+                .hint(format!("write `{uid}:GID`")));
+        }
+    };
+    Ok(Identity { spec: spec.to_vec(), uid, gid, groups, home: OsString::from_vec(home) })
+}
+
+/// The name of a uid, for messages.
+pub(crate) fn name_of(uid: u32) -> Option<String> {
+    users().into_iter().find(|user| user.uid == uid).map(|user| crate::words::escaped(&user.name))
+}
+
+fn refused(what: &str, error: impl std::fmt::Display) -> Failure {
+    Failure::say(Kind::System, format!("cannot {what}: {error}"))
+}
+
+/// Becomes `identity`, for good, and verifies that there is no way back.
+///
+/// # Errors
+/// System (71): the kernel refuses, or root could be had again.
+pub(crate) fn step_down(identity: &Identity, keep: Option<&[Capability]>) -> Result<()> {
+    let shown = quoted(&identity.spec);
+    let what = |part: &str| format!("become user {shown}: {part}");
+    let groups: Vec<Gid> = identity.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
+    nix::unistd::setgroups(&groups).map_err(|error| refused(&what("setgroups"), error.desc()))?;
+    let gid = Gid::from_raw(identity.gid);
+    nix::unistd::setresgid(gid, gid, gid).map_err(|error| refused(&what("setgid"), error.desc()))?;
+    let uid = Uid::from_raw(identity.uid);
+    if keep.is_some_and(|keep| !keep.is_empty()) {
+        // Without this the kernel clears the permitted set when the uid leaves 0 (capabilities(7)).
+        rustix::thread::set_keep_capabilities(true)
+            .map_err(|error| refused(&what("keep capabilities"), error))?;
+    }
+    nix::unistd::setresuid(uid, uid, uid).map_err(|error| refused(&what("setuid"), error.desc()))?;
+    let keeps_setuid = keep.is_some_and(|keep| keep.iter().any(|each| each.name() == "CAP_SETUID"));
+    if identity.uid != 0 && !keeps_setuid {
+        let root = Uid::from_raw(0);
+        let back = nix::unistd::setresuid(root, root, root);
+        if back != Err(Errno::EPERM) && nix::unistd::geteuid().is_root() {
+            return Err(refused(&what("verify"), "root can be had again"));
+        }
+    }
+    Ok(())
+}
+
+fn set(capabilities: &[Capability]) -> CapabilitySet {
+    capabilities.iter().fold(CapabilitySet::empty(), |set, capability| {
+        set | CapabilitySet::from_bits_retain(1 << capability.0)
+    })
+}
+
+/// Drops every other capability from the bounding set; done while the right to do so is still held.
+///
+/// # Errors
+/// System (71): the kernel refuses.
+pub(crate) fn bound(keep: &[Capability]) -> Result<()> {
+    let keep = set(keep);
+    for number in 0..64 {
+        let one = CapabilitySet::from_bits_retain(1 << number);
+        if keep.contains(one) {
+            continue;
+        }
+        match rustix::thread::remove_capability_from_bounding_set(one) {
+            Ok(()) => {}
+            // The kernel knows no capability of this number, and none of a higher one.
+            Err(rustix::io::Errno::INVAL) => break,
+            Err(error) => return Err(refused("drop capabilities from the bounding set", error)),
+        }
+    }
+    Ok(())
+}
+
+/// Makes the kept capabilities permitted, effective, inheritable and ambient, so that they survive the
+/// exec of a program without file capabilities.
+///
+/// # Errors
+/// System (71): the kernel refuses, most often because the container does not have them.
+pub(crate) fn keep(capabilities: &[Capability]) -> Result<()> {
+    let wanted = set(capabilities);
+    let _ = rustix::thread::clear_ambient_capability_set();
+    let sets = rustix::thread::CapabilitySets { effective: wanted, permitted: wanted, inheritable: wanted };
+    let have =
+        rustix::thread::capabilities(None).map(|sets| sets.permitted).unwrap_or(CapabilitySet::empty());
+    if let Some(missing) = capabilities.iter().find(|each| !have.contains(set(std::slice::from_ref(each)))) {
+        return Err(refused(&format!("keep `{}`", missing.name()), "the container does not have it"));
+    }
+    rustix::thread::set_capabilities(None, sets).map_err(|error| refused("keep capabilities", error))?;
+    for capability in capabilities {
+        rustix::thread::configure_capability_in_ambient_set(set(std::slice::from_ref(capability)), true)
+            .map_err(|error| refused(&format!("keep `{}`", capability.name()), error))?;
+    }
+    Ok(())
+}
+
+/// Makes it impossible to gain privileges by an exec.
+///
+/// # Errors
+/// System (71).
+pub(crate) fn no_new_privileges() -> Result<()> {
+    rustix::thread::set_no_new_privs(true).map_err(|error| refused("set no-new-privileges", error))
+}
+
+/// Does something to the file system as `identity`: this process's effective ids are that one's for as
+/// long, so that the kernel judges every path as it would for them, and links lead root nowhere.
+///
+/// # Errors
+/// System (71): the kernel refuses the change; otherwise what `work` returns.
+pub(crate) fn acting_as<T>(identity: Option<&Identity>, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let Some(identity) = identity else { return work() };
+    let what = format!("act as user {}", quoted(&identity.spec));
+    let before = nix::unistd::getgroups().map_err(|error| refused(&what, error.desc()))?;
+    let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
+    let groups: Vec<Gid> = identity.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
+    nix::unistd::setgroups(&groups).map_err(|error| refused(&what, error.desc()))?;
+    let changed = nix::unistd::setegid(Gid::from_raw(identity.gid))
+        .and_then(|()| nix::unistd::seteuid(Uid::from_raw(identity.uid)));
+    let result = match changed {
+        Ok(()) => work(),
+        Err(error) => Err(refused(&what, error.desc())),
+    };
+    let back = nix::unistd::seteuid(uid)
+        .and_then(|()| nix::unistd::setegid(gid))
+        .and_then(|()| nix::unistd::setgroups(&before));
+    back.map_err(|error| refused("become root again after acting as the user", error.desc()))?;
+    result
+}
+
+/// The home of someone, as `HOME` has it.
+pub(crate) fn home(identity: &Identity) -> &[u8] {
+    identity.home.as_bytes()
+}

@@ -1,0 +1,278 @@
+//! The world as facts: what this process inherited, the files of secrets, the files of hook directories.
+//! It only reads.
+
+use std::ffi::{OsStr, OsString};
+use std::io::ErrorKind;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::failure::{Failure, Kind, Result};
+use crate::log::quoted;
+use crate::table::Declaration;
+use crate::table::file::reason;
+use crate::variables::{self, Variables};
+
+/// The environment that this process inherited, whole.
+pub(crate) fn environment() -> Variables {
+    // The C library's list, which Rust reads, has lost nothing, but Rust passes over entries without `=`.
+    match std::fs::read("/proc/self/environ") {
+        Ok(bytes) if !bytes.is_empty() => {
+            let bytes = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
+            Variables::inherited(bytes.split(|byte| *byte == 0).map(<[u8]>::to_vec))
+        }
+        Ok(_) | Err(_) => variables::from_runtime(),
+    }
+}
+
+/// The path of this very program, for starting it again.
+pub(crate) fn program() -> PathBuf {
+    if let Ok(path) = std::fs::read_link("/proc/self/exe") {
+        return path;
+    }
+    // Without /proc the kernel's auxiliary vector still has the path that was given to execve(2).
+    let path = OsStr::from_bytes(rustix::param::linux_execfn().to_bytes());
+    std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path))
+}
+
+/// The value of a secret that is in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SecretFile {
+    /// The variable.
+    pub(crate) name: String,
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// Whether the variable `NAME_FILE` named it.
+    pub(crate) named: bool,
+    /// Its content without trailing newlines, or why it could not be read.
+    pub(crate) content: std::result::Result<Vec<u8>, String>,
+}
+
+/// Where engines put secrets.
+const SECRETS: &str = "/run/secrets";
+
+/// Reads the files of the secrets among `declarations` that the environment does not give itself.
+pub(crate) fn secret_files(declarations: &[Declaration], variables: &Variables) -> Vec<SecretFile> {
+    let mut files = Vec::new();
+    for declaration in declarations.iter().filter(|declaration| declaration.is_secret()) {
+        let name = &declaration.name;
+        let file_variable = format!("{name}_FILE");
+        let named = variables.non_empty(file_variable.as_bytes());
+        if let Some(path) = named {
+            let path = PathBuf::from(OsStr::from_bytes(path));
+            let content = secret(&path).map_err(|error| reason(&error)).and_then(trimmed);
+            files.push(SecretFile { name: name.clone(), path, named: true, content });
+            continue;
+        }
+        if variables.non_empty(name.as_bytes()).is_some() {
+            continue;
+        }
+        for file in [name.clone(), name.to_lowercase()] {
+            let path = Path::new(SECRETS).join(file);
+            match secret(&path) {
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+                content => {
+                    let content = content.map_err(|error| reason(&error)).and_then(trimmed);
+                    files.push(SecretFile { name: name.clone(), path, named: false, content });
+                    break;
+                }
+            }
+        }
+    }
+    files
+}
+
+/// The most that a secret can be: a variable is one string of an exec.
+const LONGEST_SECRET: u64 = 1 << 20;
+
+fn secret(path: &Path) -> std::io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    let mut content = Vec::new();
+    std::fs::File::open(path)?.take(LONGEST_SECRET).read_to_end(&mut content)?;
+    Ok(content)
+}
+
+fn trimmed(mut content: Vec<u8>) -> std::result::Result<Vec<u8>, String> {
+    while content.last() == Some(&b'\n') {
+        content.pop();
+        if content.last() == Some(&b'\r') {
+            content.pop();
+        }
+    }
+    if content.contains(&0) {
+        return Err("it holds a NUL character, which no variable can".to_owned());
+    }
+    Ok(content)
+}
+
+/// A file that a `hooks` step comes upon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HookFile {
+    /// Its path, as it was named: the directory's and its own name.
+    pub(crate) path: PathBuf,
+    /// What is done with it.
+    pub(crate) how: How,
+}
+
+/// What is done with a file of hooks: the first rule that fits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum How {
+    /// Sourced by a shell, with these options.
+    Source {
+        /// The shell, as it is to be looked up.
+        shell: OsString,
+        /// The options of the `#!` line.
+        options: Vec<OsString>,
+    },
+    /// Run by itself.
+    Run,
+    /// Run by an interpreter, whose argv this is without the path.
+    Interpret(Vec<String>),
+    /// Passed over, and why.
+    Skip(String),
+    /// A directory where a file should be.
+    MistypedMount,
+}
+
+impl HookFile {
+    /// Its name for messages.
+    pub(crate) fn name(&self) -> String {
+        crate::words::escaped(self.path.file_name().unwrap_or(self.path.as_os_str()).as_bytes())
+    }
+}
+
+/// Whether a path has an extension that some rule runs, so that a file of hooks was meant.
+fn interpreted<'i>(path: &Path, interpreters: &'i [(String, Vec<String>)]) -> Option<&'i [String]> {
+    let extension = path.extension()?.to_str()?;
+    interpreters.iter().find(|(each, _)| each == extension).map(|(_, argv)| &**argv)
+}
+
+/// The files of a `hooks` step, in order, each with the rule that fits it.
+///
+/// # Errors
+/// Hook (80): a file that is missing or a directory that cannot be read.
+pub(crate) fn hooks(path: &Path, interpreters: &[(String, Vec<String>)]) -> Result<Vec<HookFile>> {
+    let shown = quoted(path.as_os_str().as_bytes());
+    let is_file = path.extension() == Some(OsStr::new("sh")) || interpreted(path, interpreters).is_some();
+    let metadata = match path.metadata() {
+        Ok(metadata) => metadata,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) && !is_file => {
+            return Ok(Vec::new());
+        }
+        Err(error) => {
+            return Err(Failure::say(
+                Kind::Hook,
+                format!("cannot read the hooks {shown}: {}", reason(&error)),
+            )
+            .field("path", crate::words::escaped(path.as_os_str().as_bytes())));
+        }
+    };
+    if !metadata.is_dir() {
+        return Ok(vec![hook(path.to_owned(), interpreters)]);
+    }
+    if is_file {
+        return Ok(vec![HookFile { path: path.to_owned(), how: How::MistypedMount }]);
+    }
+    let refused = |error: std::io::Error| {
+        Failure::say(Kind::Hook, format!("cannot read the hooks in {shown}: {}", reason(&error)))
+            .field("path", crate::words::escaped(path.as_os_str().as_bytes()))
+    };
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(refused)? {
+        let name = entry.map_err(refused)?.file_name();
+        if !name.as_bytes().starts_with(b".") {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names.into_iter().map(|name| hook(path.join(name), interpreters)).collect())
+}
+
+fn hook(path: PathBuf, interpreters: &[(String, Vec<String>)]) -> HookFile {
+    let is_script = path.extension() == Some(OsStr::new("sh"));
+    let interpreter = interpreted(&path, interpreters);
+    let how = match path.metadata() {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            How::Skip("it is a link to nothing; make its target exist, or remove it".to_owned())
+        }
+        Err(error) => How::Skip(format!("it cannot be looked at: {}", reason(&error))),
+        Ok(metadata) if metadata.is_dir() && (is_script || interpreter.is_some()) => How::MistypedMount,
+        Ok(metadata) if metadata.is_dir() => {
+            How::Skip("it is a directory; hooks are files of the directory itself".to_owned())
+        }
+        Ok(metadata) if !metadata.is_file() => How::Skip("it is no regular file".to_owned()),
+        Ok(_) if is_script => shell_of(&path),
+        Ok(metadata) if metadata.permissions().mode() & 0o111 != 0 => How::Run,
+        Ok(_) => match interpreter {
+            Some(argv) => How::Interpret(argv.to_vec()),
+            None => How::Skip(no_rule(&path)),
+        },
+    };
+    HookFile { path, how }
+}
+
+fn no_rule(path: &Path) -> String {
+    match path.extension().and_then(OsStr::to_str) {
+        Some(extension) => format!(
+            "it is not executable, and `interpreters` has no `{}`; `chmod +x` it, or add one",
+            crate::words::escaped(extension.as_bytes())
+        ),
+        None => "it is not executable; `chmod +x` it, or call it `*.sh`".to_owned(),
+    }
+}
+
+/// The shell that sources this file: that of its `#!` line if it is one of the four, else `sh`.
+fn shell_of(path: &Path) -> How {
+    use std::io::Read as _;
+    let mut head = [0; 256];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read(&mut head)).unwrap_or(0);
+    let (shell, options) = shell_line(&head[..read]).unwrap_or((OsString::from("sh"), Vec::new()));
+    How::Source { shell, options }
+}
+
+fn shell_line(head: &[u8]) -> Option<(OsString, Vec<OsString>)> {
+    let line = head.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let mut program = words.next()?;
+    let base = |path: &[u8]| path.rsplit(|byte| *byte == b'/').next().map(<[u8]>::to_vec);
+    if base(program)? == b"env" {
+        program = words.find(|word| *word != b"-S" && !word.contains(&b'='))?;
+    }
+    let name = base(program)?;
+    let known = [&b"sh"[..], b"dash", b"ash", b"bash"].contains(&&*name);
+    let owned = |word: &[u8]| OsString::from_vec(word.to_vec());
+    known.then(|| (owned(program), words.map(owned).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shell_is_that_of_the_first_line_if_it_is_one_of_four() {
+        let check = |line: &str, expected: Option<(&str, &[&str])>| {
+            let found = shell_line(line.as_bytes());
+            let expected = expected.map(|(shell, options)| {
+                (shell.into(), options.iter().map(OsString::from).collect::<Vec<_>>())
+            });
+            assert_eq!(found, expected, "{line}");
+        };
+        check("#!/bin/sh\n", Some(("/bin/sh", &[])));
+        check("#! /bin/bash -eu -o pipefail\nx", Some(("/bin/bash", &["-eu", "-o", "pipefail"])));
+        check("#!/usr/bin/env bash\n", Some(("bash", &[])));
+        check("#!/usr/bin/env -S bash -x\n", Some(("bash", &["-x"])));
+        check("#!/bin/sh\r\n", Some(("/bin/sh", &[])));
+        check("#!/bin/zsh\n", None);
+        check("#!/usr/bin/python3\n", None);
+        check("#!\n", None);
+        check("echo\n", None);
+    }
+
+    #[test]
+    fn trailing_newlines_of_a_secret_are_removed() {
+        assert_eq!(trimmed(b"a\n\n".to_vec()), Ok(b"a".to_vec()));
+        assert_eq!(trimmed(b" a \r\n".to_vec()), Ok(b" a ".to_vec()));
+        assert_eq!(trimmed(b"\n".to_vec()), Ok(Vec::new()));
+        assert!(trimmed(b"a\0b".to_vec()).is_err());
+    }
+}

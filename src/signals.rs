@@ -1,0 +1,172 @@
+//! Signals: which are heeded, which have come, what the target's mask and dispositions are. The only
+//! user of signal-hook, of masks and of kill(2).
+//!
+//! The signals that are heeded are blocked and read from a descriptor. A blocked signal is kept by the
+//! kernel even for PID 1, which otherwise never sees a signal without a handler; one that was
+//! pending when preverb started is there as well; and nothing runs at a moment that it did not choose.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::Pid;
+
+use crate::failure::{Failure, Kind, Result};
+
+/// The signals that are requests to stop, unless the table says otherwise.
+const STOP: [i32; 4] =
+    [Signal::SIGTERM as i32, Signal::SIGINT as i32, Signal::SIGHUP as i32, Signal::SIGQUIT as i32];
+
+/// What came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// A request to stop, by its number.
+    Stop(i32),
+    /// A child has changed its state.
+    Child,
+}
+
+/// The signals of this process during setup.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    stop: Vec<i32>,
+    inherited: SigSet,
+    descriptor: SignalFd,
+    /// The signals that were inherited as ignored, a bit each; read when the first one comes.
+    ignored: Option<u64>,
+}
+
+impl Signals {
+    /// Heeds TERM, INT, HUP and QUIT from here on.
+    ///
+    /// # Errors
+    /// The system's refusal, which no real system gives.
+    pub(crate) fn heed() -> Result<Self> {
+        default_in_children();
+        let mut inherited = SigSet::empty();
+        let set = set_of(&STOP);
+        let refuse = |error: nix::errno::Errno| {
+            Failure::say(Kind::System, format!("cannot heed signals: {}", error.desc()))
+        };
+        nix::sys::signal::sigprocmask(
+            nix::sys::signal::SigmaskHow::SIG_BLOCK,
+            Some(&set),
+            Some(&mut inherited),
+        )
+        .map_err(refuse)?;
+        let descriptor =
+            SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(refuse)?;
+        Ok(Self { stop: STOP.to_vec(), inherited, descriptor, ignored: None })
+    }
+
+    /// Heeds these as requests to stop in the place of the four.
+    ///
+    /// # Errors
+    /// The system's refusal, which no real system gives.
+    pub(crate) fn heed_instead(&mut self, stop: &[i32]) -> Result<()> {
+        let set = set_of(stop);
+        let mut mask = set;
+        for signal in &self.inherited {
+            mask.add(signal);
+        }
+        let refuse = |error: nix::errno::Errno| {
+            Failure::say(Kind::System, format!("cannot heed signals: {}", error.desc()))
+        };
+        nix::sys::signal::sigprocmask(nix::sys::signal::SigmaskHow::SIG_SETMASK, Some(&mask), None)
+            .map_err(refuse)?;
+        self.descriptor.set_mask(&set).map_err(refuse)?;
+        stop.clone_into(&mut self.stop);
+        Ok(())
+    }
+
+    /// The next signal that has come, if one has; never blocks.
+    pub(crate) fn next(&mut self) -> Option<Arrival> {
+        loop {
+            let info = self.descriptor.read_signal().ok().flatten()?;
+            let number = i32::try_from(info.ssi_signo).ok()?;
+            if number == Signal::SIGCHLD as i32 {
+                return Some(Arrival::Child);
+            }
+            if !self.is_ignored(number) {
+                return Some(Arrival::Stop(number));
+            }
+        }
+    }
+
+    /// A request to stop that has come, if one has.
+    pub(crate) fn stop(&mut self) -> Option<i32> {
+        while let Some(arrival) = self.next() {
+            if let Arrival::Stop(number) = arrival {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    /// Whether preverb inherited this signal as ignored: then it stays so. A blocked signal is queued
+    /// even where it is ignored, so this is asked when one has come, and costs nothing before.
+    fn is_ignored(&mut self, number: i32) -> bool {
+        let ignored = *self.ignored.get_or_insert_with(|| {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+            let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+            line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+        });
+        (1..=64).contains(&number) && ignored & (1 << (number - 1)) != 0
+    }
+
+    /// The mask that preverb inherited, which is the hooks' and the target's.
+    pub(crate) fn inherited(&self) -> &SigSet {
+        &self.inherited
+    }
+
+    /// Gives this process the mask that it inherited: the last thing before an exec.
+    pub(crate) fn restore(&self) {
+        let _ = self.inherited.thread_set_mask();
+    }
+
+    /// Blocks again what is heeded, where an exec after `restore` has failed.
+    pub(crate) fn block_again(&self) {
+        let _ = set_of(&self.stop).thread_block();
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
+/// Makes SIGPIPE and SIGCHLD default in whatever this process execs. Rust's start ignores SIGPIPE, and a
+/// parent may have ignored SIGCHLD, which would make waitpid(2) lose every status; exec resets what
+/// has a handler (signal(7)).
+pub(crate) fn default_in_children() {
+    for signal in [Signal::SIGPIPE, Signal::SIGCHLD] {
+        let seen = Arc::new(AtomicBool::new(false));
+        let _ = signal_hook::flag::register(signal as i32, seen);
+    }
+}
+
+fn set_of(stop: &[i32]) -> SigSet {
+    let mut set = SigSet::empty();
+    set.add(Signal::SIGCHLD);
+    for number in stop {
+        if let Ok(signal) = Signal::try_from(*number) {
+            set.add(signal);
+        }
+    }
+    set
+}
+
+/// Sends a signal to a whole process group. A group that is gone is none of anybody's business.
+pub(crate) fn send_to_group(group: i32, number: i32) {
+    if let Ok(signal) = Signal::try_from(number) {
+        let _ = nix::sys::signal::killpg(Pid::from_raw(group), signal);
+    }
+}
+
+/// Whether a process group still has members.
+pub(crate) fn group_lives(group: i32) -> bool {
+    nix::sys::signal::killpg(Pid::from_raw(group), None) != Err(nix::errno::Errno::ESRCH)
+}

@@ -1,0 +1,197 @@
+//! The table's files: the table itself and its drop-ins, read whole.
+
+use std::ffi::OsStr;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use super::document::{Document, Mistake, Source};
+use crate::failure::{Failure, Kind, Result};
+use crate::log::quoted;
+
+/// Where the table is, unless an option or a variable says otherwise.
+pub(crate) const DEFAULT: &str = "/etc/preverb/preverb.toml";
+
+/// Reads the table and its drop-ins.
+///
+/// # Errors
+/// What keeps a file from being read: all are the table's (78).
+pub(crate) fn read(path: &Path) -> Result<Vec<Source>> {
+    let mut sources = vec![read_one(path)?];
+    for drop_in in drop_ins(path)? {
+        sources.push(read_one(&drop_in)?);
+    }
+    Ok(sources)
+}
+
+/// The drop-ins of a table `X.toml`: `X.d/*.toml` in bytewise order, without those that begin with a dot.
+fn drop_ins(table: &Path) -> Result<Vec<PathBuf>> {
+    let directory = if table.extension() == Some(OsStr::new("toml")) {
+        table.with_extension("d")
+    } else {
+        let mut name = table.as_os_str().to_owned();
+        name.push(".d");
+        PathBuf::from(name)
+    };
+    let failure = |error: &std::io::Error| {
+        let sentence = format!(
+            "cannot read the drop-ins in {}: {}",
+            quoted(directory.as_os_str().as_bytes()),
+            reason(error)
+        );
+        Failure::say(Kind::Table, sentence)
+    };
+    let entries = match std::fs::read_dir(&directory) {
+        Ok(entries) => entries,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(failure(&error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(|error| failure(&error))?.file_name();
+        let bytes = name.as_bytes();
+        if bytes.ends_with(b".toml") && !bytes.starts_with(b".") {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names.into_iter().map(|name| directory.join(name)).collect())
+}
+
+fn read_one(path: &Path) -> Result<Source> {
+    let shown = quoted(path.as_os_str().as_bytes());
+    let bytes = std::fs::read(path).map_err(|error| {
+        let failure = Failure::say(Kind::Table, format!("cannot read the table {shown}: {}", reason(&error)));
+        if error.kind() == ErrorKind::NotFound {
+            failure.hint("an image has its table there, or names it by `PREVERB_TABLE` or `--table`")
+        } else {
+            failure
+        }
+    })?;
+    let text = match String::from_utf8(bytes) {
+        Ok(mut text) => {
+            // Editors of other systems begin a file with a byte order mark; TOML knows none.
+            if text.starts_with('\u{feff}') {
+                text.drain(..'\u{feff}'.len_utf8());
+            }
+            text
+        }
+        Err(error) => {
+            let good = error.utf8_error().valid_up_to();
+            let source = Source {
+                path: path.to_owned(),
+                text: String::from_utf8_lossy(error.as_bytes()).into_owned(),
+            };
+            let place = source.place(u32::try_from(good).unwrap_or(u32::MAX));
+            let sentence =
+                format!("{}:{}:{}: the table is not UTF-8", shown_path(path), place.line, place.column);
+            return Err(
+                Failure::say(Kind::Table, sentence).line(crate::words::escaped(place.text.as_bytes()))
+            );
+        }
+    };
+    Ok(Source { path: path.to_owned(), text })
+}
+
+/// A path in the form `path:line:column` that editors and terminals follow.
+fn shown_path(path: &Path) -> String {
+    crate::words::escaped(path.as_os_str().as_bytes())
+}
+
+/// Why the system refused, in words of ours where they say more.
+pub(crate) fn reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "it does not exist".to_owned(),
+        ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        ErrorKind::IsADirectory => "it is a directory".to_owned(),
+        ErrorKind::NotADirectory => "a part of its path is no directory".to_owned(),
+        ErrorKind::ReadOnlyFilesystem => "the file system is read-only".to_owned(),
+        _ => error.raw_os_error().map_or_else(
+            || error.to_string(),
+            |number| nix::errno::Errno::from_raw(number).desc().to_lowercase(),
+        ),
+    }
+}
+
+/// A mistake in the table as a failure: `path:line:column`, the sentence, the line with a mark below it.
+pub(crate) fn failure(sources: &[Source], mistake: &Mistake) -> Failure {
+    let Some(source) = sources.get(usize::from(mistake.span.file)) else {
+        return Failure::say(Kind::Table, &mistake.message);
+    };
+    let place = source.place(mistake.span.start);
+    let path = shown_path(&source.path);
+    let sentence = format!("{path}:{}:{}: {}", place.line, place.column, mistake.message);
+    let (line, mark) = excerpt(&place, source, mistake);
+    let mut failure = Failure::say(Kind::Table, sentence)
+        .field("file", path)
+        .field("line", place.line.to_string())
+        .field("column", place.column.to_string())
+        .line(line)
+        .line(mark);
+    if let Some(hint) = &mistake.hint {
+        failure = failure.hint(hint);
+    }
+    failure
+}
+
+/// The offending line and the line that marks the place in it.
+fn excerpt(place: &super::document::Place<'_>, source: &Source, mistake: &Mistake) -> (String, String) {
+    let number = place.line.to_string();
+    let before: String = place.text.chars().take(place.column - 1).collect();
+    let indent = crate::words::escaped(before.replace('\t', " ").as_bytes()).chars().count();
+    let mut text = crate::words::escaped(place.text.replace('\t', " ").as_bytes());
+    // A line can be of any length; what is shown of it is not.
+    if text.chars().count() > 200 {
+        text = text.chars().take(200).collect::<String>() + "...";
+    }
+    let marked = source.text.get(mistake.span.start as usize..mistake.span.end as usize).unwrap_or_default();
+    let width = marked.lines().next().unwrap_or_default().chars().count().clamp(1, 40);
+    if holds_secret(source, place.line)
+        && let Some((key, _)) = text.split_once('=')
+    {
+        text = format!("{key}= {}", crate::expand::MASK);
+    }
+    let indent = indent.min(text.chars().count());
+    let line = format!("{number} | {text}");
+    let mark = format!("{} | {}{}", " ".repeat(number.len()), " ".repeat(indent), "^".repeat(width));
+    (line, mark)
+}
+
+/// Whether the line stands in the declaration of a secret, whose default must not be shown. Judged by
+/// the text around it, because the table that is shown is one that could not be read.
+fn holds_secret(source: &Source, line: usize) -> bool {
+    let lines: Vec<&str> = source.text.lines().collect();
+    let here = line.saturating_sub(1);
+    let is_header = |text: &&str| text.trim_start().starts_with('[');
+    let start = (0..=here.min(lines.len().saturating_sub(1)))
+        .rev()
+        .find(|number| lines.get(*number).is_some_and(is_header))
+        .unwrap_or(0);
+    let end = (here + 1..lines.len()).find(|number| is_header(&lines[*number])).unwrap_or(lines.len());
+    let section = lines.get(start..end).unwrap_or_default();
+    let declares = section.first().is_some_and(|header| header.contains("variables"))
+        || lines.get(here).is_some_and(|text| text.contains("variables"));
+    let names_secret = |text: &str| {
+        text.split_once("secret")
+            .is_some_and(|(_, rest)| rest.trim_start().starts_with('=') && rest.contains("true"))
+    };
+    declares && section.iter().any(|text| names_secret(text))
+        || lines.get(here).is_some_and(|text| names_secret(text) && text.contains("default"))
+}
+
+/// All mistakes as one failure.
+pub(crate) fn failures(sources: &[Source], mistakes: &[Mistake]) -> Option<Failure> {
+    Failure::all(mistakes.iter().map(|mistake| failure(sources, mistake)))
+}
+
+/// Reads the tree of the sources.
+///
+/// # Errors
+/// Every mistake of syntax.
+pub(crate) fn parse(sources: &[Source]) -> Result<Document<'_>> {
+    Document::read(sources).map_err(|mistakes| {
+        failures(sources, &mistakes).unwrap_or_else(|| Failure::say(Kind::Table, "cannot read the table"))
+    })
+}

@@ -1,0 +1,259 @@
+//! Which part of the table counts: the chosen environment, and the verb that was asked for.
+
+use super::decode::{Decoder, ENVIRONMENT_KEYS};
+use super::document::{Document, Mistake, NodeRef, Span};
+use super::{Layer, Settings, VerbPart};
+use crate::log::quoted;
+use crate::words::{EnvironmentName, VerbName};
+
+/// What counts of the table in one environment, with one verb or none.
+#[derive(Debug, Default)]
+pub(crate) struct Selection {
+    /// The layer of the table.
+    pub(crate) table: Layer,
+    /// The layer of the environment.
+    pub(crate) environment: Layer,
+    /// The verb that was asked for, the environment's part laid over it.
+    pub(crate) verb: Option<SelectedVerb>,
+}
+
+/// A verb in an environment.
+#[derive(Debug)]
+pub(crate) struct SelectedVerb {
+    /// Its own name, whatever alias was used.
+    pub(crate) name: VerbName,
+    /// Everything but the layers laid together; its `layer` is the verb's.
+    pub(crate) part: VerbPart,
+    /// The layer of the environment's verb.
+    pub(crate) environment_layer: Layer,
+}
+
+/// What a first word is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Lookup {
+    /// A verb, or an alias of one, in this environment.
+    Verb(VerbName),
+    /// No verb here, but in these environments.
+    Elsewhere(Vec<String>),
+    /// No verb anywhere.
+    Unknown,
+}
+
+/// The table as a tree, asked questions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tree<'d, 's> {
+    document: &'d Document<'s>,
+}
+
+impl<'d, 's> Tree<'d, 's> {
+    /// Asks this document.
+    pub(crate) fn new(document: &'d Document<'s>) -> Self {
+        Self { document }
+    }
+
+    /// The table's own node.
+    pub(crate) fn root(self) -> NodeRef<'d, 's> {
+        self.document.root()
+    }
+
+    /// `verbs`: the table's, or an environment's.
+    fn verbs(self, environment: Option<&str>) -> Option<NodeRef<'d, 's>> {
+        match environment {
+            None => self.root().get("verbs"),
+            Some(name) => self.environment(name)?.get("verbs"),
+        }
+    }
+
+    /// The table of this environment.
+    pub(crate) fn environment(self, name: &str) -> Option<NodeRef<'d, 's>> {
+        self.root().get("environments")?.get(name)
+    }
+
+    /// The environments that the table mentions.
+    pub(crate) fn environments(self) -> impl Iterator<Item = &'d str> + use<'d, 's> {
+        self.root().get("environments").into_iter().flat_map(NodeRef::children).map(NodeRef::key)
+    }
+
+    /// The table's part and the environment's part of a verb.
+    pub(crate) fn parts(
+        self,
+        verb: &str,
+        environment: &str,
+    ) -> (Option<NodeRef<'d, 's>>, Option<NodeRef<'d, 's>>) {
+        let base = self.verbs(None).and_then(|verbs| verbs.get(verb));
+        let over = self.verbs(Some(environment)).and_then(|verbs| verbs.get(verb));
+        (base, over)
+    }
+
+    /// The names of the verbs in this environment: the table's, then the environment's own.
+    pub(crate) fn verb_names(self, environment: &str) -> Vec<&'d str> {
+        let base = self.verbs(None);
+        let mut names: Vec<&str> = base.into_iter().flat_map(NodeRef::children).map(NodeRef::key).collect();
+        let own = self.verbs(Some(environment)).into_iter().flat_map(NodeRef::children).map(NodeRef::key);
+        names.extend(own.filter(|name| base.is_none_or(|base| base.get(name).is_none())));
+        names
+    }
+
+    fn has_verb(self, name: &str, environment: &str) -> bool {
+        let (base, over) = self.parts(name, environment);
+        base.is_some() || over.is_some()
+    }
+
+    /// The aliases of a verb in this environment, as nodes.
+    fn aliases(self, verb: &str, environment: &str) -> impl Iterator<Item = NodeRef<'d, 's>> + use<'d, 's> {
+        let (base, over) = self.parts(verb, environment);
+        let get = |part: Option<NodeRef<'d, 's>>| part.and_then(|part| part.get("aliases"));
+        get(over).or_else(|| get(base)).into_iter().flat_map(NodeRef::children)
+    }
+
+    /// Every alias in this environment with its verb.
+    fn all_aliases(self, environment: &str) -> impl Iterator<Item = (&'d str, NodeRef<'d, 's>)> {
+        let environment = environment.to_owned();
+        self.verb_names(&environment)
+            .into_iter()
+            .flat_map(move |verb| self.aliases(verb, &environment).map(move |alias| (verb, alias)))
+    }
+
+    /// What `word` is in this environment.
+    pub(crate) fn lookup(self, word: &[u8], environment: &str) -> Lookup {
+        let Some(word) = VerbName::parse(word) else { return Lookup::Unknown };
+        if self.has_verb(word.as_str(), environment) {
+            return Lookup::Verb(word);
+        }
+        let alias = self.all_aliases(environment).find(|(_, alias)| alias.as_str() == Some(word.as_str()));
+        if let Some(verb) = alias.and_then(|(verb, _)| VerbName::parse(verb.as_bytes())) {
+            return Lookup::Verb(verb);
+        }
+        let elsewhere: Vec<String> = self
+            .environments()
+            .filter(|other| *other != environment)
+            .filter(|other| {
+                self.has_verb(word.as_str(), other)
+                    || self.all_aliases(other).any(|(_, alias)| alias.as_str() == Some(word.as_str()))
+            })
+            .map(str::to_owned)
+            .collect();
+        if elsewhere.is_empty() { Lookup::Unknown } else { Lookup::Elsewhere(elsewhere) }
+    }
+
+    /// The clashes of aliases in this environment in which `verb` has a part, or all of them.
+    pub(crate) fn clashes(self, environment: &str, verb: Option<&str>) -> Vec<Mistake> {
+        let mut clashes = Vec::new();
+        let mut seen: std::collections::BTreeMap<&str, &str> = std::collections::BTreeMap::new();
+        let mut clash = |span: Span, message: String, verbs: [&str; 2]| {
+            if verb.is_none_or(|verb| verbs.contains(&verb)) {
+                clashes.push(Mistake { span, message, hint: None });
+            }
+        };
+        for (owner, alias) in self.all_aliases(environment) {
+            let Some(name) = alias.as_str() else { continue };
+            if self.has_verb(name, environment) {
+                let message = format!("alias {} of verb {} is also a verb", quoted(name), quoted(owner));
+                clash(alias.span(), message, [owner, name]);
+            }
+            if let Some(other) = seen.insert(name, owner) {
+                let message = if other == owner {
+                    format!("alias {} stands twice in verb {}", quoted(name), quoted(owner))
+                } else {
+                    format!(
+                        "alias {} of verb {} is also an alias of verb {}",
+                        quoted(name),
+                        quoted(owner),
+                        quoted(other)
+                    )
+                };
+                clash(alias.span(), message, [owner, other]);
+            }
+        }
+        clashes
+    }
+
+    /// Decodes the top level, and checks that the default verb exists somewhere.
+    pub(crate) fn settings(self, decoder: &mut Decoder) -> Settings {
+        let settings = decoder.settings(self.root());
+        if let Some((name, span)) = &settings.default {
+            let exists = self.verbs(None).is_some_and(|verbs| verbs.get(name.as_str()).is_some())
+                || self.environments().any(|environment| self.has_verb(name.as_str(), environment));
+            if !exists {
+                let all = self.verb_names("").into_iter();
+                let all = all.chain(self.environments().flat_map(|environment| self.verb_names(environment)));
+                let near = crate::words::nearest(name.as_str(), all);
+                decoder.mistakes.push(Mistake {
+                    span: *span,
+                    message: format!("`default` is {}, which is no verb", quoted(name.as_str())),
+                    hint: near.map(|near| format!("did you mean `{near}`?")),
+                });
+            }
+        }
+        settings
+    }
+
+    /// Decodes what counts in this environment, for this verb.
+    pub(crate) fn select(
+        self,
+        decoder: &mut Decoder,
+        environment: &EnvironmentName,
+        verb: Option<&VerbName>,
+    ) -> Selection {
+        let mut selection =
+            Selection { table: decoder.layer(self.root(), "the table"), ..Selection::default() };
+        if let Some(node) = self.environment(environment.as_str()) {
+            selection.environment = self.decode_environment(decoder, node);
+        }
+        if let Some(verb) = verb {
+            decoder.mistakes.extend(self.clashes(environment.as_str(), Some(verb.as_str())));
+            selection.verb = Some(self.decode_verb(decoder, environment, verb));
+        }
+        selection
+    }
+
+    /// Decodes an environment without its verbs.
+    pub(crate) fn decode_environment(self, decoder: &mut Decoder, node: NodeRef<'d, 's>) -> Layer {
+        let name = node.key();
+        let place = format!("environment {}", quoted(name));
+        if node.shape() != super::document::Shape::Table {
+            decoder.mistake(node.span(), format!("{place} must be a table, not {}", node.shape().name()));
+            return Layer::default();
+        }
+        if EnvironmentName::parse(name.as_bytes()).is_none() {
+            decoder.mistake(node.key_span(), format!("no environment can be called {}", quoted(name)));
+        }
+        decoder.environment_keys(node, &place, &ENVIRONMENT_KEYS);
+        decoder.layer(node, &place)
+    }
+
+    fn decode_verb(
+        self,
+        decoder: &mut Decoder,
+        environment: &EnvironmentName,
+        verb: &VerbName,
+    ) -> SelectedVerb {
+        let (base, over) = self.parts(verb.as_str(), environment.as_str());
+        let place = format!("verb {}", quoted(verb.as_str()));
+        let mut part = base.map(|node| decoder.verb(node, &place)).unwrap_or_default();
+        let over_place = format!("{place} of environment {}", quoted(environment.as_str()));
+        let over = over.map(|node| decoder.verb(node, &over_place));
+        // A mistake in `exec` itself has been told already.
+        let written = [base, self.parts(verb.as_str(), environment.as_str()).1]
+            .into_iter()
+            .flatten()
+            .any(|node| node.get("exec").is_some());
+        let mut environment_layer = Layer::default();
+        if let Some(over) = over {
+            part.lay(&over);
+            part.span = part.span.or(over.span);
+            environment_layer = over.layer;
+        }
+        if part.exec.is_none()
+            && !written
+            && let Some(span) = part.span
+        {
+            decoder.mistakes.push(Mistake {
+                span,
+                message: format!("{place} has no `exec` in environment {}", quoted(environment.as_str())),
+                hint: Some("`exec` is the target's argv: `exec = [\"program\", \"argument\"]`".to_owned()),
+            });
+        }
+        SelectedVerb { name: verb.clone(), part, environment_layer }
+    }
+}
