@@ -155,6 +155,11 @@ pub(crate) struct Stopped {
 }
 
 impl Container {
+    /// A container that something else started; dropping it removes it all the same.
+    pub(crate) fn named(engine: &'static Engine, name: &str) -> Self {
+        Self { engine, name: name.to_owned(), _scratch: Scratch::new() }
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.name
     }

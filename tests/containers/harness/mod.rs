@@ -19,12 +19,14 @@
 //! - [`Engine::run`]: `Run::output` waits for the end, `Run::start` gives a [`Container`].
 //! - [`preverb_image()`]: the image that a `COPY --from=preverb` names; [`preverb()`]: its binary.
 //! - [`Terminal`]: a command under a terminal of its own, from `Run::terminal` or `Terminal::new`.
+//! - [`Compose`]: a compose project, taken down on drop.
 //! - [`undisturbed()`]: no image is built while a test measures time.
 //! - [`Network`], [`Volume`]: unique names, removed on drop, as containers are.
 //!
 //! No test sleeps and hopes: [`until()`] polls, and every command of the engine has a deadline.
 
 mod command;
+mod compose;
 mod container;
 mod engine;
 mod image;
@@ -32,6 +34,7 @@ mod scratch;
 mod terminal;
 
 pub(crate) use command::{Output, run};
+pub(crate) use compose::Compose;
 pub(crate) use container::{Container, Network, Run, Volume};
 pub(crate) use engine::{Engine, engine};
 pub(crate) use image::{Context, Image, base, copy_out, preverb, preverb_image, stand_ins};
