@@ -3,11 +3,13 @@
 //! A child has a process group of its own, `/dev/null` as standard input, and this process's standard error
 //! as standard output and error. Nothing runs between fork and exec: where a child must become another
 //! user first, it is preverb in a small mode that does so to itself (`--preverb-as`), and reports a refusal
-//! on descriptor 4.
+//! on what it finds as its standard input.
 
 use std::ffi::{CString, OsString};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
+use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -30,8 +32,6 @@ const GROUP_POLL: Duration = Duration::from_millis(5);
 const LONGEST_OUTPUT: usize = 16 << 20;
 /// The descriptor that hooks write variables to.
 const VARIABLES_FD: RawFd = 3;
-/// The descriptor on which a child that steps down reports why it could not.
-pub(crate) const REPORT_FD: RawFd = 4;
 
 /// What to start.
 #[derive(Debug)]
@@ -44,12 +44,30 @@ pub(crate) struct Spawn<'a> {
     pub(crate) variables: &'a Variables,
     /// Whether descriptor 3 takes variables.
     pub(crate) takes_variables: bool,
-    /// Whether descriptor 4 takes a report.
+    /// Whether its standard input takes a report instead of giving nothing.
     pub(crate) reports: bool,
+    /// Whether it hands its environment back through the socket of `Children::socket`.
+    pub(crate) hands_back: bool,
     /// Whether what it says on standard error is kept instead of shown.
     pub(crate) quiet: bool,
     /// How long it may take; zero means for ever.
     pub(crate) limit: Option<Duration>,
+}
+
+impl<'a> Spawn<'a> {
+    /// A program with these words and variables, and nothing special about it.
+    pub(crate) fn new(path: PathBuf, argv: Vec<OsString>, variables: &'a Variables) -> Self {
+        Self {
+            path,
+            argv,
+            variables,
+            takes_variables: false,
+            reports: false,
+            hands_back: false,
+            quiet: false,
+            limit: None,
+        }
+    }
 }
 
 /// How a child ended. Every status is decoded here.
@@ -109,12 +127,14 @@ pub(crate) struct Running {
     ending: Option<(Ending, Instant)>,
     killed: bool,
     status: Option<Ended>,
+    hands_back: bool,
     pipes: Vec<Pipe>,
 }
 
 /// What a pipe of a child carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Carries {
+    Environment,
     Variables,
     Report,
     Output,
@@ -142,6 +162,11 @@ impl Running {
         self.text(Carries::Variables)
     }
 
+    /// The environment that it handed back, the last one if it did so more than once.
+    pub(crate) fn environment_text(&self) -> Option<&[u8]> {
+        self.pipes.iter().rfind(|pipe| pipe.carries == Carries::Environment).map(|pipe| &*pipe.read)
+    }
+
     /// What it said, where that is kept: a report, or else its standard error.
     pub(crate) fn said(&self) -> String {
         let report = self.text(Carries::Report);
@@ -166,6 +191,12 @@ impl Running {
         }
     }
 
+    /// Kills it, because its answer is not wanted any more.
+    pub(crate) fn end_now(&mut self) {
+        self.end(Ending::Requested, 9);
+        self.kill();
+    }
+
     fn kill(&mut self) {
         send_to_group(self.pid, 9);
         self.killed = true;
@@ -179,6 +210,8 @@ pub(crate) struct Children {
     /// The descriptors above 2 that this process inherited: no hook gets them. Listed once.
     inherited: Option<Vec<RawFd>>,
     groups: Vec<i32>,
+    /// Where shells hand their environment back, and its name.
+    socket: Option<(UnixListener, String)>,
 }
 
 /// The request that ends the run.
@@ -196,7 +229,7 @@ impl Stop {
 impl Children {
     /// With these signals.
     pub(crate) fn new(signals: Signals) -> Self {
-        Self { signals, inherited: None, groups: Vec::new() }
+        Self { signals, inherited: None, groups: Vec::new(), socket: None }
     }
 
     /// The signals.
@@ -216,11 +249,9 @@ impl Children {
     pub(crate) fn spawn(&mut self, spawn: &Spawn<'_>) -> std::result::Result<Running, nix::errno::Errno> {
         let mut actions = PosixSpawnFileActions::init()?;
         let null = null()?;
-        actions.add_dup2(null.as_raw_fd(), 0)?;
-        actions.add_dup2(2, 1)?;
         let mut pipes = Vec::new();
         let mut ends = Vec::new();
-        let mut pipe = |carries, to| -> nix::Result<()> {
+        let mut pipe = |actions: &mut PosixSpawnFileActions, carries, to| -> nix::Result<()> {
             let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
             nix::fcntl::fcntl(&read, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
             actions.add_dup2(write.as_raw_fd(), to)?;
@@ -228,22 +259,21 @@ impl Children {
             ends.push(write);
             Ok(())
         };
-        if spawn.quiet {
-            pipe(Carries::Output, 2)?;
-        }
-        // Descriptors are given in an order in which no source is overwritten: the pipes' own numbers are
-        // at least 3, and the lowest of them is made first.
-        let mut kept = vec![0, 1, 2];
-        if spawn.takes_variables {
-            pipe(Carries::Variables, VARIABLES_FD)?;
-            kept.push(VARIABLES_FD);
-        }
         if spawn.reports {
-            pipe(Carries::Report, REPORT_FD)?;
-            kept.push(REPORT_FD);
+            pipe(&mut actions, Carries::Report, 0)?;
+        } else {
+            actions.add_dup2(null.as_raw_fd(), 0)?;
+        }
+        if spawn.quiet {
+            pipe(&mut actions, Carries::Output, 2)?;
+        }
+        actions.add_dup2(2, 1)?;
+        // The last of all, and its source is never 3 itself: the signals' descriptor and `null` were there first.
+        if spawn.takes_variables {
+            pipe(&mut actions, Carries::Variables, VARIABLES_FD)?;
         }
         for fd in self.inherited.get_or_insert_with(inherited_descriptors) {
-            if !kept.contains(fd) {
+            if !(spawn.takes_variables && *fd == VARIABLES_FD) {
                 actions.add_close(*fd)?;
             }
         }
@@ -269,8 +299,37 @@ impl Children {
             ending: None,
             killed: false,
             status: None,
+            hands_back: spawn.hands_back,
             pipes,
         })
+    }
+
+    /// The name of the socket through which shells hand their environment back.
+    ///
+    /// It is an abstract one (unix(7)): no file, no descriptor that a hook could see, close or keep open, and
+    /// who connects is told by the kernel.
+    ///
+    /// # Errors
+    /// What keeps it from being made.
+    pub(crate) fn socket(&mut self) -> std::io::Result<String> {
+        if let Some((_, name)) = &self.socket {
+            return Ok(name.clone());
+        }
+        for attempt in 0..16 {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+            let name = format!("preverb-{}-{:x}-{attempt}", std::process::id(), now.as_nanos());
+            let address = std::os::unix::net::SocketAddr::from_abstract_name(&name)?;
+            match UnixListener::bind_addr(&address) {
+                Ok(listener) => {
+                    listener.set_nonblocking(true)?;
+                    self.socket = Some((listener, name.clone()));
+                    return Ok(name);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(std::io::ErrorKind::AddrInUse.into())
     }
 
     /// Lets the children run until one of them has ended, or until `until`; ends those that are past their
@@ -350,8 +409,29 @@ impl Children {
                 Some((Ending::Requested, _)) | None => decode(status),
             });
         }
+        self.accept(running);
         for child in running.iter_mut() {
             read_pipes(child);
+        }
+    }
+
+    /// Lets the shells in that hand their environment back: only processes of a child's own group.
+    fn accept(&mut self, running: &mut [&mut Running]) {
+        let Some((listener, _)) = &self.socket else { return };
+        while let Ok((connection, _)) = listener.accept() {
+            let Ok(peer) = rustix::net::sockopt::socket_peercred(&connection) else { continue };
+            let pid = peer.pid.as_raw_nonzero().get();
+            let group = nix::unistd::getpgid(Some(Pid::from_raw(pid))).map(Pid::as_raw);
+            let child = running.iter_mut().find(|child| {
+                // One that has ended already is in no group, but it is the leader itself then.
+                child.hands_back && (child.pid == pid || group == Ok(child.pid))
+            });
+            if let Some(child) = child
+                && connection.set_nonblocking(true).is_ok()
+            {
+                let end = Some(OwnedFd::from(connection));
+                child.pipes.push(Pipe { carries: Carries::Environment, end, read: Vec::new() });
+            }
         }
     }
 
@@ -364,6 +444,9 @@ impl Children {
             }
         };
         let mut descriptors = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+        if let Some((listener, _)) = &self.socket {
+            descriptors.push(PollFd::new(listener.as_fd(), PollFlags::POLLIN));
+        }
         for child in running {
             match child.ending {
                 None => sooner(child.deadline()),
@@ -469,7 +552,7 @@ pub(crate) fn decode(status: WaitStatus) -> Ended {
 }
 
 /// `/dev/null`, or where there is none something else that is always at its end.
-fn null() -> nix::Result<OwnedFd> {
+pub(crate) fn null() -> nix::Result<OwnedFd> {
     match nix::fcntl::open("/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty()) {
         Ok(null) => Ok(null),
         Err(_) => nix::unistd::pipe2(OFlag::O_CLOEXEC).map(|(read, _)| read),

@@ -105,6 +105,22 @@ pub(crate) struct Split {
     pub(crate) rest: Rest,
 }
 
+impl Split {
+    /// All the words, as they were before they were split.
+    pub(crate) fn into_words(self) -> Vec<OsString> {
+        let mut words = self.options;
+        match self.rest {
+            Rest::Nothing => {}
+            Rest::Words(rest) | Rest::Dash(rest) => words.extend(rest),
+            Rest::Command(rest) => {
+                words.push("--".into());
+                words.extend(rest);
+            }
+        }
+        words
+    }
+}
+
 /// What follows preverb's options.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Rest {

@@ -76,6 +76,17 @@ pub(crate) fn exec(argv: &[OsString], variables: &Variables) -> Failure {
     }
 }
 
+/// Replaces this process by this very file. Returns only the failure.
+pub(crate) fn exec_file(path: &Path, argv: &[OsString], variables: &Variables) -> Failure {
+    let words: Vec<CString> = argv.iter().filter_map(|word| CString::new(word.as_bytes()).ok()).collect();
+    let Ok(file) = CString::new(path.as_os_str().as_bytes()) else {
+        return Failure::say(Kind::CannotRun, "the path of a program holds a NUL character");
+    };
+    #[expect(clippy::disallowed_methods, reason = "the one place that execs")]
+    let Err(error) = nix::unistd::execve(&file, &words, &variables.to_envp());
+    diagnose(path.as_os_str(), path, error, argv, variables)
+}
+
 /// The failure of a program that is nowhere.
 pub(crate) fn not_found(program: &OsStr, variables: &Variables) -> Failure {
     let shown = quoted(program.as_bytes());

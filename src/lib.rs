@@ -1,20 +1,506 @@
-//! preverb: one image, many verbs.
-#![allow(dead_code, missing_docs)]
+//! preverb: one image, many verbs. The program is one sentence: take a request, observe the world, plan, then
+//! explain the plan or perform it.
+//!
+//! The map of the house, in the order of that sentence:
+//!
+//! - `cli.rs` turns argv into a request; `words.rs` holds the words that are checked on the way in.
+//! - `table/` turns text into the table: `document.rs` is the tree, `file.rs` reads the files, `decode.rs` and
+//!   `select.rs` take what counts for one environment and one verb.
+//! - `expand.rs` and `variables.rs` are `${...}` and the layers; `plan.rs` puts everything together. None of
+//!   these touches the world.
+//! - `explain.rs`, `list.rs`, `check.rs`, `shim.rs` say things about a table or a plan.
+//! - Below this line is the world. `observe.rs` reads it. `perform/` executes a plan, a file for each kind of step;
+//!   it never looks at the table. `child.rs` is the only spawner, `signals.rs` the only user of signals,
+//!   `identity.rs` of ids, `exec.rs` of execve.
+//! - `supervise.rs`, `probe.rs`, `health.rs`, `join.rs` are parts that are modes by themselves.
+//!
+//! What is hard is preverb itself again, in a small mode: `--preverb-as` steps down before a hook,
+//! `--preverb-dump` hands a shell's environment back, `--preverb-probe` makes one try, `--supervise` stays as PID 1.
+//! So there is no `unsafe` and no code between fork and exec.
+
+mod check;
 mod child;
 mod cli;
 mod exec;
 mod expand;
+mod explain;
 mod failure;
+mod health;
 mod identity;
+mod join;
+mod list;
 mod log;
 mod observe;
+mod perform;
 mod plan;
 mod probe;
 mod shim;
 mod signals;
+mod supervise;
 mod table;
 mod variables;
 mod words;
-pub fn run() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use child::Children;
+use cli::{Action, Options, Request, Rest, Words};
+use failure::{Failure, Kind, Result};
+use identity::Myself;
+use log::{Format, Log, quoted};
+use perform::World;
+use plan::{Call, Planned};
+use signals::Signals;
+use table::decode::Decoder;
+use table::document::{Document, Source};
+use table::select::{Lookup, Tree};
+use table::{LeadingDash, Settings, Unknown};
+use variables::Variables;
+
+/// Runs preverb. Returns only where no target has replaced the process.
+#[must_use]
+pub fn run() -> ExitCode {
+    std::panic::set_hook(Box::new(|panic| {
+        let _ = writeln!(std::io::stderr(), "preverb: a bug in preverb: {panic}");
+        // An abort as PID 1 would exit with 139, which reads as a fault of the target.
+        #[expect(
+            clippy::exit,
+            clippy::disallowed_methods,
+            reason = "nothing else ends a panic without an abort"
+        )]
+        std::process::exit(failure::BUG);
+    }));
+    let mut words = std::env::args_os();
+    let name = words.next().unwrap_or_default();
+    let words: Vec<OsString> = words.collect();
+    let mut log = Log::default();
+    match parts(&words).unwrap_or_else(|| start(&name, words, &mut log)) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            for message in failure.messages() {
+                log.say(&message);
+            }
+            ExitCode::from(failure.kind().exit_code())
+        }
+    }
+}
+
+/// The small modes that preverb starts itself in. They read no table and heed no signal.
+fn parts(words: &[OsString]) -> Option<Result<u8>> {
+    let rest = words.get(1..).unwrap_or_default();
+    match words.first()?.as_bytes() {
+        b"--preverb-dump" => Some(Ok(perform::hooks::dump(rest))),
+        b"--preverb-probe" => Some(Ok(probe_once(rest))),
+        b"--preverb-as" => Some(Err(perform::hooks::step_down_and_exec(rest))),
+        _ => None,
+    }
+}
+
+/// One try of a target; what is wrong goes to standard error as it is, for the process that asked.
+fn probe_once(words: &[OsString]) -> u8 {
+    let target = words.first().map(OsString::as_os_str).unwrap_or_default();
+    let result = probe::Target::parse(target.as_bytes())
+        .and_then(|target| probe::attempt(&target, cli::PROBE_TIMEOUT));
+    match result {
+        Ok(()) => 0,
+        Err(reason) => {
+            let _ = std::io::stderr().write_all(reason.as_bytes());
+            1
+        }
+    }
+}
+
+/// What every mode has at hand.
+struct Start<'a> {
+    variables: Variables,
+    signals: Option<Signals>,
+    log: &'a mut Log,
+}
+
+fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log) -> Result<u8> {
+    let split = cli::split(words);
+    // A supervisor takes every signal, and takes it itself.
+    let supervises = split.options.iter().any(|word| word == "--supervise");
+    let signals = if supervises { None } else { Some(Signals::heed()?) };
+    let mut start = Start { variables: observe::environment(), signals, log };
+    let format = start.variables.non_empty(b"PREVERB_LOG").map(|value| (Format::parse(value), quoted(value)));
+    if let Some((Some(format), _)) = format {
+        start.log.format = format;
+    }
+
+    // A link of the verb's name to preverb is that verb.
+    let base = Path::new(name).file_name().unwrap_or_default();
+    if !base.is_empty()
+        && base != "preverb"
+        && let Ok(sources) = table::file::read(&start.table(None))
+        && let Ok(document) = Document::read(&sources)
+    {
+        let tree = Tree::new(&document);
+        if start.is_verb(tree, base) {
+            start.check_log(format.as_ref(), &Options::default())?;
+            let words = split.into_words();
+            let request = Request {
+                options: Options::default(),
+                action: Action::Run(Words::Verb(base.to_owned(), words)),
+            };
+            return start.with_tree(request, tree);
+        }
+    }
+
+    let dash = matches!(split.rest, Rest::Dash(_));
+    let dash_is_default = dash && start.leading_dash(cli::table_of(&split.options)) == LeadingDash::Default;
+    let request = cli::parse(split, dash_is_default)?;
+    if let Some(format) = request.options.log {
+        start.log.format = format;
+    }
+    match &request.action {
+        Action::Version => return print(&format!("preverb {}\n", env!("CARGO_PKG_VERSION"))),
+        Action::Help => return start.help(&request.options),
+        Action::Run(_)
+        | Action::Explain { .. }
+        | Action::List { .. }
+        | Action::Check { .. }
+        | Action::Health { .. }
+        | Action::Shim { .. }
+        | Action::As { .. }
+        | Action::Supervise { .. }
+        | Action::Wait { .. }
+        | Action::Probe { .. }
+        | Action::Exec { .. } => {}
+    }
+    start.check_log(format.as_ref(), &request.options)?;
+    match request.action {
+        Action::As { user, command } => Err(start.step_down(&user, &command)),
+        Action::Supervise { options, command } => {
+            supervise::supervise(&command, &options, start.variables, &observe::program())
+        }
+        Action::Wait { targets, timeout, command } => start.wait(&targets, timeout, &command),
+        Action::Probe { target, timeout } => start.probe(&target, timeout),
+        Action::Exec { command } => Err(join::exec(&command, start.take_signals()?)),
+        Action::Health { timeout } => {
+            let table = request.options.table.as_ref().map(PathBuf::from);
+            let log = *start.log;
+            health::health(table, timeout, Children::new(start.take_signals()?), log)
+        }
+        Action::Run(_)
+        | Action::Explain { .. }
+        | Action::List { .. }
+        | Action::Check { .. }
+        | Action::Shim { .. } => {
+            let path = start.table(request.options.table.as_deref());
+            let sources = table::file::read(&path)?;
+            let document = table::file::parse(&sources)?;
+            start.with_tree(request, Tree::new(&document))
+        }
+        Action::Help | Action::Version => Ok(0),
+    }
+}
+
+/// Writes what a mode prints to standard output. A reader that has gone away is no failure of preverb's.
+fn print(text: &str) -> Result<u8> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            let reason = table::file::reason(&error);
+            Err(Failure::say(Kind::System, format!("cannot write to standard output: {reason}")))
+        }
+        _ => Ok(0),
+    }
+}
+
+impl Start<'_> {
+    /// Where the table is.
+    fn table(&self, option: Option<&OsStr>) -> PathBuf {
+        let variable = self.variables.non_empty(b"PREVERB_TABLE").map(OsStr::from_bytes);
+        option.or(variable).map_or_else(|| PathBuf::from(table::file::DEFAULT), PathBuf::from)
+    }
+
+    fn take_signals(&mut self) -> Result<Signals> {
+        self.signals.take().map_or_else(Signals::heed, Ok)
+    }
+
+    /// An invalid `PREVERB_LOG` is the operator's mistake, unless `--log` makes it of no account.
+    fn check_log(&self, format: Option<&(Option<Format>, String)>, options: &Options) -> Result<()> {
+        match format {
+            Some((None, shown)) if options.log.is_none() => Err(Failure::say(
+                Kind::Variable,
+                format!("variable `PREVERB_LOG` is {shown}, which is no format of messages"),
+            )
+            .field("variable", "PREVERB_LOG")
+            .hint(format!("it is one of {}", Format::NAMES.map(|name| format!("`{name}`")).join(", ")))),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the table says of words with a dash; a table that cannot be read says nothing, and is told of later.
+    fn leading_dash(&self, option: Option<OsString>) -> LeadingDash {
+        let Ok(sources) = table::file::read(&self.table(option.as_deref())) else {
+            return LeadingDash::Error;
+        };
+        let Ok(document) = Document::read(&sources) else { return LeadingDash::Error };
+        Decoder::default().settings(document.root()).leading_dash
+    }
+
+    /// Whether the name that preverb was started by is a verb or an alias, here or in another environment.
+    fn is_verb(&self, tree: Tree<'_, '_>, name: &OsStr) -> bool {
+        let settings = tree.settings(&mut Decoder::default());
+        let environment = plan::environment(None, &settings, &self.variables);
+        let environment = environment.as_ref().map_or("", |environment| environment.name.as_str());
+        tree.lookup(name.as_bytes(), environment) != Lookup::Unknown
+    }
+
+    fn help(&self, options: &Options) -> Result<u8> {
+        let mut text = cli::help();
+        let path = self.table(options.table.as_deref());
+        match self.list_for_help(&path, options) {
+            Ok(list) => text.push_str(&list),
+            // Where there is no table the image has none yet, and help is about preverb alone.
+            Err(_) if !path.exists() => {}
+            Err(failure) => text.push_str(&format!("\nThe table cannot be used: {}\n", failure.sentence())),
+        }
+        print(&text)
+    }
+
+    fn list_for_help(&self, path: &Path, options: &Options) -> Result<String> {
+        let sources = table::file::read(path)?;
+        let document = table::file::parse(&sources)?;
+        let tree = Tree::new(&document);
+        let mut decoder = Decoder::default();
+        let settings = tree.settings(&mut decoder);
+        failing(&sources, decoder)?;
+        let environment = plan::environment(options.environment.as_ref(), &settings, &self.variables)?;
+        Ok(format!("\n{}", list::text(&list::List::of(tree, &settings, &environment.name))))
+    }
+
+    fn step_down(mut self, user: &OsStr, command: &[OsString]) -> Failure {
+        let signals = match self.take_signals() {
+            Ok(signals) => signals,
+            Err(failure) => return failure,
+        };
+        perform::finish::step_down_to(user, command, self.variables, signals, *self.log)
+    }
+
+    fn wait(
+        mut self,
+        targets: &[OsString],
+        timeout: std::time::Duration,
+        command: &[OsString],
+    ) -> Result<u8> {
+        use perform::wait::{Unready, awaited_word, not_ready, start_here, wait_for};
+        let program = observe::program();
+        let awaited =
+            targets.iter().map(|target| awaited_word(target, &program)).collect::<Result<Vec<_>>>()?;
+        let mut children = Children::new(self.take_signals()?);
+        let variables = &self.variables;
+        let start =
+            |children: &mut Children, argv: &[OsString], limit| start_here(children, argv, variables, limit);
+        match wait_for(&mut children, *self.log, awaited, timeout, &start) {
+            Ok(()) => {}
+            Err(Unready::Stopped(stop)) => return Err(stop.failure("while it waited")),
+            Err(Unready::TimedOut(awaited)) => return Err(not_ready(&awaited, timeout, "wait:")),
+        }
+        if command.is_empty() {
+            return Ok(0);
+        }
+        children.reap_all();
+        if let Some(stop) = children.signals().stop() {
+            return Err(child::Stop(stop).failure("before the target started"));
+        }
+        children.signals().restore();
+        Err(exec::exec(command, variables))
+    }
+
+    fn probe(mut self, target: &OsStr, timeout: std::time::Duration) -> Result<u8> {
+        let awaited = perform::wait::awaited_word(target, &observe::program())?;
+        let mut children = Children::new(self.take_signals()?);
+        health::try_once(&mut children, *self.log, awaited, &self.variables, timeout)
+    }
+
+    /// The modes that need the table.
+    fn with_tree(mut self, request: Request, tree: Tree<'_, '_>) -> Result<u8> {
+        let sources = tree.sources();
+        let mut decoder = Decoder::default();
+        let settings = tree.settings(&mut decoder);
+        let Request { options, action } = request;
+        if options.log.is_none()
+            && self.variables.non_empty(b"PREVERB_LOG").is_none()
+            && let Some(format) = settings.log
+        {
+            self.log.format = format;
+        }
+        if let Action::Check { json } = action {
+            return check::check(tree, json, *self.log);
+        }
+        if let (Some(stop), Some(signals)) = (&settings.stop_signals, &mut self.signals) {
+            if let Some(number) = signals.stop() {
+                return Err(child::Stop(number).failure("before setup"));
+            }
+            signals.heed_instead(stop)?;
+        }
+        let environment = plan::environment(options.environment.as_ref(), &settings, &self.variables);
+        let (words, json) = match action {
+            Action::Run(words) => (words, None),
+            Action::Explain { words, json } => (words, Some(json)),
+            Action::List { json } => {
+                failing(sources, decoder)?;
+                let list = list::List::of(tree, &settings, &environment?.name);
+                return print(&if json { list::json(&list) } else { list::text(&list) });
+            }
+            Action::Shim { verb } => {
+                failing(sources, decoder)?;
+                return shim(&settings, tree, &environment?.name, verb.as_deref());
+            }
+            Action::Check { .. }
+            | Action::Health { .. }
+            | Action::As { .. }
+            | Action::Supervise { .. }
+            | Action::Wait { .. }
+            | Action::Probe { .. }
+            | Action::Exec { .. }
+            | Action::Help
+            | Action::Version => return Ok(0),
+        };
+        // A table whose top is wrong may choose the wrong environment: its mistakes come first.
+        if environment.is_err() || !decoder.mistakes.is_empty() {
+            failing(sources, decoder)?;
+            return environment.map(|_| 0);
+        }
+        let environment = environment?;
+        let skip_setup = if options.skip_setup {
+            Some("`--skip-setup` was given".to_owned())
+        } else if self.variables.non_empty(b"PREVERB_SKIP_SETUP").is_some() {
+            Some("the variable `PREVERB_SKIP_SETUP` is set".to_owned())
+        } else {
+            None
+        };
+        let (verb, words) = verb(tree, &settings, &environment.name, words)?;
+        let selection = tree.select(&mut decoder, &environment.name, verb.as_ref());
+        failing(sources, decoder)?;
+        let declarations = table::lay_declarations(selection.layers());
+        let files = observe::secret_files(&declarations, &self.variables);
+        let mentioned = tree.environment(environment.name.as_str()).is_some();
+        let call = Call { words, skip_setup };
+        let Planned { plan, failures } =
+            plan::plan(environment, &settings, selection, call, &self.variables, &files);
+        if let Some(json) = json {
+            let explained = explain::Explained::of(&plan, &self.variables, mentioned, Myself::observe());
+            print(&if json { explain::json(&explained) } else { explain::text(&explained) })?;
+            return Failure::all(failures).map_or(Ok(0), Err);
+        }
+        if let Some(failure) = Failure::all(failures) {
+            return Err(failure);
+        }
+        let log = *self.log;
+        log.debug(|| {
+            let verb = plan.verb.as_ref().map_or("no verb".to_owned(), |verb| format!("verb `{verb}`"));
+            format!("{verb} in environment `{}`, {}", plan.environment.name, plan.environment.why.describe())
+        });
+        let children = Children::new(self.take_signals()?);
+        let world = World { log, program: observe::program(), myself: Myself::observe(), children };
+        Err(perform::perform(plan, world))
+    }
+}
+
+/// The mistakes as a failure, if there are any.
+fn failing(sources: &[Source], decoder: Decoder) -> Result<()> {
+    table::file::failures(sources, &decoder.mistakes).map_or(Ok(()), Err)
+}
+
+/// The verb of these words, and the words that are left for it.
+fn verb(
+    tree: Tree<'_, '_>,
+    settings: &Settings,
+    environment: &words::EnvironmentName,
+    words: Words,
+) -> Result<(Option<words::VerbName>, Option<Vec<OsString>>)> {
+    let default = |words: Option<Vec<OsString>>| {
+        let Some((name, _)) = &settings.default else {
+            let failure = Failure::say(Kind::Usage, "no verb was given, and the table has no default");
+            return Err(list::with_verbs(failure, tree, settings, environment));
+        };
+        match tree.lookup(name.as_str().as_bytes(), environment.as_str()) {
+            Lookup::Verb(verb) => Ok((Some(verb), words)),
+            Lookup::Elsewhere(others) => Err(elsewhere(name.as_str().as_bytes(), environment, &others)),
+            Lookup::Unknown => Err(Failure::say(
+                Kind::Table,
+                format!("the default verb {} does not exist", quoted(name.as_str())),
+            )),
+        }
+    };
+    match words {
+        Words::None => default(None),
+        Words::Default(words) => default(Some(words)),
+        Words::Command(words) => Ok((None, Some(words))),
+        Words::Verb(word, rest) => match tree.lookup(word.as_bytes(), environment.as_str()) {
+            Lookup::Verb(verb) => Ok((Some(verb), if rest.is_empty() { None } else { Some(rest) })),
+            Lookup::Elsewhere(others) => Err(elsewhere(word.as_bytes(), environment, &others)),
+            Lookup::Unknown => match settings.unknown {
+                Unknown::Exec => Ok((None, Some(std::iter::once(word).chain(rest).collect()))),
+                Unknown::Error => Err(unknown(&word, tree, settings, environment)),
+            },
+        },
+    }
+}
+
+fn elsewhere(word: &[u8], environment: &words::EnvironmentName, others: &[String]) -> Failure {
+    let list = others.iter().map(|other| quoted(other)).collect::<Vec<_>>().join(", ");
+    let word = quoted(word);
+    Failure::say(
+        Kind::Table,
+        format!("verb {word} does not exist in environment {}, only in {list}", quoted(environment.as_str())),
+    )
+    .field("verb", word.trim_matches('`'))
+    .field("environment", environment.as_str())
+}
+
+fn unknown(
+    word: &OsStr,
+    tree: Tree<'_, '_>,
+    settings: &Settings,
+    environment: &words::EnvironmentName,
+) -> Failure {
+    let shown = quoted(word.as_bytes());
+    let mut failure =
+        Failure::say(Kind::Usage, format!("unknown verb {shown}")).field("verb", shown.trim_matches('`'));
+    let list = list::List::of(tree, settings, environment);
+    let names = list
+        .verbs
+        .iter()
+        .flat_map(|verb| std::iter::once(&*verb.name).chain(verb.aliases.iter().map(|a| &**a)));
+    if let Some(near) = words::nearest(&word.to_string_lossy(), names) {
+        failure = failure.hint(format!("did you mean `{near}`?"));
+    }
+    list::with_verbs(failure, tree, settings, environment)
+}
+
+fn shim(
+    settings: &Settings,
+    tree: Tree<'_, '_>,
+    environment: &words::EnvironmentName,
+    verb: Option<&OsStr>,
+) -> Result<u8> {
+    let image = settings.shim.as_ref().and_then(|shim| shim.image.as_ref().map(|image| (shim, image)));
+    let Some((shim, image)) = image else {
+        return Err(Failure::say(Kind::Table, "the table does not say which image `--shim` is to run")
+            .hint("[shim]\nimage = \"registry/name:tag\""));
+    };
+    let verb = match verb {
+        None => None,
+        Some(word) => match tree.lookup(word.as_bytes(), environment.as_str()) {
+            Lookup::Verb(_) => Some(String::from_utf8_lossy(word.as_bytes()).into_owned()),
+            Lookup::Elsewhere(others) => return Err(elsewhere(word.as_bytes(), environment, &others)),
+            Lookup::Unknown => return Err(unknown(word, tree, settings, environment)),
+        },
+    };
+    print(&shim::script(&shim::Shim {
+        image: image.clone(),
+        mounts: shim.mounts.clone(),
+        env: shim.env.clone(),
+        network: shim.network.clone(),
+        verb,
+    }))
 }

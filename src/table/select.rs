@@ -17,6 +17,14 @@ pub(crate) struct Selection {
     pub(crate) verb: Option<SelectedVerb>,
 }
 
+impl Selection {
+    /// The layers, lowest first.
+    pub(crate) fn layers(&self) -> impl Iterator<Item = &Layer> {
+        let verb = self.verb.iter().flat_map(|verb| [&verb.part.layer, &verb.environment_layer]);
+        [&self.table, &self.environment].into_iter().chain(verb)
+    }
+}
+
 /// A verb in an environment.
 #[derive(Debug)]
 pub(crate) struct SelectedVerb {
@@ -49,6 +57,11 @@ impl<'d, 's> Tree<'d, 's> {
     /// Asks this document.
     pub(crate) fn new(document: &'d Document<'s>) -> Self {
         Self { document }
+    }
+
+    /// The texts that the table was read from.
+    pub(crate) fn sources(self) -> &'s [super::document::Source] {
+        self.document.sources()
     }
 
     /// The table's own node.

@@ -1,0 +1,260 @@
+//! The end of a run: limits, groups, user, capabilities, one more look for a request to stop, and the exec.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+
+use rustix::process::{Rlimit, getrlimit, setrlimit};
+
+use super::Stage;
+use crate::cli::SuperviseOptions;
+use crate::expand::Expanded;
+use crate::failure::{Failure, Kind, Result};
+use crate::identity;
+use crate::log::{Level, Log, Message, quoted};
+use crate::signals::Signals;
+use crate::table::Limit;
+use crate::variables::{Origin, Variables};
+
+impl Stage {
+    /// Becomes the target. Returns only the failure.
+    pub(super) fn finish(mut self) -> Failure {
+        match self.become_target() {
+            Ok(failure) | Err(failure) => failure,
+        }
+    }
+
+    fn become_target(&mut self) -> Result<Failure> {
+        let root =
+            self.world.myself.is_root() && self.identity.as_ref().is_none_or(|identity| identity.uid == 0);
+        self.tracks.enter(root)?;
+        self.workdir(root)?;
+        if let Some(terminal) = &self.terminal {
+            terminal.restore();
+        }
+        let mut variables = self.tracks.of(root).variables.clone();
+        self.name_verb(&mut variables);
+        let argv: Vec<OsString> =
+            self.plan.target.argv(&variables)?.into_iter().map(|word| word.word).collect();
+        for name in &self.plan.unset {
+            variables.unset(name.as_bytes());
+        }
+        self.world.log.debug(|| {
+            let words: Vec<String> =
+                argv.iter().take(1).map(|word| crate::words::escaped(word.as_bytes())).collect();
+            format!("becoming the target `{}`", words.join(" "))
+        });
+        self.world.children.reap_all();
+        if !self.world.children.groups().is_empty() {
+            name_left_behind(self.world.log, self.world.children.groups());
+        }
+        let argv = match &self.plan.init {
+            None => argv,
+            Some(options) => {
+                let options = SuperviseOptions {
+                    signals: options.signals.clone(),
+                    group: options.group.unwrap_or(false),
+                    grace: options.grace,
+                };
+                let mut words = vec![OsString::from("preverb")];
+                words.extend(crate::cli::supervise_words(&options));
+                words.push("--".into());
+                words.extend(argv);
+                words
+            }
+        };
+        self.step_down()?;
+        if let Some(stop) = self.world.children.signals().stop() {
+            return Err(crate::child::Stop(stop).failure("before the target started"));
+        }
+        self.world.children.signals().restore();
+        let failure = if self.plan.init.is_some() {
+            // preverb itself, by its path: the target's PATH need not lead to it.
+            crate::exec::exec_file(&self.world.program, &argv, &variables)
+        } else {
+            crate::exec::exec(&argv, &variables)
+        };
+        self.world.children.signals().block_again();
+        Ok(failure)
+    }
+
+    /// What says which verb runs is the last word on it, whatever a hook exported.
+    fn name_verb(&self, variables: &mut Variables) {
+        let environment = self.plan.environment.name.as_str();
+        let differs = |variables: &Variables, name: &[u8], value: &str| {
+            variables.get(name).map(|found| found.value) != Some(value.as_bytes())
+        };
+        if differs(variables, b"PREVERB_ENVIRONMENT", environment) {
+            variables.set(b"PREVERB_ENVIRONMENT", environment, Origin::Preverb, false);
+        }
+        match &self.plan.verb {
+            Some(verb) if differs(variables, b"PREVERB_VERB", verb.as_str()) => {
+                variables.set(b"PREVERB_VERB", verb.as_str(), Origin::Preverb, false);
+            }
+            Some(_) => {}
+            None => variables.unset(b"PREVERB_VERB"),
+        }
+    }
+
+    /// The working directory, if no step has made or changed it before now.
+    fn workdir(&mut self, root: bool) -> Result<()> {
+        let Some(workdir) = self.plan.workdir.clone() else { return Ok(()) };
+        if self.tracks.has_directory(root) {
+            return Ok(());
+        }
+        let path = PathBuf::from(OsStr::from_bytes(&workdir.bytes));
+        self.tracks.set_workdir(&path).map_err(|error| workdir_failure(&workdir, &error))
+    }
+
+    fn step_down(&self) -> Result<()> {
+        for limit in &self.plan.limits {
+            set_limit(limit)?;
+        }
+        let keep = self.plan.capabilities.as_deref();
+        let root = self.world.myself.is_root();
+        if let Some(keep) = keep
+            && root
+        {
+            identity::bound(keep)?;
+        }
+        if let Some(identity) = &self.identity {
+            identity::step_down(identity, keep)?;
+        }
+        if let Some(keep) = keep {
+            match identity::keep(keep) {
+                Ok(()) => {}
+                Err(failure) if root => return Err(failure),
+                // The operator chose the user, and with it what it may.
+                Err(failure) => {
+                    self.world.log.warn(format!(
+                        "the run goes on with the capabilities that it has: {}",
+                        failure.sentence()
+                    ));
+                }
+            }
+        }
+        if self.plan.no_new_privileges {
+            identity::no_new_privileges()?;
+        }
+        Ok(())
+    }
+}
+
+/// `--as USER -- COMMAND...`: steps down, sets `HOME`, and becomes the command. Returns only the failure.
+pub(crate) fn step_down_to(
+    user: &OsStr,
+    command: &[OsString],
+    mut variables: Variables,
+    mut signals: Signals,
+    log: Log,
+) -> Failure {
+    let identity = match identity::resolve(user.as_bytes()) {
+        Ok(identity) => identity,
+        Err(failure) => return failure,
+    };
+    let myself = identity::Myself::observe();
+    if !myself.is(&identity) {
+        if myself.is_root() {
+            if let Err(failure) = identity::step_down(&identity, None) {
+                return failure;
+            }
+            variables.set(b"HOME", identity::home(&identity), Origin::User, false);
+        } else {
+            let uid = myself.uid;
+            let message = format!(
+                "the run goes on as uid {uid}: only root can become user {}",
+                quoted(user.as_bytes())
+            );
+            log.warn(message);
+        }
+    }
+    if let Some(stop) = signals.stop() {
+        return crate::child::Stop(stop).failure("before the target started");
+    }
+    signals.restore();
+    crate::exec::exec(command, &variables)
+}
+
+/// The failure of a working directory.
+pub(super) fn workdir_failure(workdir: &Expanded, error: &std::io::Error) -> Failure {
+    let reason = crate::table::file::reason(error);
+    Failure::say(Kind::System, format!("cannot enter `workdir` `{}`: {reason}", workdir.shown()))
+        .field("workdir", workdir.shown())
+}
+
+/// Sets a soft limit; the hard one is raised with it only where it would be below.
+fn set_limit(limit: &Limit) -> Result<()> {
+    let resource = limit.resource.resource;
+    let before = getrlimit(resource);
+    let fits = match (limit.value, before.maximum) {
+        (_, None) => true,
+        (Some(value), Some(maximum)) => value <= maximum,
+        (None, Some(_)) => false,
+    };
+    let wanted = Rlimit { current: limit.value, maximum: if fits { before.maximum } else { limit.value } };
+    setrlimit(resource, wanted).map_err(|error| {
+        let shown = |value: Option<u64>| value.map_or("unlimited".to_owned(), |value| value.to_string());
+        let name = limit.resource.name;
+        let sentence = format!(
+            "cannot set limit `{name}` to {}: {error}; the hard limit is {}",
+            shown(limit.value),
+            shown(before.maximum)
+        );
+        Failure::say(Kind::System, sentence).field("limit", name)
+    })
+}
+
+/// Names the processes that hooks have left behind: the target would wonder whose they are.
+fn name_left_behind(log: Log, groups: &[i32]) {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return };
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    for entry in entries.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
+        let Ok(stat) = std::fs::read(entry.path().join("stat")) else { continue };
+        let Some(process) = ProcessStat::parse(&stat) else { continue };
+        let ours = process.parent == own || groups.contains(&process.group);
+        if pid == own || !ours || process.state == b'Z' {
+            continue;
+        }
+        let name = crate::words::escaped(&process.name);
+        let message = format!("a hook left process {pid} (`{name}`) behind, which goes on beside the target");
+        log.say(&Message::new(Level::Info, message).field("pid", pid.to_string()).field("process", name));
+    }
+}
+
+/// What `/proc/PID/stat` says (proc_pid_stat(5)), as far as it is needed.
+pub(crate) struct ProcessStat {
+    /// The program's name.
+    pub(crate) name: Vec<u8>,
+    /// The state's letter.
+    pub(crate) state: u8,
+    /// The parent.
+    pub(crate) parent: i32,
+    /// The process group.
+    pub(crate) group: i32,
+    /// The session.
+    pub(crate) session: i32,
+    /// When it was started, in clock ticks since boot.
+    pub(crate) started: u64,
+}
+
+impl ProcessStat {
+    /// Reads the line. The name is in parentheses and may hold any byte, a parenthesis too.
+    pub(crate) fn parse(stat: &[u8]) -> Option<Self> {
+        let open = stat.iter().position(|byte| *byte == b'(')?;
+        let close = stat.iter().rposition(|byte| *byte == b')')?;
+        let name = stat.get(open + 1..close)?.to_vec();
+        let rest = std::str::from_utf8(stat.get(close + 2..)?).ok()?;
+        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        Some(Self {
+            name,
+            state: *fields.first()?.as_bytes().first()?,
+            parent: fields.get(1)?.parse().ok()?,
+            group: fields.get(2)?.parse().ok()?,
+            session: fields.get(3)?.parse().ok()?,
+            started: fields.get(19)?.parse().ok()?,
+        })
+    }
+}

@@ -1,0 +1,573 @@
+//! Hooks: programs and scripts of the user's, and what they change.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use super::surroundings::Changes;
+use super::terminal::Terminal;
+use super::{Doer, PROGRESS, Stage, once};
+use crate::child::{Children, Ended, Running, Spawn};
+use crate::expand::Template;
+use crate::failure::{Failure, Kind, Result};
+use crate::identity::Identity;
+use crate::log::{Level, Message, quoted};
+use crate::observe::{self, HookFile, How};
+use crate::plan::{self, PlanStep};
+use crate::table::document::{Document, Shape, Source};
+use crate::variables::Variables;
+use crate::words::{escaped, is_shell_name, spoken};
+
+/// A hook that is about to run.
+struct Hook {
+    /// What it is called in messages.
+    name: String,
+    /// Its argv; the first word is looked up on its own `PATH`.
+    argv: Vec<OsString>,
+    /// Whether it is a shell that hands its environment back.
+    sourced: bool,
+}
+
+impl Stage {
+    /// A `run` step.
+    pub(super) fn run(&mut self, step: &PlanStep, doer: &Doer, argv: &[Template]) -> Result<()> {
+        let words =
+            plan::expand_argv(argv, &self.tracks.of(doer.root).variables, &format!("step `{}`", step.label))?;
+        let name = match &step.step.name {
+            Some(_) => step.label.clone(),
+            None => words.first().map(plan::Word::shown).unwrap_or_default(),
+        };
+        let argv: Vec<OsString> = words.into_iter().map(|word| word.word).collect();
+        self.once(step, doer, |stage| {
+            if doer.kept_root {
+                let program = argv.first().map(OsString::as_os_str).unwrap_or_default();
+                let found = crate::exec::find(program, &stage.tracks.of(true).variables);
+                if let Some(path) = found {
+                    safe_for_root(&path, step)?;
+                }
+            }
+            stage.hook(step, doer, Hook { name, argv, sourced: false })
+        })
+    }
+
+    /// A `hooks` step.
+    pub(super) fn hooks(&mut self, step: &PlanStep, doer: &Doer, path: &Template) -> Result<()> {
+        let path = self.path(path, doer.root, &format!("step `{}`", step.label))?;
+        self.once(step, doer, |stage| {
+            for file in observe::hooks(&path, &stage.plan.interpreters)? {
+                stage.hook_file(step, doer, &file)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Does `work`, or where the step is done once, does it only if it has not been done.
+    fn once(
+        &mut self,
+        step: &PlanStep,
+        doer: &Doer,
+        work: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        let Some(marker) = &step.step.once else { return work(self) };
+        let marker = self.path(marker, doer.root, "`once`")?;
+        let log = self.world.log;
+        let identity = doer.identity.as_ref();
+        let begun = once::Once::begin(&marker, &step.label, identity, log, &mut self.world.children)?;
+        let Some(lock) = begun else {
+            let shown = quoted(marker.as_os_str().as_bytes());
+            log.debug(|| format!("step `{}` is skipped: {shown} exists", step.label));
+            return Ok(());
+        };
+        match work(self) {
+            Ok(()) => lock.succeed(&step.label),
+            Err(failure) => {
+                lock.fail();
+                Err(failure)
+            }
+        }
+    }
+
+    /// One file of a `hooks` step.
+    fn hook_file(&mut self, step: &PlanStep, doer: &Doer, file: &HookFile) -> Result<()> {
+        let name = file.name();
+        let path = match file.path.parent() {
+            // A bare name would be looked up on PATH.
+            Some(parent) if parent.as_os_str().is_empty() => Path::new(".").join(&file.path),
+            _ => file.path.clone(),
+        };
+        if doer.kept_root && !matches!(file.how, How::Skip(_) | How::MistypedMount) {
+            safe_for_root(&path, step)?;
+        }
+        let parameters = self.plan.parameters.clone();
+        let hook = match &file.how {
+            How::Skip(reason) => {
+                let message = format!(
+                    "{} in step `{}` is passed over: {reason}",
+                    quoted(file.path.as_os_str().as_bytes()),
+                    step.label
+                );
+                let message =
+                    Message::new(Level::Warning, message).field("hook", &name).field("step", &step.label);
+                self.world.log.say(&message);
+                return Ok(());
+            }
+            How::MistypedMount => {
+                let failure = self.hook_failure(&name, step, "is a directory, and should be a file");
+                return Err(
+                    failure.hint("a mount whose source does not exist makes a directory of that name")
+                );
+            }
+            How::Run => {
+                let argv = std::iter::once(path.into_os_string()).chain(parameters).collect();
+                Hook { name, argv, sourced: false }
+            }
+            How::Interpret(interpreter) => {
+                let words = interpreter.iter().map(OsString::from);
+                let argv = words.chain([path.into_os_string()]).chain(parameters).collect();
+                Hook { name, argv, sourced: false }
+            }
+            How::Source { shell, options } => {
+                let variables = &self.tracks.of(doer.root).variables;
+                let found = crate::exec::find(shell, variables);
+                let script = self.script(&path, found.as_deref()).map_err(|error| {
+                    self.hook_failure(
+                        &name,
+                        step,
+                        &format!("cannot be run: {}", crate::table::file::reason(&error)),
+                    )
+                })?;
+                let mut argv = vec![shell.clone()];
+                argv.extend(options.iter().cloned());
+                argv.extend([OsString::from("-c"), script, path.into_os_string()]);
+                argv.extend(parameters);
+                Hook { name, argv, sourced: true }
+            }
+        };
+        self.hook(step, doer, hook)
+    }
+
+    /// What the shell is given to do: source the file under `set -e`, and hand the environment back at the end,
+    /// however the end comes about.
+    fn script(&mut self, path: &Path, shell: Option<&Path>) -> std::io::Result<OsString> {
+        let socket = self.world.children.socket()?;
+        let mut dump = shell_quoted(self.world.program.as_os_str().as_bytes());
+        dump.extend_from_slice(b" --preverb-dump ");
+        dump.extend_from_slice(socket.as_bytes());
+        // bash runs the EXIT trap also when a signal ends it, with a status of 0. If the dump replaced it
+        // there, a killed hook would look like a success; as a child of bash it does not hide the signal.
+        // The others run no trap then, and save a process.
+        let real = shell.and_then(|path| path.canonicalize().ok());
+        let base = real.as_deref().and_then(Path::file_name).map(OsStr::as_bytes);
+        let replaces = matches!(base, Some(b"dash" | b"busybox" | b"ash"));
+        let mut at_exit = Vec::new();
+        if replaces {
+            at_exit.extend_from_slice(b"exec ");
+        }
+        at_exit.extend_from_slice(&dump);
+        if replaces {
+            at_exit.extend_from_slice(b" \"$?\"");
+        }
+        let mut script = b"trap ".to_vec();
+        script.extend(shell_quoted(&at_exit));
+        script.extend_from_slice(b" EXIT\nset -e\n. ");
+        script.extend(shell_quoted(path.as_os_str().as_bytes()));
+        script.push(b'\n');
+        // A hook with an EXIT trap of its own, which replaces this one, still has its trap run if the
+        // environment is handed back before the shell ends.
+        let text = std::fs::read(path).unwrap_or_default();
+        if text.windows(4).any(|word| word == b"trap") {
+            script.extend_from_slice(&dump);
+            script.push(b'\n');
+        }
+        Ok(OsString::from_vec(script))
+    }
+
+    /// Runs a hook to its end, and takes over what it changed.
+    fn hook(&mut self, step: &PlanStep, doer: &Doer, hook: Hook) -> Result<()> {
+        let log = self.world.log;
+        if self.terminal.is_none() {
+            self.terminal = Terminal::observe();
+        }
+        self.tracks.enter(doer.root)?;
+        let mut variables = self.tracks.of(doer.root).variables.clone();
+        if let Some(identity) = &doer.identity {
+            super::set_home(&mut variables, identity);
+        }
+        let environment = self.plan.environment.name.to_string();
+        let tell = |text: String| {
+            Message::new(Level::Info, text)
+                .field("hook", &hook.name)
+                .field("step", &step.label)
+                .field("environment", &environment)
+        };
+        log.say(&tell(format!("running hook `{}`", hook.name)));
+        let started = self.start(&hook.argv, &variables, doer, step, hook.sourced);
+        let (ended, running) = match started {
+            Err(reason) => (Ended::NotStarted(reason), None),
+            Ok(mut running) => {
+                let ended = self.world.children.run(&mut running, PROGRESS, |so_far| {
+                    log.say(&tell(format!("hook `{}` still runs after {}", hook.name, spoken(so_far))));
+                });
+                let ended = ended.map_err(|stop| {
+                    self.restore_terminal();
+                    stop.failure(&format!("while hook `{}` ran", hook.name))
+                        .field("hook", &hook.name)
+                        .field("step", &step.label)
+                })?;
+                (ended, Some(running))
+            }
+        };
+        self.restore_terminal();
+        let report = running.as_ref().map(Running::said).unwrap_or_default();
+        let ended = if report.is_empty() { ended } else { Ended::NotStarted(report) };
+        if !ended.is_success() {
+            return Err(self.hook_failure(&hook.name, step, &ended.describe()));
+        }
+        if let Some(running) = running {
+            let duration = running.started.elapsed();
+            let changes = self.changes(&hook, &running, &variables, step)?;
+            let secrets = self.plan.secrets.clone();
+            self.tracks.absorb(&changes, doer.root, &hook.name, &|name| {
+                std::str::from_utf8(name).is_ok_and(|name| secrets.contains(name))
+            });
+            let message = tell(format!("hook `{}` done in {}", hook.name, spoken(duration)));
+            log.say(&message.field("duration-ms", duration.as_millis().to_string()));
+        }
+        Ok(())
+    }
+
+    fn restore_terminal(&self) {
+        if let Some(terminal) = &self.terminal {
+            terminal.restore();
+        }
+    }
+
+    /// Starts the program of a hook.
+    fn start(
+        &mut self,
+        argv: &[OsString],
+        variables: &Variables,
+        doer: &Doer,
+        step: &PlanStep,
+        hands_back: bool,
+    ) -> std::result::Result<Running, String> {
+        let limit = step.limit();
+        let as_whom = doer.identity.as_ref().map(|identity| (identity, self.world.program.as_path()));
+        start_program(&mut self.world.children, as_whom, argv, variables, |spawn| {
+            spawn.takes_variables = true;
+            spawn.hands_back = hands_back;
+            spawn.limit = limit;
+        })
+    }
+
+    /// What a hook changed: what its shell handed back, and what it wrote to descriptor 3.
+    fn changes(
+        &self,
+        hook: &Hook,
+        running: &Running,
+        before: &Variables,
+        step: &PlanStep,
+    ) -> Result<Changes> {
+        let mut changes = Changes::default();
+        if hook.sourced {
+            let handed = running.environment_text().and_then(Dump::parse).ok_or_else(|| {
+                self.hook_failure(&hook.name, step, "ended without handing its variables back").hint(
+                    "it replaced the EXIT trap or itself (`exec`); a file without the extension `.sh` is run by itself",
+                )
+            })?;
+            changes = handed.changes(before);
+            let directory = rustix::process::getcwd(Vec::new()).ok();
+            if directory.is_some_and(|path| path.as_bytes() == handed.directory) {
+                changes.directory = None;
+            }
+            if changes.umask == Some(super::surroundings::current_umask()) {
+                changes.umask = None;
+            }
+        }
+        let written = written_variables(running.variables_text()).map_err(|reason| {
+            self.hook_failure(&hook.name, step, &format!("wrote to descriptor 3 {reason}"))
+        })?;
+        changes.variables.extend(written.into_iter().map(|(name, value)| (name, Some(value))));
+        Ok(changes)
+    }
+}
+
+/// Starts a program, after a step-down where `as_whom` says to whom and by which program.
+pub(super) fn start_program(
+    children: &mut Children,
+    as_whom: Option<(&Identity, &Path)>,
+    argv: &[OsString],
+    variables: &Variables,
+    adjust: impl FnOnce(&mut Spawn<'_>),
+) -> std::result::Result<Running, String> {
+    let program = argv.first().map(OsString::as_os_str).unwrap_or_default();
+    let mut spawn = match as_whom {
+        None => {
+            let path = crate::exec::find(program, variables)
+                .or_else(|| {
+                    crate::exec::candidates(program, variables).into_iter().find(|path| path.exists())
+                })
+                .ok_or_else(|| crate::exec::not_found(program, variables).sentence())?;
+            Spawn::new(path, argv.to_vec(), variables)
+        }
+        Some((identity, preverb)) => {
+            let mut words = vec![OsString::from("preverb"), "--preverb-as".into()];
+            words.push(OsString::from_vec(identity.spec.clone()));
+            words.push("--".into());
+            words.extend(argv.iter().cloned());
+            let mut spawn = Spawn::new(preverb.to_owned(), words, variables);
+            spawn.reports = true;
+            spawn
+        }
+    };
+    adjust(&mut spawn);
+    children
+        .spawn(&spawn)
+        .map_err(|error| crate::exec::diagnose(program, &spawn.path, error, argv, variables).sentence())
+}
+
+/// A word as a shell reads it, whatever bytes it holds.
+fn shell_quoted(bytes: &[u8]) -> Vec<u8> {
+    let mut quoted = vec![b'\''];
+    for byte in bytes {
+        if *byte == b'\'' {
+            quoted.extend_from_slice(b"'\\''");
+        } else {
+            quoted.push(*byte);
+        }
+    }
+    quoted.push(b'\'');
+    quoted
+}
+
+/// What root runs because the table says so must be root's alone: the file and its directory, as they are named
+/// and as they resolve.
+fn safe_for_root(path: &Path, step: &PlanStep) -> Result<()> {
+    let resolved = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let parent =
+        |path: &Path| path.parent().filter(|parent| !parent.as_os_str().is_empty()).map(Path::to_owned);
+    let here = PathBuf::from(".");
+    let places = [
+        path.to_owned(),
+        parent(path).unwrap_or_else(|| here.clone()),
+        resolved.clone(),
+        parent(&resolved).unwrap_or(here),
+    ];
+    for place in places {
+        let shown = quoted(place.as_os_str().as_bytes());
+        let why = match place.metadata() {
+            Ok(metadata) if metadata.uid() != 0 => format!("{shown} belongs to uid {}", metadata.uid()),
+            Ok(metadata) if metadata.mode() & 0o022 != 0 => {
+                format!("{shown} is writable by others than root (mode {:04o})", metadata.mode() & 0o7777)
+            }
+            Ok(_) => continue,
+            Err(error) => format!("{shown} cannot be looked at: {}", crate::table::file::reason(&error)),
+        };
+        let hook = quoted(path.as_os_str().as_bytes());
+        return Err(Failure::say(
+            Kind::Identity,
+            format!("step `{}` does not run {hook} as root: {why}", step.label),
+        )
+        .field("hook", escaped(path.as_os_str().as_bytes()))
+        .field("step", &step.label)
+        .hint("what root runs must belong to root, and so must its directory, writable by no one else"));
+    }
+    Ok(())
+}
+
+/// `--preverb-dump SOCKET [STATUS]`: hands this process's environment back; the exit code is the status.
+pub(crate) fn dump(words: &[OsString]) -> u8 {
+    use std::io::Write as _;
+    use std::os::linux::net::SocketAddrExt as _;
+    let name = words.first().map(|word| word.as_bytes()).unwrap_or_default();
+    let sent = std::os::unix::net::SocketAddr::from_abstract_name(name)
+        .and_then(|address| std::os::unix::net::UnixStream::connect_addr(&address))
+        .and_then(|mut socket| socket.write_all(&Dump::of_this_process()));
+    let status = words.get(1).and_then(|word| word.to_str()?.parse().ok()).unwrap_or(0);
+    // What was not sent is missed by the process that waits for it, which knows what hook it was.
+    if sent.is_err() && status == 0 { 1 } else { status }
+}
+
+/// `--preverb-as USER -- COMMAND...`: steps down and becomes the command. A refusal is written to standard
+/// input, which is a pipe to the preverb that asked.
+pub(crate) fn step_down_and_exec(words: &[OsString]) -> Failure {
+    let failure = |failure: Failure, report: Option<std::os::fd::OwnedFd>| {
+        use std::io::Write as _;
+        if let Some(report) = report {
+            let _ = std::fs::File::from(report).write_all(failure.sentence().as_bytes());
+        }
+        failure
+    };
+    crate::signals::default_in_children();
+    use std::os::fd::AsFd as _;
+    // A copy that an exec closes, so that its silence means that the command runs.
+    let report = std::io::stdin().as_fd().try_clone_to_owned().ok();
+    if let Ok(null) = crate::child::null() {
+        let _ = rustix::stdio::dup2_stdin(&null);
+    }
+    let variables = observe::environment();
+    let [user, _, command @ ..] = words else {
+        return failure(Failure::say(Kind::Usage, "`--preverb-as` is for preverb itself"), report);
+    };
+    let result = crate::identity::resolve(user.as_bytes())
+        .and_then(|identity| crate::identity::step_down(&identity, None))
+        .map_or_else(|failure| failure, |()| crate::exec::exec(command, &variables));
+    failure(result, report)
+}
+
+/// What `--preverb-dump` hands back.
+pub(crate) struct Dump {
+    directory: Vec<u8>,
+    umask: u32,
+    variables: Variables,
+}
+
+impl Dump {
+    /// The dump of this process: directory, umask, the number of entries, the entries; each ended by a NUL.
+    pub(crate) fn of_this_process() -> Vec<u8> {
+        let directory =
+            rustix::process::getcwd(Vec::new()).map(std::ffi::CString::into_bytes).unwrap_or_default();
+        let entries = observe::environment().to_envp();
+        let mut dump = directory;
+        dump.push(0);
+        dump.extend(format!("{:o}\0{}\0", super::surroundings::current_umask(), entries.len()).bytes());
+        for entry in entries {
+            dump.extend_from_slice(entry.as_bytes_with_nul());
+        }
+        dump
+    }
+
+    /// Reads a dump; `None` where it is not whole.
+    fn parse(dump: &[u8]) -> Option<Self> {
+        let mut fields = dump.strip_suffix(b"\0")?.split(|byte| *byte == 0);
+        let directory = fields.next()?.to_vec();
+        let umask = u32::from_str_radix(std::str::from_utf8(fields.next()?).ok()?, 8).ok()?;
+        let count: usize = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
+        let entries: Vec<Vec<u8>> = fields.map(<[u8]>::to_vec).collect();
+        (entries.len() == count).then(|| Self { directory, umask, variables: Variables::inherited(entries) })
+    }
+
+    fn changes(&self, before: &Variables) -> Changes {
+        let mut changes = Changes {
+            variables: Vec::new(),
+            directory: Some(OsString::from_vec(self.directory.clone()).into())
+                .filter(|_| !self.directory.is_empty()),
+            umask: Some(self.umask),
+        };
+        for (name, after) in self.variables.named() {
+            let same = before.values(name).any(|value| value == after.value);
+            if !same && !is_the_shells_own(name) {
+                changes.variables.push((name.to_vec(), Some(after.value.to_vec())));
+            }
+        }
+        for (name, _) in before.named() {
+            // A shell drops names that it cannot hold: that is no `unset`.
+            let gone = self.variables.get(name).is_none() && is_shell_name(name);
+            if gone && !is_the_shells_own(name) && !changes.variables.iter().any(|(each, _)| each == name) {
+                changes.variables.push((name.to_vec(), None));
+            }
+        }
+        changes
+    }
+}
+
+/// What a shell changes of its own accord, and what preverb alone says.
+fn is_the_shells_own(name: &[u8]) -> bool {
+    matches!(name, b"SHLVL" | b"_" | b"OLDPWD" | b"PWD" | b"PREVERB_VERB" | b"PREVERB_ENVIRONMENT")
+}
+
+/// The variables that a hook wrote to descriptor 3: a flat TOML table of strings (the `exec.d` protocol of the
+/// Cloud Native Buildpacks' launch specification).
+///
+/// # Errors
+/// What else it wrote, as the end of a sentence.
+pub(crate) fn written_variables(text: &[u8]) -> std::result::Result<Vec<(Vec<u8>, Vec<u8>)>, String> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let text = std::str::from_utf8(text).map_err(|_| "what is not UTF-8".to_owned())?;
+    let sources = [Source { path: PathBuf::from("descriptor 3"), text: text.to_owned() }];
+    let document = Document::read(&sources).map_err(|mistakes| {
+        let mistake = mistakes.first();
+        let line = mistake.map_or(1, |mistake| sources[0].place(mistake.span.start).line);
+        let message = mistake.map(|mistake| mistake.message.clone()).unwrap_or_default();
+        format!("what is not TOML: line {line}: {message}")
+    })?;
+    let mut variables = Vec::new();
+    for child in document.root().children() {
+        let name = quoted(child.key());
+        let Some(value) = child.as_str() else {
+            let shape = match child.shape() {
+                Shape::Table | Shape::Array => "which is no flat table of strings",
+                Shape::String | Shape::Integer | Shape::Boolean(_) | Shape::Other(_) => "which is no string",
+            };
+            return Err(format!("a value for {name} that is {}, {shape}", child.shape().name()));
+        };
+        if child.key().is_empty() || child.key().contains(['=', '\0']) {
+            return Err(format!("the name {name}, which no variable can have"));
+        }
+        if value.contains('\0') {
+            return Err(format!("a value for {name} with a NUL character"));
+        }
+        variables.push((child.key().as_bytes().to_vec(), value.as_bytes().to_vec()));
+    }
+    Ok(variables)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_a_quoted_word_as_it_is() {
+        assert_eq!(shell_quoted(b"a'b\n$(x)\xff"), b"'a'\\''b\n$(x)\xff'");
+    }
+
+    #[test]
+    fn descriptor_three_takes_a_flat_table_of_strings_and_nothing_else() {
+        let good = written_variables(b"A = \"1\"\n\"my.var\" = '''x\ny'''\n").expect("well-formed");
+        assert_eq!(good, [(b"A".to_vec(), b"1".to_vec()), (b"my.var".to_vec(), b"x\ny".to_vec())]);
+        for bad in [
+            &b"A = 1"[..],
+            b"[t]\nA = \"1\"",
+            b"a.b = \"1\"",
+            b"\"a=b\" = \"1\"",
+            b"\"\" = \"1\"",
+            b"A = \"\\u0000\"",
+            b"hello",
+            b"\xff",
+            b"A=\"1\"\nA=\"2\"",
+            b"A = []",
+            b"A = {}",
+        ] {
+            assert!(written_variables(bad).is_err(), "{}", escaped(bad));
+        }
+    }
+
+    #[test]
+    fn a_dump_is_whole_or_nothing() {
+        let dump = Dump::parse(b"/tmp\x0022\x002\0A=1\0B=2\0").expect("whole");
+        assert_eq!((dump.directory.as_slice(), dump.umask), (&b"/tmp"[..], 0o22));
+        for broken in [&b""[..], b"/tmp\x0022\x002\0A=1\0", b"/tmp\x0022\x002\0A=1\0B=2", b"/tmp\0"] {
+            assert!(Dump::parse(broken).is_none(), "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn changes_are_exports_and_unsets_and_nothing_of_the_shells_own() {
+        let before = Variables::inherited(
+            ["A=1", "B=1", "my.var=x", "D=1", "D=2", "SHLVL=1"].map(|entry| entry.as_bytes().to_vec()),
+        );
+        let after = Dump::parse(b"/\x0022\x006\0A=2\0D=2\0PWD=/\0SHLVL=2\0_=x\0NEW=n\0").expect("whole");
+        let changes = after.changes(&before).variables;
+        assert_eq!(
+            changes,
+            [
+                (b"A".to_vec(), Some(b"2".to_vec())),
+                (b"NEW".to_vec(), Some(b"n".to_vec())),
+                (b"B".to_vec(), None),
+            ]
+        );
+    }
+}

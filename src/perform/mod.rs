@@ -1,0 +1,255 @@
+//! Performing a plan: a straight list. It never looks at the table.
+
+pub(crate) mod chown;
+pub(crate) mod finish;
+pub(crate) mod hooks;
+pub(crate) mod mkdir;
+pub(crate) mod once;
+pub(crate) mod render;
+pub(crate) mod surroundings;
+pub(crate) mod terminal;
+pub(crate) mod wait;
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::child::Children;
+use crate::expand::Template;
+use crate::failure::{Failure, Kind, Result};
+use crate::identity::{self, Identity, Myself};
+use crate::log::{Level, Log, Message, quoted};
+use crate::plan::{self, Plan, PlanStep};
+use crate::table::StepKind;
+use crate::variables::Origin;
+use surroundings::Tracks;
+use terminal::Terminal;
+
+/// What performing needs of the world.
+#[derive(Debug)]
+pub(crate) struct World {
+    /// Where messages go.
+    pub(crate) log: Log,
+    /// The path of this program, for the parts of it that run as children.
+    pub(crate) program: PathBuf,
+    /// Who this process is.
+    pub(crate) myself: Myself,
+    /// The children, and the signals.
+    pub(crate) children: Children,
+}
+
+/// How often a step that lasts says so.
+const PROGRESS: Duration = Duration::from_secs(10);
+
+/// A run in progress.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    plan: Plan,
+    world: World,
+    tracks: Tracks,
+    /// Whom the target is to run as, where that needs a step-down.
+    identity: Option<Identity>,
+    terminal: Option<Terminal>,
+    /// Whether it was said that nothing can be done about users.
+    warned: bool,
+}
+
+/// Performs the plan. Returns only the failure: otherwise the target has replaced this process.
+pub(crate) fn perform(plan: Plan, world: World) -> Failure {
+    let mut stage = match Stage::prepare(plan, world) {
+        Ok(stage) => stage,
+        Err(failure) => return failure,
+    };
+    let steps = std::mem::take(&mut stage.plan.steps);
+    for step in &steps {
+        if let Err(failure) = stage.step(step) {
+            return failure;
+        }
+    }
+    stage.finish()
+}
+
+/// Who does a step.
+#[derive(Debug, Clone)]
+pub(crate) struct Doer {
+    /// Whom to step down to; `None` is whoever this process is.
+    pub(crate) identity: Option<Identity>,
+    /// Whether it is done as root.
+    pub(crate) root: bool,
+    /// Whether the step itself says that it is root's.
+    pub(crate) kept_root: bool,
+}
+
+impl Stage {
+    fn prepare(plan: Plan, world: World) -> Result<Self> {
+        let tracks = Tracks::new(plan.variables.clone());
+        let mut stage = Self { plan, world, tracks, identity: None, terminal: None, warned: false };
+        if let Some(user) = &stage.plan.user {
+            let spec = user.bytes.clone();
+            stage.identity = stage.become_of(&spec)?;
+        }
+        let unprivileged = stage.identity.as_ref().is_some_and(|identity| identity.uid != 0);
+        let steps_with_users =
+            stage.plan.steps.iter().any(|step| step.step.user.is_some() && step.skip.is_none());
+        if stage.world.myself.is_root() && (unprivileged || steps_with_users) {
+            stage.tracks.part();
+        }
+        if let Some(identity) = stage.identity.clone() {
+            let track = stage.tracks.of(identity.uid == 0);
+            set_home(&mut track.variables, &identity);
+        }
+        if let Some(umask) = stage.plan.umask {
+            stage.tracks.set_umask(umask);
+        }
+        if let Some(workdir) = &stage.plan.workdir {
+            let path = PathBuf::from(OsStr::from_bytes(&workdir.bytes));
+            // It may be that a step makes it; that it is missing in the end is told by `finish`.
+            if path.is_dir() {
+                stage.tracks.set_workdir(&path).map_err(|error| finish::workdir_failure(workdir, &error))?;
+            }
+        }
+        Ok(stage)
+    }
+
+    /// Whom to step down to for this user; `None` where nothing needs to be done, or nothing can be.
+    fn become_of(&mut self, spec: &[u8]) -> Result<Option<Identity>> {
+        let identity = identity::resolve(spec)?;
+        if self.world.myself.is(&identity) {
+            return Ok(None);
+        }
+        if self.world.myself.is_root() {
+            return Ok(Some(identity));
+        }
+        if !self.warned {
+            self.warned = true;
+            let uid = self.world.myself.uid;
+            let message = format!("the run goes on as uid {uid}: only root can become user {}", quoted(spec));
+            self.world
+                .log
+                .say(&Message::new(Level::Warning, message).field("user", crate::words::escaped(spec)));
+        }
+        Ok(None)
+    }
+
+    fn doer(&mut self, step: &PlanStep) -> Result<Doer> {
+        let root = self.world.myself.is_root();
+        let Some(template) = &step.step.user else {
+            let identity = self.identity.clone();
+            let root = root && identity.as_ref().is_none_or(|identity| identity.uid == 0);
+            return Ok(Doer { identity, root, kept_root: false });
+        };
+        // Whom root becomes is decided by what root alone has set.
+        let spec = plan::expand(template, &self.tracks.of(true).variables, "`user`")?;
+        if root && identity::resolve(&spec.bytes)?.uid == 0 {
+            return Ok(Doer { identity: None, root: true, kept_root: true });
+        }
+        let identity = self.become_of(&spec.bytes)?;
+        let root = root && identity.is_none();
+        Ok(Doer { identity, root, kept_root: false })
+    }
+
+    fn step(&mut self, step: &PlanStep) -> Result<()> {
+        let log = self.world.log;
+        if let Some(reason) = &step.skip {
+            log.debug(|| format!("step `{}` is skipped: {reason}", step.label));
+            return Ok(());
+        }
+        let doer = self.doer(step)?;
+        let variables = &self.tracks.of(doer.root).variables;
+        if let Some(name) =
+            step.step.skip_if.iter().find(|name| variables.non_empty(name.as_bytes()).is_some())
+        {
+            let message = format!("step `{}` is skipped: the variable {} is set", step.label, quoted(name));
+            log.say(&Message::new(Level::Info, message).field("step", &step.label).field("variable", name));
+            return Ok(());
+        }
+        if let Some(stop) = self.world.children.signals().stop() {
+            return Err(crate::child::Stop(stop).failure(&format!("before step `{}`", step.label)));
+        }
+        self.tracks.enter(doer.root)?;
+        match &step.step.kind {
+            StepKind::Run(argv) => self.run(step, &doer, argv),
+            StepKind::Hooks(path) => self.hooks(step, &doer, path),
+            StepKind::Wait(targets) => self.wait(step, &doer, targets),
+            StepKind::Render { from, to, mode } => {
+                let from = self.path(from, doer.root, "`render`")?;
+                let to = self.path(to, doer.root, "`to`")?;
+                let variables = &self.tracks.of(doer.root).variables;
+                render::render(&from, &to, *mode, variables, doer.identity.as_ref())
+            }
+            StepKind::Mkdir { paths, mode } => {
+                let paths = self.paths(paths, &doer, "`mkdir`")?;
+                mkdir::mkdir(&paths, *mode, doer.identity.as_ref())
+            }
+            StepKind::Chown(paths) => self.chown(step, &doer, paths),
+        }
+    }
+
+    fn path(&mut self, template: &Template, root: bool, what: &str) -> Result<PathBuf> {
+        let expanded = plan::expand(template, &self.tracks.of(root).variables, what)?;
+        Ok(PathBuf::from(OsStr::from_bytes(&expanded.bytes)))
+    }
+
+    /// Paths of a step that root does, whoever it is for: what others exported has no say in them.
+    fn paths(&mut self, templates: &[Template], doer: &Doer, what: &str) -> Result<Vec<PathBuf>> {
+        let root = self.world.myself.is_root() || doer.root;
+        self.tracks.enter(root)?;
+        templates.iter().map(|template| self.path(template, root, what)).collect()
+    }
+
+    fn chown(&mut self, step: &PlanStep, doer: &Doer, paths: &[Template]) -> Result<()> {
+        if !self.world.myself.is_root() {
+            if !self.warned {
+                self.warned = true;
+                let message = format!("step `{}` does nothing: only root can give files away", step.label);
+                self.world.log.say(&Message::new(Level::Warning, message).field("step", &step.label));
+            }
+            return Ok(());
+        }
+        let paths = self.paths(paths, doer, "`chown`")?;
+        let owner = match (&doer.identity, &self.plan.user) {
+            (Some(identity), _) => identity.clone(),
+            (None, Some(user)) if !doer.kept_root => identity::resolve(&user.bytes)?,
+            _ => identity::resolve(b"0:0")?,
+        };
+        let label = step.label.clone();
+        let children = &mut self.world.children;
+        chown::chown(&paths, &owner, step.limit(), &mut || match children.signals().stop() {
+            Some(stop) => Err(crate::child::Stop(stop).failure(&format!("during step `{label}`"))),
+            None => Ok(()),
+        })
+    }
+
+    /// How a failure of a hook begins: its name, its step, the environment.
+    fn hook_failure(&self, hook: &str, step: &PlanStep, what: &str) -> Failure {
+        let environment = self.plan.environment.name.as_str();
+        let sentence =
+            format!("hook `{hook}` of step `{}` in environment `{environment}` {what}", step.label);
+        Failure::say(Kind::Hook, sentence)
+            .field("hook", hook)
+            .field("step", &step.label)
+            .field("environment", environment)
+    }
+}
+
+/// Sets `HOME` to that of the identity, unless the table or a hook has set it.
+fn set_home(variables: &mut crate::variables::Variables, identity: &Identity) {
+    let ours = match variables.get(b"HOME").map(|found| found.origin) {
+        None | Some(Origin::Inherited | Origin::User) => true,
+        Some(
+            Origin::Preverb
+            | Origin::Option
+            | Origin::File(_)
+            | Origin::Default
+            | Origin::TableEnv
+            | Origin::EnvironmentEnv
+            | Origin::VerbEnv
+            | Origin::EnvironmentVerbEnv
+            | Origin::Hook(_),
+        ) => false,
+    };
+    if ours {
+        variables.set(b"HOME", identity::home(identity), Origin::User, false);
+    }
+}

@@ -1,0 +1,297 @@
+//! Waiting until targets are ready: the `wait` step, `--wait`, and one try for `--probe` and `--health`.
+//!
+//! Every try is a process: name resolution blocks, and a process that blocks can be ended. So a probe runs as
+//! whom it should, sees what they see, and no thread is needed.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
+use std::time::{Duration, Instant};
+
+use super::{Doer, PROGRESS, Stage};
+use crate::child::{Children, Ended, Running, Stop};
+use crate::cli::WAIT_TIMEOUT;
+use crate::failure::{Failure, Kind, Result};
+use crate::log::{Level, Log, Message, quoted};
+use crate::plan::{self, PlanStep};
+use crate::probe::Target;
+use crate::table::Probe;
+use crate::variables::Variables;
+use crate::words::spoken;
+
+/// How long one try may take.
+const TRY: Duration = Duration::from_secs(5);
+/// When it is said what is being waited for.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// Something to be tried until it is ready.
+#[derive(Debug)]
+pub(crate) struct Awaited {
+    /// What it is called in messages.
+    pub(crate) shown: String,
+    /// The program that tries it.
+    pub(crate) argv: Vec<OsString>,
+    /// The last error.
+    error: String,
+    next: Instant,
+    running: Option<Running>,
+    tries: u32,
+}
+
+impl Awaited {
+    /// A target that `probe.rs` knows, tried by this program.
+    ///
+    /// # Errors
+    /// Why it is no target.
+    pub(crate) fn url(
+        target: &[u8],
+        shown: String,
+        program: &std::path::Path,
+    ) -> std::result::Result<Self, String> {
+        Target::parse(target)?;
+        let argv = vec![
+            program.as_os_str().to_owned(),
+            OsString::from("--preverb-probe"),
+            crate::exec::word(target.to_vec()),
+        ];
+        Ok(Self::exec(argv, shown))
+    }
+
+    /// A program that is ready when it exits 0.
+    pub(crate) fn exec(argv: Vec<OsString>, shown: String) -> Self {
+        Self {
+            shown,
+            argv,
+            error: "it was not tried".to_owned(),
+            next: Instant::now(),
+            running: None,
+            tries: 0,
+        }
+    }
+
+    /// The last error.
+    pub(crate) fn error(&self) -> &str {
+        &self.error
+    }
+}
+
+/// The pause after a try that failed, `waited` after the first one.
+fn pause(waited: Duration) -> Duration {
+    (waited / 10).clamp(Duration::from_millis(20), Duration::from_secs(1))
+}
+
+/// How waiting ended, if it was not with every target ready.
+#[derive(Debug)]
+pub(crate) enum Unready {
+    /// These were not ready in time.
+    TimedOut(Vec<Awaited>),
+    /// A request to stop came.
+    Stopped(Stop),
+}
+
+/// Starts one try: argv and the time that it may take.
+pub(crate) type Start<'a> =
+    dyn Fn(&mut Children, &[OsString], Duration) -> std::result::Result<Running, String> + 'a;
+
+/// Waits until all are ready, all at the same time; a `timeout` of zero is for ever.
+///
+/// # Errors
+/// Those that were not ready in time, or the request to stop.
+pub(crate) fn wait_for(
+    children: &mut Children,
+    log: Log,
+    mut awaited: Vec<Awaited>,
+    timeout: Duration,
+    start: &Start<'_>,
+) -> std::result::Result<(), Unready> {
+    let begun = Instant::now();
+    let deadline = (!timeout.is_zero()).then(|| begun + timeout);
+    let mut say_at = begun + QUIET;
+    while !awaited.is_empty() {
+        let now = Instant::now();
+        for each in awaited.iter_mut().filter(|each| each.running.is_none() && each.next <= now) {
+            let left = deadline.map_or(TRY, |deadline| deadline.saturating_duration_since(now));
+            // The first try is made even where there is no time: a target that is ready is ready.
+            match start(children, &each.argv, left.clamp(Duration::from_millis(1), TRY)) {
+                Ok(running) => each.running = Some(running),
+                Err(error) => {
+                    each.error = error;
+                    each.next = now + pause(begun.elapsed());
+                }
+            }
+            each.tries += 1;
+        }
+        if now >= say_at {
+            let names = awaited.iter().map(|each| format!("`{}`", each.shown)).collect::<Vec<_>>().join(", ");
+            let still = if say_at == begun + QUIET { "" } else { "still " };
+            let text = format!("{still}waiting for {names} for {}", spoken(begun.elapsed()));
+            log.say(&Message::new(Level::Info, text).field("targets", names));
+            say_at = if still.is_empty() { begun + PROGRESS } else { say_at + PROGRESS };
+        }
+        let idle = awaited.iter().filter(|each| each.running.is_none()).map(|each| each.next);
+        let until = idle.chain([say_at]).chain(deadline).min();
+        let mut running: Vec<&mut Running> =
+            awaited.iter_mut().filter_map(|each| each.running.as_mut()).collect();
+        children.pump(&mut running, until).map_err(Unready::Stopped)?;
+        let waited = begun.elapsed();
+        awaited.retain_mut(|each| !each.is_ready(waited, log));
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) && !awaited.is_empty() {
+            end_all(children, &mut awaited)?;
+            return Err(Unready::TimedOut(awaited));
+        }
+    }
+    Ok(())
+}
+
+/// Ends the tries that are under way.
+fn end_all(children: &mut Children, awaited: &mut [Awaited]) -> std::result::Result<(), Unready> {
+    for each in awaited {
+        let Some(running) = &mut each.running else { continue };
+        running.end_now();
+        while running.ended().is_none() {
+            children.pump(&mut [running], None).map_err(Unready::Stopped)?;
+        }
+        if each.tries == 1 {
+            each.error = "no answer in time".to_owned();
+        }
+        each.running = None;
+    }
+    Ok(())
+}
+
+impl Awaited {
+    /// Takes note of a try that has ended, and says when it was the one that went well.
+    fn is_ready(&mut self, waited: Duration, log: Log) -> bool {
+        let Some(running) = &self.running else { return false };
+        let Some(ended) = running.ended() else { return false };
+        if ended.is_success() {
+            if self.tries > 1 {
+                let text = format!("`{}` is ready after {}", self.shown, spoken(waited));
+                log.say(&Message::new(Level::Info, text).field("target", &self.shown));
+            }
+            return true;
+        }
+        let said = running.said();
+        let last = said.rsplit("\\n").next().unwrap_or_default();
+        self.error = match ended {
+            Ended::TimedOut(limit) => format!("no answer within {}", spoken(*limit)),
+            Ended::Exited(1) if self.is_probe() && !last.is_empty() => last.to_owned(),
+            other if last.is_empty() => other.describe(),
+            other => format!("{}: {last}", other.describe()),
+        };
+        self.running = None;
+        self.next = Instant::now() + pause(waited);
+        false
+    }
+
+    /// Whether it is preverb's own probe, which says what there is to say.
+    fn is_probe(&self) -> bool {
+        self.argv.get(1).is_some_and(|word| word == "--preverb-probe")
+    }
+}
+
+/// The failure of targets that were not ready in time.
+pub(crate) fn not_ready(awaited: &[Awaited], timeout: Duration, what: &str) -> Failure {
+    let list: Vec<String> = awaited.iter().map(|each| format!("`{}` ({})", each.shown, each.error)).collect();
+    let sentence = format!("{what} not ready after {}: {}", spoken(timeout), list.join(", "));
+    let names: Vec<&str> = awaited.iter().map(|each| each.shown.as_str()).collect();
+    Failure::say(Kind::Unavailable, sentence).field("targets", names.join(" "))
+}
+
+/// How a probe that runs as a program of this environment is started: by this process, as it is.
+pub(crate) fn start_here(
+    children: &mut Children,
+    argv: &[OsString],
+    variables: &Variables,
+    limit: Duration,
+) -> std::result::Result<Running, String> {
+    super::hooks::start_program(children, None, argv, variables, |spawn| {
+        spawn.quiet = true;
+        spawn.limit = Some(limit);
+    })
+}
+
+impl Stage {
+    /// A `wait` step.
+    pub(super) fn wait(&mut self, step: &PlanStep, doer: &Doer, targets: &[Probe]) -> Result<()> {
+        let variables = self.tracks.of(doer.root).variables.clone();
+        let what = format!("step `{}`", step.label);
+        let mut awaited = Vec::new();
+        for target in targets {
+            awaited.push(awaited_of(target, &variables, &what, &self.world.program)?);
+        }
+        let timeout = step.limit().unwrap_or(WAIT_TIMEOUT);
+        let program = self.world.program.clone();
+        let identity = doer.identity.clone();
+        let mut environment = variables;
+        if let Some(identity) = &identity {
+            super::set_home(&mut environment, identity);
+        }
+        let start = |children: &mut Children, argv: &[OsString], limit: Duration| {
+            let as_whom = identity.as_ref().map(|identity| (identity, program.as_path()));
+            super::hooks::start_program(children, as_whom, argv, &environment, |spawn| {
+                spawn.quiet = true;
+                spawn.limit = Some(limit);
+            })
+        };
+        match wait_for(&mut self.world.children, self.world.log, awaited, timeout, &start) {
+            Ok(()) => Ok(()),
+            Err(Unready::Stopped(stop)) => Err(stop.failure(&format!("while step `{}` waited", step.label))),
+            Err(Unready::TimedOut(awaited)) => {
+                let what = if step.step.name.is_some() {
+                    format!("step `{}`:", step.label)
+                } else {
+                    "wait:".to_owned()
+                };
+                Err(not_ready(&awaited, timeout, &what).field("step", &step.label))
+            }
+        }
+    }
+}
+
+/// A target of the table, expanded.
+///
+/// # Errors
+/// Variable (65): one that is not set, or what makes it no target.
+pub(crate) fn awaited_of(
+    probe: &Probe,
+    variables: &Variables,
+    what: &str,
+    program: &std::path::Path,
+) -> Result<Awaited> {
+    match probe {
+        Probe::Exec(argv) => {
+            let words = plan::expand_argv(argv, variables, what)?;
+            let shown: Vec<String> = words.iter().map(plan::Word::shown).collect();
+            Ok(Awaited::exec(words.into_iter().map(|word| word.word).collect(), shown.join(" ")))
+        }
+        Probe::Url(template) => {
+            let expanded = plan::expand(template, variables, what)?;
+            let shown = expanded.shown();
+            Awaited::url(&expanded.bytes, shown.clone(), program).map_err(|reason| {
+                Failure::say(Kind::Variable, format!("{what} cannot use `{shown}`: {reason}"))
+            })
+        }
+    }
+}
+
+/// A target of the command line.
+///
+/// # Errors
+/// Usage (64).
+pub(crate) fn awaited_word(target: &std::ffi::OsStr, program: &std::path::Path) -> Result<Awaited> {
+    let bytes = target.as_bytes();
+    Awaited::url(bytes, crate::words::escaped(bytes), program)
+        .map_err(|reason| Failure::say(Kind::Usage, format!("{} is no target: {reason}", quoted(bytes))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_are_a_tenth_of_the_time_waited_within_bounds() {
+        for (waited, expected) in [(0, 20), (100, 20), (1000, 100), (5000, 500), (60_000, 1000)] {
+            assert_eq!(pause(Duration::from_millis(waited)), Duration::from_millis(expected));
+        }
+    }
+}
