@@ -222,9 +222,8 @@ pub(crate) fn parse(split: Split, dash_is_default: bool) -> Result<Request> {
         });
         if !dash_is_default || in_mode {
             if let Some(action) = words.first().and_then(|word| asks(word)) {
-                let options = parse_options(&options)
-                    .map(|matches| common(&matches))
-                    .unwrap_or(Ok(Options::default()))?;
+                let options =
+                    parse_options(&options).map_or(Ok(Options::default()), |matches| common(&matches))?;
                 return Ok(Request { options, action });
             }
             return Err(unknown_option(words.first().map(OsString::as_os_str).unwrap_or_default()));
@@ -368,6 +367,7 @@ fn parse_options(options: &[OsString]) -> Result<ArgMatches> {
         };
         let option = context(ContextKind::InvalidArg);
         let option = option.split([' ', '=']).next().unwrap_or_default().to_owned();
+        #[expect(clippy::wildcard_enum_match_arm, reason = "the parser's errors are an open list")]
         let sentence = match error.kind() {
             ErrorKind::ArgumentConflict => format!("option `{option}` is given twice"),
             ErrorKind::InvalidValue | ErrorKind::TooFewValues | ErrorKind::WrongNumberOfValues => {
@@ -435,8 +435,10 @@ fn action(matches: &ArgMatches, rest: Rest) -> Result<Action> {
     }
     let command = |rest: Rest, mode: &str| match rest {
         Rest::Command(words) if !words.is_empty() => Ok(words),
-        _ => Err(usage(format!("`--{mode}` needs a command behind `--`"))
-            .hint(format!("preverb --{mode} ... -- COMMAND [ARGUMENT]..."))),
+        Rest::Nothing | Rest::Words(_) | Rest::Dash(_) | Rest::Command(_) => {
+            Err(usage(format!("`--{mode}` needs a command behind `--`"))
+                .hint(format!("preverb --{mode} ... -- COMMAND [ARGUMENT]...")))
+        }
     };
     let nothing = |rest: Rest, mode: &str| match rest {
         Rest::Nothing => Ok(()),
@@ -478,7 +480,7 @@ fn action(matches: &ArgMatches, rest: Rest) -> Result<Action> {
             Rest::Words(words) => {
                 return Err(usage(format!("`--shim` takes one verb, not {} words", words.len())));
             }
-            rest => {
+            rest @ (Rest::Nothing | Rest::Command(_) | Rest::Dash(_)) => {
                 nothing(rest, "shim")?;
                 Action::Shim { verb: None }
             }
@@ -491,7 +493,7 @@ fn action(matches: &ArgMatches, rest: Rest) -> Result<Action> {
             }
             let command = match rest {
                 Rest::Nothing => Vec::new(),
-                rest => command(rest, "wait")?,
+                rest @ (Rest::Words(_) | Rest::Command(_) | Rest::Dash(_)) => command(rest, "wait")?,
             };
             Action::Wait { targets, timeout: timeout.unwrap_or(WAIT_TIMEOUT), command }
         }

@@ -1,6 +1,8 @@
 //! Replacing this process, the last step: finding the program on the target's own `PATH`, and when
 //! execve(2) refuses, telling why in terms of the file. The only user of execve.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "the system's errors are an open list")]
+
 use std::ffi::{CString, OsStr, OsString};
 use std::io::Read as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
