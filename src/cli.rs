@@ -155,7 +155,7 @@ pub(crate) fn split(words: Vec<OsString>) -> Split {
         if bytes == b"--" {
             return Split { options, rest: Rest::Command(words.collect()) };
         }
-        if !bytes.starts_with(b"-") || bytes == b"-" {
+        if !bytes.starts_with(b"-") {
             if part {
                 options.push(word);
                 continue;
@@ -185,13 +185,15 @@ pub(crate) fn split(words: Vec<OsString>) -> Split {
     Split { options, rest: Rest::Nothing }
 }
 
-/// The value of `--table` among the options, before they are parsed: `leading-dash` stands in the table.
-pub(crate) fn table_of(options: &[OsString]) -> Option<OsString> {
+/// The value of an option before all are parsed: where the table is, because `leading-dash` stands in it, and
+/// the format of messages, because a mistake in another option is one.
+pub(crate) fn value_of(options: &[OsString], name: &str) -> Option<OsString> {
     options.iter().enumerate().find_map(|(index, word)| {
-        if word == "--table" {
+        let value = word.as_bytes().strip_prefix(name.as_bytes())?;
+        if value.is_empty() {
             return options.get(index + 1).cloned();
         }
-        word.as_bytes().strip_prefix(b"--table=").map(|path| OsStr::from_bytes(path).to_owned())
+        value.strip_prefix(b"=").map(|value| OsStr::from_bytes(value).to_owned())
     })
 }
 

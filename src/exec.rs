@@ -25,6 +25,10 @@ pub(crate) fn candidates(program: &OsStr, variables: &Variables) -> Vec<PathBuf>
     if program.as_bytes().contains(&b'/') {
         return vec![PathBuf::from(program)];
     }
+    // A directory of PATH and an empty name would be the directory.
+    if program.is_empty() {
+        return Vec::new();
+    }
     let path = variables.get(b"PATH").map_or(DEFAULT_PATH, |found| found.value);
     path.split(|byte| *byte == b':')
         .map(|directory| {

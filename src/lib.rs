@@ -132,6 +132,11 @@ fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log) -> Result<u8> {
         start.log.format = format;
     }
 
+    let option = cli::value_of(&split.options, "--log");
+    if let Some(format) = option.and_then(|text| Format::parse(text.as_bytes())) {
+        start.log.format = format;
+    }
+
     // A link of the verb's name to preverb is that verb.
     let base = Path::new(name).file_name().unwrap_or_default();
     if !base.is_empty()
@@ -153,7 +158,7 @@ fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log) -> Result<u8> {
 
     let dash = matches!(split.rest, Rest::Dash(_));
     let dash_is_default =
-        dash && start.leading_dash(cli::table_of(&split.options).as_deref()) == LeadingDash::Default;
+        dash && start.leading_dash(cli::value_of(&split.options, "--table").as_deref()) == LeadingDash::Default;
     let request = cli::parse(split, dash_is_default)?;
     if let Some(format) = request.options.log {
         start.log.format = format;

@@ -378,12 +378,17 @@ fn safe_for_root(path: &Path, step: &PlanStep) -> Result<()> {
 
 /// `--preverb-dump SOCKET [STATUS]`: hands this process's environment back; the exit code is the status.
 pub(crate) fn dump(words: &[OsString]) -> u8 {
-    use std::io::Write as _;
+    use std::io::{Read as _, Write as _};
     use std::os::linux::net::SocketAddrExt as _;
     let name = words.first().map(|word| word.as_bytes()).unwrap_or_default();
     let sent = std::os::unix::net::SocketAddr::from_abstract_name(name)
         .and_then(|address| std::os::unix::net::UnixStream::connect_addr(&address))
-        .and_then(|mut socket| socket.write_all(&Dump::of_this_process()));
+        .and_then(|mut socket| {
+            socket.write_all(&Dump::of_this_process())?;
+            socket.shutdown(std::net::Shutdown::Write)?;
+            // Until it is let go it stays alive, so that it can be asked which group it belongs to.
+            socket.read_to_end(&mut Vec::new())
+        });
     let status = words.get(1).and_then(|word| word.to_str()?.parse().ok()).unwrap_or(0);
     // What was not sent is missed by the process that waits for it, which knows what hook it was.
     if sent.is_err() && status == 0 { 1 } else { status }

@@ -45,9 +45,7 @@ fn drop_ins(table: &Path) -> Result<Vec<PathBuf>> {
     };
     let entries = match std::fs::read_dir(&directory) {
         Ok(entries) => entries,
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            return Ok(Vec::new());
-        }
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(failure(&error)),
     };
     let mut names = Vec::new();
