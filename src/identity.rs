@@ -1,8 +1,6 @@
 //! Who a process is: `/etc/passwd` and `/etc/group`, stepping down, capabilities. The only user of
 //! setuid(2) and its kin.
 
-#![expect(clippy::disallowed_methods, reason = "the one place that changes ids")]
-
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
@@ -251,7 +249,8 @@ pub(crate) fn keep(capabilities: &[Capability]) -> Result<()> {
     let wanted = set(capabilities);
     let _ = rustix::thread::clear_ambient_capability_set();
     let sets = rustix::thread::CapabilitySets { effective: wanted, permitted: wanted, inheritable: wanted };
-    let have = rustix::thread::capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.permitted);
+    let have =
+        rustix::thread::capabilities(None).map(|sets| sets.permitted).unwrap_or(CapabilitySet::empty());
     if let Some(missing) = capabilities.iter().find(|each| !have.contains(set(std::slice::from_ref(each)))) {
         return Err(refused(&format!("keep `{}`", missing.name()), "the container does not have it"));
     }

@@ -3,7 +3,19 @@
 //! `dsl` is the language that they are written in.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
+#![allow(
+    clippy::format_collect,
+    clippy::format_push_string,
+    reason = "tables and scripts are put together for reading, not for speed"
+)]
 
+mod command_line;
 #[allow(dead_code, reason = "a language has words for the chapters to come")]
 mod dsl;
+mod exit_codes;
+mod explain;
 mod language;
+mod messages;
+mod setup;
+mod table;
+mod variables;

@@ -2,7 +2,7 @@
 //!
 //! | pattern | stands for |
 //! |---|---|
-//! | `[TIME]` | a duration as preverb writes it: `3ms`, `1.2s`, `2m 5s` |
+//! | `[TIME]` | a duration as preverb writes it: `3 ms`, `1.2s`, `2 m 5 s` |
 //! | `[..]` | anything, also nothing, within a line |
 //! | a line `[...]` | any number of whole lines |
 //!
@@ -81,11 +81,12 @@ fn walk(pieces: &[Piece<'_>], text: &[u8], at: usize, to_the_end: bool) -> bool 
 fn duration(text: &[u8]) -> usize {
     let one = |text: &[u8]| {
         let number = text.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
+        let blank = usize::from(text[number..].starts_with(b" "));
         let unit = ["ns", "us", "\u{b5}s", "ms", "s", "m", "h"]
             .iter()
-            .find(|unit| text[number..].starts_with(unit.as_bytes()));
+            .find(|unit| text[number + blank..].starts_with(unit.as_bytes()));
         match unit {
-            Some(unit) if number > 0 && text[0].is_ascii_digit() => number + unit.len(),
+            Some(unit) if number > 0 && text[0].is_ascii_digit() => number + blank + unit.len(),
             Some(_) | None => 0,
         }
     };
@@ -112,7 +113,7 @@ fn a_pattern_without_wildcards_is_the_text_itself() {
 fn wildcards_stay_within_what_they_stand_for() {
     assert!(matches(b"took [TIME].\n", b"took 1.25s.\n"));
     assert!(matches(b"took [TIME]\n", b"took 2m 5s\n"));
-    assert!(matches(b"took [TIME]\n", b"took 12ms\n"));
+    assert!(matches(b"took [TIME]\n", b"took 12 ms\n"));
     assert!(!matches(b"took [TIME]\n", b"took long\n"));
     assert!(!matches(b"took [TIME]\n", b"took 12\n"));
     assert!(matches(b"a [..] z\n", b"a b c z\n"));

@@ -1,0 +1,780 @@
+//! Chapter 2 of the specification: verbs, words, options, modes.
+
+use crate::dsl::{PATH, PREVERB, Test, bytes};
+
+/// Two verbs that show their words, and a default.
+const TABLE: &str = r#"
+    default = "show"
+
+    [verbs.show]
+    about = "Show each word"
+    aliases = ["display", "print.words"]
+    exec = ["printf", "<%s>", "fixed"]
+    args = ["by", "default"]
+
+    [verbs.worker]
+    about = "Say which verb this is"
+    exec = ["printenv", "PREVERB_VERB", "PREVERB_ENVIRONMENT"]
+
+    [verbs."v1.2:tool"]
+    exec = ["printf", "v1.2:tool <%s>"]
+
+    [verbs.secret-handshake]
+    hidden = true
+    exec = ["echo", "hello"]
+
+    [environments.dev.verbs.shell]
+    aliases = ["sh"]
+    exec = ["printf", "shell <%s>"]
+"#;
+
+fn words(words: &[&str]) -> Test {
+    Test::new().table(TABLE).args(words)
+}
+
+/// Every word that a careless command line would take for its own or change.
+const ODD_WORDS: &[&str] = &[
+    "--help",
+    "-h",
+    "--version",
+    "-V",
+    "--list",
+    "--table",
+    "x",
+    "--environment=dev",
+    "--skip-setup",
+    "--",
+    "-",
+    "",
+    " ",
+    "a b",
+    "*",
+    "$HOME",
+    "${HOME}",
+    "$${HOME}",
+    "a=b",
+    "'",
+    "\"",
+    "\\",
+    "\n",
+    "[DI",
+    "worker",
+];
+
+fn shown(words: &[&str]) -> String {
+    words.iter().map(|word| format!("<{word}>")).collect()
+}
+
+#[test]
+fn a_verb_becomes_its_target() {
+    words(&["worker"]).stdout("worker\nprod\n").pid1().run();
+}
+
+#[test]
+fn the_words_after_the_verb_reach_the_target_byte_for_byte() {
+    words(&["show"]).args(ODD_WORDS).stdout(format!("<fixed>{}", shown(ODD_WORDS))).pid1().run();
+}
+
+#[test]
+fn words_that_are_not_utf8_reach_the_target_byte_for_byte() {
+    words(&["show"])
+        .args([bytes(b"\xff\xfe"), bytes(b"a\x80=\xc3("), bytes(b"\x1b[0m")])
+        .stdout(b"<fixed><\xff\xfe><a\x80=\xc3(><\x1b[0m>")
+        .pid1()
+        .run();
+}
+
+#[test]
+fn options_come_before_the_verb_and_are_the_targets_after_it() {
+    words(&["--environment", "dev", "show", "--environment", "ci"])
+        .stdout("<fixed><--environment><ci>")
+        .run();
+    words(&["--environment", "dev", "worker"]).stdout("worker\ndev\n").run();
+    words(&["--environment=dev", "worker"]).stdout("worker\ndev\n").run();
+}
+
+#[test]
+fn default_arguments_are_for_a_verb_without_words() {
+    words(&["show"]).stdout("<fixed><by><default>").run();
+    words(&["show", ""]).stdout("<fixed><>").run();
+}
+
+#[test]
+fn an_alias_is_the_verb() {
+    words(&["display", "x"]).stdout("<fixed><x>").run();
+    words(&["print.words", "x"]).stdout("<fixed><x>").run();
+}
+
+// argv[0]
+
+#[test]
+fn a_link_with_the_name_of_a_verb_is_a_command_of_its_own() {
+    Test::new().table(TABLE).argv0("/usr/local/bin/worker").stdout("worker\nprod\n").pid1().run();
+    Test::new()
+        .table(TABLE)
+        .link("bin/show", PREVERB)
+        .under(["sh", "-c", "exec show \"$@\""])
+        .args(["[DIR]", "a"])
+        // The shell takes the binary's path as its `$0`.
+        .stdout("<fixed><[DIR]><a>")
+        .run();
+}
+
+#[test]
+fn all_words_of_a_link_are_the_targets() {
+    Test::new()
+        .table(TABLE)
+        .argv0("show")
+        .args(ODD_WORDS)
+        .stdout(format!("<fixed>{}", shown(ODD_WORDS)))
+        .pid1()
+        .run();
+}
+
+#[test]
+fn a_link_without_words_gets_the_default_arguments() {
+    Test::new().table(TABLE).argv0("show").stdout("<fixed><by><default>").run();
+}
+
+#[test]
+fn a_link_may_be_named_after_an_alias() {
+    Test::new().table(TABLE).argv0("./display").args(["x"]).stdout("<fixed><x>").run();
+}
+
+#[test]
+fn the_name_of_a_link_counts_whole_dots_and_colons_included() {
+    Test::new().table(TABLE).argv0("/x/v1.2:tool").args(["a"]).stdout("v1.2:tool <a>").run();
+    Test::new().table(TABLE).argv0("print.words").args(["a"]).stdout("<fixed><a>").run();
+    // `print` alone is no verb, so this is preverb under another name.
+    Test::new().table(TABLE).argv0("print").args(["worker"]).stdout("worker\nprod\n").run();
+    Test::new().table(TABLE).argv0("show.exe").args(["worker"]).stdout("worker\nprod\n").run();
+}
+
+#[test]
+fn a_link_with_any_other_name_takes_the_verb_from_its_words() {
+    Test::new().table(TABLE).argv0("/entrypoint").args(["worker"]).stdout("worker\nprod\n").run();
+}
+
+#[test]
+fn the_name_preverb_is_never_a_verb_of_its_own() {
+    Test::new()
+        .table(
+            "[verbs.preverb]\nexec = [\"echo\", \"the verb\"]\n[verbs.other]\nexec = [\"echo\", \"other\"]\n",
+        )
+        .argv0("/usr/bin/preverb")
+        .args(["other"])
+        .stdout("other\n")
+        .run();
+}
+
+#[test]
+fn a_link_named_after_a_verb_of_another_environment_says_so() {
+    Test::new()
+        .table(TABLE)
+        .argv0("shell")
+        .args(["x"])
+        .status(78)
+        .stderr_contains("`shell`")
+        .stderr_contains("`dev`")
+        .run();
+    Test::new().table(TABLE).env("APP_ENV", "dev").argv0("shell").args(["x"]).stdout("shell <x>").run();
+}
+
+#[test]
+fn an_empty_or_missing_name_of_the_program_is_no_verb() {
+    Test::new().table(TABLE).argv0("").args(["worker"]).stdout("worker\nprod\n").run();
+    Test::new().table(TABLE).argv0("").stdout("<fixed><by><default>").run();
+    Test::new().table(TABLE).argc_zero().stdout("<fixed><by><default>").run();
+    Test::new().table(TABLE).argv0("/").args(["worker"]).stdout("worker\nprod\n").run();
+    Test::new().table(TABLE).argv0(bytes(b"\xff")).args(["worker"]).stdout("worker\nprod\n").run();
+}
+
+// No verb
+
+#[test]
+fn without_a_word_the_default_verb_runs_with_its_default_arguments() {
+    words(&[]).stdout("<fixed><by><default>").pid1().run();
+    words(&["--environment", "dev"]).stdout("<fixed><by><default>").run();
+}
+
+#[test]
+fn without_a_word_and_a_default_the_verbs_are_listed() {
+    Test::new()
+        .table(
+            r#"
+            [verbs.server]
+            about = "Serve HTTP"
+            exec = ["true"]
+            [verbs.migrate]
+            about = "Bring the database up to date"
+            exec = ["true"]
+            [verbs.ghost]
+            hidden = true
+            exec = ["true"]
+            "#,
+        )
+        .status(64)
+        .stderr_contains("preverb: ")
+        .stderr_contains("migrate")
+        .stderr_contains("Bring the database up to date")
+        .stderr_contains("server")
+        .stderr_contains("Serve HTTP")
+        .stderr_lacks("ghost")
+        .pid1()
+        .run();
+}
+
+#[test]
+fn a_variable_never_chooses_the_verb() {
+    words(&[]).env("PREVERB_VERB", "worker").stdout("<fixed><by><default>").run();
+}
+
+// Unknown words
+
+#[test]
+fn an_unknown_word_is_named_with_the_nearest_verb_and_the_list() {
+    words(&["wroker", "--now"])
+        .status(64)
+        .stderr_contains("preverb: ")
+        .stderr_contains("`wroker`")
+        .stderr_contains("`worker`")
+        .stderr_contains("Show each word")
+        .stderr_contains("Say which verb this is")
+        .stderr_lacks("handshake")
+        .pid1()
+        .run();
+}
+
+#[test]
+fn the_nearest_verb_may_be_an_alias() {
+    words(&["dispaly"]).status(64).stderr_contains("`display`").run();
+}
+
+#[test]
+fn a_word_that_is_like_no_verb_gets_no_suggestion() {
+    words(&["/bin/ls"]).status(64).stderr_contains("`/bin/ls`").stderr_lacks("did you mean").run();
+}
+
+#[test]
+fn unknown_words_are_a_command_where_the_table_says_so() {
+    const EXEC: &str = r#"
+        unknown = "exec"
+        env = { A = "from the table" }
+        [verbs.server]
+        exec = ["echo", "server"]
+    "#;
+    let exec = |words: &[&str]| Test::new().table(EXEC).args(words);
+    exec(&["printenv", "A"]).stdout("from the table\n").pid1().run();
+    exec(&["printf", "<%s>", "${A}", "--help", "--", ""]).stdout("<${A}><--help><--><>").run();
+    exec(&["server"]).stdout("server\n").run();
+    exec(&["sh", "-c", "echo \"${PREVERB_VERB-none}\""])
+        .env("PREVERB_VERB", "inherited")
+        .stdout("none\n")
+        .run();
+    exec(&["no-such-program"]).status(127).stderr_contains("`no-such-program`").run();
+    // Without any word there is nothing to run.
+    exec(&[]).status(64).stderr_contains("server").run();
+}
+
+#[test]
+fn unknown_error_is_what_happens_anyway() {
+    Test::new()
+        .table("unknown = \"error\"\n[verbs.a]\nexec = [\"true\"]\n")
+        .args(["printenv"])
+        .status(64)
+        .stderr_contains("`printenv`")
+        .run();
+}
+
+#[test]
+fn a_hidden_verb_can_be_called() {
+    words(&["secret-handshake"]).stdout("hello\n").run();
+}
+
+// A leading dash
+
+#[test]
+fn a_dash_that_is_no_option_is_a_usage_error() {
+    for word in ["-x", "--bogus", "-", "--environment-x", "-c=1", "-hV", "--tabel=x"] {
+        words(&[word]).status(64).stderr_contains(word).run();
+    }
+    words(&["--tabel", "x"]).status(64).stderr_contains("`--table`").run();
+}
+
+/// The default verb stands for a program with options of its own.
+const DASH: &str = r#"
+    default = "server"
+    leading-dash = "default"
+    [verbs.server]
+    about = "Serve"
+    exec = ["printf", "server<%s>"]
+    args = ["default"]
+    [verbs.other]
+    exec = ["printf", "other<%s>"]
+    [environments.dev.verbs.server]
+    exec = ["printf", "dev<%s>"]
+"#;
+
+#[test]
+fn help_and_version_belong_to_the_default_verb_there() {
+    for word in ["--help", "-h", "--version", "-V"] {
+        Test::new().table(DASH).args([word, "--list"]).stdout(format!("server<{word}>server<--list>")).run();
+        Test::new().table(DASH).args(["--environment", "dev", word]).stdout(format!("dev<{word}>")).run();
+    }
+}
+
+#[test]
+fn the_other_options_stay_preverbs_own_there() {
+    let dash = |words: &[&str]| Test::new().table(DASH).args(words);
+    dash(&["--list"]).stdout_contains("other").run();
+    dash(&["--environment=dev", "-c"]).stdout("dev<-c>").run();
+    dash(&["--skip-setup", "-c"]).stdout("server<-c>").run();
+    dash(&["--", "printf", "<%s>", "-c"]).stdout("<-c>").run();
+}
+
+#[test]
+fn a_link_gets_its_words_whatever_the_table_says_of_dashes() {
+    Test::new().table(DASH).argv0("other").args(["--help"]).stdout("other<--help>").run();
+}
+
+// `--`
+
+#[test]
+fn after_two_dashes_comes_a_command_as_it_stands() {
+    words(&["--", "printf", "<%s>"]).args(ODD_WORDS).stdout(shown(ODD_WORDS)).pid1().run();
+    // Not the verb `worker`.
+    words(&["--", "worker"]).status(127).stderr_contains("`worker`").run();
+    words(&["--", "--help"]).status(127).stderr_contains("`--help`").run();
+}
+
+#[test]
+fn a_command_has_the_variables_of_the_table_and_the_environment_and_no_verb() {
+    let command = |words: &[&str]| {
+        Test::new()
+            .table(
+                r#"
+                [env]
+                A = "table"
+                B = "table"
+                [variables.C]
+                default = "declared"
+                [environments.dev.env]
+                B = "dev"
+                [verbs.server]
+                exec = ["true"]
+                env = { A = "verb" }
+                "#,
+            )
+            .args(words)
+    };
+    command(&["--environment", "dev", "--", "printenv", "A", "B", "C", "PREVERB_ENVIRONMENT"])
+        .stdout("table\ndev\ndeclared\ndev\n")
+        .run();
+    command(&["--", "sh", "-c", "echo ${PREVERB_VERB-none}"])
+        .env("PREVERB_VERB", "inherited")
+        .stdout("none\n")
+        .run();
+}
+
+#[test]
+fn a_command_comes_after_the_setup_that_belongs_to_no_verb() {
+    Test::new()
+        .table(
+            r#"
+            [[setup]]
+            run = ["sh", "-c", "echo for all"]
+            [[setup]]
+            run = ["sh", "-c", "echo for server"]
+            verbs = ["server"]
+            [[setup]]
+            run = ["sh", "-c", "echo for all but server"]
+            verbs = ["!server"]
+            [[environments.prod.setup]]
+            run = ["sh", "-c", "echo for prod"]
+            [verbs.server]
+            exec = ["true"]
+            [[verbs.server.setup]]
+            run = ["sh", "-c", "echo of server"]
+            "#,
+        )
+        .args(["--log", "quiet", "--", "echo", "done"])
+        .stdout("done\n")
+        .stderr("for all\nfor prod\n")
+        .run();
+}
+
+#[test]
+fn two_dashes_alone_are_a_usage_error() {
+    words(&["--"]).status(64).stderr_contains("preverb: ").run();
+    words(&["--skip-setup", "--"]).status(64).stderr_contains("preverb: ").run();
+}
+
+#[test]
+fn an_empty_word_is_an_unknown_verb() {
+    words(&[""]).status(64).stderr_contains("``").run();
+}
+
+// Options
+
+#[test]
+fn an_option_is_given_at_most_once() {
+    for option in ["--environment=dev", "--skip-setup", "--log=quiet", "--table=[DIR]/preverb.toml"] {
+        let name = option.split('=').next().unwrap();
+        words(&[option, option, "worker"]).status(64).stderr_contains(format!("`{name}")).run();
+    }
+    words(&["--environment", "dev", "--environment=dev", "worker"])
+        .status(64)
+        .stderr_contains("`--environment")
+        .run();
+}
+
+#[test]
+fn an_option_without_its_value_is_a_usage_error() {
+    for option in ["--environment", "--table", "--log"] {
+        words(&[option]).status(64).stderr_contains(option).run();
+    }
+}
+
+#[test]
+fn an_option_that_takes_no_value_refuses_one() {
+    words(&["--skip-setup=yes", "worker"]).status(64).stderr_contains("--skip-setup").run();
+}
+
+#[test]
+fn an_unknown_log_format_is_a_usage_error() {
+    words(&["--log", "loud", "worker"]).status(64).stderr_contains("loud").stderr_contains("quiet").run();
+}
+
+#[test]
+fn a_name_that_no_environment_can_have_is_a_usage_error() {
+    for name in ["", "../x", "-x", ".x", "a b", "é", "a/b"] {
+        words(&[&format!("--environment={name}"), "worker"])
+            .status(64)
+            .stderr_contains("--environment")
+            .run();
+    }
+    Test::new()
+        .table(TABLE)
+        .args([bytes(b"--environment"), bytes(b"\xff"), bytes(b"worker")])
+        .status(64)
+        .stderr_contains("--environment")
+        .run();
+}
+
+#[test]
+fn the_option_environment_also_sets_the_variable_that_names_it() {
+    let table = r#"
+        [environment]
+        variable = "RAILS_ENV"
+        [verbs.show]
+        exec = ["sh", "-c", 'echo "$RAILS_ENV $PREVERB_ENVIRONMENT $${APP_ENV-unset}"']
+    "#;
+    Test::new()
+        .table(table)
+        .env("RAILS_ENV", "ci")
+        .args(["--environment", "dev", "show"])
+        .stdout("dev dev unset\n")
+        .run();
+    Test::new()
+        .table(table)
+        .env("RAILS_ENV", "ci")
+        .env("APP_ENV", "other")
+        .args(["show"])
+        .stdout("ci ci other\n")
+        .run();
+}
+
+#[test]
+fn the_option_table_wins_over_the_variable() {
+    words(&["--table", "[DIR]/other.toml", "worker"])
+        .file("other.toml", "[verbs.worker]\nexec = [\"echo\", \"other\"]\n", 0o644)
+        .stdout("other\n")
+        .run();
+    words(&["--table=other.toml", "worker"])
+        .file("other.toml", "[verbs.worker]\nexec = [\"echo\", \"other\"]\n", 0o644)
+        .stdout("other\n")
+        .run();
+}
+
+#[test]
+fn the_path_of_a_table_need_not_be_utf8() {
+    let path = bytes(b"t\xff.toml");
+    Test::new()
+        .file(&path, "[verbs.worker]\nexec = [\"echo\", \"other\"]\n", 0o644)
+        .args([bytes(b"--table"), path, bytes(b"worker")])
+        .stdout("other\n")
+        .run();
+}
+
+#[test]
+fn without_option_and_variable_the_table_lies_in_etc() {
+    Test::new()
+        .file("etc/preverb/preverb.toml", "[verbs.a]\nexec = [\"echo\", \"from etc\"]\n", 0o644)
+        .file("etc/preverb/preverb.d/b.toml", "[verbs.b]\nexec = [\"echo\", \"from its drop-in\"]\n", 0o644)
+        .under(["unshare", "-m", "sh", "-c", "mount --bind etc /etc && exec \"$@\"", "sh"])
+        .args(["b"])
+        .needs_root()
+        .stdout("from its drop-in\n")
+        .run();
+}
+
+#[test]
+fn without_any_table_the_message_names_the_file_that_was_looked_for() {
+    Test::new().args(["worker"]).status(78).stderr_contains("`/etc/preverb/preverb.toml`").pid1().run();
+    Test::new().args(["--", "true"]).status(78).stderr_contains("`/etc/preverb/preverb.toml`").run();
+    Test::new()
+        .args(["--table", "[DIR]/nowhere.toml", "worker"])
+        .status(78)
+        .stderr_contains("`[DIR]/nowhere.toml`")
+        .run();
+}
+
+#[test]
+fn setup_can_be_skipped_whole() {
+    const FAILS: &str = r#"
+        [[setup]]
+        run = ["false"]
+        [verbs.server]
+        exec = ["echo", "served"]
+        [[verbs.server.setup]]
+        hooks = "[DIR]/hooks"
+    "#;
+    let server = || Test::new().table(FAILS).hook("10-fail.sh", "exit 1\n");
+    server().args(["--skip-setup", "server"]).stdout("served\n").any_stderr().run();
+    server().args(["server"]).env("PREVERB_SKIP_SETUP", "1").stdout("served\n").any_stderr().run();
+    server().args(["server"]).env("PREVERB_SKIP_SETUP", "").status(80).any_stderr().run();
+    server().args(["server"]).status(80).any_stderr().run();
+}
+
+// Modes
+
+#[test]
+fn two_modes_at_once_are_a_usage_error() {
+    for two in [["--list", "--check"], ["--explain", "--list"], ["--check", "--explain"]] {
+        words(&two).status(64).stderr_contains(two[0]).run();
+    }
+}
+
+#[test]
+fn json_without_a_mode_that_has_it_is_a_usage_error() {
+    words(&["--json", "worker"]).status(64).stderr_contains("--json").run();
+}
+
+#[test]
+fn options_go_with_modes() {
+    words(&["--list", "--environment", "dev"]).stdout_contains("shell").run();
+    words(&["--environment", "dev", "--list"]).stdout_contains("shell").run();
+    words(&["--list"]).stdout_lacks("shell").run();
+    Test::new()
+        .file("t.toml", TABLE, 0o644)
+        .args(["--list", "--table", "[DIR]/t.toml"])
+        .stdout_contains("worker")
+        .run();
+}
+
+#[test]
+fn list_takes_no_words() {
+    words(&["--list", "worker"]).status(64).stderr_contains("worker").run();
+    words(&["--check", "worker"]).status(64).stderr_contains("worker").run();
+}
+
+const LISTED: &str = r#"
+    default = "server"
+    [variables.PORT]
+    about = "Port to listen on"
+    type = "port"
+    default = "8000"
+    [variables.DB_PASSWORD]
+    about = "Password of the database"
+    required = true
+    secret = true
+    [variables.TOKEN]
+    secret = true
+    default = "swordfish"
+    [variables.COLOUR]
+    one-of = ["red", "green"]
+    [verbs.worker]
+    about = "Run background jobs"
+    exec = ["true"]
+    [verbs.server]
+    about = "Serve HTTP"
+    aliases = ["web", "http"]
+    exec = ["true"]
+    [verbs.ghost]
+    about = "Not to be seen"
+    hidden = true
+    exec = ["true"]
+    [environments.dev.verbs.shell]
+    about = "Open a shell"
+    exec = ["sh"]
+    [environments.dev.verbs.server]
+    about = "Serve HTTP and reload"
+"#;
+
+#[test]
+fn list_shows_the_verbs_of_the_environment_and_the_declared_variables() {
+    let list = |words: &[&str]| Test::new().table(LISTED).args(words);
+    list(&["--list"])
+        .stdout_contains("server")
+        .stdout_contains("Serve HTTP")
+        .stdout_contains("web")
+        .stdout_contains("http")
+        .stdout_contains("default")
+        .stdout_contains("Run background jobs")
+        .stdout_contains("Port to listen on")
+        .stdout_contains("8000")
+        .stdout_contains("port")
+        .stdout_contains("required")
+        .stdout_contains("secret")
+        .stdout_contains("red")
+        .stdout_lacks("ghost")
+        .stdout_lacks("shell")
+        .stdout_lacks("reload")
+        .stdout_lacks("swordfish")
+        .check(|output| {
+            let text = output.text();
+            assert!(text.find("server").unwrap() < text.find("worker").unwrap());
+            let column = |about: &str| {
+                let line = text.lines().find(|line| line.contains(about)).unwrap();
+                line.find(about).unwrap()
+            };
+            assert_eq!(column("Serve HTTP"), column("Run background jobs"), "{text}");
+        })
+        .pid1()
+        .run();
+    list(&["--list", "--environment", "dev"])
+        .stdout_contains("Serve HTTP and reload")
+        .stdout_contains("Open a shell")
+        .run();
+}
+
+#[test]
+fn list_is_one_json_value_if_asked() {
+    for words in [["--list", "--json"], ["--json", "--list"]] {
+        Test::new()
+            .table(LISTED)
+            .args(words)
+            .any_stdout()
+            .check(|output| {
+                let all = output.json().to_string();
+                for part in ["server", "worker", "web", "Serve HTTP", "PORT", "8000", "DB_PASSWORD"] {
+                    assert!(all.contains(part), "{part} in {all}");
+                }
+                for part in ["ghost", "shell", "swordfish"] {
+                    assert!(!all.contains(part), "{part} in {all}");
+                }
+            })
+            .run();
+    }
+}
+
+#[test]
+fn list_of_a_table_that_has_nothing_to_list_is_no_error() {
+    Test::new().table("").args(["--list"]).any_stdout().run();
+}
+
+#[test]
+fn modes_run_no_step() {
+    for mode in ["--list", "--check", "--explain"] {
+        Test::new()
+            .table(
+                r#"
+                default = "a"
+                [[setup]]
+                run = ["touch", "[DIR]/ran"]
+                [verbs.a]
+                exec = ["touch", "[DIR]/ran"]
+                "#,
+            )
+            .args([mode])
+            .any_stdout()
+            .any_stderr()
+            .check(|output| assert!(output.file("ran").is_none()))
+            .run();
+    }
+}
+
+#[test]
+fn version_is_name_and_number() {
+    let version = concat!("preverb ", env!("CARGO_PKG_VERSION"), "\n");
+    for word in ["--version", "-V"] {
+        Test::new().args([word]).stdout(version).pid1().run();
+        Test::new().table("= broken").args([word]).stdout(version).run();
+        words(&[word]).stdout(version).run();
+    }
+}
+
+#[test]
+fn help_is_the_usage_and_the_verbs() {
+    for word in ["--help", "-h"] {
+        words(&[word])
+            .stdout_contains("preverb [OPTIONS]")
+            .stdout_contains("--environment")
+            .stdout_contains("--table")
+            .stdout_contains("--skip-setup")
+            .stdout_contains("--log")
+            .stdout_contains("--list")
+            .stdout_contains("--check")
+            .stdout_contains("--explain")
+            .stdout_contains("--json")
+            .stdout_contains("Show each word")
+            .stdout_contains("worker")
+            .stdout_lacks("handshake")
+            .run();
+    }
+}
+
+#[test]
+fn help_works_without_a_table() {
+    Test::new()
+        .args(["--help"])
+        .stdout_contains("preverb [OPTIONS]")
+        .stdout_contains("/etc/preverb/preverb.toml")
+        .any_stderr()
+        .pid1()
+        .run();
+}
+
+#[test]
+fn help_says_in_a_line_what_is_wrong_with_a_table() {
+    Test::new()
+        .table("default = \"a\"\nverbs = 3\n")
+        .args(["--help"])
+        .any_stderr()
+        .any_stdout()
+        .check(|output| {
+            let all = format!("{}{}", output.text(), output.messages());
+            assert!(all.contains("preverb [OPTIONS]"), "{all}");
+            assert!(all.contains("preverb.toml"), "{all}");
+        })
+        .run();
+}
+
+#[test]
+fn help_in_the_dress_of_a_link_is_the_targets() {
+    Test::new().table(TABLE).argv0("show").args(["--help"]).stdout("<fixed><--help>").run();
+}
+
+#[test]
+fn the_environment_of_a_run_is_only_what_it_should_be() {
+    Test::new()
+        .table("[verbs.env]\nexec = [\"env\"]\n")
+        .args(["env"])
+        .any_stdout()
+        .check(|output| {
+            let mut lines: Vec<&str> = output.text().lines().collect();
+            lines.sort_unstable();
+            let dir = output.dir.path().display();
+            assert_eq!(
+                lines,
+                [
+                    &format!("PATH={dir}/bin:{PATH}"),
+                    "PREVERB_ENVIRONMENT=prod",
+                    &format!("PREVERB_TABLE={dir}/preverb.toml"),
+                    "PREVERB_VERB=env",
+                ]
+            );
+        })
+        .pid1()
+        .run();
+}

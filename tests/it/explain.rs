@@ -1,0 +1,181 @@
+//! `--explain`, from chapter 10 of the specification: what a run would do, and nothing of it done.
+
+use crate::dsl::Test;
+
+const TABLE: &str = r#"
+    default = "server"
+    [env]
+    COLOUR = "blue"
+    [variables.PORT]
+    default = "8000"
+    [variables.TOKEN]
+    secret = true
+    [[setup]]
+    name = "prepare"
+    run = ["touch", "[DIR]/ran"]
+    [[setup]]
+    name = "only for dev"
+    run = ["touch", "[DIR]/ran"]
+    environments = ["dev"]
+    [[setup]]
+    name = "to be skipped"
+    run = ["touch", "[DIR]/ran"]
+    skip-if = "SKIP_IT"
+    [[setup]]
+    hooks = "[DIR]/hooks"
+    [verbs.server]
+    exec = ["serve", "--port", "${PORT}", "${TOKEN}"]
+    args = ["--workers", "2"]
+    workdir = "[DIR]"
+    [verbs.other]
+    exec = ["true"]
+    env = { COLOUR = "green" }
+    [environments.dev.env]
+    COLOUR = "red"
+"#;
+
+fn explain(words: &[&str]) -> Test {
+    Test::new()
+        .table(TABLE)
+        .args(["--explain"])
+        .args(words)
+        .env("TOKEN", "swordfish")
+        .env("SKIP_IT", "1")
+        .hook("10-first.sh", "touch ran\n")
+        .hook("20-second.py", "open('ran', 'w')\n")
+        .file("hooks/readme.txt", "", 0o644)
+        .file("hooks/.hidden.sh", "", 0o644)
+        .check(|output| assert!(output.file("ran").is_none()))
+        .stdout_lacks("swordfish")
+}
+
+#[test]
+fn explain_tells_what_a_run_would_do() {
+    explain(&["server", "--now", "a b"])
+        .stdout_contains("server")
+        .stdout_contains("prod")
+        .stdout_contains("COLOUR")
+        .stdout_contains("blue")
+        .stdout_contains("PORT")
+        .stdout_contains("8000")
+        .stdout_contains("prepare")
+        .stdout_contains("only for dev")
+        .stdout_contains("to be skipped")
+        .stdout_contains("SKIP_IT")
+        .stdout_contains("10-first.sh")
+        .stdout_contains("20-second.py")
+        .stdout_contains("readme.txt")
+        .stdout_contains("[DIR]")
+        .stdout_contains("serve")
+        .stdout_contains("--now")
+        .stdout_contains("a b")
+        .stdout_contains("***")
+        .stdout_lacks("--workers")
+        .stdout_lacks(".hidden.sh")
+        .check(|output| {
+            let text = output.text();
+            let at = |part: &str| text.find(part).unwrap();
+            assert!(at("prepare") < at("only for dev"));
+            assert!(at("only for dev") < at("to be skipped"));
+            assert!(at("to be skipped") < at("10-first.sh"));
+            assert!(at("10-first.sh") < at("20-second.py"));
+        })
+        .pid1()
+        .run();
+}
+
+#[test]
+fn explain_takes_the_default_verb_with_its_arguments() {
+    explain(&[]).stdout_contains("--workers").run();
+}
+
+#[test]
+fn explain_tells_why_the_environment_was_chosen() {
+    explain(&["server"]).stdout_contains("prod").stdout_contains("APP_ENV").run();
+    explain(&["server"])
+        .env("APP_ENV", "dev")
+        .stdout_contains("dev")
+        .stdout_contains("APP_ENV")
+        .stdout_contains("red")
+        .run();
+    Test::new()
+        .table(TABLE)
+        .env("TOKEN", "swordfish")
+        .args(["--environment", "dev", "--explain", "other"])
+        .stdout_contains("dev")
+        .stdout_contains("--environment")
+        .stdout_contains("green")
+        .run();
+}
+
+#[test]
+fn explain_takes_a_command_too() {
+    explain(&["--", "printf", "x"]).stdout_contains("printf").stdout_contains("prepare").run();
+}
+
+#[test]
+fn the_words_after_the_verb_are_its_own_there_too() {
+    explain(&["server", "--list", "--json"]).stdout_contains("--list").run();
+}
+
+#[test]
+fn explain_is_one_json_value_if_asked() {
+    Test::new()
+        .table(TABLE)
+        .env("TOKEN", "swordfish")
+        .env("SKIP_IT", "1")
+        .hook("10-first.sh", "touch ran\n")
+        .args(["--explain", "--json", "server", "--now"])
+        .any_stdout()
+        .check(|output| {
+            let all = output.json().to_string();
+            for part in [
+                "server",
+                "prod",
+                "COLOUR",
+                "blue",
+                "8000",
+                "prepare",
+                "only for dev",
+                "SKIP_IT",
+                "10-first.sh",
+                "--now",
+                "***",
+            ] {
+                assert!(all.contains(part), "{part} in {all}");
+            }
+            assert!(!all.contains("swordfish"), "{all}");
+            assert!(output.file("ran").is_none());
+        })
+        .run();
+}
+
+#[test]
+fn explain_is_the_same_every_time() {
+    let once = || {
+        let seen = std::rc::Rc::new(std::cell::RefCell::new(String::new()));
+        let sink = std::rc::Rc::clone(&seen);
+        explain(&["server"])
+            .any_stdout()
+            .check(move |output| {
+                let dir = output.dir.path().to_str().unwrap();
+                *sink.borrow_mut() = output.text().replace(dir, "[DIR]");
+            })
+            .run();
+        seen.take()
+    };
+    let first = once();
+    assert!(!first.is_empty());
+    assert_eq!(first, once());
+}
+
+#[test]
+fn what_stops_a_run_stops_its_explanation_with_the_same_code() {
+    explain(&["nothing"]).status(64).any_stdout().stderr_contains("`nothing`").run();
+    Test::new()
+        .table("[environments.dev.verbs.a]\nexec = [\"true\"]\n")
+        .args(["--explain", "a"])
+        .status(78)
+        .stderr_contains("`dev`")
+        .run();
+}

@@ -1,0 +1,257 @@
+//! Chapter 9 of the specification: what preverb says, where, and in which form.
+
+use crate::dsl::{Test, bytes};
+
+fn run(table: &str, words: &[&str]) -> Test {
+    Test::new().table(table).args(words)
+}
+
+/// A run with a hook that speaks on both streams.
+const TALK: &str = r#"
+    [[setup]]
+    hooks = "[DIR]/hooks"
+    [verbs.a]
+    exec = ["echo", "target"]
+"#;
+
+fn talk(words: &[&str]) -> Test {
+    run(TALK, words).hook("10-talk.sh", "echo out\necho err >&2\n")
+}
+
+#[test]
+fn a_run_that_waits_for_nothing_and_has_no_hook_is_silent() {
+    run("[env]\nA = \"b\"\n[verbs.a]\nexec = [\"echo\", \"x\"]\n", &["a"])
+        .stdout("x\n")
+        .stderr("")
+        .pid1()
+        .run();
+}
+
+#[test]
+fn before_the_target_nothing_goes_to_standard_output() {
+    talk(&["a"]).stdout("target\n").stderr_contains("out\nerr\n").pid1().run();
+    run("[[setup]]\nrun = [\"echo\", \"out\"]\n[verbs.a]\nexec = [\"echo\", \"target\"]\n", &["a"])
+        .stdout("target\n")
+        .stderr_contains("out\n")
+        .run();
+}
+
+#[test]
+fn a_hook_is_one_line_when_it_starts_and_one_with_its_duration_when_it_ends() {
+    talk(&["a"])
+        .stdout("target\n")
+        .any_stderr()
+        .check(|output| {
+            let lines: Vec<&str> = output.messages().lines().collect();
+            assert_eq!(lines.len(), 4, "{lines:?}");
+            assert!(lines[0].starts_with("preverb: ") && lines[0].contains("10-talk.sh"), "{lines:?}");
+            assert_eq!(lines[1..3], ["out", "err"]);
+            assert!(lines[3].starts_with("preverb: ") && lines[3].contains("10-talk.sh"), "{lines:?}");
+        })
+        .run();
+    talk(&["a"])
+        .stdout("target\n")
+        .stderr("[..]10-talk.sh[..]\nout\nerr\npreverb: [..]10-talk.sh[..][TIME][..]\n")
+        .run();
+}
+
+#[test]
+fn a_program_that_is_run_is_told_in_the_same_way() {
+    run(
+        "[[setup]]\nname = \"collect the files\"\nrun = [\"echo\", \"out\"]\n[verbs.a]\nexec = [\"true\"]\n",
+        &["a"],
+    )
+    .stderr("preverb: [..]collect the files[..]\nout\npreverb: [..]collect the files[..][TIME][..]\n")
+    .run();
+    run("[[setup]]\nrun = [\"echo\", \"out\"]\n[verbs.a]\nexec = [\"true\"]\n", &["a"])
+        .stderr("preverb: [..]`echo`[..]\nout\npreverb: [..]`echo`[..][TIME][..]\n")
+        .run();
+}
+
+#[test]
+fn a_failed_hook_is_named_with_its_step_its_environment_and_its_status() {
+    run(
+        "[[setup]]\nname = \"first things\"\nhooks = \"[DIR]/hooks\"\n[verbs.a]\nexec = [\"true\"]\n",
+        &["--environment", "dev", "a"],
+    )
+    .hook("10-fail.sh", "exit 7\n")
+    .status(80)
+    .stderr_contains("10-fail.sh")
+    .stderr_contains("first things")
+    .stderr_contains("`dev`")
+    .stderr_contains("7")
+    .run();
+}
+
+#[test]
+fn quiet_leaves_errors_only() {
+    talk(&["--log", "quiet", "a"]).stdout("target\n").stderr("out\nerr\n").run();
+    talk(&["a"]).env("PREVERB_LOG", "quiet").stdout("target\n").stderr("out\nerr\n").pid1().run();
+    run("[[setup]]\nrun = [\"false\"]\n[verbs.a]\nexec = [\"true\"]\n", &["--log", "quiet", "a"])
+        .status(80)
+        .stderr_contains("preverb: ")
+        .stderr_contains("`false`")
+        .run();
+}
+
+#[test]
+fn quiet_leaves_no_warning() {
+    let passed_over =
+        |words: &[&str]| run(TALK, words).file("hooks/readme.txt", "nothing\n", 0o644).stdout("target\n");
+    passed_over(&["a"]).stderr_contains("readme.txt").run();
+    passed_over(&["--log", "quiet", "a"]).run();
+}
+
+#[test]
+fn a_step_that_is_skipped_says_so() {
+    run(
+        "[[setup]]\nname = \"collect\"\nrun = [\"false\"]\nskip-if = \"SKIP_COLLECT\"\n[verbs.a]\nexec = [\"true\"]\n",
+        &["a"],
+    )
+    .env("SKIP_COLLECT", "1")
+    .stderr_contains("collect")
+    .stderr_contains("`SKIP_COLLECT`")
+    .run();
+}
+
+#[test]
+fn verbose_says_more() {
+    run("[verbs.a]\nexec = [\"echo\", \"x\"]\n", &["--log", "verbose", "a"])
+        .stdout("x\n")
+        .stderr_contains("preverb: ")
+        .run();
+}
+
+#[test]
+fn json_is_one_object_for_each_message() {
+    run(TALK, &["--log", "json", "a"])
+        .hook("10-quiet.sh", ":\n")
+        .stdout("target\n")
+        .any_stderr()
+        .check(|output| {
+            let messages = output.json_messages();
+            assert_eq!(messages.len(), 2, "{messages:?}");
+            for message in messages {
+                let field = |name: &str| {
+                    message[name].as_str().unwrap_or_else(|| panic!("`{name}` in {message}")).to_owned()
+                };
+                let time = field("time");
+                // 2026-11-20T17:43:00Z, with or without parts of a second.
+                assert!(time.len() >= 20 && time.ends_with('Z') && time.as_bytes()[10] == b'T', "{time}");
+                assert_eq!(field("level"), "info");
+                assert!(field("message").contains("10-quiet.sh"));
+                assert!(!field("message").starts_with("preverb: "));
+            }
+        })
+        .pid1()
+        .run();
+}
+
+#[test]
+fn json_also_by_the_variable_and_by_the_table() {
+    let level = |test: Test| {
+        test.status(64).any_stderr().check(|output| {
+            assert_eq!(output.json_messages()[0]["level"], "error");
+        })
+    };
+    level(run("[verbs.a]\nexec = [\"true\"]\n", &["b"]).env("PREVERB_LOG", "json")).run();
+    level(run("log = \"json\"\n[verbs.a]\nexec = [\"true\"]\n", &["b"])).run();
+}
+
+#[test]
+fn the_option_wins_over_the_variable_and_that_over_the_table() {
+    let hook = |log: &str, words: &[&str]| {
+        run(&format!("log = \"{log}\"\n{TALK}"), words).hook("1.sh", ":\n").stdout("target\n")
+    };
+    hook("quiet", &["a"]).run();
+    hook("quiet", &["a"]).env("PREVERB_LOG", "text").stderr_contains("preverb: ").run();
+    hook("json", &["a"]).env("PREVERB_LOG", "quiet").run();
+    hook("text", &["--log", "quiet", "a"]).env("PREVERB_LOG", "json").run();
+    hook("quiet", &["--log", "text", "a"]).env("PREVERB_LOG", "quiet").stderr_contains("preverb: ").run();
+    hook("quiet", &["a"]).env("PREVERB_LOG", "").run();
+}
+
+#[test]
+fn json_messages_hold_the_bytes_that_are_no_text_escaped() {
+    run("[verbs.a]\nexec = [\"true\"]\n", &["--log", "json"])
+        .args([bytes(b"\xff\x1b[31m\"")])
+        .status(64)
+        .any_stderr()
+        .check(|output| {
+            let messages = output.json_messages();
+            assert_eq!(messages.len(), 1);
+            assert!(!messages[0]["message"].as_str().unwrap().contains('\u{1b}'));
+        })
+        .run();
+}
+
+#[test]
+fn untrusted_bytes_are_escaped() {
+    for word in [
+        &b"a\x1b[31mb"[..],
+        b"a\nb",
+        b"a\rb",
+        b"a\x07b",
+        b"a\xffb",
+        b"a\x7fb",
+        b"a\xc2\x9bb",
+        "a\u{202e}b".as_bytes(),
+    ] {
+        run("[verbs.x]\nexec = [\"true\"]\n", &[])
+            .args([bytes(word)])
+            .status(64)
+            .stderr_contains("preverb: ")
+            .stderr_lacks(word)
+            .check(|output| {
+                let first = output.messages().lines().next().unwrap();
+                assert!(first.contains('a') && first.contains('b'), "{first}");
+                assert!(first.chars().all(|letter| !letter.is_control()), "{first}");
+            })
+            .run();
+    }
+    run("[verbs.a]\nexec = [\"true\"]\n", &["--"])
+        .args([bytes(b"no\x1b[31m\xffprogram")])
+        .status(127)
+        .stderr_lacks("\x1b")
+        .check(|output| drop(output.messages().to_owned()))
+        .run();
+    run("[verbs.a]\nexec = [\"true\"]\n[variables.X]\ntype = \"port\"\n", &["a"])
+        .env("X", bytes(b"\x1b[31m\n\xff"))
+        .status(65)
+        .stderr_lacks("\x1b")
+        .check(|output| drop(output.messages().to_owned()))
+        .run();
+    Test::new()
+        .args([bytes(b"--table"), bytes(b"/no\x1b[31m\xff"), bytes(b"a")])
+        .status(78)
+        .stderr_lacks("\x1b")
+        .check(|output| drop(output.messages().to_owned()))
+        .run();
+}
+
+#[test]
+fn the_about_of_a_verb_cannot_write_to_the_terminal_either() {
+    run("[verbs.a]\nabout = \"\\u001b[31mred\\nsecond line\"\nexec = [\"true\"]\n", &["--list"])
+        .stdout_contains("red")
+        .stdout_lacks("\u{1b}")
+        .run();
+}
+
+#[test]
+fn the_word_itself_reads_well_when_it_is_plain() {
+    run("[verbs.a]\nexec = [\"true\"]\n", &["é b'"]).status(64).stderr_contains("`é b'`").run();
+}
+
+#[test]
+fn an_unusable_standard_error_silences_messages_and_changes_nothing_else() {
+    for to in ["/dev/full", "&-"] {
+        for log in ["text", "json", "verbose"] {
+            run(TALK, &["--log", log, "a"])
+                .hook("1.sh", "export X=y\n")
+                .under_shell(&format!("exec \"$@\" 2>{to}"))
+                .stdout("target\n")
+                .pid1()
+                .run();
+        }
+    }
+}
