@@ -1,0 +1,73 @@
+//! The service of the quickstart: a real HTTP server in a few lines of the standard library, so that there is
+//! something for preverb to become. `server` answers `/` and `/healthz`, `daemon` logs, `migrate` ends.
+#![allow(missing_docs, clippy::print_stdout, clippy::disallowed_methods)]
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+fn setting(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| "(not set)".to_owned())
+}
+
+/// What the service sees of its environment, which is what preverb and its hooks made of it.
+fn settings() -> String {
+    let names = ["PREVERB_VERB", "PREVERB_ENVIRONMENT", "GREETING", "FEATURES"];
+    names.iter().map(|name| format!("{name}={}\n", setting(name))).collect()
+}
+
+fn answer(stream: &mut TcpStream) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let mut request = String::new();
+    let mut reader = BufReader::new(stream.try_clone()?);
+    reader.read_line(&mut request)?;
+    let mut line = String::new();
+    while reader.read_line(&mut line)? > 2 {
+        line.clear();
+    }
+    let path = request.split(' ').nth(1).unwrap_or_default();
+    let (status, body) = match path {
+        "/" => ("200 OK", settings()),
+        "/healthz" => ("200 OK", "ok\n".to_owned()),
+        _ => ("404 Not Found", "not found\n".to_owned()),
+    };
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+fn server() -> std::io::Result<()> {
+    let address = format!("{}:{}", setting("HOST"), setting("PORT"));
+    let listener = TcpListener::bind(&address)?;
+    println!("listening on {address}");
+    for stream in listener.incoming() {
+        // One caller that goes away is not the end of the service.
+        if let Err(error) = stream.and_then(|mut stream| answer(&mut stream)) {
+            println!("a request failed: {error}");
+        }
+    }
+    Ok(())
+}
+
+fn daemon() -> ! {
+    let mut count = 0_u64;
+    loop {
+        println!("working in {}, round {count}", setting("PREVERB_ENVIRONMENT"));
+        count += 1;
+        std::thread::sleep(Duration::from_secs(2));
+    }
+}
+
+fn main() -> std::io::Result<()> {
+    match std::env::args().nth(1).as_deref() {
+        Some("server") => server(),
+        Some("daemon") => daemon(),
+        Some("migrate") => {
+            println!("migrated in {}", setting("PREVERB_ENVIRONMENT"));
+            Ok(())
+        }
+        _ => Err(std::io::Error::other("usage: quickstart server|daemon|migrate")),
+    }
+}
