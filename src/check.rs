@@ -26,5 +26,5 @@ pub(crate) fn check(tree: Tree<'_, '_>, _json: bool, _log: Log) -> Result<u8> {
     }
     decoder.mistakes.sort_by_key(|mistake| mistake.span);
     decoder.mistakes.dedup();
-    crate::failing(tree.sources(), decoder).map(|()| 0)
+    crate::failing(tree.sources(), &decoder).map(|()| 0)
 }

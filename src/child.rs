@@ -35,6 +35,7 @@ const VARIABLES_FD: RawFd = 3;
 
 /// What to start.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one pipe or none; they are independent")]
 pub(crate) struct Spawn<'a> {
     /// The file; already found, unless the child finds it itself.
     pub(crate) path: PathBuf,
@@ -517,7 +518,7 @@ fn read_pipes(child: &mut Running) {
     let mut overfull = false;
     for pipe in &mut child.pipes {
         let Some(end) = &pipe.end else { continue };
-        let mut buffer = [0; 65_536];
+        let mut buffer = [0; 16_384];
         loop {
             match nix::unistd::read(end, &mut buffer) {
                 Ok(0) => {

@@ -155,7 +155,7 @@ pub(crate) fn split(words: Vec<OsString>) -> Split {
         if bytes == b"--" {
             return Split { options, rest: Rest::Command(words.collect()) };
         }
-        if !bytes.starts_with(b"-") || bytes == b"-" {
+        if !bytes.starts_with(b"-") {
             if part {
                 options.push(word);
                 continue;
@@ -185,13 +185,15 @@ pub(crate) fn split(words: Vec<OsString>) -> Split {
     Split { options, rest: Rest::Nothing }
 }
 
-/// The value of `--table` among the options, before they are parsed: `leading-dash` stands in the table.
-pub(crate) fn table_of(options: &[OsString]) -> Option<OsString> {
+/// The value of an option before all are parsed: where the table is, because `leading-dash` stands in it, and
+/// the format of messages, because a mistake in another option is one.
+pub(crate) fn value_of(options: &[OsString], name: &str) -> Option<OsString> {
     options.iter().enumerate().find_map(|(index, word)| {
-        if word == "--table" {
+        let value = word.as_bytes().strip_prefix(name.as_bytes())?;
+        if value.is_empty() {
             return options.get(index + 1).cloned();
         }
-        word.as_bytes().strip_prefix(b"--table=").map(|path| OsStr::from_bytes(path).to_owned())
+        value.strip_prefix(b"=").map(|value| OsStr::from_bytes(value).to_owned())
     })
 }
 
@@ -222,9 +224,8 @@ pub(crate) fn parse(split: Split, dash_is_default: bool) -> Result<Request> {
         });
         if !dash_is_default || in_mode {
             if let Some(action) = words.first().and_then(|word| asks(word)) {
-                let options = parse_options(&options)
-                    .map(|matches| common(&matches))
-                    .unwrap_or(Ok(Options::default()))?;
+                let options =
+                    parse_options(&options).map_or(Ok(Options::default()), |matches| common(&matches))?;
                 return Ok(Request { options, action });
             }
             return Err(unknown_option(words.first().map(OsString::as_os_str).unwrap_or_default()));
@@ -368,6 +369,7 @@ fn parse_options(options: &[OsString]) -> Result<ArgMatches> {
         };
         let option = context(ContextKind::InvalidArg);
         let option = option.split([' ', '=']).next().unwrap_or_default().to_owned();
+        #[expect(clippy::wildcard_enum_match_arm, reason = "the parser's errors are an open list")]
         let sentence = match error.kind() {
             ErrorKind::ArgumentConflict => format!("option `{option}` is given twice"),
             ErrorKind::InvalidValue | ErrorKind::TooFewValues | ErrorKind::WrongNumberOfValues => {
@@ -435,8 +437,10 @@ fn action(matches: &ArgMatches, rest: Rest) -> Result<Action> {
     }
     let command = |rest: Rest, mode: &str| match rest {
         Rest::Command(words) if !words.is_empty() => Ok(words),
-        _ => Err(usage(format!("`--{mode}` needs a command behind `--`"))
-            .hint(format!("preverb --{mode} ... -- COMMAND [ARGUMENT]..."))),
+        Rest::Nothing | Rest::Words(_) | Rest::Dash(_) | Rest::Command(_) => {
+            Err(usage(format!("`--{mode}` needs a command behind `--`"))
+                .hint(format!("preverb --{mode} ... -- COMMAND [ARGUMENT]...")))
+        }
     };
     let nothing = |rest: Rest, mode: &str| match rest {
         Rest::Nothing => Ok(()),
@@ -478,7 +482,7 @@ fn action(matches: &ArgMatches, rest: Rest) -> Result<Action> {
             Rest::Words(words) => {
                 return Err(usage(format!("`--shim` takes one verb, not {} words", words.len())));
             }
-            rest => {
+            rest @ (Rest::Nothing | Rest::Command(_) | Rest::Dash(_)) => {
                 nothing(rest, "shim")?;
                 Action::Shim { verb: None }
             }
@@ -491,7 +495,7 @@ fn action(matches: &ArgMatches, rest: Rest) -> Result<Action> {
             }
             let command = match rest {
                 Rest::Nothing => Vec::new(),
-                rest => command(rest, "wait")?,
+                rest @ (Rest::Words(_) | Rest::Command(_) | Rest::Dash(_)) => command(rest, "wait")?,
             };
             Action::Wait { targets, timeout: timeout.unwrap_or(WAIT_TIMEOUT), command }
         }

@@ -1,6 +1,8 @@
 //! Replacing this process, the last step: finding the program on the target's own `PATH`, and when
 //! execve(2) refuses, telling why in terms of the file. The only user of execve.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "the system's errors are an open list")]
+
 use std::ffi::{CString, OsStr, OsString};
 use std::io::Read as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -22,6 +24,10 @@ const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:
 pub(crate) fn candidates(program: &OsStr, variables: &Variables) -> Vec<PathBuf> {
     if program.as_bytes().contains(&b'/') {
         return vec![PathBuf::from(program)];
+    }
+    // A directory of PATH and an empty name would be the directory.
+    if program.is_empty() {
+        return Vec::new();
     }
     let path = variables.get(b"PATH").map_or(DEFAULT_PATH, |found| found.value);
     path.split(|byte| *byte == b':')

@@ -74,7 +74,7 @@ impl Explained {
             unset: plan.unset.clone(),
             steps: plan.steps.iter().map(|step| explain_step(step, plan)).collect(),
             user: plan.user.as_ref().map(shown),
-            user_note: plan.user.as_ref().and_then(|user| user_note(user, myself)),
+            user_note: plan.user.as_ref().map(|user| user_note(user, myself)),
             workdir: plan.workdir.as_ref().map(shown),
             umask: plan.umask.map(|umask| format!("{umask:04o}")),
             limits: plan
@@ -96,12 +96,12 @@ impl Explained {
     }
 }
 
-fn user_note(user: &Expanded, myself: Myself) -> Option<String> {
+fn user_note(user: &Expanded, myself: Myself) -> String {
     match identity::resolve(&user.bytes) {
-        Err(failure) => Some(failure.sentence()),
-        Ok(identity) if myself.is(&identity) => Some("already that user".to_owned()),
-        Ok(identity) if myself.is_root() => Some(format!("uid {}, gid {}", identity.uid, identity.gid)),
-        Ok(_) => Some(format!("not root: the run goes on as uid {}", myself.uid)),
+        Err(failure) => failure.sentence(),
+        Ok(identity) if myself.is(&identity) => "already that user".to_owned(),
+        Ok(identity) if myself.is_root() => format!("uid {}, gid {}", identity.uid, identity.gid),
+        Ok(_) => format!("not root: the run goes on as uid {}", myself.uid),
     }
 }
 

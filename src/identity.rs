@@ -1,6 +1,8 @@
 //! Who a process is: `/etc/passwd` and `/etc/group`, stepping down, capabilities. The only user of
 //! setuid(2) and its kin.
 
+#![expect(clippy::disallowed_methods, reason = "the one place that changes ids")]
+
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
@@ -249,8 +251,7 @@ pub(crate) fn keep(capabilities: &[Capability]) -> Result<()> {
     let wanted = set(capabilities);
     let _ = rustix::thread::clear_ambient_capability_set();
     let sets = rustix::thread::CapabilitySets { effective: wanted, permitted: wanted, inheritable: wanted };
-    let have =
-        rustix::thread::capabilities(None).map(|sets| sets.permitted).unwrap_or(CapabilitySet::empty());
+    let have = rustix::thread::capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.permitted);
     if let Some(missing) = capabilities.iter().find(|each| !have.contains(set(std::slice::from_ref(each)))) {
         return Err(refused(&format!("keep `{}`", missing.name()), "the container does not have it"));
     }

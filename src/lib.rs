@@ -132,6 +132,11 @@ fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log) -> Result<u8> {
         start.log.format = format;
     }
 
+    let option = cli::value_of(&split.options, "--log");
+    if let Some(format) = option.and_then(|text| Format::parse(text.as_bytes())) {
+        start.log.format = format;
+    }
+
     // A link of the verb's name to preverb is that verb.
     let base = Path::new(name).file_name().unwrap_or_default();
     if !base.is_empty()
@@ -141,7 +146,7 @@ fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log) -> Result<u8> {
     {
         let tree = Tree::new(&document);
         if start.is_verb(tree, base) {
-            start.check_log(format.as_ref(), &Options::default())?;
+            check_log(format.as_ref(), &Options::default())?;
             let words = split.into_words();
             let request = Request {
                 options: Options::default(),
@@ -152,7 +157,8 @@ fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log) -> Result<u8> {
     }
 
     let dash = matches!(split.rest, Rest::Dash(_));
-    let dash_is_default = dash && start.leading_dash(cli::table_of(&split.options)) == LeadingDash::Default;
+    let dash_is_default =
+        dash && start.leading_dash(cli::value_of(&split.options, "--table").as_deref()) == LeadingDash::Default;
     let request = cli::parse(split, dash_is_default)?;
     if let Some(format) = request.options.log {
         start.log.format = format;
@@ -172,7 +178,7 @@ fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log) -> Result<u8> {
         | Action::Probe { .. }
         | Action::Exec { .. } => {}
     }
-    start.check_log(format.as_ref(), &request.options)?;
+    check_log(format.as_ref(), &request.options)?;
     match request.action {
         Action::As { user, command } => Err(start.step_down(&user, &command)),
         Action::Supervise { options, command } => {
@@ -223,22 +229,9 @@ impl Start<'_> {
         self.signals.take().map_or_else(Signals::heed, Ok)
     }
 
-    /// An invalid `PREVERB_LOG` is the operator's mistake, unless `--log` makes it of no account.
-    fn check_log(&self, format: Option<&(Option<Format>, String)>, options: &Options) -> Result<()> {
-        match format {
-            Some((None, shown)) if options.log.is_none() => Err(Failure::say(
-                Kind::Variable,
-                format!("variable `PREVERB_LOG` is {shown}, which is no format of messages"),
-            )
-            .field("variable", "PREVERB_LOG")
-            .hint(format!("it is one of {}", Format::NAMES.map(|name| format!("`{name}`")).join(", ")))),
-            _ => Ok(()),
-        }
-    }
-
     /// What the table says of words with a dash; a table that cannot be read says nothing, and is told of later.
-    fn leading_dash(&self, option: Option<OsString>) -> LeadingDash {
-        let Ok(sources) = table::file::read(&self.table(option.as_deref())) else {
+    fn leading_dash(&self, option: Option<&OsStr>) -> LeadingDash {
+        let Ok(sources) = table::file::read(&self.table(option)) else {
             return LeadingDash::Error;
         };
         let Ok(document) = Document::read(&sources) else { return LeadingDash::Error };
@@ -260,7 +253,11 @@ impl Start<'_> {
             Ok(list) => text.push_str(&list),
             // Where there is no table the image has none yet, and help is about preverb alone.
             Err(_) if !path.exists() => {}
-            Err(failure) => text.push_str(&format!("\nThe table cannot be used: {}\n", failure.sentence())),
+            Err(failure) => {
+                text.push_str("\nThe table cannot be used: ");
+                text.push_str(&failure.sentence());
+                text.push('\n');
+            }
         }
         print(&text)
     }
@@ -271,7 +268,7 @@ impl Start<'_> {
         let tree = Tree::new(&document);
         let mut decoder = Decoder::default();
         let settings = tree.settings(&mut decoder);
-        failing(&sources, decoder)?;
+        failing(&sources, &decoder)?;
         let environment = plan::environment(options.environment.as_ref(), &settings, &self.variables)?;
         Ok(format!("\n{}", list::text(&list::List::of(tree, &settings, &environment.name))))
     }
@@ -346,12 +343,12 @@ impl Start<'_> {
             Action::Run(words) => (words, None),
             Action::Explain { words, json } => (words, Some(json)),
             Action::List { json } => {
-                failing(sources, decoder)?;
+                failing(sources, &decoder)?;
                 let list = list::List::of(tree, &settings, &environment?.name);
                 return print(&if json { list::json(&list) } else { list::text(&list) });
             }
             Action::Shim { verb } => {
-                failing(sources, decoder)?;
+                failing(sources, &decoder)?;
                 return shim(&settings, tree, &environment?.name, verb.as_deref());
             }
             Action::Check { .. }
@@ -366,7 +363,7 @@ impl Start<'_> {
         };
         // A table whose top is wrong may choose the wrong environment: its mistakes come first.
         if environment.is_err() || !decoder.mistakes.is_empty() {
-            failing(sources, decoder)?;
+            failing(sources, &decoder)?;
             return environment.map(|_| 0);
         }
         let environment = environment?;
@@ -379,7 +376,7 @@ impl Start<'_> {
         };
         let (verb, words) = verb(tree, &settings, &environment.name, words)?;
         let selection = tree.select(&mut decoder, &environment.name, verb.as_ref());
-        failing(sources, decoder)?;
+        failing(sources, &decoder)?;
         let declarations = table::lay_declarations(selection.layers());
         let files = observe::secret_files(&declarations, &self.variables);
         let mentioned = tree.environment(environment.name.as_str()).is_some();
@@ -405,8 +402,21 @@ impl Start<'_> {
     }
 }
 
+/// An invalid `PREVERB_LOG` is the operator's mistake, unless `--log` makes it of no account.
+fn check_log(format: Option<&(Option<Format>, String)>, options: &Options) -> Result<()> {
+    match format {
+        Some((None, shown)) if options.log.is_none() => {
+            let sentence = format!("variable `PREVERB_LOG` is {shown}, which is no format of messages");
+            Err(Failure::say(Kind::Variable, sentence)
+                .field("variable", "PREVERB_LOG")
+                .hint(format!("it is one of {}", Format::NAMES.map(|name| format!("`{name}`")).join(", "))))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The mistakes as a failure, if there are any.
-fn failing(sources: &[Source], decoder: Decoder) -> Result<()> {
+fn failing(sources: &[Source], decoder: &Decoder) -> Result<()> {
     table::file::failures(sources, &decoder.mistakes).map_or(Ok(()), Err)
 }
 
@@ -447,7 +457,7 @@ fn verb(
 }
 
 fn elsewhere(word: &[u8], environment: &words::EnvironmentName, others: &[String]) -> Failure {
-    let list = others.iter().map(|other| quoted(other)).collect::<Vec<_>>().join(", ");
+    let list = others.iter().map(quoted).collect::<Vec<_>>().join(", ");
     let word = quoted(word);
     Failure::say(
         Kind::Table,

@@ -227,7 +227,7 @@ pub(crate) fn label(step: &Step) -> String {
         return escaped(name.as_bytes());
     }
     let join = |templates: &[Template]| {
-        templates.iter().map(|template| template.source()).collect::<Vec<_>>().join(" ")
+        templates.iter().map(super::expand::Template::source).collect::<Vec<_>>().join(" ")
     };
     let text = match &step.kind {
         StepKind::Run(argv) => format!("run {}", join(argv)),
@@ -524,7 +524,7 @@ impl Building {
             } else if let Some(allowed) = &declaration.one_of
                 && !allowed.iter().any(|each| each.as_bytes() == value)
             {
-                let list: Vec<String> = allowed.iter().map(|each| quoted(each)).collect();
+                let list: Vec<String> = allowed.iter().map(quoted).collect();
                 let list = if declaration.is_secret() { MASK.to_owned() } else { list.join(", ") };
                 self.fail(name, format!("variable `{name}` is `{shown}`, and must be one of {list}"), about);
             }

@@ -5,6 +5,8 @@
 //! kernel even for PID 1, which otherwise never sees a signal without a handler; one that was
 //! pending when preverb started is there as well; and nothing runs at a moment that it did not choose.
 
+#![expect(clippy::disallowed_methods, reason = "the one place that sends signals")]
+
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

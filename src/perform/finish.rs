@@ -224,7 +224,7 @@ fn name_left_behind(log: Log, groups: &[i32]) {
     }
 }
 
-/// What `/proc/PID/stat` says (proc_pid_stat(5)), as far as it is needed.
+/// What `/proc/PID/stat` says (`proc_pid_stat(5)`), as far as it is needed.
 pub(crate) struct ProcessStat {
     /// The program's name.
     pub(crate) name: Vec<u8>,

@@ -47,7 +47,7 @@ impl Stage {
                     safe_for_root(&path, step)?;
                 }
             }
-            stage.hook(step, doer, Hook { name, argv, sourced: false })
+            stage.hook(step, doer, &Hook { name, argv, sourced: false })
         })
     }
 
@@ -144,7 +144,7 @@ impl Stage {
                 Hook { name, argv, sourced: true }
             }
         };
-        self.hook(step, doer, hook)
+        self.hook(step, doer, &hook)
     }
 
     /// What the shell is given to do: source the file under `set -e`, and hand the environment back at the end,
@@ -184,7 +184,7 @@ impl Stage {
     }
 
     /// Runs a hook to its end, and takes over what it changed.
-    fn hook(&mut self, step: &PlanStep, doer: &Doer, hook: Hook) -> Result<()> {
+    fn hook(&mut self, step: &PlanStep, doer: &Doer, hook: &Hook) -> Result<()> {
         let log = self.world.log;
         if self.terminal.is_none() {
             self.terminal = Terminal::observe();
@@ -226,7 +226,7 @@ impl Stage {
         }
         if let Some(running) = running {
             let duration = running.started.elapsed();
-            let changes = self.changes(&hook, &running, &variables, step)?;
+            let changes = self.changes(hook, &running, &variables, step)?;
             let secrets = self.plan.secrets.clone();
             self.tracks.absorb(&changes, doer.root, &hook.name, &|name| {
                 std::str::from_utf8(name).is_ok_and(|name| secrets.contains(name))
@@ -378,12 +378,17 @@ fn safe_for_root(path: &Path, step: &PlanStep) -> Result<()> {
 
 /// `--preverb-dump SOCKET [STATUS]`: hands this process's environment back; the exit code is the status.
 pub(crate) fn dump(words: &[OsString]) -> u8 {
-    use std::io::Write as _;
+    use std::io::{Read as _, Write as _};
     use std::os::linux::net::SocketAddrExt as _;
     let name = words.first().map(|word| word.as_bytes()).unwrap_or_default();
     let sent = std::os::unix::net::SocketAddr::from_abstract_name(name)
         .and_then(|address| std::os::unix::net::UnixStream::connect_addr(&address))
-        .and_then(|mut socket| socket.write_all(&Dump::of_this_process()));
+        .and_then(|mut socket| {
+            socket.write_all(&Dump::of_this_process())?;
+            socket.shutdown(std::net::Shutdown::Write)?;
+            // Until it is let go it stays alive, so that it can be asked which group it belongs to.
+            socket.read_to_end(&mut Vec::new())
+        });
     let status = words.get(1).and_then(|word| word.to_str()?.parse().ok()).unwrap_or(0);
     // What was not sent is missed by the process that waits for it, which knows what hook it was.
     if sent.is_err() && status == 0 { 1 } else { status }
@@ -392,15 +397,16 @@ pub(crate) fn dump(words: &[OsString]) -> u8 {
 /// `--preverb-as USER -- COMMAND...`: steps down and becomes the command. A refusal is written to standard
 /// input, which is a pipe to the preverb that asked.
 pub(crate) fn step_down_and_exec(words: &[OsString]) -> Failure {
+    use std::io::Write as _;
+    use std::os::fd::AsFd as _;
+
     let failure = |failure: Failure, report: Option<std::os::fd::OwnedFd>| {
-        use std::io::Write as _;
         if let Some(report) = report {
             let _ = std::fs::File::from(report).write_all(failure.sentence().as_bytes());
         }
         failure
     };
     crate::signals::default_in_children();
-    use std::os::fd::AsFd as _;
     // A copy that an exec closes, so that its silence means that the command runs.
     let report = std::io::stdin().as_fd().try_clone_to_owned().ok();
     if let Ok(null) = crate::child::null() {
@@ -477,12 +483,15 @@ fn is_the_shells_own(name: &[u8]) -> bool {
     matches!(name, b"SHLVL" | b"_" | b"OLDPWD" | b"PWD" | b"PREVERB_VERB" | b"PREVERB_ENVIRONMENT")
 }
 
+/// A name and its value.
+type Written = (Vec<u8>, Vec<u8>);
+
 /// The variables that a hook wrote to descriptor 3: a flat TOML table of strings (the `exec.d` protocol of the
 /// Cloud Native Buildpacks' launch specification).
 ///
 /// # Errors
 /// What else it wrote, as the end of a sentence.
-pub(crate) fn written_variables(text: &[u8]) -> std::result::Result<Vec<(Vec<u8>, Vec<u8>)>, String> {
+pub(crate) fn written_variables(text: &[u8]) -> std::result::Result<Vec<Written>, String> {
     if text.is_empty() {
         return Ok(Vec::new());
     }

@@ -151,7 +151,7 @@ fn end_all(children: &mut Children, awaited: &mut [Awaited]) -> std::result::Res
             children.pump(&mut [running], None).map_err(Unready::Stopped)?;
         }
         if each.tries == 1 {
-            each.error = "no answer in time".to_owned();
+            "no answer in time".clone_into(&mut each.error);
         }
         each.running = None;
     }
@@ -175,8 +175,10 @@ impl Awaited {
         self.error = match ended {
             Ended::TimedOut(limit) => format!("no answer within {}", spoken(*limit)),
             Ended::Exited(1) if self.is_probe() && !last.is_empty() => last.to_owned(),
-            other if last.is_empty() => other.describe(),
-            other => format!("{}: {last}", other.describe()),
+            other @ (Ended::Exited(_) | Ended::Signaled(_) | Ended::Stopped(_) | Ended::NotStarted(_)) => {
+                let separator = if last.is_empty() { "" } else { ": " };
+                format!("{}{separator}{last}", other.describe())
+            }
         };
         self.running = None;
         self.next = Instant::now() + pause(waited);

@@ -121,7 +121,7 @@ impl Decoder {
             let message = format!("unknown key {} in {place}", quoted(key));
             match nearest(key, known.iter().copied()) {
                 Some(near) => {
-                    self.mistake_with_hint(child.key_span(), message, format!("did you mean `{near}`?"))
+                    self.mistake_with_hint(child.key_span(), message, format!("did you mean `{near}`?"));
                 }
                 None => self.mistake_with_hint(
                     child.key_span(),
@@ -199,15 +199,14 @@ impl Decoder {
 
     /// One string, or an array of them.
     fn one_or_more<'d, 's>(&mut self, node: Node<'d, 's>, name: &str) -> Vec<Node<'d, 's>> {
-        match node.shape() {
-            Shape::String => vec![node],
-            _ => {
-                let items = self.items(node, name, "an array of strings");
-                if items.is_empty() && node.shape() == Shape::Array {
-                    self.mistake(node.span(), format!("{} is empty", quoted(name)));
-                }
-                items
+        if node.shape() == Shape::String {
+            vec![node]
+        } else {
+            let items = self.items(node, name, "an array of strings");
+            if items.is_empty() && node.shape() == Shape::Array {
+                self.mistake(node.span(), format!("{} is empty", quoted(name)));
             }
+            items
         }
     }
 
@@ -340,7 +339,7 @@ impl Decoder {
         for node in root.children() {
             match node.key() {
                 "default" => {
-                    settings.default = self.verb_name(node, "default").map(|name| (name, node.span()))
+                    settings.default = self.verb_name(node, "default").map(|name| (name, node.span()));
                 }
                 "unknown" => {
                     let parse = |word: &str| match word {
@@ -364,7 +363,7 @@ impl Decoder {
                     settings.log =
                         self.choice(node, "log", &Format::NAMES, |word| Format::parse(word.as_bytes()));
                 }
-                "stop-signals" => settings.stop_signals = self.stop_signals(node),
+                "stop-signals" => settings.stop_signals = Some(self.stop_signals(node)),
                 "user" => settings.user = self.template(node, "user"),
                 "workdir" => settings.workdir = self.template(node, "workdir"),
                 "umask" => settings.umask = self.umask(node),
@@ -380,7 +379,7 @@ impl Decoder {
         settings
     }
 
-    fn stop_signals(&mut self, node: Node<'_, '_>) -> Option<Vec<i32>> {
+    fn stop_signals(&mut self, node: Node<'_, '_>) -> Vec<i32> {
         let mut signals = Vec::new();
         for item in self.items(node, "stop-signals", "an array of strings") {
             let Some(text) = self.string(item, "stop-signals") else { continue };
@@ -392,7 +391,7 @@ impl Decoder {
             }
             signals.push(signal);
         }
-        Some(signals)
+        signals
     }
 
     fn selection(&mut self, node: Node<'_, '_>, settings: &mut Settings) {
@@ -547,7 +546,7 @@ impl Decoder {
                 "secret" => declaration.secret = self.boolean(child, "secret"),
                 "one-of" => declaration.one_of = Some(self.strings(child, "one-of")),
                 "type" => {
-                    declaration.kind = self.choice(child, "type", &VariableKind::NAMES, VariableKind::parse)
+                    declaration.kind = self.choice(child, "type", &VariableKind::NAMES, VariableKind::parse);
                 }
                 _ => {}
             }
@@ -819,17 +818,16 @@ impl Decoder {
         let mut capabilities = Vec::new();
         for item in self.items(node, "capabilities", "an array of strings") {
             let Some(text) = self.string(item, "capabilities") else { continue };
-            match Capability::parse(text) {
-                Some(capability) => capabilities.push(capability),
-                None => {
-                    let upper = text.to_ascii_uppercase();
-                    let message = format!("{} is no capability", quoted(text));
-                    match nearest(upper.trim_start_matches("CAP_"), Capability::NAMES) {
-                        Some(near) => {
-                            self.mistake_with_hint(item.span(), message, format!("did you mean `{near}`?"))
-                        }
-                        None => self.mistake_with_hint(item.span(), message, "capabilities(7) lists them"),
+            if let Some(capability) = Capability::parse(text) {
+                capabilities.push(capability);
+            } else {
+                let upper = text.to_ascii_uppercase();
+                let message = format!("{} is no capability", quoted(text));
+                match nearest(upper.trim_start_matches("CAP_"), Capability::NAMES) {
+                    Some(near) => {
+                        self.mistake_with_hint(item.span(), message, format!("did you mean `{near}`?"));
                     }
+                    None => self.mistake_with_hint(item.span(), message, "capabilities(7) lists them"),
                 }
             }
         }

@@ -662,9 +662,12 @@ impl EventReceiver for Builder<'_, '_> {
     }
 
     fn simple_key(&mut self, at: toml_parser::Span, encoding: Option<Encoding>, error: &mut dyn ErrorSink) {
-        let span = self.span(at);
+        let mut span = self.span(at);
         let mut key = Cow::Borrowed("");
         if let Some(raw) = self.tokens.get(at) {
+            // In an inline table the blanks before a key are counted in.
+            let blank = raw.as_str().len() - raw.as_str().trim_start().len();
+            span.start += u32::try_from(blank).unwrap_or(0);
             toml_parser::Raw::new_unchecked(raw.as_str(), encoding, at).decode_key(&mut key, error);
         }
         self.keys.push((key, span));

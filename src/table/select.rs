@@ -211,7 +211,7 @@ impl<'d, 's> Tree<'d, 's> {
         let mut selection =
             Selection { table: decoder.layer(self.root(), "the table"), ..Selection::default() };
         if let Some(node) = self.environment(environment.as_str()) {
-            selection.environment = self.decode_environment(decoder, node);
+            selection.environment = Self::decode_environment(decoder, node);
         }
         if let Some(verb) = verb {
             decoder.mistakes.extend(self.clashes(environment.as_str(), Some(verb.as_str())));
@@ -221,7 +221,7 @@ impl<'d, 's> Tree<'d, 's> {
     }
 
     /// Decodes an environment without its verbs.
-    pub(crate) fn decode_environment(self, decoder: &mut Decoder, node: NodeRef<'d, 's>) -> Layer {
+    pub(crate) fn decode_environment(decoder: &mut Decoder, node: NodeRef<'_, '_>) -> Layer {
         let name = node.key();
         let place = format!("environment {}", quoted(name));
         if node.shape() != super::document::Shape::Table {
