@@ -16,6 +16,9 @@
 
 mod dockerfile;
 mod entrypoint_and_cmd;
+mod example_build_env;
+mod example_cli;
+mod examples;
 mod exit_codes;
 mod harness;
 mod health;

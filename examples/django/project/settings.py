@@ -67,4 +67,5 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "/static/"
 STATIC_ROOT = environ["STATIC_ROOT"]
 
+TIME_ZONE = "UTC"
 USE_TZ = True
