@@ -5,7 +5,7 @@
 //! user first, it is preverb in a small mode that does so to itself (`--preverb-as`), and reports a refusal
 //! on what it finds as its standard input.
 
-use std::ffi::{CString, OsString};
+use std::ffi::{CStr, CString, OsString};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags};
+use nix::sys::signal::SigSet;
 use nix::unistd::Pid;
 use rustix::process::{WaitOptions, WaitStatus};
 
@@ -90,6 +91,15 @@ impl Ended {
     /// Whether it went well.
     pub(crate) fn is_success(&self) -> bool {
         *self == Self::Exited(0)
+    }
+
+    /// The exit code that tells it: its own, or 128 + n for signal n, as in the shell.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Exited(status) => u8::try_from(*status).unwrap_or(u8::MAX),
+            Self::Signaled(signal) | Self::Stopped(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+            Self::TimedOut(_) | Self::NotStarted(_) => u8::MAX,
+        }
     }
 
     /// How it ended, as the end of a sentence.
@@ -540,6 +550,62 @@ fn read_pipes(child: &mut Running) {
     }
     if overfull && child.status.is_none() {
         child.kill();
+    }
+}
+
+/// Starts the target of a supervisor: with this process's streams, descriptors and working directory, in a
+/// process group of its own, and with this mask.
+///
+/// # Errors
+/// execve(2)'s, for `exec.rs` to explain.
+pub(crate) fn spawn_target(
+    path: &CStr,
+    argv: &[CString],
+    envp: &[CString],
+    mask: &SigSet,
+) -> nix::Result<i32> {
+    let actions = PosixSpawnFileActions::init()?;
+    let mut attributes = PosixSpawnAttr::init()?;
+    attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETPGROUP | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK)?;
+    attributes.set_pgroup(Pid::from_raw(0))?;
+    attributes.set_sigmask(mask)?;
+    #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
+    let pid = nix::spawn::posix_spawn(path, &actions, &attributes, argv, envp)?;
+    Ok(pid.as_raw())
+}
+
+/// What became of the children of a supervisor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// This one has ended, and is no more.
+    Ended(i32, Ended),
+    /// This one was stopped.
+    Stopped(i32),
+    /// This one goes on.
+    Continued(i32),
+    /// Nothing more has happened.
+    Nothing,
+    /// There is no child left.
+    NoChildren,
+}
+
+/// The next change of any child of this process, adopted ones too; never blocks.
+pub(crate) fn next_change() -> Change {
+    let options = WaitOptions::NOHANG | WaitOptions::UNTRACED | WaitOptions::CONTINUED;
+    #[expect(clippy::disallowed_methods, reason = "the one place that waits")]
+    match rustix::process::wait(options) {
+        Ok(None) => Change::Nothing,
+        Ok(Some((pid, status))) => {
+            let pid = pid.as_raw_nonzero().get();
+            if status.stopped() {
+                Change::Stopped(pid)
+            } else if status.continued() {
+                Change::Continued(pid)
+            } else {
+                Change::Ended(pid, decode(status))
+            }
+        }
+        Err(_) => Change::NoChildren,
     }
 }
 

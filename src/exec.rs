@@ -3,7 +3,7 @@
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "the system's errors are an open list")]
 
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io::Read as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, Result};
 use crate::log::quoted;
 use crate::variables::Variables;
 use crate::words::escaped;
@@ -48,18 +48,34 @@ pub(crate) fn find(program: &OsStr, variables: &Variables) -> Option<PathBuf> {
 
 /// Replaces this process. Returns only the failure.
 pub(crate) fn exec(argv: &[OsString], variables: &Variables) -> Failure {
+    #[expect(clippy::disallowed_methods, reason = "the one place that execs")]
+    let Err(failure) = attempt(argv, variables, |file, words, envp| nix::unistd::execve(file, words, envp));
+    failure
+}
+
+/// Hands the files that `argv[0]` can mean to `start`, one after the other as execvp(3) does, until one is
+/// not refused.
+///
+/// # Errors
+/// Not found (127), or why the file that counts was refused (126).
+pub(crate) fn attempt<T>(
+    argv: &[OsString],
+    variables: &Variables,
+    mut start: impl FnMut(&CStr, &[CString], &[CString]) -> nix::Result<T>,
+) -> Result<T> {
     let program = argv.first().map(OsString::as_os_str).unwrap_or_default();
     let words: Vec<CString> = match argv.iter().map(|word| CString::new(word.as_bytes())).collect() {
         Ok(words) => words,
-        Err(_) => return Failure::say(Kind::CannotRun, "a word of the target holds a NUL character"),
+        Err(_) => return Err(Failure::say(Kind::CannotRun, "a word of the target holds a NUL character")),
     };
     let envp = variables.to_envp();
     let mut refused: Option<(PathBuf, Errno)> = None;
     for path in candidates(program, variables) {
         let Ok(file) = CString::new(path.as_os_str().as_bytes()) else { continue };
-        // Neither a `match` on success nor a thread: execve does not return but with an error.
-        #[expect(clippy::disallowed_methods, reason = "the one place that execs")]
-        let Err(error) = nix::unistd::execve(&file, &words, &envp);
+        let error = match start(&file, &words, &envp) {
+            Ok(started) => return Ok(started),
+            Err(error) => error,
+        };
         match error {
             // What execvp(3) passes over; it remembers a permission that it lacked.
             Errno::ENOENT | Errno::ENOTDIR | Errno::ESTALE | Errno::ENODEV | Errno::ETIMEDOUT => {
@@ -73,13 +89,13 @@ pub(crate) fn exec(argv: &[OsString], variables: &Variables) -> Failure {
                     refused = Some((path, error));
                 }
             }
-            _ => return diagnose(program, &path, error, argv, variables),
+            _ => return Err(diagnose(program, &path, error, argv, variables)),
         }
     }
-    match refused {
+    Err(match refused {
         Some((path, error)) => diagnose(program, &path, error, argv, variables),
         None => not_found(program, variables),
-    }
+    })
 }
 
 /// Replaces this process by this very file. Returns only the failure.

@@ -15,7 +15,8 @@
 //! - `supervise.rs`, `probe.rs`, `health.rs`, `join.rs` are parts that are modes by themselves.
 //!
 //! What is hard is preverb itself again, in a small mode: `--preverb-as` steps down before a hook,
-//! `--preverb-dump` hands a shell's environment back, `--preverb-probe` makes one try, `--supervise` stays as PID 1.
+//! `--preverb-dump` hands a shell's environment back, `--preverb-probe` makes one try, `--supervise` stays as PID 1 and
+//! `--preverb-target` is its child before it is the target.
 //! So there is no `unsafe` and no code between fork and exec.
 
 mod check;
@@ -95,6 +96,7 @@ fn parts(words: &[OsString]) -> Option<Result<u8>> {
     match words.first()?.as_bytes() {
         b"--preverb-dump" => Some(Ok(perform::hooks::dump(rest))),
         b"--preverb-probe" => Some(Ok(probe_once(rest))),
+        b"--preverb-target" => Some(Err(supervise::become_target(rest, observe::environment()))),
         b"--preverb-as" => Some(Err(perform::hooks::step_down_and_exec(rest))),
         _ => None,
     }

@@ -10,10 +10,13 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
-use nix::sys::signal::{SigSet, Signal};
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
+use rustix_libc_wrappers::process::SignalExt as _;
 
 use crate::failure::{Failure, Kind, Result};
 
@@ -52,12 +55,8 @@ impl Signals {
         let refuse = |error: nix::errno::Errno| {
             Failure::say(Kind::System, format!("cannot heed signals: {}", error.desc()))
         };
-        nix::sys::signal::sigprocmask(
-            nix::sys::signal::SigmaskHow::SIG_BLOCK,
-            Some(&set),
-            Some(&mut inherited),
-        )
-        .map_err(refuse)?;
+        nix::sys::signal::sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), Some(&mut inherited))
+            .map_err(refuse)?;
         let descriptor =
             SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(refuse)?;
         Ok(Self { stop: STOP.to_vec(), inherited, descriptor, ignored: None })
@@ -76,8 +75,7 @@ impl Signals {
         let refuse = |error: nix::errno::Errno| {
             Failure::say(Kind::System, format!("cannot heed signals: {}", error.desc()))
         };
-        nix::sys::signal::sigprocmask(nix::sys::signal::SigmaskHow::SIG_SETMASK, Some(&mask), None)
-            .map_err(refuse)?;
+        nix::sys::signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&mask), None).map_err(refuse)?;
         self.descriptor.set_mask(&set).map_err(refuse)?;
         stop.clone_into(&mut self.stop);
         Ok(())
@@ -140,6 +138,73 @@ impl AsFd for Signals {
     }
 }
 
+/// Every signal that can be caught, for a process that passes them on.
+///
+/// What a fault of this process itself raises is not kept away by a mask: the kernel forces it.
+#[derive(Debug)]
+pub(crate) struct Every {
+    inherited: SigSet,
+    descriptor: SignalFd,
+}
+
+/// A signal that has come to a supervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Caught {
+    /// Its number.
+    pub(crate) number: i32,
+    /// Whether the kernel says by it that a child has changed its state.
+    pub(crate) is_news_of_a_child: bool,
+}
+
+impl Every {
+    /// Takes every signal from here on. Those that are ignored are taken as well: a blocked signal is kept
+    /// whatever its disposition.
+    ///
+    /// # Errors
+    /// The system's refusal, which no real system gives.
+    pub(crate) fn heed() -> Result<Self> {
+        default_in_children();
+        let refuse = |error: nix::errno::Errno| {
+            Failure::say(Kind::System, format!("cannot take signals: {}", error.desc()))
+        };
+        let set = SigSet::all();
+        let inherited = set.thread_swap_mask(SigmaskHow::SIG_BLOCK).map_err(refuse)?;
+        let descriptor =
+            SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(refuse)?;
+        Ok(Self { inherited, descriptor })
+    }
+
+    /// The mask that this process inherited, which is the target's.
+    pub(crate) fn inherited(&self) -> &SigSet {
+        &self.inherited
+    }
+
+    /// The next signal that has come, if one has; never blocks.
+    pub(crate) fn next(&self) -> Option<Caught> {
+        let info = self.descriptor.read_signal().ok().flatten()?;
+        let number = i32::try_from(info.ssi_signo).ok()?;
+        // Codes above 0 are the kernel's; below are those of kill(2), sigqueue(3) and tgkill(2).
+        let is_news_of_a_child = number == Signal::SIGCHLD as i32 && info.ssi_code > 0;
+        Some(Caught { number, is_news_of_a_child })
+    }
+
+    /// Sleeps until a signal has come, or until `until`.
+    pub(crate) fn wait(&self, until: Option<Instant>) {
+        let timeout = until.map_or(PollTimeout::NONE, |until| {
+            // Rounded up: a timeout that is rounded down makes the last millisecond a busy loop.
+            let left = until.saturating_duration_since(Instant::now()) + Duration::from_micros(999);
+            PollTimeout::try_from(left.as_millis().min(60_000)).unwrap_or(PollTimeout::ZERO)
+        });
+        let _ = nix::poll::poll(&mut [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)], timeout);
+    }
+}
+
+impl AsFd for Every {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
 /// Makes SIGPIPE and SIGCHLD default in whatever this process execs. Rust's start ignores SIGPIPE, and a
 /// parent may have ignored SIGCHLD, which would make waitpid(2) lose every status; exec resets what
 /// has a handler (signal(7)).
@@ -161,11 +226,48 @@ fn set_of(stop: &[i32]) -> SigSet {
     set
 }
 
+/// Sends a signal, a real-time one too, to a process. One that is gone is none of anybody's business.
+pub(crate) fn send(pid: i32, number: i32) {
+    if let (Some(pid), Some(signal)) = (rustix::process::Pid::from_raw(pid), any(number)) {
+        let _ = rustix::process::kill_process(pid, signal);
+    }
+}
+
 /// Sends a signal to a whole process group. A group that is gone is none of anybody's business.
 pub(crate) fn send_to_group(group: i32, number: i32) {
-    if let Ok(signal) = Signal::try_from(number) {
-        let _ = nix::sys::signal::killpg(Pid::from_raw(group), signal);
+    if let (Some(group), Some(signal)) = (rustix::process::Pid::from_raw(group), any(number)) {
+        let _ = rustix::process::kill_process_group(group, signal);
     }
+}
+
+/// Sends a signal to every process but this one: only for PID 1, whose processes all of them are.
+pub(crate) fn send_to_all(number: i32) {
+    if let Ok(signal) = Signal::try_from(number) {
+        let _ = nix::sys::signal::kill(Pid::from_raw(-1), signal);
+    }
+}
+
+/// Stops this process, as a terminal's Ctrl-Z would; returns when it is continued. PID 1 cannot be stopped.
+pub(crate) fn stop_here() {
+    let _ = nix::sys::signal::raise(Signal::SIGSTOP);
+}
+
+/// Does `work` while TTOU is blocked: a process of the background that touches the terminal is stopped
+/// otherwise. Only TTOU's own bit of the mask is touched.
+pub(crate) fn without_ttou<T>(work: impl FnOnce() -> T) -> T {
+    let mut ttou = SigSet::empty();
+    ttou.add(Signal::SIGTTOU);
+    let before = ttou.thread_swap_mask(SigmaskHow::SIG_BLOCK);
+    let result = work();
+    if before.is_ok_and(|before| !before.contains(Signal::SIGTTOU)) {
+        let _ = ttou.thread_unblock();
+    }
+    result
+}
+
+/// The signal of this number; none for those of the C library (32 to 34 with musl).
+fn any(number: i32) -> Option<rustix::process::Signal> {
+    rustix::process::Signal::from_raw(number)
 }
 
 /// Whether a process group still has members.

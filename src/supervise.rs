@@ -1,21 +1,388 @@
-//! PID 1 with a child.
+//! Staying behind with the target as a child: `--supervise`, and what `init = true` becomes.
+//!
+//! Every signal that can be caught goes to the target; every orphan is collected; the target's exit code is
+//! this process's. It decides nothing about variables, users or tables: whoever starts it has done that. Job
+//! control is the one thing that it shares with a shell, and the reason for most of this file: the target
+//! has a process group of its own, so the terminal must follow it.
 
-use std::ffi::OsString;
+use std::collections::BTreeMap;
+use std::ffi::{CString, OsStr, OsString};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
+
+use crate::child::{Change, Ended, inherited_descriptors, next_change, spawn_target};
 use crate::cli::SuperviseOptions;
+use crate::exec;
 use crate::failure::{Failure, Kind, Result};
-use crate::variables::Variables;
+use crate::perform::finish::ProcessStat;
+use crate::signals::{
+    Caught, Every, default_in_children, group_lives, send, send_to_all, send_to_group, stop_here,
+    without_ttou,
+};
+use crate::variables::{Origin, Variables};
 
-/// Supervises a command to its end, and returns the exit code to end with.
+/// The mode in which preverb becomes the target after doing to itself what only the target's own process can.
+const TARGET_MODE: &str = "--preverb-target";
+/// Words of that mode: take the terminal's foreground; let `LISTEN_PID` name this process.
+const FOREGROUND: &str = "foreground";
+const LISTEN: &str = "listen";
+
+const TERM: i32 = 15;
+const KILL: i32 = 9;
+const CHLD: i32 = 17;
+const CONT: i32 = 18;
+const TSTP: i32 = 20;
+const TTIN: i32 = 21;
+const TTOU: i32 = 22;
+
+/// How long processes that were killed may take to be gone: one in an uninterruptible sleep takes for ever.
+const AFTER_KILL: Duration = Duration::from_secs(2);
+/// How often what is left is looked for again once it is being killed: its children become ours only then.
+const AFTER_KILL_POLL: Duration = Duration::from_millis(5);
+
+/// Runs `command` as a child until it ends; the exit code is what this process is to exit with.
 ///
 /// # Errors
-/// What keeps the command from being started.
+/// Why the target could not be started (126, 127).
 pub(crate) fn supervise(
-    _command: &[OsString],
-    _options: &SuperviseOptions,
-    _variables: Variables,
-    _program: &Path,
+    command: &[OsString],
+    options: &SuperviseOptions,
+    variables: Variables,
+    program: &Path,
 ) -> Result<u8> {
-    Err(Failure::say(Kind::System, "not yet"))
+    // First of all: from here on no signal is lost.
+    let signals = Every::heed()?;
+    let init = std::process::id() == 1;
+    // `--health` looks for a supervisor by its name, and the file may have any.
+    let _ = rustix::thread::set_name(c"preverb");
+    if !init {
+        // As PID 1 every orphan comes to this process anyway. A child does not inherit this (prctl(2)).
+        let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+    }
+    let terminal = terminal();
+    let foreground = terminal.as_ref().is_some_and(is_ours);
+    let target = start(command, &variables, program, &signals, foreground)?;
+    let has_terminal = terminal.is_some();
+    drop((variables, terminal));
+    let_go(&signals);
+    let mut supervisor =
+        Supervisor { signals, options, target, init, has_terminal, lent: foreground, stopped: false };
+    let ended = supervisor.run();
+    supervisor.take_back();
+    if let Some(grace) = options.grace {
+        supervisor.end_the_rest(grace);
+    }
+    Ok(ended.exit_code())
+}
+
+/// Becomes the target: what the child of a supervisor does to itself where that is needed. Its words are what to
+/// do, and the command. Returns only the failure.
+pub(crate) fn become_target(words: &[OsString], mut variables: Variables) -> Failure {
+    default_in_children();
+    let Some((tasks, command)) = words.split_first() else {
+        return Failure::say(Kind::Usage, format!("`{TARGET_MODE}` is for preverb itself"));
+    };
+    let asked = |task: &str| tasks.as_bytes().split(|byte| *byte == b',').any(|each| each == task.as_bytes());
+    let own = std::process::id();
+    if asked(FOREGROUND)
+        && let Some(terminal) = terminal()
+    {
+        without_ttou(|| {
+            let _ = tcsetpgrp(&terminal, getpgrp());
+        });
+    }
+    if asked(LISTEN) {
+        variables.set(b"LISTEN_PID", own.to_string(), Origin::Preverb, false);
+        // It names the same process in another way (sd_listen_fds(3)), which would now contradict.
+        variables.unset(b"LISTEN_PIDFDID");
+    }
+    exec::exec(command, &variables)
+}
+
+/// Starts the target.
+fn start(
+    command: &[OsString],
+    variables: &Variables,
+    program: &Path,
+    signals: &Every,
+    foreground: bool,
+) -> Result<i32> {
+    let own = std::process::id().to_string();
+    let listens = variables.get(b"LISTEN_PID").is_some_and(|found| found.value == own.as_bytes());
+    let name = command.first().map(OsString::as_os_str).unwrap_or_default();
+    // A target that is not there is told by this process, without a second one.
+    if (foreground || listens) && exec::find(name, variables).is_some() {
+        return start_by_itself(command, variables, program, signals, foreground, listens);
+    }
+    exec::attempt(command, variables, |file, argv, envp| {
+        // A missing file is noticed here for less than a process costs.
+        rustix::fs::access(file, rustix::fs::Access::EXISTS)
+            .map_err(|error| nix::errno::Errno::from_raw(error.raw_os_error()))?;
+        spawn_target(file, argv, envp, signals.inherited())
+    })
+}
+
+/// Starts the target by way of preverb itself: a process can take the foreground before the target's first
+/// read of the terminal, and know its own id, only from inside.
+fn start_by_itself(
+    command: &[OsString],
+    variables: &Variables,
+    program: &Path,
+    signals: &Every,
+    foreground: bool,
+    listens: bool,
+) -> Result<i32> {
+    let tasks: Vec<&str> = [(foreground, FOREGROUND), (listens, LISTEN)]
+        .into_iter()
+        .filter(|(asked, _)| *asked)
+        .map(|(_, task)| task)
+        .collect();
+    let mut words = vec![OsString::from("preverb"), TARGET_MODE.into(), tasks.join(",").into()];
+    words.extend_from_slice(command);
+    let refused =
+        |error: nix::errno::Errno| exec::diagnose(program.as_os_str(), program, error, &words, variables);
+    let c_string =
+        |word: &OsStr| CString::new(word.as_bytes()).map_err(|_| refused(nix::errno::Errno::EINVAL));
+    let argv = words.iter().map(|word| c_string(word)).collect::<Result<Vec<_>>>()?;
+    spawn_target(&c_string(program.as_os_str())?, &argv, &variables.to_envp(), signals.inherited())
+        .map_err(refused)
+}
+
+/// Lets go of everything that is the target's: a working directory that could not be unmounted, pipes whose
+/// other end waits for their end. Standard error stays, because it is where a failure is told.
+fn let_go(signals: &Every) {
+    let _ = nix::unistd::chdir("/");
+    let own = signals.as_fd().as_raw_fd();
+    for descriptor in inherited_descriptors() {
+        if descriptor != own {
+            let _ = nix::unistd::close(descriptor);
+        }
+    }
+    match nix::fcntl::open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()) {
+        Ok(null) => {
+            let _ = nix::unistd::dup2_stdin(&null);
+            let _ = nix::unistd::dup2_stdout(&null);
+        }
+        Err(_) => {
+            let _ = nix::unistd::close(0);
+            let _ = nix::unistd::close(1);
+        }
+    }
+}
+
+/// The controlling terminal, if there is one. It is opened when it is needed and not kept: a terminal that
+/// somebody has open is not hung up.
+fn terminal() -> Option<OwnedFd> {
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+    if let Ok(terminal) = nix::fcntl::open("/dev/tty", flags, Mode::empty()) {
+        return Some(terminal);
+    }
+    // A scratch image has no such file; tcgetpgrp(3) knows the controlling terminal from any other file.
+    let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+    [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()]
+        .into_iter()
+        .find(|stream| tcgetpgrp(stream).is_ok())
+        .and_then(|stream| stream.try_clone_to_owned().ok())
+}
+
+/// Whether this process's group has the terminal's foreground.
+fn is_ours(terminal: &OwnedFd) -> bool {
+    let own = getpgrp();
+    if tcgetpgrp(terminal) != Ok(own) {
+        return false;
+    }
+    // Groups of an outer PID namespace are all 0 here, so that two of them look like one. Reading nothing
+    // then tells: with TTIN blocked, as it is, a group of the background is refused.
+    own.as_raw() != 0 || nix::unistd::read(terminal, &mut []).is_ok()
+}
+
+/// A supervisor and its target.
+struct Supervisor<'o> {
+    signals: Every,
+    options: &'o SuperviseOptions,
+    /// The target's process id, which is its group's.
+    target: i32,
+    /// Whether this is PID 1, which nothing can stop, and to which nobody has lent a terminal.
+    init: bool,
+    has_terminal: bool,
+    /// Whether the target was ever given the terminal's foreground.
+    lent: bool,
+    /// Whether the target is stopped.
+    stopped: bool,
+}
+
+impl Supervisor<'_> {
+    /// Until the target has ended.
+    fn run(&mut self) -> Ended {
+        loop {
+            while let Some(caught) = self.signals.next() {
+                self.pass_on(caught);
+            }
+            if let Some(ended) = self.reap() {
+                return ended;
+            }
+            if self.stopped && !self.init {
+                self.stop_too();
+            } else {
+                self.signals.wait(None);
+            }
+        }
+    }
+
+    /// Passes a signal on as it is asked to be.
+    fn pass_on(&mut self, caught: Caught) {
+        if caught.is_news_of_a_child {
+            return;
+        }
+        let rewritten = self.options.signals.iter().find(|(from, _)| *from == caught.number);
+        let number = rewritten.map_or(Some(caught.number), |(_, to)| *to);
+        if caught.number == CONT {
+            self.hand_over();
+        }
+        let Some(number) = number else { return };
+        // A terminal has stopped the whole group, so the whole group goes on.
+        let was_stopped = number == CONT && std::mem::take(&mut self.stopped);
+        if self.options.group || was_stopped {
+            send_to_group(self.target, number);
+        } else {
+            send(self.target, number);
+        }
+    }
+
+    /// Collects the dead, and learns what became of the target: how it ended, if it has.
+    fn reap(&mut self) -> Option<Ended> {
+        let mut end = None;
+        loop {
+            match next_change() {
+                Change::Ended(pid, ended) if pid == self.target => end = Some(ended),
+                Change::Stopped(pid) if pid == self.target => self.stopped = true,
+                Change::Continued(pid) if pid == self.target => {
+                    self.stopped = false;
+                    self.hand_over();
+                }
+                Change::Ended(..) | Change::Stopped(_) | Change::Continued(_) => {}
+                Change::Nothing | Change::NoChildren => return end,
+            }
+        }
+    }
+
+    /// Stops this process because the target is stopped, so that a shell sees its job stop.
+    fn stop_too(&mut self) {
+        self.take_back();
+        // A stop discards a CONT that is pending (signal(7)), so the one that has come by now is read.
+        while let Some(caught) = self.signals.next() {
+            self.pass_on(caught);
+        }
+        if self.stopped {
+            stop_here();
+        }
+    }
+
+    /// Gives the target the terminal's foreground, if this process's group has it.
+    fn hand_over(&mut self) {
+        if self.has_terminal
+            && let Some(terminal) = terminal()
+            && is_ours(&terminal)
+        {
+            self.lent = true;
+            let _ = tcsetpgrp(&terminal, Pid::from_raw(self.target));
+        }
+    }
+
+    /// Takes back the terminal's foreground from a target that has stopped or ended. Who has it otherwise, and
+    /// lives, keeps it. PID 1 has nobody to return it to.
+    fn take_back(&self) {
+        let own = getpgrp();
+        if !self.lent || self.init || own.as_raw() == 0 {
+            return;
+        }
+        if let Some(terminal) = terminal()
+            && let Ok(group) = tcgetpgrp(&terminal)
+            && group.as_raw() != 0
+            && (group.as_raw() == self.target || !group_lives(group.as_raw()))
+        {
+            let _ = tcsetpgrp(&terminal, own);
+        }
+    }
+
+    /// Ends what the target has left behind: TERM, `grace` to heed it, KILL.
+    fn end_the_rest(&self, grace: Duration) {
+        self.to_the_rest(TERM);
+        // A process that is stopped heeds nothing.
+        self.to_the_rest(CONT);
+        let deadline = Instant::now().checked_add(grace);
+        loop {
+            if collect() {
+                return;
+            }
+            while let Some(caught) = self.signals.next() {
+                if ![CHLD, CONT, TSTP, TTIN, TTOU].contains(&caught.number) {
+                    self.to_the_rest(caught.number);
+                }
+            }
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                break;
+            }
+            self.signals.wait(deadline);
+        }
+        let deadline = Instant::now() + AFTER_KILL;
+        while !collect() && Instant::now() < deadline {
+            self.to_the_rest(KILL);
+            while self.signals.next().is_some() {}
+            self.signals.wait(Some(Instant::now() + AFTER_KILL_POLL));
+        }
+    }
+
+    fn to_the_rest(&self, number: i32) {
+        if self.init {
+            send_to_all(number);
+            return;
+        }
+        let rest = descendants();
+        if rest.is_empty() {
+            // Without /proc nobody can tell who is left; most of them are of the target's group.
+            send_to_group(self.target, number);
+        }
+        for pid in rest {
+            send(pid, number);
+        }
+    }
+}
+
+/// Collects the dead; whether no child is left.
+fn collect() -> bool {
+    loop {
+        match next_change() {
+            Change::Ended(..) | Change::Stopped(_) | Change::Continued(_) => {}
+            Change::Nothing => return false,
+            Change::NoChildren => return true,
+        }
+    }
+}
+
+/// All processes below this one.
+fn descendants() -> Vec<i32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+    for entry in entries.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let stat = std::fs::read(entry.path().join("stat")).ok();
+        if let Some(stat) = stat.and_then(|stat| ProcessStat::parse(&stat)) {
+            children.entry(stat.parent).or_default().push(pid);
+        }
+    }
+    let mut all = Vec::new();
+    let mut next = vec![i32::try_from(std::process::id()).unwrap_or(0)];
+    while let Some(pid) = next.pop() {
+        let below = children.remove(&pid).unwrap_or_default();
+        all.extend(&below);
+        next.extend(below);
+    }
+    all
 }

@@ -316,6 +316,17 @@ const DASH: &str = r#"
 "#;
 
 #[test]
+fn a_dash_goes_to_the_default_verb_where_the_table_says_so() {
+    let dash = |words: &[&str]| Test::new().table(DASH).args(words);
+    dash(&["-c", "max=5", "--", "x"]).stdout("server<-c>server<max=5>server<-->server<x>").pid1().run();
+    dash(&["--bogus=1"]).stdout("server<--bogus=1>").run();
+    dash(&["-"]).stdout("server<->").run();
+    dash(&["other", "-c"]).stdout("other<-c>").run();
+    dash(&[]).stdout("server<default>").run();
+    Test::new().table(DASH).args([bytes(b"-\xff")]).stdout(b"server<-\xff>").run();
+}
+
+#[test]
 fn help_and_version_belong_to_the_default_verb_there() {
     for word in ["--help", "-h", "--version", "-V"] {
         Test::new().table(DASH).args([word, "--list"]).stdout(format!("server<{word}>server<--list>")).run();
@@ -407,6 +418,11 @@ fn a_command_comes_after_the_setup_that_belongs_to_no_verb() {
 fn two_dashes_alone_are_a_usage_error() {
     words(&["--"]).status(64).stderr_contains("preverb: ").run();
     words(&["--skip-setup", "--"]).status(64).stderr_contains("preverb: ").run();
+}
+
+#[test]
+fn an_empty_command_is_a_program_that_is_not_found() {
+    words(&["--", ""]).status(127).stderr_contains("``").run();
 }
 
 #[test]

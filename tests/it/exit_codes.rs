@@ -177,6 +177,19 @@ fn a_hook_past_its_timeout_is_80() {
 // 126 and 127
 
 #[test]
+fn a_target_that_is_not_there_is_127() {
+    target("[\"no-such-program\"]")
+        .status(127)
+        .stderr_contains("`no-such-program`")
+        .stderr_contains("[DIR]/bin:")
+        .pid1()
+        .run();
+    target("[\"/no/such/program\"]").status(127).stderr_contains("`/no/such/program`").run();
+    target("[\"${EMPTY}\"]").env("EMPTY", "").status(127).stderr_contains("``").run();
+    target("[\"true\"]").env("PATH", "/nowhere").status(127).stderr_contains("/nowhere").run();
+}
+
+#[test]
 fn the_path_of_the_lookup_is_the_targets_own() {
     run("[env]\nPATH = \"[DIR]/other\"\n[verbs.a]\nexec = [\"thing\"]\n", &["a"])
         .program("thing", "#!/bin/sh\necho wrong\n")

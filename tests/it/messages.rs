@@ -148,6 +148,30 @@ fn json_is_one_object_for_each_message() {
 }
 
 #[test]
+fn an_error_is_one_json_object_too() {
+    let cases: [(&str, &[&str], i32); 5] = [
+        ("[verbs.a]\nexec = [\"true\"]\n", &["--log", "json", "b"], 64),
+        ("[verbs.a]\nexec = [\"true\"]\n", &["--log=json", "--bogus"], 64),
+        ("verbs = 3\n", &["--log", "json", "a"], 78),
+        ("[verbs.a]\nexec = [\"true\", \"${X}\"]\n", &["--log", "json", "a"], 65),
+        ("[verbs.a]\nexec = [\"no-such-program\"]\n", &["--log", "json", "a"], 127),
+    ];
+    for (table, words, status) in cases {
+        run(table, words)
+            .status(status)
+            .any_stderr()
+            .check(|output| {
+                let messages = output.json_messages();
+                assert_eq!(messages.len(), 1, "{messages:?}");
+                assert_eq!(messages[0]["level"], "error");
+                assert!(messages[0]["time"].is_string());
+                assert!(!messages[0]["message"].as_str().unwrap().is_empty());
+            })
+            .run();
+    }
+}
+
+#[test]
 fn json_also_by_the_variable_and_by_the_table() {
     let level = |test: Test| {
         test.status(64).any_stderr().check(|output| {

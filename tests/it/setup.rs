@@ -269,6 +269,27 @@ fn several_hundred_variables_survive_a_hook() {
 }
 
 #[test]
+fn a_hook_is_sourced_by_the_shell_of_its_first_line() {
+    let shell = "echo ${BASH_VERSION:+bash}\n";
+    for (line, name) in [
+        ("#!/bin/bash", "bash"),
+        ("#!/usr/bin/env bash", "bash"),
+        ("#! /bin/bash", "bash"),
+        ("#!/usr/bin/env -S bash -u", "bash"),
+        ("#!/bin/sh", ""),
+        ("#!/bin/dash", ""),
+        ("#!/usr/bin/python3", ""),
+        ("# nothing", ""),
+    ] {
+        hooks(&["show"])
+            .hook("1.sh", format!("{line}\n{shell}"))
+            .stdout("<>")
+            .stderr(format!("{name}\n"))
+            .run();
+    }
+}
+
+#[test]
 fn the_options_of_the_first_line_hold() {
     hooks(&["show"]).hook("1.sh", "#!/bin/sh -x\n: traced\n").stdout("<>").stderr_contains(": traced").run();
     hooks(&["show"]).hook("1.sh", "#!/bin/sh -u\necho $UNSET_HERE\n").status(80).any_stderr().run();

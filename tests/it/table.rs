@@ -702,6 +702,15 @@ fn drop_ins_may_be_links_as_in_a_config_map() {
         .run();
 }
 
+#[test]
+fn a_drop_in_directory_that_is_a_file_is_an_error() {
+    run("[verbs.a]\nexec = [\"true\"]\n", &["a"])
+        .file("preverb.d", "", 0o644)
+        .status(78)
+        .stderr_contains("[DIR]/preverb.d")
+        .run();
+}
+
 // Files that are no tables
 
 #[test]
