@@ -665,6 +665,26 @@ fn list_shows_the_verbs_of_the_environment_and_the_declared_variables() {
 }
 
 #[test]
+fn a_list_reads_well() {
+    Test::new()
+        .table(LISTED)
+        .args(["--list"])
+        .stdout(
+            "Verbs in environment prod:
+  server  Serve HTTP (default; also http, web)
+  worker  Run background jobs
+
+Variables:
+  COLOUR       (red|green)
+  DB_PASSWORD  Password of the database (string; required; secret)
+  PORT         Port to listen on (port; default 8000)
+  TOKEN        (string; default ***; secret)
+",
+        )
+        .run();
+}
+
+#[test]
 fn list_is_one_json_value_if_asked() {
     for words in [["--list", "--json"], ["--json", "--list"]] {
         Test::new()

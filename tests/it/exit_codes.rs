@@ -86,6 +86,25 @@ fn the_operators_variables_are_65() {
         .run();
 }
 
+// 69
+
+#[test]
+fn a_wait_past_its_timeout_is_69() {
+    let wait = "[[setup]]\nwait = [\"file://[DIR]/never\"]\ntimeout = \"50ms\"\n";
+    run(&format!("{wait}[verbs.a]\nexec = [\"touch\", \"[DIR]/ran\"]\n"), &["a"])
+        .status(69)
+        .stderr_contains("file://[DIR]/never")
+        .check(|output| assert!(output.file("ran").is_none()))
+        .pid1()
+        .run();
+    Test::new()
+        .args(["--wait", "unix://[DIR]/never", "--timeout", "50ms", "--", "touch", "[DIR]/ran"])
+        .status(69)
+        .stderr_contains("unix://[DIR]/never")
+        .check(|output| assert!(output.file("ran").is_none()))
+        .run();
+}
+
 // 71
 
 #[test]
@@ -109,6 +128,35 @@ fn a_workdir_may_be_made_by_a_step() {
         &["--log", "quiet", "a"],
     )
     .stdout("[DIR]/made\n")
+    .run();
+}
+
+// 77
+
+#[test]
+fn a_user_that_does_not_exist_is_77() {
+    run("[verbs.a]\nexec = [\"true\"]\nuser = \"nobody-of-that-name\"\n", &["a"])
+        .status(77)
+        .stderr_contains("`nobody-of-that-name`")
+        .run();
+    Test::new()
+        .args(["--as", "nobody-of-that-name", "--", "true"])
+        .status(77)
+        .stderr_contains("`nobody-of-that-name`")
+        .run();
+}
+
+#[test]
+fn a_hook_of_roots_that_others_can_write_is_77() {
+    run(
+        "user = \"nobody\"\n[[setup]]\nhooks = \"[DIR]/hooks\"\nuser = \"root\"\n[verbs.a]\nexec = [\"true\"]\n",
+        &["a"],
+    )
+    .file("hooks/1.sh", "touch ran\n", 0o666)
+    .needs_root()
+    .status(77)
+    .stderr_contains("1.sh")
+    .check(|output| assert!(output.file("ran").is_none()))
     .run();
 }
 
@@ -283,6 +331,23 @@ fn a_hup_before_the_target_starts_is_129() {
 #[test]
 fn a_quit_before_the_target_starts_is_131() {
     stopped(Signal::SIGQUIT);
+}
+
+#[test]
+fn the_table_may_name_other_signals_that_stop() {
+    run(
+        "stop-signals = [\"USR1\"]\n[[setup]]\nrun = [\"sh\", \"-c\", \": >[DIR]/started; exec sleep 60\"]\n[verbs.a]\nexec = [\"true\"]\n",
+        &["a"],
+    )
+    .during(|run| {
+        run.wait_for_file("started");
+        run.signal(Signal::SIGUSR1);
+        run.ends_within(Duration::from_secs(4));
+    })
+    .status(128 + Signal::SIGUSR1 as i32)
+    .any_stderr()
+    .pid1()
+    .run();
 }
 
 #[test]

@@ -179,3 +179,33 @@ fn what_stops_a_run_stops_its_explanation_with_the_same_code() {
         .stderr_contains("`dev`")
         .run();
 }
+
+#[test]
+fn an_explanation_reads_well() {
+    explain(&["server", "--now", "a b"])
+        .stdout(
+            r#"verb         server
+environment  prod, the default; the variable `APP_ENV` is unset or empty
+             the table does not mention it
+variables
+  COLOUR              = blue  ([env])
+  PORT                = 8000  (default)
+  PREVERB_ENVIRONMENT = prod  (preverb)
+  PREVERB_VERB        = server  (preverb)
+steps
+  1. prepare: runs
+     touch [DIR]/ran
+  2. only for dev: skipped: it is not for environment `prod`
+     touch [DIR]/ran
+  3. to be skipped: skipped: the variable `SKIP_IT` is set
+     touch [DIR]/ran
+  4. hooks [DIR]/hooks: runs
+     [DIR]/hooks/10-first.sh: sourced by sh
+     [DIR]/hooks/20-second.py: run
+     [DIR]/hooks/readme.txt: passed over: it is not executable, and `interpreters` has no `txt`; `chmod +x` it, or add one
+workdir      [DIR]
+target       serve --port 8000 *** --now "a b"
+"#,
+        )
+        .run();
+}

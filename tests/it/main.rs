@@ -19,3 +19,4 @@ mod messages;
 mod setup;
 mod table;
 mod variables;
+mod wording;
