@@ -1,6 +1,7 @@
 //! Performing a plan: a straight list. It never looks at the table.
 
 pub(crate) mod chown;
+pub(crate) mod entry;
 pub(crate) mod finish;
 pub(crate) mod hooks;
 pub(crate) mod mkdir;

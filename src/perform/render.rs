@@ -1,6 +1,561 @@
-//! stub
-use crate::{failure::Result, identity::Identity, variables::Variables};
-use std::path::Path;
-pub(crate) fn render(_: &Path, _: &Path, _: Option<u32>, _: &Variables, _: Option<&Identity>) -> Result<()> {
+//! `render`: writes a file with its `${...}` expanded.
+//!
+//! Knows templates and destinations. Must not know the table: which variables there are and who writes is
+//! decided by the caller. The templates are read by the one who writes, so that root reads nothing for
+//! somebody who could not read it.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::entry::{Entry, Keep, errno_of, fill, why};
+use crate::expand::{Expanded, TextError, expand_text};
+use crate::failure::{Failure, Kind, Result};
+use crate::identity::{Identity, Myself, acting_as};
+use crate::log::quoted;
+use crate::variables::Variables;
+use crate::words::escaped;
+
+/// What the names of templates in a directory end in.
+const SUFFIX: &[u8] = b".template";
+/// The mode of a file that anybody may read.
+const PUBLIC: u32 = 0o644;
+/// The mode of a file that a secret went into.
+const PRIVATE: u32 = 0o600;
+
+/// Renders the file `from` to `to`, or each `*.template` in the directory `from` into the directory `to`.
+/// Every template is expanded before the first file is written, so that a variable that is not set leaves
+/// all the old files. A link at the destination is replaced, not followed; a file that is already what
+/// it should be is left alone.
+///
+/// # Errors
+/// Variable (65): a variable that is not set; all templates that miss one are told. Table (78): a `${`
+/// that is malformed. System (71): what cannot be read or written.
+pub(crate) fn render(
+    from: &Path,
+    to: &Path,
+    mode: Option<u32>,
+    variables: &Variables,
+    writer: Option<&Identity>,
+) -> Result<()> {
+    acting_as(writer, || {
+        let mut files = Vec::new();
+        let mut failures = Vec::new();
+        for (template, file, to) in sources(from, to, writer)? {
+            match expanded(&template, file, variables, writer) {
+                Ok(content) => files.push((to, content)),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        if let Some(failure) = Failure::all(failures) {
+            return Err(failure);
+        }
+        for (to, content) in files {
+            write(&to, &content, mode, writer)?;
+        }
+        Ok(())
+    })
+}
+
+fn shown(path: &Path) -> String {
+    quoted(path.as_os_str().as_bytes())
+}
+
+fn unreadable(path: &Path, errno: Errno, writer: Option<&Identity>) -> Failure {
+    let sentence = format!("cannot read template {}: {}", shown(path), why(errno));
+    let failure =
+        Failure::say(Kind::System, sentence).field("template", escaped(path.as_os_str().as_bytes()));
+    match (errno, writer) {
+        (Errno::ACCESS, Some(writer)) => failure.hint(format!(
+            "user {} reads the template, because the file is written for them",
+            quoted(&writer.spec)
+        )),
+        _ => failure,
+    }
+}
+
+/// Opens a template; a pipe that nobody writes to must not hold the run up.
+fn open(path: &Path) -> std::result::Result<(OwnedFd, FileType), Errno> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
+    let kind = FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode);
+    Ok((file, kind))
+}
+
+fn no_file(path: &Path, or: &str) -> Failure {
+    Failure::say(Kind::System, format!("template {} is no file{or}", shown(path)))
+        .field("template", escaped(path.as_os_str().as_bytes()))
+}
+
+/// The templates, opened where that has been done already, and where each goes.
+fn sources(
+    from: &Path,
+    to: &Path,
+    writer: Option<&Identity>,
+) -> Result<Vec<(PathBuf, Option<OwnedFd>, PathBuf)>> {
+    let refused = |errno| unreadable(from, errno, writer);
+    let (file, kind) = open(from).map_err(refused)?;
+    if kind == FileType::RegularFile {
+        return Ok(vec![(from.to_owned(), Some(file), to.to_owned())]);
+    }
+    if kind != FileType::Directory {
+        return Err(no_file(from, " and no directory"));
+    }
+    let mut names: Vec<OsString> = Vec::new();
+    for entry in Dir::new(file).map_err(refused)? {
+        let entry = entry.map_err(refused)?;
+        let name = entry.file_name().to_bytes();
+        if !name.starts_with(b".") && name.ends_with(SUFFIX) {
+            names.push(OsStr::from_bytes(name).to_owned());
+        }
+    }
+    names.sort_unstable();
+    let destination = |name: &OsString| {
+        to.join(OsStr::from_bytes(name.as_bytes().strip_suffix(SUFFIX).unwrap_or(name.as_bytes())))
+    };
+    Ok(names.iter().map(|name| (from.join(name), None, destination(name))).collect())
+}
+
+fn expanded(
+    template: &Path,
+    file: Option<OwnedFd>,
+    variables: &Variables,
+    writer: Option<&Identity>,
+) -> Result<Expanded> {
+    let refused = |errno| unreadable(template, errno, writer);
+    let file = match file {
+        Some(file) => file,
+        None => match open(template).map_err(refused)? {
+            (file, FileType::RegularFile) => file,
+            // Not passed over: a directory of such a name is a mistyped mount.
+            (_, _) => return Err(no_file(template, "")),
+        },
+    };
+    let mut text = Vec::new();
+    let read = File::from(file).read_to_end(&mut text);
+    read.map_err(|error| refused(errno_of(&error)))?;
+    let name = escaped(template.as_os_str().as_bytes());
+    expand_text(&text, variables).map_err(|error| match error {
+        TextError::Unset { line, unset } => {
+            let sentence = format!("{}: line {line} of template `{name}` needs it", unset.sentence());
+            Failure::say(Kind::Variable, sentence)
+                .field("variable", unset.name)
+                .field("template", name)
+                .field("line", line.to_string())
+        }
+        TextError::Malformed { line, reason } => {
+            Failure::say(Kind::Table, format!("{name}:{line}: {reason}"))
+                .field("template", name)
+                .field("line", line.to_string())
+                .hint("a `${` that is to stay is written `$${`")
+        }
+    })
+}
+
+/// What a destination must become.
+struct Wanted<'a> {
+    content: &'a [u8],
+    mode: u32,
+    /// Whether a file that can only be written in place must have just this mode.
+    strictly: bool,
+}
+
+fn write(to: &Path, content: &Expanded, mode: Option<u32>, writer: Option<&Identity>) -> Result<()> {
+    let wanted = Wanted {
+        content: &content.bytes,
+        mode: mode.unwrap_or(if content.secret { PRIVATE } else { PUBLIC }),
+        strictly: mode.is_some() || content.secret,
+    };
+    let failure = |reason: &dyn std::fmt::Display| {
+        let by = writer.map(|writer| format!(" as user {}", quoted(&writer.spec))).unwrap_or_default();
+        Failure::say(Kind::System, format!("cannot write {}{by}: {reason}", shown(to)))
+            .field("file", escaped(to.as_os_str().as_bytes()))
+    };
+    let entry = Entry::find(to).map_err(|refusal| failure(&refusal))?;
+    if is_already(&entry, &wanted) {
+        return Ok(());
+    }
+    let replaced = entry.replace(wanted.content, wanted.mode, Keep::UntilCrash);
+    let Err(errno) = replaced else { return Ok(()) };
+    // A mount point can be renamed over by nobody, and a directory that is not this user's can hold a file
+    // that is.
+    if !matches!(errno, Errno::BUSY | Errno::XDEV | Errno::ACCESS | Errno::PERM | Errno::ROFS) {
+        return Err(failure(&why(errno)));
+    }
+    match write_in_place(&entry, &wanted) {
+        Ok(()) => Ok(()),
+        // What cannot be made cannot be made for the first reason.
+        Err(InPlace::System(Errno::NOENT)) => Err(failure(&why(errno))),
+        Err(InPlace::System(errno)) => Err(failure(&why(errno))),
+        Err(InPlace::Is(what)) => Err(failure(&what)),
+    }
+}
+
+/// Whether it is there as it should be, and this user's own: then a root file system that is read-only, and
+/// whoever watches the file for changes, is not troubled.
+fn is_already(entry: &Entry, wanted: &Wanted<'_>) -> bool {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let Ok(file) = entry.open(flags, Mode::empty()) else { return false };
+    let Ok(status) = rustix::fs::fstat(&file) else { return false };
+    if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile
+        || status.st_mode & 0o7777 != wanted.mode
+        || status.st_uid != Myself::observe().uid
+        || u64::try_from(status.st_size) != Ok(wanted.content.len() as u64)
+    {
+        return false;
+    }
+    let mut content = Vec::with_capacity(wanted.content.len());
+    // One byte more than is wanted, in case it grows meanwhile.
+    let limit = wanted.content.len() as u64 + 1;
+    File::from(file).take(limit).read_to_end(&mut content).is_ok() && content == wanted.content
+}
+
+/// Why a file could not be written in place.
+enum InPlace {
+    System(Errno),
+    Is(&'static str),
+}
+
+impl From<Errno> for InPlace {
+    fn from(errno: Errno) -> Self {
+        Self::System(errno)
+    }
+}
+
+/// Writes over what is there: whoever reads at the same moment can see half of it.
+fn write_in_place(entry: &Entry, wanted: &Wanted<'_>) -> std::result::Result<(), InPlace> {
+    let root = Myself::observe().is_root();
+    let mut flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+    if root {
+        flags |= OFlags::NOFOLLOW;
+    }
+    let file = match entry.open(flags, Mode::empty()) {
+        Ok(file) => file,
+        Err(Errno::LOOP) if root => {
+            return Err(InPlace::Is("it is a symbolic link, through which root writes nothing"));
+        }
+        Err(errno) => return Err(errno.into()),
+    };
+    let status = rustix::fs::fstat(&file)?;
+    if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
+        return Err(InPlace::Is("it is no regular file"));
+    }
+    if status.st_mode & 0o7777 != wanted.mode
+        && let Err(errno) = rustix::fs::fchmod(&file, Mode::from_raw_mode(wanted.mode))
+        && wanted.strictly
+        && status.st_mode & 0o7777 & !wanted.mode != 0
+    {
+        // Nothing secret goes where more can read it than may.
+        return Err(errno.into());
+    }
+    fill(&file, wanted.content)?;
+    rustix::fs::ftruncate(&file, wanted.content.len() as u64)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt, symlink};
+
+    use super::super::entry::testing::{Needs, alone, directory, give, someone};
+    use super::*;
+    use crate::variables::Origin;
+
+    fn variables() -> Variables {
+        let mut variables = Variables::default();
+        variables.set(b"NAME", b"world", Origin::Inherited, false);
+        variables.set(b"BYTES", b"\xff\n", Origin::Inherited, false);
+        variables.set(b"SECRET", b"hunter2", Origin::Inherited, true);
+        variables
+    }
+
+    fn put(path: &Path, content: &[u8]) {
+        std::fs::write(path, content).expect("written");
+    }
+
+    fn read(path: &Path) -> Vec<u8> {
+        std::fs::read(path).expect("it is there")
+    }
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::symlink_metadata(path).expect("it is there").permissions().mode() & 0o7777
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(directory).expect("it is there");
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.expect("read").file_name().into_string().expect("text")).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_template_is_expanded_and_every_other_byte_stays() {
+        let place = directory();
+        let (from, to) = (place.path().join("from"), place.path().join("to"));
+        put(&from, b"hello ${NAME} $host $1 $${NAME} ${NONE:-d}\xfe${BYTES}\r\n\0");
+        render(&from, &to, None, &variables(), None).expect("rendered");
+        assert_eq!(read(&to), b"hello world $host $1 ${NAME} d\xfe\xff\n\r\n\0");
+        assert_eq!(mode(&to), 0o644);
+        assert_eq!(names(place.path()), ["from", "to"]);
+    }
+
+    #[test]
+    fn a_file_that_a_secret_went_into_is_its_owners_alone() {
+        alone(module_path!(), "a_file_that_a_secret_went_into_is_its_owners_alone", Needs::Process, || {
+            let place = directory();
+            let (from, to) = (place.path().join("from"), place.path().join("to"));
+            put(&from, b"${SECRET}");
+            rustix::process::umask(Mode::empty());
+            render(&from, &to, None, &variables(), None).expect("rendered");
+            assert_eq!(mode(&to), 0o600);
+            rustix::process::umask(Mode::from_raw_mode(0o077));
+            render(&from, &to, Some(0o640), &variables(), None).expect("rendered");
+            assert_eq!((mode(&to), read(&to)), (0o640, b"hunter2".to_vec()));
+            put(&from, b"nothing secret");
+            render(&from, &to, None, &variables(), None).expect("rendered");
+            assert_eq!(mode(&to), 0o644);
+        });
+    }
+
+    #[test]
+    fn an_unset_variable_names_file_and_line_and_leaves_the_old_file() {
+        let place = directory();
+        let (from, to) = (place.path().join("from"), place.path().join("to"));
+        put(&from, b"one\n${NAME}\n${NONE?give it}\n");
+        put(&to, b"old");
+        let failure = render(&from, &to, None, &variables(), None).expect_err("unset");
+        assert_eq!(failure.kind(), Kind::Variable);
+        let template = from.display();
+        let sentence =
+            format!("variable `NONE` is not set: give it: line 3 of template `{template}` needs it");
+        assert_eq!(failure.sentence(), sentence);
+        assert!(failure.has_field("variable", "NONE") && failure.has_field("line", "3"));
+        assert_eq!(read(&to), b"old");
+        put(&from, b"\n${NAME");
+        let failure = render(&from, &to, None, &variables(), None).expect_err("malformed");
+        assert_eq!(failure.kind(), Kind::Table);
+        assert_eq!(failure.sentence(), format!("{template}:2: `${{NAME` is not closed by a `}}`"));
+        assert_eq!(read(&to), b"old");
+    }
+
+    #[test]
+    fn a_directory_of_templates_is_rendered_into_a_directory() {
+        let place = directory();
+        let (from, to) = (place.path().join("from"), place.path().join("to"));
+        for path in [&from, &to, &from.join("nested")] {
+            std::fs::create_dir(path).expect("made");
+        }
+        put(&from.join("b.conf.template"), b"b ${NAME}");
+        put(&from.join("nested/c.template"), b"c");
+        put(&from.join("a.conf"), b"no template");
+        put(&from.join(".hidden.template"), b"${NONE}");
+        // As in a mounted ConfigMap, the file is elsewhere.
+        put(&from.join("nested/real"), b"linked");
+        symlink("nested/real", from.join("l.template")).expect("made");
+        render(&from, &to, None, &variables(), None).expect("rendered");
+        assert_eq!(names(&to), ["b.conf", "l"]);
+        assert_eq!(
+            (read(&to.join("b.conf")), read(&to.join("l"))),
+            (b"b world".to_vec(), b"linked".to_vec())
+        );
+    }
+
+    #[test]
+    fn all_templates_that_miss_a_variable_are_told_and_none_is_written() {
+        let place = directory();
+        let (from, to) = (place.path().join("from"), place.path().join("to"));
+        std::fs::create_dir(&from).expect("made");
+        std::fs::create_dir(&to).expect("made");
+        put(&from.join("a.template"), b"fine");
+        put(&from.join("b.template"), b"${ONE}");
+        put(&from.join("c.template"), b"${TWO}");
+        let failure = render(&from, &to, None, &variables(), None).expect_err("unset");
+        assert_eq!(failure.messages().len(), 2);
+        assert_eq!(names(&to), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_no_template_is_refused() {
+        let place = directory();
+        let to = place.path().join("to");
+        let refused = |from: &Path, reason: &str| {
+            let failure = render(from, &to, None, &variables(), None).expect_err("refused");
+            assert_eq!((failure.kind(), failure.sentence()), (Kind::System, reason.to_owned()));
+        };
+        let missing = place.path().join("missing");
+        let reason = "No such file or directory";
+        refused(&missing, &format!("cannot read template `{}`: {reason}", missing.display()));
+        let pipe = place.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("made");
+        refused(&pipe, &format!("template `{}` is no file and no directory", pipe.display()));
+        let mistyped = place.path().join("templates");
+        std::fs::create_dir_all(mistyped.join("x.template")).expect("made");
+        let template = mistyped.join("x.template");
+        refused(&mistyped, &format!("template `{}` is no file", template.display()));
+    }
+
+    #[test]
+    fn a_destination_that_cannot_be_written_is_refused() {
+        let place = directory();
+        let from = place.path().join("from");
+        put(&from, b"x");
+        let refused = |to: &Path, reason: &str| {
+            let failure = render(&from, to, None, &variables(), None).expect_err("refused");
+            assert_eq!(failure.kind(), Kind::System);
+            assert_eq!(failure.sentence(), format!("cannot write `{}`: {reason}", to.display()));
+        };
+        refused(&place.path().join("missing/to"), "No such file or directory");
+        refused(place.path(), "Is a directory");
+        refused(&from.join("to"), "Not a directory");
+        assert_eq!(names(place.path()), ["from"]);
+    }
+
+    #[test]
+    fn a_link_at_the_destination_is_replaced_and_what_it_led_to_is_untouched() {
+        let place = directory();
+        let (from, to, other) =
+            (place.path().join("from"), place.path().join("to"), place.path().join("other"));
+        put(&from, b"new");
+        put(&other, b"precious");
+        symlink(&other, &to).expect("made");
+        render(&from, &to, None, &variables(), None).expect("rendered");
+        assert!(std::fs::symlink_metadata(&to).expect("there").is_file());
+        assert_eq!((read(&to), read(&other)), (b"new".to_vec(), b"precious".to_vec()));
+    }
+
+    #[test]
+    fn a_file_that_is_already_right_is_left_alone() {
+        let place = directory();
+        let (from, to) = (place.path().join("from"), place.path().join("to"));
+        put(&from, b"${NAME}");
+        let inode = || std::fs::metadata(&to).expect("there").ino();
+        render(&from, &to, None, &variables(), None).expect("rendered");
+        let first = inode();
+        render(&from, &to, None, &variables(), None).expect("rendered");
+        assert_eq!(inode(), first);
+        std::fs::set_permissions(&to, PermissionsExt::from_mode(0o666)).expect("changed");
+        render(&from, &to, None, &variables(), None).expect("rendered");
+        assert_eq!(mode(&to), 0o644);
+        assert_ne!(inode(), first);
+    }
+
+    #[test]
+    fn a_file_is_written_for_its_user_and_as_that_user() {
+        alone(module_path!(), "a_file_is_written_for_its_user_and_as_that_user", Needs::Root, || {
+            let place = directory();
+            let from = place.path().join("from");
+            let theirs = place.path().join("theirs");
+            put(&from, b"new");
+            std::fs::create_dir(&theirs).expect("made");
+            give(&theirs, 1000);
+            let to = theirs.join("to");
+            render(&from, &to, None, &variables(), Some(&someone(1000))).expect("rendered");
+            let status = std::fs::metadata(&to).expect("there");
+            assert_eq!((status.uid(), status.gid(), mode(&to)), (1000, 1000, 0o644));
+
+            // What the user could not write themselves is not written for them.
+            let roots = place.path().join("roots");
+            put(&roots, b"precious");
+            symlink(place.path(), theirs.join("out")).expect("made");
+            let failure = render(&from, &theirs.join("out/roots"), None, &variables(), Some(&someone(1000)))
+                .expect_err("root's");
+            assert_eq!(failure.kind(), Kind::System);
+            // Nor read what they could not read.
+            let private = place.path().join("private");
+            put(&private, b"root's own");
+            std::fs::set_permissions(&private, PermissionsExt::from_mode(0o600)).expect("changed");
+            render(&private, &to, None, &variables(), Some(&someone(1000))).expect_err("root's");
+            assert_eq!((read(&to), read(&roots)), (b"new".to_vec(), b"precious".to_vec()));
+            assert_eq!(names(&theirs), ["out", "to"]);
+        });
+    }
+
+    #[test]
+    fn a_file_in_a_directory_that_is_not_the_users_is_written_in_place() {
+        alone(
+            module_path!(),
+            "a_file_in_a_directory_that_is_not_the_users_is_written_in_place",
+            Needs::Root,
+            || {
+                let place = directory();
+                let (from, to) = (place.path().join("from"), place.path().join("to"));
+                put(&from, b"new");
+                put(&to, b"old, and longer");
+                give(&to, 1000);
+                let inode = std::fs::metadata(&to).expect("there").ino();
+                render(&from, &to, None, &variables(), Some(&someone(1000))).expect("rendered");
+                assert_eq!(
+                    (read(&to), std::fs::metadata(&to).expect("there").ino()),
+                    (b"new".to_vec(), inode)
+                );
+
+                // The mode of somebody else's file cannot be changed, so no secret goes into it.
+                give(&to, 1001);
+                std::fs::set_permissions(&to, PermissionsExt::from_mode(0o666)).expect("changed");
+                put(&from, b"newer");
+                render(&from, &to, None, &variables(), Some(&someone(1000))).expect("rendered");
+                assert_eq!((read(&to), mode(&to)), (b"newer".to_vec(), 0o666));
+                put(&from, b"${SECRET}");
+                render(&from, &to, None, &variables(), Some(&someone(1000))).expect_err("all can read it");
+                assert_eq!((read(&to), mode(&to)), (b"newer".to_vec(), 0o666));
+            },
+        );
+    }
+
+    #[test]
+    fn root_is_led_nowhere_by_a_planted_link() {
+        alone(module_path!(), "root_is_led_nowhere_by_a_planted_link", Needs::Root, || {
+            let place = directory();
+            let (from, theirs) = (place.path().join("from"), place.path().join("theirs"));
+            let precious = place.path().join("precious");
+            put(&from, b"new");
+            std::fs::create_dir(&theirs).expect("made");
+            std::fs::create_dir(&precious).expect("made");
+            put(&precious.join("to"), b"precious");
+            symlink(&precious, theirs.join("link")).expect("made");
+            give(&theirs.join("link"), 1000);
+            give(&theirs, 1000);
+            let failure =
+                render(&from, &theirs.join("link/to"), None, &variables(), None).expect_err("planted");
+            assert_eq!(failure.kind(), Kind::System);
+            assert!(failure.sentence().contains("symbolic link"), "{}", failure.sentence());
+            assert_eq!(read(&precious.join("to")), b"precious");
+        });
+    }
+
+    #[test]
+    fn a_bind_mounted_file_is_written_in_place() {
+        alone(module_path!(), "a_bind_mounted_file_is_written_in_place", Needs::Mounts, || {
+            let place = directory();
+            let at = |name: &str| place.path().join(name);
+            put(&at("from"), b"new ${SECRET}");
+            put(&at("outside"), b"old, and much longer than that");
+            put(&at("to"), b"");
+            mount(&["--bind".as_ref(), at("outside").as_ref(), at("to").as_ref()]);
+            render(&at("from"), &at("to"), None, &variables(), None).expect("rendered");
+            assert_eq!((read(&at("outside")), mode(&at("outside"))), (b"new hunter2".to_vec(), 0o600));
+            assert_eq!(names(place.path()), ["from", "outside", "to"]);
+
+            // On a file system that is read-only it fails, unless nothing has to be done.
+            mount(&["-o".as_ref(), "remount,bind,ro".as_ref(), at("to").as_ref()]);
+            render(&at("from"), &at("to"), None, &variables(), None).expect("nothing to do");
+            put(&at("from"), b"newer");
+            let failure = render(&at("from"), &at("to"), None, &variables(), None).expect_err("read-only");
+            assert_eq!(failure.kind(), Kind::System);
+            assert!(failure.sentence().ends_with(": Read-only file system"), "{}", failure.sentence());
+        });
+    }
+
+    fn mount(arguments: &[&OsStr]) {
+        #![allow(clippy::disallowed_methods, reason = "mounts are made by mount(8)")]
+        let status = std::process::Command::new("mount").args(arguments).status();
+        assert!(status.expect("mount(8) is there").success());
+    }
 }
