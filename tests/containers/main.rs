@@ -14,6 +14,7 @@
     reason = "tests read the environment, start programs and may panic"
 )]
 
+mod compose;
 mod dockerfile;
 mod entrypoint_and_cmd;
 mod example_build_env;

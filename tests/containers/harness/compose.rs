@@ -54,13 +54,24 @@ impl Compose {
     /// The one container of a service, running or not. It goes with the project or earlier.
     #[track_caller]
     pub(crate) fn container(&self, service: &str) -> Container {
-        // The one that runs compose knows no state but running: the engine knows all by their labels.
-        let project = format!("--filter=label=com.docker.compose.project={}", self.project);
-        let service = format!("--filter=label=com.docker.compose.service={service}");
-        let found = self.engine.output(["ps", "--all", "--quiet", &project, &service]);
-        let found = found.succeeded().stdout;
+        let found = self.ids(service, &["--all"]);
         assert_eq!(found.lines().count(), 1, "{service}: {found}");
         Container::named(self.engine, found.trim())
+    }
+
+    /// Whether a container of the service runs.
+    #[track_caller]
+    pub(crate) fn is_running(&self, service: &str) -> bool {
+        !self.ids(service, &[]).is_empty()
+    }
+
+    /// From the engine, by labels: what `compose ps` shows depends on its version.
+    fn ids(&self, service: &str, flags: &[&str]) -> String {
+        let mut command = self.engine.command();
+        command.args(["ps", "--quiet"]).args(flags);
+        command.arg(format!("--filter=label=com.docker.compose.project={}", self.project));
+        command.arg(format!("--filter=label=com.docker.compose.service={service}"));
+        run(&mut command, b"", DEADLINE).succeeded().stdout
     }
 }
 
