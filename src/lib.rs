@@ -57,7 +57,7 @@ use perform::World;
 use plan::{Call, Planned};
 use signals::Signals;
 use table::decode::Decoder;
-use table::document::{Document, Source};
+use table::document::{Document, Focus, Source};
 use table::select::{Lookup, Tree};
 use table::{LeadingDash, Settings, Unknown};
 use variables::Variables;
@@ -144,7 +144,7 @@ fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log) -> Result<u8> {
     if !base.is_empty()
         && base != "preverb"
         && let Ok(sources) = table::file::read(&start.table(None))
-        && let Ok(document) = Document::read(&sources)
+        && let Ok(document) = Document::read(&sources, focus_of(base))
     {
         let tree = Tree::new(&document);
         if start.is_verb(tree, base) {
@@ -159,8 +159,8 @@ fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log) -> Result<u8> {
     }
 
     let dash = matches!(split.rest, Rest::Dash(_));
-    let dash_is_default =
-        dash && start.leading_dash(cli::value_of(&split.options, "--table").as_deref()) == LeadingDash::Default;
+    let dash_is_default = dash
+        && start.leading_dash(cli::value_of(&split.options, "--table").as_deref()) == LeadingDash::Default;
     let request = cli::parse(split, dash_is_default)?;
     if let Some(format) = request.options.log {
         start.log.format = format;
@@ -201,7 +201,7 @@ fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log) -> Result<u8> {
         | Action::Shim { .. } => {
             let path = start.table(request.options.table.as_deref());
             let sources = table::file::read(&path)?;
-            let document = table::file::parse(&sources)?;
+            let document = table::file::parse(&sources, focus(&request.action))?;
             start.with_tree(request, Tree::new(&document))
         }
         Action::Help | Action::Version => Ok(0),
@@ -236,7 +236,7 @@ impl Start<'_> {
         let Ok(sources) = table::file::read(&self.table(option)) else {
             return LeadingDash::Error;
         };
-        let Ok(document) = Document::read(&sources) else { return LeadingDash::Error };
+        let Ok(document) = Document::read(&sources, Focus::Verb("")) else { return LeadingDash::Error };
         Decoder::default().settings(document.root()).leading_dash
     }
 
@@ -266,7 +266,7 @@ impl Start<'_> {
 
     fn list_for_help(&self, path: &Path, options: &Options) -> Result<String> {
         let sources = table::file::read(path)?;
-        let document = table::file::parse(&sources)?;
+        let document = table::file::parse(&sources, Focus::Everything)?;
         let tree = Tree::new(&document);
         let mut decoder = Decoder::default();
         let settings = tree.settings(&mut decoder);
@@ -377,6 +377,11 @@ impl Start<'_> {
             None
         };
         let (verb, words) = verb(tree, &settings, &environment.name, words)?;
+        // An alias was used, or a drop-in has another default: what counts is known only now.
+        let name = verb.as_ref().map_or("", words::VerbName::as_str);
+        let again = tree.is_light(name, environment.name.as_str());
+        let document = again.then(|| table::file::parse(sources, Focus::Verb(name))).transpose()?;
+        let tree = document.as_ref().map_or(tree, Tree::new);
         let selection = tree.select(&mut decoder, &environment.name, verb.as_ref());
         failing(sources, &decoder)?;
         let declarations = table::lay_declarations(selection.layers());
@@ -415,6 +420,33 @@ fn check_log(format: Option<&(Option<Format>, String)>, options: &Options) -> Re
         }
         _ => Ok(()),
     }
+}
+
+/// What a mode needs of the table.
+fn focus(action: &Action) -> Focus<'_> {
+    match action {
+        Action::Run(words) | Action::Explain { words, .. } => match words {
+            Words::None | Words::Default(_) => Focus::Default,
+            Words::Verb(word, _) => focus_of(word),
+            Words::Command(_) => Focus::Verb(""),
+        },
+        Action::List { .. }
+        | Action::Check { .. }
+        | Action::Health { .. }
+        | Action::Shim { .. }
+        | Action::As { .. }
+        | Action::Supervise { .. }
+        | Action::Wait { .. }
+        | Action::Probe { .. }
+        | Action::Exec { .. }
+        | Action::Help
+        | Action::Version => Focus::Everything,
+    }
+}
+
+/// A word that is no text is no verb either.
+fn focus_of(word: &OsStr) -> Focus<'_> {
+    Focus::Verb(word.to_str().unwrap_or_default())
 }
 
 /// The mistakes as a failure, if there are any.

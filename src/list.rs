@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::expand::MASK;
 use crate::failure::Failure;
 use crate::table::decode::Decoder;
+use crate::table::document::{Document, Focus};
 use crate::table::select::Tree;
 use crate::table::{Settings, VariableKind, lay_declarations};
 use crate::words::{EnvironmentName, escaped};
@@ -59,6 +60,9 @@ pub(crate) struct ListedVariable {
 impl List {
     /// The list of this environment. Mistakes in a verb are not told here: `--check` tells them.
     pub(crate) fn of(tree: Tree<'_, '_>, settings: &Settings, environment: &EnvironmentName) -> Self {
+        // Where one verb was in focus the others have to be read now.
+        let whole = Document::read(tree.sources(), Focus::Everything);
+        let tree = whole.as_ref().map_or(tree, Tree::new);
         let mut decoder = Decoder::default();
         let mut list =
             Self { environment: environment.to_string(), verbs: Vec::new(), variables: Vec::new() };

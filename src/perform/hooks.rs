@@ -15,7 +15,7 @@ use crate::identity::Identity;
 use crate::log::{Level, Message, quoted};
 use crate::observe::{self, HookFile, How};
 use crate::plan::{self, PlanStep};
-use crate::table::document::{Document, Shape, Source};
+use crate::table::document::{Document, Focus, Shape, Source};
 use crate::variables::Variables;
 use crate::words::{escaped, is_shell_name, spoken};
 
@@ -497,7 +497,7 @@ pub(crate) fn written_variables(text: &[u8]) -> std::result::Result<Vec<Written>
     }
     let text = std::str::from_utf8(text).map_err(|_| "what is not UTF-8".to_owned())?;
     let sources = [Source { path: PathBuf::from("descriptor 3"), text: text.to_owned() }];
-    let document = Document::read(&sources).map_err(|mistakes| {
+    let document = Document::read(&sources, Focus::Everything).map_err(|mistakes| {
         let mistake = mistakes.first();
         let line = mistake.map_or(1, |mistake| sources[0].place(mistake.span.start).line);
         let message = mistake.map(|mistake| mistake.message.clone()).unwrap_or_default();

@@ -6,13 +6,18 @@
 //! verbs.
 //!
 //! The nodes stand in one vector and are linked by number: a table of a thousand verbs costs one
-//! growing allocation instead of several for each verb. Texts without escapes are borrowed.
+//! growing allocation instead of several for each verb. Texts without escapes are borrowed. Where one verb is
+//! in focus, the others' sections are checked for their syntax, and no nodes are made of them but their names and
+//! aliases: a run with one verb of a thousand reads the other 999 without remembering them.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::path::PathBuf;
 
+use rustc_hash::FxHasher;
 use toml_parser::decoder::{Encoding, ScalarKind};
+use toml_parser::lexer::{Token, TokenKind};
 use toml_parser::parser::{EventReceiver, parse_document};
 use toml_parser::{ErrorSink, ParseError, Source as Tokens};
 
@@ -134,6 +139,19 @@ struct Node<'s> {
     last: Id,
     next: Id,
     children: u32,
+    /// Whether it is a verb of which only the name and the aliases were taken.
+    light: bool,
+}
+
+/// What is read of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Focus<'f> {
+    /// All of it.
+    Everything,
+    /// Of verbs only this one, and of the others names and aliases.
+    Verb(&'f str),
+    /// The same, for the verb that the table's `default` names.
+    Default,
 }
 
 /// A tree, or several merged into one.
@@ -142,11 +160,15 @@ pub(crate) struct Document<'s> {
     sources: &'s [Source],
     nodes: Vec<Node<'s>>,
     /// The children of large tables by name; small ones are searched.
-    index: BTreeMap<(Id, Cow<'s, str>), Id>,
+    index: HashMap<(Id, Cow<'s, str>), Id, BuildHasherDefault<FxHasher>>,
 }
 
 /// Tables with more children than this are found through the index.
 const LARGE: u32 = 16;
+
+/// How many tokens are parsed at a time, at least: a token takes several times the room of what it stands for, and
+/// memory that is touched for the first time costs more than parsing does.
+const CHUNK: usize = 128;
 
 /// A node of a document.
 #[derive(Debug, Clone, Copy)]
@@ -160,15 +182,15 @@ impl<'s> Document<'s> {
     ///
     /// # Errors
     /// Every mistake of syntax, in all the sources.
-    pub(crate) fn read(sources: &'s [Source]) -> Result<Self, Vec<Mistake>> {
+    pub(crate) fn read(sources: &'s [Source], focus: Focus<'_>) -> Result<Self, Vec<Mistake>> {
         let bytes: usize = sources.iter().map(|source| source.text.len()).sum();
         let mut document =
-            Self { sources, nodes: Vec::with_capacity(8 + bytes / 24), index: BTreeMap::new() };
+            Self { sources, nodes: Vec::with_capacity(16 + bytes / 96), index: HashMap::default() };
         let mut mistakes = Vec::new();
         let mut root = NONE;
         for (number, source) in sources.iter().enumerate() {
             let number = u16::try_from(number).unwrap_or(u16::MAX);
-            let next = document.read_one(number, source, &mut mistakes);
+            let next = document.read_one(number, source, focus, &mut mistakes);
             if root == NONE {
                 root = next;
             } else {
@@ -188,7 +210,13 @@ impl<'s> Document<'s> {
         NodeRef { document: self, id: 0 }
     }
 
-    fn read_one(&mut self, file: u16, source: &'s Source, mistakes: &mut Vec<Mistake>) -> Id {
+    fn read_one(
+        &mut self,
+        file: u16,
+        source: &'s Source,
+        focus: Focus<'_>,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Id {
         let end = u32::try_from(source.text.len()).unwrap_or(u32::MAX);
         let root =
             self.add(Cow::Borrowed(""), span(file, 0, 0), Shape::Table, span(file, 0, end), Made::Header);
@@ -197,7 +225,6 @@ impl<'s> Document<'s> {
             return root;
         }
         let tokens = Tokens::new(&source.text);
-        let lexed = tokens.lex().into_vec();
         let mut sink = Errors { file, found: Vec::new() };
         let mut builder = Builder {
             document: self,
@@ -210,8 +237,29 @@ impl<'s> Document<'s> {
             keys: Vec::new(),
             header: None,
             open: Vec::new(),
+            focus,
+            light: false,
+            forgotten: 0,
         };
-        parse_document(&lexed, &mut builder, &mut sink);
+        // A document is a run of lines, and a run of lines is a document: where no bracket is open it can be
+        // parsed in pieces, because what is above a line is the builder's to remember.
+        let mut chunk: Vec<Token> = Vec::with_capacity(2 * CHUNK);
+        let mut depth = 0_usize;
+        for token in tokens.lex() {
+            chunk.push(token);
+            match token.kind() {
+                TokenKind::LeftSquareBracket | TokenKind::LeftCurlyBracket => depth += 1,
+                TokenKind::RightSquareBracket | TokenKind::RightCurlyBracket => {
+                    depth = depth.saturating_sub(1)
+                }
+                TokenKind::Newline if depth == 0 && chunk.len() >= CHUNK => {
+                    parse_document(&chunk, &mut builder, &mut sink);
+                    chunk.clear();
+                }
+                _ => {}
+            }
+        }
+        parse_document(&chunk, &mut builder, &mut sink);
         mistakes.append(&mut sink.found);
         mistakes.sort_by_key(|mistake| (mistake.span.file, mistake.span.start));
         root
@@ -231,6 +279,7 @@ impl<'s> Document<'s> {
             last: NONE,
             next: NONE,
             children: 0,
+            light: false,
         });
         id
     }
@@ -377,6 +426,11 @@ impl<'d, 's> NodeRef<'d, 's> {
         }
     }
 
+    /// Whether it is a verb of which only the name and the aliases were taken.
+    pub(crate) fn is_light(self) -> bool {
+        self.document.node(self.id).light
+    }
+
     /// The child of this key.
     pub(crate) fn get(self, key: &str) -> Option<Self> {
         if self.shape() != Shape::Table {
@@ -458,12 +512,19 @@ struct Builder<'b, 's> {
     header: Option<Header>,
     /// The arrays and inline tables that are open, each with its pending key.
     open: Vec<Open<'s>>,
+    focus: Focus<'b>,
+    /// Whether the section belongs to a verb that is not in focus.
+    light: bool,
+    /// How deep inside a forgotten value the events are.
+    forgotten: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Header {
     Table,
     ArrayOfTables,
+    /// Something below a verb that is not in focus.
+    Below,
 }
 
 struct Open<'s> {
@@ -492,10 +553,49 @@ impl<'s> Builder<'_, 's> {
         );
     }
 
+    /// How many of the keys lead to a verb that is not in focus, if they lead to or into one.
+    fn light_verb(&self, keys: &[(Cow<'s, str>, Span)]) -> Option<usize> {
+        let verb = match keys {
+            [(verbs, _), (verb, _), ..] if verbs == "verbs" => (verb, 2),
+            [(environments, _), _, (verbs, _), (verb, _), ..]
+                if environments == "environments" && verbs == "verbs" =>
+            {
+                (verb, 4)
+            }
+            _ => return None,
+        };
+        let wanted = match self.focus {
+            Focus::Everything => return None,
+            Focus::Verb(name) => name,
+            // Keys of the root come before all sections; a drop-in's take the place of the table's.
+            Focus::Default => {
+                let default =
+                    self.document.find(self.root, "default").or_else(|| self.document.find(0, "default"));
+                default.map_or("", |id| &*self.document.node(id).text)
+            }
+        };
+        (verb.0 != wanted).then_some(verb.1)
+    }
+
     /// The header's path, from the root.
     fn open_section(&mut self, header: Header) {
-        let keys = std::mem::take(&mut self.keys);
+        let mut keys = std::mem::take(&mut self.keys);
+        self.open_section_of(&keys, header);
+        keys.clear();
+        self.keys = keys;
+    }
+
+    fn open_section_of(&mut self, mut keys: &[(Cow<'s, str>, Span)], mut header: Header) {
         self.sections += 1;
+        let light = self.light_verb(keys);
+        self.light = light.is_some();
+        if let Some(length) = light
+            && keys.len() > length
+        {
+            // What is below the verb is not remembered, but the verb is.
+            keys = &keys[..length];
+            header = Header::Below;
+        }
         let Some(((last, last_span), parents)) = keys.split_last() else { return };
         let mut table = self.root;
         for (key, key_span) in parents {
@@ -542,8 +642,24 @@ impl<'s> Builder<'_, 's> {
             {
                 self.section = self.push_table(array, *last_span);
             }
+            (Header::Below, None) => {
+                let id = self.document.add(last.clone(), *last_span, Shape::Table, *last_span, Made::Implied);
+                self.document.append(table, id);
+                self.section = id;
+            }
+            (Header::Below, Some(id)) => self.section = id,
             (_, Some(id)) => self.refuse_section(last, *last_span, id),
         }
+        if self.light {
+            let section = self.section;
+            self.document.node_mut(section).light = true;
+        }
+    }
+
+    /// Whether the value that comes next is to be forgotten: all of a verb that is not in focus, but its aliases.
+    fn forgets(&self) -> bool {
+        self.forgotten > 0
+            || self.light && self.open.is_empty() && !matches!(&*self.keys, [(key, _)] if key == "aliases")
     }
 
     fn push_table(&mut self, array: Id, at: Span) -> Id {
@@ -602,12 +718,24 @@ impl<'s> Builder<'_, 's> {
         id
     }
 
+    /// Arrays that are nested without end would make everything that walks the tree overflow.
+    fn too_deep(&mut self, at: Span) -> bool {
+        let deep = self.open.len() + self.forgotten >= 64;
+        if deep {
+            self.mistake(at, "arrays and tables are nested more than 64 deep");
+        }
+        deep
+    }
+
     fn open(&mut self, shape: Shape, at: toml_parser::Span) -> bool {
         let at = self.span(at);
+        if self.forgets() {
+            self.keys.clear();
+            self.forgotten += 1;
+            return !self.too_deep(at);
+        }
         let node = self.put(shape, Cow::Borrowed(""), at);
-        // Arrays that are nested without end would make everything that walks the tree overflow.
-        if self.open.len() >= 64 {
-            self.mistake(at, "arrays and tables are nested more than 64 deep");
+        if self.too_deep(at) {
             return false;
         }
         let keys = std::mem::take(&mut self.keys);
@@ -616,6 +744,10 @@ impl<'s> Builder<'_, 's> {
     }
 
     fn close(&mut self, at: toml_parser::Span) {
+        if self.forgotten > 0 {
+            self.forgotten -= 1;
+            return;
+        }
         let end = self.span(at).end;
         if let Some(open) = self.open.pop() {
             self.document.node_mut(open.node).span.end = end;
@@ -662,13 +794,15 @@ impl EventReceiver for Builder<'_, '_> {
     }
 
     fn simple_key(&mut self, at: toml_parser::Span, encoding: Option<Encoding>, error: &mut dyn ErrorSink) {
-        let mut span = self.span(at);
+        let span = self.span(at);
         let mut key = Cow::Borrowed("");
         if let Some(raw) = self.tokens.get(at) {
-            // In an inline table the blanks before a key are counted in.
-            let blank = raw.as_str().len() - raw.as_str().trim_start().len();
-            span.start += u32::try_from(blank).unwrap_or(0);
-            toml_parser::Raw::new_unchecked(raw.as_str(), encoding, at).decode_key(&mut key, error);
+            let raw = toml_parser::Raw::new_unchecked(raw.as_str(), encoding, at);
+            if self.forgotten > 0 {
+                raw.decode_key(&mut (), error);
+                return;
+            }
+            raw.decode_key(&mut key, error);
         }
         self.keys.push((key, span));
     }
@@ -677,8 +811,14 @@ impl EventReceiver for Builder<'_, '_> {
         let mut text = Cow::Borrowed("");
         let mut kind = ScalarKind::String;
         if let Some(raw) = self.tokens.get(at) {
-            kind =
-                toml_parser::Raw::new_unchecked(raw.as_str(), encoding, at).decode_scalar(&mut text, error);
+            let raw = toml_parser::Raw::new_unchecked(raw.as_str(), encoding, at);
+            if self.forgets() {
+                // Its syntax counts all the same.
+                let _kind = raw.decode_scalar(&mut (), error);
+                self.keys.clear();
+                return;
+            }
+            kind = raw.decode_scalar(&mut text, error);
         }
         let shape = match kind {
             ScalarKind::String => Shape::String,
@@ -732,14 +872,14 @@ mod tests {
     #[track_caller]
     fn check(texts: &[&str], expected: &str) {
         let sources: Vec<_> = texts.iter().map(|text| source(text)).collect();
-        let document = Document::read(&sources).expect("well-formed");
+        let document = Document::read(&sources, Focus::Everything).expect("well-formed");
         assert_eq!(dump(document.root()), expected);
     }
 
     #[track_caller]
     fn wrong(text: &str, line: usize, column: usize, message: &str) {
         let sources = [source(text)];
-        let mistakes = Document::read(&sources).expect_err("a mistake");
+        let mistakes = Document::read(&sources, Focus::Everything).expect_err("a mistake");
         let place = sources[0].place(mistakes[0].span.start);
         assert_eq!(
             (place.line, place.column, &*mistakes[0].message),
@@ -771,7 +911,7 @@ mod tests {
     #[test]
     fn mistakes_of_syntax_have_a_place() {
         let sources = [source("x = 1\ny = \n")];
-        let mistakes = Document::read(&sources).expect_err("a mistake");
+        let mistakes = Document::read(&sources, Focus::Everything).expect_err("a mistake");
         assert_eq!(sources[0].place(mistakes[0].span.start).line, 2, "{mistakes:?}");
     }
 
@@ -795,7 +935,7 @@ mod tests {
             let _ = writeln!(over, "[verbs.v{}]\nb = 1", number * 2);
         }
         let sources = [source(&base), source(&over)];
-        let document = Document::read(&sources).expect("well-formed");
+        let document = Document::read(&sources, Focus::Everything).expect("well-formed");
         let verbs = document.root().get("verbs").expect("verbs");
         assert_eq!(verbs.children().count(), 150);
         let verb = verbs.get("v98").expect("v98");
@@ -805,9 +945,37 @@ mod tests {
     }
 
     #[test]
+    fn of_verbs_out_of_focus_names_and_aliases_are_taken_and_their_syntax_is_checked() {
+        let text = "default = 'b'\n[verbs.a]\naliases = ['x', 'y']\nexec = ['p', {q = 1}]\n[verbs.a.env]\nZ = '1'\n\
+                    [[verbs.a.setup]]\nrun = []\n[verbs.b]\nexec = ['r']\n[environments.e.verbs.a]\nargs = []\n[env]\nK = ''";
+        let expected = r#"{default="b",verbs={a={aliases=["x","y"]},b={exec=["r"]}},environments={e={verbs={a={}}}},env={K=""}}"#;
+        let sources = [source(text)];
+        for focus in [Focus::Verb("b"), Focus::Default] {
+            let document = Document::read(&sources, focus).expect("well-formed");
+            assert_eq!(dump(document.root()), expected);
+            let verbs = document.root().get("verbs").expect("verbs");
+            assert!(verbs.get("a").is_some_and(NodeRef::is_light));
+            assert!(!verbs.get("b").is_some_and(NodeRef::is_light));
+        }
+        for broken in [
+            "[verbs.a]\nx = \"\\q\"\n",
+            "[verbs.a]\nx = [1\n",
+            "[verbs.a]\nx = {y = }\n",
+            "[verbs.a]\n[verbs.a]\n",
+        ] {
+            let sources = [source(broken)];
+            assert!(Document::read(&sources, Focus::Verb("b")).is_err(), "{broken}");
+        }
+    }
+
+    #[test]
     fn nesting_is_bounded() {
-        let deep = format!("a = {}{}", "[".repeat(5000), "]".repeat(5000));
-        let sources = [source(&deep)];
-        assert!(Document::read(&sources).is_err());
+        for key in ["a", "[verbs.x]\na"] {
+            let deep = format!("{key} = {}{}", "[".repeat(5000), "]".repeat(5000));
+            let sources = [source(&deep)];
+            for focus in [Focus::Everything, Focus::Verb("y")] {
+                assert!(Document::read(&sources, focus).is_err());
+            }
+        }
     }
 }

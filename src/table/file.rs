@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::document::{Document, Mistake, Source};
+use super::document::{Document, Focus, Mistake, Source};
 use crate::failure::{Failure, Kind, Result};
 use crate::log::quoted;
 
@@ -190,8 +190,8 @@ pub(crate) fn failures(sources: &[Source], mistakes: &[Mistake]) -> Option<Failu
 ///
 /// # Errors
 /// Every mistake of syntax.
-pub(crate) fn parse(sources: &[Source]) -> Result<Document<'_>> {
-    Document::read(sources).map_err(|mistakes| {
+pub(crate) fn parse<'s>(sources: &'s [Source], focus: Focus<'_>) -> Result<Document<'s>> {
+    Document::read(sources, focus).map_err(|mistakes| {
         failures(sources, &mistakes).unwrap_or_else(|| Failure::say(Kind::Table, "cannot read the table"))
     })
 }

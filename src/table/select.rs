@@ -98,6 +98,12 @@ impl<'d, 's> Tree<'d, 's> {
         (base, over)
     }
 
+    /// Whether only the name and the aliases of this verb were read.
+    pub(crate) fn is_light(self, verb: &str, environment: &str) -> bool {
+        let (base, over) = self.parts(verb, environment);
+        [base, over].into_iter().flatten().any(NodeRef::is_light)
+    }
+
     /// The names of the verbs in this environment: the table's, then the environment's own.
     pub(crate) fn verb_names(self, environment: &str) -> Vec<&'d str> {
         let base = self.verbs(None);
