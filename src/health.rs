@@ -1,25 +1,129 @@
-//! `--health`, and one try for `--probe`.
+//! `--health`: whether what the container runs is healthy, by the probe that its verb names; and one try by itself,
+//! `--probe`.
+//!
+//! The verb, its environment and everything that the probe is made from are the main process's own, so one line
+//! in the image holds for all of its verbs. Whatever keeps the question from being answered is an answer too: not
+//! healthy (1), and why, in one line.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use crate::child::Children;
+use crate::child::{Children, Stop};
 use crate::failure::{Failure, Kind, Result};
-use crate::log::Log;
-use crate::perform::wait::{Awaited, Unready, start_here, wait_for};
+use crate::log::{Log, quoted};
+use crate::main_process;
+use crate::observe;
+use crate::perform::wait::{Awaited, awaited_of, start_here};
+use crate::table::decode::Decoder;
+use crate::table::document::{Focus, Source};
+use crate::table::select::{Selection, Tree};
+use crate::table::{self, Probe};
 use crate::variables::Variables;
+use crate::words::{EnvironmentName, VerbName, spoken};
 
 /// Says whether the container's verb is healthy.
 ///
 /// # Errors
-/// Unhealthy (1).
-pub(crate) fn health(
-    _table: Option<PathBuf>,
-    _timeout: Duration,
-    _children: Children,
-    _log: Log,
-) -> Result<u8> {
-    Err(Failure::say(Kind::Unhealthy, "the health of this container is not known yet"))
+/// Unhealthy (1), or the request to stop.
+pub(crate) fn health(table: Option<PathBuf>, timeout: Duration, children: Children, log: Log) -> Result<u8> {
+    examine(table, timeout, children, log).map(|()| 0).map_err(|failure| match failure.kind() {
+        Kind::Stopped(_) | Kind::Unhealthy => failure,
+        Kind::Usage
+        | Kind::Variable
+        | Kind::Unavailable
+        | Kind::System
+        | Kind::Identity
+        | Kind::Table
+        | Kind::Hook
+        | Kind::CannotRun
+        | Kind::NotFound => Failure::say(Kind::Unhealthy, failure.sentence()),
+    })
+}
+
+fn examine(option: Option<PathBuf>, timeout: Duration, mut children: Children, log: Log) -> Result<()> {
+    let main = main_process::find().map_err(|absent| Failure::say(Kind::Unhealthy, absent.describe()))?;
+    let mut variables = main.variables()?;
+    let Some(verb) = variables.non_empty(b"PREVERB_VERB") else {
+        log.debug(|| format!("{} runs no verb, and is healthy while it runs", main.shown()));
+        return Ok(());
+    };
+    let verb = VerbName::parse(verb)
+        .ok_or_else(|| unhealthy(format!("variable `PREVERB_VERB` is {}, which is no verb", quoted(verb))))?;
+    let environment =
+        variables.non_empty(b"PREVERB_ENVIRONMENT").and_then(EnvironmentName::parse).ok_or_else(|| {
+            unhealthy("variable `PREVERB_ENVIRONMENT` of the main process names no environment".to_owned())
+        })?;
+
+    // A table that a hook may have named is read by whom the hook ran as: root would say what stands in it.
+    let named = variables.non_empty(b"PREVERB_TABLE");
+    let own = observe::environment();
+    let trusted = option.is_some() || named.is_none() || named == own.non_empty(b"PREVERB_TABLE");
+    let path = option.unwrap_or_else(|| {
+        named.map_or_else(|| PathBuf::from(table::file::DEFAULT), |path| OsStr::from_bytes(path).into())
+    });
+    let program = observe::program();
+    let early = if trusted { Some(table::file::read(&path)?) } else { None };
+    // The probe is made as the main process's user, for what it is made from may come from a hook as well. Its
+    // directory may be closed to everybody by now, and matters only to a program with a relative path.
+    let _ = main.enter();
+    main.become_its_user()?;
+    let sources = early.map_or_else(|| table::file::read(&path), Ok)?;
+
+    let Some(probe) = probe_of(&sources, &path, &verb, &environment, &mut variables)? else {
+        log.debug(|| format!("verb `{verb}` has no `health`, and is healthy while it runs"));
+        return Ok(());
+    };
+    let awaited = awaited_of(&probe, &variables, "`health`", &program)?;
+    let shown = awaited.shown.clone();
+    attempt(&mut children, awaited, &variables, timeout)?.map_err(|reason| {
+        unhealthy(format!("verb `{verb}` is not healthy: `{shown}`: {reason}"))
+            .field("verb", verb.as_str())
+            .field("target", shown)
+            .field("reason", reason)
+    })
+}
+
+fn unhealthy(sentence: String) -> Failure {
+    Failure::say(Kind::Unhealthy, sentence)
+}
+
+/// The probe of this verb, and in `variables` what is secret; nothing else of the table counts.
+fn probe_of(
+    sources: &[Source],
+    path: &Path,
+    verb: &VerbName,
+    environment: &EnvironmentName,
+    variables: &mut Variables,
+) -> Result<Option<Probe>> {
+    let document = table::file::parse(sources, Focus::Verb(verb.as_str()))?;
+    let tree = Tree::new(&document);
+    if let (None, None) = tree.parts(verb.as_str(), environment.as_str()) {
+        let table = quoted(path.as_os_str().as_bytes());
+        return Err(unhealthy(format!(
+            "the table {table} has no verb `{verb}` in environment `{environment}`, which is what runs"
+        )));
+    }
+    let mut decoder = Decoder::default();
+    let selection = tree.select(&mut decoder, environment, Some(verb));
+    table::file::failures(sources, &decoder.mistakes).map_or(Ok(()), Err)?;
+    mark_secrets(&selection, variables);
+    Ok(selection.verb.and_then(|verb| verb.part.health))
+}
+
+/// Marks what was declared as a secret, and what the layers make from one.
+fn mark_secrets(selection: &Selection, variables: &mut Variables) {
+    for declaration in table::lay_declarations(selection.layers()) {
+        if declaration.is_secret() {
+            variables.mark_secret(declaration.name.as_bytes());
+        }
+    }
+    for setting in selection.layers().flat_map(|layer| &layer.env) {
+        if setting.value.expand(variables).is_ok_and(|value| value.secret) {
+            variables.mark_secret(setting.name.as_bytes());
+        }
+    }
 }
 
 /// Tries a target once, within `timeout`.
@@ -28,12 +132,48 @@ pub(crate) fn health(
 /// Unhealthy (1), or the request to stop.
 pub(crate) fn try_once(
     children: &mut Children,
-    log: Log,
     awaited: Awaited,
     variables: &Variables,
     timeout: Duration,
 ) -> Result<u8> {
-    let _ = (children, log, awaited, variables, timeout, start_here, wait_for);
-    let _ = |unready: Unready| unready;
-    Err(Failure::say(Kind::Unhealthy, "not yet"))
+    let shown = awaited.shown.clone();
+    attempt(children, awaited, variables, timeout)?.map(|()| 0).map_err(|reason| {
+        unhealthy(format!("`{shown}` is not ready: {reason}")).field("target", shown).field("reason", reason)
+    })
+}
+
+/// As long as anybody will wait: the limit of a probe that has none.
+const FOR_EVER: Duration = Duration::from_hours(24);
+
+/// One try, and why it did not go well; a `timeout` of zero is none, as for `--wait`.
+fn attempt(
+    children: &mut Children,
+    mut awaited: Awaited,
+    variables: &Variables,
+    timeout: Duration,
+) -> Result<std::result::Result<(), String>> {
+    let limit = if timeout.is_zero() { FOR_EVER } else { timeout };
+    if awaited.is_probe() {
+        awaited.argv.push(limit.as_millis().to_string().into());
+    }
+    let deadline = Instant::now() + limit;
+    // The child has no limit of its own: past the deadline it is killed at once, for whoever asked waits.
+    let mut running = match start_here(children, &awaited.argv, variables, Duration::ZERO) {
+        Ok(running) => running,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let stopped = |stop: Stop| stop.failure("while it probed");
+    loop {
+        children.pump(&mut [&mut running], Some(deadline)).map_err(stopped)?;
+        if let Some(ended) = running.ended() {
+            return Ok(awaited.verdict(&running, ended));
+        }
+        if Instant::now() >= deadline {
+            running.end_now();
+            while running.ended().is_none() {
+                children.pump(&mut [&mut running], None).map_err(stopped)?;
+            }
+            return Ok(Err(format!("no answer within {}", spoken(limit))));
+        }
+    }
 }

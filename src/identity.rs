@@ -296,6 +296,15 @@ pub(crate) fn acting_as<T>(identity: Option<&Identity>, work: impl FnOnce() -> R
     result
 }
 
+/// Makes those of these capabilities effective that are permitted. What looks at a process needs every one that
+/// the process has (`ptrace(2)`), and acting as another user takes them away until it ends.
+pub(crate) fn raise(capabilities: u64) {
+    if let Ok(mut sets) = rustix::thread::capabilities(None) {
+        sets.effective |= sets.permitted & CapabilitySet::from_bits_retain(capabilities);
+        let _ = rustix::thread::set_capabilities(None, sets);
+    }
+}
+
 /// The home of someone, as `HOME` has it.
 pub(crate) fn home(identity: &Identity) -> &[u8] {
     identity.home.as_bytes()

@@ -12,7 +12,8 @@
 //! - Below this line is the world. `observe.rs` reads it. `perform/` executes a plan, a file for each kind of step;
 //!   it never looks at the table. `child.rs` is the only spawner, `signals.rs` the only user of signals,
 //!   `identity.rs` of ids, `exec.rs` of execve.
-//! - `supervise.rs`, `probe.rs`, `health.rs`, `join.rs` are parts that are modes by themselves.
+//! - `supervise.rs`, `probe.rs`, `health.rs`, `join.rs` are parts that are modes by themselves; the last two look at
+//!   the container's main process through `main_process.rs`, and that at `/proc` through `process.rs`.
 //!
 //! What is hard is preverb itself again, in a small mode: `--preverb-as` steps down before a hook,
 //! `--preverb-dump` hands a shell's environment back, `--preverb-probe` makes one try, `--supervise` stays as PID 1 and
@@ -31,10 +32,12 @@ mod identity;
 mod join;
 mod list;
 mod log;
+mod main_process;
 mod observe;
 mod perform;
 mod plan;
 mod probe;
+mod process;
 mod shim;
 mod signals;
 mod supervise;
@@ -78,6 +81,10 @@ pub fn run() -> ExitCode {
     let mut words = std::env::args_os();
     let name = words.next().unwrap_or_default();
     let words: Vec<OsString> = words.collect();
+    if Path::new(&name).file_name() != Some(OsStr::new("preverb")) {
+        // Who looks from outside (`--health`) tells setup from the target by this name, and a link has another.
+        let _ = rustix::thread::set_name(c"preverb");
+    }
     let mut log = Log::default();
     match parts(&words).unwrap_or_else(|| start(&name, words, &mut log)) {
         Ok(code) => ExitCode::from(code),
@@ -105,8 +112,9 @@ fn parts(words: &[OsString]) -> Option<Result<u8>> {
 /// One try of a target; what is wrong goes to standard error as it is, for the process that asked.
 fn probe_once(words: &[OsString]) -> u8 {
     let target = words.first().map(OsString::as_os_str).unwrap_or_default();
-    let result = probe::Target::parse(target.as_bytes())
-        .and_then(|target| probe::attempt(&target, cli::PROBE_TIMEOUT));
+    let milliseconds = words.get(1).and_then(|word| word.to_str()?.parse().ok());
+    let limit = milliseconds.map_or(cli::PROBE_TIMEOUT, std::time::Duration::from_millis);
+    let result = probe::Target::parse(target.as_bytes()).and_then(|target| probe::attempt(&target, limit));
     match result {
         Ok(()) => 0,
         Err(reason) => {
@@ -316,7 +324,7 @@ impl Start<'_> {
     fn probe(mut self, target: &OsStr, timeout: std::time::Duration) -> Result<u8> {
         let awaited = perform::wait::awaited_word(target, &observe::program())?;
         let mut children = Children::new(self.take_signals()?);
-        health::try_once(&mut children, *self.log, awaited, &self.variables, timeout)
+        health::try_once(&mut children, awaited, &self.variables, timeout)
     }
 
     /// The modes that need the table.

@@ -20,7 +20,6 @@ use crate::child::{Change, Ended, inherited_descriptors, next_change, spawn_targ
 use crate::cli::SuperviseOptions;
 use crate::exec;
 use crate::failure::{Failure, Kind, Result};
-use crate::perform::finish::ProcessStat;
 use crate::signals::{
     Caught, Every, default_in_children, group_lives, send, send_to_all, send_to_group, stop_here,
     without_ttou,
@@ -368,14 +367,9 @@ fn collect() -> bool {
 
 /// All processes below this one.
 fn descendants() -> Vec<i32> {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
-    for entry in entries.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        let stat = std::fs::read(entry.path().join("stat")).ok();
-        if let Some(stat) = stat.and_then(|stat| ProcessStat::parse(&stat)) {
-            children.entry(stat.parent).or_default().push(pid);
-        }
+    for (pid, stat) in crate::process::all() {
+        children.entry(stat.parent).or_default().push(pid);
     }
     let mut all = Vec::new();
     let mut next = vec![i32::try_from(std::process::id()).unwrap_or(0)];

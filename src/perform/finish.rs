@@ -206,14 +206,8 @@ fn set_limit(limit: &Limit) -> Result<()> {
 
 /// Names the processes that hooks have left behind: the target would wonder whose they are.
 fn name_left_behind(log: Log, groups: &[i32]) {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return };
     let own = i32::try_from(std::process::id()).unwrap_or(0);
-    for entry in entries.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
-            continue;
-        };
-        let Ok(stat) = std::fs::read(entry.path().join("stat")) else { continue };
-        let Some(process) = ProcessStat::parse(&stat) else { continue };
+    for (pid, process) in crate::process::all() {
         let ours = process.parent == own || groups.contains(&process.group);
         if pid == own || !ours || process.state == b'Z' {
             continue;
@@ -221,40 +215,5 @@ fn name_left_behind(log: Log, groups: &[i32]) {
         let name = crate::words::escaped(&process.name);
         let message = format!("a hook left process {pid} (`{name}`) behind, which goes on beside the target");
         log.say(&Message::new(Level::Info, message).field("pid", pid.to_string()).field("process", name));
-    }
-}
-
-/// What `/proc/PID/stat` says (`proc_pid_stat(5)`), as far as it is needed.
-pub(crate) struct ProcessStat {
-    /// The program's name.
-    pub(crate) name: Vec<u8>,
-    /// The state's letter.
-    pub(crate) state: u8,
-    /// The parent.
-    pub(crate) parent: i32,
-    /// The process group.
-    pub(crate) group: i32,
-    /// The session.
-    pub(crate) session: i32,
-    /// When it was started, in clock ticks since boot.
-    pub(crate) started: u64,
-}
-
-impl ProcessStat {
-    /// Reads the line. The name is in parentheses and may hold any byte, a parenthesis too.
-    pub(crate) fn parse(stat: &[u8]) -> Option<Self> {
-        let open = stat.iter().position(|byte| *byte == b'(')?;
-        let close = stat.iter().rposition(|byte| *byte == b')')?;
-        let name = stat.get(open + 1..close)?.to_vec();
-        let rest = std::str::from_utf8(stat.get(close + 2..)?).ok()?;
-        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-        Some(Self {
-            name,
-            state: *fields.first()?.as_bytes().first()?,
-            parent: fields.get(1)?.parse().ok()?,
-            group: fields.get(2)?.parse().ok()?,
-            session: fields.get(3)?.parse().ok()?,
-            started: fields.get(19)?.parse().ok()?,
-        })
     }
 }

@@ -163,30 +163,41 @@ impl Awaited {
     fn is_ready(&mut self, waited: Duration, log: Log) -> bool {
         let Some(running) = &self.running else { return false };
         let Some(ended) = running.ended() else { return false };
-        if ended.is_success() {
-            if self.tries > 1 {
-                let text = format!("`{}` is ready after {}", self.shown, spoken(waited));
-                log.say(&Message::new(Level::Info, text).field("target", &self.shown));
+        match self.verdict(running, ended) {
+            Ok(()) => {
+                if self.tries > 1 {
+                    let text = format!("`{}` is ready after {}", self.shown, spoken(waited));
+                    log.say(&Message::new(Level::Info, text).field("target", &self.shown));
+                }
+                return true;
             }
-            return true;
+            Err(reason) => self.error = reason,
         }
+        self.running = None;
+        self.next = Instant::now() + pause(waited);
+        false
+    }
+
+    /// What a try that has ended says.
+    ///
+    /// # Errors
+    /// Why it is not ready.
+    pub(crate) fn verdict(&self, running: &Running, ended: &Ended) -> std::result::Result<(), String> {
         let said = running.said();
         let last = said.rsplit("\\n").next().unwrap_or_default();
-        self.error = match ended {
+        Err(match ended {
+            Ended::Exited(0) => return Ok(()),
             Ended::TimedOut(limit) => format!("no answer within {}", spoken(*limit)),
             Ended::Exited(1) if self.is_probe() && !last.is_empty() => last.to_owned(),
             other @ (Ended::Exited(_) | Ended::Signaled(_) | Ended::Stopped(_) | Ended::NotStarted(_)) => {
                 let separator = if last.is_empty() { "" } else { ": " };
                 format!("{}{separator}{last}", other.describe())
             }
-        };
-        self.running = None;
-        self.next = Instant::now() + pause(waited);
-        false
+        })
     }
 
     /// Whether it is preverb's own probe, which says what there is to say.
-    fn is_probe(&self) -> bool {
+    pub(crate) fn is_probe(&self) -> bool {
         self.argv.get(1).is_some_and(|word| word == "--preverb-probe")
     }
 }

@@ -1,0 +1,168 @@
+//! What `/proc` says of a process (proc(5)). It reads, and judges nothing.
+
+use std::collections::BTreeSet;
+use std::io;
+
+/// What `/proc/PID/stat` says (`proc_pid_stat(5)`), as far as it is needed. Everybody may read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ProcessStat {
+    /// The program's name, or what the process calls itself; 15 bytes at most.
+    pub(crate) name: Vec<u8>,
+    /// The state's letter.
+    pub(crate) state: u8,
+    /// The parent.
+    pub(crate) parent: i32,
+    /// The process group.
+    pub(crate) group: i32,
+    /// The session.
+    pub(crate) session: i32,
+    /// When it was started, in clock ticks since boot.
+    pub(crate) started: u64,
+}
+
+impl ProcessStat {
+    /// Reads the line. The name is in parentheses and may hold any byte, a parenthesis too.
+    pub(crate) fn parse(stat: &[u8]) -> Option<Self> {
+        let open = stat.iter().position(|byte| *byte == b'(')?;
+        let close = stat.iter().rposition(|byte| *byte == b')')?;
+        let name = stat.get(open + 1..close)?.to_vec();
+        let rest = std::str::from_utf8(stat.get(close + 2..)?).ok()?;
+        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        Some(Self {
+            name,
+            state: *fields.first()?.as_bytes().first()?,
+            parent: fields.get(1)?.parse().ok()?,
+            group: fields.get(2)?.parse().ok()?,
+            session: fields.get(3)?.parse().ok()?,
+            started: fields.get(19)?.parse().ok()?,
+        })
+    }
+}
+
+/// Every process that can be seen.
+pub(crate) fn all() -> Vec<(i32, ProcessStat)> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .flatten()
+        .filter_map(|entry| {
+            let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
+            Some((pid, ProcessStat::parse(&std::fs::read(entry.path().join("stat")).ok()?)?))
+        })
+        .collect()
+}
+
+/// What `/proc/PID/status` says of whom a process is and what it may. Everybody may read it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Status {
+    /// The effective uid.
+    pub(crate) uid: u32,
+    /// The effective gid.
+    pub(crate) gid: u32,
+    /// The supplementary groups.
+    pub(crate) groups: Vec<u32>,
+    /// The umask, where the kernel tells it (since Linux 4.7).
+    pub(crate) umask: Option<u32>,
+    /// The permitted capabilities, a bit each.
+    pub(crate) permitted: u64,
+    /// The bounding set.
+    pub(crate) bounding: u64,
+    /// The ambient capabilities.
+    pub(crate) ambient: u64,
+    /// Whether no exec can give it more.
+    pub(crate) no_new_privileges: bool,
+}
+
+impl Status {
+    /// Reads the lines; one that is missing leaves nothing behind, but without ids it is no status.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let field = |name: &str| {
+            text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+        };
+        // Real, effective, saved, file system.
+        let effective = |name| field(name)?.split_ascii_whitespace().nth(1)?.parse().ok();
+        let set = |name| field(name).and_then(|mask| u64::from_str_radix(mask, 16).ok()).unwrap_or(0);
+        let groups = field("Groups").unwrap_or_default().split_ascii_whitespace();
+        Some(Self {
+            uid: effective("Uid")?,
+            gid: effective("Gid")?,
+            groups: groups.filter_map(|group| group.parse().ok()).collect(),
+            umask: field("Umask").and_then(|umask| u32::from_str_radix(umask, 8).ok()),
+            permitted: set("CapPrm"),
+            bounding: set("CapBnd"),
+            ambient: set("CapAmb"),
+            no_new_privileges: field("NoNewPrivs") == Some("1"),
+        })
+    }
+
+    /// That of a process, if it can be seen.
+    pub(crate) fn of(pid: i32) -> Option<Self> {
+        Self::parse(&String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/status")).ok()?))
+    }
+}
+
+/// The words of a process's command line, which everybody may read.
+pub(crate) fn command_line(pid: i32) -> Vec<Vec<u8>> {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect()
+}
+
+/// The mounts that a process sees, by their numbers, of which no two on a machine are the same: processes that
+/// share one are in one mount namespace. (Unlike `/proc/PID/ns/mnt` everybody may read them.)
+pub(crate) fn mounts(pid: i32) -> BTreeSet<u64> {
+    let text = std::fs::read(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+    let number = |line: &[u8]| {
+        let digits = line.split(|byte| *byte == b' ').next()?;
+        std::str::from_utf8(digits).ok()?.parse().ok()
+    };
+    text.split(|byte| *byte == b'\n').filter_map(number).collect()
+}
+
+/// The cgroups of a process, as the kernel writes them.
+pub(crate) fn cgroups(pid: i32) -> Option<Vec<u8>> {
+    std::fs::read(format!("/proc/{pid}/cgroup")).ok()
+}
+
+/// The variables that a process was started with, as they lie in its memory now.
+///
+/// # Errors
+/// The kernel's refusal.
+pub(crate) fn environment(pid: i32) -> io::Result<Vec<u8>> {
+    std::fs::read(format!("/proc/{pid}/environ"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_may_hold_anything() {
+        let line =
+            b"12 (a) S 1 (b) R 7 8 9 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1 1 1 1 1 1 1 1 1 1 1\n";
+        let stat = ProcessStat::parse(line).expect("a line");
+        assert_eq!(stat.name, b"a) S 1 (b");
+        assert_eq!((stat.state, stat.parent, stat.group, stat.session, stat.started), (b'R', 7, 8, 9, 4242));
+        for broken in [&b""[..], b"12 (a", b"12 (a) ", b"12 (a) S 1 2", b") ("] {
+            assert_eq!(ProcessStat::parse(broken), None, "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn a_status_is_whom_a_process_is() {
+        let text = "Name:\tx\nUmask:\t0027\nUid:\t0\t1000\t0\t0\nGid:\t0\t100\t0\t0\nGroups:\t4 100 \n\
+                    CapPrm:\t0000000000000400\nCapBnd:\t00000000a80425fb\nCapAmb:\t0000000000000400\nNoNewPrivs:\t1\n";
+        let status = Status::parse(text).expect("whole");
+        assert_eq!((status.uid, status.gid, status.umask), (1000, 100, Some(0o27)));
+        assert_eq!(status.groups, [4, 100]);
+        assert_eq!((status.permitted, status.ambient, status.bounding), (1 << 10, 1 << 10, 0xa804_25fb));
+        assert!(status.no_new_privileges);
+        assert_eq!(Status::parse("Name:\tx\n"), None);
+    }
+
+    #[test]
+    fn this_process_can_be_seen() {
+        let own = i32::try_from(std::process::id()).expect("a process id");
+        assert!(all().iter().any(|(pid, _)| *pid == own));
+        assert_eq!(Status::of(own).map(|status| status.uid), Some(nix::unistd::geteuid().as_raw()));
+        assert!(!mounts(own).is_empty());
+    }
+}
