@@ -558,12 +558,7 @@ fn read_pipes(child: &mut Running) {
 ///
 /// # Errors
 /// execve(2)'s, for `exec.rs` to explain.
-pub(crate) fn spawn_target(
-    path: &CStr,
-    argv: &[CString],
-    envp: &[CString],
-    mask: &SigSet,
-) -> nix::Result<i32> {
+pub(crate) fn spawn_target(path: &CStr, argv: &[CString], envp: &[&CStr], mask: &SigSet) -> nix::Result<i32> {
     let actions = PosixSpawnFileActions::init()?;
     let mut attributes = PosixSpawnAttr::init()?;
     attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETPGROUP | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK)?;

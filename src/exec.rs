@@ -61,7 +61,7 @@ pub(crate) fn exec(argv: &[OsString], variables: &Variables) -> Failure {
 pub(crate) fn attempt<T>(
     argv: &[OsString],
     variables: &Variables,
-    mut start: impl FnMut(&CStr, &[CString], &[CString]) -> nix::Result<T>,
+    mut start: impl FnMut(&CStr, &[CString], &[&CStr]) -> nix::Result<T>,
 ) -> Result<T> {
     let program = argv.first().map(OsString::as_os_str).unwrap_or_default();
     let words: Vec<CString> = match argv.iter().map(|word| CString::new(word.as_bytes())).collect() {

@@ -16,12 +16,28 @@ use crate::variables::{self, Variables};
 /// The environment that this process inherited, whole.
 pub(crate) fn environment() -> Variables {
     // The C library's list, which Rust reads, has lost nothing, but Rust passes over entries without `=`.
-    match std::fs::read("/proc/self/environ") {
-        Ok(bytes) if !bytes.is_empty() => {
-            let bytes = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
-            Variables::inherited(bytes.split(|byte| *byte == 0).map(<[u8]>::to_vec))
-        }
+    match read_file(Path::new("/proc/self/environ"), 8192) {
+        Ok(bytes) if !bytes.is_empty() => Variables::from_block(bytes),
         Ok(_) | Err(_) => variables::from_runtime(),
+    }
+}
+
+/// Reads a file whole, with as few system calls as that takes: `likely` is how large it may well be.
+pub(crate) fn read_file(path: &Path, likely: usize) -> std::io::Result<Vec<u8>> {
+    use rustix::fs::{Mode, OFlags};
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut bytes = Vec::with_capacity(likely);
+    loop {
+        // A full buffer says nothing of what is left, one that is not full ends in the next call.
+        match rustix::io::read(&file, rustix::buffer::spare_capacity(&mut bytes)) {
+            Ok(0) => return Ok(bytes),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {
+                if bytes.len() == bytes.capacity() {
+                    bytes.reserve(bytes.len());
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 

@@ -456,6 +456,9 @@ impl Building {
 
     /// One `env`, expanded against what is below it.
     fn layer(&mut self, layer: &Layer, origin: &Origin) {
+        if layer.env.is_empty() {
+            return;
+        }
         let below = self.variables.clone();
         let missing_below = self.missing.clone();
         for setting in &layer.env {

@@ -3,8 +3,9 @@
 //! Duplicates, names with odd characters and entries without `=` pass through. Pure: where variables
 //! come from and what the layers are is `plan.rs`'s and `observe.rs`'s affair.
 
-use std::ffi::CString;
+use std::ffi::CStr;
 use std::os::unix::ffi::OsStringExt as _;
+use std::rc::Rc;
 
 /// Which layer gave a variable its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,20 +53,21 @@ impl Origin {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 struct Entry {
-    /// The entry as it stands in the environment.
-    bytes: Vec<u8>,
+    /// The entry as it stands in the environment, and a NUL.
+    text: Text,
     /// Where its `=` is, if it has one. A `=` in front belongs to the name, as in the C library's.
     equals: Option<usize>,
     secret: bool,
     origin: Origin,
 }
 
-impl Entry {
-    fn name(&self) -> Option<&[u8]> {
-        self.equals.map(|equals| &self.bytes[..equals])
-    }
+/// The bytes of an entry: a part of what was inherited, which is one piece, or its own.
+#[derive(Debug, Clone)]
+enum Text {
+    Inherited(std::ops::Range<usize>),
+    Own(Rc<[u8]>),
 }
 
 /// A variable that was found.
@@ -80,30 +82,68 @@ pub(crate) struct Found<'v> {
 }
 
 /// The variables of a process.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Variables {
+    /// What was inherited: entries that each end in a NUL.
+    inherited: Rc<[u8]>,
     entries: Vec<Entry>,
 }
 
 impl Variables {
     /// The variables as a process inherits them: entries as they are.
     pub(crate) fn inherited(entries: impl IntoIterator<Item = Vec<u8>>) -> Self {
-        let entries = entries
-            .into_iter()
-            .map(|bytes| {
-                // POSIX lets a name be anything without `=`; the first byte is passed over so that
-                // an entry `=x=y` has a name, as in the C library.
-                let equals = bytes.iter().skip(1).position(|byte| *byte == b'=').map(|at| at + 1);
-                Entry { bytes, equals, secret: false, origin: Origin::Inherited }
-            })
-            .collect();
-        Self { entries }
+        let mut block = Vec::new();
+        for entry in entries {
+            block.extend(entry);
+            block.push(0);
+        }
+        Self::from_block(block)
+    }
+
+    /// The variables of a block in which each entry ends in a NUL, as `/proc/PID/environ` has them.
+    pub(crate) fn from_block(mut block: Vec<u8>) -> Self {
+        if block.last().is_some_and(|last| *last != 0) {
+            block.push(0);
+        }
+        let mut entries = Vec::with_capacity(block.len() / 32 + 8);
+        let mut start = 0;
+        for bytes in block.split_inclusive(|byte| *byte == 0) {
+            let end = start + bytes.len();
+            // POSIX lets a name be anything without `=`; the first byte is passed over so that an entry
+            // `=x=y` has a name, as in the C library.
+            let equals = bytes.iter().skip(1).position(|byte| *byte == b'=').map(|at| at + 1);
+            let text = Text::Inherited(start..end);
+            entries.push(Entry { text, equals, secret: false, origin: Origin::Inherited });
+            start = end;
+        }
+        Self { inherited: block.into(), entries }
+    }
+
+    /// The bytes of an entry, without the NUL.
+    fn bytes<'v>(&'v self, entry: &'v Entry) -> &'v [u8] {
+        let bytes = self.with_nul(entry);
+        bytes.split_last().map_or(bytes, |(_, bytes)| bytes)
+    }
+
+    fn with_nul<'v>(&'v self, entry: &'v Entry) -> &'v [u8] {
+        match &entry.text {
+            Text::Inherited(range) => self.inherited.get(range.clone()).unwrap_or_default(),
+            Text::Own(bytes) => bytes,
+        }
+    }
+
+    fn is(&self, entry: &Entry, name: &[u8]) -> bool {
+        entry.equals == Some(name.len()) && self.bytes(entry).starts_with(name)
+    }
+
+    fn found<'v>(&'v self, entry: &'v Entry, equals: usize) -> Found<'v> {
+        Found { value: &self.bytes(entry)[equals + 1..], secret: entry.secret, origin: &entry.origin }
     }
 
     /// The variable of this name; the first of several, as getenv(3) finds it.
     pub(crate) fn get(&self, name: &[u8]) -> Option<Found<'_>> {
-        let entry = self.entries.iter().find(|entry| entry.name() == Some(name))?;
-        Some(Found { value: &entry.bytes[name.len() + 1..], secret: entry.secret, origin: &entry.origin })
+        let entry = self.entries.iter().find(|entry| self.is(entry, name))?;
+        Some(self.found(entry, name.len()))
     }
 
     /// The value of this name, if it is not empty.
@@ -113,43 +153,39 @@ impl Variables {
 
     /// Every value of this name: an inherited environment can have several.
     pub(crate) fn values<'v>(&'v self, name: &'v [u8]) -> impl Iterator<Item = &'v [u8]> {
-        self.entries
-            .iter()
-            .filter(move |entry| entry.name() == Some(name))
-            .map(|entry| &entry.bytes[name.len() + 1..])
+        let named = self.entries.iter().filter(move |entry| self.is(entry, name));
+        named.map(|entry| &self.bytes(entry)[name.len() + 1..])
     }
 
-    /// Sets a variable, where the first of its name stood or at the end. A variable that was secret
-    /// stays secret.
+    /// Sets a variable, where the first of its name stood or at the end. A variable that was secret stays
+    /// secret.
     pub(crate) fn set(&mut self, name: &[u8], value: impl AsRef<[u8]>, origin: Origin, secret: bool) {
-        let mut bytes = Vec::with_capacity(name.len() + value.as_ref().len() + 1);
-        bytes.extend_from_slice(name);
-        bytes.push(b'=');
-        bytes.extend_from_slice(value.as_ref());
-        let mut entry = Entry { bytes, equals: Some(name.len()), secret, origin };
-        match self.entries.iter().position(|entry| entry.name() == Some(name)) {
-            None => self.entries.push(entry),
-            Some(first) => {
-                entry.secret |= self.entries[first].secret;
-                self.entries[first] = entry;
-                let mut index = 0;
-                self.entries.retain(|entry| {
-                    index += 1;
-                    index - 1 <= first || entry.name() != Some(name)
-                });
-            }
+        let bytes = [name, b"=", value.as_ref(), b"\0"].concat();
+        let mut entry = Entry { text: Text::Own(bytes.into()), equals: Some(name.len()), secret, origin };
+        let Some(first) = self.entries.iter().position(|entry| self.is(entry, name)) else {
+            self.entries.push(entry);
+            return;
+        };
+        entry.secret |= self.entries[first].secret;
+        self.entries[first] = entry;
+        while let Some(next) = self.entries[first + 1..].iter().position(|entry| self.is(entry, name)) {
+            self.entries.remove(first + 1 + next);
         }
     }
 
     /// Removes every variable of this name.
     pub(crate) fn unset(&mut self, name: &[u8]) {
-        self.entries.retain(|entry| entry.name() != Some(name));
+        while let Some(index) = self.entries.iter().position(|entry| self.is(entry, name)) {
+            self.entries.remove(index);
+        }
     }
 
     /// Marks a variable as shown nowhere.
     pub(crate) fn mark_secret(&mut self, name: &[u8]) {
-        for entry in self.entries.iter_mut().filter(|entry| entry.name() == Some(name)) {
-            entry.secret = true;
+        for index in 0..self.entries.len() {
+            if self.is(&self.entries[index], name) {
+                self.entries[index].secret = true;
+            }
         }
     }
 
@@ -157,26 +193,25 @@ impl Variables {
     pub(crate) fn named(&self) -> impl Iterator<Item = (&[u8], Found<'_>)> {
         self.entries.iter().filter_map(|entry| {
             let equals = entry.equals?;
-            let found =
-                Found { value: &entry.bytes[equals + 1..], secret: entry.secret, origin: &entry.origin };
-            Some((&entry.bytes[..equals], found))
+            Some((&self.bytes(entry)[..equals], self.found(entry, equals)))
         })
     }
 
-    /// The entries for execve(2). An entry with a NUL inside cannot exist in an environment; none is made.
-    pub(crate) fn to_envp(&self) -> Vec<CString> {
-        self.entries.iter().filter_map(|entry| CString::new(entry.bytes.clone()).ok()).collect()
+    /// The entries for execve(2). One with a NUL inside cannot exist in an environment; none is made.
+    pub(crate) fn to_envp(&self) -> Vec<&CStr> {
+        self.entries.iter().filter_map(|entry| CStr::from_bytes_with_nul(self.with_nul(entry)).ok()).collect()
     }
 
     /// The longest entry: its name and its size with the NUL, for the message when execve(2) refuses.
     pub(crate) fn longest(&self) -> Option<(&[u8], usize)> {
-        let entry = self.entries.iter().max_by_key(|entry| entry.bytes.len())?;
-        Some((entry.name().unwrap_or(&entry.bytes), entry.bytes.len() + 1))
+        let entry = self.entries.iter().max_by_key(|entry| self.with_nul(entry).len())?;
+        let bytes = self.bytes(entry);
+        Some((&bytes[..entry.equals.unwrap_or(bytes.len())], bytes.len() + 1))
     }
 
     /// The size of all entries with their NULs.
     pub(crate) fn size(&self) -> usize {
-        self.entries.iter().map(|entry| entry.bytes.len() + 1).sum()
+        self.entries.iter().map(|entry| self.with_nul(entry).len()).sum()
     }
 }
 

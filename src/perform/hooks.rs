@@ -434,12 +434,13 @@ impl Dump {
     pub(crate) fn of_this_process() -> Vec<u8> {
         let directory =
             rustix::process::getcwd(Vec::new()).map(std::ffi::CString::into_bytes).unwrap_or_default();
-        let entries = observe::environment().to_envp();
+        let variables = observe::environment();
+        let entries = variables.to_envp();
         let mut dump = directory;
         dump.push(0);
         dump.extend(format!("{:o}\0{}\0", super::surroundings::current_umask(), entries.len()).bytes());
         for entry in entries {
-            dump.extend_from_slice(entry.as_bytes_with_nul());
+            dump.extend_from_slice(entry.to_bytes_with_nul());
         }
         dump
     }
