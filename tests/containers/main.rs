@@ -9,7 +9,6 @@
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
-    clippy::explicit_write,
     clippy::print_stderr,
     reason = "tests read the environment, start programs and may panic"
 )]

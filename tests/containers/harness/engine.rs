@@ -38,8 +38,10 @@ pub(crate) fn engine() -> Option<&'static Engine> {
             );
             let thread = std::thread::current();
             let name = thread.name().unwrap_or("a test");
-            // Not `eprintln!`: the test harness swallows that of a test that passes.
-            writeln!(std::io::stderr(), "SKIP {name}: no container engine: {why}").unwrap();
+            // Not `eprintln!`: the test harness swallows that of a test that passes. In one piece, because
+            // others write too.
+            let skip = format!("SKIP {name}: no container engine: {why}\n");
+            std::io::stderr().write_all(skip.as_bytes()).unwrap();
             None
         }
     }
@@ -61,7 +63,7 @@ fn find() -> Result<Engine, String> {
         }
     }
     if reasons.is_empty() {
-        return Err("neither docker nor podman is installed".to_owned());
+        return Err("docker and podman are not installed, or not what `CONTAINER_ENGINE` names".to_owned());
     }
     Err(reasons.join("; "))
 }
