@@ -267,9 +267,13 @@ fn has_mark(text: &[u8]) -> bool {
 }
 
 /// Whether these are still the variables that the process was started with. Programs that give themselves a title
-/// (nginx, Redis, Ruby, everything with a `setproctitle`) write it over them, and fill up with NULs.
+/// (nginx, Redis, Ruby, Perl, everything with a `setproctitle`) write it over them, and most fill up with NULs.
 fn is_whole(text: &[u8]) -> bool {
-    !text.starts_with(b"\0") && !text.windows(3).any(|bytes| bytes == b"\0\0\0") && !text.ends_with(b"\0\0")
+    let filled_up =
+        text.starts_with(b"\0") || text.ends_with(b"\0\0") || text.windows(3).any(|bytes| bytes == b"\0\0\0");
+    // An entry without `=` is odd, but can be inherited; in the place of everything that preverb sets it is a title.
+    let titled = entries(text).next().is_some_and(|first| !first.is_empty() && !first.contains(&b'='));
+    !filled_up && (!titled || has_mark(text))
 }
 
 impl MainProcess {
@@ -487,10 +491,19 @@ mod tests {
 
     #[test]
     fn a_title_over_the_variables_is_noticed() {
-        for whole in [&b""[..], b"A=1\0", b"A=1\0B=2\0", b"A=1\0\0B=2\0", b"noequals\0"] {
+        for whole in
+            [&b""[..], b"A=1\0", b"A=1\0B=2\0", b"A=1\0\0B=2\0", b"noequals\0PREVERB_ENVIRONMENT=x\0"]
+        {
             assert!(is_whole(whole), "{}", crate::words::escaped(whole));
         }
-        for written_over in [&b"\0\0\0\0"[..], b"aster process\0\0\0\0", b"title\0\0\0B=2\0", b"\0A=1\0"] {
+        for written_over in [
+            &b"\0\0\0\0"[..],
+            b"aster process\0\0\0\0",
+            b"title\0\0\0B=2\0",
+            b"\0A=1\0",
+            b"title",
+            b"title\0B=2\0",
+        ] {
             assert!(!is_whole(written_over), "{}", crate::words::escaped(written_over));
         }
     }

@@ -14,6 +14,7 @@ mod command_line;
 mod dsl;
 mod exit_codes;
 mod explain;
+mod inside;
 mod language;
 mod messages;
 mod setup;

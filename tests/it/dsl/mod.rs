@@ -26,7 +26,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-pub(crate) use running::Running;
+pub(crate) use running::{Running, children, state};
 
 /// The binary under test.
 pub(crate) const PREVERB: &str = env!("CARGO_BIN_EXE_preverb");

@@ -1,0 +1,640 @@
+//! A process beside the main one: `--health`, `--exec` and `--probe` (chapter 10 of the specification), as an
+//! engine's `exec` starts them: in the namespaces of a container, with no parent there.
+
+use std::ffi::OsStr;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
+use crate::dsl::{PATH, PREVERB, Running, Test, children};
+
+/// Runs until the test says so.
+const MAIN: &str = r#"["sh", "-c", ": >[DIR]/tmp/ready; until [ -e [DIR]/tmp/end ]; do sleep 0.02; done"]"#;
+
+const CONTAINER: [&str; 4] = ["unshare", "-pf", "--kill-child", "--mount-proc"];
+
+/// A container that runs this verb `a`, and what is done in it once its target runs.
+fn container(verb: &str, action: impl Fn(&Inside<'_>) + 'static) -> Test {
+    container_of(&format!("[verbs.a]\nexec = {MAIN}\n{verb}"), &[], action)
+}
+
+/// The same with a whole table, and words before preverb.
+fn container_of(table: &str, init: &[&str], action: impl Fn(&Inside<'_>) + 'static) -> Test {
+    bare(table, init, move |inside| {
+        inside.run.wait_for_file("tmp/ready");
+        action(inside);
+    })
+}
+
+/// The same, from the start of the container on.
+fn bare(table: &str, init: &[&str], action: impl Fn(&Inside<'_>) + 'static) -> Test {
+    Test::new().table(table).under(CONTAINER).under(init).args(["a"]).needs_root().during(move |run| {
+        let mut first = None;
+        run.wait_until("process 1", || {
+            first = run.children().first().copied();
+            first.is_some()
+        });
+        action(&Inside { run, first: first.unwrap() });
+        std::fs::write(run.dir().join("tmp/end"), "").unwrap();
+    })
+}
+
+/// A container in which commands are started.
+struct Inside<'r> {
+    run: &'r Running,
+    /// Its process 1, as this side sees it.
+    first: Pid,
+}
+
+/// What came of a command.
+#[derive(Debug)]
+struct Answer {
+    status: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Inside<'_> {
+    /// Runs preverb with these words, as an engine's `exec` does.
+    #[track_caller]
+    fn preverb<W: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = W>) -> Answer {
+        self.preverb_under(&[] as &[&str], words)
+    }
+
+    /// The same, started by these words, such as `setpriv`.
+    #[track_caller]
+    fn preverb_under<U: AsRef<OsStr>, W: AsRef<OsStr>>(
+        &self,
+        under: &[U],
+        words: impl IntoIterator<Item = W>,
+    ) -> Answer {
+        let mut command = Command::new("nsenter");
+        command.args(["-p", "-m", "-t", &self.first.to_string()]).args(under).arg(PREVERB).args(words);
+        command.env_clear().env("PATH", PATH).env("OWN", "1").current_dir("/").stdin(Stdio::null());
+        let output = command.output().unwrap();
+        let text =
+            |bytes| String::from_utf8(bytes).unwrap().replace(self.run.dir().to_str().unwrap(), "[DIR]");
+        Answer { status: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    #[track_caller]
+    fn health(&self) -> Answer {
+        self.preverb(["--health"])
+    }
+
+    #[track_caller]
+    fn shell(&self, script: &str) -> Answer {
+        self.preverb(["--exec", "--", "sh", "-c", script])
+    }
+
+    fn touch(&self, path: &str) {
+        std::fs::write(self.run.dir().join(path), "").unwrap();
+    }
+}
+
+impl Answer {
+    #[track_caller]
+    fn is(&self, status: i32, stdout: &str, stderr: &str) {
+        let mine = (self.status, self.stdout.as_str(), self.stderr.as_str());
+        assert_eq!(mine, (Some(status), stdout, stderr));
+    }
+
+    #[track_caller]
+    fn is_healthy(&self) {
+        self.is(0, "", "");
+    }
+
+    #[track_caller]
+    fn is_unhealthy(&self, why: &str) {
+        self.is(1, "", &format!("preverb: {why}\n"));
+    }
+}
+
+// --health
+
+#[test]
+fn a_verb_is_as_healthy_as_its_probe_says() {
+    container("health = \"file://[DIR]/alive\"\n", |inside| {
+        inside.health().is_unhealthy("verb `a` is not healthy: `file://[DIR]/alive`: does not exist");
+        inside.touch("alive");
+        inside.health().is_healthy();
+    })
+    .run();
+}
+
+#[test]
+fn a_heartbeat_that_is_too_old_is_not_healthy() {
+    container("health = \"file://[DIR]/alive?max-age=1h\"\n", |inside| {
+        inside.touch("alive");
+        inside.health().is_healthy();
+        let old = std::fs::File::open(inside.run.dir().join("alive")).unwrap();
+        old.set_modified(std::time::SystemTime::now() - Duration::from_hours(3)).unwrap();
+        let answer = inside.health();
+        assert_eq!(answer.status, Some(1));
+        assert!(answer.stderr.contains("old"), "{answer:?}");
+    })
+    .run();
+}
+
+#[test]
+fn the_probe_is_made_with_the_main_processs_variables_and_what_hooks_exported() {
+    let verb = "health = \"file://[DIR]/${NAME}-${EXPORTED}-${OWN:-none}\"\nenv = { NAME = \"x\" }\n\
+                [[setup]]\nhooks = \"[DIR]/hooks\"\n";
+    container(verb, |inside| {
+        inside.touch("x-y-none");
+        inside.health().is_healthy();
+    })
+    .hook("a.sh", "export EXPORTED=y\n")
+    .stderr("preverb: running hook `a.sh`\npreverb: hook `a.sh` done in [TIME]\n")
+    .run();
+}
+
+#[test]
+fn the_probe_is_that_of_the_environment() {
+    let verb = "health = \"file:///\"\n[environments.dev.verbs.a]\nhealth = \"file://[DIR]/dev\"\n";
+    container(verb, |inside| inside.health().is_healthy()).run();
+    container(verb, |inside| {
+        inside.health().is_unhealthy("verb `a` is not healthy: `file://[DIR]/dev`: does not exist");
+    })
+    .env("APP_ENV", "dev")
+    .run();
+}
+
+#[test]
+fn a_verb_without_a_probe_and_a_command_are_healthy_while_they_run() {
+    container("", |inside| inside.health().is_healthy()).run();
+    let script = format!(": >$0/tmp/ready; {PREVERB} --health; echo $?");
+    Test::new()
+        .table("[verbs.a]\nexec = [\"true\"]\nhealth = \"file:///nothing\"\n")
+        .under(CONTAINER)
+        .args(["--", "sh", "-c", &script, "[DIR]"])
+        .needs_root()
+        .stdout("0\n")
+        .run();
+}
+
+#[test]
+fn during_setup_it_is_still_setting_up_whatever_hooks_carry() {
+    let table = format!(
+        "[[setup]]\nrun = [\"sh\", \"-c\", \": >[DIR]/tmp/hook; until [ -e [DIR]/tmp/go ]; do sleep 0.02; done\"]\n\
+         [verbs.a]\nexec = {MAIN}\n"
+    );
+    for init in [&[][..], &["tini", "--"], &["dumb-init", "--"], &["sh", "-c", "\"$@\"; exit $?", "sh"]] {
+        let first = init.is_empty();
+        bare(&table, init, move |inside| {
+            inside.run.wait_for_file("tmp/hook");
+            let pid = if first { 1 } else { 2 };
+            inside
+                .health()
+                .is_unhealthy(&format!("still setting up: process {pid} has not become the target yet"));
+            let answer = inside.shell("echo no");
+            assert_eq!((answer.status, answer.stdout.as_str()), (Some(69), ""));
+            inside.touch("tmp/go");
+            inside.run.wait_for_file("tmp/ready");
+            inside.health().is_healthy();
+            inside.shell("echo $PREVERB_VERB").is(0, "a\n", "");
+        })
+        .any_stderr()
+        .run();
+    }
+}
+
+#[test]
+fn a_link_that_sets_up_is_not_taken_for_the_target() {
+    let table = "[[setup]]\nrun = [\"sh\", \"-c\", \": >[DIR]/tmp/hook; until [ -e [DIR]/tmp/end ]; do sleep 0.02; done\"]\n\
+                 [verbs.a]\nexec = [\"true\"]\n";
+    bare(table, &[], |inside| {
+        inside.run.wait_for_file("tmp/hook");
+        inside.health().is_unhealthy("still setting up: process 1 has not become the target yet");
+    })
+    .argv0("server")
+    .any_stderr()
+    .run();
+}
+
+#[test]
+fn below_another_init_it_is_the_oldest_process() {
+    for init in [&["tini", "--"], &["dumb-init", "--"], &["catatonit", "--"]] {
+        let table = format!("[verbs.a]\nexec = {MAIN}\nhealth = \"file://[DIR]/alive\"\n");
+        container_of(&table, init, |inside| {
+            inside.health().is_unhealthy("verb `a` is not healthy: `file://[DIR]/alive`: does not exist");
+            inside.shell("echo $PREVERB_VERB").is(0, "a\n", "");
+        })
+        .run();
+    }
+}
+
+#[test]
+fn the_target_stands_for_its_supervisor() {
+    let verb = "init = true\nuser = \"daemon\"\nhealth = \"file://[DIR]/alive\"\nenv = { X = \"1\" }\n";
+    let table = format!("[verbs.a]\nexec = {MAIN}\n{verb}");
+    for init in [&[][..], &["tini", "--"]] {
+        container_of(&table, init, |inside| {
+            inside.health().is_unhealthy("verb `a` is not healthy: `file://[DIR]/alive`: does not exist");
+            inside.touch("alive");
+            inside.health().is_healthy();
+            inside.shell("id -u; echo $X").is(0, "1\n1\n", "");
+        })
+        .run();
+    }
+}
+
+#[test]
+fn a_script_that_runs_preverb_is_not_the_main_process() {
+    let table = format!("[verbs.a]\nexec = {MAIN}\nhealth = \"file://[DIR]/alive\"\n");
+    container_of(&table, &["sh", "-c", "\"$@\"; exit $?", "sh"], |inside| {
+        inside.health().is_unhealthy("verb `a` is not healthy: `file://[DIR]/alive`: does not exist");
+    })
+    .run();
+}
+
+#[test]
+fn a_main_process_that_has_ended_is_not_healthy() {
+    // An init that collects nobody.
+    let init = "#!/usr/bin/perl\nif (fork) { sleep 1 until -e '[DIR]/tmp/gone' } else { exec @ARGV }\n";
+    bare("[verbs.a]\nexec = [\"true\"]\n", &["[DIR]/bin/tini"], |inside| {
+        inside.run.wait_until("a zombie", || {
+            children(inside.first).iter().any(|pid| crate::dsl::state(*pid) == Some('Z'))
+        });
+        inside.health().is_unhealthy("the main process 2 (`true`) has ended");
+        inside.touch("tmp/gone");
+    })
+    .program("tini", init)
+    .run();
+}
+
+#[test]
+fn in_a_shared_namespace_each_container_has_its_own_main_process() {
+    let table = format!("[verbs.a]\nexec = {MAIN}\nhealth = \"file://[DIR]/${{WHO}}\"\n");
+    container_of(&table, &[], |inside| {
+        // Two more containers: their main processes have no parent here, and mounts of their own.
+        let start = |who: &str| {
+            let ready = format!("tmp/ready-{who}");
+            let dir = inside.run.dir().display().to_string();
+            let script = format!(": >{dir}/{ready}; until [ -e {dir}/tmp/end ]; do sleep 0.02; done");
+            let table = format!(
+                "[verbs.a]\nexec = [\"sh\", \"-c\", \"{script}\"]\nhealth = \"file://{dir}/${{WHO}}\"\n"
+            );
+            let file = inside.run.dir().join(format!("{who}.toml"));
+            std::fs::write(&file, table).unwrap();
+            let child = Command::new("nsenter")
+                .args(["-p", "-m", "-t", &inside.first.to_string(), "unshare", "-m", PREVERB, "--table"])
+                .arg(&file)
+                .arg("a")
+                .env("WHO", who)
+                .env("PREVERB_TABLE", &file)
+                .spawn()
+                .unwrap();
+            inside.run.wait_for_file(&ready);
+            child
+        };
+        let mut others = [start("one"), start("two")];
+        for (who, container) in ["one", "two"].into_iter().zip(&others) {
+            let own = Pid::from_raw(i32::try_from(container.id()).unwrap());
+            let first = children(own).first().copied().unwrap_or(own);
+            let there = Inside { run: inside.run, first };
+            there
+                .health()
+                .is_unhealthy(&format!("verb `a` is not healthy: `file://[DIR]/{who}`: does not exist"));
+            there.shell("echo $WHO").is(0, &format!("{who}\n"), "");
+        }
+        inside.shell("echo $WHO").is(0, "first\n", "");
+        inside.touch("tmp/end");
+        for other in &mut others {
+            // The end of process 1 may have been theirs.
+            other.wait().unwrap();
+        }
+    })
+    .env("WHO", "first")
+    .run();
+}
+
+#[test]
+fn a_title_over_the_variables_is_no_answer() {
+    let exec = r#"["perl", "-e", "$0 = q(x) x 3000; open F, '>', '[DIR]/tmp/ready'; close F; select undef, undef, undef, 0.02 until -e '[DIR]/tmp/end'"]"#;
+    let table = format!("[verbs.a]\nexec = {exec}\nhealth = \"file://[DIR]/alive\"\n");
+    container_of(&table, &[], |inside| {
+        let answer = inside.health();
+        assert_eq!(answer.status, Some(1));
+        assert!(answer.stderr.ends_with("with `init = true` a supervisor keeps them\n"), "{answer:?}");
+        assert_eq!(inside.shell("echo no").status, Some(71));
+    })
+    .run();
+    // Its supervisor has the same variables.
+    container_of(&format!("{table}init = true\n"), &[], |inside| {
+        inside.health().is_unhealthy("verb `a` is not healthy: `file://[DIR]/alive`: does not exist");
+        inside.shell("echo $PREVERB_VERB").is(0, "a\n", "");
+    })
+    .run();
+}
+
+#[test]
+fn the_table_is_the_main_processs_unless_another_is_given() {
+    container("health = \"file:///\"\n", |inside| {
+        inside.health().is_healthy();
+        inside
+            .preverb(["--health", "--table", &format!("{}/other.toml", inside.run.dir().display())])
+            .is_unhealthy("verb `a` is not healthy: `file:///nothing`: does not exist");
+        inside
+            .preverb(["--table", &format!("{}/none.toml", inside.run.dir().display()), "--health"])
+            .is_unhealthy("cannot read the table `[DIR]/none.toml`: it does not exist");
+        inside.preverb(["--health", &format!("--table={}/b.toml", inside.run.dir().display())]).is_unhealthy(
+            "the table `[DIR]/b.toml` has no verb `a` in environment `prod`, which is what runs",
+        );
+        std::fs::write(inside.run.dir().join("preverb.toml"), "[verbs.a]\nexec = [\"x\"]\nhealth = 1\n")
+            .unwrap();
+        let answer = inside.health();
+        assert_eq!((answer.status, answer.stderr.lines().count()), (Some(1), 1), "{answer:?}");
+        assert!(answer.stderr.starts_with("preverb: [DIR]/preverb.toml:3:"), "{answer:?}");
+    })
+    .file("other.toml", "[verbs.a]\nexec = [\"x\"]\nhealth = \"file:///nothing\"\n", 0o644)
+    .file("b.toml", "[verbs.b]\nexec = [\"x\"]\n", 0o644)
+    .run();
+}
+
+#[test]
+fn a_table_that_a_hook_named_is_read_as_the_user_that_the_hook_ran_as() {
+    let verb = "user = \"daemon\"\n[[setup]]\nhooks = \"[DIR]/hooks\"\n";
+    container(verb, |inside| {
+        inside.health().is_unhealthy("cannot read the table `[DIR]/roots.toml`: permission denied");
+    })
+    .hook("a.sh", "export PREVERB_TABLE=[DIR]/roots.toml\n")
+    .file("roots.toml", "[verbs.a]\nexec = [\"x\"]\n", 0o600)
+    .any_stderr()
+    .run();
+}
+
+#[test]
+fn secrets_are_not_shown() {
+    let verb = "health = \"file://[DIR]/${PART}\"\nenv = { PART = \"p-${TOKEN}\" }\n[variables.TOKEN]\nsecret = true\n";
+    container(verb, |inside| {
+        inside.health().is_unhealthy("verb `a` is not healthy: `***`: does not exist");
+    })
+    .env("TOKEN", "s3cret")
+    .run();
+}
+
+#[test]
+fn a_program_probes_as_the_main_processs_user_in_its_directory() {
+    let verb = "user = \"daemon\"\nworkdir = \"/usr\"\nenv = { X = \"1\" }\n\
+                health = { exec = [\"sh\", \"-c\", \"id -u; pwd; echo $X$OWN; exit 3\"] }\n";
+    container(verb, |inside| {
+        inside.health().is_unhealthy(
+            "verb `a` is not healthy: `sh -c id -u; pwd; echo $X$OWN; exit 3`: exited with status 3: 1",
+        );
+    })
+    .run();
+    let verb = "user = \"daemon\"\nhealth = { exec = [\"sh\", \"-c\", \"[ `id -u` = 1 ] && [ `pwd` = /usr ]\"] }\nworkdir = \"/usr\"\n";
+    container(verb, |inside| inside.health().is_healthy()).run();
+}
+
+#[test]
+fn a_probe_that_does_not_end_is_killed() {
+    let verb = "health = { exec = [\"sh\", \"-c\", \"trap '' TERM; while :; do sleep 0.1; done\"] }\n";
+    container(verb, |inside| {
+        let begun = Instant::now();
+        let answer = inside.preverb(["--health", "--timeout", "300ms"]);
+        assert!(answer.stderr.ends_with(": no answer within 300 ms\n"), "{answer:?}");
+        assert_eq!(answer.status, Some(1));
+        assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    })
+    .run();
+}
+
+#[test]
+fn alone_in_a_container_there_is_nothing_to_look_at() {
+    for init in [&[][..], &["tini", "--"]] {
+        let test = |words: &[&str]| {
+            Test::new()
+                .table("[verbs.a]\nexec = [\"true\"]\n")
+                .under(CONTAINER)
+                .under(init)
+                .args(words)
+                .needs_root()
+        };
+        test(&["--health"])
+            .status(1)
+            .stderr("preverb: this process is the container's main process itself\n")
+            .run();
+        test(&["--exec", "--", "true"])
+            .status(64)
+            .stderr(
+                "preverb: cannot join the container's main process: this process is the container's main process itself\n\
+                 hint: `--exec` is for `docker exec` and `kubectl exec`, in a container that already runs\n",
+            )
+            .run();
+    }
+}
+
+#[test]
+fn without_proc_nothing_is_known() {
+    let test =
+        |words: &[&str]| Test::new().under(["unshare", "-pf", "--kill-child"]).args(words).needs_root();
+    let why = "there is no `/proc` of this container to find its main process in\n";
+    test(&["--health"]).status(1).stderr(format!("preverb: {why}")).run();
+    test(&["--exec", "--", "true"])
+        .status(71)
+        .stderr(format!("preverb: cannot join the container's main process: {why}"))
+        .run();
+}
+
+// Rights
+
+/// As root has them in a container: without the right to look at every process.
+const ROOT: [&str; 3] = ["setpriv", "--bounding-set", "-sys_ptrace,-dac_override,-dac_read_search"];
+
+fn user(ids: &str) -> [String; 5] {
+    [
+        "setpriv".into(),
+        format!("--reuid={ids}"),
+        format!("--regid={ids}"),
+        "--clear-groups".into(),
+        "--".into(),
+    ]
+}
+
+#[test]
+fn root_looks_as_the_main_processs_user() {
+    for more in ["", "capabilities = [\"NET_BIND_SERVICE\"]\n", "init = true\n"] {
+        let verb = format!("user = \"daemon\"\nhealth = \"file://[DIR]/alive\"\n{more}");
+        container(&verb, |inside| {
+            let answer = inside.preverb_under(&ROOT, ["--health"]);
+            answer.is_unhealthy("verb `a` is not healthy: `file://[DIR]/alive`: does not exist");
+            inside.preverb_under(&ROOT, ["--exec", "--", "sh", "-c", "id -u; id -g; id -G"]).is(
+                0,
+                "1\n1\n1\n",
+                "",
+            );
+            inside.touch("alive");
+            inside.preverb_under(&ROOT, ["--health"]).is_healthy();
+        })
+        .run();
+    }
+}
+
+#[test]
+fn the_main_processs_own_user_may_look_and_another_is_told() {
+    container("user = \"daemon\"\n", |inside| {
+        let (daemon, other) = (user("1"), user("2"));
+        inside.preverb_under(&daemon, ["--health"]).is_healthy();
+        inside.preverb_under(&daemon, ["--exec", "--", "id", "-u"]).is(0, "1\n", "");
+        let why = "cannot read the variables of the main process 1 (`sh`): permission denied: \
+                   it is uid 1 (`daemon`), gid 1, and this is uid 2 (`bin`), gid 2";
+        inside.preverb_under(&other, ["--health"]).is_unhealthy(why);
+        let hint = "hint: run this as root, as in `docker exec -u root ...`, or as 1:1\n";
+        inside.preverb_under(&other, ["--exec", "--", "id"]).is(71, "", &format!("preverb: {why}\n{hint}"));
+    })
+    .run();
+}
+
+#[test]
+fn capabilities_that_the_process_has_and_its_user_lacks_are_named() {
+    container("user = \"daemon\"\ncapabilities = [\"NET_BIND_SERVICE\"]\n", |inside| {
+        inside.preverb_under(&user("1"), ["--health"]).is_unhealthy(
+            "cannot read the variables of the main process 1 (`sh`): permission denied: \
+             it has capabilities that this process lacks (`CAP_NET_BIND_SERVICE`)",
+        );
+    })
+    .run();
+}
+
+#[test]
+fn a_command_can_do_no_more_than_the_main_process() {
+    let verb = "user = \"daemon\"\ncapabilities = [\"NET_BIND_SERVICE\"]\nno-new-privileges = true\n";
+    container(verb, |inside| {
+        let main = std::fs::read_to_string(format!("/proc/{}/status", inside.first)).unwrap();
+        let of = |text: &str| {
+            let kept = ["Cap", "NoNewPrivs", "Uid", "Gid", "Groups", "Umask"];
+            let lines = text.lines().filter(|line| kept.iter().any(|name| line.starts_with(name)));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let command = inside.preverb(["--exec", "--", "cat", "/proc/self/status"]);
+        assert_eq!(of(&command.stdout), of(&main));
+    })
+    .run();
+}
+
+// --exec
+
+#[test]
+fn a_command_has_directory_umask_and_variables_of_the_main_process() {
+    let verb =
+        "workdir = \"/usr\"\numask = \"027\"\nenv = { X = \"1\" }\n[[setup]]\nhooks = \"[DIR]/hooks\"\n";
+    container(verb, |inside| {
+        inside
+            .shell("pwd; umask; echo $X $EXPORTED $PREVERB_VERB $PREVERB_ENVIRONMENT ${OWN-none}; exit 7")
+            .is(7, "/usr\n0027\n1 y a prod none\n", "");
+    })
+    .hook("a.sh", "export EXPORTED=y\n")
+    .any_stderr()
+    .run();
+}
+
+#[test]
+fn every_byte_of_the_variables_is_the_main_processs() {
+    let entries: [&[u8]; 7] = [b"PATH=[PATH]", b"A=1", b"A=2", b"noequals", b"B=\xff\n", b"a b=c", b"=x"];
+    let path = entries[0].strip_suffix(b"[PATH]").unwrap();
+    let mut entries: Vec<Vec<u8>> = entries.iter().map(|entry| entry.to_vec()).collect();
+    entries[0] = [path, PATH.as_bytes()].concat();
+    let mut expected: Vec<u8> = entries.iter().flat_map(|entry| [entry.as_slice(), b"\0"].concat()).collect();
+    expected.extend_from_slice(b"PREVERB_ENVIRONMENT=prod\0");
+    let script = format!("{PREVERB} --exec -- cat /proc/self/environ");
+    Test::new()
+        .raw_environment(entries)
+        .table("[verbs.a]\nexec = [\"true\"]\n")
+        .args(["--table", "[DIR]/preverb.toml", "--"])
+        .args(CONTAINER)
+        .args([PREVERB, "--table", "[DIR]/preverb.toml", "--", "sh", "-c", &script])
+        .needs_root()
+        .stdout(expected)
+        .run();
+}
+
+#[test]
+fn a_command_is_found_on_the_main_processs_path() {
+    container("env = { PATH = \"[DIR]/own:/usr/bin:/bin\" }\n", |inside| {
+        inside.preverb(["--exec", "--", "mine"]).is(0, "mine\n", "");
+        inside.preverb(["--exec", "--", "nobodys"]).is(
+            127,
+            "",
+            "preverb: cannot run `nobodys`: not found on PATH `[DIR]/own:/usr/bin:/bin`\n",
+        );
+    })
+    .file("own/mine", "#!/bin/sh\necho mine\n", 0o755)
+    .run();
+}
+
+#[test]
+fn a_terminal_brings_its_own_name_where_the_main_process_has_none() {
+    let script = format!("TERM=vt52 {PREVERB} --exec -- sh -c 'echo \"<$TERM>\"' $1");
+    let test = |script: &str| {
+        Test::new()
+            .table("[verbs.a]\nexec = [\"true\"]\n")
+            .under(CONTAINER)
+            .args(["--", "sh", "-c", script, "[DIR]"])
+            .needs_root()
+    };
+    test(&script).terminal().stdout("<vt52>\n").run();
+    test(&script).terminal().env("TERM", "ansi").stdout("<ansi>\n").run();
+    test(&format!("{script} </dev/null")).stdout("<>\n").run();
+}
+
+// --probe
+
+#[test]
+fn a_probe_by_itself_is_one_try() {
+    let probe = |target: &str| Test::new().args(["--probe", target]);
+    probe("file://[DIR]/tmp").run();
+    probe("file://[DIR]/none")
+        .status(1)
+        .stderr("preverb: `file://[DIR]/none` is not ready: does not exist\n")
+        .pid1()
+        .run();
+    probe("unix:///none").status(1).stderr("preverb: `unix:///none` is not ready: does not exist\n").run();
+    probe("ftp://x").status(64).stderr_contains("preverb: `ftp://x` is no target: unknown scheme").run();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = format!("tcp://{}", listener.local_addr().unwrap());
+    probe(&target).run();
+    drop(listener);
+    probe(&target).status(1).stderr(format!("preverb: `{target}` is not ready: connection refused\n")).run();
+}
+
+#[test]
+fn a_probe_takes_as_long_as_it_may() {
+    // Accepts, and never answers.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = format!("http://{}/", listener.local_addr().unwrap());
+    Test::new()
+        .args(["--probe", &target, "--timeout", "200ms"])
+        .status(1)
+        .stderr(format!("preverb: `{target}` is not ready: no answer within 200 ms\n"))
+        .check(|output| assert!(output.took < Duration::from_secs(4), "{:?}", output.took))
+        .run();
+    Test::new()
+        .args(["--probe", &target, "--timeout", "1h"])
+        .during(|run| {
+            run.wait_until("the try", || !run.children().is_empty());
+            run.signal(Signal::SIGTERM);
+        })
+        .status(143)
+        .stderr("preverb: stopped by SIGTERM while it probed\n")
+        .run();
+}
+
+#[test]
+fn json_has_the_reason_by_itself() {
+    Test::new()
+        .args(["--log", "json", "--probe", "file:///none"])
+        .status(1)
+        .any_stderr()
+        .check(|output| {
+            let messages = output.json_messages();
+            assert_eq!(messages.len(), 1);
+            assert_eq!(messages[0]["target"], "file:///none");
+            assert_eq!(messages[0]["reason"], "does not exist");
+            assert_eq!(messages[0]["exit-code"], "1");
+        })
+        .run();
+}
