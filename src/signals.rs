@@ -68,15 +68,19 @@ impl Signals {
     /// The system's refusal, which no real system gives.
     pub(crate) fn heed_instead(&mut self, stop: &[i32]) -> Result<()> {
         let set = set_of(stop);
-        let mut mask = set;
-        for signal in &self.inherited {
-            mask.add(signal);
+        let mut others = SigSet::empty();
+        for signal in Signal::iterator().filter(|signal| STOP.contains(&(*signal as i32))) {
+            if !set.contains(signal) && !self.inherited.contains(signal) {
+                others.add(signal);
+            }
         }
         let refuse = |error: nix::errno::Errno| {
             Failure::say(Kind::System, format!("cannot heed signals: {}", error.desc()))
         };
-        nix::sys::signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&mask), None).map_err(refuse)?;
+        // What else is blocked was inherited so, and stays.
+        set.thread_block().map_err(refuse)?;
         self.descriptor.set_mask(&set).map_err(refuse)?;
+        others.thread_unblock().map_err(refuse)?;
         stop.clone_into(&mut self.stop);
         Ok(())
     }
@@ -89,7 +93,7 @@ impl Signals {
             if number == Signal::SIGCHLD as i32 {
                 return Some(Arrival::Child);
             }
-            if !self.is_ignored(number) {
+            if self.stop.contains(&number) && !self.is_ignored(number) {
                 return Some(Arrival::Stop(number));
             }
         }
@@ -216,11 +220,14 @@ pub(crate) fn default_in_children() {
 }
 
 fn set_of(stop: &[i32]) -> SigSet {
-    let mut set = SigSet::empty();
-    set.add(Signal::SIGCHLD);
-    for number in stop {
-        if let Ok(signal) = Signal::try_from(*number) {
+    // A set can be given real-time signals only all at once. Those that nobody asked for are passed over
+    // when they come.
+    let mut set = if stop.iter().any(|number| *number > 31) { SigSet::all() } else { SigSet::empty() };
+    for signal in Signal::iterator() {
+        if signal == Signal::SIGCHLD || stop.contains(&(signal as i32)) {
             set.add(signal);
+        } else {
+            set.remove(signal);
         }
     }
     set
