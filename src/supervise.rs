@@ -64,14 +64,17 @@ pub(crate) fn supervise(
         // As PID 1 every orphan comes to this process anyway. A child does not inherit this (prctl(2)).
         let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
     }
-    let terminal = terminal();
-    let foreground = terminal.as_ref().is_some_and(is_ours);
+    let own_terminal = terminal();
+    let foreground = own_terminal.as_ref().is_some_and(is_ours);
     let target = start(command, &variables, program, &signals, foreground)?;
-    let has_terminal = terminal.is_some();
-    drop((variables, terminal));
+    let terminal = match &own_terminal {
+        None => Terminal::Absent,
+        Some(_) if foreground => Terminal::Lent,
+        Some(_) => Terminal::Present,
+    };
+    drop((variables, own_terminal));
     let_go(&signals);
-    let mut supervisor =
-        Supervisor { signals, options, target, init, has_terminal, lent: foreground, stopped: false };
+    let mut supervisor = Supervisor { signals, options, target, init, terminal, stopped: false };
     let ended = supervisor.run();
     supervisor.take_back();
     if let Some(grace) = options.grace {
@@ -163,15 +166,12 @@ fn let_go(signals: &Every) {
             let _ = nix::unistd::close(descriptor);
         }
     }
-    match nix::fcntl::open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()) {
-        Ok(null) => {
-            let _ = nix::unistd::dup2_stdin(&null);
-            let _ = nix::unistd::dup2_stdout(&null);
-        }
-        Err(_) => {
-            let _ = nix::unistd::close(0);
-            let _ = nix::unistd::close(1);
-        }
+    if let Ok(null) = nix::fcntl::open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()) {
+        let _ = nix::unistd::dup2_stdin(&null);
+        let _ = nix::unistd::dup2_stdout(&null);
+    } else {
+        let _ = nix::unistd::close(0);
+        let _ = nix::unistd::close(1);
     }
 }
 
@@ -201,6 +201,17 @@ fn is_ours(terminal: &OwnedFd) -> bool {
     own.as_raw() != 0 || nix::unistd::read(terminal, &mut []).is_ok()
 }
 
+/// What a supervisor has to do with a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Terminal {
+    /// There is none.
+    Absent,
+    /// The target was never given its foreground.
+    Present,
+    /// The target was given its foreground, now or before.
+    Lent,
+}
+
 /// A supervisor and its target.
 struct Supervisor<'o> {
     signals: Every,
@@ -209,9 +220,7 @@ struct Supervisor<'o> {
     target: i32,
     /// Whether this is PID 1, which nothing can stop, and to which nobody has lent a terminal.
     init: bool,
-    has_terminal: bool,
-    /// Whether the target was ever given the terminal's foreground.
-    lent: bool,
+    terminal: Terminal,
     /// Whether the target is stopped.
     stopped: bool,
 }
@@ -285,11 +294,11 @@ impl Supervisor<'_> {
 
     /// Gives the target the terminal's foreground, if this process's group has it.
     fn hand_over(&mut self) {
-        if self.has_terminal
+        if self.terminal != Terminal::Absent
             && let Some(terminal) = terminal()
             && is_ours(&terminal)
         {
-            self.lent = true;
+            self.terminal = Terminal::Lent;
             let _ = tcsetpgrp(&terminal, Pid::from_raw(self.target));
         }
     }
@@ -298,7 +307,7 @@ impl Supervisor<'_> {
     /// lives, keeps it. PID 1 has nobody to return it to.
     fn take_back(&self) {
         let own = getpgrp();
-        if !self.lent || self.init || own.as_raw() == 0 {
+        if self.terminal != Terminal::Lent || self.init || own.as_raw() == 0 {
             return;
         }
         if let Some(terminal) = terminal()
