@@ -18,6 +18,7 @@ mod inside;
 mod language;
 mod messages;
 mod setup;
+mod supervise;
 mod table;
 mod variables;
 mod wording;
