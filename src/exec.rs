@@ -49,7 +49,7 @@ pub(crate) fn find(program: &OsStr, variables: &Variables) -> Option<PathBuf> {
 /// Replaces this process. Returns only the failure.
 pub(crate) fn exec(argv: &[OsString], variables: &Variables) -> Failure {
     #[expect(clippy::disallowed_methods, reason = "the one place that execs")]
-    let Err(failure) = attempt(argv, variables, |file, words, envp| nix::unistd::execve(file, words, envp));
+    let Err(failure) = attempt(argv, variables, nix::unistd::execve);
     failure
 }
 
