@@ -1,0 +1,160 @@
+//! The top of the table, without its verbs and environments.
+
+use super::{Decoder, Node, SELECTION_KEYS, SHIM_KEYS, TABLE_KEYS};
+use crate::log::{Format, quoted};
+use crate::table::document::Shape;
+use crate::table::{LeadingDash, Settings, ShimSettings, Unknown};
+use crate::words::{EnvironmentName, NAME_RULE, is_variable_name};
+
+impl Decoder {
+    /// The top level, without verbs and environments, which are decoded one by one.
+    pub(crate) fn settings(&mut self, root: Node<'_, '_>) -> Settings {
+        self.keys(root, "the table", &TABLE_KEYS);
+        let mut settings = Settings::default();
+        for node in root.children() {
+            match node.key() {
+                "default" => {
+                    settings.default = self.verb_name(node, "default").map(|name| (name, node.span()));
+                }
+                "unknown" => {
+                    let parse = |word: &str| match word {
+                        "error" => Some(Unknown::Error),
+                        "exec" => Some(Unknown::Exec),
+                        _ => None,
+                    };
+                    settings.unknown =
+                        self.choice(node, "unknown", &["error", "exec"], parse).unwrap_or_default();
+                }
+                "leading-dash" => {
+                    let parse = |word: &str| match word {
+                        "error" => Some(LeadingDash::Error),
+                        "default" => Some(LeadingDash::Default),
+                        _ => None,
+                    };
+                    settings.leading_dash =
+                        self.choice(node, "leading-dash", &["error", "default"], parse).unwrap_or_default();
+                }
+                "log" => {
+                    settings.log =
+                        self.choice(node, "log", &Format::NAMES, |word| Format::parse(word.as_bytes()));
+                }
+                "stop-signals" => settings.stop_signals = Some(self.stop_signals(node)),
+                "user" => settings.user = self.template(node, "user"),
+                "workdir" => settings.workdir = self.template(node, "workdir"),
+                "umask" => settings.umask = self.umask(node),
+                "environment" => self.selection(node, &mut settings),
+                "interpreters" => settings.interpreters = self.interpreters(node),
+                "shim" => settings.shim = Some(self.shim(node)),
+                "verbs" | "environments" => {
+                    self.is_table(node, node.key());
+                }
+                _ => {}
+            }
+        }
+        settings
+    }
+
+    fn stop_signals(&mut self, node: Node<'_, '_>) -> Vec<i32> {
+        let mut signals = Vec::new();
+        for item in self.items(node, "stop-signals", "an array of strings") {
+            let Some(text) = self.string(item, "stop-signals") else { continue };
+            let Some(signal) = self.signal(item.span(), text) else { continue };
+            // KILL and STOP cannot be heeded; CHLD and the faults are not requests to stop.
+            if matches!(signal, 4 | 5 | 7 | 8 | 9 | 11 | 13 | 17 | 18 | 19 | 31) {
+                self.mistake(item.span(), format!("{} cannot be a request to stop", quoted(text)));
+                continue;
+            }
+            signals.push(signal);
+        }
+        signals
+    }
+
+    fn selection(&mut self, node: Node<'_, '_>, settings: &mut Settings) {
+        if !self.is_table(node, "environment") {
+            return;
+        }
+        self.keys(node, "`[environment]`", &SELECTION_KEYS);
+        if let Some(variable) = node.get("variable") {
+            let name = self.string(variable, "variable");
+            match name {
+                Some(name) if is_variable_name(name.as_bytes()) => {
+                    settings.environment_variable = Some(name.to_owned());
+                }
+                Some(name) => {
+                    self.mistake(variable.span(), format!("{} cannot be a variable's name", quoted(name)));
+                }
+                None => {}
+            }
+        }
+        if let Some(default) = node.get("default")
+            && let Some(name) = self.string(default, "default")
+        {
+            settings.environment_default = EnvironmentName::parse(name.as_bytes());
+            if settings.environment_default.is_none() {
+                let message = format!("`default` is {}, which no environment can be called", quoted(name));
+                self.mistake_with_hint(default.span(), message, NAME_RULE);
+            }
+        }
+    }
+
+    fn interpreters(&mut self, node: Node<'_, '_>) -> Vec<(String, Vec<String>)> {
+        let mut interpreters = Vec::new();
+        if !self.is_table(node, "interpreters") {
+            return interpreters;
+        }
+        for child in node.children() {
+            let extension = child.key();
+            if extension.is_empty() || extension.contains(['.', '/', '\0']) {
+                let message = format!("{} is no extension: it is written without its dot", quoted(extension));
+                self.mistake(child.key_span(), message);
+                continue;
+            }
+            // Validated as an argv, but a path follows it, so its words are not expanded.
+            if child.as_str().is_some() {
+                self.argv(child, extension);
+                continue;
+            }
+            let argv = self.strings(child, extension);
+            if argv.first().is_none_or(String::is_empty) {
+                if child.shape() == Shape::Array {
+                    self.mistake(
+                        child.span(),
+                        format!("{} is empty: its first word is the program", quoted(extension)),
+                    );
+                }
+                continue;
+            }
+            interpreters.push((extension.to_owned(), argv));
+        }
+        interpreters
+    }
+
+    fn shim(&mut self, node: Node<'_, '_>) -> ShimSettings {
+        let mut shim = ShimSettings::default();
+        if !self.is_table(node, "shim") {
+            return shim;
+        }
+        self.keys(node, "`[shim]`", &SHIM_KEYS);
+        for child in node.children() {
+            match child.key() {
+                "image" => {
+                    shim.image = self.string(child, "image").map(str::to_owned);
+                    if shim.image.as_deref().is_some_and(|image| image.is_empty() || image.starts_with('-')) {
+                        self.mistake(child.span(), "`image` is no image's name");
+                        shim.image = None;
+                    }
+                }
+                "mounts" => shim.mounts = self.strings(child, "mounts"),
+                "env" => {
+                    shim.env = self.strings(child, "env");
+                    for name in shim.env.iter().filter(|name| !is_variable_name(name.as_bytes())) {
+                        self.mistake(child.span(), format!("{} cannot be a variable's name", quoted(name)));
+                    }
+                }
+                "network" => shim.network = self.string(child, "network").map(str::to_owned),
+                _ => {}
+            }
+        }
+        shim
+    }
+}
