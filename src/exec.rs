@@ -48,8 +48,9 @@ pub(crate) fn find(program: &OsStr, variables: &Variables) -> Option<PathBuf> {
 
 /// Replaces this process. Returns only the failure.
 pub(crate) fn exec(argv: &[OsString], variables: &Variables) -> Failure {
+    // A closure, because the function itself is for one lifetime of the variables only.
     #[expect(clippy::disallowed_methods, reason = "the one place that execs")]
-    let Err(failure) = attempt(argv, variables, nix::unistd::execve);
+    let Err(failure) = attempt(argv, variables, |path, argv, envp| nix::unistd::execve(path, argv, envp));
     failure
 }
 
