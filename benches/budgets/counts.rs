@@ -9,6 +9,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::ground::find;
+
 /// System calls by name.
 pub(crate) type Calls = BTreeMap<String, usize>;
 
@@ -24,11 +26,12 @@ pub(crate) fn system_calls<S: AsRef<OsStr>>(
     scratch: &Path,
 ) -> Result<Calls> {
     let log = scratch.join("strace.log");
-    Command::new("strace")
+    Command::new(find("strace").context("`strace` is not installed")?)
         .args(["-f", "-qq", "-s", "0", "-o"])
         .arg(&log)
         .arg("--")
         .args(words)
+        .env_clear()
         .envs(env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -58,7 +61,7 @@ fn calls_before(log: &str, target: &Path) -> Result<Calls> {
 }
 
 /// Runs `words`, whose first program must carry symbols, under callgrind and returns the instructions that it
-/// executes from its start to its `execve`.
+/// executes from its start to its `execve`. `env` is the whole environment, here as in `system_calls`.
 ///
 /// # Errors
 /// When valgrind cannot be started or left no total.
@@ -71,10 +74,11 @@ pub(crate) fn instructions<S: AsRef<OsStr>>(
     // The exec replaces valgrind with everything that it counted, so the counts are written as `execve` is entered.
     let dumped = scratch.join("callgrind.out.1");
     fs::remove_file(&dumped).ok();
-    let run = Command::new("valgrind")
+    let run = Command::new(find("valgrind").context("`valgrind` is not installed")?)
         .args(["--tool=callgrind", "--dump-before=execve"])
         .arg(format!("--callgrind-out-file={}", out.display()))
         .args(words)
+        .env_clear()
         .envs(env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .output()
