@@ -22,6 +22,7 @@ mod examples;
 mod exit_codes;
 mod harness;
 mod health;
+mod inside;
 mod process;
 mod restrictions;
 mod shim;
