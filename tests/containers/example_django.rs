@@ -23,7 +23,10 @@ impl Project {
         example(engine, "django");
         let scratch = Scratch::new();
         let directory = scratch.path().join("django");
-        copy(&repository().join("examples/django"), &directory);
+        // compose.yaml names its neighbour, for whoever builds it.
+        for name in ["django", "postgres"] {
+            copy(&repository().join("examples").join(name), &scratch.path().join(name));
+        }
         scratch.file("django/secrets/django_secret_key", format!("{SECRET_KEY}\n"));
         scratch.file("django/secrets/db_password", format!("{DB_PASSWORD}\n"));
         scratch.file("django/secrets/django_superuser_password", format!("{SUPERUSER_PASSWORD}\n"));

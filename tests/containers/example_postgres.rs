@@ -176,7 +176,7 @@ fn it_serves_without_root_on_a_read_only_root_and_the_clients_reach_it() {
         .flag("--read-only")
         .flag("--cap-drop=ALL")
         .flag("--tmpfs=/tmp")
-        .flag("--tmpfs=/run/postgresql:mode=1777")
+        .flag("--tmpfs=/run/postgresql:uid=999,gid=999")
         .start();
     until_it_serves(&container);
     let dump = client.join().unwrap().succeeded();
