@@ -245,12 +245,13 @@ impl<'s> Document<'s> {
         // parsed in pieces, because what is above a line is the builder's to remember.
         let mut chunk: Vec<Token> = Vec::with_capacity(2 * CHUNK);
         let mut depth = 0_usize;
+        #[expect(clippy::wildcard_enum_match_arm, reason = "the other tokens open and close nothing")]
         for token in tokens.lex() {
             chunk.push(token);
             match token.kind() {
                 TokenKind::LeftSquareBracket | TokenKind::LeftCurlyBracket => depth += 1,
                 TokenKind::RightSquareBracket | TokenKind::RightCurlyBracket => {
-                    depth = depth.saturating_sub(1)
+                    depth = depth.saturating_sub(1);
                 }
                 TokenKind::Newline if depth == 0 && chunk.len() >= CHUNK => {
                     parse_document(&chunk, &mut builder, &mut sink);
