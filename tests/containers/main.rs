@@ -19,6 +19,7 @@ mod entrypoint_and_cmd;
 mod example_build_env;
 mod example_cli;
 mod example_django;
+mod example_files;
 mod example_nginx;
 mod example_postgres;
 mod examples;
