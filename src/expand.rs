@@ -111,15 +111,24 @@ impl Template {
     /// # Errors
     /// The first variable that is needed and not set.
     pub(crate) fn expand(&self, variables: &Variables) -> Result<Expanded, Unset> {
-        let mut out = Expanded::default();
-        expand_into(&self.parts, variables, &mut out)?;
-        Ok(out)
+        self.expand_all(variables).map_err(|mut missing| missing.swap_remove(0))
     }
 
-    /// The names whose absence makes an expansion fail, wherever they stand.
-    pub(crate) fn needed(&self) -> Vec<&str> {
+    /// The value against these variables.
+    ///
+    /// # Errors
+    /// Every variable that is needed and not set, in the order in which they stand; at least one.
+    pub(crate) fn expand_all(&self, variables: &Variables) -> Result<Expanded, Vec<Unset>> {
+        let mut out = Expanded::default();
+        let mut missing = Vec::new();
+        expand_into(&self.parts, variables, &mut out, &mut missing);
+        if missing.is_empty() { Ok(out) } else { Err(missing) }
+    }
+
+    /// The names that stand in it, also those inside of words that may not be used.
+    pub(crate) fn names(&self) -> Vec<&str> {
         let mut names = Vec::new();
-        collect_needed(&self.parts, &mut names);
+        collect_names(&self.parts, &mut names);
         names
     }
 
@@ -134,21 +143,46 @@ impl Template {
 /// # Errors
 /// The line of a malformed `${` and what is wrong, or the variable that is not set and its line.
 pub(crate) fn expand_text(text: &[u8], variables: &Variables) -> Result<Expanded, TextError> {
-    let mut parser = Parser { rest: text, depth: 0 };
-    let line_of = |rest: &[u8]| {
-        let read = &text[..text.len() - rest.len()];
-        read.iter().filter(|byte| **byte == b'\n').count() + 1
-    };
     let mut out = Expanded::default();
+    let mut missing = Vec::new();
+    pieces(text, |line, part| {
+        expand_into(std::slice::from_ref(&part), variables, &mut out, &mut missing);
+        match missing.drain(..).next() {
+            None => Ok(()),
+            Some(unset) => Err(TextError::Unset { line, unset }),
+        }
+    })?;
+    Ok(out)
+}
+
+/// The `${...}` of a text that is not the table's own, each with its line.
+///
+/// # Errors
+/// The line of a malformed `${` and what is wrong.
+pub(crate) fn references(text: &[u8]) -> Result<Vec<(usize, Template)>, TextError> {
+    let mut found = Vec::new();
+    pieces(text, |line, part| {
+        if matches!(part, Part::Variable(_)) {
+            found.push((line, Template { source: String::new(), parts: vec![part] }));
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Gives the parts of a text with their lines to `take`, one after the other.
+fn pieces(text: &[u8], mut take: impl FnMut(usize, Part) -> Result<(), TextError>) -> Result<(), TextError> {
+    let mut parser = Parser { rest: text, depth: 0 };
+    let (mut line, mut counted) = (1, text);
     while !parser.rest.is_empty() {
-        let line = line_of(parser.rest);
+        let passed = &counted[..counted.len() - parser.rest.len()];
+        line += passed.iter().filter(|byte| **byte == b'\n').count();
+        counted = parser.rest;
         let part = parser.part(Until::End).map_err(|reason| TextError::Malformed { line, reason })?;
         let Some(part) = part else { break };
-        let line = if matches!(part, Part::Variable(_)) { line } else { 0 };
-        expand_into(std::slice::from_ref(&part), variables, &mut out)
-            .map_err(|unset| TextError::Unset { line, unset })?;
+        take(line, part)?;
     }
-    Ok(out)
+    Ok(())
 }
 
 /// Why a text could not be expanded.
@@ -170,47 +204,60 @@ pub(crate) enum TextError {
     },
 }
 
-fn expand_into(parts: &[Part], variables: &Variables, out: &mut Expanded) -> Result<(), Unset> {
+fn expand_into(parts: &[Part], variables: &Variables, out: &mut Expanded, missing: &mut Vec<Unset>) {
     for part in parts {
         match part {
             Part::Literal(bytes) => out.bytes.extend_from_slice(bytes),
-            Part::Variable(reference) => expand_reference(reference, variables, out)?,
+            Part::Variable(reference) => expand_reference(reference, variables, out, missing),
         }
     }
-    Ok(())
 }
 
-fn expand_reference(reference: &Reference, variables: &Variables, out: &mut Expanded) -> Result<(), Unset> {
+fn expand_reference(
+    reference: &Reference,
+    variables: &Variables,
+    out: &mut Expanded,
+    missing: &mut Vec<Unset>,
+) {
     let found = variables.get(reference.name.as_bytes());
     let present = found.filter(|found| !(reference.empty_is_unset && found.value.is_empty()));
     match (&reference.form, present) {
         (Form::Alternative(word), Some(found)) => {
             // Which of two words stands here tells whether a secret is set, not what it is.
             let _ = found;
-            expand_into(word, variables, out)
+            expand_into(word, variables, out, missing);
         }
         (Form::Plain | Form::Default(_) | Form::Demand(_), Some(found)) => {
             out.bytes.extend_from_slice(found.value);
             out.secret |= found.secret;
-            Ok(())
         }
-        (Form::Alternative(_), None) => Ok(()),
-        (Form::Default(word), None) => expand_into(word, variables, out),
-        (Form::Plain, None) => Err(Unset { name: reference.name.clone(), message: None, empty: false }),
+        (Form::Alternative(_), None) => {}
+        (Form::Default(word), None) => expand_into(word, variables, out, missing),
+        (Form::Plain, None) => {
+            missing.push(Unset { name: reference.name.clone(), message: None, empty: false });
+        }
         (Form::Demand(word), None) => {
             let mut message = Expanded::default();
-            expand_into(word, variables, &mut message)?;
-            Err(Unset { name: reference.name.clone(), message: Some(message), empty: found.is_some() })
+            let before = missing.len();
+            expand_into(word, variables, &mut message, missing);
+            // As in the shell, what the message itself misses is told instead of it.
+            if missing.len() == before {
+                let message = Some(message);
+                missing.push(Unset { name: reference.name.clone(), message, empty: found.is_some() });
+            }
         }
     }
 }
 
-fn collect_needed<'t>(parts: &'t [Part], names: &mut Vec<&'t str>) {
+fn collect_names<'t>(parts: &'t [Part], names: &mut Vec<&'t str>) {
     for part in parts {
         if let Part::Variable(reference) = part {
+            names.push(&reference.name);
             match &reference.form {
-                Form::Plain | Form::Demand(_) => names.push(&reference.name),
-                Form::Default(word) | Form::Alternative(word) => collect_needed(word, names),
+                Form::Plain => {}
+                Form::Demand(word) | Form::Default(word) | Form::Alternative(word) => {
+                    collect_names(word, names);
+                }
             }
         }
     }
@@ -401,9 +448,20 @@ mod tests {
     }
 
     #[test]
-    fn needed_names_are_those_without_a_default() {
-        let template = Template::parse("${A}${B:-x}${C:-${D}}${E?}${F+${G}}").expect("well-formed");
-        assert_eq!(template.needed(), ["A", "D", "E", "G"]);
+    fn all_that_is_missing_is_told() {
+        let template =
+            Template::parse("${A}${B:-x}${C:-${D}}${E?}${F+${G}}${SET+${H}}${I?${J}}").expect("well-formed");
+        let missing = template.expand_all(&variables()).expect_err("nothing is set");
+        let names: Vec<&str> = missing.iter().map(|unset| &*unset.name).collect();
+        assert_eq!(names, ["A", "D", "E", "H", "J"]);
+        assert_eq!(template.names(), ["A", "B", "C", "D", "E", "F", "G", "SET", "H", "I", "J"]);
+    }
+
+    #[test]
+    fn references_of_a_text_have_their_lines() {
+        let found = references(b"a $x\n${A} ${B:-\n}\n${C}\xff").expect("well-formed");
+        let found: Vec<_> = found.iter().map(|(line, template)| (*line, template.names())).collect();
+        assert_eq!(found, [(2, vec!["A"]), (2, vec!["B"]), (4, vec!["C"])]);
     }
 
     #[test]

@@ -201,7 +201,7 @@ fn hooks(path: &Template, plan: &Plan) -> Vec<String> {
     let directory = PathBuf::from(crate::exec::word(expanded.bytes.clone()));
     let shown = expanded.shown();
     match observe::hooks(&directory, &plan.interpreters) {
-        Err(failure) => vec![failure.sentence()],
+        Err(reason) => vec![format!("{shown}: cannot be read: {reason}")],
         Ok(files) if files.is_empty() => vec![format!("{shown}: no files")],
         Ok(files) => files
             .iter()

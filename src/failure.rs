@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::log::{Level, Message};
+use crate::log::{Field, Level, Message};
 
 /// Who has to mend it; one exit code each (section 7 of the specification, and the README's table).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub(crate) struct Failure {
     cause: anyhow::Error,
     lines: Vec<String>,
     hint: Option<String>,
-    fields: Vec<(&'static str, String)>,
+    fields: Vec<(&'static str, Field)>,
     others: Vec<Failure>,
 }
 
@@ -113,14 +113,15 @@ impl Failure {
     }
 
     /// Adds a thing that the sentence names, for `--log json`.
-    pub(crate) fn field(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(crate) fn field(mut self, name: &'static str, value: impl Into<Field>) -> Self {
         self.fields.push((name, value.into()));
         self
     }
 
     /// Whether it names this thing.
-    pub(crate) fn has_field(&self, name: &str, value: &str) -> bool {
-        self.fields.iter().any(|(each, of)| *each == name && of == value)
+    pub(crate) fn has_field(&self, name: &str, value: impl Into<Field>) -> bool {
+        let value = value.into();
+        self.fields.iter().any(|(each, of)| *each == name && *of == value)
     }
 
     /// Of which kind it is.
@@ -139,8 +140,8 @@ impl Failure {
         message.lines.clone_from(&self.lines);
         message.hint.clone_from(&self.hint);
         message.fields.clone_from(&self.fields);
-        let code = self.kind.exit_code().to_string();
-        message.fields.push(("exit-code", code));
+        let code = u64::from(self.kind.exit_code());
+        message.fields.push(("exit-code", Field::Number(code)));
         let mut messages = vec![message];
         for other in &self.others {
             messages.extend(other.messages());

@@ -62,6 +62,39 @@ impl Level {
     }
 }
 
+/// A thing that a message names: what is a number is one in JSON too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Field {
+    /// A name, a path, a word.
+    Text(String),
+    /// A number that can be counted or compared.
+    Number(u64),
+}
+
+impl From<&str> for Field {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<&String> for Field {
+    fn from(text: &String) -> Self {
+        Self::Text(text.clone())
+    }
+}
+
+impl From<String> for Field {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<u64> for Field {
+    fn from(number: u64) -> Self {
+        Self::Number(number)
+    }
+}
+
 /// One thing to say.
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
@@ -70,7 +103,7 @@ pub(crate) struct Message {
     /// A sentence without a full stop; what is untrusted in it is already escaped.
     pub(crate) text: String,
     /// The things that the sentence names, for JSON.
-    pub(crate) fields: Vec<(&'static str, String)>,
+    pub(crate) fields: Vec<(&'static str, Field)>,
     /// Lines that follow it.
     pub(crate) lines: Vec<String>,
     /// What would help.
@@ -84,7 +117,7 @@ impl Message {
     }
 
     /// Adds a thing that the sentence names.
-    pub(crate) fn field(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(crate) fn field(mut self, name: &'static str, value: impl Into<Field>) -> Self {
         self.fields.push((name, value.into()));
         self
     }
@@ -120,7 +153,11 @@ impl Message {
         object.insert("level".into(), self.level.name().into());
         object.insert("message".into(), self.text.clone().into());
         for (name, value) in &self.fields {
-            object.insert((*name).into(), value.clone().into());
+            let value = match value {
+                Field::Text(text) => text.clone().into(),
+                Field::Number(number) => (*number).into(),
+            };
+            object.insert((*name).into(), value);
         }
         if !self.lines.is_empty() {
             object.insert("details".into(), self.lines.clone().into());

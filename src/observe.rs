@@ -7,8 +7,6 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::failure::{Failure, Kind, Result};
-use crate::log::quoted;
 use crate::table::Declaration;
 use crate::table::file::reason;
 use crate::variables::{self, Variables};
@@ -61,7 +59,7 @@ pub(crate) struct SecretFile {
     /// Whether the variable `NAME_FILE` named it.
     pub(crate) named: bool,
     /// Its content without trailing newlines, or why it could not be read.
-    pub(crate) content: std::result::Result<Vec<u8>, String>,
+    pub(crate) content: Result<Vec<u8>, String>,
 }
 
 /// Where engines put secrets.
@@ -108,7 +106,7 @@ fn secret(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(content)
 }
 
-fn trimmed(mut content: Vec<u8>) -> std::result::Result<Vec<u8>, String> {
+fn trimmed(mut content: Vec<u8>) -> Result<Vec<u8>, String> {
     while content.last() == Some(&b'\n') {
         content.pop();
         if content.last() == Some(&b'\r') {
@@ -166,9 +164,8 @@ fn interpreted<'i>(path: &Path, interpreters: &'i [(String, Vec<String>)]) -> Op
 /// The files of a `hooks` step, in order, each with the rule that fits it.
 ///
 /// # Errors
-/// Hook (80): a file that is missing or a directory that cannot be read.
-pub(crate) fn hooks(path: &Path, interpreters: &[(String, Vec<String>)]) -> Result<Vec<HookFile>> {
-    let shown = quoted(path.as_os_str().as_bytes());
+/// Why a file or a directory cannot be read; a directory that is missing has no files.
+pub(crate) fn hooks(path: &Path, interpreters: &[(String, Vec<String>)]) -> Result<Vec<HookFile>, String> {
     let is_file = path.extension() == Some(OsStr::new("sh")) || interpreted(path, interpreters).is_some();
     let metadata = match path.metadata() {
         Ok(metadata) => metadata,
@@ -176,11 +173,7 @@ pub(crate) fn hooks(path: &Path, interpreters: &[(String, Vec<String>)]) -> Resu
             return Ok(Vec::new());
         }
         Err(error) => {
-            return Err(Failure::say(
-                Kind::Hook,
-                format!("cannot read the hooks {shown}: {}", reason(&error)),
-            )
-            .field("path", crate::words::escaped(path.as_os_str().as_bytes())));
+            return Err(reason(&error));
         }
     };
     if !metadata.is_dir() {
@@ -189,10 +182,7 @@ pub(crate) fn hooks(path: &Path, interpreters: &[(String, Vec<String>)]) -> Resu
     if is_file {
         return Ok(vec![HookFile { path: path.to_owned(), how: How::MistypedMount }]);
     }
-    let refused = |error: std::io::Error| {
-        Failure::say(Kind::Hook, format!("cannot read the hooks in {shown}: {}", reason(&error)))
-            .field("path", crate::words::escaped(path.as_os_str().as_bytes()))
-    };
+    let refused = |error: std::io::Error| reason(&error);
     let mut names = Vec::new();
     for entry in std::fs::read_dir(path).map_err(refused)? {
         let name = entry.map_err(refused)?.file_name();

@@ -462,15 +462,15 @@ impl Building {
         let below = self.variables.clone();
         let missing_below = self.missing.clone();
         for setting in &layer.env {
-            match setting.value.expand(&below) {
+            match setting.value.expand_all(&below) {
                 Ok(value) => {
                     self.missing.remove(&setting.name);
                     self.variables.set(setting.name.as_bytes(), value.bytes, origin.clone(), value.secret);
                 }
-                Err(unset) => {
+                Err(missing) => {
                     self.missing.insert(setting.name.clone());
-                    if !missing_below.contains(&unset.name) {
-                        self.unset(&unset, &quoted(&setting.name));
+                    for unset in missing.iter().filter(|unset| !missing_below.contains(&unset.name)) {
+                        self.unset(unset, &quoted(&setting.name));
                     }
                 }
             }
@@ -484,11 +484,13 @@ impl Building {
     }
 
     fn expand(&mut self, template: &Template, what: &str) -> Option<Expanded> {
-        match template.expand(&self.variables) {
+        match template.expand_all(&self.variables) {
             Ok(expanded) => Some(expanded),
-            Err(unset) => {
-                if !self.missing.contains(&unset.name) {
-                    self.unset(&unset, what);
+            Err(missing) => {
+                for unset in &missing {
+                    if !self.missing.contains(&unset.name) {
+                        self.unset(unset, what);
+                    }
                 }
                 None
             }

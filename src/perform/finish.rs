@@ -214,6 +214,10 @@ fn name_left_behind(log: Log, groups: &[i32]) {
         }
         let name = crate::words::escaped(&process.name);
         let message = format!("a hook left process {pid} (`{name}`) behind, which goes on beside the target");
-        log.say(&Message::new(Level::Info, message).field("pid", pid.to_string()).field("process", name));
+        log.say(
+            &Message::new(Level::Info, message)
+                .field("pid", u64::from(pid.unsigned_abs()))
+                .field("process", name),
+        );
     }
 }

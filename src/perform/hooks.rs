@@ -55,7 +55,11 @@ impl Stage {
     pub(super) fn hooks(&mut self, step: &PlanStep, doer: &Doer, path: &Template) -> Result<()> {
         let path = self.path(path, doer.root, &format!("step `{}`", step.label))?;
         self.once(step, doer, |stage| {
-            for file in observe::hooks(&path, &stage.plan.interpreters)? {
+            let files = observe::hooks(&path, &stage.plan.interpreters).map_err(|reason| {
+                let hook = escaped(path.as_os_str().as_bytes());
+                stage.hook_failure(&hook, step, &format!("cannot be read: {reason}"))
+            })?;
+            for file in files {
                 stage.hook_file(step, doer, &file)?;
             }
             Ok(())
@@ -232,7 +236,7 @@ impl Stage {
                 std::str::from_utf8(name).is_ok_and(|name| secrets.contains(name))
             });
             let message = tell(format!("hook `{}` done in {}", hook.name, spoken(duration)));
-            log.say(&message.field("duration-ms", duration.as_millis().to_string()));
+            log.say(&message.field("duration-ms", u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)));
         }
         Ok(())
     }

@@ -147,12 +147,12 @@ fn expanded(
             Failure::say(Kind::Variable, sentence)
                 .field("variable", unset.name)
                 .field("template", name)
-                .field("line", line.to_string())
+                .field("line", line as u64)
         }
         TextError::Malformed { line, reason } => {
             Failure::say(Kind::Table, format!("{name}:{line}: {reason}"))
                 .field("template", name)
-                .field("line", line.to_string())
+                .field("line", line as u64)
                 .hint("a `${` that is to stay is written `$${`")
         }
     })
@@ -336,7 +336,7 @@ mod tests {
         let sentence =
             format!("variable `NONE` is not set: give it: line 3 of template `{template}` needs it");
         assert_eq!(failure.sentence(), sentence);
-        assert!(failure.has_field("variable", "NONE") && failure.has_field("line", "3"));
+        assert!(failure.has_field("variable", "NONE") && failure.has_field("line", 3));
         assert_eq!(read(&to), b"old");
         put(&from, b"\n${NAME");
         let failure = render(&from, &to, None, &variables(), None).expect_err("malformed");

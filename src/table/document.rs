@@ -50,6 +50,8 @@ pub(crate) struct Mistake {
     pub(crate) message: String,
     /// What would help.
     pub(crate) hint: Option<String>,
+    /// The environment, where it is a mistake in that one and not in the table as such.
+    pub(crate) environment: Option<String>,
 }
 
 /// A place in words: line and column from 1, the column in characters, and the line itself.
@@ -457,7 +459,7 @@ fn span(file: u16, start: u32, end: u32) -> Span {
 }
 
 fn mistake(span: Span, message: impl Into<String>) -> Mistake {
-    Mistake { span, message: message.into(), hint: None }
+    Mistake { span, message: message.into(), hint: None, environment: None }
 }
 
 /// Collects the errors of the tokenizer and the grammar.

@@ -118,22 +118,30 @@ pub(crate) fn reason(error: &std::io::Error) -> String {
 /// A mistake in the table as a failure: `path:line:column`, the sentence, the line with a mark below it.
 pub(crate) fn failure(sources: &[Source], mistake: &Mistake) -> Failure {
     let Some(source) = sources.get(usize::from(mistake.span.file)) else {
-        return Failure::say(Kind::Table, &mistake.message);
+        return Failure::say(Kind::Table, sentence(mistake));
     };
     let place = source.place(mistake.span.start);
     let path = shown_path(&source.path);
-    let sentence = format!("{path}:{}:{}: {}", place.line, place.column, mistake.message);
+    let sentence = format!("{path}:{}:{}: {}", place.line, place.column, sentence(mistake));
     let (line, mark) = excerpt(&place, source, mistake);
     let mut failure = Failure::say(Kind::Table, sentence)
         .field("file", path)
-        .field("line", place.line.to_string())
-        .field("column", place.column.to_string())
+        .field("line", place.line as u64)
+        .field("column", place.column as u64)
         .line(line)
         .line(mark);
     if let Some(hint) = &mistake.hint {
         failure = failure.hint(hint);
     }
     failure
+}
+
+/// What is wrong, and where that is so if it is not everywhere.
+fn sentence(mistake: &Mistake) -> String {
+    match &mistake.environment {
+        Some(environment) => format!("{} in environment {}", mistake.message, quoted(environment)),
+        None => mistake.message.clone(),
+    }
 }
 
 /// The offending line and the line that marks the place in it.

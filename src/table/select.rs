@@ -155,13 +155,26 @@ impl<'d, 's> Tree<'d, 's> {
         if elsewhere.is_empty() { Lookup::Unknown } else { Lookup::Elsewhere(elsewhere) }
     }
 
-    /// The clashes of aliases in this environment in which `verb` has a part, or all of them.
+    /// The clashes of aliases in this environment in which `verb` has a part, or all of them. One that is not
+    /// in the table as such names the environment.
     pub(crate) fn clashes(self, environment: &str, verb: Option<&str>) -> Vec<Mistake> {
+        let mut clashes = self.clashes_in(environment, verb);
+        if !clashes.is_empty() {
+            // No environment has no name: this is the table alone.
+            let everywhere = self.clashes_in("", verb);
+            for clash in clashes.iter_mut().filter(|clash| !everywhere.contains(clash)) {
+                clash.environment = Some(environment.to_owned());
+            }
+        }
+        clashes
+    }
+
+    fn clashes_in(self, environment: &str, verb: Option<&str>) -> Vec<Mistake> {
         let mut clashes = Vec::new();
         let mut seen: std::collections::BTreeMap<&str, &str> = std::collections::BTreeMap::new();
         let mut clash = |span: Span, message: String, verbs: [&str; 2]| {
             if verb.is_none_or(|verb| verbs.contains(&verb)) {
-                clashes.push(Mistake { span, message, hint: None });
+                clashes.push(Mistake { span, message, hint: None, environment: None });
             }
         };
         for (owner, alias) in self.all_aliases(environment) {
@@ -201,6 +214,7 @@ impl<'d, 's> Tree<'d, 's> {
                     span: *span,
                     message: format!("`default` is {}, which is no verb", quoted(name.as_str())),
                     hint: near.map(|near| format!("did you mean `{near}`?")),
+                    environment: None,
                 });
             }
         }
@@ -267,10 +281,14 @@ impl<'d, 's> Tree<'d, 's> {
             && !written
             && let Some(span) = part.span
         {
+            let elsewhere = self.environments().any(|other| {
+                self.parts(verb.as_str(), other).1.is_some_and(|node| node.get("exec").is_some())
+            });
             decoder.mistakes.push(Mistake {
                 span,
-                message: format!("{place} has no `exec` in environment {}", quoted(environment.as_str())),
+                message: format!("{place} has no `exec`"),
                 hint: Some("`exec` is the target's argv: `exec = [\"program\", \"argument\"]`".to_owned()),
+                environment: elsewhere.then(|| environment.to_string()),
             });
         }
         SelectedVerb { name: verb.clone(), part, environment_layer }

@@ -634,7 +634,7 @@ fn json_has_the_reason_by_itself() {
             assert_eq!(messages.len(), 1);
             assert_eq!(messages[0]["target"], "file:///none");
             assert_eq!(messages[0]["reason"], "does not exist");
-            assert_eq!(messages[0]["exit-code"], "1");
+            assert_eq!(messages[0]["exit-code"], 1);
         })
         .run();
 }

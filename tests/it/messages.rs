@@ -160,10 +160,11 @@ fn an_error_is_one_json_object_too() {
         run(table, words)
             .status(status)
             .any_stderr()
-            .check(|output| {
+            .check(move |output| {
                 let messages = output.json_messages();
                 assert_eq!(messages.len(), 1, "{messages:?}");
                 assert_eq!(messages[0]["level"], "error");
+                assert_eq!(messages[0]["exit-code"], status);
                 assert!(messages[0]["time"].is_string());
                 assert!(!messages[0]["message"].as_str().unwrap().is_empty());
             })

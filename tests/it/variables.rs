@@ -1029,3 +1029,16 @@ fn template(random: &mut Random, depth: usize) -> String {
     }
     text
 }
+
+#[test]
+fn each_variable_that_is_missing_for_itself_is_named() {
+    run(
+        "[variables.DB_PASSWORD]\nrequired = true\n[env]\nURL = \"db://${DB_PASSWORD}@${DB_HOST}/${DB_NAME:-app}\"\n[verbs.a]\nexec = [\"true\"]\n",
+        &["a"],
+    )
+    .status(65)
+    .stderr_contains("`DB_PASSWORD`")
+    .stderr_contains("`DB_HOST`")
+    .stderr_lacks("DB_NAME")
+    .run();
+}

@@ -240,7 +240,7 @@ hint: exec = ["gunicorn", "app:app"]
         "[verbs.a]\nabout = \"x\"\n",
         &["a"],
         78,
-        r#"preverb: [DIR]/preverb.toml:1:8: verb `a` has no `exec` in environment `prod`
+        r#"preverb: [DIR]/preverb.toml:1:8: verb `a` has no `exec`
 1 | [verbs.a]
   |        ^
 hint: `exec` is the target's argv: `exec = ["program", "argument"]`
@@ -466,5 +466,42 @@ hint: save the file with Unix line ends
         126,
         "preverb: cannot run `[..]/true`: variable `LONG` is too large: 200005 bytes with its name, and the kernel takes 131071 in one string
 ",
+    );
+}
+
+#[test]
+fn a_hook_file_that_is_missing_is_told_with_its_step_and_environment() {
+    says(
+        "[[setup]]\nname = \"prepare\"\nhooks = \"[DIR]/none.sh\"\n[verbs.a]\nexec = [\"true\"]\n",
+        &["a"],
+        80,
+        "preverb: hook `[DIR]/none.sh` of step `prepare` in environment `prod` cannot be read: it does not exist\n",
+    );
+}
+
+#[test]
+fn a_clash_of_one_environment_names_it() {
+    says(
+        "[verbs.a]\nexec = [\"true\"]\naliases = [\"x\"]\n[environments.dev.verbs.x]\nexec = [\"true\"]\n",
+        &["--environment", "dev", "a"],
+        78,
+        r#"preverb: [DIR]/preverb.toml:3:12: alias `x` of verb `a` is also a verb in environment `dev`
+3 | aliases = ["x"]
+  |            ^^^
+"#,
+    );
+}
+
+#[test]
+fn the_hint_for_a_umask_is_a_umask() {
+    says(
+        "umask = 27\n[verbs.a]\nexec = [\"true\"]\n",
+        &["a"],
+        78,
+        r#"preverb: [DIR]/preverb.toml:1:9: `umask` must be a string of octal digits
+1 | umask = 27
+  |         ^^
+hint: umask = "027"
+"#,
     );
 }

@@ -90,11 +90,12 @@ pub(crate) struct Decoder {
 impl Decoder {
     /// Adds a mistake.
     pub(crate) fn mistake(&mut self, span: Span, message: impl Into<String>) {
-        self.mistakes.push(Mistake { span, message: message.into(), hint: None });
+        self.mistakes.push(Mistake { span, message: message.into(), hint: None, environment: None });
     }
 
     fn mistake_with_hint(&mut self, span: Span, message: impl Into<String>, hint: impl Into<String>) {
-        self.mistakes.push(Mistake { span, message: message.into(), hint: Some(hint.into()) });
+        let (message, hint) = (message.into(), Some(hint.into()));
+        self.mistakes.push(Mistake { span, message, hint, environment: None });
     }
 
     fn wrong_type(&mut self, node: Node<'_, '_>, name: &str, wanted: &str) {
@@ -265,7 +266,7 @@ impl Decoder {
     }
 
     fn mode(&mut self, node: Node<'_, '_>, name: &str) -> Option<u32> {
-        let hint = format!("{name} = \"0755\"");
+        let hint = format!("{name} = \"{}\"", if name == "umask" { "027" } else { "0755" });
         if node.shape() == Shape::Integer {
             self.mistake_with_hint(
                 node.span(),
