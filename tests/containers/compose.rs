@@ -19,7 +19,7 @@ fn project(environment: &str) -> Option<(Compose, u16)> {
 
 #[track_caller]
 fn becomes_healthy(container: &Container) {
-    container.until("it is healthy", |it| it.inspect("{{.State.Health.Status}}") == "healthy");
+    container.until("it is healthy", |it| it.health() == "healthy");
 }
 
 /// What the server answers to `GET PATH`, once it does.

@@ -115,7 +115,10 @@ fn a_target_past_its_memory_is_137_and_no_success() {
             .args(["server"])
             .start();
         assert_eq!(container.wait(), 137, "{:?}", container.logs());
-        assert_eq!(container.inspect("{{.State.OOMKilled}}"), "true");
+        if !engine.is_podman() {
+            // Podman does not see it where cgroups are of the first version.
+            assert_eq!(container.inspect("{{.State.OOMKilled}}"), "true");
+        }
     }
 }
 

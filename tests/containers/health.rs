@@ -45,7 +45,7 @@ fn start(image: &Image, verb: &str, flags: &[&str]) -> Container {
 
 #[track_caller]
 fn becomes(container: &Container, status: &str) {
-    container.until(&format!("it is {status}"), |it| it.inspect("{{.State.Health.Status}}") == status);
+    container.until(&format!("it is {status}"), |it| it.health() == status);
 }
 
 #[test]

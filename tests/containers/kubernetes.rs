@@ -2,12 +2,12 @@
 
 use std::ffi::OsStr;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::examples::{example, get, python};
-use crate::harness::{Engine, Image, Output, cache, engine, repository, run, unique, until, until_within};
+use crate::harness::{Engine, Image, Output, cache, engine, repository, run, unique, until};
 
 const DEADLINE: Duration = Duration::from_mins(3);
 const NAMES: [&str; 2] = ["preverb-example-django", "preverb-example-postgres"];

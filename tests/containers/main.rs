@@ -5,7 +5,6 @@
 //!
 //! Where no engine answers each test says `SKIP` and why, and passes; with `CI` set it fails instead.
 
-#![allow(dead_code, unused_imports, reason = "some of the harness waits for its first user")]
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,

@@ -213,6 +213,17 @@ impl Container {
         output.succeeded().stdout.trim().to_owned()
     }
 
+    /// What the HEALTHCHECK says: `starting`, `healthy` or `unhealthy`.
+    #[track_caller]
+    pub(crate) fn health(&self) -> String {
+        if !self.engine.is_podman() {
+            return self.inspect("{{.State.Health.Status}}");
+        }
+        // Podman leaves the timer to systemd, which need not be there.
+        let checked = self.engine.output(["healthcheck", "run", &self.name]);
+        if checked.status == 0 { "healthy".to_owned() } else { "unhealthy".to_owned() }
+    }
+
     /// Waits for the end and gives the exit code.
     #[track_caller]
     pub(crate) fn wait(&self) -> i32 {

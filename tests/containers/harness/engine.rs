@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use super::cache;
 use super::command::{Output, run};
 use super::container::Run;
 use super::image::Image;
@@ -110,6 +111,10 @@ impl Engine {
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.env("DOCKER_BUILDKIT", "1");
+        if self.is_podman() {
+            // Its monitor may leave a file in the current directory.
+            command.current_dir(cache());
+        }
         command
     }
 
@@ -126,6 +131,10 @@ impl Engine {
         let _building = super::building();
         let mut command = self.command();
         command.args(["build", "--tag", tag]).args(options);
+        if self.is_podman() {
+            // The other format has no HEALTHCHECK.
+            command.args(["--format", "docker"]);
+        }
         command.arg(context);
         run(&mut command, b"", BUILD_DEADLINE).succeeded();
         Image::kept(tag)

@@ -81,12 +81,6 @@ impl Context {
         self
     }
 
-    /// Adds an executable file.
-    pub(crate) fn program(self, name: &str, content: impl AsRef<[u8]>) -> Self {
-        self.scratch.program(name, content);
-        self
-    }
-
     /// Builds the context with this Dockerfile; the image goes when it is dropped.
     #[track_caller]
     pub(crate) fn build(self, engine: &'static Engine, dockerfile: &str) -> Image {
