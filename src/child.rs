@@ -16,12 +16,14 @@ use std::time::{Duration, Instant};
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags};
-use nix::sys::signal::SigSet;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
 use nix::unistd::Pid;
 use rustix::process::{WaitOptions, WaitStatus};
 
 use crate::failure::{Failure, Kind};
-use crate::signals::{Signals, group_lives, send_to_group};
+use crate::signals::{Signals, group_lives, send, send_to_group};
 use crate::variables::Variables;
 use crate::words::{escaped, signal_name};
 
@@ -36,7 +38,6 @@ const VARIABLES_FD: RawFd = 3;
 
 /// What to start.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one pipe or none; they are independent")]
 pub(crate) struct Spawn<'a> {
     /// The file; already found, unless the child finds it itself.
     pub(crate) path: PathBuf,
@@ -48,9 +49,9 @@ pub(crate) struct Spawn<'a> {
     pub(crate) takes_variables: bool,
     /// Whether its standard input takes a report instead of giving nothing.
     pub(crate) reports: bool,
-    /// Whether it hands its environment back through the socket of `Children::socket`.
-    pub(crate) hands_back: bool,
-    /// Whether what it says on standard error is kept instead of shown.
+    /// The user who hands its environment back through the socket of `Children::socket`, if it is to.
+    pub(crate) hands_back: Option<u32>,
+    /// Whether it is a try, whose standard error is kept instead of shown, and which is killed at its limit.
     pub(crate) quiet: bool,
     /// How long it may take; zero means for ever.
     pub(crate) limit: Option<Duration>,
@@ -65,7 +66,7 @@ impl<'a> Spawn<'a> {
             variables,
             takes_variables: false,
             reports: false,
-            hands_back: false,
+            hands_back: None,
             quiet: false,
             limit: None,
         }
@@ -83,6 +84,8 @@ pub(crate) enum Ended {
     Stopped(i32),
     /// It was past its limit, and was ended.
     TimedOut(Duration),
+    /// It wrote more than this process reads, and was killed.
+    Overfull,
     /// It was not even started: why.
     NotStarted(String),
 }
@@ -108,11 +111,14 @@ impl Ended {
             Self::Exited(status) => format!("exited with status {status}"),
             Self::Signaled(signal) => format!("was ended by {}", signal_name(*signal)),
             Self::Stopped(signal) => {
-                format!("was stopped by {}: a hook cannot use the terminal", signal_name(*signal))
+                let terminal = [Signal::SIGTTIN as i32, Signal::SIGTTOU as i32].contains(signal);
+                let why = if terminal { ": a hook cannot use the terminal" } else { "" };
+                format!("was stopped by {}{why}", signal_name(*signal))
             }
             Self::TimedOut(limit) => {
                 format!("took longer than its timeout of {}", crate::words::spoken(*limit))
             }
+            Self::Overfull => format!("wrote more than the {} MiB that are read", LONGEST_OUTPUT >> 20),
             Self::NotStarted(reason) => format!("could not be started: {reason}"),
         }
     }
@@ -123,6 +129,8 @@ impl Ended {
 enum Ending {
     TimedOut,
     Stopped(i32),
+    /// It wrote too much.
+    Overfull,
     /// A request to stop came.
     Requested,
 }
@@ -138,7 +146,8 @@ pub(crate) struct Running {
     ending: Option<(Ending, Instant)>,
     killed: bool,
     status: Option<Ended>,
-    hands_back: bool,
+    hands_back: Option<u32>,
+    quiet: bool,
     pipes: Vec<Pipe>,
 }
 
@@ -196,7 +205,7 @@ impl Running {
     }
 
     fn end(&mut self, ending: Ending, signal: i32) {
-        send_to_group(self.pid, signal);
+        self.send(signal);
         if self.ending.is_none() {
             self.ending = Some((ending, Instant::now() + GRACE));
         }
@@ -209,8 +218,18 @@ impl Running {
     }
 
     fn kill(&mut self) {
-        send_to_group(self.pid, 9);
+        self.send(9);
         self.killed = true;
+    }
+
+    /// Sends a signal to its group, and where it has left its group to itself: as long as it has not been
+    /// collected nobody else can have its number.
+    fn send(&self, signal: i32) {
+        send_to_group(self.pid, signal);
+        let pid = Pid::from_raw(self.pid);
+        if self.status.is_none() && nix::unistd::getpgid(Some(pid)) != Ok(pid) {
+            send(self.pid, signal);
+        }
     }
 }
 
@@ -311,6 +330,7 @@ impl Children {
             killed: false,
             status: None,
             hands_back: spawn.hands_back,
+            quiet: spawn.quiet,
             pipes,
         })
     }
@@ -358,7 +378,13 @@ impl Children {
             let now = Instant::now();
             for child in running.iter_mut().filter(|child| child.status.is_none() || child.ending.is_some()) {
                 if child.ending.is_none() && child.deadline().is_some_and(|deadline| deadline <= now) {
-                    child.end(Ending::TimedOut, 15);
+                    // A try has nothing to clean up; a hook may.
+                    if child.quiet {
+                        child.end(Ending::TimedOut, 9);
+                        child.kill();
+                    } else {
+                        child.end(Ending::TimedOut, 15);
+                    }
                 }
                 if child.ending.is_some_and(|(_, kill)| kill <= now) && !child.killed {
                     child.kill();
@@ -382,7 +408,7 @@ impl Children {
         while running.iter().any(|child| child.ended().is_none()) {
             if let Some(again) = self.signals.stop() {
                 for child in running.iter() {
-                    send_to_group(child.pid, again);
+                    child.send(again);
                 }
             }
             let now = Instant::now();
@@ -417,6 +443,7 @@ impl Children {
             child.status = Some(match child.ending {
                 Some((Ending::TimedOut, _)) => Ended::TimedOut(child.limit.unwrap_or_default()),
                 Some((Ending::Stopped(signal), _)) => Ended::Stopped(signal),
+                Some((Ending::Overfull, _)) => Ended::Overfull,
                 Some((Ending::Requested, _)) | None => decode(status),
             });
         }
@@ -426,16 +453,17 @@ impl Children {
         }
     }
 
-    /// Lets the shells in that hand their environment back: only processes of a child's own group.
+    /// Lets the shells in that hand their environment back: only processes of a child's own group, and only of
+    /// the user whose environment it is. What an earlier hook left behind could join a later hook's group, and
+    /// the later one may be root's.
     fn accept(&mut self, running: &mut [&mut Running]) {
         let Some((listener, _)) = &self.socket else { return };
         while let Ok((connection, _)) = listener.accept() {
-            let Ok(peer) = rustix::net::sockopt::socket_peercred(&connection) else { continue };
-            let pid = peer.pid.as_raw_nonzero().get();
-            let group = nix::unistd::getpgid(Some(Pid::from_raw(pid))).map(Pid::as_raw);
+            let Ok(peer) = getsockopt(&connection, PeerCredentials) else { continue };
+            // A process of another PID namespace that shares the network has the number 0 here.
+            let group = nix::unistd::getpgid(Some(Pid::from_raw(peer.pid()))).map(Pid::as_raw);
             let child = running.iter_mut().find(|child| {
-                // One that has ended already is in no group, but it is the leader itself then.
-                child.hands_back && (child.pid == pid || group == Ok(child.pid))
+                peer.pid() > 0 && child.hands_back == Some(peer.uid()) && group == Ok(child.pid)
             });
             if let Some(child) = child
                 && connection.set_nonblocking(true).is_ok()
@@ -548,8 +576,13 @@ fn read_pipes(child: &mut Running) {
             }
         }
     }
-    if overfull && child.status.is_none() {
-        child.kill();
+    if overfull {
+        if child.status.is_some() {
+            child.status = Some(Ended::Overfull);
+        } else {
+            child.end(Ending::Overfull, 9);
+            child.kill();
+        }
     }
 }
 

@@ -104,7 +104,7 @@ fn parts(words: &[OsString]) -> Option<Result<u8>> {
         b"--preverb-dump" => Some(Ok(perform::hooks::dump(rest))),
         b"--preverb-probe" => Some(Ok(probe_once(rest))),
         b"--preverb-target" => Some(Err(supervise::become_target(rest, observe::environment()))),
-        b"--preverb-as" => Some(Err(perform::hooks::step_down_and_exec(rest))),
+        b"--preverb-as" => Some(perform::hooks::step_down_and_exec(rest)),
         _ => None,
     }
 }

@@ -247,7 +247,9 @@ fn shell_line(head: &[u8]) -> Option<(OsString, Vec<OsString>)> {
     let name = base(program)?;
     let known = [&b"sh"[..], b"dash", b"ash", b"bash"].contains(&&*name);
     let owned = |word: &[u8]| OsString::from_vec(word.to_vec());
-    known.then(|| (owned(program), words.map(owned).collect()))
+    // `#!/bin/sh -` ends the options there; more of them follow here.
+    let options = words.filter(|word| ![&b"-"[..], b"--"].contains(word));
+    known.then(|| (owned(program), options.map(owned).collect()))
 }
 
 #[cfg(test)]
@@ -267,6 +269,7 @@ mod tests {
         check("#! /bin/bash -eu -o pipefail\nx", Some(("/bin/bash", &["-eu", "-o", "pipefail"])));
         check("#!/usr/bin/env bash\n", Some(("bash", &[])));
         check("#!/usr/bin/env -S bash -x\n", Some(("bash", &["-x"])));
+        check("#!/bin/sh -\n", Some(("/bin/sh", &[])));
         check("#!/bin/sh\r\n", Some(("/bin/sh", &[])));
         check("#!/bin/zsh\n", None);
         check("#!/usr/bin/python3\n", None);

@@ -179,8 +179,7 @@ impl Stage {
         script.push(b'\n');
         // A hook with an EXIT trap of its own, which replaces this one, still has its trap run if the
         // environment is handed back before the shell ends.
-        let text = std::fs::read(path).unwrap_or_default();
-        if text.windows(4).any(|word| word == b"trap") {
+        if may_set_traps(&std::fs::read(path).unwrap_or_default()) {
             script.extend_from_slice(&dump);
             script.push(b'\n');
         }
@@ -190,9 +189,7 @@ impl Stage {
     /// Runs a hook to its end, and takes over what it changed.
     fn hook(&mut self, step: &PlanStep, doer: &Doer, hook: &Hook) -> Result<()> {
         let log = self.world.log;
-        if self.terminal.is_none() {
-            self.terminal = Terminal::observe();
-        }
+        self.terminal.get_or_insert_with(Terminal::observe);
         self.tracks.enter(doer.root)?;
         let mut variables = self.tracks.of(doer.root).variables.clone();
         if let Some(identity) = &doer.identity {
@@ -257,10 +254,11 @@ impl Stage {
         hands_back: bool,
     ) -> std::result::Result<Running, String> {
         let limit = step.limit();
+        let uid = doer.identity.as_ref().map_or(self.world.myself.uid, |identity| identity.uid);
         let as_whom = doer.identity.as_ref().map(|identity| (identity, self.world.program.as_path()));
         start_program(&mut self.world.children, as_whom, argv, variables, |spawn| {
             spawn.takes_variables = true;
-            spawn.hands_back = hands_back;
+            spawn.hands_back = hands_back.then_some(uid);
             spawn.limit = limit;
         })
     }
@@ -292,7 +290,8 @@ impl Stage {
         let written = written_variables(running.variables_text()).map_err(|reason| {
             self.hook_failure(&hook.name, step, &format!("wrote to descriptor 3 {reason}"))
         })?;
-        changes.variables.extend(written.into_iter().map(|(name, value)| (name, Some(value))));
+        let written = written.into_iter().filter(|(name, _)| !is_preverbs_own(name));
+        changes.variables.extend(written.map(|(name, value)| (name, Some(value))));
         Ok(changes)
     }
 }
@@ -329,6 +328,15 @@ pub(super) fn start_program(
     children
         .spawn(&spawn)
         .map_err(|error| crate::exec::diagnose(program, &spawn.path, error, argv, variables).sentence())
+}
+
+/// Whether a script may set a trap: itself, or in what it sources or evaluates. One that only looks like it
+/// costs a process, so this need not be exact.
+fn may_set_traps(script: &[u8]) -> bool {
+    let mut words = script.split(|byte| byte.is_ascii_whitespace() || b";&|(){}`".contains(byte));
+    words.any(|word| {
+        [&b"."[..], b"source", b"eval"].contains(&word) || word.windows(4).any(|part| part == b"trap")
+    })
 }
 
 /// A word as a shell reads it, whatever bytes it holds.
@@ -399,31 +407,29 @@ pub(crate) fn dump(words: &[OsString]) -> u8 {
 }
 
 /// `--preverb-as USER -- COMMAND...`: steps down and becomes the command. A refusal is written to standard
-/// input, which is a pipe to the preverb that asked.
-pub(crate) fn step_down_and_exec(words: &[OsString]) -> Failure {
+/// input, which is a pipe to the preverb that asked and that will tell of it.
+///
+/// # Errors
+/// The refusal, where nobody has asked.
+pub(crate) fn step_down_and_exec(words: &[OsString]) -> Result<u8> {
     use std::io::Write as _;
     use std::os::fd::AsFd as _;
 
-    let failure = |failure: Failure, report: Option<std::os::fd::OwnedFd>| {
-        if let Some(report) = report {
-            let _ = std::fs::File::from(report).write_all(failure.sentence().as_bytes());
-        }
-        failure
-    };
     crate::signals::default_in_children();
     // A copy that an exec closes, so that its silence means that the command runs.
-    let report = std::io::stdin().as_fd().try_clone_to_owned().ok();
+    let report = std::io::stdin().as_fd().try_clone_to_owned();
     if let Ok(null) = crate::child::null() {
         let _ = rustix::stdio::dup2_stdin(&null);
     }
     let variables = observe::environment();
-    let [user, _, command @ ..] = words else {
-        return failure(Failure::say(Kind::Usage, "`--preverb-as` is for preverb itself"), report);
+    let failure = match words {
+        [user, _, command @ ..] => crate::identity::resolve(user.as_bytes())
+            .and_then(|identity| crate::identity::step_down(&identity, None))
+            .map_or_else(|failure| failure, |()| crate::exec::exec(command, &variables)),
+        _ => Failure::say(Kind::Usage, "`--preverb-as` is for preverb itself"),
     };
-    let result = crate::identity::resolve(user.as_bytes())
-        .and_then(|identity| crate::identity::step_down(&identity, None))
-        .map_or_else(|failure| failure, |()| crate::exec::exec(command, &variables));
-    failure(result, report)
+    let told = report.and_then(|report| std::fs::File::from(report).write_all(failure.sentence().as_bytes()));
+    if told.is_ok() { Ok(failure.kind().exit_code()) } else { Err(failure) }
 }
 
 /// What `--preverb-dump` hands back.
@@ -483,9 +489,15 @@ impl Dump {
     }
 }
 
-/// What a shell changes of its own accord, and what preverb alone says.
+/// What a shell changes of its own accord. bash keeps its options in variables, if it inherited them: `set -e`
+/// for a hook must not hold for every bash after it.
 fn is_the_shells_own(name: &[u8]) -> bool {
-    matches!(name, b"SHLVL" | b"_" | b"OLDPWD" | b"PWD" | b"PREVERB_VERB" | b"PREVERB_ENVIRONMENT")
+    matches!(name, b"SHLVL" | b"_" | b"OLDPWD" | b"PWD" | b"SHELLOPTS" | b"BASHOPTS") || is_preverbs_own(name)
+}
+
+/// What preverb alone says.
+fn is_preverbs_own(name: &[u8]) -> bool {
+    matches!(name, b"PREVERB_VERB" | b"PREVERB_ENVIRONMENT")
 }
 
 /// A name and its value.
@@ -536,6 +548,18 @@ mod tests {
     #[test]
     fn a_shell_reads_a_quoted_word_as_it_is() {
         assert_eq!(shell_quoted(b"a'b\n$(x)\xff"), b"'a'\\''b\n$(x)\xff'");
+    }
+
+    #[test]
+    fn a_script_that_sources_or_evaluates_may_set_a_trap() {
+        for script in
+            ["trap 'x' EXIT", "a; . ./b", ". b", "source b", "x&&eval \"$y\"", "  trap - 0", "{ . b; }"]
+        {
+            assert!(may_set_traps(script.as_bytes()), "{script}");
+        }
+        for script in ["export A=1", "echo a.b ./c", "# end.", "resource x"] {
+            assert!(!may_set_traps(script.as_bytes()), "{script}");
+        }
     }
 
     #[test]

@@ -142,8 +142,10 @@ impl Stage {
         };
         // Whom root becomes is decided by what root alone has set.
         let spec = plan::expand(template, &self.tracks.of(true).variables, "`user`")?;
-        if root && identity::resolve(&spec.bytes)?.uid == 0 {
-            return Ok(Doer { identity: None, root: true, kept_root: true });
+        if root && let Some(identity) = Some(identity::resolve(&spec.bytes)?).filter(|who| who.uid == 0) {
+            // Root of another group, `root:adm`, is somebody to become all the same.
+            let identity = Some(identity).filter(|who| who.gid != self.world.myself.gid);
+            return Ok(Doer { identity, root: true, kept_root: true });
         }
         let identity = self.become_of(&spec.bytes)?;
         let root = root && identity.is_none();

@@ -124,7 +124,8 @@ pub(crate) fn wait_for(
             let names = awaited.iter().map(|each| format!("`{}`", each.shown)).collect::<Vec<_>>().join(", ");
             let still = if say_at == begun + QUIET { "" } else { "still " };
             let text = format!("{still}waiting for {names} for {}", spoken(begun.elapsed()));
-            log.say(&Message::new(Level::Info, text).field("targets", names));
+            let names: Vec<&str> = awaited.iter().map(|each| each.shown.as_str()).collect();
+            log.say(&Message::new(Level::Info, text).field("targets", names.join(" ")));
             say_at = if still.is_empty() { begun + PROGRESS } else { say_at + PROGRESS };
         }
         let idle = awaited.iter().filter(|each| each.running.is_none()).map(|each| each.next);
@@ -142,18 +143,27 @@ pub(crate) fn wait_for(
     Ok(())
 }
 
-/// Ends the tries that are under way.
+/// Ends the tries that are under way, all of them at once: who waits for one alone would collect the others,
+/// and then wait for them for ever.
 fn end_all(children: &mut Children, awaited: &mut [Awaited]) -> std::result::Result<(), Unready> {
-    for each in awaited {
-        let Some(running) = &mut each.running else { continue };
+    for running in awaited.iter_mut().filter_map(|each| each.running.as_mut()) {
         running.end_now();
-        while running.ended().is_none() {
-            children.pump(&mut [running], None).map_err(Unready::Stopped)?;
+    }
+    loop {
+        let mut running: Vec<&mut Running> = awaited
+            .iter_mut()
+            .filter_map(|each| each.running.as_mut())
+            .filter(|running| running.ended().is_none())
+            .collect();
+        if running.is_empty() {
+            break;
         }
-        if each.tries == 1 {
+        children.pump(&mut running, None).map_err(Unready::Stopped)?;
+    }
+    for each in awaited {
+        if each.running.take().is_some() && each.tries == 1 {
             "no answer in time".clone_into(&mut each.error);
         }
-        each.running = None;
     }
     Ok(())
 }
@@ -189,7 +199,11 @@ impl Awaited {
             Ended::Exited(0) => return Ok(()),
             Ended::TimedOut(limit) => format!("no answer within {}", spoken(*limit)),
             Ended::Exited(1) if self.is_probe() && !last.is_empty() => last.to_owned(),
-            other @ (Ended::Exited(_) | Ended::Signaled(_) | Ended::Stopped(_) | Ended::NotStarted(_)) => {
+            other @ (Ended::Exited(_)
+            | Ended::Signaled(_)
+            | Ended::Stopped(_)
+            | Ended::Overfull
+            | Ended::NotStarted(_)) => {
                 let separator = if last.is_empty() { "" } else { ": " };
                 format!("{}{separator}{last}", other.describe())
             }
