@@ -101,7 +101,7 @@ impl Ended {
         match self {
             Self::Exited(status) => u8::try_from(*status).unwrap_or(u8::MAX),
             Self::Signaled(signal) | Self::Stopped(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
-            Self::TimedOut(_) | Self::NotStarted(_) => u8::MAX,
+            Self::TimedOut(_) | Self::Overfull | Self::NotStarted(_) => u8::MAX,
         }
     }
 
