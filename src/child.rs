@@ -30,7 +30,7 @@ use crate::words::{escaped, signal_name};
 /// How long a group that was asked to end may take before it is killed.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
 /// How often a group is looked at whose leader has ended: its members are nobody's children here.
-const GROUP_POLL: Duration = Duration::from_millis(5);
+const GROUP_POLL: Duration = Duration::from_millis(10);
 /// The most that is read from a child: a hook that writes without end must not eat the memory.
 const LONGEST_OUTPUT: usize = 16 << 20;
 /// The descriptor that hooks write variables to.
@@ -145,6 +145,8 @@ pub(crate) struct Running {
     limit: Option<Duration>,
     ending: Option<(Ending, Instant)>,
     killed: bool,
+    /// Whether nobody of its group was left when that was last looked at.
+    alone: bool,
     status: Option<Ended>,
     hands_back: Option<u32>,
     quiet: bool,
@@ -194,14 +196,10 @@ impl Running {
         escaped(said.trim_ascii())
     }
 
-    /// How it ended, once it has.
+    /// How it ended, once it has. The leader may end before the others of its group have done what the signal
+    /// asked.
     pub(crate) fn ended(&self) -> Option<&Ended> {
-        let gone = match self.ending {
-            // The leader may end before the others of its group have done what the signal asked.
-            Some(_) => self.killed || !group_lives(self.pid),
-            None => true,
-        };
-        self.status.as_ref().filter(|_| gone)
+        self.status.as_ref().filter(|_| self.ending.is_none() || self.killed || self.alone)
     }
 
     fn end(&mut self, ending: Ending, signal: i32) {
@@ -328,6 +326,7 @@ impl Children {
             limit: spawn.limit,
             ending: None,
             killed: false,
+            alone: false,
             status: None,
             hands_back: spawn.hands_back,
             quiet: spawn.quiet,
@@ -450,6 +449,9 @@ impl Children {
         self.accept(running);
         for child in running.iter_mut() {
             read_pipes(child);
+            if child.status.is_some() && child.ending.is_some() && !child.killed {
+                child.alone = !group_works(child.pid);
+            }
         }
     }
 
@@ -635,6 +637,15 @@ pub(crate) fn next_change() -> Change {
         }
         Err(_) => Change::NoChildren,
     }
+}
+
+/// Whether a process group has a member that is not dead. The dead ones are members as long as their parent does
+/// not collect them, and where this process is not PID 1 that may never be.
+fn group_works(group: i32) -> bool {
+    // Without /proc nobody can tell the dead from the living.
+    let processes = if group_lives(group) { crate::process::all() } else { return false };
+    let mut members = processes.iter().filter(|(_, process)| process.group == group).peekable();
+    members.peek().is_none() || members.any(|(_, process)| !matches!(process.state, b'Z' | b'X'))
 }
 
 /// The one place where a wait status is decoded.

@@ -4,7 +4,10 @@
 //! standard error must never change what the run does or its exit code.
 
 use std::io::Write as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::SystemTime;
+
+use nix::poll::{PollFd, PollFlags};
 
 use crate::words::escaped;
 
@@ -193,8 +196,13 @@ impl Log {
             Format::Json => message.to_json(),
             Format::Text | Format::Quiet | Format::Verbose => message.to_text(),
         };
-        // One write, so that lines of several processes do not mix.
-        let _ = std::io::stderr().lock().write_all(text.as_bytes());
+        // One write, so that lines of several processes do not mix; a pipe keeps 4096 bytes together (pipe(7)).
+        let mut stderr = std::io::stderr().lock();
+        for part in text.as_bytes().chunks(4096) {
+            if !takes_a_write(stderr.as_fd()) || stderr.write_all(part).is_err() {
+                return;
+            }
+        }
     }
 
     /// Says what is being done.
@@ -213,6 +221,16 @@ impl Log {
             self.say(&Message::new(Level::Debug, text()));
         }
     }
+}
+
+/// How long a message waits for somebody to read those before it.
+const PATIENCE_MS: u16 = 2000;
+
+/// Whether a write would not hang. Where nobody reads the pipe that standard error is, a message is lost rather
+/// than the request to stop that would come behind it.
+fn takes_a_write(stderr: BorrowedFd<'_>) -> bool {
+    let mut descriptors = [PollFd::new(stderr, PollFlags::POLLOUT)];
+    nix::poll::poll(&mut descriptors, PATIENCE_MS) != Ok(0)
 }
 
 /// `bytes` in backticks, with everything escaped that could confuse a terminal.

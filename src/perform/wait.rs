@@ -109,9 +109,7 @@ pub(crate) fn wait_for(
     while !awaited.is_empty() {
         let now = Instant::now();
         for each in awaited.iter_mut().filter(|each| each.running.is_none() && each.next <= now) {
-            let left = deadline.map_or(TRY, |deadline| deadline.saturating_duration_since(now));
-            // The first try is made even where there is no time: a target that is ready is ready.
-            match start(children, &each.argv, left.clamp(Duration::from_millis(1), TRY)) {
+            match start(children, &each.argv, TRY) {
                 Ok(running) => each.running = Some(running),
                 Err(error) => {
                     each.error = error;

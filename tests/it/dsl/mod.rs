@@ -28,8 +28,12 @@ use std::time::{Duration, Instant};
 
 pub(crate) use running::{Running, children, state};
 
-/// The binary under test.
-pub(crate) const PREVERB: &str = env!("CARGO_BIN_EXE_preverb");
+/// The binary under test: another one, such as the release build, where this variable names it when the tests are
+/// compiled.
+pub(crate) const PREVERB: &str = match option_env!("PREVERB_UNDER_TEST") {
+    Some(path) => path,
+    None => env!("CARGO_BIN_EXE_preverb"),
+};
 
 /// The `PATH` of every test; the test's own `bin` directory stands before it.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

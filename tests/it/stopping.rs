@@ -1,0 +1,318 @@
+//! Section 8.1 of the specification: a request to stop in the middle of setup, whatever step is in progress. The
+//! step's whole group gets the signal, the target never starts, and the exit code names the signal.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::dsl::Test;
+
+const ALL: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
+
+/// A table with these steps, and a target that would be heard.
+fn steps(steps: &str) -> Test {
+    Test::new()
+        .table(format!("{steps}\n[verbs.a]\nexec = [\"echo\", \"the target\"]\n"))
+        .args(["a"])
+        // A signal that asks for a core file does not get one: it would only take time.
+        .under_shell("ulimit -c 0; exec \"$@\"")
+}
+
+fn hook(name: &str, text: &str) -> Test {
+    steps("[interpreters]\ntxt = [\"sh\"]\n[[setup]]\nhooks = \"[DIR]/hooks\"").file(
+        format!("hooks/{name}"),
+        text,
+        if name.contains('.') { 0o644 } else { 0o755 },
+    )
+}
+
+/// Runs it until the file `ready` is there, sends the signal, and expects that the run ends at once.
+#[track_caller]
+fn is_stopped_by(test: Test, signal: Signal, doing: &str) {
+    test.during(move |run| {
+        run.wait_for_file("ready");
+        run.signal(signal);
+        run.ends_within(Duration::from_secs(3));
+    })
+    .status(128 + signal as i32)
+    .stderr(format!("[...]\npreverb: stopped by {} while {doing}\n", signal.as_str()))
+    .pid1()
+    .run();
+}
+
+/// It is ready once its command runs: a shell that gets a signal just before may lose it, and bash heeds no QUIT.
+const WAITS: &str = "sh -c 'echo >ready; exec sleep 100'; echo no >&2\n";
+
+#[test]
+fn every_stop_signal_ends_a_sourced_hook() {
+    for signal in ALL {
+        is_stopped_by(hook("1.sh", WAITS), signal, "hook `1.sh` ran");
+    }
+}
+
+#[test]
+fn every_stop_signal_ends_a_hook_that_bash_sources() {
+    for signal in ALL {
+        is_stopped_by(hook("1.sh", &format!("#!/bin/bash\n{WAITS}")), signal, "hook `1.sh` ran");
+    }
+}
+
+#[test]
+fn every_stop_signal_ends_an_executable_hook() {
+    for signal in ALL {
+        is_stopped_by(hook("1", &format!("#!/bin/sh\n{WAITS}")), signal, "hook `1` ran");
+    }
+}
+
+#[test]
+fn every_stop_signal_ends_a_hook_of_an_interpreter() {
+    for signal in ALL {
+        is_stopped_by(hook("1.txt", WAITS), signal, "hook `1.txt` ran");
+    }
+}
+
+#[test]
+fn every_stop_signal_ends_a_run_step() {
+    for signal in ALL {
+        let test =
+            steps("[[setup]]\nname = \"long\"\nrun = [\"sh\", \"-c\", \"echo >ready; exec sleep 100\"]");
+        is_stopped_by(test, signal, "hook `long` ran");
+    }
+}
+
+#[test]
+fn every_stop_signal_ends_a_wait() {
+    for signal in ALL {
+        // A backlog of nothing: whoever connects hangs.
+        let test = steps("[[setup]]\nwait = [{ exec = [\"sh\", \"-c\", \"echo >ready; exec sleep 100\"] }]");
+        is_stopped_by(test, signal, "step `wait` waited");
+    }
+}
+
+#[test]
+fn a_stop_signal_ends_a_wait_that_is_between_two_tries() {
+    for (number, step) in ["[\"tcp://127.0.0.1:1\"]", "[\"file://[DIR]/never\"]"].iter().enumerate() {
+        steps(&format!("[[setup]]\nwait = {step}"))
+            .during(move |run| {
+                run.wait_for_stderr("waiting for");
+                run.signal(ALL[number]);
+                run.ends_within(Duration::from_millis(500));
+            })
+            .status(128 + ALL[number] as i32)
+            .stderr_contains("preverb: stopped by ")
+            .pid1()
+            .run();
+    }
+}
+
+#[test]
+fn a_stop_signal_ends_a_step_of_another_user() {
+    is_stopped_by(
+        steps("user = \"nobody\"\n[[setup]]\nname = \"theirs\"\nrun = [\"sh\", \"-c\", 'echo >tmp/x; mv tmp/x tmp/ready; exec sleep 100']")
+            .link("ready", "tmp/ready")
+            .needs_root(),
+        Signal::SIGTERM,
+        "hook `theirs` ran",
+    );
+}
+
+#[test]
+fn the_whole_group_of_a_hook_gets_the_signal() {
+    let child = "trap 'sleep 0.2; echo >>ended; exit' TERM; echo >>started; while :; do sleep 0.02; done";
+    hook("1", &format!("#!/bin/sh\nfor i in 1 2; do sh -c \"{child}\" & done\nexec sleep 100\n"))
+        .during(|run| {
+            let started = run.dir().join("started");
+            run.wait_until("both children", || std::fs::read(&started).is_ok_and(|text| text.len() == 2));
+            run.signal(Signal::SIGTERM);
+        })
+        .status(143)
+        .any_stderr()
+        // The leader is gone at once, but the others are waited for.
+        .check(|output| assert_eq!(output.file("ended").unwrap(), b"\n\n"))
+        .pid1()
+        .run();
+}
+
+#[test]
+fn a_hook_that_ignores_the_signal_is_killed_after_five_seconds() {
+    hook("1", "#!/bin/sh\ntrap '' TERM\necho >ready\nwhile :; do sleep 0.1; done\n")
+        .during(|run| {
+            run.wait_for_file("ready");
+            run.signal(Signal::SIGTERM);
+        })
+        .status(143)
+        .any_stderr()
+        .check(|output| {
+            assert!(output.took > Duration::from_secs(5), "{:?}", output.took);
+            assert!(output.took < Duration::from_secs(8), "{:?}", output.took);
+        })
+        .pid1()
+        .run();
+}
+
+#[test]
+fn the_status_of_a_hook_that_ends_by_itself_is_of_no_account() {
+    for status in [0, 7] {
+        hook(
+            "1",
+            &format!("#!/bin/sh\ntrap 'exit {status}' TERM\necho >ready\nwhile :; do sleep 0.02; done\n"),
+        )
+        .hook("2", "#!/bin/sh\necho the second hook\n")
+        .during(|run| {
+            run.wait_for_file("ready");
+            run.signal(Signal::SIGTERM);
+        })
+        .status(143)
+        .stderr_contains("preverb: stopped by SIGTERM while hook `1` ran\n")
+        .stderr_lacks("the second hook")
+        .pid1()
+        .run();
+    }
+}
+
+#[test]
+fn a_hook_that_is_past_its_timeout_does_not_hide_the_signal() {
+    steps("[[setup]]\nhooks = \"[DIR]/hooks\"\ntimeout = \"200ms\"")
+        .hook("1", "#!/bin/sh\ntrap 'echo >past' TERM\nwhile :; do sleep 0.02; done\n")
+        .during(|run| {
+            run.wait_for_file("past");
+            run.signal(Signal::SIGINT);
+        })
+        .status(130)
+        .any_stderr()
+        .check(|output| assert!(output.took < Duration::from_secs(8), "{:?}", output.took))
+        .pid1()
+        .run();
+}
+
+#[test]
+fn a_second_signal_goes_to_the_hook_and_the_first_one_names_the_end() {
+    hook(
+        "1",
+        "#!/bin/sh\ntrap 'echo >first' TERM\ntrap 'exit 0' INT\necho >ready\nwhile :; do sleep 0.02; done\n",
+    )
+    .during(|run| {
+        run.wait_for_file("ready");
+        run.signal(Signal::SIGTERM);
+        run.wait_for_file("first");
+        run.signal(Signal::SIGINT);
+        run.ends_within(Duration::from_secs(3));
+    })
+    .status(143)
+    .any_stderr()
+    .pid1()
+    .run();
+}
+
+#[test]
+fn a_hook_that_left_its_process_group_is_stopped_too() {
+    hook(
+        "1",
+        "#!/usr/bin/env python3\nimport os, time\nos.setpgid(0, os.getpgid(os.getppid()))\nopen('ready', 'w').close()\ntime.sleep(100)\n",
+    )
+    .during(|run| {
+        run.wait_for_file("ready");
+        run.signal(Signal::SIGTERM);
+        run.ends_within(Duration::from_secs(3));
+    })
+    .status(143)
+    .any_stderr()
+    .run();
+}
+
+#[test]
+fn a_signal_that_was_inherited_as_ignored_stays_ignored() {
+    Test::new()
+        .table("[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.a]\nexec = [\"echo\", \"the target\"]\n")
+        .args(["a"])
+        .under_shell("trap '' HUP; exec \"$@\"")
+        .hook("1", "#!/bin/sh\necho >ready\nwhile [ ! -e go ]; do sleep 0.02; done\n")
+        .during(|run| {
+            run.wait_for_file("ready");
+            run.signal(Signal::SIGHUP);
+            std::fs::write(run.dir().join("go"), "").unwrap();
+        })
+        .stdout("the target\n")
+        .any_stderr()
+        .pid1()
+        .run();
+}
+
+#[test]
+fn a_signal_that_was_pending_at_the_start_is_heeded() {
+    // Python blocks the signal, sends it to itself, and becomes preverb.
+    let script = "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]); os.kill(os.getpid(), signal.SIGTERM); os.execvp(sys.argv[1], sys.argv[1:])";
+    Test::new()
+        .table("[[setup]]\nrun = [\"echo\", \"no\"]\n[verbs.a]\nexec = [\"echo\", \"the target\"]\n")
+        .args(["a"])
+        .under(["python3", "-c", script])
+        .status(143)
+        .stderr("preverb: stopped by SIGTERM before step `run echo no`\n")
+        .run();
+}
+
+#[test]
+fn the_keyboards_interrupt_stops_setup() {
+    hook("1.sh", WAITS)
+        .terminal()
+        .during(|run| {
+            run.wait_for_file("ready");
+            run.type_in(b"\x03");
+            run.ends_within(Duration::from_secs(3));
+        })
+        .status(130)
+        .stdout("preverb: running hook `1.sh`\n^Cpreverb: stopped by SIGINT while hook `1.sh` ran\n")
+        .pid1()
+        .run();
+}
+
+#[test]
+fn a_stop_is_heeded_while_nobody_reads_the_messages() {
+    // Standard error is a pipe that is full: the hook hangs in its write, and so does whoever writes next.
+    steps("[[setup]]\nhooks = \"[DIR]/hooks\"")
+        .under_shell("mkfifo pipe; exec 9<>pipe; exec \"$@\" 2>&9")
+        .hook("1", "#!/bin/sh\n(sleep 0.2; echo >ready) &\nhead -c 200000 /dev/zero >&2\n")
+        .during(|run| {
+            run.wait_for_file("ready");
+            run.signal(Signal::SIGTERM);
+            run.ends_within(Duration::from_secs(6));
+        })
+        .status(143)
+        .run();
+}
+
+#[test]
+fn wait_as_a_mode_of_its_own_is_stopped_too() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    Test::new()
+        .args(["--wait", &format!("tcp://{address}"), "--", "echo", "the target"])
+        .during(|run| {
+            run.wait_for_stderr("waiting for");
+            run.signal(Signal::SIGTERM);
+            run.ends_within(Duration::from_millis(500));
+        })
+        .status(143)
+        .stderr(format!(
+            "preverb: waiting for `tcp://{address}` for 1 s\npreverb: stopped by SIGTERM while it waited\n"
+        ))
+        .pid1()
+        .run();
+}
+
+#[test]
+fn a_stop_during_a_hook_that_sleeps_is_prompt() {
+    // The budget is 50 ms on a quiet machine; the bench holds it. This holds that nothing waits for a timer.
+    hook("1", "#!/bin/sh\necho >ready\nexec sleep 100\n")
+        .during(|run| {
+            run.wait_for_file("ready");
+            run.signal(Signal::SIGTERM);
+            run.ends_within(Duration::from_millis(500));
+        })
+        .status(143)
+        .any_stderr()
+        .pid1()
+        .run();
+}

@@ -1,0 +1,328 @@
+//! The `wait` step: what it waits for, how often it tries, what it says, and how it ends.
+
+use std::cell::RefCell;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::time::Duration;
+
+use crate::dsl::{Test, skip};
+
+/// A table that waits for these targets, a TOML array.
+fn wait(targets: &str, rest: &str) -> Test {
+    Test::new()
+        .table(format!("[[setup]]\nwait = {targets}\n{rest}\n[verbs.a]\nexec = [\"echo\", \"the target\"]\n"))
+        .args(["a"])
+}
+
+/// An address of this machine on which nothing listens yet.
+fn free(host: &str) -> Option<SocketAddr> {
+    TcpListener::bind((host, 0)).ok()?.local_addr().ok()
+}
+
+/// Waits for the address with a port that opens only after a while.
+fn opens_late(address: SocketAddr, target: &str) -> Test {
+    let open = RefCell::new(None);
+    wait(&format!("[\"{target}\"]"), "")
+        .during(move |run| {
+            open.borrow_mut().take();
+            run.wait_for_stderr("waiting for");
+            *open.borrow_mut() = Some(TcpListener::bind(address).unwrap());
+        })
+        .stdout("the target\n")
+        .stderr(format!(
+            "preverb: waiting for `{target}` for [TIME]\npreverb: `{target}` is ready after [TIME]\n"
+        ))
+        .pid1()
+}
+
+#[test]
+fn what_is_ready_at_the_first_try_is_not_waited_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let listener = RefCell::new(listener);
+    wait(
+        &format!("[\"tcp://{address}\", \"file:///etc/passwd\", {{ exec = [\"true\"] }}]"),
+        "timeout = \"5s\"",
+    )
+    .during(move |_| drop(listener.borrow_mut()))
+    .stdout("the target\n")
+    .pid1()
+    .run();
+}
+
+#[test]
+fn a_port_over_ipv4_is_waited_for() {
+    let address = free("127.0.0.1").unwrap();
+    opens_late(address, &format!("tcp://{address}")).run();
+}
+
+#[test]
+fn a_port_over_ipv6_is_waited_for() {
+    let Some(address) = free("::1") else { return skip("there is no IPv6") };
+    opens_late(address, &format!("tcp://{address}")).run();
+}
+
+#[test]
+fn every_address_of_a_name_is_tried() {
+    // `localhost` is ::1 and 127.0.0.1; the program listens on the second alone.
+    let address = free("127.0.0.1").unwrap();
+    opens_late(address, &format!("tcp://localhost:{}", address.port())).run();
+}
+
+#[test]
+fn a_name_is_resolved_anew_at_every_try() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let listener = RefCell::new(listener);
+    wait(&format!("[\"tcp://late.test:{port}\"]"), "")
+        .needs_root()
+        .file("hosts", "127.0.0.1 localhost\n", 0o644)
+        .under(["unshare", "-m", "sh", "-c", "mount --bind hosts /etc/hosts && exec \"$@\"", "sh"])
+        .during(move |run| {
+            let _open = listener.borrow_mut();
+            let hosts = run.dir().join("hosts");
+            std::fs::write(&hosts, "127.0.0.1 localhost\n").unwrap();
+            run.wait_for_stderr("waiting for");
+            std::fs::write(&hosts, "127.0.0.1 localhost late.test\n").unwrap();
+        })
+        .stdout("the target\n")
+        .any_stderr()
+        .pid1()
+        .run();
+}
+
+#[test]
+fn a_unix_socket_is_waited_for() {
+    let open = RefCell::new(None);
+    wait("[\"unix://[DIR]/socket\"]", "")
+        .during(move |run| {
+            open.borrow_mut().take();
+            run.wait_for_stderr("waiting for");
+            *open.borrow_mut() = Some(UnixListener::bind(run.dir().join("socket")).unwrap());
+        })
+        .stdout("the target\n")
+        .stderr_contains("`unix://[DIR]/socket` is ready after [TIME]\n")
+        .pid1()
+        .run();
+}
+
+#[test]
+fn a_file_is_waited_for() {
+    wait("[\"file://[DIR]/made\"]", "")
+        .during(|run| {
+            run.wait_for_stderr("waiting for");
+            std::fs::write(run.dir().join("made"), "").unwrap();
+        })
+        .stdout("the target\n")
+        .stderr_contains("`file://[DIR]/made` is ready after [TIME]\n")
+        .pid1()
+        .run();
+}
+
+#[test]
+fn http_is_ready_from_200_to_399_and_not_else() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut answers = ["500 No", "404 No", "199 No", "400 No", "302 Found"].iter().cycle();
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            let mut request = Vec::new();
+            let mut byte = [0];
+            while !request.ends_with(b"\r\n\r\n") && connection.read(&mut byte).is_ok_and(|count| count == 1)
+            {
+                request.push(byte[0]);
+            }
+            assert!(request.starts_with(b"GET /health?x=1 HTTP/1."), "{request:?}");
+            let _ = write!(connection, "HTTP/1.1 {}\r\nContent-Length: 0\r\n\r\n", answers.next().unwrap());
+        }
+    });
+    wait(&format!("[\"http://{address}/health?x=1\"]"), "")
+        .stdout("the target\n")
+        .stderr(format!("preverb: `http://{address}/health?x=1` is ready after [TIME]\n"))
+        .pid1()
+        .run();
+}
+
+#[test]
+fn all_targets_are_tried_at_the_same_time() {
+    // Each is ready only once the other has been tried.
+    wait(
+        "[{ exec = [\"sh\", \"-c\", \"echo >a; test -e b\"] }, { exec = [\"sh\", \"-c\", \"echo >b; test -e a\"] }]",
+        "timeout = \"20s\"",
+    )
+    .stdout("the target\n")
+    .any_stderr()
+    .check(|output| assert!(output.took < Duration::from_secs(5), "{:?}", output.took))
+    .pid1()
+    .run();
+}
+
+#[test]
+fn a_probe_that_hangs_holds_no_other_up() {
+    wait(
+        "[{ exec = [\"sh\", \"-c\", \"[ -e tried ] && exit; echo >tried; trap '' TERM; sleep 100\"] }, \"file://[DIR]/made\"]",
+        "",
+    )
+    .during(|run| {
+        run.wait_for_stderr("waiting for");
+        std::fs::write(run.dir().join("made"), "").unwrap();
+    })
+    .stdout("the target\n")
+    .stderr_contains("`file://[DIR]/made` is ready after ")
+    .check(|output| {
+        // A try takes 5 s at most, whatever it ignores.
+        assert!(output.took > Duration::from_secs(5), "{:?}", output.took);
+        assert!(output.took < Duration::from_secs(8), "{:?}", output.took);
+    })
+    .pid1()
+    .run();
+}
+
+#[test]
+fn past_the_timeout_each_target_that_was_not_ready_is_named_with_its_last_error() {
+    let address = free("127.0.0.1").unwrap();
+    wait(
+        &format!(
+            "[\"tcp://{address}\", \"file://[DIR]/never\", \"file://[DIR]/preverb.toml\", {{ exec = [\"sh\", \"-c\", \"echo not yet >&2; exit 3\"] }}]"
+        ),
+        "timeout = \"300ms\"",
+    )
+    .status(69)
+    .stderr(format!(
+        "[...]\npreverb: wait: not ready after 300 ms: `tcp://{address}` (connection refused), `file://[DIR]/never` (does not exist), `sh -c echo not yet >&2; exit 3` (exited with status 3: not yet)\n"
+    ))
+    .pid1()
+    .run();
+}
+
+#[test]
+fn a_wait_for_several_probes_that_hang_comes_to_its_end() {
+    // Their ends are all collected by the first who asks.
+    wait(
+        "[{ exec = [\"sleep\", \"100\"] }, { exec = [\"sleep\", \"101\"] }, { exec = [\"sh\", \"-c\", \"trap '' TERM; sleep 102\"] }]",
+        "timeout = \"400ms\"\nname = \"database\"",
+    )
+    .status(69)
+    .stderr("preverb: step `database`: not ready after 400 ms: `sleep 100` (no answer in time), `sleep 101` (no answer in time), `sh -c trap '' TERM; sleep 102` (no answer in time)\n")
+    .check(|output| assert!(output.took < Duration::from_secs(4), "{:?}", output.took))
+    .pid1()
+    .run();
+}
+
+#[test]
+fn a_timeout_of_zero_waits_for_ever() {
+    wait("[\"file://[DIR]/made\"]", "timeout = \"0s\"")
+        .during(|run| {
+            run.wait_for_stderr("waiting for");
+            std::fs::write(run.dir().join("made"), "").unwrap();
+        })
+        .stdout("the target\n")
+        .any_stderr()
+        .run();
+}
+
+#[test]
+fn waiting_says_so_after_a_second_and_then_every_ten() {
+    wait("[\"file://[DIR]/never\", \"file://[DIR]/ever\"]", "timeout = \"10500ms\"")
+        .status(69)
+        .stderr(
+            "preverb: waiting for `file://[DIR]/never`, `file://[DIR]/ever` for 1 s\npreverb: still waiting for `file://[DIR]/never`, `file://[DIR]/ever` for 10 s\npreverb: wait: not ready after 10.5 s: `file://[DIR]/never` (does not exist), `file://[DIR]/ever` (does not exist)\n",
+        )
+        .run();
+}
+
+#[test]
+fn what_waiting_says_is_json_where_that_is_asked_for() {
+    wait("[\"file://[DIR]/made\"]", "")
+        .env("PREVERB_LOG", "json")
+        .during(|run| {
+            run.wait_for_stderr("waiting for");
+            std::fs::write(run.dir().join("made"), "").unwrap();
+        })
+        .stdout("the target\n")
+        .any_stderr()
+        .check(|output| {
+            let messages = output.json_messages();
+            let file = format!("file://{}/made", output.dir.path().display());
+            assert_eq!(messages.len(), 2, "{messages:?}");
+            assert_eq!(messages[0]["targets"], file);
+            assert_eq!(messages[1]["target"], file);
+            assert!(messages.iter().all(|message| message["level"] == "info" && message["time"].is_string()));
+        })
+        .run();
+}
+
+#[test]
+fn a_target_is_expanded_when_its_turn_comes() {
+    Test::new()
+        .table(
+            "[[setup]]\nhooks = \"[DIR]/hooks\"\n[[setup]]\nwait = [\"file://${WHERE}/made\"]\n[verbs.a]\nexec = [\"echo\", \"the target\"]\n",
+        )
+        .args(["a"])
+        .file("made", "", 0o644)
+        .hook("1.sh", "export WHERE=\"$PWD\"\n")
+        .stdout("the target\n")
+        .any_stderr()
+        .run();
+}
+
+#[test]
+fn an_exec_probe_runs_as_the_verbs_user_with_nothing_in_its_hands() {
+    let probe = "test \"$(id -u):$(id -g):$(id -G)\" = 65534:65534:65534 && ! [ -t 0 ] && ! read -r x && test \"$HOME\" = /nonexistent && ! [ -e /proc/self/fd/7 ]";
+    Test::new()
+        .table(format!(
+            "user = \"nobody\"\n[[setup]]\nwait = [{{ exec = [\"sh\", \"-c\", '''{probe}'''] }}]\ntimeout = \"300ms\"\n[verbs.a]\nexec = [\"echo\", \"the target\"]\n"
+        ))
+        .args(["a"])
+        .needs_root()
+        .stdin("for the target\n")
+        .under_shell("exec 7</dev/null; exec \"$@\"")
+        .stdout("the target\n")
+        .pid1()
+        .run();
+}
+
+#[test]
+fn what_probes_say_is_not_shown_but_for_the_last_line_of_the_last_try() {
+    wait("[{ exec = [\"sh\", \"-c\", \"echo one; echo two >&2; echo three >&2; exit 1\"] }]", "timeout = \"100ms\"")
+        .status(69)
+        .stderr("preverb: wait: not ready after 100 ms: `sh -c echo one; echo two >&2; echo three >&2; exit 1` (exited with status 1: three)\n")
+        .run();
+}
+
+#[test]
+fn a_probe_whose_program_does_not_exist_is_tried_until_it_does() {
+    wait("[{ exec = [\"late-probe\"] }]", "")
+        .during(|run| {
+            run.wait_for_stderr("waiting for");
+            let path = run.dir().join("bin/late-probe");
+            std::fs::write(run.dir().join("new"), "#!/bin/sh\n").unwrap();
+            std::fs::set_permissions(
+                run.dir().join("new"),
+                std::os::unix::fs::PermissionsExt::from_mode(0o755),
+            )
+            .unwrap();
+            std::fs::rename(run.dir().join("new"), path).unwrap();
+        })
+        .stdout("the target\n")
+        .any_stderr()
+        .run();
+}
+
+#[test]
+fn a_port_that_opens_is_noticed_within_a_tenth_of_the_time() {
+    let address = free("127.0.0.1").unwrap();
+    let opened = RefCell::new(None);
+    wait(&format!("[\"tcp://{address}\"]"), "")
+        .during(move |run| {
+            run.wait_for_stderr("waiting for");
+            *opened.borrow_mut() = Some(TcpListener::bind(address).unwrap());
+            // A tenth of some two seconds, and as much again for a busy machine.
+            run.ends_within(Duration::from_millis(400));
+        })
+        .stdout("the target\n")
+        .any_stderr()
+        .run();
+}
