@@ -546,9 +546,16 @@ impl Children {
         Ok(())
     }
 
-    /// Collects every dead child, so that the target starts without zombies.
-    pub(crate) fn reap_all(&mut self) {
+    /// Collects every dead child, so that the target starts without zombies. Returns whether live ones may be left,
+    /// of this process or of a group that a hook made.
+    pub(crate) fn reap_all(&mut self) -> bool {
         self.reap(&mut []);
+        if self.groups.is_empty() {
+            return false;
+        }
+        #[expect(clippy::disallowed_methods, reason = "the one place that waits")]
+        let childless = rustix::process::wait(WaitOptions::NOHANG) == Err(rustix::io::Errno::CHILD);
+        !childless || self.groups.iter().any(|group| group_lives(*group))
     }
 }
 

@@ -412,7 +412,11 @@ impl Start<'_> {
             format!("{verb} in environment `{}`, {}", plan.environment.name, plan.environment.why.describe())
         });
         let children = Children::new(self.take_signals()?);
-        let world = World { log, program: observe::program(), myself: Myself::observe(), children };
+        // Only steps and a supervisor are preverb again; asking the kernel where it is costs more than a step of
+        // the plan.
+        let again = plan.init.is_some() || !plan.steps.is_empty();
+        let program = if again { observe::program() } else { PathBuf::new() };
+        let world = World { log, program, myself: Myself::observe(), children };
         Err(perform::perform(plan, world))
     }
 }

@@ -44,8 +44,7 @@ impl Stage {
                 argv.iter().take(1).map(|word| crate::words::escaped(word.as_bytes())).collect();
             format!("becoming the target `{}`", words.join(" "))
         });
-        self.world.children.reap_all();
-        if !self.world.children.groups().is_empty() {
+        if self.world.children.reap_all() {
             name_left_behind(self.world.log, self.world.children.groups());
         }
         let argv = match &self.plan.init {
