@@ -554,7 +554,7 @@ impl Children {
             return false;
         }
         #[expect(clippy::disallowed_methods, reason = "the one place that waits")]
-        let childless = rustix::process::wait(WaitOptions::NOHANG) == Err(rustix::io::Errno::CHILD);
+        let childless = rustix::process::wait(WaitOptions::NOHANG).err() == Some(rustix::io::Errno::CHILD);
         !childless || self.groups.iter().any(|group| group_lives(*group))
     }
 }
