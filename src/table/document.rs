@@ -686,13 +686,28 @@ impl<'s> Builder<'_, 's> {
             self.document.append(parent, id);
             return id;
         }
+        // The buffer is lent and given back: there is a key for every value.
         let mut keys = std::mem::take(&mut self.keys);
+        let id = self.put_under(parent, &mut keys, shape, text, at);
+        keys.clear();
+        self.keys = keys;
+        id
+    }
+
+    fn put_under(
+        &mut self,
+        parent: Id,
+        keys: &mut Vec<(Cow<'s, str>, Span)>,
+        shape: Shape,
+        text: Cow<'s, str>,
+        at: Span,
+    ) -> Id {
         let Some((last, last_span)) = keys.pop() else {
             // The grammar has already reported a value without a key.
             return self.document.add(Cow::Borrowed(""), at, shape, at, Made::Inline);
         };
         let mut table = parent;
-        for (key, key_span) in keys {
+        for (key, key_span) in keys.drain(..) {
             table = match self.document.find(table, &key) {
                 None => {
                     let made = Made::Dotted(self.sections);
