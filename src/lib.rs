@@ -27,6 +27,8 @@ mod exec;
 mod expand;
 mod explain;
 mod failure;
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 mod identity;
 mod join;

@@ -95,10 +95,13 @@ impl Stage {
     /// One file of a `hooks` step.
     fn hook_file(&mut self, step: &PlanStep, doer: &Doer, file: &HookFile) -> Result<()> {
         let name = file.name();
-        let path = match file.path.parent() {
-            // A bare name would be looked up on PATH.
-            Some(parent) if parent.as_os_str().is_empty() => Path::new(".").join(&file.path),
-            _ => file.path.clone(),
+        // A bare name would be looked up on PATH, and one with a dash taken for an option.
+        let path = &file.path;
+        let bare = path.parent().is_some_and(|parent| parent.as_os_str().is_empty());
+        let path = if bare || path.as_os_str().as_bytes().starts_with(b"-") {
+            Path::new(".").join(path)
+        } else {
+            path.clone()
         };
         if doer.kept_root && !matches!(file.how, How::Skip(_) | How::MistypedMount) {
             safe_for_root(&path, step)?;

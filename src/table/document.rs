@@ -811,6 +811,18 @@ impl EventReceiver for Builder<'_, '_> {
         self.close(at);
     }
 
+    fn comment(&mut self, at: toml_parser::Span, error: &mut dyn ErrorSink) {
+        if let Some(raw) = self.tokens.get(at) {
+            raw.decode_comment(error);
+        }
+    }
+
+    fn newline(&mut self, at: toml_parser::Span, error: &mut dyn ErrorSink) {
+        if let Some(raw) = self.tokens.get(at) {
+            raw.decode_newline(error);
+        }
+    }
+
     fn simple_key(&mut self, at: toml_parser::Span, encoding: Option<Encoding>, error: &mut dyn ErrorSink) {
         let span = self.span(at);
         let mut key = Cow::Borrowed("");

@@ -1,0 +1,670 @@
+//! Hooks that do what hooks of real images do, and hooks that mean harm: what they can change, what they cannot,
+//! and that preverb comes to its end whatever they do. What a plain hook is stands in `setup.rs`.
+
+use std::time::Duration;
+
+use crate::dsl::{Test, bytes, skip};
+
+/// The verb's target, with a hook directory; what preverb says is left out, but for errors.
+fn hooks(target: &str) -> Test {
+    Test::new()
+        .table(format!(
+            "log = \"quiet\"\n[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.a]\nexec = [\"sh\", \"-c\", '''{target}''']\n"
+        ))
+        .args(["a"])
+}
+
+/// The four shells by which a hook can be sourced, as `#!` lines, with the test's own links for busybox.
+const SHELLS: [&str; 5] =
+    ["#!/bin/sh", "#!/bin/dash", "#!/bin/bash", "#!/usr/bin/env ash", "#!/usr/bin/env sh"];
+
+/// Runs the case with each shell. `sh` is busybox's in the last one.
+#[track_caller]
+fn in_every_shell(case: impl Fn(&str) -> Test) {
+    for line in SHELLS {
+        let test = case(line);
+        if line.ends_with("env ash") || line.ends_with("env sh") {
+            if !std::path::Path::new("/bin/busybox").exists() {
+                skip("there is no busybox");
+                continue;
+            }
+            let name = line.rsplit(' ').next().unwrap();
+            test.link(&format!("bin/{name}"), "/bin/busybox").run();
+        } else {
+            test.run();
+        }
+    }
+}
+
+// Every shell
+
+#[test]
+fn every_shell_hands_back_exports_unsets_directory_and_umask() {
+    in_every_shell(|line| {
+        hooks("echo \"$A|${B-unset}|$C\"; pwd; umask")
+            .env("B", "inherited")
+            .directory("there", 0o755)
+            .hook("1.sh", format!("{line}\nA='a  b'\nexport A\nexport C=\"$(printf 'x\\ny')\"\nunset B\ncd there\numask 027\n"))
+            .stdout("a  b|unset|x\ny\n[DIR]/there\n0027\n")
+            .pid1()
+    });
+}
+
+#[test]
+fn every_shell_leaves_what_it_cannot_hold_as_it_is() {
+    in_every_shell(|line| {
+        Test::new()
+            .table("log = \"quiet\"\n[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.a]\nexec = [\"printenv\", \"my.var\", \"a-b\", \"1\", \"é\"]\n")
+            .args(["a"])
+            .env("my.var", "dotted\n")
+            .env("a-b", "dashed")
+            .env("1", "a number")
+            .env("é", "accented")
+            .hook("1.sh", format!("{line}\nexport X=1\n"))
+            .stdout("dotted\n\ndashed\na number\naccented\n")
+    });
+}
+
+#[test]
+fn every_shell_keeps_bytes_that_are_no_text() {
+    let value = b"\xff\xfe\n'\"\\$(id)\x01\n";
+    in_every_shell(|line| {
+        hooks("printf %s \"$A$B\"")
+            .env("A", bytes(value))
+            .hook("1.sh", format!("{line}\nexport B=\"$A\"\n"))
+            .stdout([&value[..], value].concat())
+    });
+}
+
+#[test]
+fn in_every_shell_exit_0_ends_that_hook_alone() {
+    in_every_shell(|line| {
+        hooks("echo $A$B")
+            .hook("1.sh", format!("{line}\nexport A=1\nexit 0\nexport A=2\n"))
+            .hook("2.sh", format!("{line}\nexport B=1\nif true; then exit; fi\nexport B=2\n"))
+            .stdout("11\n")
+    });
+}
+
+#[test]
+fn in_every_shell_a_failure_is_one() {
+    for (script, status) in
+        [("false; true", 1), ("exit 7", 7), ("(exit 9)", 9), ("true; return 5", 5), ("kill -TERM $$", 143)]
+    {
+        in_every_shell(move |line| {
+            let said = if status > 128 {
+                "was ended by SIGTERM".into()
+            } else {
+                format!("exited with status {status}")
+            };
+            hooks("echo no")
+                .hook("1.sh", format!("{line}\n{script}\n"))
+                .hook("2.sh", "echo no\n")
+                .status(80)
+                .stderr(format!(
+                    "[...]\npreverb: hook `1.sh` of step `hooks [DIR]/hooks` in environment `prod` {said}\n"
+                ))
+        });
+    }
+}
+
+#[test]
+fn in_every_shell_a_trap_of_the_hooks_own_is_run_and_takes_nothing_away() {
+    in_every_shell(|line| {
+        hooks("echo $A")
+            .hook("1.sh", format!("{line}\nexport A=1\ntrap 'echo cleaned up' EXIT\n"))
+            .hook("2.sh", format!("{line}\n. ./library\nexport A=2\n"))
+            .file("library", "trap 'echo so was the library' EXIT\n", 0o644)
+            .stdout("2\n")
+            .stderr("cleaned up\nso was the library\n")
+    });
+}
+
+#[test]
+fn in_every_shell_a_hook_that_does_not_hand_its_variables_back_is_an_error() {
+    for script in [
+        "trap 'true' EXIT\nexport A=1\nexit 0",
+        "export A=1\nexec true",
+        "trap - EXIT; exit 0",
+        "exec sleep 0",
+    ] {
+        in_every_shell(move |line| {
+            hooks("echo no")
+                .hook("1.sh", format!("{line}\n{script}\n"))
+                .status(80)
+                .stderr("preverb: hook `1.sh` of step `hooks [DIR]/hooks` in environment `prod` ended without handing its variables back\nhint: [..]\n")
+        });
+    }
+}
+
+#[test]
+fn in_every_shell_the_words_are_the_verb_and_the_callers() {
+    in_every_shell(|line| {
+        hooks("true")
+            .args(["x  y", "", "*", "-e"])
+            .hook("1.sh", format!("{line}\nprintf '(%s)' \"$0\" \"$@\" >&2\nset -- changed\n"))
+            .stderr("([DIR]/hooks/1.sh)(a)(x  y)()(*)(-e)")
+    });
+}
+
+#[test]
+fn a_hook_can_do_to_its_shell_what_it_likes() {
+    in_every_shell(|line| {
+        hooks("echo \"$A\"; echo $B")
+            .hook("1.sh", format!("{line}\nset -uf\nIFS=/\nexport A=1 B=a/b PATH=\"/nowhere:$PATH\"\nalias export=false trap=false\nexec 0<&- 1>&- 2>&- 3>&-\n"))
+            .stdout("1\na/b\n")
+    });
+}
+
+#[test]
+fn options_and_a_dash_on_the_first_line_hold() {
+    for line in ["#!/bin/sh -", "#!/bin/sh --", "#!/bin/bash -u", "#!/usr/bin/env -S bash -eu", "#!/bin/sh\r"]
+    {
+        hooks("echo $A").hook("1.sh", format!("{line}\nexport A=1\n")).stdout("1\n").run();
+    }
+}
+
+#[test]
+fn what_bash_keeps_of_its_options_in_variables_is_no_export() {
+    // `SHELLOPTS=xtrace` is how people trace the scripts of an image; `set -e` must not go with it to all of them.
+    hooks("bash -c 'false; echo still here' 2>&1 | tail -n 1; printenv SHELLOPTS")
+        .env("SHELLOPTS", "xtrace")
+        .hook("1.sh", "#!/bin/bash\ntrue\n")
+        .any_stderr()
+        .stdout("still here\nxtrace\n")
+        .run();
+}
+
+#[test]
+fn a_function_that_bash_exports_reaches_the_target() {
+    Test::new()
+        .table("log = \"quiet\"\n[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.a]\nexec = [\"bash\", \"-c\", \"greet\"]\n")
+        .args(["a"])
+        .hook("1.sh", "#!/bin/bash\ngreet() { echo hello; }\nexport -f greet\n")
+        .hook("2.sh", "#!/bin/sh\nexport A=1\n")
+        .stdout("hello\n")
+        .run();
+}
+
+#[test]
+fn a_hook_can_set_home_and_path_for_all_that_follows() {
+    hooks("echo $HOME; program")
+        .program("elsewhere/program", "#!/bin/sh\necho found\n")
+        .hook("1.sh", "export HOME=/somewhere PATH=\"[DIR]/bin/elsewhere:$PATH\"\n")
+        .hook("2", "#!/bin/sh\nprogram\n")
+        .stdout("/somewhere\nfound\n")
+        .stderr("found\n")
+        .run();
+}
+
+#[test]
+fn no_hook_can_say_which_verb_runs() {
+    hooks("echo $PREVERB_VERB $PREVERB_ENVIRONMENT")
+        .hook("1.sh", "export PREVERB_VERB=x PREVERB_ENVIRONMENT=y\n")
+        .hook("2", "#!/bin/sh\nprintf 'PREVERB_VERB = \"x\"\\nPREVERB_ENVIRONMENT = \"y\"\\n' >&3\n")
+        .hook("3", "#!/bin/sh\necho $PREVERB_VERB $PREVERB_ENVIRONMENT\n")
+        .stdout("a prod\n")
+        .stderr("a prod\n")
+        .run();
+}
+
+#[test]
+fn several_hundred_long_variables_survive_every_shell() {
+    in_every_shell(|line| {
+        let mut test = hooks("env | grep -c ^LONG_; printf %s \"$LONG_599\" | wc -c")
+            .hook("1.sh", format!("{line}\nexport LONG_NEW=1\n"));
+        for number in 0..600 {
+            test = test.env(format!("LONG_{number}"), "x".repeat(1000 + number));
+        }
+        test.stdout("601\n1599\n")
+    });
+}
+
+#[test]
+fn a_variable_as_large_as_one_can_be_survives() {
+    hooks("printf %s \"$LARGE$MADE\" | wc -c")
+        .env("LARGE", "x".repeat(131_000))
+        .hook("1.sh", "export MADE=\"$(head -c 131000 /dev/zero | tr '\\0' y)\"\n")
+        .stdout("262000\n")
+        .run();
+}
+
+#[test]
+fn hundreds_of_hooks_are_none_too_many() {
+    let mut test = hooks("echo $COUNT");
+    for number in 0..150 {
+        test = test.hook(&format!("{number:03}.sh"), "export COUNT=$((COUNT + 1))\n");
+    }
+    test.stdout("150\n").pid1().run();
+}
+
+// Mounts
+
+#[test]
+fn a_config_map_is_its_files_and_nothing_of_its_machinery() {
+    hooks("echo $ONE $TWO")
+        .file("hooks/..2026_11_20_00_00_00.1/one.sh", "export ONE=1\n", 0o644)
+        .file("hooks/..2026_11_20_00_00_00.1/two.sh", "export TWO=$ONE$ONE\n", 0o644)
+        .link("hooks/..data", "..2026_11_20_00_00_00.1")
+        .link("hooks/one.sh", "..data/one.sh")
+        .link("hooks/two.sh", "..data/two.sh")
+        .stdout("1 11\n")
+        .pid1()
+        .run();
+}
+
+#[test]
+fn what_is_passed_over_is_named_with_what_would_make_it_run() {
+    Test::new()
+        .table("[interpreters]\nsql = [\"cat\"]\n[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.a]\nexec = [\"true\"]\n")
+        .args(["a"])
+        .file("hooks/1.txt", "", 0o644)
+        .file("hooks/2", "", 0o600)
+        .directory("hooks/3", 0o755)
+        .link("hooks/4.sh", "nowhere")
+        .file("hooks/.hidden", "", 0o644)
+        .file("hooks/5.SH", "", 0o644)
+        .stderr(
+            "preverb: warning: `[DIR]/hooks/1.txt` in step `hooks [DIR]/hooks` is passed over: it is not executable, and `interpreters` has no `txt`; `chmod +x` it, or add one
+preverb: warning: `[DIR]/hooks/2` in step `hooks [DIR]/hooks` is passed over: it is not executable; `chmod +x` it, or call it `*.sh`
+preverb: warning: `[DIR]/hooks/3` in step `hooks [DIR]/hooks` is passed over: it is a directory; hooks are files of the directory itself
+preverb: warning: `[DIR]/hooks/4.sh` in step `hooks [DIR]/hooks` is passed over: it is a link to nothing; make its target exist, or remove it
+preverb: warning: `[DIR]/hooks/5.SH` in step `hooks [DIR]/hooks` is passed over: it is not executable, and `interpreters` has no `SH`; `chmod +x` it, or add one\n",
+        )
+        .pid1()
+        .run();
+}
+
+#[test]
+fn a_pipe_among_the_hooks_is_not_opened() {
+    hooks("echo the target")
+        .under_shell("mkdir hooks; mkfifo -m 755 hooks/1 hooks/2.sh; exec \"$@\"")
+        .stdout("the target\n")
+        .run();
+}
+
+#[test]
+fn a_mistyped_mount_is_an_error_before_its_neighbours_run_no_further() {
+    for name in ["2.sh", "2.py"] {
+        hooks("echo no")
+            .directory(&format!("hooks/{name}"), 0o755)
+            .hook("1.sh", "echo one\n")
+            .hook("3.sh", "echo three\n")
+            .status(80)
+            .stderr(format!("one\npreverb: hook `{name}` of step `hooks [DIR]/hooks` in environment `prod` is a directory, and should be a file\nhint: [..]\n"))
+            .run();
+    }
+}
+
+#[test]
+fn a_directory_that_cannot_be_read_is_an_error_and_not_an_empty_one() {
+    hooks("echo no")
+        .directory("hooks", 0o300)
+        .under_shell("chmod 755 . && exec setpriv --reuid 65534 --regid 65534 --clear-groups \"$@\"")
+        .needs_root()
+        .status(80)
+        .stderr("preverb: hook `[DIR]/hooks` of step [..] cannot be read: permission denied\n")
+        .run();
+}
+
+#[test]
+fn hostile_names_do_no_harm() {
+    let name = "1 $(touch pwned) `touch pwned` '\"; touch pwned; \n\u{1b}[31m.sh";
+    Test::new()
+        .table("[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.a]\nexec = [\"true\"]\n")
+        .args(["a"])
+        .hook(name, "echo \"ran\" >&2\n")
+        .hook("-e.sh", "echo \"dash\" >&2\n")
+        .any_stderr()
+        .check(|output| {
+            assert!(output.messages().contains("dash\n") && output.messages().contains("ran\n"));
+            assert!(!output.messages().contains('\u{1b}') && output.file("pwned").is_none());
+        })
+        .pid1()
+        .run();
+}
+
+#[test]
+fn a_relative_hook_directory_is_seen_from_the_working_directory() {
+    Test::new()
+        .table("log = \"quiet\"\nworkdir = \"[DIR]/app\"\n[[setup]]\nhooks = \"-h\"\n[[setup]]\nhooks = \"x.sh\"\n[verbs.a]\nexec = [\"true\"]\n")
+        .args(["a"])
+        .file("app/-h/1.sh", "echo \"$0\"\n", 0o644)
+        .file("app/-h/2", "#!/bin/sh\necho \"$0\"\n", 0o755)
+        .file("app/x.sh", "echo \"$0\"\n", 0o644)
+        .stderr("./-h/1.sh\n./-h/2\n./x.sh\n")
+        .run();
+}
+
+// Descriptor 3
+
+#[test]
+fn descriptor_three_of_every_kind_of_hook_takes_variables() {
+    hooks("echo $A$B$C$D")
+        .table("log = \"quiet\"\n[interpreters]\ntxt = [\"sh\"]\n[[setup]]\nhooks = \"[DIR]/hooks\"\n[[setup]]\nrun = [\"sh\", \"-c\", '''echo 'D = \"4\"' >&3''']\n[verbs.a]\nexec = [\"sh\", \"-c\", 'echo $A$B$C$D']\n")
+        .hook("1.sh", "echo 'A = \"1\"' >&3\nexport A=0\n")
+        .hook("2", "#!/bin/sh\necho 'B = \"2\"' >&3\n")
+        .file("hooks/3.txt", "echo 'C = \"3\"' >&3\n", 0o644)
+        .stdout("1234\n")
+        .pid1()
+        .run();
+}
+
+#[test]
+fn descriptor_three_takes_a_megabyte_whole() {
+    let script = "import os\ntext = ''.join(f'V{n} = \"{\"x\" * 1000}\"\\n' for n in range(1000)).encode()\nwhile text:\n    text = text[os.write(3, text):]\n";
+    hooks("env | grep -c '^V[0-9]*=x\\{1000\\}$'")
+        .hook("1", format!("#!/usr/bin/env python3\n{script}"))
+        .stdout("1000\n")
+        .pid1()
+        .run();
+}
+
+#[test]
+fn descriptor_three_without_end_ends_the_hook() {
+    hooks("echo no")
+        .hook("1", "#!/bin/sh\ncat /dev/zero >&3\n")
+        .status(80)
+        .stderr("preverb: hook `1` of step `hooks [DIR]/hooks` in environment `prod` wrote more than the 16 MiB that are read\n")
+        .run();
+}
+
+#[test]
+fn a_malformed_table_on_descriptor_three_names_the_hook_and_what_is_wrong() {
+    for (text, what) in [
+        ("A = 1", "a value for `A` that is an integer, which is no string"),
+        ("[t]\\nA = \"1\"", "a value for `t` that is a table, which is no flat table of strings"),
+        ("a.b = \"1\"", "a value for `a` that is a table, which is no flat table of strings"),
+        ("A = [\"1\"]", "a value for `A` that is an array, which is no flat table of strings"),
+        ("\"a=b\" = \"1\"", "the name `a=b`, which no variable can have"),
+        ("\"\" = \"1\"", "the name ``, which no variable can have"),
+        ("A = \"\\\\u0000\"", "a value for `A` with a NUL character"),
+        ("A = \"\\377\"", "what is not UTF-8"),
+    ] {
+        hooks("echo no")
+            .hook("1", format!("#!/bin/sh\nprintf '{text}\\n' >&3\n"))
+            .status(80)
+            .stderr(format!("preverb: hook `1` of step `hooks [DIR]/hooks` in environment `prod` wrote to descriptor 3 {what}\n"))
+            .run();
+    }
+    hooks("echo no")
+        .hook("1", "#!/bin/sh\nprintf 'A = \"1\"\\nB\\n' >&3\n")
+        .status(80)
+        .stderr("preverb: hook `1` of step `hooks [DIR]/hooks` in environment `prod` wrote to descriptor 3 what is not TOML: line 2: [..]\n")
+        .run();
+}
+
+#[test]
+fn a_variable_from_descriptor_three_that_was_declared_a_secret_stays_one() {
+    Test::new()
+        .table("[[setup]]\nrun = [\"sh\", \"-c\", '''echo 'TOKEN = \"hunter2\"' >&3''']\n[[setup]]\nrun = [\"sh\", \"-c\", \"exit 3\", \"${TOKEN}\"]\n[variables.TOKEN]\nsecret = true\n[verbs.a]\nexec = [\"no-${TOKEN}\"]\n")
+        .args(["a"])
+        .status(80)
+        .stderr_lacks("hunter2")
+        .stderr_contains("exited with status 3")
+        .run();
+}
+
+#[test]
+fn a_failed_hook_has_exported_nothing_and_is_named_alone() {
+    hooks("echo no")
+        .hook("1", "#!/bin/sh\necho 'A = 1' >&3\nexit 4\n")
+        .status(80)
+        .stderr("preverb: hook `1` of step `hooks [DIR]/hooks` in environment `prod` exited with status 4\n")
+        .run();
+}
+
+// What is left behind
+
+#[test]
+fn a_daemon_that_holds_everything_open_holds_nobody_up_and_is_named() {
+    for (name, head) in [("1.sh", ""), ("1", "#!/bin/sh\n")] {
+        Test::new()
+            .table("[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.a]\nexec = [\"sh\", \"-c\", 'echo $A; kill $(cat pid)']\n")
+            .args(["a"])
+            .hook(name, format!("{head}echo 'A = \"1\"' >&3\nsleep 100 &\necho $! >pid\n"))
+            .stdout("1\n")
+            .stderr(format!("preverb: running hook `{name}`\npreverb: hook `{name}` done in [TIME]\npreverb: a hook left process [..] (`[..]`) behind, which goes on beside the target\n"))
+            .check(|output| assert!(output.took < Duration::from_secs(10), "{:?}", output.took))
+            .pid1()
+            .run();
+    }
+}
+
+#[test]
+fn the_target_starts_without_zombies() {
+    let zombies = "for stat in /proc/[0-9]*/stat; do read -r line 2>/dev/null <$stat || continue; case $${line##*) } in Z*) set -- $${line##*) }; [ $2 = $$ ] && echo zombie $line;; esac; done; true";
+    hooks(zombies)
+        .hook("1", "#!/bin/sh\nfor i in 1 2 3 4 5 6 7 8 9; do (sh -c 'exit 3' &); done\nsleep 0.2\n")
+        .hook("2.sh", "#!/bin/bash\nfor i in 1 2 3 4 5 6 7 8 9; do (sh -c 'kill -9 $$' &); done\nsleep 0.2\n")
+        .pid1()
+        .run();
+}
+
+#[test]
+fn a_later_hook_is_not_mistaken_for_an_earlier_ones_remains() {
+    // A process of the first hook joins the second one's group, and hands back an environment in its place.
+    let thief = "import glob, os, re, socket, time
+os.setpgid(0, 0)
+open('lurking', 'w').close()
+while not os.path.exists('second'): time.sleep(0.01)
+leader = int(open('second').read())
+try: os.setpgid(0, leader)
+except OSError: pass
+name = re.findall('@(preverb-[^ \\n]*)', open('/proc/net/unix').read())
+for each in name:
+    s = socket.socket(socket.AF_UNIX)
+    try:
+        s.connect('\\0' + each)
+        s.sendall(b'/\\x0022\\x001\\0STOLEN=yes\\0')
+    except OSError: pass
+open('tmp/stolen', 'w').close()
+";
+    Test::new()
+        .table("log = \"quiet\"\nuser = \"nobody\"\n[[setup]]\nrun = [\"sh\", \"-c\", \"python3 thief.py & while [ ! -e lurking ]; do sleep 0.01; done\"]\n[[setup]]\nhooks = \"[DIR]/hooks\"\nuser = \"root\"\n[[setup]]\nrun = [\"sh\", \"-c\", 'echo \"root sees ${STOLEN-nothing} $MINE\"']\nuser = \"root\"\n[verbs.a]\nexec = [\"echo\", \"${STOLEN-nothing}\"]\n")
+        .args(["a"])
+        .needs_root()
+        .file("thief.py", thief, 0o644)
+        .link("lurking", "tmp/lurking")
+        .link("second", "tmp/second")
+        .hook("1.sh", "export MINE=1\necho $$ >tmp/x; chmod 644 tmp/x; mv tmp/x tmp/second\nwhile [ ! -e tmp/stolen ]; do sleep 0.01; done\n")
+        .stdout("nothing\n")
+        .stderr("root sees nothing 1\n")
+        .run();
+}
+
+// The terminal and the streams
+
+#[test]
+fn a_hook_that_reads_the_terminal_has_failed() {
+    hooks("echo no")
+        .terminal()
+        .hook("1.sh", "read -r x </dev/tty\n")
+        .status(80)
+        .stdout("preverb: hook `1.sh` of step `hooks [DIR]/hooks` in environment `prod` was stopped by SIGTTIN: a hook cannot use the terminal\n")
+        .pid1()
+        .run();
+}
+
+#[test]
+fn a_hook_that_stops_itself_has_failed() {
+    for signal in ["STOP", "TSTP"] {
+        hooks("echo no")
+            .hook("1", format!("#!/bin/sh\nkill -{signal} $$\nsleep 100\n"))
+            .status(80)
+            .stderr_contains("of step `hooks [DIR]/hooks` in environment `prod` was stopped by SIG")
+            .under(["setsid", "-w"])
+            .run();
+    }
+}
+
+#[test]
+fn the_target_finds_the_terminal_as_it_was() {
+    let spoil = "#!/usr/bin/env python3
+import os, signal, termios, tty
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+fd = os.open('/dev/tty', os.O_RDWR)
+tty.setraw(fd)
+os.set_blocking(2, False)
+os.tcsetpgrp(fd, os.getpgrp())
+";
+    hooks("echo go; read -r x && echo \"got $x\"; stty -a | grep -o -- '-\\?icanon\\|-\\?echo '")
+        .terminal()
+        .hook("1", spoil)
+        .during(|run| {
+            run.wait_for_screen("go");
+            run.type_in(b"typed\n");
+        })
+        .any_stdout()
+        .check(|output| {
+            let text = output.text();
+            assert!(text.contains("got typed\nicanon\necho "), "{text}");
+        })
+        .run();
+}
+
+#[test]
+fn the_targets_streams_block_as_they_did() {
+    // The standard error of all is one open file: whoever changes its flags changes them for everybody.
+    let flags = "awk '/^flags/ { print $2 }' /proc/$$/fdinfo/2";
+    let run = |spoil: &str| {
+        hooks(flags)
+            .hook("1", format!("#!/usr/bin/env python3\nimport os\n{spoil}\n"))
+            .under_shell("exec 2>>err; exec \"$@\"")
+            .stdout("0102001\n")
+            .run();
+    };
+    run("");
+    run("os.set_blocking(2, False)");
+    run("os.set_blocking(1, False)");
+}
+
+#[test]
+fn what_hooks_print_never_goes_to_standard_output() {
+    for (name, head) in [("1.sh", ""), ("1", "#!/bin/sh\n")] {
+        hooks("echo the target")
+            .hook(name, format!("{head}echo out\necho err >&2\n"))
+            .stdout("the target\n")
+            .stderr("out\nerr\n")
+            .pid1()
+            .run();
+    }
+}
+
+#[test]
+fn a_closed_or_full_standard_error_changes_nothing() {
+    for script in ["exec 2>&-; exec \"$@\"", "exec 2>/dev/full; exec \"$@\""] {
+        Test::new()
+            .table("[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.a]\nexec = [\"sh\", \"-c\", 'echo $A']\n")
+            .args(["a"])
+            .hook("1.sh", "export A=1\n")
+            .under_shell(script)
+            .stdout("1\n")
+            .pid1()
+            .run();
+    }
+}
+
+#[test]
+fn a_hook_has_no_descriptor_of_preverbs() {
+    let list = "#!/usr/bin/env python3
+import os
+for n in range(3, 1000):
+    try: print(n, os.readlink(f'/proc/self/fd/{n}').split(':')[0])
+    except OSError: pass
+";
+    // A pipe to write variables to, and nothing else, however many are inherited.
+    hooks("true")
+        .hook("1", list)
+        .hook("2", list)
+        .under_shell("exec 4</dev/null 5>x 9<&0; exec \"$@\"")
+        .stderr("3 pipe\n3 pipe\n")
+        .run();
+    hooks("readlink /proc/self/fd/3")
+        .hook("1", list)
+        .under_shell("exec 3</dev/zero; exec \"$@\"")
+        .stdout("/dev/zero\n")
+        .stderr("3 pipe\n")
+        .run();
+}
+
+// Progress
+
+#[test]
+fn a_hook_that_lasts_says_so_every_ten_seconds() {
+    Test::new()
+        .table("[[setup]]\nname = \"slow\"\nrun = [\"sleep\", \"10.5\"]\n[verbs.a]\nexec = [\"true\"]\n")
+        .args(["a"])
+        .stderr("preverb: running hook `slow`\npreverb: hook `slow` still runs after 10 s\npreverb: hook `slow` done in 10.5 s\n")
+        .run();
+}
+
+#[test]
+fn what_is_said_of_hooks_is_json_where_that_is_asked_for() {
+    Test::new()
+        .table("[[setup]]\nhooks = \"[DIR]/hooks\"\nname = \"files\"\n[verbs.a]\nexec = [\"true\"]\n")
+        .args(["--log", "json", "a"])
+        .hook("1.sh", "true\n")
+        .hook("2", "#!/bin/sh\nexit 3\n")
+        .status(80)
+        .any_stderr()
+        .check(|output| {
+            let messages = output.json_messages();
+            let levels: Vec<_> = messages.iter().map(|message| message["level"].as_str().unwrap()).collect();
+            assert_eq!(levels, ["info", "info", "info", "error"]);
+            for message in &messages {
+                assert_eq!((&message["step"], &message["environment"]), (&"files".into(), &"prod".into()));
+            }
+            assert_eq!(messages[0]["hook"], "1.sh");
+            assert!(messages[1]["duration-ms"].is_u64());
+            assert_eq!(
+                messages[3]["message"],
+                "hook `2` of step `files` in environment `prod` exited with status 3"
+            );
+        })
+        .run();
+}
+
+// Timeouts
+
+#[test]
+fn a_hook_past_its_timeout_is_asked_to_end_and_has_failed() {
+    for (name, head) in [("1.sh", ""), ("1", "#!/bin/sh\n"), ("1.sh", "#!/bin/bash\n")] {
+        Test::new()
+            .table("log = \"quiet\"\n[[setup]]\nhooks = \"[DIR]/hooks\"\ntimeout = \"300ms\"\n[verbs.a]\nexec = [\"echo\", \"no\"]\n")
+            .args(["a"])
+            .hook(name, format!("{head}sh -c \"trap 'echo told to; exit 0' TERM; while :; do sleep 0.02; done\"\nexit 0\n"))
+            .status(80)
+            .stderr_contains("told to\n")
+            .stderr_contains(format!("preverb: hook `{name}` of step `hooks [DIR]/hooks` in environment `prod` took longer than its timeout of 300 ms\n"))
+            .check(|output| assert!(output.took < Duration::from_secs(4), "{:?}", output.took))
+            .pid1()
+            .run();
+    }
+}
+
+#[test]
+fn a_timeout_is_for_each_file_of_a_directory() {
+    let mut test = Test::new()
+        .table("log = \"quiet\"\n[[setup]]\nhooks = \"[DIR]/hooks\"\ntimeout = \"2s\"\n[verbs.a]\nexec = [\"echo\", \"all\"]\n")
+        .args(["a"]);
+    for name in ["1.sh", "2.sh", "3.sh"] {
+        test = test.hook(name, "sleep 0.8\n");
+    }
+    test.stdout("all\n").check(|output| assert!(output.took > Duration::from_secs(2))).run();
+}
+
+#[test]
+fn a_hook_that_ignores_the_end_of_its_time_is_killed_five_seconds_later() {
+    Test::new()
+        .table("log = \"quiet\"\n[[setup]]\nrun = [\"sh\", \"-c\", \"trap '' TERM; while :; do sleep 0.1; done\"]\nname = \"deaf\"\ntimeout = \"100ms\"\n[verbs.a]\nexec = [\"echo\", \"no\"]\n")
+        .args(["a"])
+        .status(80)
+        .stderr("preverb: hook `deaf` of step `deaf` in environment `prod` took longer than its timeout of 100 ms\n")
+        .check(|output| {
+            assert!(output.took > Duration::from_secs(5), "{:?}", output.took);
+            assert!(output.took < Duration::from_secs(8), "{:?}", output.took);
+        })
+        .pid1()
+        .run();
+}
