@@ -86,9 +86,12 @@ impl Stage {
     fn prepare(plan: Plan, world: World) -> Result<Self> {
         let tracks = Tracks::new(plan.variables.clone());
         let mut stage = Self { plan, world, tracks, identity: None, terminal: None, warned: false };
+        let mut home = None;
         if let Some(user) = &stage.plan.user {
-            let spec = user.bytes.clone();
-            stage.identity = stage.become_of(&spec)?;
+            let identity = identity::resolve(&user.bytes)?;
+            // Root gets the home of the user also where it is already root itself.
+            home = stage.world.myself.is_root().then(|| identity.clone());
+            stage.identity = stage.become_of(identity);
         }
         let unprivileged = stage.identity.as_ref().is_some_and(|identity| identity.uid != 0);
         let steps_with_users =
@@ -96,7 +99,7 @@ impl Stage {
         if stage.world.myself.is_root() && (unprivileged || steps_with_users) {
             stage.tracks.part();
         }
-        if let Some(identity) = stage.identity.clone() {
+        if let Some(identity) = home {
             let track = stage.tracks.of(identity.uid == 0);
             set_home(&mut track.variables, &identity);
         }
@@ -114,23 +117,18 @@ impl Stage {
     }
 
     /// Whom to step down to for this user; `None` where nothing needs to be done, or nothing can be.
-    fn become_of(&mut self, spec: &[u8]) -> Result<Option<Identity>> {
-        let identity = identity::resolve(spec)?;
+    fn become_of(&mut self, identity: Identity) -> Option<Identity> {
         if self.world.myself.is(&identity) {
-            return Ok(None);
+            return None;
         }
         if self.world.myself.is_root() {
-            return Ok(Some(identity));
+            return Some(identity);
         }
         if !self.warned {
             self.warned = true;
-            let uid = self.world.myself.uid;
-            let message = format!("the run goes on as uid {uid}: only root can become user {}", quoted(spec));
-            self.world
-                .log
-                .say(&Message::new(Level::Warning, message).field("user", crate::words::escaped(spec)));
+            self.world.log.say(&not_root(self.world.myself, &identity));
         }
-        Ok(None)
+        None
     }
 
     fn doer(&mut self, step: &PlanStep) -> Result<Doer> {
@@ -142,12 +140,13 @@ impl Stage {
         };
         // Whom root becomes is decided by what root alone has set.
         let spec = plan::expand(template, &self.tracks.of(true).variables, "`user`")?;
-        if root && let Some(identity) = Some(identity::resolve(&spec.bytes)?).filter(|who| who.uid == 0) {
+        let identity = identity::resolve(&spec.bytes)?;
+        if root && identity.uid == 0 {
             // Root of another group, `root:adm`, is somebody to become all the same.
             let identity = Some(identity).filter(|who| who.gid != self.world.myself.gid);
             return Ok(Doer { identity, root: true, kept_root: true });
         }
-        let identity = self.become_of(&spec.bytes)?;
+        let identity = self.become_of(identity);
         let root = root && identity.is_none();
         Ok(Doer { identity, root, kept_root: false })
     }
@@ -234,6 +233,13 @@ impl Stage {
             .field("step", &step.label)
             .field("environment", environment)
     }
+}
+
+/// The warning that a process which is not root stays who it is: the operator chose it.
+pub(crate) fn not_root(myself: Myself, identity: &Identity) -> Message {
+    let (uid, shown) = (myself.uid, quoted(&identity.spec));
+    Message::new(Level::Warning, format!("the run goes on as uid {uid}: only root can become user {shown}"))
+        .field("user", crate::words::escaped(&identity.spec))
 }
 
 /// Sets `HOME` to that of the identity, unless the table or a hook has set it.
