@@ -15,6 +15,7 @@ mod dsl;
 mod exit_codes;
 mod explain;
 mod hooks;
+mod identity;
 mod inside;
 mod language;
 mod messages;
