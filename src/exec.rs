@@ -70,6 +70,7 @@ pub(crate) fn attempt<T>(
         Err(_) => return Err(Failure::say(Kind::CannotRun, "a word of the target holds a NUL character")),
     };
     let envp = variables.to_envp();
+    let by_path = program.as_bytes().contains(&b'/');
     let mut refused: Option<(PathBuf, Errno)> = None;
     let mut closed = Vec::new();
     for path in candidates(program, variables) {
@@ -81,14 +82,14 @@ pub(crate) fn attempt<T>(
         match error {
             // What execvp(3) passes over; it remembers a permission that it lacked.
             Errno::ENOENT | Errno::ENOTDIR | Errno::ESTALE | Errno::ENODEV | Errno::ETIMEDOUT => {
-                let exists = path.symlink_metadata().is_ok();
-                if exists && refused.is_none() {
+                let meant = by_path || path.symlink_metadata().is_ok();
+                if meant && refused.is_none() {
                     refused = Some((path, error));
                 }
             }
             // A directory that cannot be entered: whether the program is there nobody can say. execvp(3)
             // would claim that it is; shells do not.
-            Errno::EACCES if !program.as_bytes().contains(&b'/') && path.symlink_metadata().is_err() => {
+            Errno::EACCES if !by_path && path.symlink_metadata().is_err() => {
                 closed.extend(path.parent().map(Path::to_owned));
             }
             Errno::EACCES => {
@@ -420,6 +421,9 @@ fn elf_loader(path: &Path, head: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
+/// What an ELF file begins with.
+const ELF: &[u8] = b"\x7fELF";
+
 /// The header of an ELF file, as far as it is needed.
 struct Elf {
     wide: bool,
@@ -434,7 +438,7 @@ struct Elf {
 
 impl Elf {
     fn parse(head: &[u8]) -> Option<Self> {
-        let rest = head.strip_prefix(b"\x7fELF")?;
+        let rest = head.strip_prefix(ELF)?;
         let wide = *rest.first()? == 2;
         let little = *rest.get(1)? == 1;
         let mut elf =
@@ -485,11 +489,11 @@ fn no_format(path: &Path, depth: u32) -> Reason {
     if let Some(foreign) = foreign(&head) {
         return Reason::cannot(foreign).hint("the image, or the file in it, was built for another platform");
     }
-    if let Some(elf) = Elf::parse(&head) {
-        return Reason::cannot(if elf.runs {
-            "it is a damaged binary"
-        } else {
+    if head.starts_with(ELF) {
+        return Reason::cannot(if Elf::parse(&head).is_some_and(|elf| !elf.runs) {
             "it is an object file or a core, and no program"
+        } else {
+            "it is a damaged binary"
         });
     }
     if head.is_empty() {

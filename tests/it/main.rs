@@ -12,6 +12,7 @@
 mod command_line;
 #[allow(dead_code, reason = "a language has words for the chapters to come")]
 mod dsl;
+mod exec;
 mod exit_codes;
 mod explain;
 mod hooks;
