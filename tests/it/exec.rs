@@ -616,7 +616,7 @@ fn dead_children_are_reaped_before_the_exec_and_live_ones_are_named() {
         .pid1()
         .run();
     Test::new()
-        .table(verb("sleep 3 & echo $! >child"))
+        .table(verb("sleep 3 & echo $! >child; until grep -q sleep /proc/$!/comm; do :; done"))
         .args(["a"])
         .stdout("0\n")
         .stderr(format!(
