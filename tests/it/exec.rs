@@ -39,10 +39,8 @@ impl Case {
     }
 
     /// Another word, and all that is told of it.
-    fn word(mut self, word: &str, told: &str) -> Self {
-        self.word = word.to_owned();
-        self.told = told.to_owned();
-        self
+    fn word(self, word: &str, told: &str) -> Self {
+        Self { word: word.to_owned(), told: told.to_owned(), ..self }
     }
 
     fn test(&self, table: &str) -> Test {
@@ -51,6 +49,7 @@ impl Case {
     }
 
     /// The case as everything that preverb starts.
+    #[expect(clippy::print_stderr, reason = "the harness shows it where a case fails")]
     fn run(&self) {
         let user = if self.as_nobody { "user = \"nobody\"\n" } else { "" };
         let word = &self.word;
@@ -358,7 +357,7 @@ fn a_binary_that_is_damaged_or_no_program_is_told() {
             "its header ends early",
             126,
             "it is a damaged binary",
-            file(std::fs::read(REAL).unwrap()[..40].to_vec(), 0o755),
+            file(std::fs::read(REAL).unwrap().into_iter().take(40).collect::<Vec<_>>(), 0o755),
         ),
         case("no segments", 126, "it is a damaged binary", file(with_header(56, 0), 0o755)),
     ]);
