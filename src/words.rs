@@ -181,6 +181,8 @@ pub(crate) fn signal_name(number: i32) -> String {
 }
 
 /// The candidate that is nearest to `word`, if one is near enough to be what was meant.
+// Not inlined: its tables would make the stack of a run without mistakes larger by pages.
+#[inline(never)]
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
