@@ -622,6 +622,7 @@ mod tests {
     }
 
     #[track_caller]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "any other mode fails the test")]
     fn run(line: &[&str]) -> Words {
         match request(line).expect("well-formed").action {
             Action::Run(words) => words,

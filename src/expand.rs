@@ -368,10 +368,10 @@ mod tests {
 
     fn variables() -> Variables {
         let mut variables = Variables::default();
-        variables.set(b"SET", b"value".to_vec(), Origin::Inherited, false);
+        variables.set(b"SET", b"value", Origin::Inherited, false);
         variables.set(b"EMPTY", Vec::new(), Origin::Inherited, false);
-        variables.set(b"my.var", b"dotted".to_vec(), Origin::Inherited, false);
-        variables.set(b"SECRET", b"hunter2".to_vec(), Origin::Inherited, true);
+        variables.set(b"my.var", b"dotted", Origin::Inherited, false);
+        variables.set(b"SECRET", b"hunter2", Origin::Inherited, true);
         variables
     }
 

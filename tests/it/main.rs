@@ -2,6 +2,16 @@
 //! variables, and states everything that comes out of it. A file here is a chapter of the specification;
 //! `dsl` is the language that they are written in.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the owners of the kernel's facilities are the program's; a test stands outside and starts, waits and signals"
+)]
+#![allow(
+    clippy::print_stderr,
+    clippy::too_many_lines,
+    clippy::enum_variant_names,
+    reason = "a skip is told to the terminal; a list of cases is as long as it is"
+)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
 #![allow(
     clippy::format_collect,
