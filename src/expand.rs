@@ -155,19 +155,29 @@ pub(crate) fn expand_text(text: &[u8], variables: &Variables) -> Result<Expanded
     Ok(out)
 }
 
-/// The `${...}` of a text that is not the table's own, each with its line.
-///
-/// # Errors
-/// The line of a malformed `${` and what is wrong.
-pub(crate) fn references(text: &[u8]) -> Result<Vec<(usize, Template)>, TextError> {
+/// The `${...}` of a text that is not the table's own, each with its line, up to the first that is malformed;
+/// then its line and what is wrong with it.
+pub(crate) fn references(text: &[u8]) -> (Vec<(usize, Template)>, Option<Malformed>) {
     let mut found = Vec::new();
-    pieces(text, |line, part| {
+    let ended = pieces(text, |line, part| {
         if matches!(part, Part::Variable(_)) {
             found.push((line, Template { source: String::new(), parts: vec![part] }));
         }
         Ok(())
-    })?;
-    Ok(found)
+    });
+    match ended {
+        Err(TextError::Malformed { line, reason }) => (found, Some(Malformed { line, reason })),
+        Ok(()) | Err(TextError::Unset { .. }) => (found, None),
+    }
+}
+
+/// A `${` that is none of the forms.
+#[derive(Debug)]
+pub(crate) struct Malformed {
+    /// The line that it starts in.
+    pub(crate) line: usize,
+    /// What is wrong with it.
+    pub(crate) reason: String,
 }
 
 /// Gives the parts of a text with their lines to `take`, one after the other.
@@ -368,10 +378,10 @@ mod tests {
 
     fn variables() -> Variables {
         let mut variables = Variables::default();
-        variables.set(b"SET", b"value", Origin::Inherited, false);
+        variables.set(b"SET", b"value".to_vec(), Origin::Inherited, false);
         variables.set(b"EMPTY", Vec::new(), Origin::Inherited, false);
-        variables.set(b"my.var", b"dotted", Origin::Inherited, false);
-        variables.set(b"SECRET", b"hunter2", Origin::Inherited, true);
+        variables.set(b"my.var", b"dotted".to_vec(), Origin::Inherited, false);
+        variables.set(b"SECRET", b"hunter2".to_vec(), Origin::Inherited, true);
         variables
     }
 
@@ -459,9 +469,10 @@ mod tests {
 
     #[test]
     fn references_of_a_text_have_their_lines() {
-        let found = references(b"a $x\n${A} ${B:-\n}\n${C}\xff").expect("well-formed");
+        let (found, malformed) = references(b"a $x\n${A} ${B:-\n}\n${C}\xff\n${D");
         let found: Vec<_> = found.iter().map(|(line, template)| (*line, template.names())).collect();
         assert_eq!(found, [(2, vec!["A"]), (2, vec!["B"]), (4, vec!["C"])]);
+        assert_eq!(malformed.map(|malformed| malformed.line), Some(5));
     }
 
     #[test]

@@ -134,6 +134,11 @@ impl Failure {
         format!("{:#}", self.cause)
     }
 
+    /// The sentence and what would help.
+    pub(crate) fn told(self) -> (String, Option<String>) {
+        (self.sentence(), self.hint)
+    }
+
     /// The messages that tell it, in order.
     pub(crate) fn messages(&self) -> Vec<Message> {
         let mut message = Message::new(Level::Error, self.sentence());

@@ -134,12 +134,18 @@ struct Start<'a> {
 }
 
 fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log) -> Result<u8> {
+    let split = cli::split(words);
     // A supervisor takes every signal, and takes it itself.
-    let supervises = words.iter().take_while(|word| *word != "--").any(|word| word == "--supervise");
+    let supervises = split.options.iter().any(|word| word == "--supervise");
     let signals = if supervises { None } else { Some(Signals::heed()?) };
     let mut start = Start { variables: observe::environment(), signals, log };
     let format = start.variables.non_empty(b"PREVERB_LOG").map(|value| (Format::parse(value), quoted(value)));
     if let Some((Some(format), _)) = format {
+        start.log.format = format;
+    }
+
+    let option = cli::value_of(&split.options, "--log");
+    if let Some(format) = option.and_then(|text| Format::parse(text.as_bytes())) {
         start.log.format = format;
     }
 
@@ -153,6 +159,7 @@ fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log) -> Result<u8> {
         let tree = Tree::new(&document);
         if start.is_verb(tree, base) {
             check_log(format.as_ref(), &Options::default())?;
+            let words = split.into_words();
             let request = Request {
                 options: Options::default(),
                 action: Action::Run(Words::Verb(base.to_owned(), words)),
@@ -161,10 +168,10 @@ fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log) -> Result<u8> {
         }
     }
 
-    let request = match cli::plain(&words) {
-        Some(request) => request,
-        None => start.parse(words)?,
-    };
+    let dash = matches!(split.rest, Rest::Dash(_));
+    let dash_is_default = dash
+        && start.leading_dash(cli::value_of(&split.options, "--table").as_deref()) == LeadingDash::Default;
+    let request = cli::parse(split, dash_is_default)?;
     if let Some(format) = request.options.log {
         start.log.format = format;
     }
@@ -197,11 +204,15 @@ fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log) -> Result<u8> {
             let log = *start.log;
             health::health(table, timeout, Children::new(start.take_signals()?), log)
         }
-        Action::Run(_)
-        | Action::Explain { .. }
-        | Action::List { .. }
-        | Action::Check { .. }
-        | Action::Shim { .. } => {
+        Action::Check { json } => check::check(check::Check {
+            table: &start.table(request.options.table.as_deref()),
+            environment: request.options.environment.as_ref(),
+            json,
+            variables: &start.variables,
+            log: *start.log,
+            log_given: request.options.log.is_some() || format.is_some(),
+        }),
+        Action::Run(_) | Action::Explain { .. } | Action::List { .. } | Action::Shim { .. } => {
             let path = start.table(request.options.table.as_deref());
             let sources = table::file::read(&path)?;
             let document = table::file::parse(&sources, focus(&request.action))?;
@@ -228,19 +239,6 @@ impl Start<'_> {
     fn table(&self, option: Option<&OsStr>) -> PathBuf {
         let variable = self.variables.non_empty(b"PREVERB_TABLE").map(OsStr::from_bytes);
         option.or(variable).map_or_else(|| PathBuf::from(table::file::DEFAULT), PathBuf::from)
-    }
-
-    /// The request of words that begin with options of the rarer kind.
-    fn parse(&mut self, words: Vec<OsString>) -> Result<Request> {
-        let split = cli::split(words);
-        // A mistake in another option is told in the format that was asked for.
-        let option = cli::value_of(&split.options, "--log");
-        if let Some(format) = option.and_then(|text| Format::parse(text.as_bytes())) {
-            self.log.format = format;
-        }
-        let dash_is_default = matches!(split.rest, Rest::Dash(_))
-            && self.leading_dash(cli::value_of(&split.options, "--table").as_deref()) == LeadingDash::Default;
-        cli::parse(split, dash_is_default)
     }
 
     fn take_signals(&mut self) -> Result<Signals> {
@@ -346,9 +344,6 @@ impl Start<'_> {
             && let Some(format) = settings.log
         {
             self.log.format = format;
-        }
-        if let Action::Check { json } = action {
-            return check::check(tree, json, *self.log);
         }
         if let (Some(stop), Some(signals)) = (&settings.stop_signals, &mut self.signals) {
             if let Some(number) = signals.stop() {

@@ -55,7 +55,8 @@ pub(crate) enum Level {
 }
 
 impl Level {
-    fn name(self) -> &'static str {
+    /// Its name in JSON.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Error => "error",
             Self::Warning => "warning",
@@ -122,12 +123,6 @@ impl Message {
     /// Adds a thing that the sentence names.
     pub(crate) fn field(mut self, name: &'static str, value: impl Into<Field>) -> Self {
         self.fields.push((name, value.into()));
-        self
-    }
-
-    /// Adds what would help.
-    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
         self
     }
 
@@ -203,11 +198,6 @@ impl Log {
                 return;
             }
         }
-    }
-
-    /// Says what is being done.
-    pub(crate) fn info(self, text: impl Into<String>) {
-        self.say(&Message::new(Level::Info, text));
     }
 
     /// Says what somebody should know.

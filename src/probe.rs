@@ -539,7 +539,6 @@ fn age_in_words(age: Duration) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::disallowed_methods, reason = "servers that are slow on purpose")]
 mod tests {
     use super::{
         Answer, Clock, Target, any_address, attempt, compact, connect, get, is_self, request, rounded, status,

@@ -307,32 +307,30 @@ pub(super) fn start_program(
     variables: &Variables,
     adjust: impl FnOnce(&mut Spawn<'_>),
 ) -> std::result::Result<Running, String> {
-    let Some((identity, preverb)) = as_whom else {
-        let mut spawn = Spawn::new(PathBuf::new(), argv.to_vec(), variables);
-        adjust(&mut spawn);
-        // As the target is looked up, so that the same mistake has the same message.
-        let started = crate::exec::attempt(argv, variables, |file, _, _| {
-            // A missing file is noticed here for less than a process costs.
-            rustix::fs::access(file, rustix::fs::Access::EXISTS)
-                .map_err(|error| nix::errno::Errno::from_raw(error.raw_os_error()))?;
-            spawn.path = PathBuf::from(OsStr::from_bytes(file.to_bytes()));
-            children.spawn(&spawn)
-        });
-        return started.map_err(|failure| failure.sentence());
+    let program = argv.first().map(OsString::as_os_str).unwrap_or_default();
+    let mut spawn = match as_whom {
+        None => {
+            let path = crate::exec::find(program, variables)
+                .or_else(|| {
+                    crate::exec::candidates(program, variables).into_iter().find(|path| path.exists())
+                })
+                .ok_or_else(|| crate::exec::not_found(program, variables).sentence())?;
+            Spawn::new(path, argv.to_vec(), variables)
+        }
+        Some((identity, preverb)) => {
+            let mut words = vec![OsString::from("preverb"), "--preverb-as".into()];
+            words.push(OsString::from_vec(identity.spec.clone()));
+            words.push("--".into());
+            words.extend(argv.iter().cloned());
+            let mut spawn = Spawn::new(preverb.to_owned(), words, variables);
+            spawn.reports = true;
+            spawn
+        }
     };
-    let mut words = vec![OsString::from("preverb"), "--preverb-as".into()];
-    words.push(OsString::from_vec(identity.spec.clone()));
-    words.push("--".into());
-    words.extend(argv.iter().cloned());
-    let mut spawn = Spawn::new(preverb.to_owned(), words, variables);
-    spawn.reports = true;
     adjust(&mut spawn);
-    children.spawn(&spawn).map_err(|error| {
-        let program = argv.first().map(OsString::as_os_str).unwrap_or_default();
-        // What is too large is the hook's; anything else is about preverb's own file.
-        let file = if error == nix::errno::Errno::E2BIG { Path::new(program) } else { preverb };
-        crate::exec::diagnose(program, file, error, argv, variables).sentence()
-    })
+    children
+        .spawn(&spawn)
+        .map_err(|error| crate::exec::diagnose(program, &spawn.path, error, argv, variables).sentence())
 }
 
 /// Whether a script may set a trap: itself, or in what it sources or evaluates. One that only looks like it
@@ -361,6 +359,16 @@ fn shell_quoted(bytes: &[u8]) -> Vec<u8> {
 /// What root runs because the table says so must be root's alone: the file and its directory, as they are named
 /// and as they resolve.
 fn safe_for_root(path: &Path, step: &PlanStep) -> Result<()> {
+    let Some(why) = unsafe_for_root(path) else { return Ok(()) };
+    let hook = quoted(path.as_os_str().as_bytes());
+    Err(Failure::say(Kind::Identity, format!("step `{}` does not run {hook} as root: {why}", step.label))
+        .field("hook", escaped(path.as_os_str().as_bytes()))
+        .field("step", &step.label)
+        .hint("what root runs must belong to root, and so must its directory, writable by no one else"))
+}
+
+/// Why root must not run this file, if so.
+pub(crate) fn unsafe_for_root(path: &Path) -> Option<String> {
     let resolved = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let parent =
         |path: &Path| path.parent().filter(|parent| !parent.as_os_str().is_empty()).map(Path::to_owned);
@@ -373,24 +381,21 @@ fn safe_for_root(path: &Path, step: &PlanStep) -> Result<()> {
     ];
     for place in places {
         let shown = quoted(place.as_os_str().as_bytes());
-        let why = match place.metadata() {
-            Ok(metadata) if metadata.uid() != 0 => format!("{shown} belongs to uid {}", metadata.uid()),
-            Ok(metadata) if metadata.mode() & 0o022 != 0 => {
-                format!("{shown} is writable by others than root (mode {:04o})", metadata.mode() & 0o7777)
+        match place.metadata() {
+            Ok(metadata) if metadata.uid() != 0 => {
+                return Some(format!("{shown} belongs to uid {}", metadata.uid()));
             }
-            Ok(_) => continue,
-            Err(error) => format!("{shown} cannot be looked at: {}", crate::table::file::reason(&error)),
-        };
-        let hook = quoted(path.as_os_str().as_bytes());
-        return Err(Failure::say(
-            Kind::Identity,
-            format!("step `{}` does not run {hook} as root: {why}", step.label),
-        )
-        .field("hook", escaped(path.as_os_str().as_bytes()))
-        .field("step", &step.label)
-        .hint("what root runs must belong to root, and so must its directory, writable by no one else"));
+            Ok(metadata) if metadata.mode() & 0o022 != 0 => {
+                let mode = metadata.mode() & 0o7777;
+                return Some(format!("{shown} is writable by others than root (mode {mode:04o})"));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                return Some(format!("{shown} cannot be looked at: {}", crate::table::file::reason(&error)));
+            }
+        }
     }
-    Ok(())
+    None
 }
 
 /// `--preverb-dump SOCKET [STATUS]`: hands this process's environment back; the exit code is the status.

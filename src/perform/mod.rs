@@ -86,12 +86,9 @@ impl Stage {
     fn prepare(plan: Plan, world: World) -> Result<Self> {
         let tracks = Tracks::new(plan.variables.clone());
         let mut stage = Self { plan, world, tracks, identity: None, terminal: None, warned: false };
-        let mut home = None;
         if let Some(user) = &stage.plan.user {
-            let identity = identity::resolve(&user.bytes)?;
-            // Root gets the home of the user also where it is already root itself.
-            home = stage.world.myself.is_root().then(|| identity.clone());
-            stage.identity = stage.become_of(identity);
+            let spec = user.bytes.clone();
+            stage.identity = stage.become_of(&spec)?;
         }
         let unprivileged = stage.identity.as_ref().is_some_and(|identity| identity.uid != 0);
         let steps_with_users =
@@ -99,7 +96,7 @@ impl Stage {
         if stage.world.myself.is_root() && (unprivileged || steps_with_users) {
             stage.tracks.part();
         }
-        if let Some(identity) = home {
+        if let Some(identity) = stage.identity.clone() {
             let track = stage.tracks.of(identity.uid == 0);
             set_home(&mut track.variables, &identity);
         }
@@ -117,18 +114,23 @@ impl Stage {
     }
 
     /// Whom to step down to for this user; `None` where nothing needs to be done, or nothing can be.
-    fn become_of(&mut self, identity: Identity) -> Option<Identity> {
+    fn become_of(&mut self, spec: &[u8]) -> Result<Option<Identity>> {
+        let identity = identity::resolve(spec)?;
         if self.world.myself.is(&identity) {
-            return None;
+            return Ok(None);
         }
         if self.world.myself.is_root() {
-            return Some(identity);
+            return Ok(Some(identity));
         }
         if !self.warned {
             self.warned = true;
-            self.world.log.say(&not_root(self.world.myself, &identity));
+            let uid = self.world.myself.uid;
+            let message = format!("the run goes on as uid {uid}: only root can become user {}", quoted(spec));
+            self.world
+                .log
+                .say(&Message::new(Level::Warning, message).field("user", crate::words::escaped(spec)));
         }
-        None
+        Ok(None)
     }
 
     fn doer(&mut self, step: &PlanStep) -> Result<Doer> {
@@ -140,13 +142,12 @@ impl Stage {
         };
         // Whom root becomes is decided by what root alone has set.
         let spec = plan::expand(template, &self.tracks.of(true).variables, "`user`")?;
-        let identity = identity::resolve(&spec.bytes)?;
-        if root && identity.uid == 0 {
+        if root && let Some(identity) = Some(identity::resolve(&spec.bytes)?).filter(|who| who.uid == 0) {
             // Root of another group, `root:adm`, is somebody to become all the same.
             let identity = Some(identity).filter(|who| who.gid != self.world.myself.gid);
             return Ok(Doer { identity, root: true, kept_root: true });
         }
-        let identity = self.become_of(identity);
+        let identity = self.become_of(&spec.bytes)?;
         let root = root && identity.is_none();
         Ok(Doer { identity, root, kept_root: false })
     }
@@ -233,13 +234,6 @@ impl Stage {
             .field("step", &step.label)
             .field("environment", environment)
     }
-}
-
-/// The warning that a process which is not root stays who it is: the operator chose it.
-pub(crate) fn not_root(myself: Myself, identity: &Identity) -> Message {
-    let (uid, shown) = (myself.uid, quoted(&identity.spec));
-    Message::new(Level::Warning, format!("the run goes on as uid {uid}: only root can become user {shown}"))
-        .field("user", crate::words::escaped(&identity.spec))
 }
 
 /// Sets `HOME` to that of the identity, unless the table or a hook has set it.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::document::{Document, Focus, Mistake, Source};
 use crate::failure::{Failure, Kind, Result};
-use crate::log::quoted;
+use crate::log::{Level, Message, quoted};
 
 /// Where the table is, unless an option or a variable says otherwise.
 pub(crate) const DEFAULT: &str = "/etc/preverb/preverb.toml";
@@ -62,7 +62,7 @@ fn drop_ins(table: &Path) -> Result<Vec<PathBuf>> {
 
 fn read_one(path: &Path) -> Result<Source> {
     let shown = quoted(path.as_os_str().as_bytes());
-    let bytes = crate::observe::read_file(path, 4000).map_err(|error| {
+    let bytes = crate::observe::read_file(path, 16_384).map_err(|error| {
         let failure = Failure::say(Kind::Table, format!("cannot read the table {shown}: {}", reason(&error)));
         if error.kind() == ErrorKind::NotFound {
             failure.hint("an image has its table there, or names it by `PREVERB_TABLE` or `--table`")
@@ -96,7 +96,7 @@ fn read_one(path: &Path) -> Result<Source> {
 }
 
 /// A path in the form `path:line:column` that editors and terminals follow.
-fn shown_path(path: &Path) -> String {
+pub(crate) fn shown_path(path: &Path) -> String {
     crate::words::escaped(path.as_os_str().as_bytes())
 }
 
@@ -115,25 +115,38 @@ pub(crate) fn reason(error: &std::io::Error) -> String {
     }
 }
 
-/// A mistake in the table as a failure: `path:line:column`, the sentence, the line with a mark below it.
+/// A mistake in the table as a failure.
 pub(crate) fn failure(sources: &[Source], mistake: &Mistake) -> Failure {
+    let message = message(sources, mistake, Level::Error);
+    let mut failure = Failure::say(Kind::Table, &message.text);
+    for (name, value) in message.fields {
+        failure = failure.field(name, value);
+    }
+    for line in message.lines {
+        failure = failure.line(line);
+    }
+    match message.hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// A mistake in the table as a message: `path:line:column`, the sentence, the line with a mark below it.
+pub(crate) fn message(sources: &[Source], mistake: &Mistake, level: Level) -> Message {
     let Some(source) = sources.get(usize::from(mistake.span.file)) else {
-        return Failure::say(Kind::Table, sentence(mistake));
+        return Message::new(level, sentence(mistake));
     };
     let place = source.place(mistake.span.start);
     let path = shown_path(&source.path);
-    let sentence = format!("{path}:{}:{}: {}", place.line, place.column, sentence(mistake));
+    let text = format!("{path}:{}:{}: {}", place.line, place.column, sentence(mistake));
     let (line, mark) = excerpt(&place, source, mistake);
-    let mut failure = Failure::say(Kind::Table, sentence)
+    let mut message = Message::new(level, text)
         .field("file", path)
         .field("line", place.line as u64)
-        .field("column", place.column as u64)
-        .line(line)
-        .line(mark);
-    if let Some(hint) = &mistake.hint {
-        failure = failure.hint(hint);
-    }
-    failure
+        .field("column", place.column as u64);
+    message.lines = vec![line, mark];
+    message.hint.clone_from(&mistake.hint);
+    message
 }
 
 /// What is wrong, and where that is so if it is not everywhere.

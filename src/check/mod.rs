@@ -1,0 +1,144 @@
+//! `--check`: everything that is wrong with the table and with what it names in the image, in one run.
+//!
+//! For a Dockerfile: `RUN ["preverb", "--check"]`. Every verb is walked through in every environment that the
+//! table mentions, in the default one and in the chosen one. An *error* is what must fail whatever the operator
+//! does, nothing being mounted; a *warning* is what may. Both go to standard error with file, line and column,
+//! each once, and the exit code is 78 with any error and 0 otherwise. A table that is sound is passed in silence
+//! (`--log verbose` says what was looked at); nothing goes to standard output.
+//!
+//! With `--json` nothing goes to standard error, and standard output is one array, in the order of the table, of
+//! objects with these keys, all of them always there:
+//!
+//! - `level`: `error`, `warning`, or `info` for what is worth knowing and not wrong;
+//! - `message`: the sentence, without the place;
+//! - `file`, `line`, `column`: the place, line and column from 1; null for what has none, and then all three;
+//! - `hint`: what would help, or null.
+//!
+//! It reads the image and changes nothing.
+
+mod findings;
+mod image;
+mod known;
+mod run;
+mod table;
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::Path;
+
+use crate::failure::{Kind, Result};
+use crate::identity::Myself;
+use crate::log::{Log, quoted};
+use crate::plan::{self, Why};
+use crate::table::decode::Decoder;
+use crate::table::document::{Document, Focus};
+use crate::table::select::Tree;
+use crate::table::{ENVIRONMENT_DEFAULT, file};
+use crate::variables::Variables;
+use crate::words::{EnvironmentName, VerbName};
+use findings::{Findings, Weight};
+
+/// What is asked for.
+pub(crate) struct Check<'c> {
+    /// Where the table is.
+    pub(crate) table: &'c Path,
+    /// `--environment`.
+    pub(crate) environment: Option<&'c OsString>,
+    /// `--json`.
+    pub(crate) json: bool,
+    /// The variables of the image.
+    pub(crate) variables: &'c Variables,
+    /// Where messages go.
+    pub(crate) log: Log,
+    /// Whether `--log` or `PREVERB_LOG` said how they are written.
+    pub(crate) log_given: bool,
+}
+
+/// Checks; the exit code.
+///
+/// # Errors
+/// Table (78): it cannot be read at all. Usage (64), Variable (65): the environment that was asked for has no name.
+pub(crate) fn check(mut check: Check<'_>) -> Result<u8> {
+    let mut findings = Findings::default();
+    let sources = match file::read(check.table) {
+        Ok(sources) => sources,
+        Err(failure) if check.json => {
+            let (message, hint) = failure.told();
+            findings.elsewhere(Weight::Error, message, hint);
+            return report(&check, &findings, &[]);
+        }
+        Err(failure) => return Err(failure),
+    };
+    match Document::read(&sources, Focus::Everything) {
+        Err(mistakes) => findings.mistakes(mistakes),
+        Ok(document) => look(&mut check, Tree::new(&document), &mut findings)?,
+    }
+    report(&check, &findings, &sources)
+}
+
+fn look(check: &mut Check<'_>, tree: Tree<'_, '_>, findings: &mut Findings) -> Result<()> {
+    let mut decoder = Decoder::default();
+    let settings = tree.settings(&mut decoder);
+    if let Some(format) = settings.log.filter(|_| !check.log_given) {
+        check.log.format = format;
+    }
+    let default = settings.environment_default.as_ref().map_or(ENVIRONMENT_DEFAULT, EnvironmentName::as_str);
+    let chosen = plan::environment(check.environment, &settings, check.variables)?;
+    let mentioned: BTreeSet<&str> = tree.environments().collect();
+    let filtered = table::filtered_environments(tree);
+    let mut names: BTreeSet<&str> = mentioned.union(&filtered).copied().collect();
+    names.extend([default, chosen.name.as_str()]);
+    let asked_for = matches!(chosen.why, Why::Option | Why::Variable(_));
+    if asked_for && !mentioned.contains(chosen.name.as_str()) && !filtered.contains(chosen.name.as_str()) {
+        let message = format!(
+            "the table does not mention environment {}, which is valid: what is for every environment holds there",
+            quoted(chosen.name.as_str())
+        );
+        findings.elsewhere(Weight::Note, message, None);
+    }
+
+    let image = run::Image {
+        tree,
+        settings: &settings,
+        inherited: check.variables,
+        default_environment: default,
+        myself: Myself::observe(),
+    };
+    // An environment of a name that is none is decoded for its mistakes alone.
+    for node in tree.environments().filter_map(|name| tree.environment(name)) {
+        Tree::decode_environment(&mut decoder, node);
+    }
+    let mut verbs = BTreeSet::new();
+    let environments: Vec<EnvironmentName> =
+        names.iter().filter_map(|name| EnvironmentName::parse(name.as_bytes())).collect();
+    for environment in &environments {
+        let selection = tree.select(&mut decoder, environment, None);
+        run::walk(&image, &selection, environment, None, findings);
+        for name in tree.verb_names(environment.as_str()) {
+            verbs.insert(name);
+            let Some(verb) = VerbName::parse(name.as_bytes()) else { continue };
+            let selection = tree.select(&mut decoder, environment, Some(&verb));
+            run::walk(&image, &selection, environment, Some(&verb), findings);
+        }
+    }
+    let known: Vec<String> = [default, chosen.name.as_str()].map(str::to_owned).into();
+    table::check(tree, &settings, &known, findings);
+    findings.mistakes(decoder.mistakes);
+    let shown = quoted(std::os::unix::ffi::OsStrExt::as_bytes(check.table.as_os_str()));
+    let (verbs, environments) = (verbs.len(), environments.len());
+    check.log.debug(|| format!("checked the table {shown}: {verbs} verbs in {environments} environments"));
+    Ok(())
+}
+
+/// Says what was found; the exit code.
+fn report(check: &Check<'_>, findings: &Findings, sources: &[crate::table::document::Source]) -> Result<u8> {
+    if check.json {
+        let list = findings.list(sources);
+        crate::print(&(serde_json::to_string_pretty(&list).unwrap_or_default() + "\n"))?;
+    } else {
+        for message in findings.messages(sources) {
+            check.log.say(&message);
+        }
+    }
+    Ok(if findings.has_errors() { Kind::Table.exit_code() } else { 0 })
+}

@@ -1,0 +1,160 @@
+//! What can be told from the table alone: names that are none, filters that name nothing, declarations that
+//! contradict themselves.
+
+use std::collections::BTreeSet;
+
+use super::findings::{Findings, Weight};
+use crate::log::quoted;
+use crate::table::document::{NodeRef, Shape};
+use crate::table::select::Tree;
+use crate::table::{LeadingDash, Settings, VariableKind};
+use crate::words::{NAME_RULE, VerbName, nearest};
+
+type Node<'d, 's> = NodeRef<'d, 's>;
+
+/// Checks the table as such.
+pub(super) fn check(
+    tree: Tree<'_, '_>,
+    settings: &Settings,
+    environments: &[String],
+    findings: &mut Findings,
+) {
+    let root = tree.root();
+    let mut parts = vec![root];
+    parts.extend(root.get("verbs").into_iter().flat_map(Node::children));
+    for environment in root.get("environments").into_iter().flat_map(Node::children) {
+        parts.push(environment);
+        parts.extend(environment.get("verbs").into_iter().flat_map(Node::children));
+    }
+    verb_names(root, findings);
+    let verbs: BTreeSet<&str> =
+        std::iter::once("").chain(tree.environments()).flat_map(|name| tree.verb_names(name)).collect();
+    let known: BTreeSet<&str> = tree.environments().chain(environments.iter().map(String::as_str)).collect();
+    for part in parts {
+        for step in part.get("setup").into_iter().flat_map(Node::children) {
+            filter_of_verbs(tree, step, &verbs, findings);
+            filter_of_environments(step, &known, findings);
+        }
+        for variable in part.get("variables").into_iter().flat_map(Node::children) {
+            declaration(variable, findings);
+        }
+        for setting in part.get("env").into_iter().flat_map(Node::children) {
+            if matches!(setting.key(), "PREVERB_VERB" | "PREVERB_ENVIRONMENT") {
+                let message =
+                    format!("`{}` is what preverb sets it to, whatever an `env` says", setting.key());
+                findings.table(Weight::Warning, setting.key_span(), message, None);
+            }
+        }
+    }
+    if let Some(sh) = root.get("interpreters").and_then(|node| node.get("sh")) {
+        let hint = "give the files another extension, or leave this out";
+        let message = "interpreter `sh` is never used: `*.sh` files are sourced";
+        findings.table(Weight::Warning, sh.key_span(), message, Some(hint.to_owned()));
+    }
+    if settings.leading_dash == LeadingDash::Default
+        && settings.default.is_none()
+        && let Some(node) = root.get("leading-dash")
+    {
+        let message = "`leading-dash` is `default`, and the table has no default verb";
+        findings.table(Weight::Warning, node.span(), message, Some("default = \"VERB\"".to_owned()));
+    }
+}
+
+fn verb_names(root: Node<'_, '_>, findings: &mut Findings) {
+    let environments = root.get("environments").into_iter().flat_map(Node::children);
+    for place in std::iter::once(root).chain(environments) {
+        for verb in place.get("verbs").into_iter().flat_map(Node::children) {
+            if VerbName::parse(verb.key().as_bytes()).is_none() {
+                let message = format!("no verb can be called {}", quoted(verb.key()));
+                findings.table(Weight::Error, verb.key_span(), message, Some(NAME_RULE.to_owned()));
+            }
+        }
+    }
+}
+
+/// The names in a filter, each without its `!`.
+fn names<'d, 's>(step: Node<'d, 's>, filter: &str) -> impl Iterator<Item = (Node<'d, 's>, &'d str)> {
+    let items = step.get(filter).filter(|node| node.shape() == Shape::Array);
+    items.into_iter().flat_map(Node::children).filter_map(|item| {
+        let text = item.as_str()?;
+        let name = text.strip_prefix('!').unwrap_or(text);
+        VerbName::parse(name.as_bytes()).is_some().then_some((item, name))
+    })
+}
+
+/// The environments that filters of steps name.
+pub(super) fn filtered_environments<'d>(tree: Tree<'d, '_>) -> BTreeSet<&'d str> {
+    let root = tree.root();
+    let environments = || root.get("environments").into_iter().flat_map(Node::children);
+    let verbs =
+        |node: Node<'d, '_>| node.get("verbs").into_iter().flat_map(Node::children).collect::<Vec<_>>();
+    let mut parts = vec![root];
+    parts.extend(verbs(root));
+    parts.extend(environments());
+    parts.extend(environments().flat_map(verbs));
+    let steps = parts.into_iter().filter_map(|part| part.get("setup")).flat_map(Node::children);
+    steps.flat_map(|step| names(step, "environments")).map(|(_, name)| name).collect()
+}
+
+fn filter_of_verbs(tree: Tree<'_, '_>, step: Node<'_, '_>, verbs: &BTreeSet<&str>, findings: &mut Findings) {
+    for (item, name) in names(step, "verbs").filter(|(_, name)| !verbs.contains(name)) {
+        let owner = std::iter::once("").chain(tree.environments()).find_map(|environment| {
+            match tree.lookup(name.as_bytes(), environment) {
+                crate::table::select::Lookup::Verb(verb) => Some(verb),
+                crate::table::select::Lookup::Elsewhere(_) | crate::table::select::Lookup::Unknown => None,
+            }
+        });
+        let (message, hint) = match owner {
+            Some(verb) => (
+                format!(
+                    "`verbs` names {}, which is an alias: a step goes by the verb's own name",
+                    quoted(name)
+                ),
+                Some(format!("name `{verb}`")),
+            ),
+            None => (
+                format!("`verbs` names {}, which is no verb", quoted(name)),
+                nearest(name, verbs.iter().copied()).map(|near| format!("did you mean `{near}`?")),
+            ),
+        };
+        findings.table(Weight::Warning, item.span(), message, hint);
+    }
+}
+
+/// An environment need not be mentioned anywhere else; one that is nearly another is likely a slip.
+fn filter_of_environments(step: Node<'_, '_>, known: &BTreeSet<&str>, findings: &mut Findings) {
+    for (item, name) in names(step, "environments").filter(|(_, name)| !known.contains(name)) {
+        if let Some(near) = nearest(name, known.iter().copied()) {
+            let message = format!("`environments` names {}, which nothing else mentions", quoted(name));
+            findings.table(Weight::Warning, item.span(), message, Some(format!("did you mean `{near}`?")));
+        }
+    }
+}
+
+/// One declaration by itself.
+fn declaration(node: Node<'_, '_>, findings: &mut Findings) {
+    let name = node.key();
+    let default = node.get("default");
+    if let (Some(required), Some(_)) = (node.get("required"), default)
+        && required.shape() == Shape::Boolean(true)
+    {
+        let message = format!("variable {} has a default, so that `required` asks for nothing", quoted(name));
+        let hint = "leave one of the two out";
+        findings.table(Weight::Warning, required.key_span(), message, Some(hint.to_owned()));
+    }
+    let Some(one_of) = node.get("one-of").filter(|node| node.shape() == Shape::Array) else { return };
+    if one_of.children().next().is_none() {
+        let message = format!("`one-of` of variable {} is empty: no value is valid", quoted(name));
+        findings.table(Weight::Warning, one_of.span(), message, None);
+    }
+    let kind = node.get("type").and_then(Node::as_str).and_then(VariableKind::parse);
+    let secret = node.get("secret").is_some_and(|node| node.shape() == Shape::Boolean(true));
+    let Some(kind) = kind else { return };
+    for item in one_of.children() {
+        if let Some(text) = item.as_str().filter(|text| !kind.admits(text.as_bytes())) {
+            let shown = if secret { format!("`{}`", crate::expand::MASK) } else { quoted(text) };
+            let message = format!("{shown} in `one-of` of variable {} is not {}", quoted(name), kind.rule());
+            findings.table(Weight::Warning, item.span(), message, None);
+        }
+    }
+}
