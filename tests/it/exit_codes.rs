@@ -512,3 +512,9 @@ fn every_message_of_a_failure_is_one_sentence_after_the_name() {
             .run();
     }
 }
+
+#[test]
+fn a_probe_that_fails_is_1() {
+    Test::new().args(["--probe", "file://[DIR]/never"]).status(1).stderr_contains("[DIR]/never").pid1().run();
+    Test::new().args(["--probe", "file://[DIR]/here"]).file("here", "", 0o644).pid1().run();
+}

@@ -1053,3 +1053,103 @@ fn every_key_of_the_reference_is_known() {
     .stdout("8000 args\n")
     .run();
 }
+
+#[test]
+fn a_clash_in_one_environment_is_an_error_there_alone() {
+    let table = r#"
+        [verbs.a]
+        exec = ["echo", "a"]
+        aliases = ["x"]
+        [environments.dev.verbs.x]
+        exec = ["echo", "x"]
+    "#;
+    run(table, &["x"]).stdout("a\n").run();
+    run(table, &["--environment", "dev", "a"]).status(78).stderr_contains("`x`").run();
+    run(table, &["--check"]).status(78).stderr_contains("`x`").stderr_contains("`dev`").run();
+}
+
+#[test]
+fn an_environment_that_the_table_does_not_mention_is_valid() {
+    run(LAID_OVER, &["server"]).env("APP_ENV", "moon").stdout("<prod><--workers><2>").run();
+    run(LAID_OVER, &["--explain", "server"])
+        .env("APP_ENV", "moon")
+        .stdout_contains("moon")
+        .any_stderr()
+        .check(|output| {
+            let all = format!("{}{}", output.text(), output.messages());
+            assert!(all.contains("not mention"), "{all}");
+        })
+        .run();
+    run(LAID_OVER, &["--check"]).env("APP_ENV", "moon").any_stdout().stderr_contains("moon").run();
+}
+
+#[test]
+fn check_knows_what_an_image_must_have() {
+    run(
+        r#"
+default = "a"
+[verbs.a]
+exec = ["no-such-program-here"]
+[verbs.b]
+exec = ["[DIR]/data"]
+[verbs.c]
+exec = ["true", "${NOBODY_DECLARED_THIS}"]
+[verbs.d]
+exec = ["true"]
+workdir = "[DIR]/nowhere"
+"#,
+        &["--check"],
+    )
+    .file("data", "text\n", 0o644)
+    .status(78)
+    .stderr_contains("[DIR]/preverb.toml:4:")
+    .stderr_contains("`no-such-program-here`")
+    .stderr_contains("[DIR]/preverb.toml:6:")
+    .stderr_contains("[DIR]/data")
+    .stderr_contains("NOBODY_DECLARED_THIS")
+    .stderr_contains("[DIR]/nowhere")
+    .run();
+}
+
+#[test]
+fn check_speaks_on_standard_error_and_json_on_standard_output() {
+    run(ELSEWHERE, &["--check"]).status(78).any_stderr().run();
+    run(ELSEWHERE, &["--check", "--json"])
+        .status(78)
+        .any_stdout()
+        .any_stderr()
+        .check(|output| {
+            let all = output.json().to_string();
+            for part in ["exce", "evn", "preverb.toml", "\"line\":5", "\"column\":1"] {
+                assert!(all.contains(part), "{part} in {all}");
+            }
+        })
+        .run();
+}
+
+#[test]
+fn names_are_of_letters_digits_and_four_signs() {
+    for name in ["a", "A_b-c.d:e", "0", "_", ":x", "db:migrate", "9.x"] {
+        run(&format!("[verbs.\"{name}\"]\nexec = [\"echo\", \"ran\"]\n"), &[name]).stdout("ran\n").run();
+    }
+    for name in ["", "-a", ".a", "a b", "a/b", "é", "a\\n", "a=b"] {
+        let table = format!("[verbs.\"{name}\"]\nexec = [\"true\"]\n");
+        run(&table, &["--check"]).status(78).stderr_contains("[DIR]/preverb.toml:1:").run();
+    }
+}
+
+#[test]
+fn names_of_environments_are_names() {
+    run("[verbs.a]\nexec = [\"true\"]\n[environments.\"a b\".env]\nX = \"y\"\n", &["--check"])
+        .status(78)
+        .stderr_contains("[DIR]/preverb.toml:3:")
+        .run();
+    run("[environment]\ndefault = \"a b\"\n[verbs.a]\nexec = [\"true\"]\n", &["a"])
+        .status(78)
+        .stderr_contains("[DIR]/preverb.toml:2:")
+        .run();
+    run("[verbs.a]\nexec = [\"printenv\", \"PREVERB_ENVIRONMENT\"]\n", &["a"])
+        .env("APP_ENV", "A_b-c.d:e")
+        .stdout("A_b-c.d:e\n")
+        .run();
+}

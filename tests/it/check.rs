@@ -1,0 +1,296 @@
+//! `--check`, from chapter 10 of the specification: what is wrong with a table and its image, all of it, in
+//! one run, each once. The broken tables and what must be said of them lie in `tests/golden/check`: `NAME.toml`
+//! and, as a pattern of the tests' language, `NAME.txt`.
+
+use crate::dsl::Test;
+
+/// The image that every table here is checked in.
+fn image() -> Test {
+    // The header of a 64-bit ELF file for a processor that nobody runs this on (MIPS, 8).
+    let mut foreign = b"\x7fELF\x02\x01\x01".to_vec();
+    foreign.resize(64, 0);
+    foreign[16] = 2;
+    foreign[18] = 8;
+    Test::new()
+        .program("app", "#!/bin/sh\n")
+        .file("data", "text\n", 0o644)
+        .file("interpreter-missing", "#!/no/such/interpreter -x\n", 0o755)
+        .file("carriage-return", "#!/bin/sh\r\necho\r\n", 0o755)
+        .file("no-line", "echo\n", 0o755)
+        .file("empty", "", 0o755)
+        .file("foreign", foreign, 0o755)
+        .file("good.template", "${GOOD} $host $${x}\n", 0o644)
+        .file("bad.template", "one\n${NOBODY}\n${MALFORMED\n", 0o644)
+        .directory("empty-directory", 0o755)
+        .hook("10-export.sh", "export EXPORTED_BY_A_HOOK=1\n")
+        .file("bad-hooks/10-readme.txt", "text\n", 0o644)
+        .file("bad-hooks/20-zsh.sh", "#!/bin/zsh\n", 0o755)
+        .directory("bad-hooks/30-mount.sh", 0o755)
+        .directory("bad-hooks/40-directory", 0o755)
+        .link("bad-hooks/50-link", "nowhere")
+        .file("bad-hooks/60-lost", "#!/no/such/interpreter\n", 0o755)
+        .file("bad-hooks/.hidden", "", 0o644)
+        .file("scripts/10-shell.sh", ":\n", 0o644)
+        .file("scripts/20-python.py", "", 0o644)
+        .file("scripts/30-data.sql", "", 0o644)
+        .file("scripts/40-executable.sql", "#!/bin/sh\n", 0o755)
+        .env("IN_IMAGE", "perhaps")
+}
+
+#[track_caller]
+fn broken(table: &str, said: &str, status: i32) {
+    image().table(table).args(["--check"]).status(status).stderr(said).run();
+}
+
+macro_rules! golden {
+    ($($test:ident $name:literal $status:literal)*) => {$(
+        #[test]
+        fn $test() {
+            broken(
+                include_str!(concat!("../golden/check/", $name, ".toml")),
+                include_str!(concat!("../golden/check/", $name, ".txt")),
+                $status,
+            );
+        }
+    )*};
+}
+
+golden! {
+    aliases_of_an_environment "aliases-of-an-environment" 78
+    aliases "aliases" 78
+    declarations "declarations" 78
+    default_verb "default-verb" 78
+    durations_and_modes "durations-and-modes" 78
+    everything_at_once "everything-at-once" 78
+    files_that_steps_need "files-that-steps-need" 78
+    filters "filters" 78
+    hook_interpreters "hook-interpreters" 78
+    hooks "hooks" 78
+    kinds "kinds" 78
+    leading_dash "leading-dash" 0
+    limits_and_capabilities "limits-and-capabilities" 78
+    malformed "malformed" 78
+    markers "markers" 78
+    names "names" 78
+    no_exec "no-exec" 78
+    preverb_variables "preverb-variables" 0
+    programs_from_variables "programs-from-variables" 78
+    programs_that_a_step_may_install "programs-that-a-step-may-install" 78
+    programs_that_cannot_be_loaded "programs-that-cannot-be-loaded" 78
+    programs "programs" 78
+    render "render" 78
+    shim "shim" 78
+    syntax "syntax" 78
+    targets "targets" 78
+    unknown_keys "unknown-keys" 78
+    users "users" 78
+    variables "variables" 0
+    verbs_that_differ "verbs-that-differ" 78
+    workdirs "workdirs" 78
+    wrong_types "wrong-types" 78
+}
+
+#[test]
+fn a_sound_table_is_passed_in_silence() {
+    let sound = || {
+        image()
+            .table(include_str!("../golden/check/sound.toml"))
+            .args(["--check"])
+            .env("IN_IMAGE", "yes")
+            .file("etc/app.conf", "", 0o644)
+            .pid1()
+    };
+    sound().run();
+    sound()
+        .args(["--log", "verbose"])
+        .stderr("preverb: checked the table `[DIR]/preverb.toml`: 3 verbs in 2 environments\n")
+        .run();
+    sound().args(["--json"]).stdout("[]\n").run();
+}
+
+#[test]
+fn an_environment_that_nothing_mentions_is_valid_and_told() {
+    let named = |words: &[&str]| image().table("[verbs.a]\nexec = [\"app\"]\n").args(["--check"]).args(words);
+    let told = "preverb: the table does not mention environment `moon`, which is valid: what is for every environment holds there\n";
+    named(&["--environment", "moon"]).stderr(told).run();
+    named(&[]).env("APP_ENV", "moon").stderr(told).run();
+    named(&[]).run();
+    named(&[]).env("APP_ENV", "not a name").status(65).stderr_contains("`not a name`").run();
+}
+
+#[test]
+fn what_is_wrong_in_the_chosen_environment_alone_is_found() {
+    let table = "[verbs.a]\nexec = [\"${PROGRAM:-app}-${PREVERB_ENVIRONMENT}\"]\n";
+    image()
+        .table(table)
+        .program("app-prod", "#!/bin/sh\n")
+        .args(["--check", "--environment", "moon"])
+        .any_stderr()
+        .stderr_contains("in environment `moon`: cannot run `app-moon`")
+        .run();
+}
+
+#[test]
+fn mistakes_in_a_drop_in_name_it() {
+    image()
+        .table("[verbs.a]\nexec = [\"app\"]\n")
+        .drop_in("10-more.toml", "[verbs.a]\nuser = \"nobody-here\"\n[verbs.b]\nexce = []\n")
+        .args(["--check"])
+        .status(78)
+        .stderr(
+            "preverb: [DIR]/preverb.d/10-more.toml:2:8: user `nobody-here` does not exist
+2 | user = \"nobody-here\"
+  |        ^^^^^^^^^^^^^
+hint: a user is looked up in the image's `/etc/passwd`; a number needs no entry there
+preverb: [DIR]/preverb.d/10-more.toml:3:8: verb `b` has no `exec`
+3 | [verbs.b]
+  |        ^
+hint: `exec` is the target's argv: `exec = [\"program\", \"argument\"]`
+preverb: [DIR]/preverb.d/10-more.toml:4:1: unknown key `exce` in verb `b`
+4 | exce = []
+  | ^^^^
+hint: did you mean `exec`?
+",
+        )
+        .run();
+}
+
+#[test]
+fn json_is_a_list_on_standard_output_with_every_key() {
+    image()
+        .table("unknwon = \"exec\"\n[verbs.a]\nexec = [\"app\", \"${X}\"]\n")
+        .args(["--check", "--json", "--environment", "moon"])
+        .status(78)
+        .stdout(
+            r#"[
+  {
+    "level": "info",
+    "message": "the table does not mention environment `moon`, which is valid: what is for every environment holds there",
+    "file": null,
+    "line": null,
+    "column": null,
+    "hint": null
+  },
+  {
+    "level": "error",
+    "message": "unknown key `unknwon` in the table",
+    "file": "[DIR]/preverb.toml",
+    "line": 1,
+    "column": 1,
+    "hint": "did you mean `unknown`?"
+  },
+  {
+    "level": "warning",
+    "message": "variable `X` is not declared, and nothing sets it: without it the run fails",
+    "file": "[DIR]/preverb.toml",
+    "line": 3,
+    "column": 16,
+    "hint": "declare it, `[variables.X]`, or write `${X:-default}`"
+  }
+]
+"#,
+        )
+        .run();
+}
+
+#[test]
+fn json_tells_of_a_table_that_cannot_be_read() {
+    Test::new()
+        .args(["--check", "--json", "--table", "[DIR]/none.toml"])
+        .status(78)
+        .any_stdout()
+        .check(|output| {
+            let list = output.json();
+            assert_eq!(list.as_array().map(Vec::len), Some(1));
+            assert_eq!(list[0]["level"], "error");
+            assert!(list[0]["file"].is_null());
+        })
+        .run();
+    image()
+        .table("x = \n")
+        .args(["--check", "--json"])
+        .status(78)
+        .any_stdout()
+        .check(|output| assert_eq!(output.json()[0]["line"], 1))
+        .run();
+}
+
+#[test]
+fn the_formats_of_messages_hold_for_findings() {
+    let table = "[verbs.a]\nexec = [\"no-such-program\", \"${X}\"]\n";
+    image()
+        .table(table)
+        .args(["--check", "--log", "quiet"])
+        .status(78)
+        .stderr_contains("no-such-program")
+        .stderr_lacks("warning")
+        .run();
+    image()
+        .table(table)
+        .args(["--check", "--log", "json"])
+        .status(78)
+        .any_stderr()
+        .check(|output| {
+            let messages = output.json_messages();
+            let levels: Vec<_> = messages.iter().map(|message| message["level"].clone()).collect();
+            assert_eq!(levels, ["error", "warning"]);
+            assert_eq!(messages[1]["line"], 2);
+        })
+        .run();
+}
+
+#[test]
+fn a_program_that_the_user_may_not_run_is_an_error() {
+    image()
+        .needs_root()
+        .table("[verbs.a]\nexec = [\"[DIR]/private\"]\nuser = \"4242:4242\"\n[verbs.b]\nexec = [\"[DIR]/private\"]\n")
+        .file("private", "#!/bin/sh\n", 0o700)
+        .under_shell("chmod 755 . && exec \"$@\"")
+        .args(["--check"])
+        .status(78)
+        .stderr(
+            "preverb: [DIR]/preverb.toml:2:9: `[DIR]/private` cannot be run by user `4242:4242`: permission denied (mode 0700, uid 0, gid 0)
+2 | exec = [\"[DIR]/private\"]
+  |         ^^^^^^^^^^^[..]
+",
+        )
+        .run();
+}
+
+#[test]
+fn a_hook_that_root_must_not_run_is_an_error() {
+    image()
+        .needs_root()
+        .table("[[setup]]\nhooks = \"[DIR]/open\"\nuser = \"root\"\n[verbs.a]\nexec = [\"app\"]\n")
+        .file("open/10-a.sh", "", 0o666)
+        .args(["--check"])
+        .status(78)
+        .stderr_contains("hook `[DIR]/open/10-a.sh` does not run as root: `[DIR]/open/10-a.sh` is writable by others than root (mode 0666)")
+        .run();
+}
+
+#[test]
+fn a_secret_is_shown_nowhere() {
+    let table = "[variables.TOKEN]\nsecret = true\ndefault = \"swordfish\"\none-of = [\"hunter2\"]\n[verbs.a]\nexec = [\"${TOKEN}\"]\nworkdir = \"/${TOKEN}\"\n";
+    image()
+        .table(table)
+        .args(["--check"])
+        .any_stderr()
+        .stderr_lacks("swordfish")
+        .stderr_lacks("hunter2")
+        .run();
+}
+
+#[test]
+fn check_changes_nothing_and_runs_nothing() {
+    image()
+        .table("[[setup]]\nrun = [\"touch\", \"[DIR]/ran\"]\nonce = \"[DIR]/done\"\n[[setup]]\nhooks = \"[DIR]/marks\"\n[[setup]]\nmkdir = \"[DIR]/made\"\n[verbs.a]\nexec = [\"touch\", \"[DIR]/ran\"]\n")
+        .file("marks/10.sh", "touch ran\n", 0o755)
+        .args(["--check"])
+        .check(|output| {
+            for path in ["ran", "done", "done.lock", "made"] {
+                assert!(!output.dir.path().join(path).exists(), "{path}");
+            }
+        })
+        .run();
+}
