@@ -40,6 +40,8 @@ mod perform;
 mod plan;
 mod probe;
 mod process;
+#[doc(hidden)]
+pub mod schema;
 mod shim;
 mod signals;
 mod supervise;

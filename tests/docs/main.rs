@@ -1,0 +1,68 @@
+//! The documentation, held to the program: every block of TOML and every console block of the README, the man
+//! pages and `docs/` is run; the man pages know the keys, options and exit codes that there are and no others;
+//! the schema and the completions are what would be generated now.
+//!
+//! `PREVERB_UPDATE=1 cargo test --test docs` writes what is generated, and puts into each console block the output
+//! that it has now. What it changed is for a person to read.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::case_sensitive_file_extension_comparisons,
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "a test says so by a panic, starts programs, and says aloud what it skips; our files have our extensions"
+)]
+
+mod blocks;
+mod completions;
+mod man;
+mod page;
+#[path = "../it/dsl/pattern.rs"]
+#[allow(dead_code, reason = "the integration tests use all of it")]
+mod pattern;
+mod schema;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The binary under test.
+const PREVERB: &str = env!("CARGO_BIN_EXE_preverb");
+
+/// A path in the repository.
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// A file of the repository.
+#[track_caller]
+fn read(path: &str) -> String {
+    std::fs::read_to_string(repository(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Whether this run writes what it generates.
+fn updating() -> bool {
+    std::env::var_os("PREVERB_UPDATE").is_some()
+}
+
+/// Holds a generated file to what would be generated now.
+#[track_caller]
+fn generated(path: &str, text: &str) {
+    if updating() {
+        std::fs::write(repository(path), text).unwrap();
+    }
+    let found = std::fs::read_to_string(repository(path)).unwrap_or_default();
+    assert!(
+        found == text,
+        "{path} is not what would be generated now: PREVERB_UPDATE=1 cargo test --test docs"
+    );
+}
+
+/// Whether this program is on the machine; says aloud that a test is skipped where it is not, and fails in CI.
+fn is_there(program: &str) -> bool {
+    let there = Command::new("sh").args(["-c", "command -v \"$0\" >/dev/null", program]).status().unwrap();
+    if !there.success() {
+        assert!(std::env::var_os("CI").is_none(), "CI must have {program}");
+        eprintln!("SKIP: there is no {program} on this machine");
+    }
+    there.success()
+}

@@ -1,0 +1,168 @@
+//! The man pages: well-formed, and of one mind with the program.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use preverb::schema::{PARTS, keys};
+
+use crate::{PREVERB, is_there, read, repository};
+
+const PAGES: [&str; 2] = ["man/preverb.1", "man/preverb.toml.5"];
+
+/// The lines of a section, without its heading.
+fn section(page: &str, name: &str) -> String {
+    let heading = format!(".Sh {name}");
+    let lines = page.lines().skip_while(|line| *line != heading).skip(1);
+    let lines: Vec<&str> = lines.take_while(|line| !line.starts_with(".Sh ")).collect();
+    assert!(!lines.is_empty(), "there is no section {name}");
+    lines.join("\n")
+}
+
+/// The tags of a section's list: the first word behind this macro.
+fn tags<'t>(section: &'t str, it: &str) -> Vec<&'t str> {
+    section
+        .lines()
+        .filter_map(|line| line.strip_prefix(it)?.split(' ').find(|word| !word.is_empty()))
+        .collect()
+}
+
+/// What preverb.toml(5) says of a key, as plain text.
+pub(crate) fn about(part: &str, key: &str) -> String {
+    let section_name = PARTS.iter().find(|each| each.name == part).unwrap().section;
+    let text = section(&read(PAGES[1]), section_name);
+    let mut lines = text.lines().skip_while(|line| tags(line, ".It Ic ") != [key]).skip(1);
+    let item: Vec<&str> =
+        lines.by_ref().take_while(|line| !line.starts_with(".It ") && *line != ".El").collect();
+    plain(&item)
+}
+
+/// mdoc as text without marks, as far as these pages use it.
+fn plain(lines: &[&str]) -> String {
+    let text = lines.iter().map(|line| line.strip_prefix('.').map_or_else(|| (*line).to_owned(), request));
+    text.collect::<Vec<_>>().join(" ").replace("\\(dq", "\"").replace("\\&", "")
+}
+
+/// A line of mdoc that is a request.
+fn request(line: &str) -> String {
+    const POINTS: [&str; 4] = [".", ",", ";", ":"];
+    let mut words: Vec<&str> = line.split(' ').collect();
+    let mut points = String::new();
+    while let Some(point) = words.pop_if(|word| POINTS.contains(word)) {
+        points.insert_str(0, point);
+    }
+    let mut out = String::new();
+    let mut glued = true;
+    let mut flag = words[0] == "Fl";
+    for word in &words[1..] {
+        match *word {
+            "No" | "Ar" | "Cm" | "Ev" | "Sy" | "Pa" | "Li" => flag = false,
+            "Ns" => glued = true,
+            word => {
+                if !glued && !POINTS.contains(&word) {
+                    out.push(' ');
+                }
+                if flag && !POINTS.contains(&word) {
+                    out.push('-');
+                }
+                out.push_str(word);
+                glued = false;
+            }
+        }
+    }
+    let out = match words[0] {
+        "Pq" => format!("({out})"),
+        "Sq" => format!("'{out}'"),
+        "Xr" => out.replacen(' ', "(", 1) + ")",
+        _ => out,
+    };
+    out + &points
+}
+
+#[test]
+fn every_key_of_the_table_has_its_item_and_nothing_else_has() {
+    let page = read(PAGES[1]);
+    for part in &PARTS {
+        let text = section(&page, part.section);
+        assert_eq!(tags(&text, ".It Ic "), keys(part.name), "{}: in the order of the decoder", part.section);
+        for key in keys(part.name) {
+            assert!(about(part.name, key).ends_with('.'), "{} says nothing of {key}", part.section);
+        }
+    }
+    let items = page.lines().filter(|line| line.starts_with(".It Ic ")).count();
+    assert_eq!(items, PARTS.iter().map(|part| keys(part.name).len()).sum::<usize>());
+}
+
+#[test]
+fn every_limit_is_named() {
+    let schema = preverb::schema::schema(&|_, _| String::new());
+    let limits = &schema["definitions"]["verb"]["properties"]["limits"]["propertyNames"]["enum"];
+    let about = about("verb", "limits");
+    for limit in limits.as_array().unwrap() {
+        let limit = limit.as_str().unwrap();
+        assert!(about.split([' ', ',', '.']).any(|word| word == limit), "{limit} is missing in: {about}");
+    }
+}
+
+#[test]
+fn every_option_has_its_item_and_nothing_else_has() {
+    let output = Command::new(PREVERB).args(["--help", "--table", "/nowhere"]).output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    let options = help.lines().filter_map(|line| {
+        let word = line.split_whitespace().find(|word| word.starts_with("--"))?;
+        line.starts_with("  ").then_some(word)
+    });
+    let options: BTreeSet<&str> = options.filter(|word| *word != "--").collect();
+    assert!(options.len() > 20, "{help}");
+    let page = read(PAGES[0]);
+    let items: Vec<String> = tags(&page, ".It Fl ").into_iter().map(|name| format!("-{name}")).collect();
+    assert_eq!(items.iter().map(String::as_str).collect::<BTreeSet<_>>(), options);
+    assert_eq!(items.len(), options.len(), "an option is there twice");
+}
+
+#[test]
+fn every_exit_code_has_its_item_and_nothing_else_has() {
+    let source = read("src/failure.rs");
+    let table = source.split("#[cfg(test)]").next().unwrap();
+    let arm = |line: &str| {
+        line.trim().split_once("=> ").and_then(|(_, code)| code.trim_end_matches(',').parse().ok())
+    };
+    let bug =
+        table.lines().find_map(|line| line.strip_prefix("pub(crate) const BUG: i32 = ")?.strip_suffix(';'));
+    let mut codes: BTreeSet<u8> = table.lines().filter_map(arm).collect();
+    codes.insert(bug.unwrap().parse().unwrap());
+    codes.insert(0);
+    assert!(codes.len() > 10, "{codes:?}");
+
+    let text = section(&read(PAGES[0]), "EXIT STATUS");
+    let mut items = tags(&text, ".It ");
+    items.retain(|item| *item != "128+n");
+    assert_eq!(items.iter().map(|code| code.parse().unwrap()).collect::<BTreeSet<u8>>(), codes, "preverb(1)");
+
+    let readme = read("README.md");
+    let rows = readme.split("## Exit codes").nth(1).unwrap().split("\n## ").next().unwrap();
+    let cells = rows.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+    let numbers = cells.flat_map(|cell| cell.split(", ")).filter_map(|code| code.parse().ok());
+    assert_eq!(numbers.collect::<BTreeSet<u8>>(), codes, "README.md");
+    assert!(rows.contains("| 128+n |") && rows.contains("| other |"));
+}
+
+#[test]
+fn the_pages_are_well_formed() {
+    if is_there("mandoc") {
+        for page in PAGES {
+            let output =
+                Command::new("mandoc").args(["-Tlint", "-Wwarning"]).arg(repository(page)).output().unwrap();
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), "", "{page}");
+        }
+    }
+    if is_there("groff") {
+        for page in PAGES {
+            let output = Command::new("groff")
+                .args(["-mandoc", "-Tutf8", "-ww"])
+                .arg(repository(page))
+                .output()
+                .unwrap();
+            assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{page}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The schema for editors: what is generated, and that a real validator takes good tables and refuses bad ones.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::{PREVERB, blocks, generated, is_there, man, page, read, repository};
+
+const SCHEMA: &str = "schema/preverb.json";
+
+#[test]
+fn the_schema_is_what_the_decoder_and_the_man_page_make_it() {
+    let schema = preverb::schema::schema(&man::about);
+    generated(SCHEMA, &(serde_json::to_string_pretty(&schema).unwrap() + "\n"));
+}
+
+/// What taplo, the validator behind editors, says of these tables.
+fn taplo(tables: &[PathBuf]) -> (bool, String) {
+    let schema = format!("file://{}", repository(SCHEMA).display());
+    // The cache and the configuration of whoever runs the test are of no account.
+    let output = Command::new("taplo")
+        .args(["check", "--no-auto-config", "--schema", &schema])
+        .args(tables)
+        .env("RUST_LOG", "error")
+        .output()
+        .unwrap();
+    (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+fn tables_of_the_examples() -> Vec<PathBuf> {
+    let examples = fs::read_dir(repository("examples")).unwrap();
+    let tables = examples.map(|example| example.unwrap().path().join("preverb.toml"));
+    tables.filter(|table| table.exists()).collect()
+}
+
+#[test]
+fn a_validator_takes_every_table_of_the_examples_and_of_the_documentation() {
+    if !is_there("taplo") {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let mut tables = tables_of_the_examples();
+    assert!(tables.len() >= 5, "{tables:?}");
+    for page in &blocks::pages() {
+        for block in page::blocks(page, &read(page)) {
+            if block.language == "toml" && !block.text.starts_with("# broken.toml") {
+                let path = directory.path().join(format!("{}-{}.toml", page.replace('/', "-"), block.line));
+                fs::write(&path, block.text).unwrap();
+                tables.push(path);
+            }
+        }
+    }
+    let (good, said) = taplo(&tables);
+    assert!(good, "{said}");
+}
+
+/// Tables that preverb refuses for what one look at the file tells.
+const BAD: [&str; 29] = [
+    "nonsense = 1",
+    "default = 1",
+    "default = \"-x\"",
+    "unknown = \"maybe\"",
+    "leading-dash = \"exec\"",
+    "log = \"loud\"",
+    "umask = 27",
+    "umask = \"9\"",
+    "stop-signals = \"TERM\"",
+    "[environment]\nname = \"x\"",
+    "[env]\nA = 1",
+    "[variables.A]\ntype = \"number\"",
+    "[variables.\"1A\"]\nabout = \"x\"",
+    "[variables.A]\nrequired = \"yes\"",
+    "[verbs.a]\nexec = \"a b\"",
+    "[verbs.a]\nexec = []",
+    "[verbs.a]\nexec = [\"a\"]\nexce = []",
+    "[verbs.a]\nexec = [\"a\"]\nlimits = { files = 1 }",
+    "[verbs.a]\nexec = [\"a\"]\nlimits = { nofile = \"many\" }",
+    "[verbs.a]\nexec = [\"a\"]\ncapabilities = [\"FLY\"]",
+    "[verbs.a]\nexec = [\"a\"]\ninit = { grace = \"5\" }",
+    "[verbs.a]\nexec = [\"a\"]\nhealth = \"https://a\"",
+    "[[setup]]\nname = \"nothing\"",
+    "[[setup]]\nrun = [\"a\"]\nhooks = \"/b\"",
+    "[[setup]]\nrender = \"/a\"",
+    "[[setup]]\nwait = \"tcp://a:1\"\nonce = \"/b\"",
+    "[[setup]]\nmkdir = \"/a\"\ntimeout = \"5\"",
+    "[environments.dev]\nuser = \"app\"",
+    "[shim]\nimages = \"a\"",
+];
+
+#[test]
+fn a_validator_refuses_what_preverb_refuses() {
+    let there = is_there("taplo");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("preverb.toml");
+    let preverb = |words: &[&str]| {
+        Command::new(PREVERB).arg("--table").arg(&path).args(words).output().unwrap().status.code()
+    };
+    for table in BAD {
+        fs::write(&path, table).unwrap();
+        let found = [&["--explain", "a"][..], &["--environment", "dev", "--explain", "--", "a"], &["--list"]]
+            .map(preverb);
+        assert!(found.contains(&Some(78)), "preverb takes it: {table}: {found:?}");
+        if there {
+            assert!(!taplo(&[Path::new(&path).to_owned()]).0, "the validator takes it: {table}");
+        }
+    }
+}
