@@ -98,6 +98,7 @@ impl Explained {
 
 fn user_note(user: &Expanded, myself: Myself) -> String {
     match identity::resolve(&user.bytes) {
+        Err(_) if user.secret => "it cannot be looked up".to_owned(),
         Err(failure) => failure.sentence(),
         Ok(identity) if myself.is(&identity) => "already that user".to_owned(),
         Ok(identity) if myself.is_root() => format!("uid {}, gid {}", identity.uid, identity.gid),

@@ -291,6 +291,7 @@ pub(crate) fn plan(
         failures: Vec::new(),
         missing: BTreeSet::new(),
         unset: Vec::new(),
+        secrets: declarations.iter().filter(|each| each.is_secret()).map(|each| each.name.clone()).collect(),
     };
     building.preverb(&environment, verb_name.as_ref());
     building.declared(&declarations, secret_files);
@@ -335,7 +336,7 @@ pub(crate) fn plan(
         environment,
         variables: building.variables,
         unset: own.and_then(|part| part.unset.clone()).unwrap_or_default(),
-        secrets: declarations.iter().filter(|each| each.is_secret()).map(|each| each.name.clone()).collect(),
+        secrets: building.secrets,
         steps,
         parameters,
         user,
@@ -384,6 +385,8 @@ struct Building {
     /// Variables that an expansion found unset, and the sentence about each; told at the end, unless the
     /// declaration has told it better by then.
     unset: Vec<(String, String)>,
+    /// The declared secrets: shown nowhere, whichever layer sets them.
+    secrets: BTreeSet<String>,
 }
 
 impl Building {
@@ -465,7 +468,8 @@ impl Building {
             match setting.value.expand_all(&below) {
                 Ok(value) => {
                     self.missing.remove(&setting.name);
-                    self.variables.set(setting.name.as_bytes(), value.bytes, origin.clone(), value.secret);
+                    let secret = value.secret || self.secrets.contains(&setting.name);
+                    self.variables.set(setting.name.as_bytes(), value.bytes, origin.clone(), secret);
                 }
                 Err(missing) => {
                     self.missing.insert(setting.name.clone());

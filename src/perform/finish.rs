@@ -34,15 +34,17 @@ impl Stage {
         }
         let mut variables = self.tracks.of(root).variables.clone();
         self.name_verb(&mut variables);
-        let argv: Vec<OsString> =
-            self.plan.target.argv(&variables)?.into_iter().map(|word| word.word).collect();
+        let words = self.plan.target.argv(&variables)?;
+        let program = words.first().cloned();
+        let argv: Vec<OsString> = words.into_iter().map(|word| word.word).collect();
         for name in &self.plan.unset {
             variables.unset(name.as_bytes());
         }
         self.world.log.debug(|| {
-            let words: Vec<String> =
-                argv.iter().take(1).map(|word| crate::words::escaped(word.as_bytes())).collect();
-            format!("becoming the target `{}`", words.join(" "))
+            format!(
+                "becoming the target `{}`",
+                program.as_ref().map(crate::plan::Word::shown).unwrap_or_default()
+            )
         });
         if self.world.children.reap_all() {
             name_left_behind(self.world.log, self.world.children.groups());
@@ -74,7 +76,8 @@ impl Stage {
             crate::exec::exec(&argv, &variables)
         };
         self.world.children.signals().block_again();
-        Ok(failure)
+        let secret = program.is_some_and(|program| program.secret);
+        Ok(if secret { failure.concealed("running the target") } else { failure })
     }
 
     /// What says which verb runs is the last word on it, whatever a hook exported.

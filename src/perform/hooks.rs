@@ -9,7 +9,7 @@ use super::surroundings::Changes;
 use super::terminal::Terminal;
 use super::{Doer, PROGRESS, Stage, once};
 use crate::child::{Children, Ended, Running, Spawn};
-use crate::expand::Template;
+use crate::expand::{MASK, Template};
 use crate::failure::{Failure, Kind, Result};
 use crate::identity::Identity;
 use crate::log::{Level, Message, quoted};
@@ -34,6 +34,7 @@ impl Stage {
     pub(super) fn run(&mut self, step: &PlanStep, doer: &Doer, argv: &[Template]) -> Result<()> {
         let words =
             plan::expand_argv(argv, &self.tracks.of(doer.root).variables, &format!("step `{}`", step.label))?;
+        self.secret = words.first().is_some_and(|word| word.secret);
         let name = match &step.step.name {
             Some(_) => step.label.clone(),
             None => words.first().map(plan::Word::shown).unwrap_or_default(),
@@ -94,7 +95,7 @@ impl Stage {
 
     /// One file of a `hooks` step.
     fn hook_file(&mut self, step: &PlanStep, doer: &Doer, file: &HookFile) -> Result<()> {
-        let name = file.name();
+        let name = if self.secret { MASK.to_owned() } else { file.name() };
         // A bare name would be looked up on PATH, and one with a dash taken for an option.
         let path = &file.path;
         let bare = path.parent().is_some_and(|parent| parent.as_os_str().is_empty());
@@ -109,11 +110,9 @@ impl Stage {
         let parameters = self.plan.parameters.clone();
         let hook = match &file.how {
             How::Skip(reason) => {
-                let message = format!(
-                    "{} in step `{}` is passed over: {reason}",
-                    quoted(file.path.as_os_str().as_bytes()),
-                    step.label
-                );
+                let shown =
+                    if self.secret { MASK.to_owned() } else { quoted(file.path.as_os_str().as_bytes()) };
+                let message = format!("{shown} in step `{}` is passed over: {reason}", step.label);
                 let message =
                     Message::new(Level::Warning, message).field("hook", &name).field("step", &step.label);
                 self.world.log.say(&message);

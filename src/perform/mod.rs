@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::child::Children;
-use crate::expand::Template;
+use crate::expand::{Expanded, Template};
 use crate::failure::{Failure, Kind, Result};
 use crate::identity::{self, Identity, Myself};
 use crate::log::{Level, Log, Message, quoted};
@@ -52,8 +52,12 @@ pub(crate) struct Stage {
     /// Whom the target is to run as, where that needs a step-down.
     identity: Option<Identity>,
     terminal: Option<Terminal>,
-    /// Whether it was said that nothing can be done about users.
-    warned: bool,
+    /// Whether it was said that nobody else can be become.
+    warned_of_user: bool,
+    /// Whether it was said that no files can be given away.
+    warned_of_chown: bool,
+    /// Whether a secret went into what the present step names.
+    secret: bool,
 }
 
 /// Performs the plan. Returns only the failure: otherwise the target has replaced this process.
@@ -85,10 +89,19 @@ pub(crate) struct Doer {
 impl Stage {
     fn prepare(plan: Plan, world: World) -> Result<Self> {
         let tracks = Tracks::new(plan.variables.clone());
-        let mut stage = Self { plan, world, tracks, identity: None, terminal: None, warned: false };
+        let mut stage = Self {
+            plan,
+            world,
+            tracks,
+            identity: None,
+            terminal: None,
+            warned_of_user: false,
+            warned_of_chown: false,
+            secret: false,
+        };
         if let Some(user) = &stage.plan.user {
-            let spec = user.bytes.clone();
-            stage.identity = stage.become_of(&spec)?;
+            let user = user.clone();
+            stage.identity = stage.become_of(&user)?;
         }
         let unprivileged = stage.identity.as_ref().is_some_and(|identity| identity.uid != 0);
         let steps_with_users =
@@ -114,21 +127,20 @@ impl Stage {
     }
 
     /// Whom to step down to for this user; `None` where nothing needs to be done, or nothing can be.
-    fn become_of(&mut self, spec: &[u8]) -> Result<Option<Identity>> {
-        let identity = identity::resolve(spec)?;
+    fn become_of(&mut self, spec: &Expanded) -> Result<Option<Identity>> {
+        let identity = resolve(spec)?;
         if self.world.myself.is(&identity) {
             return Ok(None);
         }
         if self.world.myself.is_root() {
             return Ok(Some(identity));
         }
-        if !self.warned {
-            self.warned = true;
+        if !self.warned_of_user {
+            self.warned_of_user = true;
             let uid = self.world.myself.uid;
-            let message = format!("the run goes on as uid {uid}: only root can become user {}", quoted(spec));
-            self.world
-                .log
-                .say(&Message::new(Level::Warning, message).field("user", crate::words::escaped(spec)));
+            let message =
+                format!("the run goes on as uid {uid}: only root can become user `{}`", spec.shown());
+            self.world.log.say(&Message::new(Level::Warning, message).field("user", spec.shown()));
         }
         Ok(None)
     }
@@ -142,12 +154,12 @@ impl Stage {
         };
         // Whom root becomes is decided by what root alone has set.
         let spec = plan::expand(template, &self.tracks.of(true).variables, "`user`")?;
-        if root && let Some(identity) = Some(identity::resolve(&spec.bytes)?).filter(|who| who.uid == 0) {
+        if root && let Some(identity) = Some(resolve(&spec)?).filter(|who| who.uid == 0) {
             // Root of another group, `root:adm`, is somebody to become all the same.
             let identity = Some(identity).filter(|who| who.gid != self.world.myself.gid);
             return Ok(Doer { identity, root: true, kept_root: true });
         }
-        let identity = self.become_of(&spec.bytes)?;
+        let identity = self.become_of(&spec)?;
         let root = root && identity.is_none();
         Ok(Doer { identity, root, kept_root: false })
     }
@@ -171,10 +183,20 @@ impl Stage {
             return Err(crate::child::Stop(stop).failure(&format!("before step `{}`", step.label)));
         }
         self.tracks.enter(doer.root)?;
+        self.secret = false;
+        let done = self.dispatch(step, &doer);
+        if self.secret {
+            done.map_err(|failure| failure.concealed(&format!("step `{}`", step.label)))
+        } else {
+            done
+        }
+    }
+
+    fn dispatch(&mut self, step: &PlanStep, doer: &Doer) -> Result<()> {
         match &step.step.kind {
-            StepKind::Run(argv) => self.run(step, &doer, argv),
-            StepKind::Hooks(path) => self.hooks(step, &doer, path),
-            StepKind::Wait(targets) => self.wait(step, &doer, targets),
+            StepKind::Run(argv) => self.run(step, doer, argv),
+            StepKind::Hooks(path) => self.hooks(step, doer, path),
+            StepKind::Wait(targets) => self.wait(step, doer, targets),
             StepKind::Render { from, to, mode } => {
                 let from = self.path(from, doer.root, "`render`")?;
                 let to = self.path(to, doer.root, "`to`")?;
@@ -182,15 +204,16 @@ impl Stage {
                 render::render(&from, &to, *mode, variables, doer.identity.as_ref())
             }
             StepKind::Mkdir { paths, mode } => {
-                let paths = self.paths(paths, &doer, "`mkdir`")?;
+                let paths = self.paths(paths, doer, "`mkdir`")?;
                 mkdir::mkdir(&paths, *mode, doer.identity.as_ref())
             }
-            StepKind::Chown(paths) => self.chown(step, &doer, paths),
+            StepKind::Chown(paths) => self.chown(step, doer, paths),
         }
     }
 
     fn path(&mut self, template: &Template, root: bool, what: &str) -> Result<PathBuf> {
         let expanded = plan::expand(template, &self.tracks.of(root).variables, what)?;
+        self.secret |= expanded.secret;
         Ok(PathBuf::from(OsStr::from_bytes(&expanded.bytes)))
     }
 
@@ -203,8 +226,8 @@ impl Stage {
 
     fn chown(&mut self, step: &PlanStep, doer: &Doer, paths: &[Template]) -> Result<()> {
         if !self.world.myself.is_root() {
-            if !self.warned {
-                self.warned = true;
+            if !self.warned_of_chown {
+                self.warned_of_chown = true;
                 let message = format!("step `{}` does nothing: only root can give files away", step.label);
                 self.world.log.say(&Message::new(Level::Warning, message).field("step", &step.label));
             }
@@ -213,7 +236,7 @@ impl Stage {
         let paths = self.paths(paths, doer, "`chown`")?;
         let owner = match (&doer.identity, &self.plan.user) {
             (Some(identity), _) => identity.clone(),
-            (None, Some(user)) if !doer.kept_root => identity::resolve(&user.bytes)?,
+            (None, Some(user)) if !doer.kept_root => resolve(user)?,
             _ => identity::resolve(b"0:0")?,
         };
         let label = step.label.clone();
@@ -234,6 +257,15 @@ impl Stage {
             .field("step", &step.label)
             .field("environment", environment)
     }
+}
+
+/// Looks up a user that the table names.
+///
+/// # Errors
+/// Identity (77).
+fn resolve(spec: &Expanded) -> Result<Identity> {
+    let found = identity::resolve(&spec.bytes);
+    if spec.secret { found.map_err(|failure| failure.concealed("looking up the user")) } else { found }
 }
 
 /// Sets `HOME` to that of the identity, unless the table or a hook has set it.

@@ -32,6 +32,8 @@ pub(crate) struct Awaited {
     pub(crate) argv: Vec<OsString>,
     /// The last error.
     error: String,
+    /// Whether a secret is a part of its words, so that what went wrong with them is not shown.
+    secret: bool,
     next: Instant,
     running: Option<Running>,
     tries: u32,
@@ -62,6 +64,7 @@ impl Awaited {
             shown,
             argv,
             error: "it was not tried".to_owned(),
+            secret: false,
             next: Instant::now(),
             running: None,
             tries: 0,
@@ -70,7 +73,7 @@ impl Awaited {
 
     /// The last error.
     pub(crate) fn error(&self) -> &str {
-        &self.error
+        if self.secret { "why is not shown, because a secret is a part of it" } else { &self.error }
     }
 }
 
@@ -216,7 +219,8 @@ impl Awaited {
 
 /// The failure of targets that were not ready in time.
 pub(crate) fn not_ready(awaited: &[Awaited], timeout: Duration, what: &str) -> Failure {
-    let list: Vec<String> = awaited.iter().map(|each| format!("`{}` ({})", each.shown, each.error)).collect();
+    let list: Vec<String> =
+        awaited.iter().map(|each| format!("`{}` ({})", each.shown, each.error())).collect();
     let sentence = format!("{what} not ready after {}: {}", spoken(timeout), list.join(", "));
     let names: Vec<&str> = awaited.iter().map(|each| each.shown.as_str()).collect();
     Failure::say(Kind::Unavailable, sentence).field("targets", names.join(" "))
@@ -287,7 +291,9 @@ pub(crate) fn awaited_of(
         Probe::Exec(argv) => {
             let words = plan::expand_argv(argv, variables, what)?;
             let shown: Vec<String> = words.iter().map(plan::Word::shown).collect();
-            Ok(Awaited::exec(words.into_iter().map(|word| word.word).collect(), shown.join(" ")))
+            let secret = words.iter().any(|word| word.secret);
+            let argv = words.into_iter().map(|word| word.word).collect();
+            Ok(Awaited { secret, ..Awaited::exec(argv, shown.join(" ")) })
         }
         Probe::Url(template) => {
             let expanded = plan::expand(template, variables, what)?;

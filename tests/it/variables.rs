@@ -927,6 +927,42 @@ fn a_secret_is_shown_nowhere() {
 }
 
 #[test]
+fn a_secret_in_what_a_step_or_the_target_names_is_not_in_the_failure() {
+    for (steps, verb, status) in [
+        ("", "exec = [\"${TOKEN}/nope\"]", 127),
+        ("", "exec = [\"true\"]\nuser = \"${TOKEN}\"", 77),
+        ("run = [\"${TOKEN}\"]", "exec = [\"true\"]", 80),
+        ("hooks = \"/x/${TOKEN}.sh\"", "exec = [\"true\"]", 80),
+        ("mkdir = [\"/proc/${TOKEN}/x\"]", "exec = [\"true\"]", 71),
+        ("render = \"/proc/${TOKEN}/x\"\nto = \"/x\"", "exec = [\"true\"]", 71),
+        ("run = [\"true\"]\nonce = \"/nonexistent/${TOKEN}/x\"", "exec = [\"true\"]", 71),
+        ("wait = [\"file:///${TOKEN}\"]\ntimeout = \"1ms\"", "exec = [\"true\"]", 69),
+        ("wait = [{ exec = [\"${TOKEN}\"] }]\ntimeout = \"1ms\"", "exec = [\"true\"]", 69),
+    ] {
+        let step = if steps.is_empty() { String::new() } else { format!("[[setup]]\n{steps}\n") };
+        let table = format!("[variables.TOKEN]\nsecret = true\n{step}[verbs.a]\n{verb}\n");
+        for words in [&["a"][..], &["--log", "json", "a"], &["--log", "verbose", "a"]] {
+            let test = run(&table, words).env("TOKEN", "swordfish").any_stderr().status(status);
+            test.stderr_lacks("swordfish").run();
+        }
+        let explain = run(&table, &["--explain", "a"]).env("TOKEN", "swordfish").any_stdout().any_stderr();
+        explain.stdout_lacks("swordfish").stderr_lacks("swordfish").run();
+    }
+}
+
+#[test]
+fn a_declared_secret_is_one_whichever_layer_sets_it() {
+    run(
+        "[variables.TOKEN]\nsecret = true\n[verbs.a]\nexec = [\"true\"]\n[verbs.a.env]\nTOKEN = \"swordfish\"\n",
+        &["--explain", "a"],
+    )
+    .any_stdout()
+    .stdout_lacks("swordfish")
+    .stdout_contains("***")
+    .run();
+}
+
+#[test]
 fn a_secret_is_shown_as_three_stars() {
     run(
         "[variables.TOKEN]\nsecret = true\n[env]\nURL = \"https://${TOKEN}/\"\n[verbs.a]\nexec = [\"echo\", \"${URL}\"]\n",
