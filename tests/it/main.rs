@@ -21,6 +21,7 @@ mod language;
 mod messages;
 mod peers;
 mod setup;
+mod steps;
 mod stopping;
 mod supervise;
 mod table;

@@ -1,0 +1,300 @@
+//! What all kinds of step have in common: whom they run as, what root's see of the others', `once`, and how steps
+//! are skipped.
+
+use nix::sys::signal::Signal;
+
+use crate::dsl::Test;
+
+/// A run as root with the verb's user `nobody`.
+fn root(steps: &str) -> Test {
+    Test::new()
+        .table(format!(
+            "log = \"quiet\"\nuser = \"nobody\"\n{steps}\n[verbs.a]\nexec = [\"sh\", \"-c\", 'echo \"$(id -un) $HOME ${{A-none}} ${{B-none}}\"']\n"
+        ))
+        .args(["a"])
+        .env("HOME", "/root")
+        .needs_root()
+}
+
+fn plain(steps: &str) -> Test {
+    Test::new().table(format!("{steps}\n[verbs.a]\nexec = [\"echo\", \"the target\"]\n")).args(["a"])
+}
+
+const WHO: &str = "echo \"$(id -un):$(id -gn) $(id -Gn) $HOME\"";
+
+// Whom they run as
+
+#[test]
+fn a_step_runs_as_the_verbs_user_with_that_users_home() {
+    root(&format!("[[setup]]\nrun = [\"sh\", \"-c\", '{WHO}']\n[[setup]]\nhooks = \"[DIR]/hooks\"\n"))
+        .hook("1.sh", WHO)
+        .hook("2", format!("#!/bin/sh\n{WHO}\n"))
+        .stdout("nobody /nonexistent none none\n")
+        .stderr("nobody:nogroup nogroup /nonexistent\n".repeat(3))
+        .pid1()
+        .run();
+}
+
+#[test]
+fn a_steps_own_user_wins_and_root_is_kept() {
+    root(&format!(
+        "[[setup]]\nrun = [\"sh\", \"-c\", '{WHO}']\nuser = \"daemon\"\n[[setup]]\nrun = [\"sh\", \"-c\", 'id -u']\nuser = \"root\"\n[[setup]]\nrun = [\"sh\", \"-c\", 'id -u; id -gn; id -Gn']\nuser = \"root:daemon\"\n"
+    ))
+    .stdout("nobody /nonexistent none none\n")
+    .stderr("daemon:daemon daemon /usr/sbin\n0\n0\ndaemon\ndaemon\n")
+    .pid1()
+    .run();
+}
+
+#[test]
+fn a_table_that_sets_home_keeps_it() {
+    root("[env]\nHOME = \"/elsewhere\"\n[[setup]]\nrun = [\"sh\", \"-c\", 'echo $HOME']\n")
+        .stdout("nobody /elsewhere none none\n")
+        .stderr("/elsewhere\n")
+        .run();
+}
+
+#[test]
+fn a_user_that_cannot_run_a_hook_is_told_so_once() {
+    root("[[setup]]\nrun = [\"[DIR]/private/tool\"]\n")
+        .file("private/tool", "#!/bin/sh\n", 0o700)
+        .status(80)
+        .stderr("preverb: hook `[DIR]/private/tool` of step `run [DIR]/private/tool` in environment `prod` could not be started: cannot run `[DIR]/private/tool`: permission denied: [..]\n")
+        .run();
+}
+
+#[test]
+fn a_user_of_a_step_that_does_not_exist_is_77() {
+    root("[[setup]]\nrun = [\"true\"]\nuser = \"nosuch\"\n")
+        .status(77)
+        .stderr_contains("user `nosuch` does not exist")
+        .run();
+}
+
+// Root's own
+
+#[test]
+fn nothing_that_root_does_sees_what_others_exported() {
+    let see =
+        "[[setup]]\nrun = [\"sh\", \"-c\", 'echo \"$(id -un) ${A-none} ${B-none} ${PWD##*/} $(umask)\"']\n"
+            .replace("${", "$${");
+    root(&format!(
+        "umask = \"022\"\n[[setup]]\nhooks = \"[DIR]/theirs\"\n{see}{see}user = \"root\"\n[[setup]]\nhooks = \"[DIR]/hooks\"\nuser = \"root\"\n{see}{see}user = \"root\"\n"
+    ))
+    .file("theirs/1.sh", "export A=theirs PATH=/nowhere:$PATH\ncd /tmp\numask 077\n", 0o644)
+    .file("theirs/2", "#!/bin/sh\necho 'A = \"fd\"' >&3\n", 0o755)
+    .hook("1.sh", "export B=roots\n")
+    .check(|output| {
+        let dir = output.dir.path().file_name().unwrap().to_str().unwrap();
+        assert_eq!(
+            output.messages(),
+            format!("nobody fd none tmp 0077\nroot none none {dir} 0022\nnobody fd roots tmp 0077\nroot none roots {dir} 0022\n")
+        );
+    })
+    .any_stderr()
+    .stdout("nobody /nonexistent fd roots\n")
+    .pid1()
+    .run();
+}
+
+#[test]
+fn a_target_that_is_root_sees_nothing_of_others_either() {
+    Test::new()
+        .table("log = \"quiet\"\n[[setup]]\nhooks = \"[DIR]/hooks\"\nuser = \"nobody\"\n[verbs.a]\nexec = [\"sh\", \"-c\", 'echo \"$(id -u) ${A-none}\"; umask']\n")
+        .args(["a"])
+        .hook("1.sh", "export A=theirs PATH=/tmp\numask 0\n")
+        .needs_root()
+        .stdout("0 none\n0022\n")
+        .under_shell("umask 022; exec \"$@\"")
+        .run();
+}
+
+#[test]
+fn what_others_exported_skips_no_step_of_roots() {
+    root("[[setup]]\nhooks = \"[DIR]/hooks\"\n[[setup]]\nrun = [\"echo\", \"root\"]\nuser = \"root\"\nskip-if = \"A\"\n[[setup]]\nrun = [\"echo\", \"other\"]\nskip-if = \"A\"\n")
+        .hook("1.sh", "export A=1\n")
+        .stdout("nobody /nonexistent 1 none\n")
+        .stderr("root\n")
+        .run();
+}
+
+#[test]
+fn what_root_runs_must_be_roots_alone() {
+    let step = "[[setup]]\nhooks = \"[DIR]/hooks\"\nuser = \"root\"\n";
+    let unsafe_hook = |test: Test, why: &str| {
+        test.status(77)
+            .stderr(format!("preverb: step `hooks [DIR]/hooks` does not run `[DIR]/hooks/1.sh` as root: {why}\nhint: [..]\n"))
+            .pid1()
+            .run();
+    };
+    let bad =
+        |prepare: &str| root(step).hook("1.sh", "echo no\n").under_shell(&format!("{prepare}; exec \"$@\""));
+    unsafe_hook(bad("chown 65534 hooks/1.sh"), "`[DIR]/hooks/1.sh` belongs to uid 65534");
+    unsafe_hook(
+        bad("chmod 664 hooks/1.sh"),
+        "`[DIR]/hooks/1.sh` is writable by others than root (mode 0664)",
+    );
+    unsafe_hook(bad("chmod 757 hooks"), "`[DIR]/hooks` is writable by others than root (mode 0757)");
+    unsafe_hook(bad("chown 65534 hooks"), "`[DIR]/hooks` belongs to uid 65534");
+    // As it is named, and as it resolves.
+    unsafe_hook(
+        bad("mkdir real; mv hooks/1.sh real; ln -s ../real/1.sh hooks; chown 65534 real"),
+        "`[DIR]/real` belongs to uid 65534",
+    );
+    unsafe_hook(
+        bad("mkdir real; mv hooks/1.sh real; ln -s ../real/1.sh hooks; chown 65534 real/1.sh"),
+        "`[DIR]/hooks/1.sh` belongs to uid 65534",
+    );
+    // And the one that is fit to be run.
+    root(step)
+        .hook("1.sh", "id -u\n")
+        .link("hooks/2.sh", "1.sh")
+        .stdout("nobody /nonexistent none none\n")
+        .stderr("0\n0\n")
+        .pid1()
+        .run();
+}
+
+#[test]
+fn a_program_of_roots_must_be_roots_alone_too() {
+    for program in ["[DIR]/bin/tool", "tool"] {
+        root(&format!("[[setup]]\nrun = [\"{program}\"]\nuser = \"root\"\n"))
+            .program("tool", "#!/bin/sh\necho no\n")
+            .under_shell("chmod 777 bin; exec \"$@\"")
+            .status(77)
+            .stderr_contains("`[DIR]/bin` is writable by others than root (mode 0777)")
+            .stderr_lacks("\nno\n")
+            .run();
+    }
+    // Who is not root has nothing to keep.
+    root("[[setup]]\nrun = [\"tool\"]\n")
+        .program("tool", "#!/bin/sh\necho yes\n")
+        .under_shell("chmod 777 bin; exec \"$@\"")
+        .stdout("nobody /nonexistent none none\n")
+        .stderr("yes\n")
+        .run();
+}
+
+#[test]
+fn who_is_not_root_is_warned_once_and_goes_on() {
+    Test::new()
+        .table("user = \"root\"\n[[setup]]\nrun = [\"sh\", \"-c\", \"id -u\"]\nuser = \"daemon\"\nname = \"one\"\n[[setup]]\nrun = [\"sh\", \"-c\", \"id -u\"]\nuser = \"root\"\nname = \"two\"\n[verbs.a]\nexec = [\"id\", \"-u\"]\n")
+        .args(["a"])
+        .needs_root()
+        .under_shell("exec setpriv --reuid 65534 --regid 65534 --clear-groups \"$@\"")
+        .stdout("65534\n")
+        .stderr("preverb: warning: the run goes on as uid 65534: only root can become user `root`\npreverb: running hook `one`\n65534\npreverb: hook `one` done in [TIME]\npreverb: running hook `two`\n65534\npreverb: hook `two` done in [TIME]\n")
+        .run();
+}
+
+// Once
+
+const ONCE: &str =
+    "log = \"quiet\"\n[[setup]]\nname = \"first\"\nonce = \"[DIR]/tmp/marker\"\nhooks = \"[DIR]/hooks\"\n";
+
+#[test]
+fn a_step_that_is_done_once_is_done_once() {
+    // Twice in a row, and then two at the same time.
+    for script in ["\"$@\"; exec \"$@\"", "\"$@\" & \"$@\"; wait"] {
+        plain(ONCE)
+            .hook("1", "#!/bin/sh\necho started >>log\nsleep 0.3\n")
+            .under_shell(script)
+            .stdout("the target\nthe target\n")
+            .check(|output| {
+                assert_eq!(output.file("log").unwrap(), b"started\n");
+                let marker = String::from_utf8(output.file("tmp/marker").unwrap()).unwrap();
+                assert!(marker.contains("first") && marker.contains("20"), "{marker}");
+                assert!(output.file("tmp/marker.lock").is_none());
+            })
+            .pid1()
+            .run();
+    }
+}
+
+#[test]
+fn a_step_that_failed_is_not_done() {
+    plain(ONCE)
+        .hook("1", "#!/bin/sh\necho started >>log\n[ -e second ]\n")
+        .under_shell("\"$@\"; echo $? >second; exec \"$@\"")
+        .stdout("the target\n")
+        .stderr_contains("exited with status 1")
+        .check(|output| {
+            assert_eq!(output.file("log").unwrap(), b"started\nstarted\n");
+            assert_eq!(output.file("second").unwrap(), b"80\n");
+        })
+        .run();
+}
+
+#[test]
+fn what_a_step_that_is_done_once_exported_is_gone_the_next_time() {
+    // Written down because it surprises: the step does not run, so nothing exports.
+    Test::new()
+        .table(format!("{ONCE}[verbs.a]\nexec = [\"sh\", \"-c\", 'echo ${{A-none}}']\n"))
+        .args(["a"])
+        .hook("1.sh", "export A=1\n")
+        .under_shell("\"$@\"; exec \"$@\"")
+        .stdout("1\nnone\n")
+        .run();
+}
+
+#[test]
+fn a_run_that_died_in_the_middle_is_told_of_and_the_step_runs_again() {
+    plain(&ONCE.replace("\"quiet\"", "\"text\""))
+        .hook("1", "#!/bin/sh\necho started >>log\n[ -e again ] || exec sleep 5\n")
+        .under_shell("\"$@\" & while ! [ -e log ]; do sleep 0.02; done; kill -9 $!; wait $! 2>/dev/null; echo >again; exec \"$@\"")
+        .stdout("the target\n")
+        .stderr_contains("preverb: warning: an earlier run died in the middle of step `first`, which runs again")
+        .check(|output| assert!(output.file("tmp/marker").is_some() && output.file("tmp/marker.lock").is_none()))
+        .run();
+}
+
+#[test]
+fn a_stop_while_waiting_for_another_run_is_heeded() {
+    plain(ONCE)
+        .hook("1", "#!/bin/sh\necho >ready\nexec sleep 3\n")
+        .under_shell(
+            "\"$@\" >/dev/null & while ! [ -e ready ]; do sleep 0.02; done; echo >waiting; exec \"$@\"",
+        )
+        .during(|run| {
+            run.wait_for_file("waiting");
+            // It is preverb itself by now, or will be: the signal is heeded or pending either way.
+            run.wait_until("preverb to wait", || {
+                std::fs::read(format!("/proc/{}/comm", run.pid())).is_ok_and(|name| name == b"preverb\n")
+            });
+            run.signal(Signal::SIGTERM);
+            run.ends_within(std::time::Duration::from_millis(1000));
+        })
+        .status(143)
+        .stderr_contains("preverb: stopped by SIGTERM ")
+        .run();
+}
+
+// Skipping
+
+#[test]
+fn a_step_that_a_variable_skips_says_so() {
+    plain("[[setup]]\nname = \"slow\"\nrun = [\"echo\", \"no\"]\nskip-if = [\"A\", \"B\"]\n")
+        .env("B", "1")
+        .stdout("the target\n")
+        .stderr("preverb: step `slow` is skipped: the variable `B` is set\n")
+        .pid1()
+        .run();
+}
+
+#[test]
+fn every_kind_of_step_is_skipped_with_all_of_them() {
+    let all = "[[setup]]\nrun = [\"echo\", \"no\"]\n[[setup]]\nhooks = \"[DIR]/hooks\"\n[[setup]]\nwait = [\"file:///no\"]\n[[setup]]\nrender = \"/no\"\nto = \"[DIR]/no\"\n[[setup]]\nmkdir = [\"[DIR]/no\"]\n[[setup]]\nchown = [\"[DIR]/no\"]\n";
+    let none = |test: Test| {
+        test.hook("1.sh", "echo no\n")
+            .stdout("the target\n")
+            .check(|output| assert!(!output.dir.path().join("no").exists()))
+            .pid1()
+            .run();
+    };
+    none(plain(all).env("PREVERB_SKIP_SETUP", "1"));
+    none(
+        Test::new()
+            .table(format!("{all}\n[verbs.a]\nexec = [\"echo\", \"the target\"]\n"))
+            .args(["--skip-setup", "a"]),
+    );
+}
