@@ -3,6 +3,7 @@
 //! Duplicates, names with odd characters and entries without `=` pass through. Pure: where variables
 //! come from and what the layers are is `plan.rs`'s and `observe.rs`'s affair.
 
+use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::os::unix::ffi::OsStringExt as _;
 use std::rc::Rc;
@@ -151,12 +152,6 @@ impl Variables {
         self.get(name).map(|found| found.value).filter(|value| !value.is_empty())
     }
 
-    /// Every value of this name: an inherited environment can have several.
-    pub(crate) fn values<'v>(&'v self, name: &'v [u8]) -> impl Iterator<Item = &'v [u8]> {
-        let named = self.entries.iter().filter(move |entry| self.is(entry, name));
-        named.map(|entry| &self.bytes(entry)[name.len() + 1..])
-    }
-
     /// Sets a variable, where the first of its name stood or at the end. A variable that was secret stays
     /// secret.
     pub(crate) fn set(&mut self, name: &[u8], value: impl AsRef<[u8]>, origin: Origin, secret: bool) {
@@ -171,6 +166,38 @@ impl Variables {
         while let Some(next) = self.entries[first + 1..].iter().position(|entry| self.is(entry, name)) {
             self.entries.remove(first + 1 + next);
         }
+    }
+
+    /// Sets and unsets what something changed, all of it in one pass: there can be very many.
+    pub(crate) fn change(
+        &mut self,
+        changes: &[(Vec<u8>, Option<Vec<u8>>)],
+        origin: &Origin,
+        is_secret: &dyn Fn(&[u8]) -> bool,
+    ) {
+        // The last word on a name counts; it is taken away once it is done.
+        let mut open: BTreeMap<&[u8], Option<Option<&[u8]>>> =
+            changes.iter().map(|(name, value)| (&**name, Some(value.as_deref()))).collect();
+        let made = |name: &[u8], value: &[u8], secret: bool| {
+            let bytes = [name, b"=", value, b"\0"].concat();
+            let secret = secret || is_secret(name);
+            Entry { text: Text::Own(bytes.into()), equals: Some(name.len()), secret, origin: origin.clone() }
+        };
+        let mut entries = Vec::with_capacity(self.entries.len() + changes.len());
+        for entry in &self.entries {
+            let name = entry.equals.map(|equals| &self.bytes(entry)[..equals]);
+            match name.and_then(|name| Some((name, open.get_mut(name)?.take()))) {
+                None => entries.push(entry.clone()),
+                Some((name, Some(Some(value)))) => entries.push(made(name, value, entry.secret)),
+                Some((_, Some(None) | None)) => {}
+            }
+        }
+        for (name, _) in changes {
+            if let Some(Some(value)) = open.get_mut(&**name).and_then(Option::take) {
+                entries.push(made(name, value, false));
+            }
+        }
+        self.entries = entries;
     }
 
     /// Removes every variable of this name.
@@ -256,6 +283,38 @@ mod tests {
         assert_eq!(lines(&variables), ["A=4", "B=2"]);
         variables.unset(b"A");
         assert_eq!(lines(&variables), ["B=2"]);
+    }
+
+    #[test]
+    fn changes_are_what_setting_and_unsetting_one_by_one_is() {
+        let odd = ["A=1", "noequals", "B=1", "A=2", "=x=y", "C=1", "D=1", "C=2"];
+        let change = |name: &str, value: Option<&str>| (name.into(), value.map(Into::into));
+        let changes: Vec<(Vec<u8>, Option<Vec<u8>>)> = vec![
+            change("A", Some("n")),
+            change("C", None),
+            change("NEW", Some("1")),
+            change("=x", Some("z")),
+            change("D", Some("2")),
+            change("D", None),
+            change("E", None),
+            change("E", Some("1")),
+            change("NEW", Some("2")),
+        ];
+        let (mut at_once, mut one_by_one) = (variables(&odd), variables(&odd));
+        at_once.change(&changes, &Origin::TableEnv, &|_| false);
+        for (name, value) in &changes {
+            match value {
+                Some(value) => one_by_one.set(name, value, Origin::TableEnv, false),
+                None => one_by_one.unset(name),
+            }
+        }
+        let sorted = |variables: &Variables| {
+            let mut lines = lines(variables);
+            lines.sort();
+            lines
+        };
+        assert_eq!(sorted(&at_once), sorted(&one_by_one));
+        assert_eq!(lines(&at_once), ["A=n", "noequals", "B=1", "=x=z", "NEW=2", "E=1"]);
     }
 
     #[test]

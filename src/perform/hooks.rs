@@ -474,23 +474,32 @@ impl Dump {
         (entries.len() == count).then(|| Self { directory, umask, variables: Variables::inherited(entries) })
     }
 
-    fn changes(&self, before: &Variables) -> Changes {
+    fn changes<'v>(&'v self, before: &'v Variables) -> Changes {
         let mut changes = Changes {
             variables: Vec::new(),
             directory: Some(OsString::from_vec(self.directory.clone()).into())
                 .filter(|_| !self.directory.is_empty()),
             umask: Some(self.umask),
         };
+        // Both are sorted once: there can be very many, and each is looked up.
+        let sorted = |variables: &'v Variables| -> Vec<(&'v [u8], &'v [u8])> {
+            let mut all: Vec<_> = variables.named().map(|(name, found)| (name, found.value)).collect();
+            all.sort_unstable();
+            all
+        };
+        let (had, has) = (sorted(before), sorted(&self.variables));
         for (name, after) in self.variables.named() {
-            let same = before.values(name).any(|value| value == after.value);
-            if !same && !is_the_shells_own(name) {
+            if had.binary_search(&(name, after.value)).is_err() && !is_the_shells_own(name) {
                 changes.variables.push((name.to_vec(), Some(after.value.to_vec())));
             }
         }
-        for (name, _) in before.named() {
+        let mut names: Vec<&[u8]> = had.iter().map(|(name, _)| *name).collect();
+        names.dedup();
+        for name in names {
             // A shell drops names that it cannot hold: that is no `unset`.
-            let gone = self.variables.get(name).is_none() && is_shell_name(name);
-            if gone && !is_the_shells_own(name) && !changes.variables.iter().any(|(each, _)| each == name) {
+            let at = has.partition_point(|(each, _)| *each < name);
+            let gone = has.get(at).is_none_or(|(each, _)| *each != name) && is_shell_name(name);
+            if gone && !is_the_shells_own(name) {
                 changes.variables.push((name.to_vec(), None));
             }
         }

@@ -141,19 +141,12 @@ impl Tracks {
         hook: &str,
         secrets: &dyn Fn(&[u8]) -> bool,
     ) {
+        let origin = Origin::Hook(hook.to_owned());
         let shared = root || self.open.is_none();
         let targets: Vec<&mut Surroundings> =
             if shared { self.both().collect() } else { self.open.iter_mut().collect() };
         for surroundings in targets {
-            for (name, value) in &changes.variables {
-                match value {
-                    Some(value) => {
-                        let origin = Origin::Hook(hook.to_owned());
-                        surroundings.variables.set(name, value, origin, secrets(name));
-                    }
-                    None => surroundings.variables.unset(name),
-                }
-            }
+            surroundings.variables.change(&changes.variables, &origin, secrets);
             if let Some(directory) = &changes.directory {
                 surroundings.directory = Some(directory.clone());
             }

@@ -361,6 +361,17 @@ fn descriptor_three_takes_a_megabyte_whole() {
 }
 
 #[test]
+fn as_many_variables_as_fit_are_none_too_many() {
+    let script = "import os\ntext = ''.join(f'V{n} = \"x\"\\n' for n in range(50000)).encode()\nwhile text:\n    text = text[os.write(3, text):]\n";
+    hooks("env | grep -c ^V")
+        .hook("1", format!("#!/usr/bin/env python3\n{script}"))
+        .hook("2.sh", "export W=1\n")
+        .stdout("50000\n")
+        .check(|output| assert!(output.took < Duration::from_secs(20), "{:?}", output.took))
+        .run();
+}
+
+#[test]
 fn descriptor_three_without_end_ends_the_hook() {
     hooks("echo no")
         .hook("1", "#!/bin/sh\ncat /dev/zero >&3\n")
@@ -595,7 +606,7 @@ fn a_hook_that_lasts_says_so_every_ten_seconds() {
     Test::new()
         .table("[[setup]]\nname = \"slow\"\nrun = [\"sleep\", \"10.5\"]\n[verbs.a]\nexec = [\"true\"]\n")
         .args(["a"])
-        .stderr("preverb: running hook `slow`\npreverb: hook `slow` still runs after 10 s\npreverb: hook `slow` done in 10.5 s\n")
+        .stderr("preverb: running hook `slow`\npreverb: hook `slow` still runs after 10 s\npreverb: hook `slow` done in [TIME]\n")
         .run();
 }
 
@@ -667,4 +678,37 @@ fn a_hook_that_ignores_the_end_of_its_time_is_killed_five_seconds_later() {
         })
         .pid1()
         .run();
+}
+
+// Tiny containers
+
+#[test]
+fn setup_needs_nothing_but_the_shell_that_a_hook_names() {
+    // A root with a shell, the libraries of a preverb that is not static, and nothing else: no /proc, no /dev, no
+    // /tmp, no /etc, read-only.
+    let script = "
+set -e
+mkdir r
+mount --bind r r
+mkdir -p r/lib r/lib64 r/usr/lib r/bin r/h
+for dir in lib lib64 usr/lib; do mount --bind /$dir r/$dir; done
+cp /bin/busybox r/bin/sh
+cp hook r/h/1.sh
+cp table r/t.toml
+cp \"$1\" r/preverb
+shift
+mount -o remount,bind,ro r
+exec chroot r \"$@\"";
+    let table = "[[setup]]\nhooks = \"/h\"\n[[setup]]\nrun = [\"sh\", \"-c\", 'echo B = \\\"2\\\" >&3']\nuser = \"1234:1234\"\n[[setup]]\nwait = [\"file:///h/1.sh\", { exec = [\"sh\", \"-c\", \"exit 0\"] }]\n[verbs.a]\nexec = [\"sh\", \"-c\", 'echo $A ${B-none}; umask; pwd']\n";
+    let bare = |words: &[&str]| {
+        Test::new()
+            .needs_root()
+            .file("table", format!("log = \"quiet\"\n{table}"), 0o644)
+            .file("hook", "export A=1\ncd /h\numask 027\n", 0o644)
+            .under(["unshare", "-m", "sh", "-c", script, "sh"])
+            .args(words)
+    };
+    // Where there is no /proc, preverb knows its own path from what it was started by: whole, or relative.
+    bare(&["/preverb", "--table", "/t.toml", "a"]).stdout("1 none\n0027\n/h\n").run();
+    bare(&["/bin/sh", "-c", "exec ./preverb --table t.toml a"]).stdout("1 none\n0027\n/h\n").run();
 }

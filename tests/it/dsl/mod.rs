@@ -443,6 +443,7 @@ impl Test {
 
     #[track_caller]
     fn execute(&self, pid1: &[&str]) -> Output {
+        no_signal_is_ignored();
         let lock = lock();
         let dir = tempfile::tempdir().unwrap();
         self.furnish(dir.path());
@@ -596,6 +597,20 @@ pub(crate) fn skip(why: &str) {
 /// A string for a byte sequence that is not one.
 pub(crate) fn bytes(bytes: &[u8]) -> OsString {
     OsString::from_vec(bytes.to_vec())
+}
+
+/// A job that a shell started in the background ignores some signals, and what ignores a signal hands that on:
+/// preverb would rightly ignore them too. A handler ends with an exec.
+fn no_signal_is_ignored() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
+        let mask = u64::from_str_radix(mask, 16).unwrap();
+        for signal in (1..32).filter(|signal| mask & (1 << (signal - 1)) != 0) {
+            let _ = signal_hook::flag::register(signal, std::sync::Arc::default());
+        }
+    });
 }
 
 /// A lock that a failed test does not spoil for the others.
