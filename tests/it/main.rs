@@ -4,6 +4,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
 #![allow(
+    clippy::disallowed_methods,
+    reason = "a test starts processes, waits for them and signals them itself"
+)]
+#![allow(
     clippy::format_collect,
     clippy::format_push_string,
     reason = "tables and scripts are put together for reading, not for speed"

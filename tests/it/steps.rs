@@ -262,7 +262,7 @@ fn a_stop_while_waiting_for_another_run_is_heeded() {
                 std::fs::read(format!("/proc/{}/comm", run.pid())).is_ok_and(|name| name == b"preverb\n")
             });
             run.signal(Signal::SIGTERM);
-            run.ends_within(std::time::Duration::from_millis(1000));
+            run.ends_within(std::time::Duration::from_secs(1));
         })
         .status(143)
         .stderr_contains("preverb: stopped by SIGTERM ")
