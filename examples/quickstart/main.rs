@@ -13,7 +13,8 @@ fn setting(name: &str) -> String {
 /// What the service sees of its environment, which is what preverb and its hooks made of it.
 fn settings() -> String {
     let names = ["PREVERB_VERB", "PREVERB_ENVIRONMENT", "GREETING", "FEATURES"];
-    names.iter().map(|name| format!("{name}={}\n", setting(name))).collect()
+    let lines: Vec<String> = names.iter().map(|name| format!("{name}={}\n", setting(name))).collect();
+    lines.concat()
 }
 
 fn answer(stream: &mut TcpStream) -> std::io::Result<()> {
