@@ -561,6 +561,8 @@ impl Children {
 
 /// Reads what the pipes of a child hold, without waiting. A pipe is never read to its end for its own sake: a
 /// daemonised child of a hook may hold it open for ever.
+// Not inlined: a run without children would pay for the pages of its buffer.
+#[inline(never)]
 fn read_pipes(child: &mut Running) {
     let mut overfull = false;
     for pipe in &mut child.pipes {

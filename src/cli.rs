@@ -105,22 +105,6 @@ pub(crate) struct Split {
     pub(crate) rest: Rest,
 }
 
-impl Split {
-    /// All the words, as they were before they were split.
-    pub(crate) fn into_words(self) -> Vec<OsString> {
-        let mut words = self.options;
-        match self.rest {
-            Rest::Nothing => {}
-            Rest::Words(rest) | Rest::Dash(rest) => words.extend(rest),
-            Rest::Command(rest) => {
-                words.push("--".into());
-                words.extend(rest);
-            }
-        }
-        words
-    }
-}
-
 /// What follows preverb's options.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Rest {
@@ -133,6 +117,58 @@ pub(crate) enum Rest {
     /// Words, the first of which begins with a dash and is no option of preverb's, or is one of those
     /// that belong to the program where the table says so.
     Dash(Vec<OsString>),
+}
+
+/// The request of words that a container's start most often has: a verb or `--`, with none but the common options in
+/// front; a supervisor's, as preverb itself words it; `--as USER --`. `None` is not a refusal: it leaves everything
+/// else, every mistake too, to `split` and `parse`, for which the whole command line has to be defined first.
+pub(crate) fn plain(words: &[OsString]) -> Option<Request> {
+    let mut options = Options::default();
+    let mut rest = words;
+    while let [word, after @ ..] = rest {
+        let bytes = word.as_bytes();
+        if bytes == b"--" {
+            let command = after.to_vec();
+            let words = (!command.is_empty()).then_some(Words::Command(command))?;
+            return Some(Request { options, action: Action::Run(words) });
+        }
+        if !bytes.starts_with(b"-") {
+            return Some(Request { options, action: Action::Run(verb(rest.to_vec())) });
+        }
+        if bytes == b"--skip-setup" && !options.skip_setup {
+            options.skip_setup = true;
+            rest = after;
+            continue;
+        }
+        if let (b"--as", [user, dashes, command @ ..]) = (bytes, after)
+            && dashes == "--"
+            && !command.is_empty()
+        {
+            return Some(Request {
+                options,
+                action: Action::As { user: user.clone(), command: command.to_vec() },
+            });
+        }
+        if let (b"--supervise", [dashes, command @ ..]) = (bytes, after)
+            && dashes == "--"
+            && !command.is_empty()
+        {
+            let supervise = SuperviseOptions::default();
+            return Some(Request {
+                options,
+                action: Action::Supervise { options: supervise, command: command.to_vec() },
+            });
+        }
+        let [value, after @ ..] = after else { return None };
+        match bytes {
+            b"--table" if options.table.is_none() => options.table = Some(value.clone()),
+            b"--environment" if options.environment.is_none() => options.environment = Some(value.clone()),
+            b"--log" if options.log.is_none() => options.log = Some(Format::parse(value.as_bytes())?),
+            _ => return None,
+        }
+        rest = after;
+    }
+    Some(Request { options, action: Action::Run(Words::None) })
 }
 
 /// Splits the words after `argv[0]`.
@@ -576,11 +612,17 @@ mod tests {
         words.iter().map(OsString::from).collect()
     }
 
+    /// What is plain means the same to the parser that knows everything.
     fn request(line: &[&str]) -> Result<Request> {
-        parse(split(words(line)), false)
+        let parsed = parse(split(words(line)), false);
+        if let Some(plain) = plain(&words(line)) {
+            assert_eq!(Some(&plain), parsed.as_ref().ok(), "{line:?}");
+        }
+        parsed
     }
 
     #[track_caller]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "any other mode fails the test")]
     fn run(line: &[&str]) -> Words {
         match request(line).expect("well-formed").action {
             Action::Run(words) => words,
@@ -597,6 +639,27 @@ mod tests {
         assert_eq!(run(&line), Words::Verb("server".into(), words(&rest)));
         let line = [&["--"], &rest[..]].concat();
         assert_eq!(run(&line), Words::Command(words(&rest)));
+    }
+
+    #[test]
+    fn what_is_plain_needs_no_definition_of_the_command_line() {
+        for line in [
+            &[][..],
+            &["server", "--list"],
+            &["--", "x"],
+            &["--table", "t", "--environment", "dev", "--skip-setup", "--log", "json", "server"],
+            &["--table", "t"],
+            &["--as", "app", "--", "id"],
+            &["--supervise", "--", "x"],
+        ] {
+            assert!(plain(&words(line)).is_some(), "{line:?}");
+            assert!(request(line).is_ok(), "{line:?}");
+        }
+        for line in
+            [&["--"][..], &["--table=t", "x"], &["--list"], &["--log", "loud", "x"], &["-x"], &["--table"]]
+        {
+            assert!(plain(&words(line)).is_none(), "{line:?}");
+        }
     }
 
     #[test]

@@ -70,7 +70,9 @@ pub(crate) fn attempt<T>(
         Err(_) => return Err(Failure::say(Kind::CannotRun, "a word of the target holds a NUL character")),
     };
     let envp = variables.to_envp();
+    let by_path = program.as_bytes().contains(&b'/');
     let mut refused: Option<(PathBuf, Errno)> = None;
+    let mut closed = Vec::new();
     for path in candidates(program, variables) {
         let Ok(file) = CString::new(path.as_os_str().as_bytes()) else { continue };
         let error = match start(&file, &words, &envp) {
@@ -80,34 +82,63 @@ pub(crate) fn attempt<T>(
         match error {
             // What execvp(3) passes over; it remembers a permission that it lacked.
             Errno::ENOENT | Errno::ENOTDIR | Errno::ESTALE | Errno::ENODEV | Errno::ETIMEDOUT => {
-                let exists = path.symlink_metadata().is_ok();
-                if exists && refused.is_none() {
+                let meant = by_path || path.symlink_metadata().is_ok();
+                if meant && refused.is_none() {
                     refused = Some((path, error));
                 }
+            }
+            // A directory that cannot be entered: whether the program is there nobody can say. execvp(3)
+            // would claim that it is; shells do not.
+            Errno::EACCES if !by_path && path.symlink_metadata().is_err() => {
+                closed.extend(path.parent().map(Path::to_owned));
             }
             Errno::EACCES => {
                 if refused.as_ref().is_none_or(|(_, first)| *first != Errno::EACCES) {
                     refused = Some((path, error));
                 }
             }
+            // A directory whose name is too long holds nothing. The program's own name is the same everywhere.
+            Errno::ENAMETOOLONG if program.len() <= LONGEST_NAME => {}
             _ => return Err(diagnose(program, &path, error, argv, variables)),
         }
     }
     Err(match refused {
         Some((path, error)) => diagnose(program, &path, error, argv, variables),
-        None => not_found(program, variables),
+        None if closed.is_empty() => not_found(program, variables),
+        None => {
+            let list: Vec<String> = closed.iter().map(|path| quoted(path.as_os_str().as_bytes())).collect();
+            let uid = crate::identity::Myself::observe().uid;
+            not_found(program, variables)
+                .hint(format!("uid {uid} may not look into {} of that PATH", list.join(", ")))
+        }
     })
 }
 
-/// Replaces this process by this very file. Returns only the failure.
-pub(crate) fn exec_file(path: &Path, argv: &[OsString], variables: &Variables) -> Failure {
-    let words: Vec<CString> = argv.iter().filter_map(|word| CString::new(word.as_bytes()).ok()).collect();
+/// The longest name of a file (`NAME_MAX`).
+const LONGEST_NAME: usize = 255;
+
+/// Replaces this process by this very file, with words of its own before those of `command`, which it is to run in
+/// its turn. Returns only the failure.
+pub(crate) fn exec_file(
+    path: &Path,
+    own: &[OsString],
+    command: &[OsString],
+    variables: &Variables,
+) -> Failure {
+    let words = own.iter().chain(command);
+    let words: Vec<CString> = words.filter_map(|word| CString::new(word.as_bytes()).ok()).collect();
     let Ok(file) = CString::new(path.as_os_str().as_bytes()) else {
         return Failure::say(Kind::CannotRun, "the path of a program holds a NUL character");
     };
     #[expect(clippy::disallowed_methods, reason = "the one place that execs")]
     let Err(error) = nix::unistd::execve(&file, &words, &variables.to_envp());
-    diagnose(path.as_os_str(), path, error, argv, variables)
+    match command.first() {
+        // What is too large is the command's.
+        Some(program) if error == Errno::E2BIG => {
+            diagnose(program, Path::new(program), error, command, variables)
+        }
+        _ => diagnose(path.as_os_str(), path, error, command, variables),
+    }
 }
 
 /// The failure of a program that is nowhere.
@@ -139,105 +170,243 @@ pub(crate) fn diagnose(
     argv: &[OsString],
     variables: &Variables,
 ) -> Failure {
-    let shown = quoted(path.as_os_str().as_bytes());
-    let failure = |kind: Kind, reason: String| {
-        Failure::say(kind, format!("cannot run {shown}: {reason}"))
-            .field("program", escaped(program.as_bytes()))
-            .field("file", escaped(path.as_os_str().as_bytes()))
+    let reason = match error {
+        Errno::E2BIG => too_large(argv, variables),
+        _ => reason(path, error, DEEPEST),
     };
-    let cannot = |reason: &str| failure(Kind::CannotRun, reason.to_owned());
-    match error {
-        Errno::ENOENT | Errno::ENOTDIR => match path.metadata() {
-            Ok(metadata) if metadata.is_dir() => cannot("it is a directory"),
-            // The file is there, so what is missing is what runs it.
-            Ok(_) => missing_interpreter(path, &failure),
-            Err(_) if path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink()) => {
-                let target = std::fs::read_link(path).unwrap_or_default();
-                failure(
-                    Kind::NotFound,
-                    format!(
-                        "it is a link to {}, which does not exist",
-                        quoted(target.as_os_str().as_bytes())
-                    ),
-                )
-            }
-            Err(_) if error == Errno::ENOTDIR => {
-                failure(Kind::NotFound, "a part of its path is no directory".to_owned())
-            }
-            Err(_) => failure(Kind::NotFound, "it does not exist".to_owned()),
-        },
-        Errno::EACCES => permission(path, &failure),
-        Errno::ENOEXEC => no_format(path, &failure),
-        Errno::E2BIG => too_large(argv, variables, &failure),
-        Errno::ETXTBSY => cannot("it is open for writing somewhere (text file busy)"),
-        Errno::ELOOP => cannot("its path goes through too many symbolic links"),
-        Errno::ENAMETOOLONG => failure(Kind::NotFound, "its path is too long".to_owned()),
-        Errno::EISDIR => cannot("its interpreter is a directory"),
-        Errno::ENOMEM => cannot("there is not enough memory"),
-        Errno::EPERM => cannot("the kernel does not permit it (a security policy, or a set-user-id program)"),
-        Errno::EINVAL => cannot("it is for another processor, or its header is damaged"),
-        other => failure(Kind::CannotRun, other.desc().to_lowercase()),
+    let sentence = format!("cannot run {}: {}", quoted(path.as_os_str().as_bytes()), reason.text);
+    let failure = Failure::say(reason.kind, sentence)
+        .field("program", escaped(program.as_bytes()))
+        .field("file", escaped(path.as_os_str().as_bytes()));
+    match reason.hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
     }
 }
+
+/// Why a file cannot be run.
+struct Reason {
+    kind: Kind,
+    text: String,
+    hint: Option<String>,
+}
+
+impl Reason {
+    /// It is there, and cannot be run.
+    fn cannot(text: impl Into<String>) -> Self {
+        Self { kind: Kind::CannotRun, text: text.into(), hint: None }
+    }
+
+    /// It is not there.
+    fn missing(text: impl Into<String>) -> Self {
+        Self { kind: Kind::NotFound, text: text.into(), hint: None }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// How many interpreters of interpreters are looked at: the kernel gives up after as many.
+const DEEPEST: u32 = 5;
+
+fn reason(path: &Path, error: Errno, depth: u32) -> Reason {
+    match error {
+        Errno::ENOENT | Errno::ENOTDIR => match path.metadata() {
+            Ok(metadata) if metadata.is_dir() => Reason::cannot("it is a directory"),
+            // The file is there, so what is missing is what runs it.
+            Ok(_) => missing_interpreter(path, error, depth),
+            Err(_) if path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink()) => {
+                let target = std::fs::read_link(path).unwrap_or_default();
+                let target = quoted(target.as_os_str().as_bytes());
+                Reason::missing(format!("it is a link to {target}, which does not exist"))
+            }
+            Err(_) => match obstacle(path) {
+                Some(Obstacle::NoDirectory(part)) => Reason::missing(format!(
+                    "a part of its path is no directory: {}",
+                    quoted(part.as_os_str().as_bytes())
+                )),
+                Some(Obstacle::Missing | Obstacle::Closed(_) | Obstacle::Loop) | None => {
+                    Reason::missing("it does not exist")
+                }
+            },
+        },
+        Errno::EACCES => permission(path, depth),
+        Errno::ENOEXEC => no_format(path, depth),
+        Errno::ELOOP if path.metadata().is_ok() => Reason::cannot(
+            "its interpreter is a script, whose interpreter is a script, and so on for too long",
+        ),
+        Errno::ELOOP => Reason::cannot("its path goes through too many symbolic links"),
+        Errno::ETXTBSY => Reason::cannot("it is open for writing somewhere (text file busy)"),
+        Errno::ENAMETOOLONG => Reason::missing("its path is too long"),
+        Errno::EISDIR => Reason::cannot("its interpreter is a directory"),
+        Errno::ELIBBAD => match elf_loader(path, &head(path).unwrap_or_default()) {
+            Some(loader) => {
+                Reason::cannot(format!("its ELF loader {} is no program for this machine", quoted(&loader)))
+            }
+            None => Reason::cannot("its interpreter is no program for this machine"),
+        },
+        Errno::ENOMEM => Reason::cannot("there is not enough memory"),
+        // setuid(2) cannot refuse for this any more, so execve(2) does it.
+        Errno::EAGAIN => Reason::cannot("its user has more processes than the limit `nproc` allows"),
+        Errno::EPERM => {
+            Reason::cannot("the kernel does not permit it (a security policy, or a set-user-id program)")
+        }
+        Errno::EINVAL => Reason::cannot("it is for another processor, or its header is damaged"),
+        other => Reason::cannot(other.desc().to_lowercase()),
+    }
+}
+
+/// What is in the way of a path.
+enum Obstacle {
+    /// A part, maybe the last, is not there.
+    Missing,
+    /// This part is no directory, and more follows.
+    NoDirectory(PathBuf),
+    /// This directory cannot be entered.
+    Closed(PathBuf),
+    /// There are more links than the kernel follows.
+    Loop,
+}
+
+/// The first part of a path that cannot be passed; links are followed as the kernel does it, so that the part is
+/// named where it really lies.
+fn obstacle(path: &Path) -> Option<Obstacle> {
+    let names = |path: &Path| -> Vec<OsString> {
+        path.components().rev().map(|part| part.as_os_str().to_owned()).collect()
+    };
+    let mut left = names(path);
+    let mut at = PathBuf::new();
+    let mut links = 0;
+    while let Some(name) = left.pop() {
+        if name == "/" {
+            at = PathBuf::from("/");
+            continue;
+        }
+        let directory = if at.as_os_str().is_empty() { Path::new(".") } else { &at };
+        match directory.metadata() {
+            Ok(metadata) if !metadata.is_dir() => return Some(Obstacle::NoDirectory(directory.to_owned())),
+            _ => {}
+        }
+        if rustix::fs::access(directory, rustix::fs::Access::EXEC_OK).is_err() {
+            return Some(Obstacle::Closed(directory.to_owned()));
+        }
+        let next = at.join(&name);
+        match next.symlink_metadata() {
+            Err(_) => return Some(Obstacle::Missing),
+            Ok(metadata) if metadata.is_symlink() => {
+                links += 1;
+                if links > MOST_LINKS {
+                    return Some(Obstacle::Loop);
+                }
+                left.extend(names(&std::fs::read_link(&next).unwrap_or_default()));
+            }
+            Ok(_) => at = next,
+        }
+    }
+    None
+}
+
+/// How many links a path may lead through (`path_resolution(7)`).
+const MOST_LINKS: u32 = 40;
 
 /// Why execve(2) would refuse a file that is there and may be executed, as far as its content tells.
 pub(crate) fn defect(path: &Path) -> Option<Failure> {
     // What cannot be read can be executed all the same.
-    std::fs::File::open(path).ok()?;
-    let head = head(path);
+    let head = head(path)?;
     let refused = |error| Some(diagnose(path.as_os_str(), path, error, &[], &Variables::default()));
-    if let Some(line) = shebang(&head) {
-        let mut words = line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
-        return match words.next() {
-            None => refused(Errno::ENOEXEC),
-            Some(interpreter) if Path::new(OsStr::from_bytes(interpreter)).exists() => None,
-            Some(_) => refused(Errno::ENOENT),
+    if let Some(name) = shebang(&head) {
+        return match Path::new(OsStr::from_bytes(name)) {
+            _ if name.is_empty() => refused(Errno::ENOEXEC),
+            interpreter if interpreter.exists() => None,
+            _ => refused(Errno::ENOENT),
         };
     }
-    let Some(elf) = Elf::parse(&head) else { return refused(Errno::ENOEXEC) };
-    if elf.machine != here() {
+    if Elf::parse(&head).is_none_or(|elf| !elf.runs) || foreign(&head).is_some() {
         return refused(Errno::ENOEXEC);
     }
     let loader = elf_loader(path, &head)?;
     if Path::new(OsStr::from_bytes(&loader)).exists() { None } else { refused(Errno::ENOENT) }
 }
 
-/// The first line of a script without `#!`, or `None` for another file.
+/// The interpreter that a `#!` line names, as the kernel reads it: blanks and tabs end it, a carriage return does
+/// not. `None` for another file.
 fn shebang(head: &[u8]) -> Option<&[u8]> {
-    let line = head.strip_prefix(b"#!")?;
-    Some(line.split(|byte| *byte == b'\n').next().unwrap_or_default())
+    let line = head.strip_prefix(b"#!")?.split(|byte| matches!(byte, b'\n' | 0)).next()?;
+    let mut words = line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
+    Some(words.next().unwrap_or_default())
 }
 
-fn head(path: &Path) -> Vec<u8> {
+/// The beginning of a file; `None` where it cannot be read.
+fn head(path: &Path) -> Option<Vec<u8>> {
     let mut head = vec![0; 4096];
-    let read = std::fs::File::open(path).and_then(|mut file| file.read(&mut head)).unwrap_or(0);
+    let read = std::fs::File::open(path).and_then(|mut file| file.read(&mut head)).ok()?;
     head.truncate(read);
-    head
+    Some(head)
 }
 
-fn missing_interpreter(path: &Path, failure: &dyn Fn(Kind, String) -> Failure) -> Failure {
-    let head = head(path);
-    if let Some(line) = shebang(&head) {
-        let ends_in_return = line.ends_with(b"\r");
-        let words = line.trim_ascii();
-        let interpreter = words.split(u8::is_ascii_whitespace).next().unwrap_or_default();
-        let shown = quoted(interpreter);
-        if ends_in_return {
-            return failure(
-                Kind::CannotRun,
-                format!("its `#!` line names {shown} and ends in a carriage return (CR), which is read as a part of it"),
-            )
+/// Why the interpreter of a script cannot be run.
+fn interpreter(name: &[u8], error: Errno, depth: u32) -> Reason {
+    let shown = quoted(name);
+    let path = Path::new(OsStr::from_bytes(name));
+    if path.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        return Reason::cannot(format!("its interpreter {shown} is a directory"));
+    }
+    if depth == 0 {
+        return Reason::cannot(format!("its interpreter {shown} cannot be run"));
+    }
+    let why = reason(path, error, depth - 1);
+    Reason {
+        kind: Kind::CannotRun,
+        text: format!("its interpreter {shown} cannot be run: {}", why.text),
+        hint: why.hint,
+    }
+}
+
+fn missing_interpreter(path: &Path, error: Errno, depth: u32) -> Reason {
+    let head = head(path).unwrap_or_default();
+    if let Some(name) = shebang(&head) {
+        if Path::new(OsStr::from_bytes(name)).metadata().is_ok() {
+            return interpreter(name, error, depth);
+        }
+        if let Some(name) = name.strip_suffix(b"\r") {
+            return Reason::cannot(format!(
+                "its `#!` line names {} and ends in a carriage return (CR), which is read as a part of it",
+                quoted(name)
+            ))
             .hint("save the file with Unix line ends");
         }
-        return failure(Kind::CannotRun, format!("its interpreter {shown} does not exist"));
+        let reason = Reason::cannot(format!("its interpreter {} does not exist", quoted(name)));
+        return if name.contains(&b'/') {
+            reason
+        } else {
+            reason.hint("the kernel looks no interpreter up on the PATH: write `#!/usr/bin/env` before it")
+        };
+    }
+    if let Some(foreign) = foreign(&head) {
+        // An emulator is registered for it (binfmt_misc), and not in this image.
+        return Reason::cannot(format!("{foreign}, and what would emulate it does not exist"))
+            .hint("the image, or the file in it, was built for another platform");
     }
     if let Some(loader) = elf_loader(path, &head) {
         let kind = if loader.windows(4).any(|part| part == b"musl") { "musl" } else { "glibc" };
-        return failure(Kind::CannotRun, format!("its ELF loader {} does not exist", quoted(&loader))).hint(
-            format!("it is linked for {kind}: use an image with that C library, or link it statically"),
-        );
+        return Reason::cannot(format!("its ELF loader {} does not exist", quoted(&loader))).hint(format!(
+            "it is linked for {kind}: use an image with that C library, or link it statically"
+        ));
     }
-    failure(Kind::CannotRun, "what is needed to run it does not exist".to_owned())
+    Reason::cannot("what is needed to run it does not exist")
+}
+
+/// What a binary is for, where that is another processor than this one.
+fn foreign(head: &[u8]) -> Option<String> {
+    let here = match std::env::consts::ARCH {
+        "x86_64" => 62,
+        "aarch64" => 183,
+        _ => return None,
+    };
+    let elf = Elf::parse(head).filter(|elf| elf.machine != here)?;
+    Some(format!("it is a program for {}, and this is {}", machine_name(elf.machine), std::env::consts::ARCH))
 }
 
 /// The program interpreter of an ELF file (elf(5), `PT_INTERP`).
@@ -251,8 +420,9 @@ fn elf_loader(path: &Path, head: &[u8]) -> Option<Vec<u8>> {
         Some(bytes)
     };
     for number in 0..u64::from(elf.headers) {
+        let length = if elf.wide { 56 } else { 32 };
         let header =
-            read(elf.header_offset.checked_add(number.checked_mul(u64::from(elf.header_size))?)?, 56)?;
+            read(elf.header_offset.checked_add(number.checked_mul(u64::from(elf.header_size))?)?, length)?;
         if elf.number(header.get(..4)?) != 3 {
             continue;
         }
@@ -270,10 +440,15 @@ fn elf_loader(path: &Path, head: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
+/// What an ELF file begins with.
+const ELF: &[u8] = b"\x7fELF";
+
 /// The header of an ELF file, as far as it is needed.
 struct Elf {
     wide: bool,
     little: bool,
+    /// Whether it is a program, or a library, rather than an object file or a core.
+    runs: bool,
     machine: u16,
     header_offset: u64,
     header_size: u16,
@@ -282,12 +457,15 @@ struct Elf {
 
 impl Elf {
     fn parse(head: &[u8]) -> Option<Self> {
-        let rest = head.strip_prefix(b"\x7fELF")?;
+        let rest = head.strip_prefix(ELF)?;
         let wide = *rest.first()? == 2;
         let little = *rest.get(1)? == 1;
-        let mut elf = Self { wide, little, machine: 0, header_offset: 0, header_size: 0, headers: 0 };
+        let mut elf =
+            Self { wide, little, runs: false, machine: 0, header_offset: 0, header_size: 0, headers: 0 };
         let short =
             |elf: &Self, at: usize| Some(u16::try_from(elf.number(head.get(at..at + 2)?)).unwrap_or(0));
+        // ET_EXEC and ET_DYN.
+        elf.runs = matches!(short(&elf, 16)?, 2 | 3);
         elf.machine = short(&elf, 18)?;
         if wide {
             elf.header_offset = elf.number(head.get(32..40)?);
@@ -307,15 +485,6 @@ impl Elf {
     }
 }
 
-/// The ELF machine number of this program.
-fn here() -> u16 {
-    match std::env::consts::ARCH {
-        "x86_64" => 62,
-        "aarch64" => 183,
-        _ => 0,
-    }
-}
-
 /// The name of an ELF machine number (elf.h), where it is one of those that images are built for.
 fn machine_name(machine: u16) -> String {
     let name = match machine {
@@ -332,130 +501,145 @@ fn machine_name(machine: u16) -> String {
     name.to_owned()
 }
 
-fn no_format(path: &Path, failure: &dyn Fn(Kind, String) -> Failure) -> Failure {
-    let head = head(path);
-    if let Some(elf) = Elf::parse(&head) {
-        if elf.machine != here() {
-            return failure(
-                Kind::CannotRun,
-                format!(
-                    "it is a program for {}, and this is {}",
-                    machine_name(elf.machine),
-                    std::env::consts::ARCH
-                ),
-            )
-            .hint("the image, or the file in it, was built for another platform");
-        }
-        return failure(Kind::CannotRun, "it is a damaged binary".to_owned());
+fn no_format(path: &Path, depth: u32) -> Reason {
+    let Some(head) = head(path) else {
+        return Reason::cannot("it is no program for this machine, and cannot be read to see what it is");
+    };
+    if let Some(foreign) = foreign(&head) {
+        return Reason::cannot(foreign).hint("the image, or the file in it, was built for another platform");
+    }
+    if head.starts_with(ELF) {
+        return Reason::cannot(if Elf::parse(&head).is_some_and(|elf| !elf.runs) {
+            "it is an object file or a core, and no program"
+        } else {
+            "it is a damaged binary"
+        });
     }
     if head.is_empty() {
-        return failure(Kind::CannotRun, "it is empty".to_owned());
+        return Reason::cannot("it is empty");
     }
-    if let Some(line) = shebang(&head) {
-        if line.trim_ascii().is_empty() {
-            return failure(Kind::CannotRun, "its `#!` line names no interpreter".to_owned());
+    if let Some(name) = shebang(&head) {
+        if name.is_empty() {
+            return Reason::cannot("its `#!` line names no interpreter");
         }
-        return failure(Kind::CannotRun, "its interpreter cannot be run".to_owned());
+        return interpreter(name, Errno::ENOEXEC, depth);
     }
-    failure(Kind::CannotRun, "it has no `#!` line and is no binary".to_owned())
+    if head.starts_with(b"MZ")
+        || head.starts_with(b"\xcf\xfa\xed\xfe")
+        || head.starts_with(b"\xca\xfe\xba\xbe")
+    {
+        return Reason::cannot("it is a program for another operating system");
+    }
+    if head.starts_with(b"\xef\xbb\xbf#!") {
+        return Reason::cannot("it begins with a byte order mark (BOM), which hides its `#!` line")
+            .hint("save the file as UTF-8 without BOM");
+    }
+    Reason::cannot("it has no `#!` line and is no binary")
         .hint("a script begins with a line such as `#!/bin/sh`")
 }
 
+/// Mode and owner, and who this process is.
+fn rights(metadata: &std::fs::Metadata) -> String {
+    let myself = crate::identity::Myself::observe();
+    format!(
+        "mode {:04o}, owner {}:{}, and this is uid {}, gid {}",
+        metadata.mode() & 0o7777,
+        metadata.uid(),
+        metadata.gid(),
+        myself.uid,
+        myself.gid
+    )
+}
+
 /// Which part of the path keeps this process from executing it.
-fn permission(path: &Path, failure: &dyn Fn(Kind, String) -> Failure) -> Failure {
-    let cannot = |reason: String| failure(Kind::CannotRun, reason);
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let mut parents: Vec<&Path> = absolute.ancestors().skip(1).collect();
-    parents.reverse();
-    for parent in parents {
-        if rustix::fs::access(parent, rustix::fs::Access::EXEC_OK).is_err()
-            && parent.symlink_metadata().is_ok()
-        {
-            return cannot(format!(
-                "permission denied: {} cannot be entered",
-                quoted(parent.as_os_str().as_bytes())
-            ));
+fn permission(path: &Path, depth: u32) -> Reason {
+    match obstacle(path) {
+        Some(Obstacle::Closed(directory)) => {
+            let shown = quoted(directory.as_os_str().as_bytes());
+            let rights =
+                directory.metadata().map(|metadata| format!(": {}", rights(&metadata))).unwrap_or_default();
+            return Reason::cannot(format!("permission denied: {shown} cannot be entered{rights}"));
         }
+        Some(Obstacle::Missing | Obstacle::NoDirectory(_) | Obstacle::Loop) | None => {}
     }
-    let Ok(metadata) = path.metadata() else { return cannot("permission denied".to_owned()) };
+    let Ok(metadata) = path.metadata() else { return Reason::cannot("permission denied") };
     let file_type = metadata.file_type();
     if metadata.is_dir() {
-        return cannot("it is a directory".to_owned());
+        return Reason::cannot("it is a directory");
     }
     if file_type.is_fifo()
         || file_type.is_socket()
         || file_type.is_char_device()
         || file_type.is_block_device()
     {
-        return cannot("it is no regular file".to_owned());
+        return Reason::cannot("it is no regular file");
     }
     let mode = metadata.mode() & 0o7777;
     if mode & 0o111 == 0 {
-        return cannot(format!("it is not executable (mode {mode:04o})"))
+        return Reason::cannot(format!("it is not executable (mode {mode:04o})"))
             .hint("`chmod +x` it when the image is built");
     }
+    let mount = rustix::fs::statvfs(path);
+    if mount.is_ok_and(|mount| mount.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC)) {
+        return Reason::cannot("its file system is mounted noexec");
+    }
     if rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_err() {
-        // access(2) answers for the mount as well as for the mode.
-        let myself = crate::identity::Myself::observe();
-        let may = if myself.is_root() {
-            true
-        } else if metadata.uid() == myself.uid {
-            mode & 0o100 != 0
-        } else if metadata.gid() == myself.gid {
-            mode & 0o010 != 0
-        } else {
-            mode & 0o001 != 0
+        return Reason::cannot(format!("permission denied: {}", rights(&metadata)));
+    }
+    let head = head(path).unwrap_or_default();
+    if let Some(name) = shebang(&head) {
+        return interpreter(name, Errno::EACCES, depth);
+    }
+    if let Some(loader) = elf_loader(path, &head) {
+        let why = permission(Path::new(OsStr::from_bytes(&loader)), depth.saturating_sub(1));
+        return Reason {
+            text: format!("its ELF loader {} cannot be run: {}", quoted(&loader), why.text),
+            ..why
         };
-        if may {
-            return cannot("its file system is mounted noexec".to_owned());
-        }
-        return cannot(format!(
-            "permission denied: mode {mode:04o}, owner {}:{}, and this is uid {}, gid {}",
-            metadata.uid(),
-            metadata.gid(),
-            myself.uid,
-            myself.gid
-        ));
     }
-    if let Some(line) = shebang(&head(path)) {
-        let interpreter = line.trim_ascii().split(u8::is_ascii_whitespace).next().unwrap_or_default();
-        return cannot(format!("its interpreter {} cannot be executed", quoted(interpreter)));
-    }
-    if let Some(loader) = elf_loader(path, &head(path)) {
-        return cannot(format!("its ELF loader {} cannot be executed", quoted(&loader)));
-    }
-    cannot("permission denied".to_owned())
+    Reason::cannot("permission denied")
+        .hint("its mode permits it; a security policy (AppArmor, SELinux) may not")
 }
 
-/// The longest string that execve(2) takes, `MAX_ARG_STRLEN`: 32 pages of 4096 bytes with the NUL.
-const LONGEST_STRING: usize = 131_072;
+/// The longest string that execve(2) takes, with its NUL (`MAX_ARG_STRLEN`).
+fn longest_string() -> usize {
+    32 * rustix::param::page_size()
+}
 
-fn too_large(argv: &[OsString], variables: &Variables, failure: &dyn Fn(Kind, String) -> Failure) -> Failure {
-    let cannot = |reason: String| failure(Kind::CannotRun, reason);
-    if let Some((number, word)) = argv.iter().enumerate().find(|(_, word)| word.len() + 1 > LONGEST_STRING) {
-        return cannot(format!(
+/// What execve(2) takes in all: a quarter of the limit `stack`, at least 128 KiB and at most 6 MiB (execve(2)).
+fn largest_whole() -> u64 {
+    let stack = rustix::process::getrlimit(rustix::process::Resource::Stack).current;
+    stack.map_or(u64::MAX, |stack| stack / 4).clamp(131_072, 6 << 20)
+}
+
+fn too_large(argv: &[OsString], variables: &Variables) -> Reason {
+    let longest = longest_string();
+    if let Some((number, word)) = argv.iter().enumerate().find(|(_, word)| word.len() + 1 > longest) {
+        return Reason::cannot(format!(
             "argument {number} is too large: {} bytes, and the kernel takes {} in one string",
             word.len(),
-            LONGEST_STRING - 1
+            longest - 1
         ));
     }
     if let Some((name, size)) = variables.longest()
-        && size > LONGEST_STRING
+        && size > longest
     {
-        return cannot(format!(
+        return Reason::cannot(format!(
             "variable {} is too large: {} bytes with its name, and the kernel takes {} in one string",
             quoted(name),
             size - 1,
-            LONGEST_STRING - 1
+            longest - 1
         ));
     }
     let words: usize = argv.iter().map(|word| word.len() + 1).sum();
     let largest =
         variables.longest().map(|(name, size)| format!(", the largest is {} with {size}", quoted(name)));
-    cannot(format!(
-        "its arguments ({words} bytes) and variables ({} bytes{}) are too large together",
+    Reason::cannot(format!(
+        "its arguments ({words} bytes) and variables ({} bytes{}) are too large together: the kernel takes {} with a \
+         pointer for each",
         variables.size(),
-        largest.unwrap_or_default()
+        largest.unwrap_or_default(),
+        largest_whole()
     ))
 }
 

@@ -95,12 +95,6 @@ impl Template {
         Ok(Self { source: source.to_owned(), parts })
     }
 
-    /// A template of this text alone, in which nothing is expanded.
-    #[cfg(test)]
-    pub(crate) fn literal(text: &str) -> Self {
-        Self { source: text.to_owned(), parts: vec![Part::Literal(text.as_bytes().to_vec())] }
-    }
-
     /// As it is written in the table.
     pub(crate) fn source(&self) -> &str {
         &self.source
@@ -378,10 +372,10 @@ mod tests {
 
     fn variables() -> Variables {
         let mut variables = Variables::default();
-        variables.set(b"SET", b"value".to_vec(), Origin::Inherited, false);
+        variables.set(b"SET", b"value", Origin::Inherited, false);
         variables.set(b"EMPTY", Vec::new(), Origin::Inherited, false);
-        variables.set(b"my.var", b"dotted".to_vec(), Origin::Inherited, false);
-        variables.set(b"SECRET", b"hunter2".to_vec(), Origin::Inherited, true);
+        variables.set(b"my.var", b"dotted", Origin::Inherited, false);
+        variables.set(b"SECRET", b"hunter2", Origin::Inherited, true);
         variables
     }
 

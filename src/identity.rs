@@ -87,38 +87,91 @@ struct Group {
     members: Vec<Vec<u8>>,
 }
 
+/// A number of a line; -1, and what some part of a system would read as a negative number, is none: as an id it
+/// would mean "leave it as it is" (setresuid(2)), which is root.
 fn id(field: &[u8]) -> Option<u32> {
-    std::str::from_utf8(field).ok()?.parse().ok()
+    if !field.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(field).ok()?.parse().ok().filter(|id| *id <= crate::words::LARGEST_ID)
 }
 
-/// The users; a line that is damaged is no user, and does not hide the others.
-fn users() -> Vec<User> {
-    let text = std::fs::read("/etc/passwd").unwrap_or_default();
-    text.split(|byte| *byte == b'\n')
-        .filter_map(|line| {
-            let fields: Vec<&[u8]> = line.split(|byte| *byte == b':').collect();
-            let [name, _, uid, gid, _, home, ..] = fields[..] else { return None };
-            if name.is_empty() {
-                return None;
-            }
-            Some(User { name: name.to_vec(), uid: id(uid)?, gid: id(gid)?, home: home.to_vec() })
-        })
-        .collect()
+/// A file of lines with fields, `/etc/passwd` or `/etc/group`; empty where there is none.
+struct Database {
+    path: &'static str,
+    text: Vec<u8>,
+    /// Why it cannot be read, if it is there.
+    refused: Option<String>,
 }
 
-fn groups() -> Vec<Group> {
-    let text = std::fs::read("/etc/group").unwrap_or_default();
-    text.split(|byte| *byte == b'\n')
-        .filter_map(|line| {
-            let fields: Vec<&[u8]> = line.split(|byte| *byte == b':').collect();
-            let [name, _, gid, members, ..] = fields[..] else { return None };
-            if name.is_empty() {
-                return None;
+impl Database {
+    fn read(path: &'static str) -> Self {
+        match std::fs::read(path) {
+            Ok(text) => Self { path, text, refused: None },
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Self { path, text: Vec::new(), refused: None }
             }
+            Err(error) => Self { path, text: Vec::new(), refused: Some(crate::table::file::reason(&error)) },
+        }
+    }
+
+    /// The fields of each line that has a name in front.
+    fn lines(&self) -> impl Iterator<Item = Vec<&[u8]>> {
+        let lines = self.text.split(|byte| *byte == b'\n');
+        let fields = lines.map(|line| line.split(|byte| *byte == b':').collect::<Vec<_>>());
+        fields.filter(|fields| fields.first().is_some_and(|name| !name.is_empty()))
+    }
+
+    /// The users; a line that is damaged is no user, and does not hide the others.
+    fn users(&self) -> Vec<User> {
+        let user = |fields: Vec<&[u8]>| {
+            let [name, _, uid, gid, rest @ ..] = &*fields else { return None };
+            let home = rest.get(1).copied().unwrap_or_default().to_vec();
+            Some(User { name: name.to_vec(), uid: id(uid)?, gid: id(gid)?, home })
+        };
+        self.lines().filter_map(user).collect()
+    }
+
+    /// The groups, as the users.
+    fn groups(&self) -> Vec<Group> {
+        let group = |fields: Vec<&[u8]>| {
+            let [name, _, gid, rest @ ..] = &*fields else { return None };
+            let members = rest.first().copied().unwrap_or_default();
             let members = members.split(|byte| *byte == b',').map(<[u8]>::to_vec).collect();
             Some(Group { name: name.to_vec(), gid: id(gid)?, members })
-        })
-        .collect()
+        };
+        self.lines().filter_map(group).collect()
+    }
+
+    /// Why this name is not in it.
+    fn lacks(&self, what: &str, name: &[u8]) -> (String, String) {
+        let path = self.path;
+        let shown = quoted(name);
+        if let Some(refused) = &self.refused {
+            return (
+                format!("cannot look {what} {shown} up: `{path}` cannot be read: {refused}"),
+                "a number needs no entry there".to_owned(),
+            );
+        }
+        if self.lines().any(|fields| fields.first() == Some(&name)) {
+            return (
+                format!("{what} {shown} has a line in `{path}` that is damaged"),
+                "ids are whole numbers up to 2147483647".to_owned(),
+            );
+        }
+        (
+            format!("{what} {shown} does not exist"),
+            format!("a {what} is looked up in the image's `{path}`; a number needs no entry there"),
+        )
+    }
+}
+
+fn passwd() -> Database {
+    Database::read("/etc/passwd")
+}
+
+fn group() -> Database {
+    Database::read("/etc/group")
 }
 
 /// Looks a user up.
@@ -130,21 +183,16 @@ pub(crate) fn resolve(spec: &[u8]) -> Result<Identity> {
         |sentence: String| Failure::say(Kind::Identity, sentence).field("user", crate::words::escaped(spec));
     let parsed =
         UserSpec::parse(spec).map_err(|reason| failure(format!("{} is no user: {reason}", quoted(spec))))?;
-    let users = users();
-    let user = match &parsed.user {
+    let database = passwd();
+    let users = database.users();
+    let lacking = |(sentence, hint): (String, String)| failure(sentence).hint(hint);
+    let (uid, user) = match &parsed.user {
         Who::Name(name) => {
             let found = users.iter().find(|user| user.name == *name);
-            Some(found.ok_or_else(|| {
-                failure(format!("user {} does not exist", quoted(name)))
-                    .hint("a user is looked up in the image's `/etc/passwd`; a number needs no entry there")
-            })?)
+            let found = found.ok_or_else(|| lacking(database.lacks("user", name)))?;
+            (found.uid, Some(found))
         }
-        Who::Id(uid) => users.iter().find(|user| user.uid == *uid),
-    };
-    let uid = match (&parsed.user, user) {
-        (Who::Id(uid), _) => *uid,
-        (Who::Name(_), Some(user)) => user.uid,
-        (Who::Name(_), None) => return Err(failure(format!("user {} does not exist", quoted(spec)))),
+        Who::Id(uid) => (*uid, users.iter().find(|user| user.uid == *uid)),
     };
     let home =
         user.map(|user| user.home.clone()).filter(|home| !home.is_empty()).unwrap_or_else(|| b"/".to_vec());
@@ -152,16 +200,14 @@ pub(crate) fn resolve(spec: &[u8]) -> Result<Identity> {
         // With a group of its own it has that one alone, as gosu has it.
         (Some(Who::Id(gid)), _) => (*gid, vec![*gid]),
         (Some(Who::Name(name)), _) => {
-            let gid = groups().into_iter().find(|group| group.name == *name).map(|group| group.gid);
-            let gid = gid.ok_or_else(|| {
-                failure(format!("group {} does not exist", quoted(name)))
-                    .hint("a group is looked up in the image's `/etc/group`; a number needs no entry there")
-            })?;
+            let database = group();
+            let found = database.groups().into_iter().find(|group| group.name == *name);
+            let gid = found.ok_or_else(|| lacking(database.lacks("group", name)))?.gid;
             (gid, vec![gid])
         }
         (None, Some(user)) => {
             let mut all = vec![user.gid];
-            for group in groups() {
+            for group in group().groups() {
                 if group.members.contains(&user.name) && !all.contains(&group.gid) {
                     all.push(group.gid);
                 }
@@ -179,11 +225,25 @@ pub(crate) fn resolve(spec: &[u8]) -> Result<Identity> {
 
 /// The name of a uid, for messages.
 pub(crate) fn name_of(uid: u32) -> Option<String> {
-    users().into_iter().find(|user| user.uid == uid).map(|user| crate::words::escaped(&user.name))
+    passwd().users().into_iter().find(|user| user.uid == uid).map(|user| crate::words::escaped(&user.name))
 }
 
 fn refused(what: &str, error: impl std::fmt::Display) -> Failure {
     Failure::say(Kind::System, format!("cannot {what}: {error}"))
+}
+
+/// The kernel's refusal to change ids, and what an operator can do about it.
+fn refused_ids(identity: &Identity, part: &str, error: Errno) -> Failure {
+    let what = format!("become user {}: {part}", quoted(&identity.spec));
+    let failure = refused(&what, error.desc()).field("user", crate::words::escaped(&identity.spec));
+    if error == Errno::EPERM {
+        failure
+            .hint("root needs the capabilities SETUID and SETGID for it; or start the container as that user")
+    } else if error == Errno::EINVAL {
+        failure.hint("this user namespace has no such id")
+    } else {
+        failure
+    }
 }
 
 /// Becomes `identity`, for good, and verifies that there is no way back.
@@ -191,25 +251,30 @@ fn refused(what: &str, error: impl std::fmt::Display) -> Failure {
 /// # Errors
 /// System (71): the kernel refuses, or root could be had again.
 pub(crate) fn step_down(identity: &Identity, keep: Option<&[Capability]>) -> Result<()> {
-    let shown = quoted(&identity.spec);
-    let what = |part: &str| format!("become user {shown}: {part}");
+    let before = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
     let groups: Vec<Gid> = identity.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
-    nix::unistd::setgroups(&groups).map_err(|error| refused(&what("setgroups"), error.desc()))?;
+    match nix::unistd::setgroups(&groups) {
+        Ok(()) => {}
+        // Root without the right to, or in a user namespace that denies it, is told to be root: it is already.
+        Err(Errno::EPERM) if before == (identity.uid, identity.gid) => return Ok(()),
+        Err(error) => return Err(refused_ids(identity, "setgroups", error)),
+    }
     let gid = Gid::from_raw(identity.gid);
-    nix::unistd::setresgid(gid, gid, gid).map_err(|error| refused(&what("setgid"), error.desc()))?;
+    nix::unistd::setresgid(gid, gid, gid).map_err(|error| refused_ids(identity, "setgid", error))?;
     let uid = Uid::from_raw(identity.uid);
     if keep.is_some_and(|keep| !keep.is_empty()) {
         // Without this the kernel clears the permitted set when the uid leaves 0 (capabilities(7)).
         rustix::thread::set_keep_capabilities(true)
-            .map_err(|error| refused(&what("keep capabilities"), error))?;
+            .map_err(|error| refused("keep capabilities", desc(error)))?;
     }
-    nix::unistd::setresuid(uid, uid, uid).map_err(|error| refused(&what("setuid"), error.desc()))?;
+    nix::unistd::setresuid(uid, uid, uid).map_err(|error| refused_ids(identity, "setuid", error))?;
     let keeps_setuid = keep.is_some_and(|keep| keep.iter().any(|each| each.name() == "CAP_SETUID"));
     if identity.uid != 0 && !keeps_setuid {
         let root = Uid::from_raw(0);
         let back = nix::unistd::setresuid(root, root, root);
-        if back != Err(Errno::EPERM) && nix::unistd::geteuid().is_root() {
-            return Err(refused(&what("verify"), "root can be had again"));
+        if back.is_ok() || nix::unistd::geteuid().is_root() {
+            let what = format!("become user {}: verify", quoted(&identity.spec));
+            return Err(refused(&what, "root can be had again"));
         }
     }
     Ok(())
@@ -232,33 +297,47 @@ pub(crate) fn bound(keep: &[Capability]) -> Result<()> {
         if keep.contains(one) {
             continue;
         }
-        match rustix::thread::remove_capability_from_bounding_set(one) {
-            Ok(()) => {}
+        // What is not in it needs no right to be dropped.
+        match rustix::thread::capability_is_in_bounding_set(one) {
+            Ok(true) => {}
+            Ok(false) => continue,
             // The kernel knows no capability of this number, and none of a higher one.
-            Err(rustix::io::Errno::INVAL) => break,
-            Err(error) => return Err(refused("drop capabilities from the bounding set", error)),
+            Err(_) => break,
         }
+        rustix::thread::remove_capability_from_bounding_set(one).map_err(|error| {
+            let failure = refused("drop capabilities from the bounding set", desc(error));
+            if error == rustix::io::Errno::PERM {
+                failure.hint("root needs the capability SETPCAP for it; or give the container those alone that the table keeps")
+            } else {
+                failure
+            }
+        })?;
     }
     Ok(())
+}
+
+fn desc(error: rustix::io::Errno) -> &'static str {
+    Errno::from_raw(error.raw_os_error()).desc()
 }
 
 /// Makes the kept capabilities permitted, effective, inheritable and ambient, so that they survive the
 /// exec of a program without file capabilities.
 ///
 /// # Errors
-/// System (71): the kernel refuses, most often because the container does not have them.
+/// System (71): the kernel refuses, most often because the container does not have them; then nothing has changed.
 pub(crate) fn keep(capabilities: &[Capability]) -> Result<()> {
     let wanted = set(capabilities);
-    let _ = rustix::thread::clear_ambient_capability_set();
-    let sets = rustix::thread::CapabilitySets { effective: wanted, permitted: wanted, inheritable: wanted };
     let have = rustix::thread::capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.permitted);
     if let Some(missing) = capabilities.iter().find(|each| !have.contains(set(std::slice::from_ref(each)))) {
         return Err(refused(&format!("keep `{}`", missing.name()), "the container does not have it"));
     }
-    rustix::thread::set_capabilities(None, sets).map_err(|error| refused("keep capabilities", error))?;
+    let _ = rustix::thread::clear_ambient_capability_set();
+    let sets = rustix::thread::CapabilitySets { effective: wanted, permitted: wanted, inheritable: wanted };
+    rustix::thread::set_capabilities(None, sets)
+        .map_err(|error| refused("keep capabilities", desc(error)))?;
     for capability in capabilities {
         rustix::thread::configure_capability_in_ambient_set(set(std::slice::from_ref(capability)), true)
-            .map_err(|error| refused(&format!("keep `{}`", capability.name()), error))?;
+            .map_err(|error| refused(&format!("keep `{}`", capability.name()), desc(error)))?;
     }
     Ok(())
 }
@@ -268,7 +347,7 @@ pub(crate) fn keep(capabilities: &[Capability]) -> Result<()> {
 /// # Errors
 /// System (71).
 pub(crate) fn no_new_privileges() -> Result<()> {
-    rustix::thread::set_no_new_privs(true).map_err(|error| refused("set no-new-privileges", error))
+    rustix::thread::set_no_new_privs(true).map_err(|error| refused("set no-new-privileges", desc(error)))
 }
 
 /// Does something to the file system as `identity`: this process's effective ids are that one's for as

@@ -136,18 +136,12 @@ struct Start<'a> {
 }
 
 fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log) -> Result<u8> {
-    let split = cli::split(words);
     // A supervisor takes every signal, and takes it itself.
-    let supervises = split.options.iter().any(|word| word == "--supervise");
+    let supervises = words.iter().take_while(|word| *word != "--").any(|word| word == "--supervise");
     let signals = if supervises { None } else { Some(Signals::heed()?) };
     let mut start = Start { variables: observe::environment(), signals, log };
     let format = start.variables.non_empty(b"PREVERB_LOG").map(|value| (Format::parse(value), quoted(value)));
     if let Some((Some(format), _)) = format {
-        start.log.format = format;
-    }
-
-    let option = cli::value_of(&split.options, "--log");
-    if let Some(format) = option.and_then(|text| Format::parse(text.as_bytes())) {
         start.log.format = format;
     }
 
@@ -161,7 +155,6 @@ fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log) -> Result<u8> {
         let tree = Tree::new(&document);
         if start.is_verb(tree, base) {
             check_log(format.as_ref(), &Options::default())?;
-            let words = split.into_words();
             let request = Request {
                 options: Options::default(),
                 action: Action::Run(Words::Verb(base.to_owned(), words)),
@@ -170,10 +163,10 @@ fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log) -> Result<u8> {
         }
     }
 
-    let dash = matches!(split.rest, Rest::Dash(_));
-    let dash_is_default = dash
-        && start.leading_dash(cli::value_of(&split.options, "--table").as_deref()) == LeadingDash::Default;
-    let request = cli::parse(split, dash_is_default)?;
+    let request = match cli::plain(&words) {
+        Some(request) => request,
+        None => start.parse(words)?,
+    };
     if let Some(format) = request.options.log {
         start.log.format = format;
     }
@@ -241,6 +234,19 @@ impl Start<'_> {
     fn table(&self, option: Option<&OsStr>) -> PathBuf {
         let variable = self.variables.non_empty(b"PREVERB_TABLE").map(OsStr::from_bytes);
         option.or(variable).map_or_else(|| PathBuf::from(table::file::DEFAULT), PathBuf::from)
+    }
+
+    /// The request of words that begin with options of the rarer kind.
+    fn parse(&mut self, words: Vec<OsString>) -> Result<Request> {
+        let split = cli::split(words);
+        // A mistake in another option is told in the format that was asked for.
+        let option = cli::value_of(&split.options, "--log");
+        if let Some(format) = option.and_then(|text| Format::parse(text.as_bytes())) {
+            self.log.format = format;
+        }
+        let dash_is_default = matches!(split.rest, Rest::Dash(_))
+            && self.leading_dash(cli::value_of(&split.options, "--table").as_deref()) == LeadingDash::Default;
+        cli::parse(split, dash_is_default)
     }
 
     fn take_signals(&mut self) -> Result<Signals> {

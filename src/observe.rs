@@ -14,7 +14,7 @@ use crate::variables::{self, Variables};
 /// The environment that this process inherited, whole.
 pub(crate) fn environment() -> Variables {
     // The C library's list, which Rust reads, has lost nothing, but Rust passes over entries without `=`.
-    match read_file(Path::new("/proc/self/environ"), 8192) {
+    match read_file(Path::new("/proc/self/environ"), 4000) {
         Ok(bytes) if !bytes.is_empty() => Variables::from_block(bytes),
         Ok(_) | Err(_) => variables::from_runtime(),
     }

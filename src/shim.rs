@@ -342,7 +342,6 @@ mod tests {
         all.into_iter().filter(|shell| is_there(shell[0])).collect()
     }
 
-    #[expect(clippy::print_stderr, reason = "a skip must be seen")]
     fn is_there(program: &str) -> bool {
         let there = Command::new("sh")
             .args(["-c", "command -v \"$1\"", "sh", program])

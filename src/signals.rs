@@ -125,9 +125,14 @@ impl Signals {
         &self.inherited
     }
 
-    /// Gives this process the mask that it inherited: the last thing before an exec.
+    /// Gives this process the mask that it inherited: the last thing before an exec. Only what was blocked here is
+    /// unblocked: a C library keeps some signals for itself, and setting a whole mask would lose those.
     pub(crate) fn restore(&self) {
-        let _ = self.inherited.thread_set_mask();
+        let mut ours = set_of(&self.stop);
+        for signal in &self.inherited {
+            ours.remove(signal);
+        }
+        let _ = ours.thread_unblock();
     }
 
     /// Blocks again what is heeded, where an exec after `restore` has failed.

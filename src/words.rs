@@ -110,7 +110,7 @@ pub(crate) struct UserSpec {
 pub(crate) enum Who {
     /// To be looked up in `/etc/passwd` or `/etc/group`.
     Name(Vec<u8>),
-    /// A uid or gid, at most 2147483647: larger ones mean -1 somewhere, or wrap to root.
+    /// A uid or gid, at most [`LARGEST_ID`].
     Id(u32),
 }
 
@@ -131,6 +131,9 @@ impl UserSpec {
     }
 }
 
+/// The largest uid and gid: larger ones mean -1 somewhere, or wrap to root.
+pub(crate) const LARGEST_ID: u32 = 2_147_483_647;
+
 impl Who {
     fn parse(text: &[u8], what: &str) -> Result<Self, String> {
         if text.is_empty() {
@@ -144,7 +147,7 @@ impl Who {
         }
         let id = std::str::from_utf8(text).ok().and_then(|digits| digits.parse::<u32>().ok());
         match id {
-            Some(id) if id <= 2_147_483_647 => Ok(Self::Id(id)),
+            Some(id) if id <= LARGEST_ID => Ok(Self::Id(id)),
             _ => Err(format!("the {what} is larger than 2147483647")),
         }
     }
@@ -178,6 +181,8 @@ pub(crate) fn signal_name(number: i32) -> String {
 }
 
 /// The candidate that is nearest to `word`, if one is near enough to be what was meant.
+// Not inlined: its tables would make the stack of a run without mistakes larger by pages.
+#[inline(never)]
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()

@@ -11,7 +11,7 @@ use crate::cli::SuperviseOptions;
 use crate::expand::Expanded;
 use crate::failure::{Failure, Kind, Result};
 use crate::identity;
-use crate::log::{Level, Log, Message, quoted};
+use crate::log::{Level, Log, Message};
 use crate::signals::Signals;
 use crate::table::Limit;
 use crate::variables::{Origin, Variables};
@@ -49,31 +49,25 @@ impl Stage {
         if self.world.children.reap_all() {
             name_left_behind(self.world.log, self.world.children.groups());
         }
-        let argv = match &self.plan.init {
-            None => argv,
+        self.step_down()?;
+        if let Some(stop) = self.world.children.signals().stop() {
+            return Err(crate::child::Stop(stop).failure("before the target started"));
+        }
+        self.world.children.signals().restore();
+        let failure = match &self.plan.init {
+            None => crate::exec::exec(&argv, &variables),
+            // preverb itself, by its path: the target's PATH need not lead to it.
             Some(options) => {
                 let options = SuperviseOptions {
                     signals: options.signals.clone(),
                     group: options.group.unwrap_or(false),
                     grace: options.grace,
                 };
-                let mut words = vec![OsString::from("preverb")];
-                words.extend(crate::cli::supervise_words(&options));
-                words.push("--".into());
-                words.extend(argv);
-                words
+                let mut own = vec![OsString::from("preverb")];
+                own.extend(crate::cli::supervise_words(&options));
+                own.push("--".into());
+                crate::exec::exec_file(&self.world.program, &own, &argv, &variables)
             }
-        };
-        self.step_down()?;
-        if let Some(stop) = self.world.children.signals().stop() {
-            return Err(crate::child::Stop(stop).failure("before the target started"));
-        }
-        self.world.children.signals().restore();
-        let failure = if self.plan.init.is_some() {
-            // preverb itself, by its path: the target's PATH need not lead to it.
-            crate::exec::exec_file(&self.world.program, &argv, &variables)
-        } else {
-            crate::exec::exec(&argv, &variables)
         };
         self.world.children.signals().block_again();
         let secret = program.is_some_and(|program| program.secret);
@@ -155,20 +149,15 @@ pub(crate) fn step_down_to(
         Err(failure) => return failure,
     };
     let myself = identity::Myself::observe();
-    if !myself.is(&identity) {
-        if myself.is_root() {
-            if let Err(failure) = identity::step_down(&identity, None) {
-                return failure;
-            }
-            variables.set(b"HOME", identity::home(&identity), Origin::User, false);
-        } else {
-            let uid = myself.uid;
-            let message = format!(
-                "the run goes on as uid {uid}: only root can become user {}",
-                quoted(user.as_bytes())
-            );
-            log.warn(message);
+    if myself.is_root() {
+        if !myself.is(&identity)
+            && let Err(failure) = identity::step_down(&identity, None)
+        {
+            return failure;
         }
+        variables.set(b"HOME", identity::home(&identity), Origin::User, false);
+    } else if !myself.is(&identity) {
+        log.say(&super::not_root(myself, &crate::words::escaped(&identity.spec)));
     }
     if let Some(stop) = signals.stop() {
         return crate::child::Stop(stop).failure("before the target started");

@@ -306,30 +306,32 @@ pub(super) fn start_program(
     variables: &Variables,
     adjust: impl FnOnce(&mut Spawn<'_>),
 ) -> std::result::Result<Running, String> {
-    let program = argv.first().map(OsString::as_os_str).unwrap_or_default();
-    let mut spawn = match as_whom {
-        None => {
-            let path = crate::exec::find(program, variables)
-                .or_else(|| {
-                    crate::exec::candidates(program, variables).into_iter().find(|path| path.exists())
-                })
-                .ok_or_else(|| crate::exec::not_found(program, variables).sentence())?;
-            Spawn::new(path, argv.to_vec(), variables)
-        }
-        Some((identity, preverb)) => {
-            let mut words = vec![OsString::from("preverb"), "--preverb-as".into()];
-            words.push(OsString::from_vec(identity.spec.clone()));
-            words.push("--".into());
-            words.extend(argv.iter().cloned());
-            let mut spawn = Spawn::new(preverb.to_owned(), words, variables);
-            spawn.reports = true;
-            spawn
-        }
+    let Some((identity, preverb)) = as_whom else {
+        let mut spawn = Spawn::new(PathBuf::new(), argv.to_vec(), variables);
+        adjust(&mut spawn);
+        // As the target is looked up, so that the same mistake has the same message.
+        let started = crate::exec::attempt(argv, variables, |file, _, _| {
+            // A missing file is noticed here for less than a process costs.
+            rustix::fs::access(file, rustix::fs::Access::EXISTS)
+                .map_err(|error| nix::errno::Errno::from_raw(error.raw_os_error()))?;
+            spawn.path = PathBuf::from(OsStr::from_bytes(file.to_bytes()));
+            children.spawn(&spawn)
+        });
+        return started.map_err(|failure| failure.sentence());
     };
+    let mut words = vec![OsString::from("preverb"), "--preverb-as".into()];
+    words.push(OsString::from_vec(identity.spec.clone()));
+    words.push("--".into());
+    words.extend(argv.iter().cloned());
+    let mut spawn = Spawn::new(preverb.to_owned(), words, variables);
+    spawn.reports = true;
     adjust(&mut spawn);
-    children
-        .spawn(&spawn)
-        .map_err(|error| crate::exec::diagnose(program, &spawn.path, error, argv, variables).sentence())
+    children.spawn(&spawn).map_err(|error| {
+        let program = argv.first().map(OsString::as_os_str).unwrap_or_default();
+        // What is too large is the hook's; anything else is about preverb's own file.
+        let file = if error == nix::errno::Errno::E2BIG { Path::new(program) } else { preverb };
+        crate::exec::diagnose(program, file, error, argv, variables).sentence()
+    })
 }
 
 /// Whether a script may set a trap: itself, or in what it sources or evaluates. One that only looks like it

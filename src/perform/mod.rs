@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::child::Children;
-use crate::expand::{Expanded, Template};
+use crate::expand::{Expanded, MASK, Template};
 use crate::failure::{Failure, Kind, Result};
 use crate::identity::{self, Identity, Myself};
 use crate::log::{Level, Log, Message, quoted};
@@ -99,9 +99,13 @@ impl Stage {
             warned_of_chown: false,
             secret: false,
         };
+        let mut home = None;
         if let Some(user) = &stage.plan.user {
-            let user = user.clone();
-            stage.identity = stage.become_of(&user)?;
+            let secret = user.secret;
+            let identity = resolve(user)?;
+            // Root gets the home of the user also where it is already root itself.
+            home = stage.world.myself.is_root().then(|| identity.clone());
+            stage.identity = stage.become_of(identity, secret);
         }
         let unprivileged = stage.identity.as_ref().is_some_and(|identity| identity.uid != 0);
         let steps_with_users =
@@ -109,7 +113,7 @@ impl Stage {
         if stage.world.myself.is_root() && (unprivileged || steps_with_users) {
             stage.tracks.part();
         }
-        if let Some(identity) = stage.identity.clone() {
+        if let Some(identity) = home {
             let track = stage.tracks.of(identity.uid == 0);
             set_home(&mut track.variables, &identity);
         }
@@ -127,22 +131,19 @@ impl Stage {
     }
 
     /// Whom to step down to for this user; `None` where nothing needs to be done, or nothing can be.
-    fn become_of(&mut self, spec: &Expanded) -> Result<Option<Identity>> {
-        let identity = resolve(spec)?;
+    fn become_of(&mut self, identity: Identity, secret: bool) -> Option<Identity> {
         if self.world.myself.is(&identity) {
-            return Ok(None);
+            return None;
         }
         if self.world.myself.is_root() {
-            return Ok(Some(identity));
+            return Some(identity);
         }
         if !self.warned_of_user {
             self.warned_of_user = true;
-            let uid = self.world.myself.uid;
-            let message =
-                format!("the run goes on as uid {uid}: only root can become user `{}`", spec.shown());
-            self.world.log.say(&Message::new(Level::Warning, message).field("user", spec.shown()));
+            let shown = if secret { MASK.to_owned() } else { crate::words::escaped(&identity.spec) };
+            self.world.log.say(&not_root(self.world.myself, &shown));
         }
-        Ok(None)
+        None
     }
 
     fn doer(&mut self, step: &PlanStep) -> Result<Doer> {
@@ -154,12 +155,13 @@ impl Stage {
         };
         // Whom root becomes is decided by what root alone has set.
         let spec = plan::expand(template, &self.tracks.of(true).variables, "`user`")?;
-        if root && let Some(identity) = Some(resolve(&spec)?).filter(|who| who.uid == 0) {
+        let identity = resolve(&spec)?;
+        if root && identity.uid == 0 {
             // Root of another group, `root:adm`, is somebody to become all the same.
             let identity = Some(identity).filter(|who| who.gid != self.world.myself.gid);
             return Ok(Doer { identity, root: true, kept_root: true });
         }
-        let identity = self.become_of(&spec)?;
+        let identity = self.become_of(identity, spec.secret);
         let root = root && identity.is_none();
         Ok(Doer { identity, root, kept_root: false })
     }
@@ -266,6 +268,13 @@ impl Stage {
 fn resolve(spec: &Expanded) -> Result<Identity> {
     let found = identity::resolve(&spec.bytes);
     if spec.secret { found.map_err(|failure| failure.concealed("looking up the user")) } else { found }
+}
+
+/// The warning that a process which is not root stays who it is: the operator chose it.
+pub(crate) fn not_root(myself: Myself, user: &str) -> Message {
+    let uid = myself.uid;
+    Message::new(Level::Warning, format!("the run goes on as uid {uid}: only root can become user `{user}`"))
+        .field("user", user)
 }
 
 /// Sets `HOME` to that of the identity, unless the table or a hook has set it.

@@ -62,7 +62,7 @@ fn drop_ins(table: &Path) -> Result<Vec<PathBuf>> {
 
 fn read_one(path: &Path) -> Result<Source> {
     let shown = quoted(path.as_os_str().as_bytes());
-    let bytes = crate::observe::read_file(path, 16_384).map_err(|error| {
+    let bytes = crate::observe::read_file(path, 4000).map_err(|error| {
         let failure = Failure::say(Kind::Table, format!("cannot read the table {shown}: {}", reason(&error)));
         if error.kind() == ErrorKind::NotFound {
             failure.hint("an image has its table there, or names it by `PREVERB_TABLE` or `--table`")

@@ -1,0 +1,647 @@
+//! Who the target is: `user` in all its forms, `HOME`, capabilities, limits, and `--as`.
+//!
+//! Most of these need root, and users of their own: a mount namespace has its own `/etc/passwd` and `/etc/group`.
+
+use crate::dsl::Test;
+
+const PASSWD: &str = "\
+root:x:0:0:root:/root:/bin/sh
+app:x:1000:100:App:/home/app:/bin/sh
+1000:x:5:5::/five:/bin/sh
+other:x:1001:101:::
+nohome:x:1002:102:::/bin/sh
+";
+
+const GROUP: &str = "\
+root:x:0:
+users:x:100:
+extra:x:200:other,app
+more:x:201:app
+100:x:77:
+odd:x:202:apple,ap
+";
+
+/// Tells ids, groups and home in one line.
+const WHO: &str = "#!/bin/sh\necho $(id -u) $(id -g) $(id -G) $HOME\n";
+
+/// Where `/etc/passwd` and `/etc/group` are those of the test. `$0` is the test's directory.
+const PRIVATE: &str = "mount --bind \"$0/passwd\" /etc/passwd && mount --bind \"$0/group\" /etc/group";
+
+/// A case with these users and groups, in which `who` tells who runs it.
+fn with(passwd: &str, group: &str) -> Test {
+    Test::new()
+        .needs_root()
+        .file("passwd", passwd, 0o644)
+        .file("group", group, 0o644)
+        .program("who", WHO)
+        .env("HOME", "/inherited")
+        .under(["unshare", "-m", "sh", "-c", &format!("{PRIVATE} && exec \"$@\""), "[DIR]"])
+}
+
+fn users() -> Test {
+    with(PASSWD, GROUP)
+}
+
+/// Runs `who` as a verb's `user`.
+fn user(spec: &str) -> Test {
+    users().table(format!("[verbs.who]\nexec = [\"who\"]\nuser = \"{spec}\"\n")).args(["who"])
+}
+
+#[test]
+fn a_user_has_every_form_and_its_groups_and_home() {
+    for (spec, who) in [
+        ("app", "1000 100 100 200 201 /home/app"),
+        ("app:extra", "1000 200 200 /home/app"),
+        ("app:999", "1000 999 999 /home/app"),
+        // A number is a number even where a user or a group is so named.
+        ("1000", "1000 100 100 200 201 /home/app"),
+        ("1000:100", "1000 100 100 /home/app"),
+        ("01000:0100", "1000 100 100 /home/app"),
+        ("4242:4243", "4242 4243 4243 /"),
+        ("4242:extra", "4242 200 200 /"),
+        ("2147483647:2147483647", "2147483647 2147483647 2147483647 /"),
+        ("nohome", "1002 102 102 /"),
+        ("root", "0 0 0 /root"),
+        ("0", "0 0 0 /root"),
+        ("0:0", "0 0 0 /root"),
+        ("root:users", "0 100 100 /root"),
+    ] {
+        user(spec).stdout(format!("{who}\n")).run();
+        users().args(["--as", spec, "--", "who"]).stdout(format!("{who}\n")).run();
+    }
+}
+
+#[test]
+fn a_user_that_is_none_is_77_and_nothing_runs() {
+    for (spec, why) in [
+        (
+            "nosuch",
+            "user `nosuch` does not exist\nhint: a user is looked up in the image's `/etc/passwd`; a number needs no entry there",
+        ),
+        (
+            "app:nosuch",
+            "group `nosuch` does not exist\nhint: a group is looked up in the image's `/etc/group`; a number needs no entry there",
+        ),
+        ("4242", "uid `4242` has no entry in `/etc/passwd`, so it needs a group\nhint: write `4242:GID`"),
+        ("", "`` is no user: the user is empty"),
+        ("app:", "`app:` is no user: the group is empty"),
+        (":users", "`:users` is no user: the user is empty"),
+        ("app:extra:x", "`app:extra:x` is no user: the group holds a character that no group can have"),
+        ("2147483648", "`2147483648` is no user: the user is larger than 2147483647"),
+        ("4294967295:0", "`4294967295:0` is no user: the user is larger than 2147483647"),
+        ("4294967296:0", "`4294967296:0` is no user: the user is larger than 2147483647"),
+        ("0:4294967296", "`0:4294967296` is no user: the group is larger than 2147483647"),
+        ("99999999999999999999", "`99999999999999999999` is no user: the user is larger than 2147483647"),
+        (
+            "-1",
+            "user `-1` does not exist\nhint: a user is looked up in the image's `/etc/passwd`; a number needs no entry there",
+        ),
+        (
+            "0day",
+            "user `0day` does not exist\nhint: a user is looked up in the image's `/etc/passwd`; a number needs no entry there",
+        ),
+        (
+            " 0",
+            "user ` 0` does not exist\nhint: a user is looked up in the image's `/etc/passwd`; a number needs no entry there",
+        ),
+    ] {
+        users()
+            .table(
+                "[[setup]]\nrun = [\"touch\", \"[DIR]/ran\"]\n[verbs.who]\nexec = [\"who\"]\nuser = \"${WHOM}\"\n",
+            )
+            .env("WHOM", spec)
+            .args(["who"])
+            .status(77)
+            .stderr(format!("preverb: {why}\n"))
+            .check(|output| assert!(output.file("ran").is_none()))
+            .run();
+        users().args(["--as", spec, "--", "who"]).status(77).stderr(format!("preverb: {why}\n")).run();
+    }
+}
+
+#[test]
+fn a_damaged_line_is_nobody_and_hides_nobody() {
+    let passwd = "\n:x:0:0::/:\nroot\n\u{0}\n+::::::\nmany:x:4294967295:100::/many:\ngroupless:x:7:4294967295::/x:\n\
+                  plus:x:+0:+0::/plus:\nblank:x::::/:\nnegative:x:-1:0::/:\nshort:x:1003:103\napp:x:1000:100::/home/app:";
+    let group =
+        "\nbroken\nextra:x:x:app\nextra:x:200:app,,other\n:x:0:app\nhuge:x:4294967295:app\nlast:x:201";
+    let run = |spec: &str| with(passwd, group).args(["--as", spec, "--", "who"]);
+    run("app").stdout("1000 100 100 200 /home/app\n").run();
+    run("app:last").stdout("1000 201 201 /home/app\n").run();
+    run("short").stdout("1003 103 103 /\n").run();
+    // Ids that setresuid(2) would read as "leave it", which is root.
+    for name in ["many", "groupless", "plus", "blank", "negative", "root", "+"] {
+        run(name)
+            .status(77)
+            .stderr(format!(
+                "preverb: user `{name}` has a line in `/etc/passwd` that is damaged\nhint: ids are whole numbers up to 2147483647\n"
+            ))
+            .run();
+    }
+    run("app:huge")
+        .status(77)
+        .stderr_contains("group `huge` has a line in `/etc/group` that is damaged")
+        .run();
+}
+
+#[test]
+fn files_that_cannot_be_read_are_told() {
+    // A directory in the place of the file: what a mistyped mount leaves.
+    let script = "mount --bind \"$0/tmp\" /mnt && cd / && mkdir /mnt/etc && cp /etc/nsswitch.conf /mnt/etc 2>/dev/null; \
+                  mkdir /mnt/etc/passwd && mount --bind /mnt/etc /etc && exec \"$@\"";
+    Test::new()
+        .needs_root()
+        .under(["unshare", "-m", "sh", "-c", script, "[DIR]"])
+        .args(["--as", "app", "--", "true"])
+        .status(77)
+        .stderr("preverb: cannot look user `app` up: `/etc/passwd` cannot be read: it is a directory\nhint: a number needs no entry there\n")
+        .run();
+}
+
+#[test]
+fn home_is_the_users_unless_the_table_or_a_hook_set_it() {
+    let verb = "[verbs.who]\nexec = [\"who\"]\nuser = \"app\"\n";
+    let run = |table: String| users().table(table).args(["who"]);
+    run(verb.to_owned()).stdout("1000 100 100 200 201 /home/app\n").run();
+    run(format!("{verb}env = {{ HOME = \"/mine\" }}\n")).stdout("1000 100 100 200 201 /mine\n").run();
+    run(format!("[env]\nHOME = \"${{HOME}}/below\"\n{verb}"))
+        .stdout("1000 100 100 200 201 /inherited/below\n")
+        .run();
+    run(format!("{verb}unset = [\"HOME\"]\n")).stdout("1000 100 100 200 201\n").run();
+    run(format!("[[setup]]\nhooks = \"[DIR]/hooks\"\n{verb}"))
+        .hook("1.sh", "echo hook in $HOME; export HOME=/hooked\n")
+        .stdout("1000 100 100 200 201 /hooked\n")
+        .stderr("preverb: running hook `1.sh`\nhook in /home/app\npreverb: hook `1.sh` done in [TIME]\n")
+        .run();
+    // A hook that does not touch it is no hook that set it.
+    run(format!("[[setup]]\nhooks = \"[DIR]/hooks\"\nuser = \"root\"\n{verb}"))
+        .hook("1.sh", "export OTHER=1\n")
+        .under_shell("chown -R root [DIR]/hooks 2>/dev/null; exec \"$@\"")
+        .stdout("1000 100 100 200 201 /home/app\n")
+        .any_stderr()
+        .run();
+}
+
+#[test]
+fn a_variable_names_the_user_before_any_step_and_no_hook_can_change_it() {
+    users()
+        .table("[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.who]\nexec = [\"who\"]\nuser = \"${WHOM:-app}\"\n")
+        .hook("1.sh", "export WHOM=root\n")
+        .args(["who"])
+        .stdout("1000 100 100 200 201 /home/app\n")
+        .any_stderr()
+        .run();
+}
+
+/// As nobody: 65534 with its group alone.
+const NOBODY: [&str; 5] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
+
+#[test]
+fn somebody_who_is_that_user_already_needs_nothing_done() {
+    for spec in ["nobody", "65534", "65534:65534", "nobody:nogroup"] {
+        let table = format!("[verbs.who]\nexec = [\"who\"]\nuser = \"{spec}\"\n");
+        let test = || Test::new().needs_root().under(NOBODY).program("who", WHO).env("HOME", "/inherited");
+        test().table(table).args(["who"]).stdout("65534 65534 65534 /inherited\n").pid1().run();
+        test().args(["--as", spec, "--", "who"]).stdout("65534 65534 65534 /inherited\n").run();
+    }
+}
+
+#[test]
+fn who_is_not_root_gets_one_warning_and_the_run_goes_on() {
+    let table = "[[setup]]\nhooks = \"[DIR]/hooks\"\n[[setup]]\nrun = [\"true\"]\nuser = \"root\"\n\
+                 [[setup]]\nchown = [\"[DIR]/hooks\"]\n[verbs.who]\nexec = [\"who\"]\nuser = \"root\"\ncapabilities = []\n";
+    let test = || Test::new().needs_root().under(NOBODY).program("who", WHO).env("HOME", "/inherited");
+    test()
+        .table(table)
+        .hook("1.sh", "id -u\n")
+        .args(["who"])
+        .stdout("65534 65534 65534 /inherited\n")
+        .stderr(
+            "preverb: warning: the run goes on as uid 65534: only root can become user `root`\n\
+             preverb: running hook `1.sh`\n65534\npreverb: hook `1.sh` done in [TIME]\n[...]\n",
+        )
+        .check(|output| assert_eq!(output.messages().matches("only root").count(), 1))
+        .run();
+    test()
+        .args(["--as", "root", "--", "who"])
+        .stdout("65534 65534 65534 /inherited\n")
+        .stderr("preverb: warning: the run goes on as uid 65534: only root can become user `root`\n")
+        .run();
+    // A user that does not exist is the image author's mistake, whoever runs the container.
+    test().args(["--as", "nosuch", "--", "who"]).status(77).stderr_contains("does not exist").run();
+}
+
+/// Prints lines of `/proc/self/status`.
+fn status(names: &str) -> String {
+    format!("exec = [\"grep\", \"-E\", \"^({names}):\", \"/proc/self/status\"]\n")
+}
+
+#[test]
+fn every_id_is_given_up_and_no_capability_stays() {
+    let table = format!(
+        "[verbs.a]\nuser = \"app\"\n{}",
+        status("Uid|Gid|Groups|CapInh|CapPrm|CapEff|CapAmb|NoNewPrivs")
+    );
+    let out = "Uid:\t1000\t1000\t1000\t1000\nGid:\t100\t100\t100\t100\nGroups:\t100 200 201 \n\
+               CapInh:\t0000000000000000\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n\
+               CapAmb:\t0000000000000000\nNoNewPrivs:\t0\n";
+    users().table(&table).args(["a"]).stdout(out).run();
+    users()
+        .args([
+            "--as",
+            "app",
+            "--",
+            "grep",
+            "-E",
+            "^(Uid|Gid|Groups|CapInh|CapPrm|CapEff|CapAmb|NoNewPrivs):",
+        ])
+        .args(["/proc/self/status"])
+        .stdout(out)
+        .run();
+    // What was given ambiently to root is given up as well.
+    users()
+        .under(["setpriv", "--inh-caps", "+net_bind_service", "--ambient-caps", "+net_bind_service"])
+        .table(&table)
+        .args(["a"])
+        .stdout(out.replacen("CapInh:\t0000000000000000", "CapInh:\t0000000000000400", 1))
+        .run();
+}
+
+#[test]
+fn a_step_down_from_which_root_can_be_had_again_is_refused() {
+    // With this bit the kernel takes no capability from who gives up uid 0 (capabilities(7)).
+    let secure = ["setpriv", "--securebits", "+no_setuid_fixup"];
+    let refused = "preverb: cannot become user `app`: verify: root can be had again\n";
+    let table = "[verbs.a]\nuser = \"app\"\nexec = [\"who\"]\n";
+    users().under(secure).table(table).args(["a"]).status(71).stderr(refused).run();
+    users().under(secure).args(["--as", "app", "--", "who"]).status(71).stderr(refused).run();
+    // Unless the table keeps the right to.
+    users()
+        .under(secure)
+        .table(format!("{table}capabilities = [\"SETUID\"]\n"))
+        .args(["a"])
+        .stdout("1000 100 100 200 201 /home/app\n")
+        .run();
+}
+
+#[test]
+fn root_that_may_not_change_ids_is_told_so() {
+    for (lacking, part) in [("setgid", "setgroups"), ("setuid", "setuid")] {
+        users()
+            .under(["setpriv", "--bounding-set", &format!("-{lacking}"), "--inh-caps", &format!("-{lacking}")])
+            .table("[verbs.a]\nuser = \"app\"\nexec = [\"who\"]\n")
+            .args(["a"])
+            .status(71)
+            .stderr(format!(
+                "preverb: cannot become user `app`: {part}: Operation not permitted\n\
+                 hint: root needs the capabilities SETUID and SETGID for it; or start the container as that user\n"
+            ))
+            .run();
+    }
+}
+
+#[test]
+fn root_of_a_namespace_that_denies_setgroups_can_still_be_root() {
+    // `unshare -U` maps one uid, and denies setgroups(2).
+    let test = || Test::new().needs_root().under(["unshare", "-Ur"]).program("who", WHO);
+    test().args(["--as", "root", "--", "sh", "-c", "id -u; echo $HOME"]).stdout("0\n/root\n").run();
+    test().table("[verbs.a]\nuser = \"0:0\"\nexec = [\"id\", \"-u\"]\n").args(["a"]).stdout("0\n").run();
+    test()
+        .args(["--as", "nobody", "--", "who"])
+        .status(71)
+        .stderr_contains("cannot become user `nobody`: setgroups: ")
+        .run();
+}
+
+#[test]
+fn capabilities_are_kept_as_ambient_and_all_others_leave_the_bounding_set() {
+    let lines = status("CapInh|CapPrm|CapEff|CapBnd|CapAmb");
+    let sets = |[inherited, permitted, effective, bounding, ambient]: [u64; 5]| {
+        format!(
+            "CapInh:\t{inherited:016x}\nCapPrm:\t{permitted:016x}\nCapEff:\t{effective:016x}\nCapBnd:\t{bounding:016x}\nCapAmb:\t{ambient:016x}\n"
+        )
+    };
+    let bind = 1 << 10;
+    let two = 1 << 10 | 1 << 3;
+    for (keys, expected) in [
+        ("user = \"app\"\ncapabilities = [\"NET_BIND_SERVICE\"]\n", [bind; 5]),
+        ("user = \"app\"\ncapabilities = [\"CAP_NET_BIND_SERVICE\", \"fowner\"]\n", [two; 5]),
+        ("user = \"app\"\ncapabilities = []\n", [0; 5]),
+        // Root without a capability is nobody special.
+        ("capabilities = []\n", [0; 5]),
+        ("capabilities = [\"NET_BIND_SERVICE\"]\n", [bind; 5]),
+        ("user = \"root\"\ncapabilities = [\"NET_BIND_SERVICE\"]\n", [bind; 5]),
+        ("user = \"app\"\ncapabilities = [\"NET_BIND_SERVICE\"]\nno-new-privileges = true\n", [bind; 5]),
+        // The supervisor has no more than the target, and hands it on.
+        ("user = \"app\"\ncapabilities = [\"NET_BIND_SERVICE\"]\ninit = true\n", [bind; 5]),
+    ] {
+        users().table(format!("[verbs.a]\n{lines}{keys}")).args(["a"]).stdout(sets(expected)).pid1().run();
+    }
+}
+
+#[test]
+fn a_supervisor_has_stepped_down_with_its_target() {
+    users()
+        .table(format!(
+            "[verbs.a]\nuser = \"app\"\ncapabilities = [\"NET_BIND_SERVICE\"]\nno-new-privileges = true\numask = \"027\"\n\
+             limits = {{ nofile = 99 }}\ninit = true\nexec = [\"sh\", \"-c\", '{}']\n",
+            "grep -E \"^(Umask|Uid|Gid|Groups|CapEff|CapBnd|NoNewPrivs)\" /proc/$PPID/status; ulimit -n; tr \"\\\\0\" \"\\\\n\" </proc/$PPID/environ | grep HOME"
+        ))
+        .args(["a"])
+        .stdout(
+            "Umask:\t0027\nUid:\t1000\t1000\t1000\t1000\nGid:\t100\t100\t100\t100\nGroups:\t100 200 201 \n\
+             CapEff:\t0000000000000400\nCapBnd:\t0000000000000400\nNoNewPrivs:\t1\n99\nHOME=/home/app\n",
+        )
+        .run();
+}
+
+#[test]
+fn a_capability_that_the_container_lacks_is_71_as_root_and_a_warning_else() {
+    let table = "[verbs.a]\nuser = \"app\"\ncapabilities = [\"NET_ADMIN\"]\nexec = [\"true\"]\n";
+    users()
+        .under(["setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin"])
+        .table(table)
+        .args(["a"])
+        .status(71)
+        .stderr("preverb: cannot keep `CAP_NET_ADMIN`: the container does not have it\n")
+        .run();
+    // Somebody else keeps what the operator gave: here an ambient capability, which the failed attempt must not cost.
+    Test::new()
+        .needs_root()
+        .under(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
+        .under(["--inh-caps", "+net_bind_service", "--ambient-caps", "+net_bind_service"])
+        .table(format!("[verbs.a]\ncapabilities = [\"NET_ADMIN\"]\n{}", status("CapEff|CapAmb")))
+        .args(["a"])
+        .stdout("CapEff:\t0000000000000400\nCapAmb:\t0000000000000400\n")
+        .stderr(
+            "preverb: warning: the run goes on with the capabilities that it has: cannot keep `CAP_NET_ADMIN`: the container does not have it\n",
+        )
+        .run();
+    // And what the table keeps, where the operator gave it, is kept without a word.
+    Test::new()
+        .needs_root()
+        .under(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
+        .under(["--inh-caps", "+net_bind_service,+fowner", "--ambient-caps", "+net_bind_service,+fowner"])
+        .table(format!("[verbs.a]\ncapabilities = [\"NET_BIND_SERVICE\"]\n{}", status("CapEff|CapAmb")))
+        .args(["a"])
+        .stdout("CapEff:\t0000000000000400\nCapAmb:\t0000000000000400\n")
+        .run();
+}
+
+#[test]
+fn a_bounding_set_that_is_right_already_needs_no_right_to_be_changed() {
+    // `--cap-drop ALL --cap-add NET_BIND_SERVICE,SETUID,SETGID`: SETPCAP is not there.
+    let only = "-all,+net_bind_service,+setuid,+setgid";
+    let run = |capabilities: &str| {
+        users()
+            .under(["setpriv", "--bounding-set", only, "--inh-caps", "-all"])
+            .table(format!(
+                "[verbs.a]\nuser = \"app\"\ncapabilities = [{capabilities}]\n{}",
+                status("CapEff|CapBnd")
+            ))
+            .args(["a"])
+    };
+    run("\"NET_BIND_SERVICE\", \"SETUID\", \"SETGID\"")
+        .stdout("CapEff:\t00000000000004c0\nCapBnd:\t00000000000004c0\n")
+        .run();
+    run("\"NET_BIND_SERVICE\"")
+        .status(71)
+        .stderr(
+            "preverb: cannot drop capabilities from the bounding set: Operation not permitted\n\
+             hint: root needs the capability SETPCAP for it; or give the container those alone that the table keeps\n",
+        )
+        .run();
+}
+
+#[test]
+fn no_new_privileges_holds_for_anybody() {
+    let table = format!("[verbs.a]\nno-new-privileges = true\n{}", status("NoNewPrivs"));
+    Test::new().table(&table).args(["a"]).stdout("NoNewPrivs:\t1\n").run();
+    Test::new().needs_root().under(NOBODY).table(&table).args(["a"]).stdout("NoNewPrivs:\t1\n").run();
+}
+
+#[test]
+fn limits_are_soft_and_a_hard_one_is_raised_by_root_alone() {
+    let limits = |limits: &str| {
+        Test::new()
+            .table(format!(
+                "[verbs.a]\nlimits = {{ {limits} }}\nexec = [\"sh\", \"-c\", \"ulimit -Sn; ulimit -Hn\"]\n"
+            ))
+            .args(["a"])
+    };
+    limits("nofile = 64").under_shell("ulimit -n 128; exec \"$@\"").stdout("64\n128\n").run();
+    // Up to the hard one anybody may.
+    limits("nofile = 128")
+        .needs_root()
+        .under_shell("ulimit -Sn 64; ulimit -Hn 128; exec \"$@\"")
+        .under(NOBODY)
+        .stdout("128\n128\n")
+        .run();
+    limits("nofile = 129")
+        .needs_root()
+        .under_shell("ulimit -n 128; exec \"$@\"")
+        .under(NOBODY)
+        .status(71)
+        .stderr("preverb: cannot set limit `nofile` to 129: Operation not permitted (os error 1); the hard limit is 128\n")
+        .run();
+    limits("nofile = \"unlimited\"")
+        .needs_root()
+        .status(71)
+        .stderr("preverb: cannot set limit `nofile` to unlimited: Operation not permitted (os error 1); the hard limit is [..]\n")
+        .run();
+    // Root with the right to do so raises the hard limit with it.
+    if can_raise_limits() {
+        limits("nofile = 200").under_shell("ulimit -n 128; exec \"$@\"").stdout("200\n200\n").run();
+    } else {
+        crate::dsl::skip("this root lacks SYS_RESOURCE, so the part that raises a hard limit is left out");
+    }
+}
+
+/// Whether `CAP_SYS_RESOURCE` is effective here.
+fn can_raise_limits() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap();
+    u64::from_str_radix(line.trim(), 16).unwrap() & 1 << 24 != 0
+}
+
+#[test]
+fn a_user_with_too_many_processes_is_told_so() {
+    let script = "setpriv --reuid=4711 --regid=4711 --clear-groups --pdeathsig KILL sleep 60 & \
+                  until grep -q Uid:.4711 /proc/$!/status && grep -q sleep /proc/$!/comm; do :; done; exec \"$@\"";
+    users()
+        .under_shell(script)
+        .table(
+            "[verbs.a]\nuser = \"4711:4711\"\nlimits = { nproc = 0 }\nexec = [\"who\"]\n",
+        )
+        .args(["a"])
+        .status(126)
+        .stderr("preverb: cannot run `[DIR]/bin/who`: its user has more processes than the limit `nproc` allows\n")
+        .run();
+}
+
+#[test]
+fn limits_so_small_that_nothing_can_be_looked_at_still_give_a_message() {
+    for limit in ["nofile = 0", "as = 0", "data = 0", "stack = 0"] {
+        Test::new()
+            .table(format!("[verbs.a]\nlimits = {{ {limit} }}\nexec = [\"no-such-program\"]\n"))
+            .args(["a"])
+            .status(127)
+            .stderr("preverb: cannot run `no-such-program`: not found on PATH `[..]`\n")
+            .run();
+    }
+}
+
+#[test]
+fn a_workdir_is_entered_with_roots_rights_or_the_users_whoever_the_run_is() {
+    // It may be closed to the user: an open directory is one, as with `docker run --workdir`.
+    users()
+        .directory("closed", 0o700)
+        .table(
+            "[verbs.a]\nuser = \"app\"\nworkdir = \"[DIR]/closed\"\nexec = [\"/bin/sh\", \"-c\", \"pwd\"]\n",
+        )
+        .args(["a"])
+        .stdout("[DIR]/closed\n")
+        .run();
+}
+
+/// What gosu and `--as` make of the same user, in one line each: exit status, and ids, groups and home or the words
+/// of the failure.
+fn beside_gosu(spec: &str, command: &[&str]) -> Option<[(i32, String); 2]> {
+    use std::sync::{Arc, Mutex};
+    if !std::path::Path::new("/usr/sbin/gosu").exists() {
+        crate::dsl::skip("there is no gosu on this machine to compare with");
+        return None;
+    }
+    let results = [false, true].map(|gosu| {
+        let result = Arc::new(Mutex::new(None));
+        let seen = Arc::clone(&result);
+        let base = with(PASSWD, &format!("{GROUP}{}", "users:x:300:\n"));
+        let test = if gosu {
+            // The script runs gosu in the place of what it was given.
+            base.under([
+                "sh",
+                "-c",
+                "while [ \"$1\" != -- ]; do shift; done; shift; exec gosu \"$0\" \"$@\"",
+                spec,
+            ])
+        } else {
+            base
+        };
+        test.args(["--as", spec, "--"])
+            .args(command)
+            .any_status()
+            .any_stdout()
+            .any_stderr()
+            .check(move |output| {
+                let text = format!("{}{}", output.text(), output.messages());
+                let dir = output.dir.path().to_str().unwrap();
+                *seen.lock().unwrap() = Some((output.status, text.trim_end().replace(dir, "[DIR]")));
+            })
+            .run();
+        let result = result.lock().unwrap().take();
+        result.unwrap_or_default()
+    });
+    Some(results)
+}
+
+#[test]
+fn where_gosu_steps_down_so_does_preverb() {
+    if !nix::unistd::geteuid().is_root() {
+        return crate::dsl::skip("it needs root");
+    }
+    // The scenarios of gosu's own tests: a name, a uid, a uid with a gid, a name with a group.
+    for spec in ["root", "0", "0:0", "app", "1000", "1000:100", "app:extra", "app:200", "0:100", "4242:4243"]
+    {
+        let Some([ours, gosus]) = beside_gosu(spec, &["who"]) else { return };
+        assert_eq!(ours.0, 0, "{spec}: {ours:?}");
+        assert_eq!(ours, gosus, "{spec}");
+    }
+}
+
+#[test]
+fn where_preverb_differs_from_gosu_it_is_on_purpose() {
+    if !nix::unistd::geteuid().is_root() {
+        return crate::dsl::skip("it needs root");
+    }
+    let who: &[&str] = &["who"];
+    let groups: &[&str] = &["grep", "Groups", "/proc/self/status"];
+    for (what, spec, command, ours, gosus) in [
+        // gosu leaves such a user in root's group.
+        ("a uid that nobody has", "4242", who, (77, "so it needs a group"), (0, "4242 0 0 /")),
+        // gosu reads nothing as "who I am", which is root.
+        ("an empty user", "", who, (77, "the user is empty"), (0, "0 0 0 /root")),
+        ("no user and no group", ":", who, (77, "the user is empty"), (0, "0 0 0 /root")),
+        ("an empty group", "app:", who, (77, "the group is empty"), (0, "1000 100 100 200 201 /home/app")),
+        ("two groups", "app:extra:x", who, (77, "no group can have"), (0, "1000 200 200 /home/app")),
+        // gosu hands an empty HOME on.
+        ("no home", "nohome", who, (0, "1002 102 102 /"), (0, "1002 102 102")),
+        // initgroups(3) has the primary group among them, gosu has not: no right hangs on it.
+        ("groups", "app", groups, (0, "Groups:\t100 200 201"), (0, "Groups:\t200 201")),
+        // The codes of section 7 in the place of 1 for everything.
+        (
+            "no such user",
+            "nosuch",
+            who,
+            (77, "user `nosuch` does not exist"),
+            (1, "unable to find user nosuch"),
+        ),
+        (
+            "no such group",
+            "app:nosuch",
+            who,
+            (77, "group `nosuch` does not exist"),
+            (1, "unable to find group"),
+        ),
+        ("too large", "2147483648", who, (77, "larger than 2147483647"), (1, "must be in range")),
+        ("negative", "-1", who, (77, "user `-1` does not exist"), (1, "must be in range")),
+        ("no such program", "app", &["nosuch"], (127, "not found on PATH"), (1, "executable file not found")),
+        ("no program", "app", &["/etc/passwd"], (126, "not executable"), (1, "permission denied")),
+    ] as [(&str, &str, &[&str], (i32, &str), (i32, &str)); 13]
+    {
+        let Some([(our_status, our_text), (gosus_status, gosus_text)]) = beside_gosu(spec, command) else {
+            return;
+        };
+        assert_eq!(our_status, ours.0, "{what}: {our_text}");
+        assert!(our_text.contains(ours.1), "{what}: {our_text}");
+        assert_eq!(gosus_status, gosus.0, "{what}: gosu: {gosus_text}");
+        assert!(gosus_text.contains(gosus.1), "{what}: gosu: {gosus_text}");
+    }
+}
+
+#[test]
+fn gosu_refuses_who_is_not_root_and_preverb_goes_on() {
+    for (script, status, out, err) in [
+        ("exec gosu nobody id -u", 1, "", "error: failed switching to \"nobody\": operation not permitted\n"),
+        ("shift 3; exec \"$0\" --as nobody -- \"$@\"", 0, "65534\n", ""),
+    ] {
+        if !std::path::Path::new("/usr/sbin/gosu").exists() {
+            return crate::dsl::skip("there is no gosu on this machine to compare with");
+        }
+        Test::new()
+            .needs_root()
+            .under(NOBODY)
+            .under(["sh", "-c", script])
+            .args(["--as", "nobody", "--", "id", "-u"])
+            .status(status)
+            .stdout(out)
+            .stderr(err)
+            .run();
+    }
+}
+
+#[test]
+fn as_needs_a_user_and_a_command() {
+    for args in [&["--as"][..], &["--as", "root"], &["--as", "root", "--"], &["--as", "root", "id"]] {
+        Test::new().args(args).status(64).stderr_contains("preverb: ").run();
+    }
+}
+
+#[test]
+fn as_is_transparent_but_for_the_user() {
+    // Everything after `--` is the command's, and nothing that gosu knows as an option is one.
+    users()
+        .program("show", "#!/bin/sh\nfor word; do printf '<%s>' \"$word\"; done\n")
+        .args(["--as", "app", "--", "show", "--help", "", "--", "a b", "--as"])
+        .stdout("<--help><><--><a b><--as>")
+        .run();
+}
