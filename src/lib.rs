@@ -4,11 +4,13 @@
 //! The map of the house, in the order of that sentence:
 //!
 //! - `cli.rs` turns argv into a request; `words.rs` holds the words that are checked on the way in.
-//! - `table/` turns text into the table: `document.rs` is the tree, `file.rs` reads the files, `decode.rs` and
-//!   `select.rs` take what counts for one environment and one verb.
+//! - `table/` turns text into the table: `document.rs` is the tree, `file.rs` reads the files, `decode/` and
+//!   `select.rs` take what counts for one environment and one verb. `schema.rs` tells editors of the same keys,
+//!   `fuzzing.rs` shows fuzzers a way in.
 //! - `expand.rs` and `variables.rs` are `${...}` and the layers; `plan.rs` puts everything together. None of
 //!   these touches the world.
-//! - `explain.rs`, `list.rs`, `check.rs`, `shim.rs` say things about a table or a plan.
+//! - `explain.rs`, `list.rs`, `check/`, `shim.rs` say things about a table or a plan. `failure.rs` is what can go wrong
+//!   and the exit codes, `log.rs` how messages are written.
 //! - Below this line is the world. `observe.rs` reads it. `perform/` executes a plan, a file for each kind of step;
 //!   it never looks at the table. `child.rs` is the only spawner, `signals.rs` the only user of signals,
 //!   `identity.rs` of ids, `exec.rs` of execve.

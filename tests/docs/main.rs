@@ -16,6 +16,7 @@
 mod blocks;
 mod completions;
 mod man;
+mod packaging;
 mod page;
 #[path = "../it/dsl/pattern.rs"]
 #[allow(dead_code, reason = "the integration tests use all of it")]

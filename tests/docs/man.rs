@@ -146,6 +146,45 @@ fn every_exit_code_has_its_item_and_nothing_else_has() {
     assert!(rows.contains("| 128+n |") && rows.contains("| other |"));
 }
 
+/// The names of fields, at every depth.
+fn fields(value: &serde_json::Value, found: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(object) => {
+            for (name, value) in object {
+                found.insert(name.clone());
+                fields(value, found);
+            }
+        }
+        serde_json::Value::Array(array) => array.iter().for_each(|value| fields(value, found)),
+        serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Number(_)
+        | serde_json::Value::String(_) => {}
+    }
+}
+
+#[test]
+fn every_field_of_json_is_told_and_no_other_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let table = directory.path().join("preverb.toml");
+    let good = "[variables.A]\n[verbs.a]\nexec = [\"true\"]\n[[setup]]\nmkdir = \"/a\"\n";
+    let json = section(&read(PAGES[0]), "JSON");
+    for (heading, words, text) in [
+        ("List", &["--list"][..], good),
+        ("Check", &["--check"], "nonsense = 1\n"),
+        ("Explain", &["--explain", "a"], good),
+    ] {
+        std::fs::write(&table, text).unwrap();
+        let output =
+            Command::new(PREVERB).arg("--table").arg(&table).arg("--json").args(words).output().unwrap();
+        let mut found = BTreeSet::new();
+        fields(&serde_json::from_slice(&output.stdout).unwrap(), &mut found);
+        let part = json.split(&format!(".Ss {heading}\n")).nth(1).unwrap().split(".Ss ").next().unwrap();
+        let told: BTreeSet<String> = tags(part, ".Va ").into_iter().map(str::to_owned).collect();
+        assert_eq!(told, found, "{heading}");
+    }
+}
+
 #[test]
 fn the_pages_are_well_formed() {
     if is_there("mandoc") {

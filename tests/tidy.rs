@@ -1,0 +1,129 @@
+//! The rules of the house that no compiler knows. A rule that is not here, in `clippy.toml` or in `Cargo.toml` is a
+//! matter of taste.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
+
+use std::path::Path;
+use std::{fs, str};
+
+/// Every file of the repository that is text, with its path.
+fn files() -> Vec<(String, String)> {
+    fn walk(directory: &Path, files: &mut Vec<(String, String)>) {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            if path.is_dir() {
+                // What is built is not ours, wherever it is built.
+                if !matches!(name, ".git" | "target") && !path.join("CACHEDIR.TAG").exists() {
+                    walk(&path, files);
+                }
+            } else if let Ok(text) = fs::read(&path).map(String::from_utf8)
+                && let Ok(text) = text
+                && name != ".git"
+            {
+                let path = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap();
+                files.push((path.to_str().unwrap().to_owned(), text));
+            }
+        }
+    }
+    let mut files = Vec::new();
+    walk(Path::new(env!("CARGO_MANIFEST_DIR")), &mut files);
+    assert!(files.len() > 100, "the files are somewhere else");
+    files
+}
+
+fn sources() -> impl Iterator<Item = (String, String)> {
+    files().into_iter().filter(|(path, _)| Path::new(path).extension().is_some_and(|end| end == "rs"))
+}
+
+/// A word that this file itself must not hold.
+fn word(parts: [&str; 2]) -> String {
+    parts.concat()
+}
+
+#[test]
+fn each_source_says_first_what_it_is() {
+    for (path, text) in sources() {
+        assert!(text.starts_with("//! "), "{path} does not begin with `//! `");
+    }
+}
+
+#[test]
+fn no_source_is_so_long_that_it_must_be_two_things() {
+    const LIMIT: usize = 600;
+    // What is longer, and by how much it may be: these numbers only ever become smaller.
+    const LONGER: [(&str, usize); 2] = [("src/child.rs", 690), ("src/table/document.rs", 880)];
+    for (path, text) in sources().filter(|(path, _)| path.starts_with("src/")) {
+        let lines = text.lines().take_while(|line| *line != "#[cfg(test)]").count();
+        let limit = LONGER.iter().find(|(longer, _)| *longer == path).map_or(LIMIT, |(_, limit)| *limit);
+        assert!(lines <= limit, "{path} has {lines} lines before its tests, and at most {limit} are allowed");
+        assert!(limit == LIMIT || lines > LIMIT, "{path} is short enough now: take it off the list");
+    }
+}
+
+#[test]
+fn nothing_is_left_to_be_done() {
+    let words = [word(["to", "do!("]), word(["dbg", "!("]), word(["FIX", "ME"]), word(["XX", "X"])];
+    for (path, text) in sources() {
+        for word in &words {
+            assert!(!text.contains(word), "{path} has {word}");
+        }
+    }
+}
+
+#[test]
+fn the_map_has_every_room() {
+    let map = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+    let map: String = map.lines().take_while(|line| line.starts_with("//!")).collect();
+    for (path, _) in sources() {
+        let Some(path) = path.strip_prefix("src/") else { continue };
+        let room = path.split_once('/').map_or(path.to_owned(), |(directory, _)| format!("{directory}/"));
+        let known = matches!(&*room, "lib.rs" | "main.rs") || map.contains(&format!("`{room}`"));
+        assert!(known, "the map in src/lib.rs does not know `{room}`");
+    }
+}
+
+#[test]
+fn names_of_tests_are_sentences() {
+    let prefix = word(["fn te", "st_"]);
+    for (path, text) in sources() {
+        assert!(!text.contains(&prefix), "{path} has a test whose name begins with `test_`");
+    }
+}
+
+#[test]
+fn the_changelog_has_the_version() {
+    let changelog = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("CHANGELOG.md")).unwrap();
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(changelog.contains(&format!("\n## {version}\n")), "CHANGELOG.md has no section for {version}");
+}
+
+#[test]
+fn the_minimal_rust_is_the_same_everywhere() {
+    let rust = env!("CARGO_PKG_RUST_VERSION");
+    let workflow = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(".github/workflows/ci.yml"));
+    assert!(
+        workflow.unwrap().contains(&format!("toolchain: \"{rust}\"")),
+        "ci.yml does not test Rust {rust}"
+    );
+}
+
+#[test]
+fn nothing_speaks_of_the_machine_that_it_was_written_on() {
+    let words = [word(["/wo", "rk/"]), word(["/ro", "ot/"]), word(["/tmp/tar", "get"])];
+    for (path, text) in files() {
+        for word in &words {
+            assert!(!text.contains(word), "{path} has {word}");
+        }
+    }
+}
+
+#[test]
+fn lines_end_where_their_text_does() {
+    // The corpora of the fuzz targets are data.
+    for (path, text) in files().into_iter().filter(|(path, _)| !path.starts_with("fuzz/corpus/")) {
+        assert!(text.is_empty() || text.ends_with('\n'), "{path} does not end with a line feed");
+        let trailing = text.lines().position(|line| line.ends_with([' ', '\t']));
+        assert_eq!(trailing, None, "{path} has blanks at the end of a line (counted from 0)");
+    }
+}
