@@ -37,6 +37,7 @@ mod steps;
 mod stopping;
 mod supervise;
 mod table;
+mod transparency;
 mod variables;
 mod waiting;
 mod wording;
