@@ -20,6 +20,7 @@
 )]
 
 mod check;
+mod bare;
 mod command_line;
 #[allow(dead_code, reason = "a language has words for the chapters to come")]
 mod dsl;
