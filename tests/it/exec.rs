@@ -49,7 +49,6 @@ impl Case {
     }
 
     /// The case as everything that preverb starts.
-    #[expect(clippy::print_stderr, reason = "the harness shows it where a case fails")]
     fn run(&self) {
         let user = if self.as_nobody { "user = \"nobody\"\n" } else { "" };
         let word = &self.word;
