@@ -49,6 +49,8 @@ impl Stage {
         if self.world.children.reap_all() {
             name_left_behind(self.world.log, self.world.children.groups());
         }
+        let limits: Vec<_> = self.plan.limits.iter().map(|limit| limit.resource.resource).collect();
+        let limits: Vec<_> = limits.into_iter().map(|resource| (resource, getrlimit(resource))).collect();
         self.step_down()?;
         if let Some(stop) = self.world.children.signals().stop() {
             return Err(crate::child::Stop(stop).failure("before the target started"));
@@ -70,6 +72,11 @@ impl Stage {
             }
         };
         self.world.children.signals().block_again();
+        // The target's limits are not for what is still to be said: with `fsize = 0` that would be the end.
+        for (resource, before) in limits {
+            let hard = getrlimit(resource).maximum;
+            let _ = setrlimit(resource, Rlimit { current: before.current, maximum: hard });
+        }
         let secret = program.is_some_and(|program| program.secret);
         Ok(if secret { failure.concealed("running the target") } else { failure })
     }
@@ -198,8 +205,11 @@ fn set_limit(limit: &Limit) -> Result<()> {
 /// Names the processes that hooks have left behind: the target would wonder whose they are.
 fn name_left_behind(log: Log, groups: &[i32]) {
     let own = i32::try_from(std::process::id()).unwrap_or(0);
+    // A hook has a group of its own. Who is in this one was this process's child before it became preverb.
+    let group = nix::unistd::getpgrp().as_raw();
     for (pid, process) in crate::process::all() {
-        let ours = process.parent == own || groups.contains(&process.group);
+        let orphan = process.parent == own && process.group != group;
+        let ours = orphan || groups.contains(&process.group);
         if pid == own || !ours || process.state == b'Z' {
             continue;
         }

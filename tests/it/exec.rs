@@ -637,6 +637,14 @@ fn dead_children_are_reaped_before_the_exec_and_live_ones_are_named() {
             "{ran}preverb: a hook left process [..] (`[..]`) behind, which goes on beside the target\n"
         ))
         .run();
+    // A child that preverb has inherited is no hook's.
+    Test::new()
+        .under_shell("sleep 2 & exec \"$@\"")
+        .table(verb("true"))
+        .args(["a"])
+        .stdout("0\n")
+        .stderr(ran)
+        .run();
     // A zombie that somebody else left.
     if !std::path::Path::new("/usr/bin/python3").exists() {
         return skip("there is no /usr/bin/python3");

@@ -485,7 +485,7 @@ fn a_user_with_too_many_processes_is_told_so() {
 
 #[test]
 fn limits_so_small_that_nothing_can_be_looked_at_still_give_a_message() {
-    for limit in ["nofile = 0", "as = 0", "data = 0", "stack = 0"] {
+    for limit in ["nofile = 0", "as = 0", "data = 0", "stack = 0", "fsize = 0", "fsize = 0, nofile = 0"] {
         Test::new()
             .table(format!("[verbs.a]\nlimits = {{ {limit} }}\nexec = [\"no-such-program\"]\n"))
             .args(["a"])

@@ -19,8 +19,8 @@
     reason = "tables and scripts are put together for reading, not for speed"
 )]
 
-mod check;
 mod bare;
+mod check;
 mod command_line;
 #[allow(dead_code, reason = "a language has words for the chapters to come")]
 mod dsl;
