@@ -22,6 +22,7 @@ fn the_package_is_small_and_has_what_a_user_needs() {
         "LICENSE-MIT",
         "README.md",
         "build.rs",
+        "completions/preverb.bash",
         "link/no-unwind-tables.ld",
         "man/preverb.1",
         "man/preverb.toml.5",
