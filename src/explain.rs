@@ -1,5 +1,21 @@
 //! `--explain`: what a run would do, and nothing of it done. It prints the same plan that performing executes.
+//!
+//! With `--json` it is one object. Its keys, which are all always there, may become more, and do not change; what
+//! does not apply is null, an empty array or `false`:
+//!
+//! - `verb` (null for a command behind `--`), `environment`, `environment-reason` (a sentence), `environment-in-table`;
+//! - `variables`: those that change, sorted by name, each with `name`, `value` (null where it is removed, `***` where
+//!   it is secret) and `layer`: who sets it;
+//! - `unset`: the names that are removed before the target starts;
+//! - `steps`: in order, each with `step` (what it is called), `kind` (`run`, `hooks`, `wait`, `render`, `mkdir`,
+//!   `chown`), `runs`, `reason` (why not, or null), `does` (lines of text), `user`, `timeout`, `once`;
+//! - `user`, `user-note` (how it was resolved, a sentence), `workdir`, `umask` (octal text), `limits` (`NAME=VALUE`),
+//!   `capabilities` (`CAP_...`; null leaves them alone), `no-new-privileges`;
+//! - `supervised`, and `init` with how: `signals` (an object, `TERM` to `QUIT` or `none`), `group`, `grace`;
+//! - `stop-signals`: what ends setup, where the table says so; `health`: the probe, as text;
+//! - `argv`: the target's words, as far as they are known before any step; what is not keeps its `${...}`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
@@ -9,10 +25,11 @@ use serde::Serialize;
 use crate::expand::{Expanded, MASK, Template};
 use crate::identity::{self, Myself};
 use crate::observe::{self, How};
+use crate::paint::{Paint, hanging, wrapped};
 use crate::plan::{Arguments, Plan, PlanStep};
 use crate::table::{Probe, StepKind};
-use crate::variables::Variables;
-use crate::words::{escaped, spoken};
+use crate::variables::{Origin, Variables};
+use crate::words::{escaped, signal_name, spoken};
 
 /// A plan in words.
 #[derive(Debug, Serialize)]
@@ -34,7 +51,30 @@ pub(crate) struct Explained {
     capabilities: Option<Vec<String>>,
     no_new_privileges: bool,
     supervised: bool,
+    init: Option<ExplainedInit>,
+    stop_signals: Option<Vec<String>>,
+    health: Option<String>,
     argv: Vec<String>,
+}
+
+/// How preverb supervises.
+#[derive(Debug, Serialize)]
+struct ExplainedInit {
+    /// Signals, and as what they are passed on.
+    signals: BTreeMap<String, String>,
+    group: bool,
+    grace: Option<String>,
+}
+
+/// What the table says of the run that is no part of its plan.
+#[derive(Debug)]
+pub(crate) struct Beside<'b> {
+    /// Whether it mentions the environment.
+    pub(crate) mentioned: bool,
+    /// The signals that end setup, where it says so.
+    pub(crate) stop_signals: Option<&'b [i32]>,
+    /// How to tell whether the verb is healthy.
+    pub(crate) health: Option<Probe>,
 }
 
 /// A variable that changes.
@@ -62,15 +102,15 @@ struct ExplainedStep {
 
 impl Explained {
     /// Explains a plan. Only the files of hook directories and the users are looked up.
-    pub(crate) fn of(plan: &Plan, inherited: &Variables, mentioned: bool, myself: Myself) -> Self {
+    pub(crate) fn of(plan: &Plan, inherited: &Variables, beside: &Beside<'_>, myself: Myself) -> Self {
         let variables = &plan.variables;
         let shown = |expanded: &Expanded| expanded.shown();
         Self {
             verb: plan.verb.as_ref().map(ToString::to_string),
             environment: plan.environment.name.to_string(),
             environment_reason: plan.environment.why.describe(),
-            environment_in_table: mentioned,
-            variables: changed(plan, inherited),
+            environment_in_table: beside.mentioned,
+            variables: changed(plan, inherited, myself),
             unset: plan.unset.clone(),
             steps: plan.steps.iter().map(|step| explain_step(step, plan)).collect(),
             user: plan.user.as_ref().map(shown),
@@ -91,8 +131,44 @@ impl Explained {
                 .map(|capabilities| capabilities.iter().map(|capability| capability.name()).collect()),
             no_new_privileges: plan.no_new_privileges,
             supervised: plan.init.is_some(),
+            init: plan.init.as_ref().map(|init| ExplainedInit {
+                signals: init
+                    .signals
+                    .iter()
+                    .map(|(from, to)| (short(*from), to.map_or("none".to_owned(), short)))
+                    .collect(),
+                group: init.group.unwrap_or(false),
+                grace: init.grace.map(spoken),
+            }),
+            stop_signals: beside.stop_signals.map(|signals| signals.iter().copied().map(short).collect()),
+            health: beside.health.as_ref().map(|probe| probe_text(probe, variables)),
             argv: argv(plan, variables),
         }
+    }
+}
+
+/// A signal's name as a table has it.
+fn short(signal: i32) -> String {
+    let name = signal_name(signal);
+    name.strip_prefix("SIG").unwrap_or(&name).to_owned()
+}
+
+/// Which part of the table set a variable, as the table would have it.
+fn layer(origin: &Origin, plan: &Plan) -> String {
+    let environment = &plan.environment.name;
+    let verb = plan.verb.as_ref().map_or("", crate::words::VerbName::as_str);
+    match origin {
+        Origin::EnvironmentEnv => format!("[environments.{environment}.env]"),
+        Origin::VerbEnv => format!("[verbs.{verb}.env]"),
+        Origin::EnvironmentVerbEnv => format!("[environments.{environment}.verbs.{verb}.env]"),
+        Origin::Inherited
+        | Origin::Preverb
+        | Origin::Option
+        | Origin::File(_)
+        | Origin::Default
+        | Origin::TableEnv
+        | Origin::User
+        | Origin::Hook(_) => origin.describe(),
     }
 }
 
@@ -106,8 +182,17 @@ fn user_note(user: &Expanded, myself: Myself) -> String {
     }
 }
 
-fn changed(plan: &Plan, inherited: &Variables) -> Vec<ExplainedVariable> {
+fn changed(plan: &Plan, inherited: &Variables, myself: Myself) -> Vec<ExplainedVariable> {
     let mut changed = Vec::new();
+    let ours = plan.variables.get(b"HOME").is_none_or(|found| *found.origin == Origin::Inherited);
+    if let Some(user) = plan.user.as_ref().filter(|_| ours && myself.is_root())
+        && let Ok(identity) = identity::resolve(&user.bytes)
+        && inherited.get(b"HOME").map(|found| found.value) != Some(identity::home(&identity))
+    {
+        let home = escaped(identity::home(&identity));
+        let value = Some(if user.secret { MASK.to_owned() } else { home });
+        changed.push(ExplainedVariable { name: "HOME".to_owned(), value, layer: Origin::User.describe() });
+    }
     for (name, found) in plan.variables.named() {
         let before = inherited.get(name);
         if before.is_some_and(|before| before.value == found.value) {
@@ -117,7 +202,7 @@ fn changed(plan: &Plan, inherited: &Variables) -> Vec<ExplainedVariable> {
         changed.push(ExplainedVariable {
             name: escaped(name),
             value: Some(value),
-            layer: found.origin.describe(),
+            layer: layer(found.origin, plan),
         });
     }
     for (name, _) in inherited.named() {
@@ -163,11 +248,7 @@ fn explain_step(step: &PlanStep, plan: &Plan) -> ExplainedStep {
         StepKind::Run(argv) => ("run", vec![words(&all(argv))]),
         StepKind::Hooks(path) => ("hooks", hooks(path, plan)),
         StepKind::Wait(targets) => {
-            let target = |probe: &Probe| match probe {
-                Probe::Url(template) => now(template, variables),
-                Probe::Exec(argv) => words(&all(argv)),
-            };
-            ("wait", targets.iter().map(target).collect())
+            ("wait", targets.iter().map(|probe| probe_text(probe, variables)).collect())
         }
         StepKind::Render { from, to, .. } => {
             ("render", vec![format!("{} to {}", now(from, variables), now(to, variables))])
@@ -187,6 +268,14 @@ fn explain_step(step: &PlanStep, plan: &Plan) -> ExplainedStep {
     }
 }
 
+/// A target of a probe.
+fn probe_text(probe: &Probe, variables: &Variables) -> String {
+    match probe {
+        Probe::Url(template) => now(template, variables),
+        Probe::Exec(argv) => words(&argv.iter().map(|template| now(template, variables)).collect::<Vec<_>>()),
+    }
+}
+
 /// Words as one line in which each can be told from the next.
 fn words(words: &[String]) -> String {
     let plain = |word: &str| !word.is_empty() && !word.contains([' ', '"', '\'', '\\', '$']);
@@ -196,6 +285,9 @@ fn words(words: &[String]) -> String {
         .collect::<Vec<_>>()
         .join(" ")
 }
+
+/// Between a file of hooks and why it is passed over.
+const PASSED_OVER: &str = ": passed over: ";
 
 fn hooks(path: &Template, plan: &Plan) -> Vec<String> {
     let Ok(expanded) = path.expand(&plan.variables) else { return vec![escaped(path.source().as_bytes())] };
@@ -213,7 +305,7 @@ fn hooks(path: &Template, plan: &Plan) -> Vec<String> {
                     How::Source { shell, .. } => format!("{path}: sourced by {}", escaped(shell.as_bytes())),
                     How::Run => format!("{path}: run"),
                     How::Interpret(argv) => format!("{path}: run by {}", words(argv)),
-                    How::Skip(reason) => format!("{path}: passed over: {reason}"),
+                    How::Skip(reason) => format!("{path}{PASSED_OVER}{reason}"),
                     How::MistypedMount => format!("{path}: a directory, and should be a file"),
                 }
             })
@@ -221,77 +313,159 @@ fn hooks(path: &Template, plan: &Plan) -> Vec<String> {
     }
 }
 
+/// Where what is said of a run begins.
+const COLUMN: usize = 13;
+
+/// The lines of an explanation as they come about.
+struct Lines {
+    out: String,
+    paint: Paint,
+}
+
+impl Lines {
+    fn push(&mut self, line: &str) {
+        let _ = writeln!(self.out, "{line}");
+    }
+
+    /// A heading and what belongs to it, which is never broken: it may be copied.
+    fn item(&mut self, heading: &str, text: &str) {
+        let heading = self.paint.bold(heading) + &" ".repeat(COLUMN.saturating_sub(heading.chars().count()));
+        self.push(format!("{heading}{text}").trim_end());
+    }
+
+    /// A heading and words, in lines.
+    fn prose(&mut self, heading: &str, text: &str) {
+        let mut lines = wrapped(text, COLUMN, COLUMN).into_iter();
+        self.item(heading, &lines.next().unwrap_or_default());
+        for line in lines {
+            self.item("", &line);
+        }
+    }
+
+    /// Something of the user's that is not broken, and an aside of ours behind it, in the next line if it does not
+    /// fit in this one.
+    fn aside(&mut self, indent: usize, text: &str, aside: &str) {
+        let used = indent + text.chars().count();
+        let mut lines = wrapped(aside, used + 2, indent + 2).into_iter();
+        let first = lines.next().unwrap_or_default();
+        let fits = aside.is_empty() || used + 2 + first.chars().count() <= 80;
+        let before = format!("{:indent$}{text}", "");
+        if fits {
+            let painted = self.paint.dim(&first);
+            self.push(format!("{before}  {painted}").trim_end());
+        } else {
+            self.push(&before);
+            lines = wrapped(aside, indent + 2, indent + 2).into_iter();
+        }
+        for line in lines {
+            let painted = self.paint.dim(&line);
+            self.push(&format!("{:1$}{painted}", "", indent + 2));
+        }
+    }
+}
+
 /// The explanation as text.
-pub(crate) fn text(explained: &Explained) -> String {
-    let mut out = String::new();
-    let mut line = |text: String| {
-        let _ = writeln!(out, "{text}");
-    };
-    match &explained.verb {
-        Some(verb) => line(format!("verb         {verb}")),
-        None => line("verb         none: a command was given".to_owned()),
-    }
-    line(format!("environment  {}, {}", explained.environment, explained.environment_reason));
+pub(crate) fn text(explained: &Explained, paint: Paint) -> String {
+    let mut lines = Lines { out: String::new(), paint };
+    lines.item("verb", explained.verb.as_deref().unwrap_or("none: a command was given"));
+    lines.prose("environment", &format!("{}, {}", explained.environment, explained.environment_reason));
     if !explained.environment_in_table {
-        line("             the table does not mention it".to_owned());
+        lines.item("", "the table does not mention it");
     }
-    line("variables".to_owned());
+    lines.push(&paint.bold("variables"));
     let width = explained.variables.iter().map(|variable| variable.name.chars().count()).max().unwrap_or(0);
     for variable in &explained.variables {
         match &variable.value {
-            Some(value) => line(format!("  {:width$} = {value}  ({})", variable.name, variable.layer)),
-            None => line(format!("  {:width$} removed", variable.name)),
+            Some(value) => {
+                lines.aside(
+                    2,
+                    &format!("{:width$} = {value}", variable.name),
+                    &format!("({})", variable.layer),
+                );
+            }
+            None => lines.push(&format!("  {:width$} removed", variable.name)),
         }
     }
     for name in &explained.unset {
-        line(format!("  {name:width$} removed before the target  (unset)"));
+        lines.aside(2, &format!("{name:width$} removed before the target"), "(unset)");
     }
-    line("steps".to_owned());
+    lines.push(&paint.bold("steps"));
     if explained.steps.is_empty() {
-        line("  none".to_owned());
+        lines.push("  none");
     }
     for (number, step) in explained.steps.iter().enumerate() {
-        let state = match &step.reason {
-            Some(reason) => format!("skipped: {reason}"),
-            None => "runs".to_owned(),
-        };
-        line(format!("  {}. {}: {state}", number + 1, step.step));
-        let mut notes = Vec::new();
-        notes.extend(step.user.as_ref().map(|user| format!("as {user}")));
-        notes.extend(step.timeout.as_ref().map(|timeout| format!("at most {timeout}")));
-        notes.extend(step.once.as_ref().map(|once| format!("once, by {once}")));
-        if !notes.is_empty() {
-            line(format!("     {}", notes.join("; ")));
-        }
-        for each in &step.does {
-            line(format!("     {each}"));
-        }
+        step_lines(&mut lines, number + 1, step);
     }
     if let Some(user) = &explained.user {
         let note = explained.user_note.as_ref().map(|note| format!("  ({note})")).unwrap_or_default();
-        line(format!("user         {user}{note}"));
+        lines.prose("user", &format!("{user}{note}"));
     }
     if let Some(workdir) = &explained.workdir {
-        line(format!("workdir      {workdir}"));
+        lines.item("workdir", workdir);
     }
     if let Some(umask) = &explained.umask {
-        line(format!("umask        {umask}"));
+        lines.item("umask", umask);
     }
     if !explained.limits.is_empty() {
-        line(format!("limits       {}", explained.limits.join(" ")));
+        lines.prose("limits", &explained.limits.join(" "));
     }
     if let Some(capabilities) = &explained.capabilities {
         let list = if capabilities.is_empty() { "none".to_owned() } else { capabilities.join(" ") };
-        line(format!("capabilities {list}"));
+        lines.prose("capabilities", &list);
     }
     if explained.no_new_privileges {
-        line("privileges   none can be gained by an exec".to_owned());
+        lines.item("privileges", "none can be gained by an exec");
     }
-    if explained.supervised {
-        line("init         preverb stays and supervises".to_owned());
+    if let Some(init) = &explained.init {
+        let mut text = "preverb stays and supervises".to_owned();
+        for (signal, becomes) in &init.signals {
+            let _ = match becomes.as_str() {
+                "none" => write!(text, "; {signal} is not passed on"),
+                other => write!(text, "; {signal} is passed on as {other}"),
+            };
+        }
+        if init.group {
+            text.push_str("; signals go to the target's group");
+        }
+        if let Some(grace) = &init.grace {
+            let _ = write!(text, "; what is left has {grace} to end");
+        }
+        lines.prose("init", &text);
     }
-    line(format!("target       {}", words(&explained.argv)));
-    out
+    if let Some(signals) = &explained.stop_signals {
+        let list = if signals.is_empty() { "none".to_owned() } else { signals.join(" ") };
+        lines.prose("stop signals", &list);
+    }
+    if let Some(health) = &explained.health {
+        lines.item("health", health);
+    }
+    lines.item("target", &words(&explained.argv));
+    lines.out
+}
+
+fn step_lines(lines: &mut Lines, number: usize, step: &ExplainedStep) {
+    let state = match &step.reason {
+        Some(reason) => format!("skipped: {reason}"),
+        None => "runs".to_owned(),
+    };
+    let before = format!("  {number}. ");
+    for line in hanging(&before, &format!("{}: {state}", step.step)) {
+        lines.push(&line);
+    }
+    let mut notes = Vec::new();
+    notes.extend(step.user.as_ref().map(|user| format!("as {user}")));
+    notes.extend(step.timeout.as_ref().map(|timeout| format!("at most {timeout}")));
+    notes.extend(step.once.as_ref().map(|once| format!("once, by {once}")));
+    let indent = before.chars().count();
+    if !notes.is_empty() {
+        lines.push(&format!("{:indent$}{}", "", notes.join("; ")));
+    }
+    for each in &step.does {
+        match each.split_once(PASSED_OVER) {
+            Some((path, reason)) => lines.aside(indent, path, &format!("passed over: {reason}")),
+            None => lines.push(&format!("{:indent$}{each}", "")),
+        }
+    }
 }
 
 /// The explanation as JSON.

@@ -38,6 +38,7 @@ mod list;
 mod log;
 mod main_process;
 mod observe;
+mod paint;
 mod perform;
 mod plan;
 mod probe;
@@ -62,6 +63,7 @@ use cli::{Action, Options, Request, Rest, Words};
 use failure::{Failure, Kind, Result};
 use identity::Myself;
 use log::{Format, Log, quoted};
+use paint::Paint;
 use perform::World;
 use plan::{Call, Planned};
 use signals::Signals;
@@ -296,7 +298,8 @@ impl Start<'_> {
         let settings = tree.settings(&mut decoder);
         failing(&sources, &decoder)?;
         let environment = plan::environment(options.environment.as_ref(), &settings, &self.variables)?;
-        Ok(format!("\n{}", list::text(&list::List::of(tree, &settings, &environment.name))))
+        let list = list::List::of(tree, &settings, &environment.name);
+        Ok(format!("\n{}", list::text(&list, Paint::Plain)))
     }
 
     fn step_down(mut self, user: &OsStr, command: &[OsString]) -> Failure {
@@ -368,7 +371,8 @@ impl Start<'_> {
             Action::List { json } => {
                 failing(sources, &decoder)?;
                 let list = list::List::of(tree, &settings, &environment?.name);
-                return print(&if json { list::json(&list) } else { list::text(&list) });
+                let paint = Paint::of_standard_output(&self.variables);
+                return print(&if json { list::json(&list) } else { list::text(&list, paint) });
             }
             Action::Shim { verb } => {
                 failing(sources, &decoder)?;
@@ -409,11 +413,16 @@ impl Start<'_> {
         let files = observe::secret_files(&declarations, &self.variables);
         let mentioned = tree.environment(environment.name.as_str()).is_some();
         let call = Call { words, skip_setup };
+        let health =
+            selection.verb.as_ref().filter(|_| json.is_some()).and_then(|verb| verb.part.health.clone());
         let Planned { plan, failures } =
             plan::plan(environment, &settings, selection, call, &self.variables, &files);
         if let Some(json) = json {
-            let explained = explain::Explained::of(&plan, &self.variables, mentioned, Myself::observe());
-            print(&if json { explain::json(&explained) } else { explain::text(&explained) })?;
+            let beside =
+                explain::Beside { mentioned, stop_signals: settings.stop_signals.as_deref(), health };
+            let explained = explain::Explained::of(&plan, &self.variables, &beside, Myself::observe());
+            let paint = Paint::of_standard_output(&self.variables);
+            print(&if json { explain::json(&explained) } else { explain::text(&explained, paint) })?;
             return Failure::all(failures).map_or(Ok(0), Err);
         }
         if let Some(failure) = Failure::all(failures) {

@@ -1,9 +1,21 @@
 //! `--list`, and the list of verbs in `--help` and in messages. Pure.
+//!
+//! With `--json` it is one object. Its keys, which are all always there, may become more, and do not change:
+//!
+//! - `environment`: the environment whose verbs these are;
+//! - `verbs`: sorted by name; each has `name`, `about` (or null), `aliases` (sorted), `default` (whether a call
+//!   without words means it);
+//! - `variables`: the declared ones, sorted by name; each has `name`, `about` (or null), `type` (`string`, `integer`,
+//!   `port`, `boolean`, `url`, `path`), `default` (or null; `***` for a secret's), `one-of` (an array, or null, and null
+//!   for a secret), `required`, `secret`, and `verb`: the verb that it is for, or null where it is for all.
+//!
+//! Hidden verbs are in neither form.
 
 use serde::Serialize;
 
 use crate::expand::MASK;
 use crate::failure::Failure;
+use crate::paint::{Paint, hanging};
 use crate::table::decode::Decoder;
 use crate::table::document::{Document, Focus};
 use crate::table::select::Tree;
@@ -109,10 +121,52 @@ impl List {
     }
 }
 
-/// The verbs, a line each, aligned.
-fn verb_lines(list: &List) -> Vec<String> {
-    let width = list.verbs.iter().map(|verb| verb.name.chars().count()).max().unwrap_or(0);
-    let line = |verb: &ListedVerb| {
+/// How wide a column of names gets; what a longer name is followed by stands in the next line.
+const NAMES: usize = 24;
+
+/// Names with what is said of them: an aligned column, lines of words, and notes in parentheses at the end.
+fn column(entries: &[(&str, String, String)], paint: Paint) -> Vec<String> {
+    let widths = entries.iter().map(|(name, _, _)| name.chars().count()).filter(|width| *width <= NAMES);
+    let width = widths.max().unwrap_or(0);
+    let mut lines = Vec::new();
+    for (name, about, notes) in entries {
+        let text = [about.as_str(), notes.as_str()].join(" ");
+        let mut before = format!("  {name:width$}  ");
+        if name.chars().count() > width && !text.trim().is_empty() {
+            lines.push(before.trim_end().to_owned());
+            before = format!("  {:width$}  ", "");
+        }
+        let plain = hanging(&before, text.trim());
+        lines.extend(painted(plain, notes, paint));
+    }
+    lines
+}
+
+/// The lines with the notes at their end painted; they are wrapped first, because escapes have no width.
+fn painted(lines: Vec<String>, notes: &str, paint: Paint) -> Vec<String> {
+    let mut left = notes.chars().filter(|c| *c != ' ').count();
+    let mut painted: Vec<String> = Vec::new();
+    for line in lines.into_iter().rev() {
+        // The notes are the last characters of the whole, whatever the lines are.
+        let mut at = line.len();
+        for (index, character) in line.char_indices().rev() {
+            if left == 0 {
+                break;
+            }
+            at = index;
+            left -= usize::from(character != ' ');
+        }
+        let (text, aside) = line.split_at(at);
+        let indent = aside.len() - aside.trim_start().len();
+        painted.push(format!("{text}{}{}", &aside[..indent], paint.dim(&aside[indent..])));
+    }
+    painted.reverse();
+    painted
+}
+
+/// The verbs, aligned.
+fn verb_lines(list: &List, paint: Paint) -> Vec<String> {
+    let entry = |verb: &'_ ListedVerb| {
         let mut notes = Vec::new();
         if verb.default {
             notes.push("default".to_owned());
@@ -121,46 +175,60 @@ fn verb_lines(list: &List) -> Vec<String> {
             notes.push(format!("also {}", verb.aliases.join(", ")));
         }
         let about = verb.about.as_deref().map(|about| escaped(about.as_bytes())).unwrap_or_default();
-        let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join("; ")) };
-        format!("  {:width$}  {about}{notes}", verb.name).trim_end().to_owned()
+        let notes = if notes.is_empty() { String::new() } else { format!("({})", notes.join("; ")) };
+        (about, notes)
     };
-    list.verbs.iter().map(line).collect()
+    let entries: Vec<(&str, String, String)> = list
+        .verbs
+        .iter()
+        .map(|verb| {
+            let (about, notes) = entry(verb);
+            (verb.name.as_str(), about, notes)
+        })
+        .collect();
+    column(&entries, paint)
+}
+
+/// What is noted of a declared variable.
+fn notes(variable: &ListedVariable) -> String {
+    let mut notes = vec![match &variable.one_of {
+        Some(values) => values.iter().map(|value| escaped(value.as_bytes())).collect::<Vec<_>>().join("|"),
+        None => variable.kind.to_owned(),
+    }];
+    if let Some(default) = &variable.default {
+        notes.push(format!("default {}", escaped(default.as_bytes())));
+    }
+    if variable.required {
+        notes.push("required".to_owned());
+    }
+    if variable.secret {
+        notes.push("secret".to_owned());
+    }
+    if let Some(verb) = &variable.verb {
+        notes.push(format!("for {verb}"));
+    }
+    format!("({})", notes.join("; "))
 }
 
 /// The list as text.
-pub(crate) fn text(list: &List) -> String {
-    let mut lines = vec![format!("Verbs in environment {}:", list.environment)];
+pub(crate) fn text(list: &List, paint: Paint) -> String {
+    let mut lines = vec![paint.bold(&format!("Verbs in environment {}:", list.environment))];
     if list.verbs.is_empty() {
         lines.push("  (none)".to_owned());
     }
-    lines.extend(verb_lines(list));
+    lines.extend(verb_lines(list, paint));
     if !list.variables.is_empty() {
         lines.push(String::new());
-        lines.push("Variables:".to_owned());
-        let width = list.variables.iter().map(|variable| variable.name.chars().count()).max().unwrap_or(0);
-        for variable in &list.variables {
-            let mut notes = vec![match &variable.one_of {
-                Some(values) => {
-                    values.iter().map(|value| escaped(value.as_bytes())).collect::<Vec<_>>().join("|")
-                }
-                None => variable.kind.to_owned(),
-            }];
-            if let Some(default) = &variable.default {
-                notes.push(format!("default {}", escaped(default.as_bytes())));
-            }
-            if variable.required {
-                notes.push("required".to_owned());
-            }
-            if variable.secret {
-                notes.push("secret".to_owned());
-            }
-            if let Some(verb) = &variable.verb {
-                notes.push(format!("for {verb}"));
-            }
-            let about =
-                variable.about.as_deref().map(|about| escaped(about.as_bytes()) + " ").unwrap_or_default();
-            lines.push(format!("  {:width$}  {about}({})", variable.name, notes.join("; ")));
-        }
+        lines.push(paint.bold("Variables:"));
+        let about = |variable: &ListedVariable| {
+            variable.about.as_deref().map(|about| escaped(about.as_bytes())).unwrap_or_default()
+        };
+        let entries: Vec<(&str, String, String)> = list
+            .variables
+            .iter()
+            .map(|variable| (variable.name.as_str(), about(variable), notes(variable)))
+            .collect();
+        lines.extend(column(&entries, paint));
     }
     lines.join("\n") + "\n"
 }
@@ -179,6 +247,6 @@ pub(crate) fn with_verbs(
 ) -> Failure {
     let list = List::of(tree, settings, environment);
     let heading = format!("the verbs in environment `{environment}`:");
-    let lines = std::iter::once(heading).chain(verb_lines(&list));
+    let lines = std::iter::once(heading).chain(verb_lines(&list, Paint::Plain));
     lines.fold(failure, Failure::line)
 }

@@ -202,10 +202,66 @@ steps
   4. hooks [DIR]/hooks: runs
      [DIR]/hooks/10-first.sh: sourced by sh
      [DIR]/hooks/20-second.py: run
-     [DIR]/hooks/readme.txt: passed over: it is not executable, and `interpreters` has no `txt`; `chmod +x` it, or add one
+     [DIR]/hooks/readme.txt[..]
+[...]
 workdir      [DIR]
 target       serve --port 8000 *** --now "a b"
 "#,
         )
         .run();
+}
+
+/// One table with everything that an explanation and a list can have, and long texts. Paths are relative, so that
+/// lines break at the same places wherever the test runs.
+fn whole(words: &[&str]) -> Test {
+    Test::new()
+        .table(include_str!("../golden/explain.toml"))
+        .hook("10-first.sh", ":\n")
+        .hook("20-second.py", "")
+        .file("hooks/30-readme.txt", "", 0o644)
+        .directory("hooks/40-mount.sh", 0o755)
+        .directory("hooks/50-directory-of-a-name-that-is-long", 0o755)
+        .env("A_VERY_LONG_VARIABLE_NAME_INDEED", "swordfish")
+        .env("HOME", "/root")
+        .args(words)
+}
+
+#[test]
+fn an_explanation_of_everything_fits_in_eighty_columns() {
+    whole(&["--explain"]).needs_root().stdout(include_str!("../golden/explain.txt")).run();
+}
+
+#[test]
+fn an_explanation_of_everything_in_json_is_what_is_documented() {
+    whole(&["--explain", "--json"]).needs_root().stdout(include_str!("../golden/explain.json")).run();
+}
+
+#[test]
+fn a_list_of_everything_fits_in_eighty_columns() {
+    whole(&["--list"]).stdout(include_str!("../golden/list.txt")).run();
+    whole(&["--list", "--json"]).stdout(include_str!("../golden/list.json")).run();
+}
+
+#[test]
+fn headings_and_asides_are_set_off_on_a_terminal_alone() {
+    let table = "[verbs.a]\nabout = \"Do\"\naliases = [\"b\"]\nexec = [\"true\"]\n[env]\nX = \"1\"\n";
+    let list = || Test::new().table(table).args(["--list"]);
+    let plain = "Verbs in environment prod:\n  a  Do (also b)\n";
+    list().stdout(plain).run();
+    list()
+        .terminal()
+        .stdout("\x1b[1mVerbs in environment prod:\x1b[22m\n  a  Do \x1b[2m(also b)\x1b[22m\n")
+        .run();
+    list().terminal().env("NO_COLOR", "1").stdout(plain).run();
+    list().terminal().env("NO_COLOR", "").stdout_contains("\x1b[1m").run();
+    list().terminal().env("TERM", "dumb").stdout(plain).run();
+    Test::new()
+        .table(table)
+        .args(["--explain", "a"])
+        .terminal()
+        .stdout_contains("\x1b[1mverb\x1b[22m         a\n")
+        .stdout_contains("= 1  \x1b[2m([env])\x1b[22m\n")
+        .run();
+    // JSON is for programs.
+    Test::new().table(table).args(["--list", "--json"]).terminal().any_stdout().stdout_lacks("\x1b").run();
 }
