@@ -13,6 +13,7 @@
     reason = "a test says so by a panic, starts programs, and says aloud what it skips; our files have our extensions"
 )]
 
+mod before;
 mod blocks;
 mod completions;
 mod man;
