@@ -253,6 +253,8 @@ pub(crate) fn parse(split: Split, dash_is_default: bool) -> Result<Request> {
         let in_mode = options.iter().any(|word| {
             command().get_arguments().any(|arg| {
                 is_mode(arg.get_id().as_str())
+                    // What it explains is a run, with whatever words that has.
+                    && arg.get_id().as_str() != "explain"
                     && arg
                         .get_long()
                         .is_some_and(|long| word.as_bytes().strip_prefix(b"--") == Some(long.as_bytes()))

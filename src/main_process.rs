@@ -123,7 +123,8 @@ impl Processes {
 
     /// The first process of this container: PID 1, if that is one of its own.
     fn first(&self) -> std::result::Result<i32, Absent> {
-        if self.get(1).is_some() && Container::Mounts.has(1) {
+        let unknown = || process::mounts(1).is_empty() && Container::Cgroup.has(1);
+        if self.get(1).is_some() && (Container::Mounts.has(1) || unknown()) {
             return Ok(1);
         }
         // Commands that were started beside the main process, as this one was, are younger.
@@ -232,7 +233,7 @@ impl Processes {
 /// How the processes of this container are told from those of others in the same PID namespace.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Container {
-    /// They see the same mounts; where that cannot be known, they have the same cgroup.
+    /// They see the same mounts; where this process cannot know its own, they have the same cgroup.
     Mounts,
     /// They have the same cgroup.
     Cgroup,
@@ -243,13 +244,15 @@ impl Container {
         let own = own_pid();
         if self == Self::Mounts {
             let (mine, theirs) = (process::mounts(own), process::mounts(pid));
-            if !mine.is_empty() && !theirs.is_empty() {
+            // The dead see no mounts: what came and went while the list was made is older than the main process
+            // in one container and younger in another.
+            if !mine.is_empty() {
                 return !mine.is_disjoint(&theirs);
             }
         }
         match (process::cgroups(own), process::cgroups(pid)) {
-            (Some(mine), Some(theirs)) => mine == theirs,
-            _ => true,
+            (None, _) => true,
+            (Some(mine), theirs) => theirs == Some(mine),
         }
     }
 }

@@ -25,6 +25,14 @@ impl Stage {
     }
 
     fn become_target(&mut self) -> Result<Failure> {
+        // A root hook may have given the user another number, as images do to match a volume's owner.
+        if !self.world.children.groups().is_empty()
+            && let Some(identity) = &self.identity
+        {
+            let now = identity::resolve(&identity.spec)?;
+            super::set_home(&mut self.tracks.of(now.uid == 0).variables, &now);
+            self.identity = Some(now);
+        }
         let root =
             self.world.myself.is_root() && self.identity.as_ref().is_none_or(|identity| identity.uid == 0);
         self.tracks.enter(root)?;

@@ -963,6 +963,13 @@ fn a_declared_secret_is_one_whichever_layer_sets_it() {
 }
 
 #[test]
+fn a_line_of_the_table_that_sets_a_secret_is_not_shown() {
+    let table =
+        "[variables.TOKEN]\nsecret = true\n[env]\nTOKEN = \"swordfish${\"\n[verbs.a]\nexec = [\"true\"]\n";
+    run(table, &["a"]).status(78).any_stderr().stderr_contains("TOKEN = ***").stderr_lacks("swordfish").run();
+}
+
+#[test]
 fn a_secret_is_shown_as_three_stars() {
     run(
         "[variables.TOKEN]\nsecret = true\n[env]\nURL = \"https://${TOKEN}/\"\n[verbs.a]\nexec = [\"echo\", \"${URL}\"]\n",

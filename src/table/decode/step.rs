@@ -89,7 +89,7 @@ impl Decoder {
             skip_if,
             timeout: node.get("timeout").and_then(|timeout| self.duration(timeout, "timeout")),
             user: node.get("user").and_then(|user| self.user(user)),
-            once: node.get("once").and_then(|once| self.template(once, "once")),
+            once: node.get("once").and_then(|once| self.path(once, "once")),
             kind: self.step_kind(node, kind)?,
         };
         Some(step)
