@@ -10,8 +10,8 @@
 //! - `expand.rs` and `variables.rs` are `${...}` and the layers; `plan.rs` puts everything together. None of
 //!   these touches the world.
 //! - `explain.rs`, `list.rs`, `check/`, `shim.rs` say things about a table or a plan. `failure.rs` is what can go wrong
-//!   and the exit codes, `log.rs` how messages are written, `paint.rs` how
-//!   they are set off on a terminal.
+//!   and the exit codes, `log.rs` how messages are written, `paint.rs` sets other text off on a
+//!   terminal.
 //! - Below this line is the world. `observe.rs` reads it. `perform/` executes a plan, a file for each kind of step;
 //!   it never looks at the table. `child.rs` is the only spawner, `signals.rs` the only user of signals,
 //!   `identity.rs` of ids, `exec.rs` of execve.

@@ -146,6 +146,32 @@ fn every_exit_code_has_its_item_and_nothing_else_has() {
     assert!(rows.contains("| 128+n |") && rows.contains("| other |"));
 }
 
+#[test]
+fn every_variable_that_is_heeded_or_set_is_told_and_no_other_is() {
+    let mut heeded = BTreeSet::new();
+    let mut files = vec![repository("src")];
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            files.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let text = std::fs::read_to_string(path).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for literal in code.split("b\"").skip(1) {
+            let name = literal.split('"').next().unwrap();
+            if name.strip_prefix("PREVERB_").is_some_and(|rest| !rest.is_empty()) || name == "NO_COLOR" {
+                heeded.insert(name.to_owned());
+            }
+        }
+    }
+    assert!(heeded.len() >= 5, "{heeded:?}");
+    let told = section(&read(PAGES[0]), "ENVIRONMENT");
+    let mut told: BTreeSet<String> = tags(&told, ".It Ev ").into_iter().map(str::to_owned).collect();
+    // What the table says by default, and what stepping down sets.
+    assert!(told.remove("APP_ENV") && told.remove("HOME"));
+    assert_eq!(told, heeded);
+}
+
 /// The names of fields, at every depth.
 fn fields(value: &serde_json::Value, found: &mut BTreeSet<String>) {
     match value {
