@@ -102,11 +102,14 @@ fn the_changelog_has_the_version() {
 #[test]
 fn the_minimal_rust_is_the_same_everywhere() {
     let rust = env!("CARGO_PKG_RUST_VERSION");
-    let workflow = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(".github/workflows/ci.yml"));
-    assert!(
-        workflow.unwrap().contains(&format!("toolchain: \"{rust}\"")),
-        "ci.yml does not test Rust {rust}"
-    );
+    for (path, words) in [
+        (".github/workflows/ci.yml", format!("toolchain: \"{rust}\"")),
+        (".github/workflows/release.yml", format!("rustup default {rust}\n")),
+        ("README.md", format!("Rust ({rust} or newer)")),
+    ] {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+        assert!(text.contains(&words), "{path} does not say {words}");
+    }
 }
 
 #[test]

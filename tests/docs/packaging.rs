@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::{is_there, read, repository};
+use crate::{blocks, is_there, page, read, repository};
 
 #[test]
 fn the_package_is_small_and_has_what_a_user_needs() {
@@ -67,4 +67,14 @@ fn yamllint_has_nothing_to_say() {
         .output()
         .unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
+    let directory = tempfile::tempdir().unwrap();
+    for name in blocks::pages() {
+        for block in page::blocks(&name, &read(&name)).into_iter().filter(|block| block.language == "yaml") {
+            let path = directory.path().join("block.yaml");
+            fs::write(&path, block.text).unwrap();
+            let output =
+                Command::new("yamllint").args(["--strict", "-d", "relaxed"]).arg(&path).output().unwrap();
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), "", "{name}:{}", block.line);
+        }
+    }
 }
