@@ -210,7 +210,7 @@ fn changed(plan: &Plan, inherited: &Variables, myself: Myself) -> Vec<ExplainedV
             changed.push(ExplainedVariable { name: escaped(name), value: None, layer: "preverb".to_owned() });
         }
     }
-    changed.sort_by(|a, b| a.name.cmp(&b.name));
+    crate::words::sort_by_bytes(&mut changed, |each| each.name.clone().into_bytes());
     changed.dedup_by(|a, b| a.name == b.name);
     changed
 }

@@ -63,10 +63,11 @@ impl Myself {
             nix::unistd::getgroups().unwrap_or_default().into_iter().map(Gid::as_raw).collect();
         let mut theirs = identity.groups.clone();
         mine.push(self.gid);
-        mine.sort_unstable();
+        let key = |gid: &u32| gid.to_be_bytes().to_vec();
+        crate::words::sort_by_bytes(&mut mine, key);
         mine.dedup();
         theirs.push(identity.gid);
-        theirs.sort_unstable();
+        crate::words::sort_by_bytes(&mut theirs, key);
         theirs.dedup();
         mine == theirs
     }

@@ -20,7 +20,7 @@ use crate::table::decode::Decoder;
 use crate::table::document::{Document, Focus};
 use crate::table::select::Tree;
 use crate::table::{Settings, VariableKind, lay_declarations};
-use crate::words::{EnvironmentName, escaped};
+use crate::words::{EnvironmentName, escaped, sort_by_bytes};
 
 /// What there is to choose from in one environment.
 #[derive(Debug, Serialize)]
@@ -90,7 +90,7 @@ impl List {
             list.add_variables(&own, Some(name.as_str()));
             let mut aliases: Vec<String> =
                 verb.part.aliases.iter().flatten().map(|alias| alias.as_str().to_owned()).collect();
-            aliases.sort();
+            sort_by_bytes(&mut aliases, |alias| alias.clone().into_bytes());
             list.verbs.push(ListedVerb {
                 default: settings.default.as_ref().is_some_and(|(default, _)| *default == name),
                 about: verb.part.about,
@@ -98,8 +98,11 @@ impl List {
                 name: name.to_string(),
             });
         }
-        list.verbs.sort_by(|a, b| a.name.cmp(&b.name));
-        list.variables.sort_by(|a, b| (&a.name, &a.verb).cmp(&(&b.name, &b.verb)));
+        sort_by_bytes(&mut list.verbs, |verb| verb.name.clone().into_bytes());
+        sort_by_bytes(&mut list.variables, |variable| {
+            let verb = variable.verb.as_deref().unwrap_or_default();
+            [variable.name.as_bytes(), b"\0", verb.as_bytes()].concat()
+        });
         list
     }
 

@@ -105,7 +105,9 @@ pub(crate) fn find() -> std::result::Result<MainProcess, Absent> {
         return Err(Absent::Alone);
     }
     let mut processes = process::all();
-    processes.sort_by_key(|(pid, stat)| (stat.started, *pid));
+    crate::words::sort_by_bytes(&mut processes, |(pid, stat)| {
+        [&stat.started.to_be_bytes()[..], &pid.to_be_bytes()].concat()
+    });
     let processes = Processes { by_age: processes, own };
     processes.main(processes.first()?)
 }

@@ -190,7 +190,7 @@ pub(crate) fn hooks(path: &Path, interpreters: &[(String, Vec<String>)]) -> Resu
             names.push(name);
         }
     }
-    names.sort();
+    crate::words::sort_by_bytes(&mut names, |name| name.as_bytes().to_vec());
     Ok(names.into_iter().map(|name| hook(path.join(name), interpreters)).collect())
 }
 

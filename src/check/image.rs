@@ -157,7 +157,7 @@ pub(super) fn templates(from: &Path) -> Result<Vec<PathBuf>, String> {
             found.push(from.join(name));
         }
     }
-    found.sort();
+    crate::words::sort_by_bytes(&mut found, |path| path.as_os_str().as_bytes().to_vec());
     Ok(found)
 }
 

@@ -486,7 +486,7 @@ impl Dump {
         // Both are sorted once: there can be very many, and each is looked up.
         let sorted = |variables: &'v Variables| -> Vec<(&'v [u8], &'v [u8])> {
             let mut all: Vec<_> = variables.named().map(|(name, found)| (name, found.value)).collect();
-            all.sort_unstable();
+            crate::words::sort_by_bytes(&mut all, |(name, value)| [*name, b"\0", *value].concat());
             all
         };
         let (had, has) = (sorted(before), sorted(&self.variables));

@@ -115,7 +115,7 @@ fn sources(
             names.push(OsStr::from_bytes(name).to_owned());
         }
     }
-    names.sort_unstable();
+    crate::words::sort_by_bytes(&mut names, |name| name.as_bytes().to_vec());
     let destination = |name: &OsString| {
         to.join(OsStr::from_bytes(name.as_bytes().strip_suffix(SUFFIX).unwrap_or(name.as_bytes())))
     };

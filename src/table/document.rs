@@ -264,7 +264,7 @@ impl<'s> Document<'s> {
         }
         parse_document(&chunk, &mut builder, &mut sink);
         mistakes.append(&mut sink.found);
-        mistakes.sort_by_key(|mistake| (mistake.span.file, mistake.span.start));
+        sort_mistakes(mistakes);
         root
     }
 
@@ -452,6 +452,14 @@ impl<'d, 's> NodeRef<'d, 's> {
         })
         .map(move |id| NodeRef { document, id })
     }
+}
+
+/// Puts mistakes in the order of their places.
+pub(crate) fn sort_mistakes(mistakes: &mut Vec<Mistake>) {
+    crate::words::sort_by_bytes(mistakes, |mistake| {
+        let Span { file, start, end } = mistake.span;
+        [&file.to_be_bytes()[..], &start.to_be_bytes(), &end.to_be_bytes()].concat()
+    });
 }
 
 fn span(file: u16, start: u32, end: u32) -> Span {

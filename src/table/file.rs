@@ -56,7 +56,7 @@ fn drop_ins(table: &Path) -> Result<Vec<PathBuf>> {
             names.push(name);
         }
     }
-    names.sort();
+    crate::words::sort_by_bytes(&mut names, |name| name.as_bytes().to_vec());
     Ok(names.into_iter().map(|name| directory.join(name)).collect())
 }
 
