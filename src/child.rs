@@ -17,8 +17,8 @@ use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags};
 use nix::sys::signal::{SigSet, Signal};
-use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
+use nix::sys::socket::{AddressFamily, Shutdown, SockFlag, SockType, getsockopt, shutdown, socketpair};
 use nix::unistd::Pid;
 use rustix::process::{WaitOptions, WaitStatus};
 
@@ -31,10 +31,24 @@ use crate::words::{escaped, signal_name};
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
 /// How often a group is looked at whose leader has ended: its members are nobody's children here.
 const GROUP_POLL: Duration = Duration::from_millis(10);
+/// How often a shell that stays is looked after: nothing tells of what becomes of the processes of its own.
+const LOOK: Duration = Duration::from_secs(1);
 /// The most that is read from a child: a hook that writes without end must not eat the memory.
 const LONGEST_OUTPUT: usize = 16 << 20;
 /// The descriptor that hooks write variables to.
 const VARIABLES_FD: RawFd = 3;
+
+/// The standard input of a child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// It is at its end.
+    Nothing,
+    /// It takes a report.
+    Report,
+    /// It gives one script after the other to a shell, which stays when one has handed its environment back and runs
+    /// each in a process of its own. It takes a report, too.
+    Scripts,
+}
 
 /// What to start.
 #[derive(Debug)]
@@ -47,8 +61,8 @@ pub(crate) struct Spawn<'a> {
     pub(crate) variables: &'a Variables,
     /// Whether descriptor 3 takes variables.
     pub(crate) takes_variables: bool,
-    /// Whether its standard input takes a report instead of giving nothing.
-    pub(crate) reports: bool,
+    /// What its standard input is.
+    pub(crate) input: Input,
     /// The user who hands its environment back through the socket of `Children::socket`, if it is to.
     pub(crate) hands_back: Option<u32>,
     /// Whether it is a try, whose standard error is kept instead of shown, and which is killed at its limit.
@@ -65,7 +79,7 @@ impl<'a> Spawn<'a> {
             argv,
             variables,
             takes_variables: false,
-            reports: false,
+            input: Input::Nothing,
             hands_back: None,
             quiet: false,
             limit: None,
@@ -90,10 +104,13 @@ pub(crate) enum Ended {
     NotStarted(String),
 }
 
+/// How what went well ended.
+static WELL: Ended = Ended::Exited(0);
+
 impl Ended {
     /// Whether it went well.
     pub(crate) fn is_success(&self) -> bool {
-        *self == Self::Exited(0)
+        *self == WELL
     }
 
     /// The exit code that tells it: its own, or 128 + n for signal n, as in the shell.
@@ -149,8 +166,18 @@ pub(crate) struct Running {
     alone: bool,
     status: Option<Ended>,
     hands_back: Option<u32>,
+    scripts: Option<Scripts>,
     quiet: bool,
     pipes: Vec<Pipe>,
+}
+
+/// A shell that stays for more scripts.
+#[derive(Debug)]
+struct Scripts {
+    /// Whether it can be given another one.
+    open: bool,
+    /// When it is looked after next.
+    look: Instant,
 }
 
 /// What a pipe of a child carries.
@@ -189,6 +216,50 @@ impl Running {
         self.pipes.iter().rfind(|pipe| pipe.carries == Carries::Environment).map(|pipe| &*pipe.read)
     }
 
+    /// Whether it stays for another script.
+    pub(crate) fn stays(&self) -> bool {
+        self.status.is_none() && self.scripts.as_ref().is_some_and(|scripts| scripts.open)
+    }
+
+    /// Gives one that stays its next script, which has begun now. Returns whether it could be given.
+    pub(crate) fn take(&mut self, script: &[u8]) -> bool {
+        self.pipes.retain(|pipe| pipe.carries != Carries::Environment);
+        self.pipes.iter_mut().for_each(|pipe| pipe.read.clear());
+        self.started = Instant::now();
+        if let Some(scripts) = &mut self.scripts {
+            scripts.look = self.started + LOOK;
+        }
+        let Some(input) = self.input() else { return false };
+        // It has read all that came before, so that there is room; a part of a script would be worse than none.
+        let given = nix::unistd::write(input, script) == Ok(script.len());
+        if !given {
+            self.close_input();
+        }
+        given
+    }
+
+    /// The standard input of one that stays: a socket, because a refusal comes from there.
+    fn input(&self) -> Option<&OwnedFd> {
+        self.pipes.iter().find(|pipe| pipe.carries == Carries::Report).and_then(|pipe| pipe.end.as_ref())
+    }
+
+    /// Makes the script that runs, or has run, the last one.
+    fn close_input(&mut self) {
+        if self.scripts.as_mut().is_some_and(|scripts| std::mem::take(&mut scripts.open))
+            && let Some(input) = self.input()
+        {
+            let _ = shutdown(input.as_raw_fd(), Shutdown::Write);
+        }
+    }
+
+    /// Whether one that stays has handed its environment back, which is the end of a script that went well.
+    fn has_handed_back(&self) -> bool {
+        let mut handed = self.pipes.iter().filter(|pipe| pipe.carries == Carries::Environment);
+        self.scripts.is_some()
+            && self.ending.is_none()
+            && handed.any(|pipe| pipe.end.is_none() && !pipe.read.is_empty())
+    }
+
     /// What it said, where that is kept: a report, or else its standard error.
     pub(crate) fn said(&self) -> String {
         let report = self.text(Carries::Report);
@@ -199,11 +270,53 @@ impl Running {
     /// How it ended, once it has. The leader may end before the others of its group have done what the signal
     /// asked.
     pub(crate) fn ended(&self) -> Option<&Ended> {
+        if self.has_handed_back() {
+            return Some(&WELL);
+        }
         self.status.as_ref().filter(|_| self.ending.is_none() || self.killed || self.alone)
+    }
+
+    /// Decodes how it ended. One that stays ends after a script that failed, with its status, and by that tells of a
+    /// signal as shells do; a script that exits with such a status has first tried to hand something back.
+    fn decode(&self, status: WaitStatus) -> Ended {
+        let tried = || self.pipes.iter().any(|pipe| pipe.carries == Carries::Environment);
+        let ended = decode(status);
+        if let Ended::Exited(code @ 129..) = ended
+            && self.scripts.is_some()
+            && !tried()
+        {
+            return Ended::Signaled(code - 128);
+        }
+        ended
+    }
+
+    /// Looks after one that stays, whose script has a process that is not this process's child.
+    ///
+    /// If that was stopped nothing tells of it. (What stops the whole group, as reading the terminal does, stops the
+    /// shell and is seen at once.) And if it became something else, it ended without a word: as no script follows
+    /// one that takes so long, the shell ends with it, and that is seen.
+    fn look_after(&mut self) {
+        let now = Instant::now();
+        match &mut self.scripts {
+            Some(scripts) if self.ending.is_none() && self.status.is_none() && scripts.look <= now => {
+                scripts.look = now + LOOK;
+            }
+            Some(_) | None => return,
+        }
+        self.close_input();
+        let stopped = |(_, process): &(i32, crate::process::ProcessStat)| {
+            process.parent == self.pid && process.state == b'T'
+        };
+        if crate::process::all().iter().any(stopped) {
+            self.end(Ending::Stopped(Signal::SIGSTOP as i32), 9);
+            self.kill();
+        }
     }
 
     fn end(&mut self, ending: Ending, signal: i32) {
         self.send(signal);
+        // It survives the signal, for the sake of the script's status, and must not wait for another one.
+        self.close_input();
         if self.ending.is_none() {
             self.ending = Some((ending, Instant::now() + GRACE));
         }
@@ -279,26 +392,31 @@ impl Children {
         let null = null()?;
         let mut pipes = Vec::new();
         let mut ends = Vec::new();
-        let mut pipe = |actions: &mut PosixSpawnFileActions, carries, to| -> nix::Result<()> {
-            let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
-            nix::fcntl::fcntl(&read, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-            actions.add_dup2(write.as_raw_fd(), to)?;
-            pipes.push(Pipe { carries, end: Some(read), read: Vec::new() });
-            ends.push(write);
-            Ok(())
-        };
-        if spawn.reports {
-            pipe(&mut actions, Carries::Report, 0)?;
-        } else {
-            actions.add_dup2(null.as_raw_fd(), 0)?;
+        let mut connect =
+            |actions: &mut PosixSpawnFileActions, carries, to, (ours, theirs)| -> nix::Result<()> {
+                let (ours, theirs): (OwnedFd, OwnedFd) = (ours, theirs);
+                nix::fcntl::fcntl(&ours, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+                actions.add_dup2(theirs.as_raw_fd(), to)?;
+                pipes.push(Pipe { carries, end: Some(ours), read: Vec::new() });
+                ends.push(theirs);
+                Ok(())
+            };
+        let pipe = || nix::unistd::pipe2(OFlag::O_CLOEXEC);
+        match spawn.input {
+            Input::Scripts => {
+                let pair = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
+                connect(&mut actions, Carries::Report, 0, pair)?;
+            }
+            Input::Report => connect(&mut actions, Carries::Report, 0, pipe()?)?,
+            Input::Nothing => actions.add_dup2(null.as_raw_fd(), 0)?,
         }
         if spawn.quiet {
-            pipe(&mut actions, Carries::Output, 2)?;
+            connect(&mut actions, Carries::Output, 2, pipe()?)?;
         }
         actions.add_dup2(2, 1)?;
         // The last of all, and its source is never 3 itself: the signals' descriptor and `null` were there first.
         if spawn.takes_variables {
-            pipe(&mut actions, Carries::Variables, VARIABLES_FD)?;
+            connect(&mut actions, Carries::Variables, VARIABLES_FD, pipe()?)?;
         }
         for fd in self.inherited.get_or_insert_with(inherited_descriptors) {
             if !(spawn.takes_variables && *fd == VARIABLES_FD) {
@@ -329,6 +447,7 @@ impl Children {
             alone: false,
             status: None,
             hands_back: spawn.hands_back,
+            scripts: (spawn.input == Input::Scripts).then(|| Scripts { open: true, look: started + LOOK }),
             quiet: spawn.quiet,
             pipes,
         })
@@ -443,12 +562,13 @@ impl Children {
                 Some((Ending::TimedOut, _)) => Ended::TimedOut(child.limit.unwrap_or_default()),
                 Some((Ending::Stopped(signal), _)) => Ended::Stopped(signal),
                 Some((Ending::Overfull, _)) => Ended::Overfull,
-                Some((Ending::Requested, _)) | None => decode(status),
+                Some((Ending::Requested, _)) | None => child.decode(status),
             });
         }
         self.accept(running);
         for child in running.iter_mut() {
             read_pipes(child);
+            child.look_after();
             if child.status.is_some() && child.ending.is_some() && !child.killed {
                 child.alone = !group_works(child.pid);
             }
@@ -494,6 +614,11 @@ impl Children {
                 Some((_, kill)) if !child.killed => sooner(Some(kill)),
                 Some(_) => {}
             }
+            if let Some(scripts) = &child.scripts
+                && child.ending.is_none()
+            {
+                sooner(Some(scripts.look));
+            }
             // Its group's other members are not this process's children, so no signal tells of their end.
             if child.status.is_some() && child.ending.is_some() {
                 sooner(Some(Instant::now() + GROUP_POLL));
@@ -535,6 +660,23 @@ impl Children {
         }
     }
 
+    /// Lets one that stays go, and waits until it has gone.
+    ///
+    /// # Errors
+    /// The request to stop.
+    pub(crate) fn dismiss(&mut self, child: &mut Running) -> std::result::Result<(), Stop> {
+        child.close_input();
+        child.scripts = None;
+        // It only has to read that there is nothing more; but somebody may have stopped it.
+        child.quiet = true;
+        child.limit = Some(GRACE);
+        child.started = Instant::now();
+        while child.ended().is_none() {
+            self.pump(&mut [child], None)?;
+        }
+        Ok(())
+    }
+
     /// Waits until `until`, or a request to stop.
     ///
     /// # Errors
@@ -565,7 +707,8 @@ impl Children {
 #[inline(never)]
 fn read_pipes(child: &mut Running) {
     let mut overfull = false;
-    for pipe in &mut child.pipes {
+    // The last one first: what a script wrote before it handed its environment back must be there with that.
+    for pipe in child.pipes.iter_mut().rev() {
         let Some(end) = &pipe.end else { continue };
         let mut buffer = [0; 16_384];
         loop {

@@ -5,10 +5,11 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use super::shell::{self, Known, Script, Staying};
 use super::surroundings::Changes;
 use super::terminal::Terminal;
 use super::{Doer, PROGRESS, Stage, once};
-use crate::child::{Children, Ended, Running, Spawn};
+use crate::child::{Children, Ended, Input, Running, Spawn};
 use crate::expand::{MASK, Template};
 use crate::failure::{Failure, Kind, Result};
 use crate::identity::Identity;
@@ -23,10 +24,15 @@ use crate::words::{escaped, is_shell_name, spoken};
 struct Hook {
     /// What it is called in messages.
     name: String,
-    /// Its argv; the first word is looked up on its own `PATH`.
-    argv: Vec<OsString>,
-    /// Whether it is a shell that hands its environment back.
-    sourced: bool,
+    work: Work,
+}
+
+/// What is to run.
+enum Work {
+    /// A program with its words; the first is looked up on its own `PATH`.
+    Program(Vec<OsString>),
+    /// A file that a shell sources, which hands its environment back.
+    Script(Script),
 }
 
 impl Stage {
@@ -48,7 +54,7 @@ impl Stage {
                     safe_for_root(&path, step)?;
                 }
             }
-            stage.hook(step, doer, &Hook { name, argv, sourced: false })
+            stage.hook(step, doer, &Hook { name, work: Work::Program(argv) }, None)
         })
     }
 
@@ -60,10 +66,10 @@ impl Stage {
                 let hook = escaped(path.as_os_str().as_bytes());
                 stage.hook_failure(&hook, step, &format!("cannot be read: {reason}"))
             })?;
-            for file in files {
-                stage.hook_file(step, doer, &file)?;
+            for (index, file) in files.iter().enumerate() {
+                stage.hook_file(step, doer, file, files.get(index + 1))?;
             }
-            Ok(())
+            stage.dismiss_shell(&format!("at the end of step `{}`", step.label))
         })
     }
 
@@ -94,21 +100,20 @@ impl Stage {
     }
 
     /// One file of a `hooks` step.
-    fn hook_file(&mut self, step: &PlanStep, doer: &Doer, file: &HookFile) -> Result<()> {
+    fn hook_file(
+        &mut self,
+        step: &PlanStep,
+        doer: &Doer,
+        file: &HookFile,
+        next: Option<&HookFile>,
+    ) -> Result<()> {
         let name = if self.secret { MASK.to_owned() } else { file.name() };
-        // A bare name would be looked up on PATH, and one with a dash taken for an option.
-        let path = &file.path;
-        let bare = path.parent().is_some_and(|parent| parent.as_os_str().is_empty());
-        let path = if bare || path.as_os_str().as_bytes().starts_with(b"-") {
-            Path::new(".").join(path)
-        } else {
-            path.clone()
-        };
+        let path = runnable(&file.path);
         if doer.kept_root && !matches!(file.how, How::Skip(_) | How::MistypedMount) {
             safe_for_root(&path, step)?;
         }
         let parameters = self.plan.parameters.clone();
-        let hook = match &file.how {
+        let work = match &file.how {
             How::Skip(reason) => {
                 let shown =
                     if self.secret { MASK.to_owned() } else { quoted(file.path.as_os_str().as_bytes()) };
@@ -126,70 +131,61 @@ impl Stage {
             }
             How::Run => {
                 let argv = std::iter::once(path.into_os_string()).chain(parameters).collect();
-                Hook { name, argv, sourced: false }
+                Work::Program(argv)
             }
             How::Interpret(interpreter) => {
                 let words = interpreter.iter().map(OsString::from);
                 let argv = words.chain([path.into_os_string()]).chain(parameters).collect();
-                Hook { name, argv, sourced: false }
+                Work::Program(argv)
             }
-            How::Source { shell, options } => {
-                let variables = &self.tracks.of(doer.root).variables;
-                let found = crate::exec::find(shell, variables);
-                let script = self.script(&path, found.as_deref()).map_err(|error| {
-                    self.hook_failure(
-                        &name,
-                        step,
-                        &format!("cannot be run: {}", crate::table::file::reason(&error)),
-                    )
-                })?;
-                let mut argv = vec![shell.clone()];
-                argv.extend(options.iter().cloned());
-                argv.extend([OsString::from("-c"), script, path.into_os_string()]);
-                argv.extend(parameters);
-                Hook { name, argv, sourced: true }
-            }
+            How::Source { shell, options } => Work::Script(Script::read(shell, options, path)),
         };
-        self.hook(step, doer, &hook)
+        self.hook(step, doer, &Hook { name, work }, next)
     }
 
-    /// What the shell is given to do: source the file under `set -e`, and hand the environment back at the end,
-    /// however the end comes about.
-    fn script(&mut self, path: &Path, shell: Option<&Path>) -> std::io::Result<OsString> {
+    /// What makes a process hand its environment back, as a shell reads it.
+    fn dump_command(&mut self) -> std::io::Result<Vec<u8>> {
         let socket = self.world.children.socket()?;
-        let mut dump = shell_quoted(self.world.program.as_os_str().as_bytes());
-        dump.extend_from_slice(b" --preverb-dump ");
-        dump.extend_from_slice(socket.as_bytes());
-        // bash runs the EXIT trap also when a signal ends it, with a status of 0. If the dump replaced it
-        // there, a killed hook would look like a success; as a child of bash it does not hide the signal.
-        // The others run no trap then, and save a process.
-        let real = shell.and_then(|path| path.canonicalize().ok());
-        let base = real.as_deref().and_then(Path::file_name).map(OsStr::as_bytes);
-        let replaces = matches!(base, Some(b"dash" | b"busybox" | b"ash"));
-        let mut at_exit = Vec::new();
-        if replaces {
-            at_exit.extend_from_slice(b"exec ");
+        let program = shell::quoted(self.world.program.as_os_str().as_bytes());
+        Ok([&program, &b" --preverb-dump "[..], socket.as_bytes()].concat())
+    }
+
+    /// Has the shell that has stayed do this, if there is one and it suits; otherwise lets it go.
+    fn next_of_shell(&mut self, work: &Work, when: &str) -> Result<Option<Running>> {
+        if let (Some(shell), Work::Script(script)) = (&self.shell, work)
+            && shell.suits(script)
+            && let Ok(dump) = self.dump_command()
+            && let Some(mut shell) = self.shell.take()
+        {
+            if shell.source(script, &dump) {
+                return Ok(Some(shell.running));
+            }
+            self.shell = Some(shell);
         }
-        at_exit.extend_from_slice(&dump);
-        if replaces {
-            at_exit.extend_from_slice(b" \"$?\"");
+        self.dismiss_shell(when)?;
+        Ok(None)
+    }
+
+    /// Keeps the shell of a hook for the next one, if it stays and nobody could tell.
+    fn keep_shell(&mut self, hook: &Hook, mut running: Running, changes: &Changes) -> Result<()> {
+        if let Work::Script(script) = &hook.work
+            && let Some(told) = shell::told_after(&running, changes)
+        {
+            self.shell = Some(Staying::new(running, script, told));
+            return Ok(());
         }
-        let mut script = b"trap ".to_vec();
-        script.extend(shell_quoted(&at_exit));
-        script.extend_from_slice(b" EXIT\nset -e\n. ");
-        script.extend(shell_quoted(path.as_os_str().as_bytes()));
-        script.push(b'\n');
-        // A hook with an EXIT trap of its own, which replaces this one, still has its trap run if the
-        // environment is handed back before the shell ends.
-        if may_set_traps(&std::fs::read(path).unwrap_or_default()) {
-            script.extend_from_slice(&dump);
-            script.push(b'\n');
-        }
-        Ok(OsString::from_vec(script))
+        let dismissed = self.world.children.dismiss(&mut running);
+        dismissed.map_err(|stop| stop.failure(&format!("after hook `{}`", hook.name)))
+    }
+
+    /// Lets the shell go that has stayed for more hooks, if there is one.
+    fn dismiss_shell(&mut self, when: &str) -> Result<()> {
+        let Some(mut shell) = self.shell.take() else { return Ok(()) };
+        self.world.children.dismiss(&mut shell.running).map_err(|stop| stop.failure(when))
     }
 
     /// Runs a hook to its end, and takes over what it changed.
-    fn hook(&mut self, step: &PlanStep, doer: &Doer, hook: &Hook) -> Result<()> {
+    fn hook(&mut self, step: &PlanStep, doer: &Doer, hook: &Hook, next: Option<&HookFile>) -> Result<()> {
         let log = self.world.log;
         self.terminal.get_or_insert_with(Terminal::observe);
         self.tracks.enter(doer.root)?;
@@ -205,7 +201,12 @@ impl Stage {
                 .field("environment", &environment)
         };
         log.say(&tell(format!("running hook `{}`", hook.name)));
-        let started = self.start(&hook.argv, &variables, doer, step, hook.sourced);
+        let when = format!("before hook `{}`", hook.name);
+        let started = match (self.next_of_shell(&hook.work, &when)?, &hook.work) {
+            (Some(running), _) => Ok(running),
+            (None, Work::Program(argv)) => self.start(argv, &variables, doer, step, |_| {}),
+            (None, Work::Script(script)) => self.source(script, next, &variables, doer, step),
+        };
         let (ended, running) = match started {
             Err(reason) => (Ended::NotStarted(reason), None),
             Ok(mut running) => {
@@ -236,6 +237,7 @@ impl Stage {
             });
             let message = tell(format!("hook `{}` done in {}", hook.name, spoken(duration)));
             log.say(&message.field("duration-ms", u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)));
+            self.keep_shell(hook, running, &changes)?;
         }
         Ok(())
     }
@@ -246,6 +248,42 @@ impl Stage {
         }
     }
 
+    /// Has a hook sourced by a shell that is started for it, and that may stay for the next one.
+    fn source(
+        &mut self,
+        script: &Script,
+        next: Option<&HookFile>,
+        variables: &Variables,
+        doer: &Doer,
+        step: &PlanStep,
+    ) -> std::result::Result<Running, String> {
+        let dump = self.dump_command().map_err(|error| crate::table::file::reason(&error))?;
+        let known = Known::find(&mut self.shells, &script.shell, variables);
+        let uid = doer.identity.as_ref().map_or(self.world.myself.uid, |identity| identity.uid);
+        let parameters = &self.plan.parameters;
+        let shares = !doer.kept_root
+            && known.is_some_and(|known| known.is_small)
+            && script.can_share()
+            && next.is_some_and(|next| can_follow(script, next))
+            && Staying::is_possible();
+        if shares {
+            let argv = shell::staying_argv(script, parameters);
+            let mut running = self.start(&argv, variables, doer, step, |spawn| {
+                spawn.hands_back = Some(uid);
+                spawn.input = Input::Scripts;
+            })?;
+            if running.take(&Staying::first(script, &dump)) {
+                return Ok(running);
+            }
+            return Err("its shell cannot be told what to do".to_owned());
+        }
+        let mut argv = vec![script.shell.clone()];
+        argv.extend(script.options.iter().cloned());
+        argv.extend([OsString::from("-c"), script.alone(&dump, known), script.path.clone().into_os_string()]);
+        argv.extend(parameters.iter().cloned());
+        self.start(&argv, variables, doer, step, |spawn| spawn.hands_back = Some(uid))
+    }
+
     /// Starts the program of a hook.
     fn start(
         &mut self,
@@ -253,15 +291,14 @@ impl Stage {
         variables: &Variables,
         doer: &Doer,
         step: &PlanStep,
-        hands_back: bool,
+        adjust: impl FnOnce(&mut Spawn<'_>),
     ) -> std::result::Result<Running, String> {
         let limit = step.limit();
-        let uid = doer.identity.as_ref().map_or(self.world.myself.uid, |identity| identity.uid);
         let as_whom = doer.identity.as_ref().map(|identity| (identity, self.world.program.as_path()));
         start_program(&mut self.world.children, as_whom, argv, variables, |spawn| {
             spawn.takes_variables = true;
-            spawn.hands_back = hands_back.then_some(uid);
             spawn.limit = limit;
+            adjust(spawn);
         })
     }
 
@@ -274,7 +311,7 @@ impl Stage {
         step: &PlanStep,
     ) -> Result<Changes> {
         let mut changes = Changes::default();
-        if hook.sourced {
+        if let Work::Script(_) = hook.work {
             let handed = running.environment_text().and_then(Dump::parse).ok_or_else(|| {
                 self.hook_failure(&hook.name, step, "ended without handing its variables back").hint(
                     "it replaced the EXIT trap or itself (`exec`); a file without the extension `.sh` is run by itself",
@@ -321,11 +358,16 @@ pub(super) fn start_program(
     };
     let mut words = vec![OsString::from("preverb"), "--preverb-as".into()];
     words.push(OsString::from_vec(identity.spec.clone()));
-    words.push("--".into());
-    words.extend(argv.iter().cloned());
-    let mut spawn = Spawn::new(preverb.to_owned(), words, variables);
-    spawn.reports = true;
+    let mut spawn = Spawn::new(preverb.to_owned(), Vec::new(), variables);
     adjust(&mut spawn);
+    if spawn.input == Input::Scripts {
+        words.push("--keep-input".into());
+    } else {
+        words.push("--".into());
+        spawn.input = Input::Report;
+    }
+    words.extend(argv.iter().cloned());
+    spawn.argv = words;
     children.spawn(&spawn).map_err(|error| {
         let program = argv.first().map(OsString::as_os_str).unwrap_or_default();
         // What is too large is the hook's; anything else is about preverb's own file.
@@ -334,27 +376,28 @@ pub(super) fn start_program(
     })
 }
 
-/// Whether a script may set a trap: itself, or in what it sources or evaluates. One that only looks like it
-/// costs a process, so this need not be exact.
-fn may_set_traps(script: &[u8]) -> bool {
-    let mut words = script.split(|byte| byte.is_ascii_whitespace() || b";&|(){}`".contains(byte));
-    words.any(|word| {
-        [&b"."[..], b"source", b"eval"].contains(&word) || word.windows(4).any(|part| part == b"trap")
-    })
+/// The path of a hook as a program or a shell takes it: a bare name would be looked up on PATH, and one with a dash
+/// taken for an option.
+fn runnable(path: &Path) -> PathBuf {
+    let bare = path.parent().is_some_and(|parent| parent.as_os_str().is_empty());
+    if bare || path.as_os_str().as_bytes().starts_with(b"-") {
+        Path::new(".").join(path)
+    } else {
+        path.to_owned()
+    }
 }
 
-/// A word as a shell reads it, whatever bytes it holds.
-fn shell_quoted(bytes: &[u8]) -> Vec<u8> {
-    let mut quoted = vec![b'\''];
-    for byte in bytes {
-        if *byte == b'\'' {
-            quoted.extend_from_slice(b"'\\''");
-        } else {
-            quoted.push(*byte);
+/// Whether this file can be sourced after the script by the same shell. It is asked for a shell to be started; when
+/// its turn comes, it is read again.
+fn can_follow(script: &Script, next: &HookFile) -> bool {
+    match &next.how {
+        How::Source { shell, options } => {
+            *shell == script.shell
+                && *options == script.options
+                && Script::read(shell, options, runnable(&next.path)).can_share()
         }
+        How::Run | How::Interpret(_) | How::Skip(_) | How::MistypedMount => false,
     }
-    quoted.push(b'\'');
-    quoted
 }
 
 /// What root runs because the table says so must be root's alone: the file and its directory, as they are named
@@ -404,21 +447,25 @@ pub(crate) fn dump(words: &[OsString]) -> u8 {
     use std::io::{Read as _, Write as _};
     use std::os::linux::net::SocketAddrExt as _;
     let name = words.first().map(|word| word.as_bytes()).unwrap_or_default();
+    let status = words.get(1).and_then(|word| word.to_str()?.parse().ok()).unwrap_or(0);
     let sent = std::os::unix::net::SocketAddr::from_abstract_name(name)
         .and_then(|address| std::os::unix::net::UnixStream::connect_addr(&address))
         .and_then(|mut socket| {
-            socket.write_all(&Dump::of_this_process())?;
+            // Of a hook that failed nothing is taken over, but that it ended by itself is worth knowing.
+            if status == 0 {
+                socket.write_all(&Dump::of_this_process())?;
+            }
             socket.shutdown(std::net::Shutdown::Write)?;
             // Until it is let go it stays alive, so that it can be asked which group it belongs to.
             socket.read_to_end(&mut Vec::new())
         });
-    let status = words.get(1).and_then(|word| word.to_str()?.parse().ok()).unwrap_or(0);
     // What was not sent is missed by the process that waits for it, which knows what hook it was.
     if sent.is_err() && status == 0 { 1 } else { status }
 }
 
 /// `--preverb-as USER -- COMMAND...`: steps down and becomes the command. A refusal is written to standard
-/// input, which is a pipe to the preverb that asked and that will tell of it.
+/// input, which is a pipe to the preverb that asked and that will tell of it. With `--keep-input` instead of `--`
+/// it is the command's standard input as well.
 ///
 /// # Errors
 /// The refusal, where nobody has asked.
@@ -429,7 +476,8 @@ pub(crate) fn step_down_and_exec(words: &[OsString]) -> Result<u8> {
     crate::signals::default_in_children();
     // A copy that an exec closes, so that its silence means that the command runs.
     let report = std::io::stdin().as_fd().try_clone_to_owned();
-    if let Ok(null) = crate::child::null() {
+    let keeps_input = words.get(1).is_some_and(|word| word == "--keep-input");
+    if !keeps_input && let Ok(null) = crate::child::null() {
         let _ = rustix::stdio::dup2_stdin(&null);
     }
     let variables = observe::environment();
@@ -564,23 +612,6 @@ pub(crate) fn written_variables(text: &[u8]) -> std::result::Result<Vec<Written>
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_shell_reads_a_quoted_word_as_it_is() {
-        assert_eq!(shell_quoted(b"a'b\n$(x)\xff"), b"'a'\\''b\n$(x)\xff'");
-    }
-
-    #[test]
-    fn a_script_that_sources_or_evaluates_may_set_a_trap() {
-        for script in
-            ["trap 'x' EXIT", "a; . ./b", ". b", "source b", "x&&eval \"$y\"", "  trap - 0", "{ . b; }"]
-        {
-            assert!(may_set_traps(script.as_bytes()), "{script}");
-        }
-        for script in ["export A=1", "echo a.b ./c", "# end.", "resource x"] {
-            assert!(!may_set_traps(script.as_bytes()), "{script}");
-        }
-    }
 
     #[test]
     fn descriptor_three_takes_a_flat_table_of_strings_and_nothing_else() {

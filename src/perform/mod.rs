@@ -7,6 +7,7 @@ pub(crate) mod hooks;
 pub(crate) mod mkdir;
 pub(crate) mod once;
 pub(crate) mod render;
+pub(crate) mod shell;
 pub(crate) mod surroundings;
 pub(crate) mod terminal;
 pub(crate) mod wait;
@@ -52,6 +53,9 @@ pub(crate) struct Stage {
     /// Whom the target is to run as, where that needs a step-down.
     identity: Option<Identity>,
     terminal: Option<Terminal>,
+    /// The shells that were looked up, and the one that has stayed for the next hook of a step.
+    shells: Vec<shell::Known>,
+    shell: Option<shell::Staying>,
     /// Whether it was said that nobody else can be become.
     warned_of_user: bool,
     /// Whether it was said that no files can be given away.
@@ -95,6 +99,8 @@ impl Stage {
             tracks,
             identity: None,
             terminal: None,
+            shells: Vec::new(),
+            shell: None,
             warned_of_user: false,
             warned_of_chown: false,
             secret: false,

@@ -32,6 +32,7 @@ mod identity;
 mod inside;
 mod language;
 mod messages;
+mod neighbours;
 mod peers;
 mod setup;
 mod steps;

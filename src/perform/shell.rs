@@ -1,0 +1,413 @@
+//! The shells that source hooks: one for each hook, or one that stays and forks for each of several neighbours.
+//!
+//! A hook is promised a shell of its own. To start one costs four times what it costs to fork one that has been
+//! started (most of it is the dynamic loader), so where neighbouring hooks could not tell the difference, a shell
+//! reads from its standard input what to source next, and gives each hook a subshell: what the hook does not export
+//! is gone with that, and its end, its signals, its status are as they are otherwise. What it shares with its
+//! neighbours is the process group (what a later request to stop reaches includes what an earlier neighbour left
+//! behind), descriptor 3, `$$` and `$0`: so a hook that could ask for one of these, leave a process behind, or
+//! change what it shares, has a shell of its own. To be wrong in that direction costs a fraction of a millisecond.
+//!
+//! It knows shells; which hook comes next, and what becomes of what it hands back, is `hooks.rs`'s affair.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use super::surroundings::Changes;
+use crate::child::Running;
+use crate::variables::Variables;
+use crate::words::is_shell_name;
+
+/// A file that a shell is to source.
+#[derive(Debug)]
+pub(super) struct Script {
+    /// The shell, as it is to be looked up, and its options.
+    pub(super) shell: OsString,
+    pub(super) options: Vec<OsString>,
+    /// The file; a path with a slash.
+    pub(super) path: PathBuf,
+    /// What it holds, if that can be read.
+    text: Option<Vec<u8>>,
+}
+
+/// The most that is looked through, and the most that a shell that stays is told at once: there is room for so much.
+const LONGEST_SCRIPT: usize = 64 << 10;
+const LONGEST_TOLD: usize = 16 << 10;
+
+impl Script {
+    /// Reads it.
+    pub(super) fn read(shell: &OsStr, options: &[OsString], path: PathBuf) -> Self {
+        let text = crate::observe::read_file(&path, 4096).ok();
+        Self { shell: shell.to_owned(), options: options.to_vec(), path, text }
+    }
+
+    /// What a shell of its own is given to do: source the file under `set -e`, and hand the environment back at the
+    /// end, however the end comes about.
+    pub(super) fn alone(&self, dump: &[u8], shell: Option<&Known>) -> OsString {
+        // bash runs the EXIT trap also when a signal ends it, with a status of 0. If the dump replaced it
+        // there, a killed hook would look like a success; as a child of bash it does not hide the signal.
+        // The others run no trap then, and save a process.
+        let mut script = self.sourced(dump, shell.is_some_and(|shell| shell.is_small));
+        // A hook with an EXIT trap of its own, which replaces this one, still has its trap run if the
+        // environment is handed back before the shell ends.
+        if self.text.as_deref().is_some_and(may_set_traps) {
+            script.extend_from_slice(dump);
+            script.push(b'\n');
+        }
+        OsString::from_vec(script)
+    }
+
+    fn sourced(&self, dump: &[u8], replaces: bool) -> Vec<u8> {
+        let at_exit = if replaces { [b"exec ", dump, b" \"$?\""].concat() } else { dump.to_vec() };
+        let mut script = b"trap ".to_vec();
+        script.extend(quoted(&at_exit));
+        script.extend_from_slice(b" EXIT\nset -e\n. ");
+        script.extend(quoted(self.path.as_os_str().as_bytes()));
+        script.push(b'\n');
+        script
+    }
+
+    /// Whether it could not tell whether it shares its shell.
+    pub(super) fn can_share(&self) -> bool {
+        // With other options the shell would say things, or do others, on its own account.
+        let harmless = |option: &OsString| {
+            let letters = option.as_bytes().strip_prefix(b"-");
+            letters.is_some_and(|letters| letters.iter().all(|letter| b"eu".contains(letter)))
+        };
+        self.options.iter().all(harmless)
+            && self.text.as_deref().is_some_and(|text| text.len() <= LONGEST_SCRIPT && !may_tell(text))
+    }
+}
+
+/// How a shell's words end that is to stay: it reads its standard input.
+pub(super) fn staying_argv(script: &Script, parameters: &[OsString]) -> Vec<OsString> {
+    let mut argv = vec![script.shell.clone()];
+    argv.extend(script.options.iter().cloned());
+    argv.extend(["-s", "--"].map(OsString::from));
+    argv.extend(parameters.iter().cloned());
+    argv
+}
+
+/// What is known of a shell that was looked up.
+#[derive(Debug)]
+pub(super) struct Known {
+    word: OsString,
+    /// The `PATH` by which it was found.
+    path_variable: Option<Vec<u8>>,
+    /// Whether it is the same file whatever the working directory.
+    is_fixed: bool,
+    /// Whether it is dash or busybox's, whose subshells are understood here.
+    pub(super) is_small: bool,
+}
+
+impl Known {
+    /// Looks it up, unless that has been done.
+    pub(super) fn find<'k>(
+        known: &'k mut Vec<Self>,
+        word: &OsStr,
+        variables: &Variables,
+    ) -> Option<&'k Self> {
+        let path_variable = variables.get(b"PATH").map(|found| found.value);
+        let is_it = |known: &Self| {
+            known.is_fixed && known.word == *word && known.path_variable.as_deref() == path_variable
+        };
+        if let Some(index) = known.iter().position(is_it) {
+            return known.get(index);
+        }
+        let path = crate::exec::find(word, variables)?;
+        let real = path.canonicalize().ok();
+        let name = real.as_deref().and_then(Path::file_name).map(OsStr::as_bytes);
+        let is_small = matches!(name, Some(b"dash" | b"busybox" | b"ash"));
+        let path_variable = path_variable.map(<[u8]>::to_vec);
+        known.push(Self { word: word.to_owned(), path_variable, is_fixed: path.is_absolute(), is_small });
+        known.last()
+    }
+}
+
+/// A shell that stays.
+#[derive(Debug)]
+pub(super) struct Staying {
+    pub(super) running: Running,
+    shell: OsString,
+    options: Vec<OsString>,
+    /// What it must do first to be as a fresh one would be.
+    told: Vec<u8>,
+}
+
+impl Staying {
+    /// What it is told at its start.
+    ///
+    /// It outlives the signals that end a hook, so that it can say how that ended: a trap holds for the shell itself,
+    /// and a subshell has the default again. What it has to say of such an end is preverb's to say. And it ends
+    /// with the first hook that fails, with its status.
+    const START: &[u8] = b"trap : HUP INT QUIT TERM\nexec 2>/dev/null\nset -e\n";
+
+    /// Whether one can do its work here: it needs a `/dev/null` that everybody can use.
+    pub(super) fn is_possible() -> bool {
+        Path::new("/dev/null")
+            .metadata()
+            .is_ok_and(|null| null.file_type().is_char_device() && null.permissions().mode() & 0o006 == 0o006)
+    }
+
+    /// What it is given to do for a hook, after what it is `told`.
+    fn script(told: &[u8], script: &Script, dump: &[u8]) -> Vec<u8> {
+        [told, b"(", &script.sourced(dump, true), b") </dev/null 2>&1\n"].concat()
+    }
+
+    /// What a fresh one is given to do for its first hook.
+    pub(super) fn first(script: &Script, dump: &[u8]) -> Vec<u8> {
+        Self::script(Self::START, script, dump)
+    }
+
+    /// After a hook: before the next one it must do what it is `told`.
+    pub(super) fn new(running: Running, script: &Script, told: Vec<u8>) -> Self {
+        Self { running, shell: script.shell.clone(), options: script.options.clone(), told }
+    }
+
+    /// Whether this hook can be its next one.
+    pub(super) fn suits(&self, script: &Script) -> bool {
+        self.running.stays()
+            && self.shell == script.shell
+            && self.options == script.options
+            && script.can_share()
+    }
+
+    /// Gives it the hook. Returns whether it takes it.
+    pub(super) fn source(&mut self, script: &Script, dump: &[u8]) -> bool {
+        self.running.take(&Self::script(&self.told, script, dump))
+    }
+}
+
+/// What a shell must be told after a hook to be as a fresh one would be; `None` where it does not stay, or where only
+/// a fresh one would do.
+pub(super) fn told_after(running: &Running, changes: &Changes) -> Option<Vec<u8>> {
+    let plain = running.variables_text().is_empty() && changes.directory.is_none() && changes.umask.is_none();
+    if running.stays() && plain { told(&changes.variables) } else { None }
+}
+
+/// The variables that a hook changed, as its neighbours' shell is told of them; `None` where it should not be.
+fn told(variables: &[(Vec<u8>, Option<Vec<u8>>)]) -> Option<Vec<u8>> {
+    let mut told = Vec::new();
+    for (name, value) in variables {
+        if !is_shell_name(name) || has_a_meaning(name) {
+            return None;
+        }
+        told.extend_from_slice(if value.is_some() { b"export " } else { b"unset " });
+        told.extend_from_slice(name);
+        if let Some(value) = value {
+            told.push(b'=');
+            told.extend(quoted(value));
+        }
+        told.push(b'\n');
+        if told.len() > LONGEST_TOLD {
+            return None;
+        }
+    }
+    Some(told)
+}
+
+/// Whether a variable means something to a shell, or to what it is linked with: at its start something else than
+/// later, or to preverb, which looks the shell up.
+fn has_a_meaning(name: &[u8]) -> bool {
+    const BEGINNINGS: [&[u8]; 15] = [
+        b"PS", b"LD_", b"LC_", b"LANG", b"BASH", b"OPT", b"HIST", b"MAIL", b"MALLOC_", b"GLIBC_", b"EPOCH",
+        b"TZ", b"LOC", b"NLS", b"RANDOM",
+    ];
+    const NAMES: [&[u8]; 18] = [
+        b"IFS",
+        b"ENV",
+        b"PATH",
+        b"HOME",
+        b"CDPATH",
+        b"PPID",
+        b"PWD",
+        b"OLDPWD",
+        b"SHLVL",
+        b"_",
+        b"LINENO",
+        b"TERM",
+        b"COLUMNS",
+        b"LINES",
+        b"FUNCNAME",
+        b"SECONDS",
+        b"POSIXLY_CORRECT",
+        b"UID",
+    ];
+    NAMES.contains(&name) || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+}
+
+/// Whether a script may set a trap: itself, or in what it sources or evaluates. One that only looks like it
+/// costs a process, so this need not be exact.
+fn may_set_traps(script: &[u8]) -> bool {
+    let mut words = script.split(|byte| byte.is_ascii_whitespace() || b";&|(){}`".contains(byte));
+    words.any(|word| {
+        [&b"."[..], b"source", b"eval"].contains(&word) || word.windows(4).any(|part| part == b"trap")
+    })
+}
+
+/// Whether a script may find out that it shares its shell: what it asks the shell for, what it may leave behind, what
+/// it does to the process that it takes for its own. What only looks so costs a shell of its own; what hides it
+/// (`"k"ill`) does so to itself.
+fn may_tell(script: &[u8]) -> bool {
+    const WORDS: [&[u8]; 17] = [
+        b"kill", b"exec", b"eval", b"trap", b"source", b"PPID", b"RANDOM", b"wait", b"jobs", b"bg", b"fg",
+        b"setsid", b"nohup", b"disown", b"alias", b"coproc", b"times",
+    ];
+    let at = |index: usize| script.get(index).copied().unwrap_or(b'\n');
+    let before = |index: usize| index.checked_sub(1).map_or(b'\n', at);
+    let is_wordly = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let telling_byte = |index: usize, byte: u8| match byte {
+        // The number of the process, its name, its options, and what it left behind.
+        b'$' => {
+            let rest = script.get(index + 1..).unwrap_or_default();
+            let rest = rest.strip_prefix(b"{").unwrap_or(rest);
+            let rest = rest.strip_prefix(b"#").unwrap_or(rest);
+            rest.first().is_some_and(|byte| b"$0!-".contains(byte)) || rest.starts_with(b"\\\n")
+        }
+        // A process that is not waited for.
+        b'&' => at(index + 1) != b'&' && !b"&<>".contains(&before(index)),
+        // Another file, which is not read here.
+        b'.' => {
+            at(index + 1).is_ascii_whitespace()
+                && (before(index).is_ascii_whitespace() || b";&|(){}`!\\".contains(&before(index)))
+        }
+        0 => true,
+        _ => false,
+    };
+    if script.iter().enumerate().any(|(index, byte)| telling_byte(index, *byte)) {
+        return true;
+    }
+    let words = script.split(|byte| !is_wordly(byte)).filter(|word| !word.is_empty());
+    let mut rest = script;
+    for word in words {
+        let Some(found) = rest.windows(word.len()).position(|part| part == word) else { return true };
+        rest = &rest[found + word.len()..];
+        if WORDS.contains(&word) || (word == b"set" && !sets_plain_options(rest)) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether what follows a `set` are the parameters, or options that mean the same in a subshell.
+fn sets_plain_options(rest: &[u8]) -> bool {
+    let line = rest.split(|byte| b"\n;&|)}".contains(byte)).next().unwrap_or_default();
+    let mut plain = false;
+    for word in line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
+        match word {
+            b"--" => return true,
+            [b'-' | b'+', letters @ ..] if letters.iter().all(|letter| b"aCefux".contains(letter)) => {
+                plain = !letters.is_empty();
+            }
+            _ => return false,
+        }
+    }
+    plain
+}
+
+/// A word as a shell reads it, whatever bytes it holds.
+pub(super) fn quoted(bytes: &[u8]) -> Vec<u8> {
+    let mut quoted = vec![b'\''];
+    for byte in bytes {
+        if *byte == b'\'' {
+            quoted.extend_from_slice(b"'\\''");
+        } else {
+            quoted.push(*byte);
+        }
+    }
+    quoted.push(b'\'');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_a_quoted_word_as_it_is() {
+        assert_eq!(quoted(b"a'b\n$(x)\xff"), b"'a'\\''b\n$(x)\xff'");
+    }
+
+    #[test]
+    fn a_script_that_sources_or_evaluates_may_set_a_trap() {
+        for script in
+            ["trap 'x' EXIT", "a; . ./b", ". b", "source b", "x&&eval \"$y\"", "  trap - 0", "{ . b; }"]
+        {
+            assert!(may_set_traps(script.as_bytes()), "{script}");
+        }
+        for script in ["export A=1", "echo a.b ./c", "# end.", "resource x"] {
+            assert!(!may_set_traps(script.as_bytes()), "{script}");
+        }
+    }
+
+    #[test]
+    fn a_script_may_tell_that_it_shares_its_shell_by_what_it_asks_for() {
+        for script in [
+            "kill $1",
+            "x=$$",
+            "x=${$}",
+            "x=${#$}",
+            "echo $0",
+            "echo ${0##*/}",
+            "echo $!",
+            "echo $-",
+            "$\\\n$",
+            "sleep 1 &",
+            "sleep 1&",
+            "a && b & c",
+            "x >&2&",
+            "(. ./x)",
+            ". ./x",
+            "\\. x",
+            "command exec x",
+            "eval x",
+            "y=1;trap x EXIT",
+            "echo $PPID",
+            "wait",
+            "set",
+            "set -m",
+            "set -e -m",
+            "set -o monitor",
+            "set\n",
+            "set -",
+            "`kill 1`",
+            "a\0b",
+            "# wait for it",
+            "\"$(exec x)\"",
+        ] {
+            assert!(may_tell(script.as_bytes()), "{script}");
+        }
+        for script in [
+            "",
+            "export A=1",
+            "a && b || c",
+            "x >&2",
+            "x 2>&1",
+            "x <&3",
+            "set -eu",
+            "set -e +u",
+            "set -- a b; x",
+            "x=$1 y=${2:-z} $((1+2)) $# ${#x}",
+            "echo a.b ./c end.",
+            "execute killer reset",
+            "cd x; umask 077",
+            "command -v x",
+            "\"$@\" $?",
+        ] {
+            assert!(!may_tell(script.as_bytes()), "{script}");
+        }
+    }
+
+    #[test]
+    fn what_a_variable_means_to_a_shell_is_told_to_none_that_runs() {
+        let set = |name: &str| vec![(name.as_bytes().to_vec(), Some(b"it's".to_vec()))];
+        assert_eq!(told(&set("A")), Some(b"export A='it'\\''s'\n".to_vec()));
+        assert_eq!(told(&[(b"A".to_vec(), None)]), Some(b"unset A\n".to_vec()));
+        for name in ["IFS", "PS4", "PATH", "LC_ALL", "LD_PRELOAD", "OPTIND", "my.var", "1", "ENV", "HOME"] {
+            assert_eq!(told(&set(name)), None, "{name}");
+        }
+        assert_eq!(told(&[(b"A".to_vec(), Some(vec![b'x'; LONGEST_TOLD]))]), None);
+    }
+}

@@ -1,0 +1,363 @@
+//! Neighbouring sourced hooks (chapter 5 of the specification): each has a shell of its own, whether it is one that
+//! was started for it alone or a subshell of one that stays. Each case here runs in both ways, with the same
+//! expectations, because nobody may be able to tell them apart.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::dsl::{Test, bytes, skip};
+
+/// How the shells of a case come to be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shells {
+    /// The hooks give no cause for shells of their own.
+    Shared,
+    /// A comment of each looks as if the hook asked for something that only a shell of its own has.
+    Own,
+}
+
+/// Hooks of a run.
+#[derive(Clone, Copy)]
+struct Hooks {
+    shells: Shells,
+    /// The `#!` line.
+    line: &'static str,
+}
+
+impl Hooks {
+    /// Names the hooks `1.sh`, `2.sh` and so on.
+    fn of<B: AsRef<[u8]>>(self, mut test: Test, hooks: impl IntoIterator<Item = B>) -> Test {
+        if self.line.ends_with("ash") {
+            test = test.link("bin/ash", "/bin/busybox");
+        }
+        for (number, text) in (1..).zip(hooks) {
+            let mut hook = format!("{}\n", self.line).into_bytes();
+            hook.extend_from_slice(text.as_ref());
+            hook.extend_from_slice(match self.shells {
+                Shells::Shared => b"\n",
+                Shells::Own => b"\n# kill\n",
+            });
+            test = test.hook(&format!("{number}.sh"), hook);
+        }
+        test
+    }
+}
+
+/// Runs the case in both ways, with dash and with busybox.
+#[track_caller]
+fn in_both_ways(case: impl Fn(Hooks) -> Test) {
+    for line in ["#", "#!/usr/bin/env ash"] {
+        if line.ends_with("ash") && !std::path::Path::new("/bin/busybox").exists() {
+            skip("there is no busybox");
+            continue;
+        }
+        for shells in [Shells::Shared, Shells::Own] {
+            case(Hooks { shells, line }).run();
+        }
+    }
+}
+
+fn table(step: &str, target: &str) -> Test {
+    Test::new()
+        .table(format!(
+            "log = \"quiet\"\n[[setup]]\nhooks = \"[DIR]/hooks\"\n{step}\n[verbs.a]\nexec = [\"sh\", \"-c\", '''{target}''']\n"
+        ))
+        .args(["a"])
+}
+
+/// Prints the process group of the shell itself.
+const GROUP: &str = "read -r line </proc/self/stat; line=${line##*) }; line=${line#* * }; echo ${line%% *}";
+
+#[test]
+fn neighbours_share_a_shell_where_they_cannot_tell() {
+    in_both_ways(|hooks| {
+        hooks.of(table("", ":"), [GROUP; 4]).any_stderr().check(move |output| {
+            let mut groups: Vec<&str> = output.messages().lines().collect();
+            assert_eq!(groups.len(), 4, "{groups:?}");
+            groups.dedup();
+            assert_eq!(groups.len(), if hooks.shells == Shells::Shared { 1 } else { 4 }, "{groups:?}");
+        })
+    });
+}
+
+#[test]
+fn a_neighbour_that_could_tell_has_a_shell_of_its_own() {
+    for text in ["sleep 0 &", "echo $$ >/dev/null", "trap : USR1", ": ${0##*/}", "set +m", "eval :"] {
+        let both = format!("{GROUP}\n{text}");
+        Hooks { shells: Shells::Shared, line: "#" }
+            .of(table("", ":"), [GROUP, GROUP, &both, GROUP, GROUP])
+            .any_stderr()
+            .check(|output| {
+                let groups: Vec<&str> = output.messages().lines().collect();
+                assert_eq!(groups.len(), 5, "{groups:?}");
+                assert_eq!((groups[0], groups[3]), (groups[1], groups[4]), "{groups:?}");
+                assert!(groups[0] != groups[2] && groups[2] != groups[3], "{groups:?}");
+            })
+            .run();
+    }
+}
+
+#[test]
+fn what_neighbours_export_is_handed_on_and_nothing_else_is() {
+    in_both_ways(|hooks| {
+        hooks
+            .of(
+                table("", "echo \"$A|$B|${C-unset}|${D-unset}|${E-unset}|$F\""),
+                [
+                    "export A=1 B=1\nC=1\nf() { :; }\nset -u\nset -- x\nset -f",
+                    "echo \"$A ${C-unset} $* ${NOTHING}.\"\ntype f >/dev/null 2>&1 || echo no f\nexport B=2 D=2\nunset E",
+                    "D=3\nunset A; export A\necho ${E-unset} *.toml\nlocal=1\nexport F=",
+                    "export A=4\nunset D\nexit 0\nexport A=5",
+                    "echo $A ${D-unset} ${local-unset}\nreturn 0\nexit 9",
+                ],
+            )
+            .env("E", "inherited")
+            .stdout("4|2|unset|unset|unset|\n")
+            .stderr("1 unset a .\nno f\nunset preverb.toml\n4 unset unset\n")
+            .pid1()
+    });
+}
+
+#[test]
+fn bytes_of_all_kinds_are_handed_on_to_neighbours() {
+    let value: Vec<u8> = (1..=255).chain(*b"'\n\n''\"\\$(id)`id`\n").collect();
+    in_both_ways(|hooks| {
+        hooks
+            .of(
+                table("", "printf %s \"$A$B$C\""),
+                ["export A=\"$X\"", "export B=\"$A\"", "unset X", "export C=\"$B${X-.}\""],
+            )
+            .env("X", bytes(&value))
+            .stdout([&value[..], &value, &value, b"."].concat())
+    });
+}
+
+#[test]
+fn a_thousand_variables_and_large_ones_are_handed_on_to_neighbours() {
+    let many = "i=0; while [ $i -lt 1000 ]; do export \"MANY_$i=$i\"; i=$((i+1)); done";
+    let large = "x=0123456789; i=0; while [ $i -lt 12 ]; do x=$x$x; i=$((i+1)); done; export LARGE=$x";
+    in_both_ways(|hooks| {
+        hooks
+            .of(
+                table("", "env | grep -c ^MANY_; printf %s $LARGE | wc -c; echo $LAST"),
+                [many, "unset MANY_7", large, "export LAST=$MANY_999", "echo ${#LARGE} ${MANY_7-unset}"],
+            )
+            .stdout("999\n40960\n999\n")
+            .stderr("40960 unset\n")
+    });
+}
+
+#[test]
+fn directory_umask_and_what_means_something_to_a_shell_hold_for_neighbours() {
+    in_both_ways(|hooks| {
+        hooks
+            .of(
+                table("", "pwd; umask; echo \"$HOME|$PATH|$LC_ALL\""),
+                [
+                    "cd there",
+                    "pwd; export HOME=/nowhere; umask 027",
+                    "umask; echo ~; export IFS=: ; cd ..; pwd",
+                    "x='a b:c'; printf '%s,' $x; export PATH=\"$PWD/there:$PATH\"",
+                    "found; export LC_ALL=C; unset HOME",
+                    "found; echo ${HOME-unset}; export PS4=x OPTIND=3",
+                    "pwd",
+                ],
+            )
+            .file("there/found", "#!/bin/sh\necho found\n", 0o755)
+            .env("HOME", "/root")
+            .any_stdout()
+            .any_stderr()
+            .check(|output| {
+                let dir = output.dir.path().canonicalize().unwrap();
+                let dir = dir.to_str().unwrap();
+                let expected =
+                    format!("{dir}/there\n0027\n/nowhere\n{dir}\na b,c,found\nfound\nunset\n{dir}\n");
+                // IFS of the environment is none of dash's, and is of busybox's.
+                let said = output.messages().replace("a,b:c,", "a b,c,");
+                assert!(said.starts_with(&expected), "{said}");
+                let (at, rest) = output.text().split_once('\n').unwrap();
+                assert_eq!(at, dir);
+                assert!(
+                    rest.starts_with(&format!("0027\n|{dir}/there:")) && rest.ends_with("|C\n"),
+                    "{rest}"
+                );
+            })
+    });
+}
+
+#[test]
+fn the_words_the_input_and_the_descriptors_are_the_same_for_every_neighbour() {
+    let script =
+        "printf '(%s)' \"$@\"; cat; readlink /proc/self/fd/0; ls /proc/self/fd | tr '\\n' ' '; shift; echo";
+    in_both_ways(|hooks| {
+        hooks
+            .of(table("", "cat; cat <&5"), [script; 3])
+            .args(["a b", "", "--help"])
+            .stdin("for the target\n")
+            .file("five", "five\n", 0o644)
+            .under(["bash", "-c", "exec 5<five 9<five; exec \"$@\"", "sh"])
+            .stdout("for the target\nfive\n")
+            // `ls` itself has the fourth one open, on the directory.
+            .stderr("(a)(a b)()(--help)/dev/null\n0 1 2 3 4 \n".repeat(3))
+            .pid1()
+    });
+}
+
+#[test]
+fn descriptor_3_is_each_neighbours_own() {
+    in_both_ways(|hooks| {
+        hooks
+            .of(
+                table("", "echo \"$A|$B|$C\""),
+                [
+                    "echo 'A = \"one\"' >&3; export B=b",
+                    "echo \"$A\"; echo 'C = \"x\"' >&3",
+                    "echo \"$C\"",
+                    "echo 'C = \"three\"' >&3; export C=other",
+                ],
+            )
+            .stdout("one|b|three\n")
+            .stderr("one\nx\n")
+    });
+    in_both_ways(|hooks| {
+        hooks
+            .of(table("", "echo no"), [":", ":", "echo nonsense >&3", "echo no"])
+            .status(80)
+            .stderr("preverb: hook `3.sh` of step `hooks [DIR]/hooks` in environment `prod` wrote to descriptor 3 [..]\n")
+    });
+}
+
+#[test]
+fn a_neighbour_that_fails_is_told_of_as_it_failed() {
+    let slay = |signal: &str| format!("#!/bin/sh\nkill -{signal} $PPID\nsleep 100\n");
+    for (script, how) in [
+        ("false\necho no", "exited with status 1"),
+        ("exit 3", "exited with status 3"),
+        ("exit 143", "exited with status 143"),
+        ("sh -c 'exit 137'", "exited with status 137"),
+        ("nothing-of-this-name 2>/dev/null", "exited with status 127"),
+        ("[ -n \"$NOTHING\" ] && echo no", "exited with status 1"),
+        ("term-it", "was ended by SIGTERM"),
+        ("kill-it", "was ended by SIGKILL"),
+        ("int-it", "was ended by SIGINT"),
+        ("usr1-it", "was ended by SIGUSR1"),
+        ("stop-it", "was stopped by SIGSTOP"),
+    ] {
+        in_both_ways(|hooks| {
+            hooks
+                .of(table("", "echo no"), ["export A=1", "echo $A", script, "echo no"])
+                .program("term-it", slay("TERM"))
+                .program("kill-it", slay("KILL"))
+                // Not slept after: dash waits for its child then.
+                .program("int-it", "#!/bin/sh\nkill -INT $PPID\n")
+                .program("usr1-it", slay("USR1"))
+                .program("stop-it", slay("STOP"))
+                .status(80)
+                .stderr(format!(
+                    "1\npreverb: hook `3.sh` of step `hooks [DIR]/hooks` in environment `prod` {how}\n"
+                ))
+                .check(|output| assert!(output.took < Duration::from_secs(20), "{:?}", output.took))
+        });
+    }
+}
+
+#[test]
+fn a_neighbour_that_hands_nothing_back_is_an_error() {
+    // What nobody would write: it hides the word.
+    in_both_ways(|hooks| {
+        hooks
+            .of(table("", "echo no"), [":", "x=ex; \"${x}ec\" true", "echo no"])
+            .status(80)
+            .stderr("preverb: hook `2.sh` of step `hooks [DIR]/hooks` in environment `prod` ended without handing its variables back\nhint: [..]\n")
+    });
+}
+
+#[test]
+fn every_stop_signal_ends_a_neighbour() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
+        in_both_ways(|hooks| {
+            let waits = "sh -c 'echo >ready; exec sleep 100'; echo no";
+            hooks
+                .of(table("", "echo no"), ["echo 1", "echo 2", waits, "echo no", "echo no"])
+                .under_shell("ulimit -c 0; exec \"$@\"")
+                .during(move |run| {
+                    run.wait_for_file("ready");
+                    run.signal(signal);
+                    run.ends_within(Duration::from_secs(3));
+                })
+                .status(128 + signal as i32)
+                .stderr(format!(
+                    "1\n2\n[...]\npreverb: stopped by {} while hook `3.sh` ran\n",
+                    signal.as_str()
+                ))
+                .pid1()
+        });
+    }
+}
+
+#[test]
+fn a_timeout_is_each_neighbours_own() {
+    in_both_ways(|hooks| {
+        hooks
+            .of(
+                table("timeout = \"1s\"", "echo $A"),
+                ["sleep 0.6; export A=1", "sleep 0.6; export A=$A.2", "sleep 0.6; export A=$A.3"],
+            )
+            .stdout("1.2.3\n")
+    });
+    in_both_ways(|hooks| {
+        hooks
+            .of(table("timeout = \"300ms\"", "echo no"), ["echo 1", "echo 2", "sleep 100\necho no", "echo no"])
+            .status(80)
+            .stderr("1\n2\npreverb: hook `3.sh` of step `hooks [DIR]/hooks` in environment `prod` took longer than its timeout of 300 ms\n")
+            .check(|output| assert!(output.took < Duration::from_secs(4), "{:?}", output.took))
+    });
+}
+
+#[test]
+fn neighbours_that_take_long_are_none_the_worse() {
+    in_both_ways(|hooks| {
+        hooks
+            .of(
+                table("", "echo $A"),
+                ["export A=1", "sleep 1.2; export A=$A.2", "export A=$A.3", "sleep 1.2; export A=$A.4"],
+            )
+            .stdout("1.2.3.4\n")
+            .pid1()
+    });
+}
+
+#[test]
+fn neighbours_are_of_the_verbs_user() {
+    in_both_ways(|hooks| {
+        hooks
+            .of(
+                table("user = \"nobody\"", "echo $A"),
+                [
+                    "id -un; export A=1",
+                    "id -un; readlink /proc/self/fd/0; export A=$A.$HOME",
+                    "id -un; false",
+                ],
+            )
+            .status(80)
+            .stderr("nobody\nnobody\n/dev/null\nnobody\npreverb: hook `3.sh` of [..] exited with status 1\n")
+            .needs_root()
+    });
+}
+
+#[test]
+fn the_target_has_no_child_that_a_shell_left() {
+    in_both_ways(|hooks| {
+        hooks
+            .of(
+                table(
+                    "",
+                    "cat /proc/self/task/*/children /proc/$$/task/$$/children | tr -d '0-9\\n '; echo .",
+                ),
+                [":"; 3],
+            )
+            .any_stdout()
+            .pid1()
+    });
+}
