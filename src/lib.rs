@@ -13,8 +13,8 @@
 //!   and the exit codes, `log.rs` how messages are written, `paint.rs` sets other text off on a
 //!   terminal.
 //! - Below this line is the world. `observe.rs` reads it. `perform/` executes a plan, a file for each kind of step;
-//!   it never looks at the table. `child.rs` is the only spawner, `signals.rs` the only user of signals,
-//!   `identity.rs` of ids, `exec.rs` of execve.
+//!   it never looks at the table. `child.rs` is the only spawner (a child that runs is in `running.rs`),
+//!   `signals.rs` the only user of signals, `identity.rs` of ids, `exec.rs` of execve.
 //! - `supervise.rs`, `probe.rs`, `health.rs`, `join.rs` are parts that are modes by themselves; the last two look at
 //!   the container's main process through `main_process.rs`, and that at `/proc` through `process.rs`.
 //!
@@ -44,6 +44,7 @@ mod perform;
 mod plan;
 mod probe;
 mod process;
+mod running;
 #[doc(hidden)]
 pub mod schema;
 mod shim;

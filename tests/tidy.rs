@@ -52,8 +52,8 @@ fn each_source_says_first_what_it_is() {
 fn no_source_is_so_long_that_it_must_be_two_things() {
     const LIMIT: usize = 600;
     // What is longer, and by how much it may be: these numbers only ever become smaller.
-    const LONGER: [(&str, usize); 4] =
-        [("src/child.rs", 700), ("src/cli.rs", 620), ("src/exec.rs", 660), ("src/table/document.rs", 880)];
+    const LONGER: [(&str, usize); 3] =
+        [("src/cli.rs", 620), ("src/exec.rs", 660), ("src/table/document.rs", 880)];
     for (path, text) in sources().filter(|(path, _)| path.starts_with("src/")) {
         let lines = text.lines().take_while(|line| *line != "#[cfg(test)]").count();
         let limit = LONGER.iter().find(|(longer, _)| *longer == path).map_or(LIMIT, |(_, limit)| *limit);

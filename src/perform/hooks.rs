@@ -5,7 +5,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::shell::{self, Known, Script, Staying};
+use super::shell::{self, Known, Script, Staying, runnable};
 use super::surroundings::Changes;
 use super::terminal::Terminal;
 use super::{Doer, PROGRESS, Stage, once};
@@ -264,7 +264,7 @@ impl Stage {
         let shares = !doer.kept_root
             && known.is_some_and(|known| known.is_small)
             && script.can_share()
-            && next.is_some_and(|next| can_follow(script, next))
+            && next.is_some_and(|next| shell::can_follow(script, next))
             && Staying::is_possible();
         if shares {
             let argv = shell::staying_argv(script, parameters);
@@ -374,30 +374,6 @@ pub(super) fn start_program(
         let file = if error == nix::errno::Errno::E2BIG { Path::new(program) } else { preverb };
         crate::exec::diagnose(program, file, error, argv, variables).sentence()
     })
-}
-
-/// The path of a hook as a program or a shell takes it: a bare name would be looked up on PATH, and one with a dash
-/// taken for an option.
-fn runnable(path: &Path) -> PathBuf {
-    let bare = path.parent().is_some_and(|parent| parent.as_os_str().is_empty());
-    if bare || path.as_os_str().as_bytes().starts_with(b"-") {
-        Path::new(".").join(path)
-    } else {
-        path.to_owned()
-    }
-}
-
-/// Whether this file can be sourced after the script by the same shell. It is asked for a shell to be started; when
-/// its turn comes, it is read again.
-fn can_follow(script: &Script, next: &HookFile) -> bool {
-    match &next.how {
-        How::Source { shell, options } => {
-            *shell == script.shell
-                && *options == script.options
-                && Script::read(shell, options, runnable(&next.path)).can_share()
-        }
-        How::Run | How::Interpret(_) | How::Skip(_) | How::MistypedMount => false,
-    }
 }
 
 /// What root runs because the table says so must be root's alone: the file and its directory, as they are named

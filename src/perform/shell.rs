@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use super::surroundings::Changes;
 use crate::child::Running;
+use crate::observe::{HookFile, How};
 use crate::variables::Variables;
 use crate::words::is_shell_name;
 
@@ -78,6 +79,30 @@ impl Script {
         };
         self.options.iter().all(harmless)
             && self.text.as_deref().is_some_and(|text| text.len() <= LONGEST_SCRIPT && !may_tell(text))
+    }
+}
+
+/// The path of a hook as a program or a shell takes it: a bare name would be looked up on PATH, and one with a dash
+/// taken for an option.
+pub(super) fn runnable(path: &Path) -> PathBuf {
+    let bare = path.parent().is_some_and(|parent| parent.as_os_str().is_empty());
+    if bare || path.as_os_str().as_bytes().starts_with(b"-") {
+        Path::new(".").join(path)
+    } else {
+        path.to_owned()
+    }
+}
+
+/// Whether this file can be sourced after the script by the same shell. It is asked for a shell to be started; when
+/// its turn comes, it is read again.
+pub(super) fn can_follow(script: &Script, next: &HookFile) -> bool {
+    match &next.how {
+        How::Source { shell, options } => {
+            *shell == script.shell
+                && *options == script.options
+                && Script::read(shell, options, runnable(&next.path)).can_share()
+        }
+        How::Run | How::Interpret(_) | How::Skip(_) | How::MistypedMount => false,
     }
 }
 

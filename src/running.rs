@@ -1,0 +1,260 @@
+//! A child that runs: what it has said so far, what it is sent, how it ended.
+//!
+//! It knows one child; which of them has ended, what is due, and when to look is `child.rs`'s affair.
+
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use nix::sys::socket::{Shutdown, shutdown};
+use nix::unistd::Pid;
+use rustix::process::WaitStatus;
+
+use crate::child::{Ended, GRACE, LONGEST_OUTPUT, WELL, decode};
+use crate::signals::{send, send_to_group};
+use crate::words::escaped;
+
+/// How often a shell that stays is looked after: nothing tells of what becomes of the processes of its own.
+pub(crate) const LOOK: Duration = Duration::from_secs(1);
+
+/// Why a child is being ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    TimedOut,
+    Stopped(i32),
+    /// It wrote too much.
+    Overfull,
+    /// A request to stop came.
+    Requested,
+}
+
+/// A child that runs.
+#[derive(Debug)]
+pub(crate) struct Running {
+    /// Its process id, which is its group's.
+    pub(crate) pid: i32,
+    /// When it was started.
+    pub(crate) started: Instant,
+    pub(crate) limit: Option<Duration>,
+    pub(crate) ending: Option<(Ending, Instant)>,
+    pub(crate) killed: bool,
+    /// Whether nobody of its group was left when that was last looked at.
+    pub(crate) alone: bool,
+    pub(crate) status: Option<Ended>,
+    pub(crate) hands_back: Option<u32>,
+    pub(crate) scripts: Option<Scripts>,
+    pub(crate) quiet: bool,
+    pub(crate) pipes: Vec<Pipe>,
+}
+
+/// A shell that stays for more scripts.
+#[derive(Debug)]
+pub(crate) struct Scripts {
+    /// Whether it can be given another one.
+    pub(crate) open: bool,
+    /// When it is looked after next.
+    pub(crate) look: Instant,
+}
+
+/// What a pipe of a child carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Carries {
+    Environment,
+    Variables,
+    Report,
+    Output,
+}
+
+#[derive(Debug)]
+pub(crate) struct Pipe {
+    pub(crate) carries: Carries,
+    pub(crate) end: Option<OwnedFd>,
+    pub(crate) read: Vec<u8>,
+}
+
+impl Running {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let limit = self.limit.filter(|limit| !limit.is_zero())?;
+        self.started.checked_add(limit)
+    }
+
+    pub(crate) fn text(&self, carries: Carries) -> &[u8] {
+        self.pipes.iter().find(|pipe| pipe.carries == carries).map(|pipe| &*pipe.read).unwrap_or_default()
+    }
+
+    /// What it wrote to descriptor 3.
+    pub(crate) fn variables_text(&self) -> &[u8] {
+        self.text(Carries::Variables)
+    }
+
+    /// The environment that it handed back, the last one if it did so more than once.
+    pub(crate) fn environment_text(&self) -> Option<&[u8]> {
+        self.pipes.iter().rfind(|pipe| pipe.carries == Carries::Environment).map(|pipe| &*pipe.read)
+    }
+
+    /// Whether it stays for another script.
+    pub(crate) fn stays(&self) -> bool {
+        self.status.is_none() && self.scripts.as_ref().is_some_and(|scripts| scripts.open)
+    }
+
+    /// Gives one that stays its next script, which has begun now. Returns whether it could be given.
+    pub(crate) fn take(&mut self, script: &[u8]) -> bool {
+        self.pipes.retain(|pipe| pipe.carries != Carries::Environment);
+        self.pipes.iter_mut().for_each(|pipe| pipe.read.clear());
+        self.started = Instant::now();
+        if let Some(scripts) = &mut self.scripts {
+            scripts.look = self.started + LOOK;
+        }
+        let Some(input) = self.input() else { return false };
+        // It has read all that came before, so that there is room; a part of a script would be worse than none.
+        let given = nix::unistd::write(input, script) == Ok(script.len());
+        if !given {
+            self.close_input();
+        }
+        given
+    }
+
+    /// The standard input of one that stays: a socket, because a refusal comes from there.
+    pub(crate) fn input(&self) -> Option<&OwnedFd> {
+        self.pipes.iter().find(|pipe| pipe.carries == Carries::Report).and_then(|pipe| pipe.end.as_ref())
+    }
+
+    /// Makes the script that runs, or has run, the last one.
+    pub(crate) fn close_input(&mut self) {
+        if self.scripts.as_mut().is_some_and(|scripts| std::mem::take(&mut scripts.open))
+            && let Some(input) = self.input()
+        {
+            let _ = shutdown(input.as_raw_fd(), Shutdown::Write);
+        }
+    }
+
+    /// Whether one that stays has handed its environment back, which is the end of a script that went well.
+    pub(crate) fn has_handed_back(&self) -> bool {
+        let mut handed = self.pipes.iter().filter(|pipe| pipe.carries == Carries::Environment);
+        self.scripts.is_some()
+            && self.ending.is_none()
+            && handed.any(|pipe| pipe.end.is_none() && !pipe.read.is_empty())
+    }
+
+    /// What it said, where that is kept: a report, or else its standard error.
+    pub(crate) fn said(&self) -> String {
+        let report = self.text(Carries::Report);
+        let said = if report.is_empty() { self.text(Carries::Output) } else { report };
+        escaped(said.trim_ascii())
+    }
+
+    /// How it ended, once it has. The leader may end before the others of its group have done what the signal
+    /// asked.
+    pub(crate) fn ended(&self) -> Option<&Ended> {
+        if self.has_handed_back() {
+            return Some(&WELL);
+        }
+        self.status.as_ref().filter(|_| self.ending.is_none() || self.killed || self.alone)
+    }
+
+    /// Decodes how it ended. One that stays ends after a script that failed, with its status, and by that tells of a
+    /// signal as shells do; a script that exits with such a status has first tried to hand something back.
+    pub(crate) fn decode(&self, status: WaitStatus) -> Ended {
+        let tried = || self.pipes.iter().any(|pipe| pipe.carries == Carries::Environment);
+        let ended = decode(status);
+        if let Ended::Exited(code @ 129..) = ended
+            && self.scripts.is_some()
+            && !tried()
+        {
+            return Ended::Signaled(code - 128);
+        }
+        ended
+    }
+
+    /// Looks after one that stays, whose script has a process that is not this process's child.
+    ///
+    /// If that was stopped nothing tells of it. (What stops the whole group, as reading the terminal does, stops the
+    /// shell and is seen at once.) And if it became something else, it ended without a word: as no script follows
+    /// one that takes so long, the shell ends with it, and that is seen.
+    pub(crate) fn look_after(&mut self) {
+        let now = Instant::now();
+        match &mut self.scripts {
+            Some(scripts) if self.ending.is_none() && self.status.is_none() && scripts.look <= now => {
+                scripts.look = now + LOOK;
+            }
+            Some(_) | None => return,
+        }
+        self.close_input();
+        let stopped = |(_, process): &(i32, crate::process::ProcessStat)| {
+            process.parent == self.pid && process.state == b'T'
+        };
+        if crate::process::all().iter().any(stopped) {
+            self.end(Ending::Stopped(Signal::SIGSTOP as i32), 9);
+            self.kill();
+        }
+    }
+
+    pub(crate) fn end(&mut self, ending: Ending, signal: i32) {
+        self.send(signal);
+        // It survives the signal, for the sake of the script's status, and must not wait for another one.
+        self.close_input();
+        if self.ending.is_none() {
+            self.ending = Some((ending, Instant::now() + GRACE));
+        }
+    }
+
+    /// Kills it, because its answer is not wanted any more.
+    pub(crate) fn end_now(&mut self) {
+        self.end(Ending::Requested, 9);
+        self.kill();
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.send(9);
+        self.killed = true;
+    }
+
+    /// Sends a signal to its group, and where it has left its group to itself: as long as it has not been
+    /// collected nobody else can have its number.
+    pub(crate) fn send(&self, signal: i32) {
+        send_to_group(self.pid, signal);
+        let pid = Pid::from_raw(self.pid);
+        if self.status.is_none() && nix::unistd::getpgid(Some(pid)) != Ok(pid) {
+            send(self.pid, signal);
+        }
+    }
+}
+
+/// Reads what the pipes of a child hold, without waiting. A pipe is never read to its end for its own sake: a
+/// daemonised child of a hook may hold it open for ever.
+// Not inlined: a run without children would pay for the pages of its buffer.
+#[inline(never)]
+pub(crate) fn read_pipes(child: &mut Running) {
+    let mut overfull = false;
+    // The last one first: what a script wrote before it handed its environment back must be there with that.
+    for pipe in child.pipes.iter_mut().rev() {
+        let Some(end) = &pipe.end else { continue };
+        let mut buffer = [0; 16_384];
+        loop {
+            match nix::unistd::read(end, &mut buffer) {
+                Ok(0) => {
+                    pipe.end = None;
+                    break;
+                }
+                Ok(count) => {
+                    pipe.read.extend_from_slice(&buffer[..count]);
+                    if pipe.read.len() > LONGEST_OUTPUT {
+                        overfull = true;
+                        pipe.end = None;
+                        break;
+                    }
+                }
+                Err(nix::errno::Errno::EINTR) => {}
+                Err(_) => break,
+            }
+        }
+    }
+    if overfull {
+        if child.status.is_some() {
+            child.status = Some(Ended::Overfull);
+        } else {
+            child.end(Ending::Overfull, 9);
+            child.kill();
+        }
+    }
+}
