@@ -15,7 +15,6 @@
 //! - `stop-signals`: what ends setup, where the table says so; `health`: the probe, as text;
 //! - `argv`: the target's words, as far as they are known before any step; what is not keeps its `${...}`.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
@@ -61,7 +60,7 @@ pub(crate) struct Explained {
 #[derive(Debug, Serialize)]
 struct ExplainedInit {
     /// Signals, and as what they are passed on.
-    signals: BTreeMap<String, String>,
+    signals: serde_json::Map<String, serde_json::Value>,
     group: bool,
     grace: Option<String>,
 }
@@ -135,7 +134,7 @@ impl Explained {
                 signals: init
                     .signals
                     .iter()
-                    .map(|(from, to)| (short(*from), to.map_or("none".to_owned(), short)))
+                    .map(|(from, to)| (short(*from), to.map_or("none".to_owned(), short).into()))
                     .collect(),
                 group: init.group.unwrap_or(false),
                 grace: init.grace.map(spoken),
@@ -419,7 +418,7 @@ pub(crate) fn text(explained: &Explained, paint: Paint) -> String {
     if let Some(init) = &explained.init {
         let mut text = "preverb stays and supervises".to_owned();
         for (signal, becomes) in &init.signals {
-            let _ = match becomes.as_str() {
+            let _ = match becomes.as_str().unwrap_or_default() {
                 "none" => write!(text, "; {signal} is not passed on"),
                 other => write!(text, "; {signal} is passed on as {other}"),
             };

@@ -2,8 +2,7 @@
 //!
 //! Knows places and weights. Must not know what is looked for.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
@@ -33,7 +32,7 @@ impl Weight {
 }
 
 /// What a thing was looked at for: an environment, and a verb or a command behind `--`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug)]
 pub(super) struct Context {
     /// The environment.
     pub(super) environment: String,
@@ -45,17 +44,42 @@ pub(super) struct Context {
 #[derive(Debug)]
 struct Found {
     weight: Weight,
+    message: String,
     hint: Option<String>,
-    contexts: BTreeSet<Context>,
+    /// The numbers of the contexts that it was found in, ascending; none where it is so in any.
+    contexts: Vec<usize>,
+    /// Or the environments, where decoding has told them.
+    environments: Vec<String>,
+}
+
+/// A place in the table.
+#[derive(Debug, Default)]
+struct Place {
+    /// The numbers of the contexts that it was looked at in, ascending.
+    examined: Vec<usize>,
+    found: Vec<Found>,
+}
+
+impl Place {
+    /// What was found in these words, maybe just now.
+    fn found(&mut self, weight: Weight, message: String, hint: Option<String>) -> &mut Found {
+        let at = self.found.iter().position(|found| found.message == message).unwrap_or_else(|| {
+            let (contexts, environments) = (Vec::new(), Vec::new());
+            self.found.push(Found { weight, message, hint, contexts, environments });
+            self.found.len() - 1
+        });
+        &mut self.found[at]
+    }
 }
 
 /// Everything that was found.
+///
+/// One map and plain vectors: each kind of set costs kilobytes of a program that is to be small.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    /// By place and sentence.
-    found: BTreeMap<(Span, String), Found>,
-    /// For what each place was looked at.
-    examined: BTreeMap<Span, BTreeSet<Context>>,
+    /// The contexts, by number; what is added is of the last.
+    contexts: Vec<Context>,
+    places: BTreeMap<Span, Place>,
     /// What has no place in the table.
     elsewhere: Vec<(Weight, String, Option<String>)>,
 }
@@ -78,84 +102,112 @@ pub(super) struct Listed {
 }
 
 impl Findings {
-    /// Remembers that what stands here is looked at in this context.
-    pub(super) fn examine(&mut self, span: Span, context: &Context) {
-        let contexts = self.examined.entry(span).or_default();
-        if !contexts.contains(context) {
-            contexts.insert(context.clone());
+    /// What is examined and added from here on is so in this context.
+    pub(super) fn enter(&mut self, context: Context) {
+        self.contexts.push(context);
+    }
+
+    /// Remembers that what stands here is looked at in the present context.
+    pub(super) fn examine(&mut self, span: Span) {
+        let now = self.contexts.len();
+        let examined = &mut self.places.entry(span).or_default().examined;
+        if examined.last() != Some(&now) {
+            examined.push(now);
         }
     }
 
-    /// Adds a finding of one context. Of two of the same words the heavier counts.
-    pub(super) fn add(
-        &mut self,
-        weight: Weight,
-        span: Span,
-        context: &Context,
-        message: impl Into<String>,
-        hint: Option<String>,
-    ) {
-        self.examine(span, context);
-        let found = self.found.entry((span, message.into())).or_insert_with(|| Found {
-            weight,
-            hint: hint.clone(),
-            contexts: BTreeSet::new(),
-        });
+    /// Adds a finding of the present context. Of two of the same words the heavier counts.
+    pub(super) fn add(&mut self, weight: Weight, span: Span, message: String, hint: Option<String>) {
+        self.examine(span);
+        let now = self.contexts.len();
+        let found = self.places.entry(span).or_default().found(weight, message, hint.clone());
         if weight < found.weight {
-            *found = Found { weight, hint, contexts: BTreeSet::new() };
+            (found.weight, found.hint) = (weight, hint);
+            found.contexts.clear();
         }
-        if weight == found.weight {
-            found.contexts.insert(context.clone());
+        if weight == found.weight && found.contexts.last() != Some(&now) {
+            found.contexts.push(now);
         }
     }
 
     /// Adds a finding of the table as such.
-    pub(super) fn table(
-        &mut self,
-        weight: Weight,
-        span: Span,
-        message: impl Into<String>,
-        hint: Option<String>,
-    ) {
-        let found = Found { weight, hint, contexts: BTreeSet::new() };
-        self.found.entry((span, message.into())).or_insert(found);
+    pub(super) fn table(&mut self, weight: Weight, span: Span, message: String, hint: Option<String>) {
+        self.places.entry(span).or_default().found(weight, message, hint);
     }
 
     /// Adds a finding that has no place.
-    pub(super) fn elsewhere(&mut self, weight: Weight, message: impl Into<String>, hint: Option<String>) {
-        self.elsewhere.push((weight, message.into(), hint));
+    pub(super) fn elsewhere(&mut self, weight: Weight, message: String, hint: Option<String>) {
+        self.elsewhere.push((weight, message, hint));
     }
 
     /// Adds the mistakes of decoding, each once; what is wrong in several environments names them.
     pub(super) fn mistakes(&mut self, mistakes: Vec<Mistake>) {
-        let mut seen: BTreeMap<(Span, String), (Option<String>, BTreeSet<String>)> = BTreeMap::new();
         for mistake in mistakes {
-            let Mistake { span, message, hint, environment } = mistake;
-            let (_, environments) = seen.entry((span, message)).or_insert((hint, BTreeSet::new()));
-            environments.extend(environment);
-        }
-        for ((span, message), (hint, environments)) in seen {
-            let message = match &*in_environments(environments.iter().map(String::as_str)) {
-                "" => message,
-                place => format!("{message} {place}"),
-            };
-            self.table(Weight::Error, span, message, hint);
+            let place = self.places.entry(mistake.span).or_default();
+            let found = place.found(Weight::Error, mistake.message, mistake.hint);
+            if let Some(environment) = mistake.environment.filter(|name| !found.environments.contains(name)) {
+                found.environments.push(environment);
+            }
         }
     }
 
     /// Whether anything is an error.
     pub(super) fn has_errors(&self) -> bool {
-        self.found.values().any(|found| found.weight == Weight::Error)
+        let mut found = self.places.values().flat_map(|place| &place.found).map(|found| found.weight);
+        found.any(|weight| weight == Weight::Error)
             || self.elsewhere.iter().any(|(weight, _, _)| *weight == Weight::Error)
     }
 
     /// Everything, in the order of the table.
     fn all(&self) -> impl Iterator<Item = (Weight, Mistake)> {
-        self.found.iter().map(|((span, message), found)| {
-            let place = self.examined.get(span).map(|all| place(&found.contexts, all)).unwrap_or_default();
-            let message = if place.is_empty() { message.clone() } else { format!("{place}: {message}") };
-            (found.weight, Mistake { span: *span, message, hint: found.hint.clone(), environment: None })
+        self.places.iter().flat_map(move |(span, place)| {
+            place.found.iter().map(move |found| {
+                let mut message = found.message.clone();
+                if !found.environments.is_empty() {
+                    message = format!("{message} {}", in_environments(&found.environments));
+                } else if !found.contexts.is_empty() && found.contexts != place.examined {
+                    message = format!("{}: {message}", self.where_it_is(found, place));
+                }
+                let hint = found.hint.clone();
+                (found.weight, Mistake { span: *span, message, hint, environment: None })
+            })
         })
+    }
+
+    /// For which of the contexts in which a thing was looked at something is so.
+    fn where_it_is(&self, found: &Found, place: &Place) -> String {
+        let context = |number: &usize| &self.contexts[number - 1];
+        let (mut environments, mut verbs, mut command) = (Vec::new(), Vec::new(), false);
+        for context in found.contexts.iter().map(context) {
+            if !environments.contains(&context.environment) {
+                environments.push(context.environment.clone());
+            }
+            match &context.verb {
+                None => command = true,
+                Some(verb) if !verbs.contains(verb) => verbs.push(verb.clone()),
+                Some(_) => {}
+            }
+        }
+        let all = |such: &dyn Fn(&Context) -> bool| {
+            place.examined.iter().filter(|number| such(context(number))).eq(&found.contexts)
+        };
+        if all(&|context| environments.contains(&context.environment)) {
+            return in_environments(&environments);
+        }
+        let is_one = |context: &Context| match &context.verb {
+            None => command,
+            Some(verb) => verbs.contains(verb),
+        };
+        if all(&is_one) {
+            return for_verbs(&verbs, command);
+        }
+        let Some(first) = found.contexts.first().map(context) else { return String::new() };
+        let verb = for_verbs(first.verb.as_slice(), first.verb.is_none());
+        let more = match found.contexts.len() {
+            1 => String::new(),
+            number => format!(" and {} more", number - 1),
+        };
+        format!("{verb} in environment {}{more}", quoted(&first.environment))
     }
 
     /// As messages.
@@ -195,51 +247,23 @@ impl Findings {
     }
 }
 
-/// `in environment ...`, or nothing.
-fn in_environments<'n>(names: impl Iterator<Item = &'n str>) -> String {
+fn in_environments(names: &[String]) -> String {
     named("in environment", names)
 }
 
-fn named<'n>(what: &str, names: impl Iterator<Item = &'n str>) -> String {
-    let names: Vec<String> = names.map(quoted).collect();
-    match &names[..] {
-        [] => String::new(),
-        [one] => format!("{what} {one}"),
-        [first @ .., last] => format!("{what}s {} and {last}", first.join(", ")),
-    }
-}
-
-/// For which of the contexts in which a thing was looked at something is so; nothing where it is so in all.
-fn place(found: &BTreeSet<Context>, examined: &BTreeSet<Context>) -> String {
-    if found.is_empty() || found == examined {
-        return String::new();
-    }
-    let environments: BTreeSet<&str> = found.iter().map(|context| &*context.environment).collect();
-    let verbs: BTreeSet<Option<&str>> = found.iter().map(|context| context.verb.as_deref()).collect();
-    let of_environments = examined.iter().filter(|context| environments.contains(&*context.environment));
-    if of_environments.eq(found) {
-        return in_environments(environments.into_iter());
-    }
-    if examined.iter().filter(|context| verbs.contains(&context.verb.as_deref())).eq(found) {
-        let mut text = named("for verb", verbs.iter().copied().flatten());
-        if verbs.contains(&None) {
-            text.push_str(if text.is_empty() { "for" } else { " and for" });
-            text.push_str(" a command behind `--`");
-        }
-        return text;
-    }
-    let mut text = String::new();
-    for context in found.iter().take(1) {
-        match &context.verb {
-            Some(verb) => {
-                let _ = write!(text, "for verb {}", quoted(verb));
-            }
-            None => text.push_str("for a command behind `--`"),
-        }
-        let _ = write!(text, " in environment {}", quoted(&context.environment));
-    }
-    if found.len() > 1 {
-        let _ = write!(text, " and {} more", found.len() - 1);
+fn for_verbs(verbs: &[String], command: bool) -> String {
+    let mut text = if verbs.is_empty() { String::new() } else { named("for verb", verbs) };
+    if command {
+        text.push_str(if text.is_empty() { "for" } else { " and for" });
+        text.push_str(" a command behind `--`");
     }
     text
+}
+
+fn named(what: &str, names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(quoted).collect();
+    match &names[..] {
+        [first @ .., last] if !first.is_empty() => format!("{what}s {} and {last}", first.join(", ")),
+        one => format!("{what} {}", one.concat()),
+    }
 }

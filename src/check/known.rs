@@ -1,9 +1,7 @@
 //! What is known of a run's variables before it runs: what the image gives, what the table sets, and which
 //! of them an operator or a hook may give or change.
 
-use std::collections::BTreeSet;
-
-use super::findings::{Context, Findings, Weight};
+use super::findings::{Findings, Weight};
 use crate::expand::{Template, Unset};
 use crate::table::document::Span;
 use crate::table::{Declaration, Layer};
@@ -41,11 +39,11 @@ pub(super) struct Known {
     /// Those that have a value.
     pub(super) variables: Variables,
     /// Those that have one only when it runs, of which nothing needs to be said, or it has been said.
-    open: BTreeSet<String>,
+    open: Vec<String>,
     /// Those whose value is the table's.
-    fixed: BTreeSet<String>,
+    fixed: Vec<String>,
     /// Those that are declared.
-    declared: BTreeSet<String>,
+    declared: Vec<String>,
     /// The texts of the hooks that run before, which may export what they mention.
     pub(super) hooks: Vec<Vec<u8>>,
 }
@@ -61,8 +59,8 @@ impl Known {
     ) -> Self {
         let mut known = Self {
             variables: inherited.clone(),
-            open: BTreeSet::new(),
-            fixed: BTreeSet::new(),
+            open: Vec::new(),
+            fixed: Vec::new(),
             declared: declarations.iter().map(|declaration| declaration.name.clone()).collect(),
             hooks: Vec::new(),
         };
@@ -103,29 +101,23 @@ impl Known {
     }
 
     fn set(&mut self, name: &str, value: &[u8], origin: Origin, fixed: bool) {
-        self.open.remove(name);
+        self.open.retain(|each| each != name);
         self.variables.set(name.as_bytes(), value, origin, false);
         if fixed {
-            self.fixed.insert(name.to_owned());
+            self.fixed.push(name.to_owned());
         } else {
-            self.fixed.remove(name);
+            self.fixed.retain(|each| each != name);
         }
     }
 
     fn open(&mut self, name: &str) {
         self.variables.unset(name.as_bytes());
-        self.fixed.remove(name);
-        self.open.insert(name.to_owned());
+        self.fixed.retain(|each| each != name);
+        self.open.push(name.to_owned());
     }
 
     /// Lays an `env` over what is there.
-    pub(super) fn layer(
-        &mut self,
-        layer: &Layer,
-        origin: &Origin,
-        findings: &mut Findings,
-        context: &Context,
-    ) {
+    pub(super) fn layer(&mut self, layer: &Layer, origin: &Origin, findings: &mut Findings) {
         let mut values = Vec::new();
         for setting in &layer.env {
             let missing = self.missing(&setting.value);
@@ -139,13 +131,13 @@ impl Known {
                 );
                 let hint =
                     "write the value out, or set the one of the two further down: table, environment, verb";
-                findings.add(Weight::Warning, setting.span, context, message, Some(hint.to_owned()));
+                findings.add(Weight::Warning, setting.span, message, Some(hint.to_owned()));
             }
             for unset in missing.iter().filter(|unset| !beside(unset)) {
-                self.tell(unset, setting.span, findings, context);
+                self.tell(unset, setting.span, findings);
             }
             values.push((setting, self.quietly(&setting.value)));
-            findings.examine(setting.span, context);
+            findings.examine(setting.span);
         }
         for (setting, value) in values {
             match value {
@@ -163,25 +155,24 @@ impl Known {
         template: &Template,
         span: Span,
         findings: &mut Findings,
-        context: &Context,
     ) -> Result<Value, Unknown> {
-        findings.examine(span, context);
+        findings.examine(span);
         for unset in self.missing(template) {
-            self.tell(&unset, span, findings, context);
+            self.tell(&unset, span, findings);
         }
         self.quietly(template)
     }
 
-    fn tell(&self, unset: &Unset, span: Span, findings: &mut Findings, context: &Context) {
+    fn tell(&self, unset: &Unset, span: Span, findings: &mut Findings) {
         let (message, hint) = self.sentence(unset);
-        findings.add(Weight::Warning, span, context, message, Some(hint));
+        findings.add(Weight::Warning, span, message, Some(hint));
     }
 
     /// What a template is.
     fn quietly(&self, template: &Template) -> Result<Value, Unknown> {
         match template.expand(&self.variables) {
             Ok(value) if !value.secret && !self.touches_open(template) => {
-                let fixed = template.names().iter().all(|name| self.fixed.contains(*name));
+                let fixed = template.names().iter().all(|name| self.is_fixed(name));
                 let sure = if fixed { Sure::Fixed } else { Sure::Likely };
                 Ok(Value { bytes: value.bytes, sure })
             }
@@ -191,22 +182,22 @@ impl Known {
 
     /// Whether this variable has a value only when it runs.
     pub(super) fn is_open(&self, name: &str) -> bool {
-        self.open.contains(name)
+        self.open.iter().any(|each| each == name)
     }
 
     /// Whether nobody but the table gives this variable its value.
     pub(super) fn is_fixed(&self, name: &str) -> bool {
-        self.fixed.contains(name)
+        self.fixed.iter().any(|each| each == name)
     }
 
     fn touches_open(&self, template: &Template) -> bool {
-        template.names().iter().any(|name| self.open.contains(*name))
+        template.names().iter().any(|name| self.is_open(name))
     }
 
     /// What a template needs that nobody is known to give.
     pub(super) fn missing(&self, template: &Template) -> Vec<Unset> {
         let mut missing = template.expand_all(&self.variables).err().unwrap_or_default();
-        missing.retain(|unset| !self.open.contains(&unset.name) && !self.is_mentioned(&unset.name));
+        missing.retain(|unset| !self.is_open(&unset.name) && !self.is_mentioned(&unset.name));
         missing
     }
 

@@ -22,7 +22,6 @@ mod known;
 mod run;
 mod table;
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -84,12 +83,20 @@ fn look(check: &mut Check<'_>, tree: Tree<'_, '_>, findings: &mut Findings) -> R
     }
     let default = settings.environment_default.as_ref().map_or(ENVIRONMENT_DEFAULT, EnvironmentName::as_str);
     let chosen = plan::environment(check.environment, &settings, check.variables)?;
-    let mentioned: BTreeSet<&str> = tree.environments().collect();
+    let mentioned: Vec<&str> = tree.environments().collect();
     let filtered = table::filtered_environments(tree);
-    let mut names: BTreeSet<&str> = mentioned.union(&filtered).copied().collect();
-    names.extend([default, chosen.name.as_str()]);
+    let mut names: Vec<&str> = Vec::new();
+    for name in
+        mentioned.iter().copied().chain(filtered.iter().copied()).chain([default, chosen.name.as_str()])
+    {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    // What is said of several names them in the same order wherever they stand.
+    crate::words::sort_by_bytes(&mut names, |name| name.as_bytes().to_vec());
     let asked_for = matches!(chosen.why, Why::Option | Why::Variable(_));
-    if asked_for && !mentioned.contains(chosen.name.as_str()) && !filtered.contains(chosen.name.as_str()) {
+    if asked_for && !mentioned.contains(&chosen.name.as_str()) && !filtered.contains(&chosen.name.as_str()) {
         let message = format!(
             "the table does not mention environment {}, which is valid: what is for every environment holds there",
             quoted(chosen.name.as_str())
@@ -108,14 +115,16 @@ fn look(check: &mut Check<'_>, tree: Tree<'_, '_>, findings: &mut Findings) -> R
     for node in tree.environments().filter_map(|name| tree.environment(name)) {
         Tree::decode_environment(&mut decoder, node);
     }
-    let mut verbs = BTreeSet::new();
+    let mut verbs = Vec::new();
     let environments: Vec<EnvironmentName> =
         names.iter().filter_map(|name| EnvironmentName::parse(name.as_bytes())).collect();
     for environment in &environments {
         let selection = tree.select(&mut decoder, environment, None);
         run::walk(&image, &selection, environment, None, findings);
         for name in tree.verb_names(environment.as_str()) {
-            verbs.insert(name);
+            if !verbs.contains(&name) {
+                verbs.push(name);
+            }
             let Some(verb) = VerbName::parse(name.as_bytes()) else { continue };
             let selection = tree.select(&mut decoder, environment, Some(&verb));
             run::walk(&image, &selection, environment, Some(&verb), findings);

@@ -38,7 +38,6 @@ pub(super) struct Image<'i> {
 /// A walk in progress.
 struct Walk<'w, 'i> {
     image: &'w Image<'i>,
-    context: Context,
     findings: &'w mut Findings,
     known: Known,
     /// Whom the verb runs as, where that is known.
@@ -84,10 +83,9 @@ pub(super) fn walk(
         image.settings.environment_variable.as_deref().unwrap_or(crate::table::ENVIRONMENT_VARIABLE);
     let is_default = environment.as_str() == image.default_environment;
     let known = Known::new(image.inherited, (variable, is_default), environment, name, &declarations);
-    let context = Context { environment: environment.to_string(), verb: name.map(str::to_owned) };
+    findings.enter(Context { environment: environment.to_string(), verb: name.map(str::to_owned) });
     let mut walk = Walk {
         image,
-        context,
         findings,
         known,
         identity: None,
@@ -97,7 +95,7 @@ pub(super) fn walk(
         made: Vec::new(),
     };
     for (layer, origin) in &layers {
-        walk.known.layer(layer, origin, walk.findings, &walk.context);
+        walk.known.layer(layer, origin, walk.findings);
     }
     walk.known.preverb(environment, name);
     walk.declarations(&declarations, nodes);
@@ -167,7 +165,7 @@ fn shown(path: &Path) -> String {
 
 impl Walk<'_, '_> {
     fn value(&mut self, template: &Template, span: Span) -> Result<Value, Unknown> {
-        self.known.value(template, span, self.findings, &self.context)
+        self.known.value(template, span, self.findings)
     }
 
     fn add(&mut self, weight: Weight, span: Span, (message, hint): Problem) {
@@ -179,7 +177,7 @@ impl Walk<'_, '_> {
             };
             (weight == Weight::Warning).then(|| hint.to_owned())
         });
-        self.findings.add(weight, span, &self.context, message, hint);
+        self.findings.add(weight, span, message, hint);
     }
 
     fn who<'s>(&self, identity: Option<&'s Identity>) -> Who<'s> {
@@ -248,7 +246,7 @@ impl Walk<'_, '_> {
                 let hint = "a run fails unless its operator gives another value".to_owned();
                 let hint = (weight == Weight::Warning).then_some(hint);
                 let span = if node.shape() == Shape::Table { node.key_span() } else { node.span() };
-                self.findings.add(weight, span, &self.context, message, hint);
+                self.findings.add(weight, span, message, hint);
             }
         }
     }
@@ -424,7 +422,7 @@ impl Walk<'_, '_> {
                 }
                 Ok(files) if files.is_empty() => {
                     let message = format!("there is no `*.template` in {}", shown(source));
-                    self.findings.add(Weight::Warning, span, &self.context, message, None);
+                    self.findings.add(Weight::Warning, span, message, None);
                 }
                 Ok(files) => {
                     for file in files {
@@ -442,17 +440,17 @@ impl Walk<'_, '_> {
     fn template(&mut self, file: &Path, weight: Weight, span: Span) {
         let Ok(text) = std::fs::read(file) else { return };
         let (references, malformed) = crate::expand::references(&text);
-        if let Some(Malformed { line, reason }) = malformed {
-            let message = format!("line {line} of template {}: {reason}", shown(file));
-            let hint = "a `${` that is to stay is written `$${`".to_owned();
-            self.add(weight, span, (message, Some(hint)));
-        }
         for (line, reference) in references {
             for unset in self.known.missing(&reference) {
                 let (sentence, hint) = self.known.sentence(&unset);
                 let message = format!("line {line} of template {}: {sentence}", shown(file));
                 self.add(Weight::Warning, span, (message, Some(hint)));
             }
+        }
+        if let Some(Malformed { line, reason }) = malformed {
+            let message = format!("line {line} of template {}: {reason}", shown(file));
+            let hint = "a `${` that is to stay is written `$${`".to_owned();
+            self.add(weight, span, (message, Some(hint)));
         }
     }
 
@@ -475,7 +473,7 @@ impl Walk<'_, '_> {
             match &file.how {
                 How::Skip(reason) => {
                     let message = format!("hook {name} is passed over: {reason}");
-                    self.findings.add(Weight::Warning, span, &self.context, message, None);
+                    self.findings.add(Weight::Warning, span, message, None);
                     runs = false;
                 }
                 How::MistypedMount => {
@@ -528,7 +526,7 @@ impl Walk<'_, '_> {
                 format!("hook {name} is sourced by `sh`, and its `#!` line names {}", quoted(&program));
             let hint =
                 "without the extension `.sh` an executable file is run by its own interpreter".to_owned();
-            self.findings.add(Weight::Warning, span, &self.context, message, Some(hint));
+            self.findings.add(Weight::Warning, span, message, Some(hint));
         }
     }
 }

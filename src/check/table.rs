@@ -1,8 +1,6 @@
 //! What can be told from the table alone: names that are none, filters that name nothing, declarations that
 //! contradict themselves.
 
-use std::collections::BTreeSet;
-
 use super::findings::{Findings, Weight};
 use crate::log::quoted;
 use crate::table::document::{NodeRef, Shape};
@@ -27,9 +25,11 @@ pub(super) fn check(
         parts.extend(environment.get("verbs").into_iter().flat_map(Node::children));
     }
     verb_names(root, findings);
-    let verbs: BTreeSet<&str> =
-        std::iter::once("").chain(tree.environments()).flat_map(|name| tree.verb_names(name)).collect();
-    let known: BTreeSet<&str> = tree.environments().chain(environments.iter().map(String::as_str)).collect();
+    let mut verbs = tree.verb_names("");
+    for environment in tree.environments() {
+        verbs.extend(tree.verb_names(environment).into_iter().skip(tree.verb_names("").len()));
+    }
+    let known: Vec<&str> = tree.environments().chain(environments.iter().map(String::as_str)).collect();
     for part in parts {
         for step in part.get("setup").into_iter().flat_map(Node::children) {
             filter_of_verbs(tree, step, &verbs, findings);
@@ -48,14 +48,14 @@ pub(super) fn check(
     }
     if let Some(sh) = root.get("interpreters").and_then(|node| node.get("sh")) {
         let hint = "give the files another extension, or leave this out";
-        let message = "interpreter `sh` is never used: `*.sh` files are sourced";
+        let message = "interpreter `sh` is never used: `*.sh` files are sourced".to_owned();
         findings.table(Weight::Warning, sh.key_span(), message, Some(hint.to_owned()));
     }
     if settings.leading_dash == LeadingDash::Default
         && settings.default.is_none()
         && let Some(node) = root.get("leading-dash")
     {
-        let message = "`leading-dash` is `default`, and the table has no default verb";
+        let message = "`leading-dash` is `default`, and the table has no default verb".to_owned();
         findings.table(Weight::Warning, node.span(), message, Some("default = \"VERB\"".to_owned()));
     }
 }
@@ -83,7 +83,7 @@ fn names<'d, 's>(step: Node<'d, 's>, filter: &str) -> impl Iterator<Item = (Node
 }
 
 /// The environments that filters of steps name.
-pub(super) fn filtered_environments<'d>(tree: Tree<'d, '_>) -> BTreeSet<&'d str> {
+pub(super) fn filtered_environments<'d>(tree: Tree<'d, '_>) -> Vec<&'d str> {
     let root = tree.root();
     let environments = || root.get("environments").into_iter().flat_map(Node::children);
     let verbs =
@@ -96,7 +96,7 @@ pub(super) fn filtered_environments<'d>(tree: Tree<'d, '_>) -> BTreeSet<&'d str>
     steps.flat_map(|step| names(step, "environments")).map(|(_, name)| name).collect()
 }
 
-fn filter_of_verbs(tree: Tree<'_, '_>, step: Node<'_, '_>, verbs: &BTreeSet<&str>, findings: &mut Findings) {
+fn filter_of_verbs(tree: Tree<'_, '_>, step: Node<'_, '_>, verbs: &[&str], findings: &mut Findings) {
     for (item, name) in names(step, "verbs").filter(|(_, name)| !verbs.contains(name)) {
         let owner = std::iter::once("").chain(tree.environments()).find_map(|environment| {
             match tree.lookup(name.as_bytes(), environment) {
@@ -122,7 +122,7 @@ fn filter_of_verbs(tree: Tree<'_, '_>, step: Node<'_, '_>, verbs: &BTreeSet<&str
 }
 
 /// An environment need not be mentioned anywhere else; one that is nearly another is likely a slip.
-fn filter_of_environments(step: Node<'_, '_>, known: &BTreeSet<&str>, findings: &mut Findings) {
+fn filter_of_environments(step: Node<'_, '_>, known: &[&str], findings: &mut Findings) {
     for (item, name) in names(step, "environments").filter(|(_, name)| !known.contains(name)) {
         if let Some(near) = nearest(name, known.iter().copied()) {
             let message = format!("`environments` names {}, which nothing else mentions", quoted(name));
