@@ -323,6 +323,11 @@ fn is_mode(id: &str) -> bool {
     )
 }
 
+/// The heading of the modes that speak about the table.
+pub(crate) const TABLE_MODES: &str = "Modes that speak about the table";
+/// The heading of the parts.
+pub(crate) const PARTS: &str = "Parts by themselves, without a table";
+
 /// The definition of the command line, from which the parser, `--help` and the completions are made.
 pub(crate) fn command() -> Command {
     let option = |name: &'static str, value: &'static str, help: &'static str| {
@@ -337,14 +342,9 @@ pub(crate) fn command() -> Command {
     let flag = |name: &'static str, help: &'static str| {
         Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
     };
-    let tables = "Modes that speak about the table";
-    let parts = "Parts by themselves, without a table";
     Command::new("preverb")
         .about("Sets up the verb of a container image for its environment, then becomes the target")
         .version(env!("CARGO_PKG_VERSION"))
-        .override_usage(
-            "preverb [OPTIONS] [VERB [ARGUMENT]...]\n       preverb [OPTIONS] -- COMMAND [ARGUMENT]...",
-        )
         .disable_help_flag(true)
         .disable_version_flag(true)
         .args([
@@ -371,7 +371,7 @@ pub(crate) fn command() -> Command {
                 flag("health", "Say whether the container's verb is healthy"),
                 flag("shim", "Print a script for the host that runs the image as a local command"),
             ]
-            .map(|arg| arg.help_heading(tables)),
+            .map(|arg| arg.help_heading(TABLE_MODES)),
         )
         .args(
             [
@@ -384,7 +384,7 @@ pub(crate) fn command() -> Command {
                 option("probe", "TARGET", "Try TARGET once"),
                 flag("exec", "Run COMMAND as the container's main process would be run"),
             ]
-            .map(|arg| arg.help_heading(parts)),
+            .map(|arg| arg.help_heading(PARTS)),
         )
         .arg(Arg::new("help").long("help").short('h').action(ArgAction::SetTrue).help("Show this help"))
         .arg(
@@ -599,11 +599,6 @@ pub(crate) fn supervise_words(options: &SuperviseOptions) -> Vec<OsString> {
         words.push(format!("{}ms", grace.as_millis()).into());
     }
     words
-}
-
-/// The text of `--help`.
-pub(crate) fn help() -> String {
-    command().render_help().to_string()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //!
 //! The map of the house, in the order of that sentence:
 //!
-//! - `cli.rs` turns argv into a request; `words.rs` holds the words that are checked on the way in.
+//! - `cli.rs` turns argv into a request, `help.rs` tells how; `words.rs` holds the words that are checked on the way in.
 //! - `table/` turns text into the table: `document.rs` is the tree, `file.rs` reads the files, `decode/` and
 //!   `select.rs` take what counts for one environment and one verb. `schema.rs` tells editors of the same keys,
 //!   `fuzzing.rs` shows fuzzers a way in.
@@ -33,6 +33,7 @@ mod failure;
 #[doc(hidden)]
 pub mod fuzzing;
 mod health;
+mod help;
 mod identity;
 mod join;
 mod list;
@@ -277,7 +278,7 @@ impl Start<'_> {
     }
 
     fn help(&self, options: &Options) -> Result<u8> {
-        let mut text = cli::help();
+        let mut text = help::text();
         let path = self.table(options.table.as_deref());
         match self.list_for_help(&path, options) {
             Ok(list) => text.push_str(&list),
