@@ -264,7 +264,9 @@ impl<'s> Document<'s> {
         }
         parse_document(&chunk, &mut builder, &mut sink);
         mistakes.append(&mut sink.found);
-        sort_mistakes(mistakes);
+        crate::words::sort_by_bytes(mistakes, |mistake| {
+            [&mistake.span.file.to_be_bytes()[..], &mistake.span.start.to_be_bytes()].concat()
+        });
         root
     }
 
@@ -452,14 +454,6 @@ impl<'d, 's> NodeRef<'d, 's> {
         })
         .map(move |id| NodeRef { document, id })
     }
-}
-
-/// Puts mistakes in the order of their places.
-pub(crate) fn sort_mistakes(mistakes: &mut Vec<Mistake>) {
-    crate::words::sort_by_bytes(mistakes, |mistake| {
-        let Span { file, start, end } = mistake.span;
-        [&file.to_be_bytes()[..], &start.to_be_bytes(), &end.to_be_bytes()].concat()
-    });
 }
 
 fn span(file: u16, start: u32, end: u32) -> Span {

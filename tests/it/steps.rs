@@ -257,9 +257,14 @@ fn a_stop_while_waiting_for_another_run_is_heeded() {
         )
         .during(|run| {
             run.wait_for_file("waiting");
-            // It is preverb itself by now, or will be: the signal is heeded or pending either way.
-            run.wait_until("preverb to wait", || {
-                std::fs::read(format!("/proc/{}/comm", run.pid())).is_ok_and(|name| name == b"preverb\n")
+            // preverb heeds what it blocks: TERM is the fifteenth bit.
+            run.wait_until("preverb to heed TERM", || {
+                let status =
+                    std::fs::read_to_string(format!("/proc/{}/status", run.pid())).unwrap_or_default();
+                let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+                blocked
+                    .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+                    .is_some_and(|mask| mask & 1 << 14 != 0)
             });
             run.signal(Signal::SIGTERM);
             run.ends_within(std::time::Duration::from_secs(1));
