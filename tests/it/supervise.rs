@@ -282,12 +282,13 @@ if not child:
                 .during(move |run| {
                     run.wait_for_file("parent-ready");
                     run.wait_for_file("child-ready");
-                    send(run.pid(), 10);
-                    run.wait_until("the parent to hear", || has_line(run, "parent", "10"));
-                    send(run.pid(), 12);
-                    run.wait_until("the parent to hear", || has_line(run, "parent", "12"));
-                    if group {
-                        run.wait_until("the child to hear", || has_line(run, "child", "12"));
+                    // Two signals that are pending at once have no order, so each is awaited by all who get it.
+                    for (number, line) in [(10, "10"), (12, "12")] {
+                        send(run.pid(), number);
+                        run.wait_until("the parent to hear", || has_line(run, "parent", line));
+                        if group {
+                            run.wait_until("the child to hear", || has_line(run, "child", line));
+                        }
                     }
                     let heard: &[&str] = if group { &["10", "12"] } else { &[] };
                     assert_eq!(lines(run, "child"), heard);
