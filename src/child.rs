@@ -50,6 +50,15 @@ pub(crate) enum Input {
     Scripts,
 }
 
+/// How a child hands its environment back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum HandsBack {
+    /// Through the socket of `Children::socket`, as this user.
+    Socket(u32),
+    /// On descriptor 3, between two lines that begin with this marker.
+    Descriptor(String),
+}
+
 /// What to start.
 #[derive(Debug)]
 pub(crate) struct Spawn<'a> {
@@ -63,8 +72,8 @@ pub(crate) struct Spawn<'a> {
     pub(crate) takes_variables: bool,
     /// What its standard input is.
     pub(crate) input: Input,
-    /// The user who hands its environment back through the socket of `Children::socket`, if it is to.
-    pub(crate) hands_back: Option<u32>,
+    /// How it hands its environment back, if it is to.
+    pub(crate) hands_back: Option<HandsBack>,
     /// Whether it is a try, whose standard error is kept instead of shown, and which is killed at its limit.
     pub(crate) quiet: bool,
     /// How long it may take; zero means for ever.
@@ -243,7 +252,7 @@ impl Children {
             killed: false,
             alone: false,
             status: None,
-            hands_back: spawn.hands_back,
+            hands_back: spawn.hands_back.clone(),
             scripts: (spawn.input == Input::Scripts).then(|| Scripts { open: true, look: started + LOOK }),
             quiet: spawn.quiet,
             pipes,
@@ -382,7 +391,9 @@ impl Children {
             // A process of another PID namespace that shares the network has the number 0 here.
             let group = nix::unistd::getpgid(Some(Pid::from_raw(peer.pid()))).map(Pid::as_raw);
             let child = running.iter_mut().find(|child| {
-                peer.pid() > 0 && child.hands_back == Some(peer.uid()) && group == Ok(child.pid)
+                peer.pid() > 0
+                    && child.hands_back == Some(HandsBack::Socket(peer.uid()))
+                    && group == Ok(child.pid)
             });
             if let Some(child) = child
                 && connection.set_nonblocking(true).is_ok()

@@ -46,5 +46,5 @@ pub type Written = (Vec<u8>, Vec<u8>);
 /// # Errors
 /// What else it wrote.
 pub fn written_variables(text: &[u8]) -> Result<Vec<Written>, String> {
-    crate::perform::hooks::written_variables(text)
+    crate::perform::handback::written_variables(text)
 }

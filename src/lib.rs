@@ -112,7 +112,7 @@ pub fn run() -> ExitCode {
 fn parts(words: &[OsString]) -> Option<Result<u8>> {
     let rest = words.get(1..).unwrap_or_default();
     match words.first()?.as_bytes() {
-        b"--preverb-dump" => Some(Ok(perform::hooks::dump(rest))),
+        b"--preverb-dump" => Some(Ok(perform::handback::dump(rest))),
         b"--preverb-probe" => Some(Ok(probe_once(rest))),
         b"--preverb-target" => Some(Err(supervise::become_target(rest, observe::environment()))),
         b"--preverb-as" => Some(perform::hooks::step_down_and_exec(rest)),

@@ -10,7 +10,8 @@ use nix::sys::socket::{Shutdown, shutdown};
 use nix::unistd::Pid;
 use rustix::process::WaitStatus;
 
-use crate::child::{Ended, GRACE, LONGEST_OUTPUT, WELL, decode};
+use crate::child::{Ended, GRACE, HandsBack, LONGEST_OUTPUT, WELL, decode};
+use crate::perform::handback::Handed;
 use crate::signals::{send, send_to_group};
 use crate::words::escaped;
 
@@ -41,7 +42,7 @@ pub(crate) struct Running {
     /// Whether nobody of its group was left when that was last looked at.
     pub(crate) alone: bool,
     pub(crate) status: Option<Ended>,
-    pub(crate) hands_back: Option<u32>,
+    pub(crate) hands_back: Option<HandsBack>,
     pub(crate) scripts: Option<Scripts>,
     pub(crate) quiet: bool,
     pub(crate) pipes: Vec<Pipe>,
@@ -82,14 +83,38 @@ impl Running {
         self.pipes.iter().find(|pipe| pipe.carries == carries).map(|pipe| &*pipe.read).unwrap_or_default()
     }
 
-    /// What it wrote to descriptor 3.
-    pub(crate) fn variables_text(&self) -> &[u8] {
-        self.text(Carries::Variables)
+    /// The marker behind which it hands its environment back on descriptor 3.
+    pub(crate) fn marker(&self) -> Option<&str> {
+        match &self.hands_back {
+            Some(HandsBack::Descriptor(marker)) => Some(marker),
+            Some(HandsBack::Socket(_)) | None => None,
+        }
     }
 
-    /// The environment that it handed back, the last one if it did so more than once.
-    pub(crate) fn environment_text(&self) -> Option<&[u8]> {
-        self.pipes.iter().rfind(|pipe| pipe.carries == Carries::Environment).map(|pipe| &*pipe.read)
+    /// What stands on descriptor 3: what the hook wrote, and behind the marker what its shell did.
+    fn descriptor_3(&self) -> (&[u8], Option<&[u8]>) {
+        let text = self.text(Carries::Variables);
+        let Some(marker) = self.marker() else { return (text, None) };
+        let line = [b"\n", marker.as_bytes(), b" "].concat();
+        match text.windows(line.len()).position(|part| part == line) {
+            Some(at) => (&text[..at], text.get(at + line.len()..)),
+            None => (text, None),
+        }
+    }
+
+    /// What it wrote to descriptor 3.
+    pub(crate) fn variables_text(&self) -> &[u8] {
+        self.descriptor_3().0
+    }
+
+    /// The environment that it handed back, if it did so whole; the last one if it did so more than once.
+    pub(crate) fn handed(&self) -> Option<Handed<'_>> {
+        if let Some(marker) = self.marker() {
+            let lines = self.descriptor_3().1?.strip_suffix(b"\n")?.strip_suffix(marker.as_bytes())?;
+            return lines.strip_prefix(b"0\n").map(Handed::Lines);
+        }
+        let environment = self.pipes.iter().rfind(|pipe| pipe.carries == Carries::Environment);
+        environment.map(|pipe| Handed::Block(&pipe.read))
     }
 
     /// Whether it stays for another script.
@@ -99,7 +124,6 @@ impl Running {
 
     /// Gives one that stays its next script, which has begun now. Returns whether it could be given.
     pub(crate) fn take(&mut self, script: &[u8]) -> bool {
-        self.pipes.retain(|pipe| pipe.carries != Carries::Environment);
         self.pipes.iter_mut().for_each(|pipe| pipe.read.clear());
         self.started = Instant::now();
         if let Some(scripts) = &mut self.scripts {
@@ -130,10 +154,13 @@ impl Running {
 
     /// Whether one that stays has handed its environment back, which is the end of a script that went well.
     pub(crate) fn has_handed_back(&self) -> bool {
-        let mut handed = self.pipes.iter().filter(|pipe| pipe.carries == Carries::Environment);
         self.scripts.is_some()
             && self.ending.is_none()
-            && handed.any(|pipe| pipe.end.is_none() && !pipe.read.is_empty())
+            && self.marker().is_some_and(|marker| {
+                let text = self.text(Carries::Variables).strip_suffix(b"\n");
+                text.and_then(|text| text.strip_suffix(marker.as_bytes()))
+                    .is_some_and(|text| text.ends_with(b"\n"))
+            })
     }
 
     /// What it said, where that is kept: a report, or else its standard error.
@@ -153,9 +180,9 @@ impl Running {
     }
 
     /// Decodes how it ended. One that stays ends after a script that failed, with its status, and by that tells of a
-    /// signal as shells do; a script that exits with such a status has first tried to hand something back.
+    /// signal as shells do; a script that exits with such a status has first said so behind the marker.
     pub(crate) fn decode(&self, status: WaitStatus) -> Ended {
-        let tried = || self.pipes.iter().any(|pipe| pipe.carries == Carries::Environment);
+        let tried = || self.descriptor_3().1.is_some();
         let ended = decode(status);
         if let Ended::Exited(code @ 129..) = ended
             && self.scripts.is_some()

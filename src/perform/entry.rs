@@ -204,7 +204,7 @@ pub(crate) fn fill(file: &OwnedFd, content: &[u8]) -> rustix::io::Result<()> {
 
 /// A name that nobody can foresee. The standard library keys its hashes with random bytes of the
 /// kernel's; that is random enough for a name, and needs neither `/dev/urandom` nor a crate.
-fn unforeseen() -> String {
+pub(crate) fn unforeseen() -> String {
     let random = || RandomState::new().build_hasher().finish();
     format!(".preverb-{:016x}{:016x}", random(), random())
 }

@@ -5,20 +5,20 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::shell::{self, Known, Script, Staying, runnable};
+use super::handback::{Dump, is_preverbs_own, written_variables};
+use super::shell::{self, AtExit, Known, Script, Staying, runnable};
 use super::surroundings::Changes;
 use super::terminal::Terminal;
 use super::{Doer, PROGRESS, Stage, once};
-use crate::child::{Children, Ended, Input, Running, Spawn};
+use crate::child::{Children, Ended, HandsBack, Input, Running, Spawn};
 use crate::expand::{MASK, Template};
 use crate::failure::{Failure, Kind, Result};
 use crate::identity::Identity;
 use crate::log::{Level, Message, quoted};
 use crate::observe::{self, HookFile, How};
 use crate::plan::{self, PlanStep};
-use crate::table::document::{Document, Focus, Shape, Source};
 use crate::variables::Variables;
-use crate::words::{escaped, is_shell_name, spoken};
+use crate::words::{escaped, spoken};
 
 /// A hook that is about to run.
 struct Hook {
@@ -143,21 +143,13 @@ impl Stage {
         self.hook(step, doer, &Hook { name, work }, next)
     }
 
-    /// What makes a process hand its environment back, as a shell reads it.
-    fn dump_command(&mut self) -> std::io::Result<Vec<u8>> {
-        let socket = self.world.children.socket()?;
-        let program = shell::quoted(self.world.program.as_os_str().as_bytes());
-        Ok([&program, &b" --preverb-dump "[..], socket.as_bytes()].concat())
-    }
-
     /// Has the shell that has stayed do this, if there is one and it suits; otherwise lets it go.
     fn next_of_shell(&mut self, work: &Work, when: &str) -> Result<Option<Running>> {
         if let (Some(shell), Work::Script(script)) = (&self.shell, work)
             && shell.suits(script)
-            && let Ok(dump) = self.dump_command()
             && let Some(mut shell) = self.shell.take()
         {
-            if shell.source(script, &dump) {
+            if shell.source(script) {
                 return Ok(Some(shell.running));
             }
             self.shell = Some(shell);
@@ -171,7 +163,7 @@ impl Stage {
         if let Work::Script(script) = &hook.work
             && let Some(told) = shell::told_after(&running, changes)
         {
-            self.shell = Some(Staying::new(running, script, told));
+            self.shell = Staying::new(running, script, told);
             return Ok(());
         }
         let dismissed = self.world.children.dismiss(&mut running);
@@ -257,31 +249,37 @@ impl Stage {
         doer: &Doer,
         step: &PlanStep,
     ) -> std::result::Result<Running, String> {
-        let dump = self.dump_command().map_err(|error| crate::table::file::reason(&error))?;
-        let known = Known::find(&mut self.shells, &script.shell, variables);
-        let uid = doer.identity.as_ref().map_or(self.world.myself.uid, |identity| identity.uid);
+        let is_small =
+            Known::find(&mut self.shells, &script.shell, variables).is_some_and(|known| known.is_small);
         let parameters = &self.plan.parameters;
+        if !(is_small && script.is_plain()) {
+            let uid = doer.identity.as_ref().map_or(self.world.myself.uid, |identity| identity.uid);
+            let socket = self.world.children.socket().map_err(|error| crate::table::file::reason(&error))?;
+            let at_exit = AtExit::dump(&self.world.program, &socket, is_small);
+            let argv = script.alone(&at_exit, parameters);
+            return self.start(&argv, variables, doer, step, |spawn| {
+                spawn.hands_back = Some(HandsBack::Socket(uid));
+            });
+        }
+        let marker = super::entry::unforeseen();
+        let at_exit = AtExit::builtins(&marker);
+        let hands_back = Some(HandsBack::Descriptor(marker));
         let shares = !doer.kept_root
-            && known.is_some_and(|known| known.is_small)
-            && script.can_share()
             && next.is_some_and(|next| shell::can_follow(script, next))
             && Staying::is_possible();
-        if shares {
-            let argv = shell::staying_argv(script, parameters);
-            let mut running = self.start(&argv, variables, doer, step, |spawn| {
-                spawn.hands_back = Some(uid);
-                spawn.input = Input::Scripts;
-            })?;
-            if running.take(&Staying::first(script, &dump)) {
-                return Ok(running);
-            }
-            return Err("its shell cannot be told what to do".to_owned());
+        if !shares {
+            let argv = script.alone(&at_exit, parameters);
+            return self.start(&argv, variables, doer, step, |spawn| spawn.hands_back = hands_back);
         }
-        let mut argv = vec![script.shell.clone()];
-        argv.extend(script.options.iter().cloned());
-        argv.extend([OsString::from("-c"), script.alone(&dump, known), script.path.clone().into_os_string()]);
-        argv.extend(parameters.iter().cloned());
-        self.start(&argv, variables, doer, step, |spawn| spawn.hands_back = Some(uid))
+        let argv = shell::staying_argv(script, parameters);
+        let mut running = self.start(&argv, variables, doer, step, |spawn| {
+            spawn.hands_back = hands_back;
+            spawn.input = Input::Scripts;
+        })?;
+        if running.take(&Staying::first(script, &at_exit)) {
+            return Ok(running);
+        }
+        Err("its shell cannot be told what to do".to_owned())
     }
 
     /// Starts the program of a hook.
@@ -312,7 +310,7 @@ impl Stage {
     ) -> Result<Changes> {
         let mut changes = Changes::default();
         if let Work::Script(_) = hook.work {
-            let handed = running.environment_text().and_then(Dump::parse).ok_or_else(|| {
+            let handed = running.handed().and_then(Dump::parse).ok_or_else(|| {
                 self.hook_failure(&hook.name, step, "ended without handing its variables back").hint(
                     "it replaced the EXIT trap or itself (`exec`); a file without the extension `.sh` is run by itself",
                 )
@@ -418,27 +416,6 @@ pub(crate) fn unsafe_for_root(path: &Path) -> Option<String> {
     None
 }
 
-/// `--preverb-dump SOCKET [STATUS]`: hands this process's environment back; the exit code is the status.
-pub(crate) fn dump(words: &[OsString]) -> u8 {
-    use std::io::{Read as _, Write as _};
-    use std::os::linux::net::SocketAddrExt as _;
-    let name = words.first().map(|word| word.as_bytes()).unwrap_or_default();
-    let status = words.get(1).and_then(|word| word.to_str()?.parse().ok()).unwrap_or(0);
-    let sent = std::os::unix::net::SocketAddr::from_abstract_name(name)
-        .and_then(|address| std::os::unix::net::UnixStream::connect_addr(&address))
-        .and_then(|mut socket| {
-            // Of a hook that failed nothing is taken over, but that it ended by itself is worth knowing.
-            if status == 0 {
-                socket.write_all(&Dump::of_this_process())?;
-            }
-            socket.shutdown(std::net::Shutdown::Write)?;
-            // Until it is let go it stays alive, so that it can be asked which group it belongs to.
-            socket.read_to_end(&mut Vec::new())
-        });
-    // What was not sent is missed by the process that waits for it, which knows what hook it was.
-    if sent.is_err() && status == 0 { 1 } else { status }
-}
-
 /// `--preverb-as USER -- COMMAND...`: steps down and becomes the command. A refusal is written to standard
 /// input, which is a pipe to the preverb that asked and that will tell of it. With `--keep-input` instead of `--`
 /// it is the command's standard input as well.
@@ -465,174 +442,4 @@ pub(crate) fn step_down_and_exec(words: &[OsString]) -> Result<u8> {
     };
     let told = report.and_then(|report| std::fs::File::from(report).write_all(failure.sentence().as_bytes()));
     if told.is_ok() { Ok(failure.kind().exit_code()) } else { Err(failure) }
-}
-
-/// What `--preverb-dump` hands back.
-pub(crate) struct Dump {
-    directory: Vec<u8>,
-    umask: u32,
-    variables: Variables,
-}
-
-impl Dump {
-    /// The dump of this process: directory, umask, the number of entries, the entries; each ended by a NUL.
-    pub(crate) fn of_this_process() -> Vec<u8> {
-        let directory =
-            rustix::process::getcwd(Vec::new()).map(std::ffi::CString::into_bytes).unwrap_or_default();
-        let variables = observe::environment();
-        let entries = variables.to_envp();
-        let mut dump = directory;
-        dump.push(0);
-        dump.extend(format!("{:o}\0{}\0", super::surroundings::current_umask(), entries.len()).bytes());
-        for entry in entries {
-            dump.extend_from_slice(entry.to_bytes_with_nul());
-        }
-        dump
-    }
-
-    /// Reads a dump; `None` where it is not whole.
-    fn parse(dump: &[u8]) -> Option<Self> {
-        let mut fields = dump.strip_suffix(b"\0")?.split(|byte| *byte == 0);
-        let directory = fields.next()?.to_vec();
-        let umask = u32::from_str_radix(std::str::from_utf8(fields.next()?).ok()?, 8).ok()?;
-        let count: usize = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
-        let entries: Vec<Vec<u8>> = fields.map(<[u8]>::to_vec).collect();
-        (entries.len() == count).then(|| Self { directory, umask, variables: Variables::inherited(entries) })
-    }
-
-    fn changes<'v>(&'v self, before: &'v Variables) -> Changes {
-        let mut changes = Changes {
-            variables: Vec::new(),
-            directory: Some(OsString::from_vec(self.directory.clone()).into())
-                .filter(|_| !self.directory.is_empty()),
-            umask: Some(self.umask),
-        };
-        // Both are sorted once: there can be very many, and each is looked up.
-        let sorted = |variables: &'v Variables| -> Vec<(&'v [u8], &'v [u8])> {
-            let mut all: Vec<_> = variables.named().map(|(name, found)| (name, found.value)).collect();
-            crate::words::sort_by_bytes(&mut all, |(name, value)| [*name, b"\0", *value].concat());
-            all
-        };
-        let (had, has) = (sorted(before), sorted(&self.variables));
-        for (name, after) in self.variables.named() {
-            if had.binary_search(&(name, after.value)).is_err() && !is_the_shells_own(name) {
-                changes.variables.push((name.to_vec(), Some(after.value.to_vec())));
-            }
-        }
-        let mut names: Vec<&[u8]> = had.iter().map(|(name, _)| *name).collect();
-        names.dedup();
-        for name in names {
-            // A shell drops names that it cannot hold: that is no `unset`.
-            let at = has.partition_point(|(each, _)| *each < name);
-            let gone = has.get(at).is_none_or(|(each, _)| *each != name) && is_shell_name(name);
-            if gone && !is_the_shells_own(name) {
-                changes.variables.push((name.to_vec(), None));
-            }
-        }
-        changes
-    }
-}
-
-/// What a shell changes of its own accord. bash keeps its options in variables, if it inherited them: `set -e`
-/// for a hook must not hold for every bash after it.
-fn is_the_shells_own(name: &[u8]) -> bool {
-    matches!(name, b"SHLVL" | b"_" | b"OLDPWD" | b"PWD" | b"SHELLOPTS" | b"BASHOPTS") || is_preverbs_own(name)
-}
-
-/// What preverb alone says.
-fn is_preverbs_own(name: &[u8]) -> bool {
-    matches!(name, b"PREVERB_VERB" | b"PREVERB_ENVIRONMENT")
-}
-
-/// A name and its value.
-type Written = (Vec<u8>, Vec<u8>);
-
-/// The variables that a hook wrote to descriptor 3: a flat TOML table of strings (the `exec.d` protocol of the
-/// Cloud Native Buildpacks' launch specification).
-///
-/// # Errors
-/// What else it wrote, as the end of a sentence.
-pub(crate) fn written_variables(text: &[u8]) -> std::result::Result<Vec<Written>, String> {
-    if text.is_empty() {
-        return Ok(Vec::new());
-    }
-    let text = std::str::from_utf8(text).map_err(|_| "what is not UTF-8".to_owned())?;
-    let sources = [Source { path: PathBuf::from("descriptor 3"), text: text.to_owned() }];
-    let document = Document::read(&sources, Focus::Everything).map_err(|mistakes| {
-        let mistake = mistakes.first();
-        let line = mistake.map_or(1, |mistake| sources[0].place(mistake.span.start).line);
-        let message = mistake.map(|mistake| mistake.message.clone()).unwrap_or_default();
-        format!("what is not TOML: line {line}: {message}")
-    })?;
-    let mut variables = Vec::new();
-    for child in document.root().children() {
-        let name = quoted(child.key());
-        let Some(value) = child.as_str() else {
-            let shape = match child.shape() {
-                Shape::Table | Shape::Array => "which is no flat table of strings",
-                Shape::String | Shape::Integer | Shape::Boolean(_) | Shape::Other(_) => "which is no string",
-            };
-            return Err(format!("a value for {name} that is {}, {shape}", child.shape().name()));
-        };
-        if child.key().is_empty() || child.key().contains(['=', '\0']) {
-            return Err(format!("the name {name}, which no variable can have"));
-        }
-        if value.contains('\0') {
-            return Err(format!("a value for {name} with a NUL character"));
-        }
-        variables.push((child.key().as_bytes().to_vec(), value.as_bytes().to_vec()));
-    }
-    Ok(variables)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn descriptor_three_takes_a_flat_table_of_strings_and_nothing_else() {
-        let good = written_variables(b"A = \"1\"\n\"my.var\" = '''x\ny'''\n").expect("well-formed");
-        assert_eq!(good, [(b"A".to_vec(), b"1".to_vec()), (b"my.var".to_vec(), b"x\ny".to_vec())]);
-        for bad in [
-            &b"A = 1"[..],
-            b"[t]\nA = \"1\"",
-            b"a.b = \"1\"",
-            b"\"a=b\" = \"1\"",
-            b"\"\" = \"1\"",
-            b"A = \"\\u0000\"",
-            b"hello",
-            b"\xff",
-            b"A=\"1\"\nA=\"2\"",
-            b"A = []",
-            b"A = {}",
-        ] {
-            assert!(written_variables(bad).is_err(), "{}", escaped(bad));
-        }
-    }
-
-    #[test]
-    fn a_dump_is_whole_or_nothing() {
-        let dump = Dump::parse(b"/tmp\x0022\x002\0A=1\0B=2\0").expect("whole");
-        assert_eq!((dump.directory.as_slice(), dump.umask), (&b"/tmp"[..], 0o22));
-        for broken in [&b""[..], b"/tmp\x0022\x002\0A=1\0", b"/tmp\x0022\x002\0A=1\0B=2", b"/tmp\0"] {
-            assert!(Dump::parse(broken).is_none(), "{broken:?}");
-        }
-    }
-
-    #[test]
-    fn changes_are_exports_and_unsets_and_nothing_of_the_shells_own() {
-        let before = Variables::inherited(
-            ["A=1", "B=1", "my.var=x", "D=1", "D=2", "SHLVL=1"].map(|entry| entry.as_bytes().to_vec()),
-        );
-        let after = Dump::parse(b"/\x0022\x006\0A=2\0D=2\0PWD=/\0SHLVL=2\0_=x\0NEW=n\0").expect("whole");
-        let changes = after.changes(&before).variables;
-        assert_eq!(
-            changes,
-            [
-                (b"A".to_vec(), Some(b"2".to_vec())),
-                (b"NEW".to_vec(), Some(b"n".to_vec())),
-                (b"B".to_vec(), None),
-            ]
-        );
-    }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod chown;
 pub(crate) mod entry;
 pub(crate) mod finish;
+pub(crate) mod handback;
 pub(crate) mod hooks;
 pub(crate) mod mkdir;
 pub(crate) mod once;

@@ -44,34 +44,36 @@ impl Script {
         Self { shell: shell.to_owned(), options: options.to_vec(), path, text }
     }
 
-    /// What a shell of its own is given to do: source the file under `set -e`, and hand the environment back at the
-    /// end, however the end comes about.
-    pub(super) fn alone(&self, dump: &[u8], shell: Option<&Known>) -> OsString {
-        // bash runs the EXIT trap also when a signal ends it, with a status of 0. If the dump replaced it
-        // there, a killed hook would look like a success; as a child of bash it does not hide the signal.
-        // The others run no trap then, and save a process.
-        let mut script = self.sourced(dump, shell.is_some_and(|shell| shell.is_small));
+    /// The argv of a shell of its own: it sources the file under `set -e`, and hands the environment back at the end,
+    /// however the end comes about.
+    pub(super) fn alone(&self, at_exit: &AtExit, parameters: &[OsString]) -> Vec<OsString> {
+        let mut script = self.sourced(&at_exit.trap);
         // A hook with an EXIT trap of its own, which replaces this one, still has its trap run if the
         // environment is handed back before the shell ends.
-        if self.text.as_deref().is_some_and(may_set_traps) {
+        if let Some(dump) = &at_exit.dump
+            && self.text.as_deref().is_some_and(may_set_traps)
+        {
             script.extend_from_slice(dump);
             script.push(b'\n');
         }
-        OsString::from_vec(script)
+        let mut argv = vec![self.shell.clone()];
+        argv.extend(self.options.iter().cloned());
+        argv.extend([OsString::from("-c"), OsString::from_vec(script), self.path.clone().into_os_string()]);
+        argv.extend(parameters.iter().cloned());
+        argv
     }
 
-    fn sourced(&self, dump: &[u8], replaces: bool) -> Vec<u8> {
-        let at_exit = if replaces { [b"exec ", dump, b" \"$?\""].concat() } else { dump.to_vec() };
+    fn sourced(&self, at_exit: &[u8]) -> Vec<u8> {
         let mut script = b"trap ".to_vec();
-        script.extend(quoted(&at_exit));
+        script.extend(quoted(at_exit));
         script.extend_from_slice(b" EXIT\nset -e\n. ");
         script.extend(quoted(self.path.as_os_str().as_bytes()));
         script.push(b'\n');
         script
     }
 
-    /// Whether it could not tell whether it shares its shell.
-    pub(super) fn can_share(&self) -> bool {
+    /// Whether it could not tell whether it shares its shell, and leaves what hands its environment back alone.
+    pub(super) fn is_plain(&self) -> bool {
         // With other options the shell would say things, or do others, on its own account.
         let harmless = |option: &OsString| {
             let letters = option.as_bytes().strip_prefix(b"-");
@@ -79,6 +81,40 @@ impl Script {
         };
         self.options.iter().all(harmless)
             && self.text.as_deref().is_some_and(|text| text.len() <= LONGEST_SCRIPT && !may_tell(text))
+    }
+}
+
+/// What a shell does at its end: it hands its environment back.
+#[derive(Debug)]
+pub(super) struct AtExit {
+    /// The action of its EXIT trap.
+    trap: Vec<u8>,
+    /// The command by which it can do so before its end, where it takes one.
+    dump: Option<Vec<u8>>,
+}
+
+impl AtExit {
+    /// By `--preverb-dump`, to this socket: every shell can do that, whatever has been done to it.
+    pub(super) fn dump(preverb: &Path, socket: &str, is_small: bool) -> Self {
+        let program = quoted(preverb.as_os_str().as_bytes());
+        let dump = [&program, &b" --preverb-dump "[..], socket.as_bytes()].concat();
+        // bash runs the EXIT trap also when a signal ends it, with a status of 0. If the dump replaced it
+        // there, a killed hook would look like a success; as a child of bash it does not hide the signal.
+        // The small ones run no trap then, and save a process.
+        let trap = if is_small { [b"exec ", &*dump, b" \"$?\""].concat() } else { dump.clone() };
+        Self { trap, dump: Some(dump) }
+    }
+
+    /// By its own commands, on descriptor 3 behind a line with this marker: a small shell that sources a plain
+    /// script saves two processes' worth of work. The status comes first; of a hook that failed nothing more is
+    /// wanted. A function can hide a command, and a trace (`set -x`) would be the hook's no more.
+    pub(super) fn builtins(marker: &str) -> Self {
+        let trap = format!(
+            "{{ set -- \"$?\"; set +x; }} 2>/dev/null\n\
+             {{ unset -f echo pwd umask; echo \"\n{marker} $1\"; \
+             case $1 in 0) export -p; pwd -P; umask; echo {marker};; esac; }} >&3"
+        );
+        Self { trap: trap.into_bytes(), dump: None }
     }
 }
 
@@ -100,7 +136,7 @@ pub(super) fn can_follow(script: &Script, next: &HookFile) -> bool {
         How::Source { shell, options } => {
             *shell == script.shell
                 && *options == script.options
-                && Script::read(shell, options, runnable(&next.path)).can_share()
+                && Script::read(shell, options, runnable(&next.path)).is_plain()
         }
         How::Run | How::Interpret(_) | How::Skip(_) | How::MistypedMount => false,
     }
@@ -157,6 +193,7 @@ pub(super) struct Staying {
     pub(super) running: Running,
     shell: OsString,
     options: Vec<OsString>,
+    at_exit: AtExit,
     /// What it must do first to be as a fresh one would be.
     told: Vec<u8>,
 }
@@ -177,18 +214,19 @@ impl Staying {
     }
 
     /// What it is given to do for a hook, after what it is `told`.
-    fn script(told: &[u8], script: &Script, dump: &[u8]) -> Vec<u8> {
-        [told, b"(", &script.sourced(dump, true), b") </dev/null 2>&1\n"].concat()
+    fn script(told: &[u8], script: &Script, at_exit: &AtExit) -> Vec<u8> {
+        [told, b"(", &script.sourced(&at_exit.trap), b") </dev/null 2>&1\n"].concat()
     }
 
     /// What a fresh one is given to do for its first hook.
-    pub(super) fn first(script: &Script, dump: &[u8]) -> Vec<u8> {
-        Self::script(Self::START, script, dump)
+    pub(super) fn first(script: &Script, at_exit: &AtExit) -> Vec<u8> {
+        Self::script(Self::START, script, at_exit)
     }
 
     /// After a hook: before the next one it must do what it is `told`.
-    pub(super) fn new(running: Running, script: &Script, told: Vec<u8>) -> Self {
-        Self { running, shell: script.shell.clone(), options: script.options.clone(), told }
+    pub(super) fn new(running: Running, script: &Script, told: Vec<u8>) -> Option<Self> {
+        let at_exit = AtExit::builtins(running.marker()?);
+        Some(Self { running, shell: script.shell.clone(), options: script.options.clone(), at_exit, told })
     }
 
     /// Whether this hook can be its next one.
@@ -196,12 +234,12 @@ impl Staying {
         self.running.stays()
             && self.shell == script.shell
             && self.options == script.options
-            && script.can_share()
+            && script.is_plain()
     }
 
     /// Gives it the hook. Returns whether it takes it.
-    pub(super) fn source(&mut self, script: &Script, dump: &[u8]) -> bool {
-        self.running.take(&Self::script(&self.told, script, dump))
+    pub(super) fn source(&mut self, script: &Script) -> bool {
+        self.running.take(&Self::script(&self.told, script, &self.at_exit))
     }
 }
 
@@ -284,6 +322,8 @@ fn may_tell(script: &[u8]) -> bool {
     let before = |index: usize| index.checked_sub(1).map_or(b'\n', at);
     let is_wordly = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     let telling_byte = |index: usize, byte: u8| match byte {
+        // Descriptor 3 in another place, where the environment would be handed back to.
+        b'3' => b"<>".contains(&at(index + 1)) && !before(index).is_ascii_digit(),
         // The number of the process, its name, its options, and what it left behind.
         b'$' => {
             let rest = script.get(index + 1..).unwrap_or_default();
@@ -401,6 +441,8 @@ mod tests {
             "a\0b",
             "# wait for it",
             "\"$(exec x)\"",
+            "{ exit; } 3>x",
+            "x 3<&-",
         ] {
             assert!(may_tell(script.as_bytes()), "{script}");
         }
@@ -411,6 +453,7 @@ mod tests {
             "x >&2",
             "x 2>&1",
             "x <&3",
+            "x >&3 23>y",
             "set -eu",
             "set -e +u",
             "set -- a b; x",
