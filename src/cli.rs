@@ -172,6 +172,7 @@ pub(crate) fn plain(words: &[OsString]) -> Option<Request> {
 }
 
 /// Splits the words after `argv[0]`.
+#[inline(never)]
 pub(crate) fn split(words: Vec<OsString>) -> Split {
     let plain = words.first().is_none_or(|word| !word.as_bytes().starts_with(b"-"));
     if plain {
@@ -247,6 +248,7 @@ fn asks(word: &OsStr) -> Option<Action> {
 ///
 /// # Errors
 /// Usage.
+#[inline(never)]
 pub(crate) fn parse(split: Split, dash_is_default: bool) -> Result<Request> {
     let Split { options, rest } = split;
     if let Rest::Dash(words) = &rest {
@@ -397,6 +399,7 @@ pub(crate) fn command() -> Command {
         .arg(Arg::new("targets").num_args(0..).value_parser(clap::value_parser!(OsString)).hide(true))
 }
 
+#[inline(never)]
 fn parse_options(options: &[OsString]) -> Result<ArgMatches> {
     let argv = std::iter::once(OsString::from("preverb")).chain(options.iter().cloned());
     command().try_get_matches_from(argv).map_err(|error| {

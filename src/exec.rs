@@ -163,6 +163,7 @@ pub(crate) fn not_found(program: &OsStr, variables: &Variables) -> Failure {
 }
 
 /// Why execve(2) refused `path`, in terms of the file.
+#[inline(never)]
 pub(crate) fn diagnose(
     program: &OsStr,
     path: &Path,

@@ -101,6 +101,7 @@ struct ExplainedStep {
 
 impl Explained {
     /// Explains a plan. Only the files of hook directories and the users are looked up.
+    #[inline(never)]
     pub(crate) fn of(plan: &Plan, inherited: &Variables, beside: &Beside<'_>, myself: Myself) -> Self {
         let variables = &plan.variables;
         let shown = |expanded: &Expanded| expanded.shown();
@@ -364,6 +365,7 @@ impl Lines {
 }
 
 /// The explanation as text.
+#[inline(never)]
 pub(crate) fn text(explained: &Explained, paint: Paint) -> String {
     let mut lines = Lines { out: String::new(), paint };
     lines.item("verb", explained.verb.as_deref().unwrap_or("none: a command was given"));
@@ -468,6 +470,7 @@ fn step_lines(lines: &mut Lines, number: usize, step: &ExplainedStep) {
 }
 
 /// The explanation as JSON.
+#[inline(never)]
 pub(crate) fn json(explained: &Explained) -> String {
     serde_json::to_string_pretty(explained).unwrap_or_default() + "\n"
 }

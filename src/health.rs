@@ -27,6 +27,7 @@ use crate::words::{EnvironmentName, VerbName, spoken};
 ///
 /// # Errors
 /// Unhealthy (1), or the request to stop.
+#[inline(never)]
 pub(crate) fn health(table: Option<PathBuf>, timeout: Duration, children: Children, log: Log) -> Result<u8> {
     examine(table, timeout, children, log).map(|()| 0).map_err(|failure| match failure.kind() {
         Kind::Stopped(_) | Kind::Unhealthy => failure,
@@ -130,6 +131,7 @@ fn mark_secrets(selection: &Selection, variables: &mut Variables) {
 ///
 /// # Errors
 /// Unhealthy (1), or the request to stop.
+#[inline(never)]
 pub(crate) fn try_once(
     children: &mut Children,
     awaited: Awaited,

@@ -10,6 +10,7 @@ const USAGE: &str =
     "preverb [OPTIONS] [VERB [ARGUMENT]...]\n       preverb [OPTIONS] -- COMMAND [ARGUMENT]...";
 
 /// The text of `--help`, from the definition of the command line.
+#[inline(never)]
 pub(crate) fn text() -> String {
     let command = command();
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();

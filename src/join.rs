@@ -16,6 +16,7 @@ use crate::signals::Signals;
 use crate::variables::{Origin, Variables};
 
 /// Becomes the command, with the main process's variables, user and working directory. Returns only the failure.
+#[inline(never)]
 pub(crate) fn exec(command: &[OsString], mut signals: Signals) -> Failure {
     let variables = match join() {
         Ok(variables) => variables,

@@ -121,6 +121,7 @@ fn parts(words: &[OsString]) -> Option<Result<u8>> {
 }
 
 /// One try of a target; what is wrong goes to standard error as it is, for the process that asked.
+#[inline(never)]
 fn probe_once(words: &[OsString]) -> u8 {
     let target = words.first().map(OsString::as_os_str).unwrap_or_default();
     let milliseconds = words.get(1).and_then(|word| word.to_str()?.parse().ok());
@@ -244,6 +245,7 @@ impl Start<'_> {
     }
 
     /// The request of words that begin with options of the rarer kind.
+    #[inline(never)]
     fn parse(&mut self, words: Vec<OsString>) -> Result<Request> {
         let split = cli::split(words);
         // A mistake in another option is told in the format that was asked for.
@@ -261,6 +263,7 @@ impl Start<'_> {
     }
 
     /// What the table says of words with a dash; a table that cannot be read says nothing, and is told of later.
+    #[inline(never)]
     fn leading_dash(&self, option: Option<&OsStr>) -> LeadingDash {
         let Ok(sources) = table::file::read(&self.table(option)) else {
             return LeadingDash::Error;
@@ -277,6 +280,7 @@ impl Start<'_> {
         tree.lookup(name.as_bytes(), environment) != Lookup::Unknown
     }
 
+    #[inline(never)]
     fn help(&self, options: &Options) -> Result<u8> {
         let mut text = help::text();
         let path = self.table(options.table.as_deref());
@@ -293,6 +297,7 @@ impl Start<'_> {
         print(&text)
     }
 
+    #[inline(never)]
     fn list_for_help(&self, path: &Path, options: &Options) -> Result<String> {
         let sources = table::file::read(path)?;
         let document = table::file::parse(&sources, Focus::Everything)?;
@@ -305,6 +310,7 @@ impl Start<'_> {
         Ok(format!("\n{}", list::text(&list, Paint::Plain)))
     }
 
+    #[inline(never)]
     fn step_down(mut self, user: &OsStr, command: &[OsString]) -> Failure {
         let signals = match self.take_signals() {
             Ok(signals) => signals,
@@ -313,6 +319,7 @@ impl Start<'_> {
         perform::finish::step_down_to(user, command, self.variables, signals, *self.log)
     }
 
+    #[inline(never)]
     fn wait(
         mut self,
         targets: &[OsString],
@@ -343,6 +350,7 @@ impl Start<'_> {
         Err(exec::exec(command, variables))
     }
 
+    #[inline(never)]
     fn probe(mut self, target: &OsStr, timeout: std::time::Duration) -> Result<u8> {
         let awaited = perform::wait::awaited_word(target, &observe::program())?;
         let mut children = Children::new(self.take_signals()?);
@@ -527,6 +535,7 @@ fn verb(
     }
 }
 
+#[inline(never)]
 fn elsewhere(word: &[u8], environment: &words::EnvironmentName, others: &[String]) -> Failure {
     let list = others.iter().map(quoted).collect::<Vec<_>>().join(", ");
     let word = quoted(word);
@@ -538,6 +547,7 @@ fn elsewhere(word: &[u8], environment: &words::EnvironmentName, others: &[String
     .field("environment", environment.as_str())
 }
 
+#[inline(never)]
 fn unknown(
     word: &OsStr,
     tree: Tree<'_, '_>,
@@ -558,6 +568,7 @@ fn unknown(
     list::with_verbs(failure, tree, settings, environment)
 }
 
+#[inline(never)]
 fn shim(
     settings: &Settings,
     tree: Tree<'_, '_>,

@@ -71,6 +71,7 @@ pub(crate) struct ListedVariable {
 
 impl List {
     /// The list of this environment. Mistakes in a verb are not told here: `--check` tells them.
+    #[inline(never)]
     pub(crate) fn of(tree: Tree<'_, '_>, settings: &Settings, environment: &EnvironmentName) -> Self {
         // Where one verb was in focus the others have to be read now.
         let whole = Document::read(tree.sources(), Focus::Everything);
@@ -214,6 +215,7 @@ fn notes(variable: &ListedVariable) -> String {
 }
 
 /// The list as text.
+#[inline(never)]
 pub(crate) fn text(list: &List, paint: Paint) -> String {
     let mut lines = vec![paint.bold(&format!("Verbs in environment {}:", list.environment))];
     if list.verbs.is_empty() {
@@ -237,11 +239,13 @@ pub(crate) fn text(list: &List, paint: Paint) -> String {
 }
 
 /// The list as JSON.
+#[inline(never)]
 pub(crate) fn json(list: &List) -> String {
     serde_json::to_string_pretty(list).unwrap_or_default() + "\n"
 }
 
 /// Adds the list of verbs to a failure.
+#[inline(never)]
 pub(crate) fn with_verbs(
     failure: Failure,
     tree: Tree<'_, '_>,

@@ -37,6 +37,7 @@ pub(crate) struct Shim {
 }
 
 /// The script. No string of `shim` may hold a NUL, which no word of a shell can.
+#[inline(never)]
 pub(crate) fn script(shim: &Shim) -> String {
     let mut text = String::from(HEAD);
     let prefixed: Vec<(Option<Prefix>, &str)> = shim.mounts.iter().map(|mount| split_prefix(mount)).collect();

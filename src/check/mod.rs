@@ -57,6 +57,7 @@ pub(crate) struct Check<'c> {
 ///
 /// # Errors
 /// Table (78): it cannot be read at all. Usage (64), Variable (65): the environment that was asked for has no name.
+#[inline(never)]
 pub(crate) fn check(mut check: Check<'_>) -> Result<u8> {
     let mut findings = Findings::default();
     let sources = match file::read(check.table) {

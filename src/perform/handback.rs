@@ -15,6 +15,7 @@ use crate::variables::Variables;
 use crate::words::is_shell_name;
 
 /// `--preverb-dump SOCKET [STATUS]`: hands this process's environment back; the exit code is the status.
+#[inline(never)]
 pub(crate) fn dump(words: &[OsString]) -> u8 {
     use std::io::{Read as _, Write as _};
     use std::os::linux::net::SocketAddrExt as _;

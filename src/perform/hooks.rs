@@ -422,6 +422,7 @@ pub(crate) fn unsafe_for_root(path: &Path) -> Option<String> {
 ///
 /// # Errors
 /// The refusal, where nobody has asked.
+#[inline(never)]
 pub(crate) fn step_down_and_exec(words: &[OsString]) -> Result<u8> {
     use std::io::Write as _;
     use std::os::fd::AsFd as _;
