@@ -29,8 +29,12 @@ pub(crate) fn write(trodden: &Trodden, to: &Path) -> Result<()> {
     let mut patterns: Vec<String> = trodden.functions.iter().map(|name| pattern(name)).collect();
     patterns.sort();
     patterns.dedup();
-    let lines: String = patterns.iter().map(|pattern| format!("    *(.text.{pattern})\n")).collect();
-    fs::write(to, [HEAD, &lines, FOOT].concat()).with_context(|| format!("writing `{}`", to.display()))
+    let mut script = HEAD.to_owned();
+    for pattern in patterns {
+        script.extend(["    *(.text.", &pattern, ")\n"]);
+    }
+    script.push_str(FOOT);
+    fs::write(to, script).with_context(|| format!("writing `{}`", to.display()))
 }
 
 /// A symbol without what another compiler or version of a crate would write into it: the hash at the end of the older
