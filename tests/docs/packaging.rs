@@ -23,7 +23,7 @@ fn the_package_is_small_and_has_what_a_user_needs() {
         "README.md",
         "build.rs",
         "completions/preverb.bash",
-        "link/no-unwind-tables.ld",
+        "link/no-unwinding.ld",
         "man/preverb.1",
         "man/preverb.toml.5",
         "schema/preverb.json",
