@@ -228,6 +228,8 @@ fn reason(path: &Path, error: Errno, depth: u32) -> Reason {
                     "a part of its path is no directory: {}",
                     quoted(part.as_os_str().as_bytes())
                 )),
+                // What is a file without the slash behind it.
+                None if error == Errno::ENOTDIR => Reason::missing("it is no directory, and ends in a slash"),
                 Some(Obstacle::Missing | Obstacle::Closed(_) | Obstacle::Loop) | None => {
                     Reason::missing("it does not exist")
                 }
@@ -349,6 +351,9 @@ fn head(path: &Path) -> Option<Vec<u8>> {
 
 /// Why the interpreter of a script cannot be run.
 fn interpreter(name: &[u8], error: Errno, depth: u32) -> Reason {
+    if name.is_empty() {
+        return Reason::cannot("its `#!` line names no interpreter");
+    }
     let shown = quoted(name);
     let path = Path::new(OsStr::from_bytes(name));
     if path.metadata().is_ok_and(|metadata| metadata.is_dir()) {
@@ -365,6 +370,9 @@ fn interpreter(name: &[u8], error: Errno, depth: u32) -> Reason {
     }
 }
 
+/// What helps against a carriage return.
+const UNIX_LINE_ENDS: &str = "save the file with Unix line ends";
+
 fn missing_interpreter(path: &Path, error: Errno, depth: u32) -> Reason {
     let head = head(path).unwrap_or_default();
     if let Some(name) = shebang(&head) {
@@ -372,14 +380,17 @@ fn missing_interpreter(path: &Path, error: Errno, depth: u32) -> Reason {
             return interpreter(name, error, depth);
         }
         if let Some(name) = name.strip_suffix(b"\r") {
+            let named = if name.is_empty() { "nothing".to_owned() } else { quoted(name) };
             return Reason::cannot(format!(
-                "its `#!` line names {} and ends in a carriage return (CR), which is read as a part of it",
-                quoted(name)
+                "its `#!` line names {named} and ends in a carriage return (CR), which is read as a part of it"
             ))
-            .hint("save the file with Unix line ends");
+            .hint(UNIX_LINE_ENDS);
         }
         let reason = Reason::cannot(format!("its interpreter {} does not exist", quoted(name)));
-        return if name.contains(&b'/') {
+        let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        return if line.ends_with(b"\r") {
+            reason.hint(format!("its `#!` line ends in a carriage return (CR), too: {UNIX_LINE_ENDS}"))
+        } else if name.contains(&b'/') {
             reason
         } else {
             reason.hint("the kernel looks no interpreter up on the PATH: write `#!/usr/bin/env` before it")
@@ -520,9 +531,6 @@ fn no_format(path: &Path, depth: u32) -> Reason {
         return Reason::cannot("it is empty");
     }
     if let Some(name) = shebang(&head) {
-        if name.is_empty() {
-            return Reason::cannot("its `#!` line names no interpreter");
-        }
         return interpreter(name, Errno::ENOEXEC, depth);
     }
     if head.starts_with(b"MZ")

@@ -106,6 +106,8 @@ fn what_is_not_there_is_told_with_where_it_was_looked_for() {
             "[DIR]/it/file/thing",
             "cannot run `[DIR]/it/file/thing`: a part of its path is no directory: `[DIR]/it/file`",
         ),
+        case("a file that a slash follows", 127, "", |test| test.file("it/file", "", 0o644))
+            .word("[DIR]/it/file/", "cannot run `[DIR]/it/file/`: it is no directory, and ends in a slash"),
         case("a name that no file can have", 127, "", none).word(
             &"x".repeat(300),
             &format!("cannot run `[DIR]/bin/{}`: its path is too long", "x".repeat(300)),
@@ -133,6 +135,7 @@ fn what_is_no_program_is_told_to_be_none() {
         ),
         case("an empty file", 126, "it is empty", file("", 0o755)),
         case("no interpreter", 126, "its `#!` line names no interpreter", file("#!\necho\n", 0o755)),
+        case("the beginning of a line", 126, "its `#!` line names no interpreter", file("#!", 0o755)),
         case("a blank interpreter", 126, "its `#!` line names no interpreter", file("#! \t \n", 0o755)),
         case(
             "a byte order mark",
@@ -221,11 +224,17 @@ fn an_interpreter_that_cannot_be_run_is_told() {
             "its `#!` line names `/bin/sh` and ends in a carriage return (CR), which is read as a part of it\nhint: save the file with Unix line ends",
             file("#!/bin/sh\r\necho\r\n", 0o755),
         ),
+        case(
+            "it is a carriage return",
+            126,
+            "its `#!` line names nothing and ends in a carriage return (CR), which is read as a part of it\nhint: save the file with Unix line ends",
+            file("#! \r\n", 0o755),
+        ),
         // Here the CR is not the interpreter's.
         case(
             "its arguments end in a carriage return",
             126,
-            "its interpreter `/no/such/shell` does not exist",
+            "its interpreter `/no/such/shell` does not exist\nhint: its `#!` line ends in a carriage return (CR), too: save the file with Unix line ends",
             file("#!/no/such/shell -e\r\n", 0o755),
         ),
         case("it is a directory", 126, "its interpreter `/etc` is a directory", file("#!/etc\n", 0o755)),
