@@ -157,7 +157,7 @@ impl Database {
         if self.lines().any(|fields| fields.first() == Some(&name)) {
             return (
                 format!("{what} {shown} has a line in `{path}` that is damaged"),
-                "ids are whole numbers up to 2147483647".to_owned(),
+                "its ids are missing, or no whole numbers up to 2147483647".to_owned(),
             );
         }
         (
@@ -175,6 +175,11 @@ fn group() -> Database {
     Database::read("/etc/group")
 }
 
+/// The sentence about what can be no user, whoever there is.
+pub(crate) fn no_user(spec: &[u8], reason: &str) -> String {
+    format!("{} is no user: {reason}", quoted(spec))
+}
+
 /// Looks a user up.
 ///
 /// # Errors
@@ -182,8 +187,7 @@ fn group() -> Database {
 pub(crate) fn resolve(spec: &[u8]) -> Result<Identity> {
     let failure =
         |sentence: String| Failure::say(Kind::Identity, sentence).field("user", crate::words::escaped(spec));
-    let parsed =
-        UserSpec::parse(spec).map_err(|reason| failure(format!("{} is no user: {reason}", quoted(spec))))?;
+    let parsed = UserSpec::parse(spec).map_err(|reason| failure(no_user(spec, &reason)))?;
     let database = passwd();
     let users = database.users();
     let lacking = |(sentence, hint): (String, String)| failure(sentence).hint(hint);

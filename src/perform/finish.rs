@@ -15,6 +15,7 @@ use crate::log::{Level, Log, Message};
 use crate::signals::Signals;
 use crate::table::Limit;
 use crate::variables::{Origin, Variables};
+use crate::words::UserSpec;
 
 impl Stage {
     /// Becomes the target. Returns only the failure.
@@ -159,6 +160,9 @@ pub(crate) fn step_down_to(
     mut signals: Signals,
     log: Log,
 ) -> Failure {
+    if let Err(reason) = UserSpec::parse(user.as_bytes()) {
+        return Failure::say(Kind::Usage, identity::no_user(user.as_bytes(), &reason));
+    }
     let identity = match identity::resolve(user.as_bytes()) {
         Ok(identity) => identity,
         Err(failure) => return failure,
