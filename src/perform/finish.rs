@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::path::Path;
 
 use rustix::process::{Rlimit, getrlimit, setrlimit};
 
@@ -108,14 +108,13 @@ impl Stage {
         }
     }
 
-    /// The working directory, if no step has made or changed it before now.
-    fn workdir(&mut self, root: bool) -> Result<()> {
-        let Some(workdir) = self.plan.workdir.clone() else { return Ok(()) };
+    /// Enters the working directory, if nobody has entered or changed it before now.
+    pub(super) fn workdir(&mut self, root: bool) -> Result<()> {
+        let Some(workdir) = &self.plan.workdir else { return Ok(()) };
         if self.tracks.has_directory(root) {
             return Ok(());
         }
-        let path = PathBuf::from(OsStr::from_bytes(&workdir.bytes));
-        self.tracks.set_workdir(&path).map_err(|error| workdir_failure(&workdir, &error))
+        self.tracks.set_workdir(workdir_path(workdir)).map_err(|error| workdir_failure(workdir, &error))
     }
 
     fn step_down(&self) -> Result<()> {
@@ -185,8 +184,13 @@ pub(crate) fn step_down_to(
     crate::exec::exec(command, &variables)
 }
 
+/// A working directory as a path.
+pub(super) fn workdir_path(workdir: &Expanded) -> &Path {
+    Path::new(OsStr::from_bytes(&workdir.bytes))
+}
+
 /// The failure of a working directory.
-pub(super) fn workdir_failure(workdir: &Expanded, error: &std::io::Error) -> Failure {
+fn workdir_failure(workdir: &Expanded, error: &std::io::Error) -> Failure {
     let reason = crate::table::file::reason(error);
     Failure::say(Kind::System, format!("cannot enter `workdir` `{}`: {reason}", workdir.shown()))
         .field("workdir", workdir.shown())

@@ -127,13 +127,6 @@ impl Stage {
         if let Some(umask) = stage.plan.umask {
             stage.tracks.set_umask(umask);
         }
-        if let Some(workdir) = &stage.plan.workdir {
-            let path = PathBuf::from(OsStr::from_bytes(&workdir.bytes));
-            // It may be that a step makes it; that it is missing in the end is told by `finish`.
-            if path.is_dir() {
-                stage.tracks.set_workdir(&path).map_err(|error| finish::workdir_failure(workdir, &error))?;
-            }
-        }
         Ok(stage)
     }
 
@@ -191,7 +184,7 @@ impl Stage {
         if let Some(stop) = self.world.children.signals().stop() {
             return Err(crate::child::Stop(stop).failure(&format!("before step `{}`", step.label)));
         }
-        self.tracks.enter(doer.root)?;
+        self.enter(doer.root)?;
         self.secret = false;
         let done = self.dispatch(step, &doer);
         if self.secret {
@@ -227,10 +220,21 @@ impl Stage {
         Ok(PathBuf::from(OsStr::from_bytes(&expanded.bytes)))
     }
 
+    /// Gives this process the surroundings of what is done next, and `workdir` from the moment it exists.
+    fn enter(&mut self, root: bool) -> Result<()> {
+        self.tracks.enter(root)?;
+        let workdir = self.plan.workdir.as_ref().map(finish::workdir_path);
+        // It may be that a step makes it; that it is missing in the end is told by `finish`.
+        if workdir.is_some_and(|path| !self.tracks.has_directory(root) && path.is_dir()) {
+            self.workdir(root)?;
+        }
+        Ok(())
+    }
+
     /// Paths of a step that root does, whoever it is for: what others exported has no say in them.
     fn paths(&mut self, templates: &[Template], doer: &Doer, what: &str) -> Result<Vec<PathBuf>> {
         let root = self.world.myself.is_root() || doer.root;
-        self.tracks.enter(root)?;
+        self.enter(root)?;
         templates.iter().map(|template| self.path(template, root, what)).collect()
     }
 

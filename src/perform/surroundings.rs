@@ -88,14 +88,18 @@ impl Tracks {
         self.umask = Some(umask);
     }
 
-    /// Sets the working directory of all, and of this process.
+    /// Sets the working directory of this process, and of all for whom no hook has changed it.
     ///
     /// # Errors
     /// chdir(2)'s.
     pub(crate) fn set_workdir(&mut self, path: &Path) -> std::io::Result<()> {
         std::env::set_current_dir(path)?;
-        self.directory = Some(path.to_owned());
-        self.both().for_each(|each| each.directory = Some(path.to_owned()));
+        // From another directory a relative path would lead elsewhere.
+        let path = if path.is_absolute() { path.to_owned() } else { std::env::current_dir()? };
+        for each in self.both().filter(|each| each.directory.is_none()) {
+            each.directory = Some(path.clone());
+        }
+        self.directory = Some(path);
         Ok(())
     }
 

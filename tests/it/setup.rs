@@ -217,6 +217,24 @@ fn a_hook_wins_over_the_verbs_directory_and_umask() {
 }
 
 #[test]
+fn the_verbs_directory_holds_from_the_moment_it_exists() {
+    let table = |first: &str, workdir: &str| {
+        format!(
+            "[[setup]]\nrun = [\"pwd\"]\n{first}[[setup]]\nmkdir = \"[DIR]/new\"\n[[setup]]\nrun = [\"pwd\"]\n[verbs.a]\nexec = [\"pwd\"]\nworkdir = \"{workdir}\"\n"
+        )
+    };
+    for workdir in ["[DIR]/new", "new"] {
+        run(&table("", workdir), &["a"]).stdout("[DIR]/new\n").stderr("[DIR]\n[DIR]/new\n").pid1().run();
+    }
+    // Unless a hook has gone elsewhere.
+    run(&table("[[setup]]\nhooks = \"[DIR]/hooks\"\n", "[DIR]/new"), &["a"])
+        .hook("1.sh", "cd /etc\n")
+        .stdout("/etc\n")
+        .stderr("[DIR]\n/etc\n")
+        .run();
+}
+
+#[test]
 fn values_of_any_bytes_survive_a_hook() {
     let value = b"a\nb\t'\"\\ $X `id` *\n\xff\x80\n\n";
     target_sees("X")
