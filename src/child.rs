@@ -43,8 +43,8 @@ const VARIABLES_FD: RawFd = 3;
 pub(crate) enum Input {
     /// It is at its end.
     Nothing,
-    /// It takes a report.
-    Report,
+    /// It takes a report, and gives what nobody else is to see, as they could in an argv.
+    Given,
     /// It gives one script after the other to a shell, which stays when one has handed its environment back and runs
     /// each in a process of its own. It takes a report, too.
     Scripts,
@@ -209,11 +209,10 @@ impl Children {
             };
         let pipe = || nix::unistd::pipe2(OFlag::O_CLOEXEC);
         match spawn.input {
-            Input::Scripts => {
+            Input::Scripts | Input::Given => {
                 let pair = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
                 connect(&mut actions, Carries::Report, 0, pair)?;
             }
-            Input::Report => connect(&mut actions, Carries::Report, 0, pipe()?)?,
             Input::Nothing => actions.add_dup2(null.as_raw_fd(), 0)?,
         }
         if spawn.quiet {

@@ -160,7 +160,7 @@ fn attempt(
     }
     let deadline = Instant::now() + limit;
     // The child has no limit of its own: past the deadline it is killed at once, for whoever asked waits.
-    let mut running = match start_here(children, &awaited.argv, variables, Duration::ZERO) {
+    let mut running = match start_here(children, &awaited, variables, Duration::ZERO) {
         Ok(running) => running,
         Err(reason) => return Ok(Err(reason)),
     };

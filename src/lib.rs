@@ -56,7 +56,7 @@ mod variables;
 mod words;
 
 use std::ffi::{OsStr, OsString};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -120,13 +120,18 @@ fn parts(words: &[OsString]) -> Option<Result<u8>> {
     }
 }
 
-/// One try of a target; what is wrong goes to standard error as it is, for the process that asked.
+/// One try of the target that standard input names, for no longer than the milliseconds that follow; what is wrong
+/// goes to standard error as it is, for the process that asked.
 #[inline(never)]
 fn probe_once(words: &[OsString]) -> u8 {
-    let target = words.first().map(OsString::as_os_str).unwrap_or_default();
-    let milliseconds = words.get(1).and_then(|word| word.to_str()?.parse().ok());
+    let mut target = Vec::new();
+    // Half of a target is none.
+    if std::io::stdin().read_to_end(&mut target).is_err() {
+        target.clear();
+    }
+    let milliseconds = words.first().and_then(|word| word.to_str()?.parse().ok());
     let limit = milliseconds.map_or(cli::PROBE_TIMEOUT, std::time::Duration::from_millis);
-    let result = probe::Target::parse(target.as_bytes()).and_then(|target| probe::attempt(&target, limit));
+    let result = probe::Target::parse(&target).and_then(|target| probe::attempt(&target, limit));
     match result {
         Ok(()) => 0,
         Err(reason) => {
@@ -326,14 +331,14 @@ impl Start<'_> {
         timeout: std::time::Duration,
         command: &[OsString],
     ) -> Result<u8> {
-        use perform::wait::{Unready, awaited_word, not_ready, start_here, wait_for};
+        use perform::wait::{Awaited, Unready, awaited_word, not_ready, start_here, wait_for};
         let program = observe::program();
         let awaited =
             targets.iter().map(|target| awaited_word(target, &program)).collect::<Result<Vec<_>>>()?;
         let mut children = Children::new(self.take_signals()?);
         let variables = &self.variables;
         let start =
-            |children: &mut Children, argv: &[OsString], limit| start_here(children, argv, variables, limit);
+            |children: &mut Children, each: &Awaited, limit| start_here(children, each, variables, limit);
         match wait_for(&mut children, *self.log, awaited, timeout, &start) {
             Ok(()) => {}
             Err(Unready::Stopped(stop)) => return Err(stop.failure("while it waited")),

@@ -237,11 +237,7 @@ pub(crate) fn label(step: &Step) -> String {
         StepKind::Mkdir { paths, .. } => format!("mkdir {}", join(paths)),
         StepKind::Chown(paths) => format!("chown {}", join(paths)),
     };
-    let mut shown = escaped(text.as_bytes());
-    if shown.chars().count() > 60 {
-        shown = shown.chars().take(57).collect::<String>() + "...";
-    }
-    shown
+    crate::words::shortened(escaped(text.as_bytes()), 60)
 }
 
 /// What the caller asked for, once the verb is known.

@@ -13,10 +13,13 @@ use rustix::process::WaitStatus;
 use crate::child::{Ended, GRACE, HandsBack, LONGEST_OUTPUT, WELL, decode};
 use crate::perform::handback::Handed;
 use crate::signals::{send, send_to_group};
-use crate::words::escaped;
+use crate::words::{escaped, shortened};
 
 /// How often a shell that stays is looked after: nothing tells of what becomes of the processes of its own.
 pub(crate) const LOOK: Duration = Duration::from_secs(1);
+
+/// The most characters that are quoted of what a child says.
+const LONGEST_QUOTE: usize = 500;
 
 /// Why a child is being ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,7 +141,20 @@ impl Running {
         given
     }
 
-    /// The standard input of one that stays: a socket, because a refusal comes from there.
+    /// Gives all of the standard input of one that is given it. Returns whether it can have it whole: one that has
+    /// ended says itself why.
+    pub(crate) fn give(&self, bytes: &[u8]) -> bool {
+        let Some(input) = self.input() else { return false };
+        match nix::unistd::write(input, bytes) {
+            Ok(count) => {
+                let _ = shutdown(input.as_raw_fd(), Shutdown::Write);
+                count == bytes.len()
+            }
+            Err(error) => error == nix::errno::Errno::EPIPE,
+        }
+    }
+
+    /// The standard input of one that is given something: a socket, because a refusal comes from there.
     pub(crate) fn input(&self) -> Option<&OwnedFd> {
         self.pipes.iter().find(|pipe| pipe.carries == Carries::Report).and_then(|pipe| pipe.end.as_ref())
     }
@@ -163,11 +179,14 @@ impl Running {
             })
     }
 
-    /// What it said, where that is kept: a report, or else its standard error.
+    /// The last line of what it said, where that is kept: of a report, or else of its standard error.
     pub(crate) fn said(&self) -> String {
         let report = self.text(Carries::Report);
         let said = if report.is_empty() { self.text(Carries::Output) } else { report };
-        escaped(said.trim_ascii())
+        let line = said.trim_ascii().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+        // A character has four bytes at most.
+        let line = line.get(..4 * LONGEST_QUOTE).unwrap_or(line);
+        shortened(escaped(line), LONGEST_QUOTE)
     }
 
     /// How it ended, once it has. The leader may end before the others of its group have done what the signal

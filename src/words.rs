@@ -242,6 +242,14 @@ pub(crate) fn escaped(bytes: &[u8]) -> String {
     shown
 }
 
+/// The beginning of a text that has more characters than `most`.
+pub(crate) fn shortened(text: String, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text;
+    }
+    text.chars().take(most - 3).collect::<String>() + "..."
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -358,11 +358,11 @@ pub(super) fn start_program(
     words.push(OsString::from_vec(identity.spec.clone()));
     let mut spawn = Spawn::new(preverb.to_owned(), Vec::new(), variables);
     adjust(&mut spawn);
-    if spawn.input == Input::Scripts {
-        words.push("--keep-input".into());
-    } else {
+    if spawn.input == Input::Nothing {
         words.push("--".into());
-        spawn.input = Input::Report;
+        spawn.input = Input::Given;
+    } else {
+        words.push("--keep-input".into());
     }
     words.extend(argv.iter().cloned());
     spawn.argv = words;
@@ -377,12 +377,16 @@ pub(super) fn start_program(
 /// What root runs because the table says so must be root's alone: the file and its directory, as they are named
 /// and as they resolve.
 fn safe_for_root(path: &Path, step: &PlanStep) -> Result<()> {
-    let Some(why) = unsafe_for_root(path) else { return Ok(()) };
+    unsafe_for_root(path).map_or(Ok(()), |why| Err(not_as_root(path, &why, step)))
+}
+
+/// The failure of what root must not run.
+pub(super) fn not_as_root(path: &Path, why: &str, step: &PlanStep) -> Failure {
     let hook = quoted(path.as_os_str().as_bytes());
-    Err(Failure::say(Kind::Identity, format!("step `{}` does not run {hook} as root: {why}", step.label))
+    Failure::say(Kind::Identity, format!("step `{}` does not run {hook} as root: {why}", step.label))
         .field("hook", escaped(path.as_os_str().as_bytes()))
         .field("step", &step.label)
-        .hint("what root runs must belong to root, and so must its directory, writable by no one else"))
+        .hint("what root runs must belong to root, and so must its directory, writable by no one else")
 }
 
 /// Why root must not run this file, if so.

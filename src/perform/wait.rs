@@ -5,12 +5,15 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::hooks::{not_as_root, start_program, unsafe_for_root};
 use super::{Doer, PROGRESS, Stage};
-use crate::child::{Children, Ended, Running, Stop};
+use crate::child::{Children, Ended, Input, Running, Stop};
 use crate::cli::WAIT_TIMEOUT;
 use crate::failure::{Failure, Kind, Result};
+use crate::identity::Identity;
 use crate::log::{Level, Log, Message, quoted};
 use crate::plan::{self, PlanStep};
 use crate::probe::Target;
@@ -30,6 +33,8 @@ pub(crate) struct Awaited {
     pub(crate) shown: String,
     /// The program that tries it.
     pub(crate) argv: Vec<OsString>,
+    /// What preverb's own probe is given to try.
+    target: Option<Vec<u8>>,
     /// The last error.
     error: String,
     /// Whether a secret is a part of its words, so that what went wrong with them is not shown.
@@ -44,18 +49,11 @@ impl Awaited {
     ///
     /// # Errors
     /// Why it is no target.
-    pub(crate) fn url(
-        target: &[u8],
-        shown: String,
-        program: &std::path::Path,
-    ) -> std::result::Result<Self, String> {
+    pub(crate) fn url(target: &[u8], shown: String, program: &Path) -> std::result::Result<Self, String> {
         Target::parse(target)?;
-        let argv = vec![
-            program.as_os_str().to_owned(),
-            OsString::from("--preverb-probe"),
-            crate::exec::word(target.to_vec()),
-        ];
-        Ok(Self::exec(argv, shown))
+        let argv = vec![program.as_os_str().to_owned(), OsString::from("--preverb-probe")];
+        // Not among the words, which everybody can read: a secret may be a part of it.
+        Ok(Self { target: Some(target.to_vec()), ..Self::exec(argv, shown) })
     }
 
     /// A program that is ready when it exits 0.
@@ -63,6 +61,7 @@ impl Awaited {
         Self {
             shown,
             argv,
+            target: None,
             error: "it was not tried".to_owned(),
             secret: false,
             next: Instant::now(),
@@ -91,9 +90,9 @@ pub(crate) enum Unready {
     Stopped(Stop),
 }
 
-/// Starts one try: argv and the time that it may take.
+/// Starts one try, for the time that it may take.
 pub(crate) type Start<'a> =
-    dyn Fn(&mut Children, &[OsString], Duration) -> std::result::Result<Running, String> + 'a;
+    dyn Fn(&mut Children, &Awaited, Duration) -> std::result::Result<Running, String> + 'a;
 
 /// Waits until all are ready, all at the same time; a `timeout` of zero is for ever.
 ///
@@ -112,7 +111,7 @@ pub(crate) fn wait_for(
     while !awaited.is_empty() {
         let now = Instant::now();
         for each in awaited.iter_mut().filter(|each| each.running.is_none() && each.next <= now) {
-            match start(children, &each.argv, TRY) {
+            match start(children, each, TRY) {
                 Ok(running) => each.running = Some(running),
                 Err(error) => {
                     each.error = error;
@@ -176,7 +175,8 @@ impl Awaited {
         let Some(ended) = running.ended() else { return false };
         match self.verdict(running, ended) {
             Ok(()) => {
-                if self.tries > 1 {
+                // The first try can take as long as others are waited for.
+                if self.tries > 1 || waited >= QUIET {
                     let text = format!("`{}` is ready after {}", self.shown, spoken(waited));
                     log.say(&Message::new(Level::Info, text).field("target", &self.shown));
                 }
@@ -195,25 +195,24 @@ impl Awaited {
     /// Why it is not ready.
     pub(crate) fn verdict(&self, running: &Running, ended: &Ended) -> std::result::Result<(), String> {
         let said = running.said();
-        let last = said.rsplit("\\n").next().unwrap_or_default();
         Err(match ended {
             Ended::Exited(0) => return Ok(()),
             Ended::TimedOut(limit) => format!("no answer within {}", spoken(*limit)),
-            Ended::Exited(1) if self.is_probe() && !last.is_empty() => last.to_owned(),
+            Ended::Exited(1) if self.is_probe() && !said.is_empty() => said,
             other @ (Ended::Exited(_)
             | Ended::Signaled(_)
             | Ended::Stopped(_)
             | Ended::Overfull
             | Ended::NotStarted(_)) => {
-                let separator = if last.is_empty() { "" } else { ": " };
-                format!("{}{separator}{last}", other.describe())
+                let separator = if said.is_empty() { "" } else { ": " };
+                format!("{}{separator}{said}", other.describe())
             }
         })
     }
 
     /// Whether it is preverb's own probe, which says what there is to say.
     pub(crate) fn is_probe(&self) -> bool {
-        self.argv.get(1).is_some_and(|word| word == "--preverb-probe")
+        self.target.is_some()
     }
 }
 
@@ -226,17 +225,37 @@ pub(crate) fn not_ready(awaited: &[Awaited], timeout: Duration, what: &str) -> F
     Failure::say(Kind::Unavailable, sentence).field("targets", names.join(" "))
 }
 
-/// How a probe that runs as a program of this environment is started: by this process, as it is.
+/// How a try is started by this process as it is.
 pub(crate) fn start_here(
     children: &mut Children,
-    argv: &[OsString],
+    awaited: &Awaited,
     variables: &Variables,
     limit: Duration,
 ) -> std::result::Result<Running, String> {
-    super::hooks::start_program(children, None, argv, variables, |spawn| {
+    start(children, None, awaited, variables, limit)
+}
+
+fn start(
+    children: &mut Children,
+    as_whom: Option<(&Identity, &Path)>,
+    awaited: &Awaited,
+    variables: &Variables,
+    limit: Duration,
+) -> std::result::Result<Running, String> {
+    let mut running = start_program(children, as_whom, &awaited.argv, variables, |spawn| {
         spawn.quiet = true;
         spawn.limit = Some(limit);
-    })
+        if awaited.is_probe() {
+            spawn.input = Input::Given;
+        }
+    })?;
+    if let Some(target) = &awaited.target
+        && !running.give(target)
+    {
+        running.end_now();
+        return Err("its probe cannot be told what to try".to_owned());
+    }
+    Ok(running)
 }
 
 impl Stage {
@@ -248,19 +267,32 @@ impl Stage {
         for target in targets {
             awaited.push(awaited_of(target, &variables, &what, &self.world.program)?);
         }
+        let kept_root = doer.kept_root;
+        let refused = |each: &Awaited| {
+            let program = each.argv.first().filter(|_| kept_root && !each.is_probe())?;
+            let path = crate::exec::find(program, &variables)?;
+            unsafe_for_root(&path).map(|why| (path, why))
+        };
+        for each in &awaited {
+            if let Some((path, why)) = refused(each) {
+                let failure = not_as_root(&path, &why, step);
+                return Err(if each.secret { failure.concealed(&what) } else { failure });
+            }
+        }
         let timeout = step.limit().unwrap_or(WAIT_TIMEOUT);
         let program = self.world.program.clone();
         let identity = doer.identity.clone();
-        let mut environment = variables;
+        let mut environment = variables.clone();
         if let Some(identity) = &identity {
             super::set_home(&mut environment, identity);
         }
-        let start = |children: &mut Children, argv: &[OsString], limit: Duration| {
+        let start = |children: &mut Children, each: &Awaited, limit: Duration| {
+            // It may have been made, or changed, since the step began.
+            if let Some((_, why)) = refused(each) {
+                return Err(format!("not run as root: {why}"));
+            }
             let as_whom = identity.as_ref().map(|identity| (identity, program.as_path()));
-            super::hooks::start_program(children, as_whom, argv, &environment, |spawn| {
-                spawn.quiet = true;
-                spawn.limit = Some(limit);
-            })
+            start(children, as_whom, each, &environment, limit)
         };
         match wait_for(&mut self.world.children, self.world.log, awaited, timeout, &start) {
             Ok(()) => Ok(()),
@@ -285,7 +317,7 @@ pub(crate) fn awaited_of(
     probe: &Probe,
     variables: &Variables,
     what: &str,
-    program: &std::path::Path,
+    program: &Path,
 ) -> Result<Awaited> {
     match probe {
         Probe::Exec(argv) => {

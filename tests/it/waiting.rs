@@ -312,6 +312,83 @@ fn a_probe_whose_program_does_not_exist_is_tried_until_it_does() {
 }
 
 #[test]
+fn a_first_try_that_takes_long_is_waited_for_as_well() {
+    wait("[{ exec = [\"sleep\", \"1.3\"] }]", "")
+        .stdout("the target\n")
+        .stderr("preverb: waiting for `sleep 1.3` for [TIME]\npreverb: `sleep 1.3` is ready after [TIME]\n")
+        .run();
+}
+
+#[test]
+fn what_a_probe_says_is_quoted_in_part() {
+    let probe = "head -c 5000000 /dev/zero | tr '\\\\0' x >&2; exit 1";
+    wait(&format!("[{{ exec = [\"sh\", \"-c\", \"{probe}\"] }}]"), "timeout = \"2s\"")
+        .status(69)
+        .stderr_contains("(exited with status 1: xxx")
+        .stderr_contains("xxx...)\n")
+        .check(|output| assert!(output.stderr.len() < 2000, "{} bytes", output.stderr.len()))
+        .run();
+}
+
+#[test]
+fn a_program_that_is_not_roots_alone_is_no_probe_of_roots() {
+    let probe = |user: &str| {
+        wait("[{ exec = [\"probe\"] }]", user)
+            .program("probe", "#!/bin/sh\n: >ran\n")
+            .needs_root()
+            .under_shell("chmod 777 bin; exec \"$@\"")
+    };
+    probe("user = \"root\"")
+        .status(77)
+        .stderr("preverb: step `wait` does not run `[DIR]/bin/probe` as root: `[DIR]/bin` is writable by others than root (mode 0777)\nhint: what root runs must belong to root, and so must its directory, writable by no one else\n")
+        .check(|output| assert!(output.file("ran").is_none()))
+        .run();
+    probe("").stdout("the target\n").check(|output| assert!(output.file("ran").is_some())).run();
+    // It may be made while the step waits.
+    wait("[{ exec = [\"late\"] }]", "user = \"root\"\ntimeout = \"2s\"")
+        .needs_root()
+        .under_shell("chmod 777 bin; exec \"$@\"")
+        .during(|run| {
+            run.wait_for_stderr("waiting for");
+            std::os::unix::fs::symlink("/bin/true", run.dir().join("bin/late")).unwrap();
+        })
+        .status(69)
+        .stderr_contains("(not run as root: `[DIR]/bin` is writable by others than root (mode 0777))\n")
+        .run();
+}
+
+#[test]
+fn a_target_is_among_nobodys_words() {
+    for user in ["", "user = \"nobody\"\n"] {
+        let listener = RefCell::new(TcpListener::bind("127.0.0.1:0").unwrap());
+        let address = listener.borrow().local_addr().unwrap();
+        let test = Test::new()
+            .table(format!(
+                "{user}[variables.TOKEN]\nsecret = true\n[[setup]]\nwait = [\"http://{address}/$${{TOKEN}}\"]\n[verbs.a]\nexec = [\"echo\", \"the target\"]\n"
+            ).replace("$$", "$"))
+            .args(["a"])
+            .env("TOKEN", "hunter2")
+            .during(move |run| {
+                let mut connection = listener.borrow_mut().accept().unwrap().0;
+                let mut request = [0; 12];
+                connection.read_exact(&mut request).unwrap();
+                assert_eq!(&request, b"GET /hunter2");
+                let probes = run.children();
+                assert!(!probes.is_empty());
+                for pid in probes {
+                    let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap();
+                    let words = String::from_utf8_lossy(&words);
+                    assert!(words.contains("--preverb-probe") && !words.contains("hunter2"), "{words}");
+                }
+                connection.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+            })
+            .stdout("the target\n")
+            .any_stderr();
+        if user.is_empty() { test.run() } else { test.needs_root().run() }
+    }
+}
+
+#[test]
 fn a_port_that_opens_is_noticed_within_a_tenth_of_the_time() {
     let address = free("127.0.0.1").unwrap();
     let opened = RefCell::new(None);
