@@ -27,6 +27,13 @@ struct Hook {
     work: Work,
 }
 
+/// What a step came to that went well.
+enum Outcome {
+    Done,
+    /// There was nothing to be done, and there may be another time.
+    Nothing,
+}
+
 /// What is to run.
 enum Work {
     /// A program with its words; the first is looked up on its own `PATH`.
@@ -54,7 +61,8 @@ impl Stage {
                     safe_for_root(&path, step)?;
                 }
             }
-            stage.hook(step, doer, &Hook { name, work: Work::Program(argv) }, None)
+            stage.hook(step, doer, &Hook { name, work: Work::Program(argv) }, None)?;
+            Ok(Outcome::Done)
         })
     }
 
@@ -66,10 +74,17 @@ impl Stage {
                 let hook = escaped(path.as_os_str().as_bytes());
                 stage.hook_failure(&hook, step, &format!("cannot be read: {reason}"))
             })?;
+            if files.is_empty() && !path.exists() {
+                let log = stage.world.log;
+                let shown = if stage.secret { MASK.to_owned() } else { quoted(path.as_os_str().as_bytes()) };
+                log.debug(|| format!("step `{}` has nothing to do: {shown} does not exist", step.label));
+                return Ok(Outcome::Nothing);
+            }
             for (index, file) in files.iter().enumerate() {
                 stage.hook_file(step, doer, file, files.get(index + 1))?;
             }
-            stage.dismiss_shell(&format!("at the end of step `{}`", step.label))
+            stage.dismiss_shell(&format!("at the end of step `{}`", step.label))?;
+            Ok(Outcome::Done)
         })
     }
 
@@ -78,9 +93,9 @@ impl Stage {
         &mut self,
         step: &PlanStep,
         doer: &Doer,
-        work: impl FnOnce(&mut Self) -> Result<()>,
+        work: impl FnOnce(&mut Self) -> Result<Outcome>,
     ) -> Result<()> {
-        let Some(marker) = &step.step.once else { return work(self) };
+        let Some(marker) = &step.step.once else { return work(self).map(|_| ()) };
         let marker = self.path(marker, doer.root, "`once`")?;
         let log = self.world.log;
         let identity = doer.identity.as_ref();
@@ -91,9 +106,14 @@ impl Stage {
             return Ok(());
         };
         match work(self) {
-            Ok(()) => lock.succeed(&step.label),
+            Ok(Outcome::Done) => lock.succeed(&step.label),
+            // The marker would keep a volume that is mounted next time from being set up.
+            Ok(Outcome::Nothing) => {
+                lock.abandon();
+                Ok(())
+            }
             Err(failure) => {
-                lock.fail();
+                lock.abandon();
                 Err(failure)
             }
         }

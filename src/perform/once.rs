@@ -136,8 +136,8 @@ impl Once {
         })
     }
 
-    /// Lets go of the lock without a marker: the step failed, and runs again next time.
-    pub(crate) fn fail(self) {
+    /// Lets go of the lock without a marker: the step runs again next time.
+    pub(crate) fn abandon(self) {
         drop(self);
     }
 }
@@ -308,7 +308,7 @@ mod tests {
         test("a_failure_leaves_neither_marker_nor_lock", || {
             let place = directory();
             let path = place.path().join("done");
-            begin(&path).expect("begun").expect("not done yet").fail();
+            begin(&path).expect("begun").expect("not done yet").abandon();
             assert_eq!(names(place.path()), [""; 0]);
             drop(begin(&path).expect("begun").expect("not done yet"));
             assert_eq!(names(place.path()), [""; 0]);
@@ -347,7 +347,7 @@ mod tests {
             std::thread::scope(|scope| {
                 let other = scope.spawn(|| begin(&path));
                 until(|| open_locks(place.path()) >= 2);
-                once.fail();
+                once.abandon();
                 let once = other.join().expect("no panic").expect("begun").expect("not done yet");
                 once.succeed("the step").expect("written");
             });
@@ -369,7 +369,7 @@ mod tests {
                         assert!(!path.exists());
                         // The first to have it fails.
                         if ran.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0 {
-                            once.fail();
+                            once.abandon();
                         } else {
                             once.succeed(&format!("step of {number}")).expect("written");
                         }

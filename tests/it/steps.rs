@@ -1,6 +1,8 @@
 //! What all kinds of step have in common: whom they run as, what root's see of the others', `once`, and how steps
 //! are skipped.
 
+use std::os::unix::fs::MetadataExt as _;
+
 use nix::sys::signal::Signal;
 
 use crate::dsl::Test;
@@ -235,6 +237,43 @@ fn what_a_step_that_is_done_once_exported_is_gone_the_next_time() {
         .under_shell("\"$@\"; exec \"$@\"")
         .stdout("1\nnone\n")
         .run();
+}
+
+#[test]
+fn a_step_that_had_nothing_to_do_is_not_done() {
+    // The volume with the hooks is mounted the second time only.
+    plain(&ONCE.replace("\"quiet\"", "\"verbose\""))
+        .under_shell(
+            "\"$@\"; [ -e tmp/marker ] && echo marker; mkdir hooks; echo 'echo ran' >hooks/1.sh; exec \"$@\"",
+        )
+        .stdout("the target\nthe target\n")
+        .stderr_contains("preverb: step `first` has nothing to do: `[DIR]/hooks` does not exist\n")
+        .stderr_contains("\nran\n")
+        .check(|output| {
+            assert!(output.file("tmp/marker").is_some() && output.file("tmp/marker.lock").is_none());
+        })
+        .run();
+    // A directory without hooks was there.
+    plain(ONCE)
+        .directory("hooks", 0o755)
+        .stdout("the target\n")
+        .check(|output| assert!(output.file("tmp/marker").is_some()))
+        .run();
+}
+
+#[test]
+fn what_root_does_is_in_roots_own_directory_with_roots_own_umask() {
+    root(
+        "[[setup]]\nhooks = \"[DIR]/hooks\"\n[[setup]]\nmkdir = \"made\"\n[[setup]]\nrun = [\"sh\", \"-c\", 'echo \"$(pwd) $(umask)\"']\n",
+    )
+    .hook("1.sh", "cd /; umask 077\n")
+    .stdout("nobody /nonexistent none none\n")
+    .stderr("/ 0077\n")
+    .check(|output| {
+        let made = std::fs::metadata(output.dir.path().join("made")).unwrap();
+        assert_eq!((made.uid(), made.mode() & 0o7777), (65534, 0o755));
+    })
+    .run();
 }
 
 #[test]
