@@ -135,18 +135,22 @@ impl Template {
 /// Expands text that is not the table's own: a file of `render`, which need not be UTF-8.
 ///
 /// # Errors
-/// The line of a malformed `${` and what is wrong, or the variable that is not set and its line.
+/// Every variable that is not set, each once, with the first line that needs it; where there is none, the line of a
+/// malformed `${` and what is wrong.
 pub(crate) fn expand_text(text: &[u8], variables: &Variables) -> Result<Expanded, TextError> {
     let mut out = Expanded::default();
-    let mut missing = Vec::new();
-    pieces(text, |line, part| {
+    let mut unset: Vec<(usize, Unset)> = Vec::new();
+    let ended = pieces(text, |line, part| {
+        let mut missing = Vec::new();
         expand_into(std::slice::from_ref(&part), variables, &mut out, &mut missing);
-        match missing.drain(..).next() {
-            None => Ok(()),
-            Some(unset) => Err(TextError::Unset { line, unset }),
-        }
-    })?;
-    Ok(out)
+        missing.retain(|each| unset.iter().all(|(_, told)| told.name != each.name));
+        unset.extend(missing.into_iter().map(|each| (line, each)));
+    });
+    match ended {
+        Ok(()) | Err(_) if !unset.is_empty() => Err(TextError::Unset(unset)),
+        Ok(()) => Ok(out),
+        Err(malformed) => Err(TextError::Malformed(malformed)),
+    }
 }
 
 /// The `${...}` of a text that is not the table's own, each with its line, up to the first that is malformed;
@@ -157,12 +161,8 @@ pub(crate) fn references(text: &[u8]) -> (Vec<(usize, Template)>, Option<Malform
         if matches!(part, Part::Variable(_)) {
             found.push((line, Template { source: String::new(), parts: vec![part] }));
         }
-        Ok(())
     });
-    match ended {
-        Err(TextError::Malformed { line, reason }) => (found, Some(Malformed { line, reason })),
-        Ok(()) | Err(TextError::Unset { .. }) => (found, None),
-    }
+    (found, ended.err())
 }
 
 /// A `${` that is none of the forms.
@@ -175,16 +175,16 @@ pub(crate) struct Malformed {
 }
 
 /// Gives the parts of a text with their lines to `take`, one after the other.
-fn pieces(text: &[u8], mut take: impl FnMut(usize, Part) -> Result<(), TextError>) -> Result<(), TextError> {
+fn pieces(text: &[u8], mut take: impl FnMut(usize, Part)) -> Result<(), Malformed> {
     let mut parser = Parser { rest: text, depth: 0 };
     let (mut line, mut counted) = (1, text);
     while !parser.rest.is_empty() {
         let passed = &counted[..counted.len() - parser.rest.len()];
         line += passed.iter().filter(|byte| **byte == b'\n').count();
         counted = parser.rest;
-        let part = parser.part(Until::End).map_err(|reason| TextError::Malformed { line, reason })?;
+        let part = parser.part(Until::End).map_err(|reason| Malformed { line, reason })?;
         let Some(part) = part else { break };
-        take(line, part)?;
+        take(line, part);
     }
     Ok(())
 }
@@ -193,19 +193,9 @@ fn pieces(text: &[u8], mut take: impl FnMut(usize, Part) -> Result<(), TextError
 #[derive(Debug)]
 pub(crate) enum TextError {
     /// A `${` that is none of the forms.
-    Malformed {
-        /// The line that it starts in.
-        line: usize,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A variable that is not set.
-    Unset {
-        /// The line that needs it.
-        line: usize,
-        /// Which.
-        unset: Unset,
-    },
+    Malformed(Malformed),
+    /// These variables are not set: the line that needs it, and which. At least one.
+    Unset(Vec<(usize, Unset)>),
 }
 
 fn expand_into(parts: &[Part], variables: &Variables, out: &mut Expanded, missing: &mut Vec<Unset>) {
@@ -473,7 +463,10 @@ mod tests {
     fn a_text_says_in_which_line_it_is_wrong() {
         let text = b"one\n\xff ${SET}\nthree ${NONE}\n";
         match expand_text(text, &variables()) {
-            Err(TextError::Unset { line, unset }) => assert_eq!((line, &*unset.name), (3, "NONE")),
+            Err(TextError::Unset(unset)) => {
+                let told: Vec<_> = unset.iter().map(|(line, unset)| (*line, &*unset.name)).collect();
+                assert_eq!(told, [(3, "NONE")]);
+            }
             other => panic!("{other:?}"),
         }
         let good = expand_text(b"\xff${SET}$host $${x}", &variables()).expect("all set");

@@ -26,8 +26,8 @@ pub fn expand(source: &str, entries: &[(&str, &[u8])]) -> Option<Result<Vec<u8>,
 pub fn render(text: &[u8], entries: &[(&str, &[u8])]) -> Option<Result<Vec<u8>, String>> {
     match expand_text(text, &variables(entries)) {
         Ok(expanded) => Some(Ok(expanded.bytes)),
-        Err(TextError::Unset { unset, .. }) => Some(Err(unset.name)),
-        Err(TextError::Malformed { .. }) => None,
+        Err(TextError::Unset(mut unset)) => Some(Err(unset.swap_remove(0).1.name)),
+        Err(TextError::Malformed(_)) => None,
     }
 }
 

@@ -11,38 +11,31 @@ use std::ffi::{CString, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, SeekFrom, StatxFlags, Uid};
 use rustix::io::Errno;
 
 use super::entry::{Entry, path_of, why};
+use super::pace::MayGoOn;
 use crate::failure::{Failure, Kind, Result};
 use crate::identity::Identity;
 use crate::log::quoted;
-use crate::words::{escaped, spoken};
+use crate::words::escaped;
 
 /// How many directories of a branch are held open.
 const HELD: usize = 16;
-/// How many entries there are between two looks at the clock and the signals.
+/// How many entries there are between two questions whether to go on.
 const BEAT: u32 = 256;
 
 /// Gives the trees at `paths` to `owner`, changing only what differs, each directory after what is in it.
-/// `stop` is asked now and then whether to go on. What vanishes meanwhile is passed over.
+/// `pace` is asked now and then whether to go on. What vanishes meanwhile is passed over.
 ///
 /// Links in the directory part of a path are root's own or refused; a link at its end is given itself.
 ///
 /// # Errors
-/// System (71): a path is missing, the system refuses, or it took longer than `limit`, where zero is none;
-/// otherwise what `stop` returns.
-pub(crate) fn chown(
-    paths: &[PathBuf],
-    owner: &Identity,
-    limit: Option<Duration>,
-    stop: &mut dyn FnMut() -> Result<()>,
-) -> Result<()> {
-    let limit = limit.filter(|limit| !limit.is_zero());
-    let mut giving = Giving { owner, limit, started: Instant::now(), stop, entries: 0, tree: Path::new("") };
+/// System (71): a path is missing, or the system refuses; otherwise what `pace` returns.
+pub(crate) fn chown(paths: &[PathBuf], owner: &Identity, pace: &mut MayGoOn<'_>) -> Result<()> {
+    let mut giving = Giving { owner, pace, entries: 0, tree: Path::new("") };
     for path in paths {
         giving.tree = path;
         giving.tree()?;
@@ -53,9 +46,7 @@ pub(crate) fn chown(
 /// What is being given.
 struct Giving<'a> {
     owner: &'a Identity,
-    limit: Option<Duration>,
-    started: Instant,
-    stop: &'a mut dyn FnMut() -> Result<()>,
+    pace: &'a mut MayGoOn<'a>,
     entries: u32,
     tree: &'a Path,
 }
@@ -244,14 +235,7 @@ impl Giving<'_> {
         if self.entries % BEAT != 1 {
             return Ok(());
         }
-        (self.stop)()?;
-        match self.limit.filter(|limit| self.started.elapsed() > *limit) {
-            None => Ok(()),
-            Some(limit) => {
-                let reason = format!("it took longer than its timeout of {}", spoken(limit));
-                Err(self.refused(None, self.tree, &reason))
-            }
-        }
+        (self.pace)()
     }
 
     /// `name` in the directory `at`, whose path the kernel knows where there is `/proc`.
@@ -278,6 +262,7 @@ impl Giving<'_> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{MetadataExt as _, symlink};
+    use std::time::{Duration, Instant};
 
     use super::super::entry::testing::{Needs, alone, directory, give, someone};
     use super::*;
@@ -285,7 +270,7 @@ mod tests {
     const OWNER: u32 = 12_345;
 
     fn to_owner(path: &Path) -> Result<()> {
-        chown(&[path.to_owned()], &someone(OWNER), None, &mut || Ok(()))
+        chown(&[path.to_owned()], &someone(OWNER), &mut || Ok(()))
     }
 
     fn owner(path: &Path) -> (u32, u32) {
@@ -474,8 +459,8 @@ mod tests {
     }
 
     #[test]
-    fn it_asks_whether_to_go_on_and_keeps_to_its_limit() {
-        alone(module_path!(), "it_asks_whether_to_go_on_and_keeps_to_its_limit", Needs::Root, || {
+    fn it_asks_whether_to_go_on() {
+        alone(module_path!(), "it_asks_whether_to_go_on", Needs::Root, || {
             let place = directory();
             for number in 0..2000 {
                 std::fs::write(place.path().join(number.to_string()), "").expect("written");
@@ -486,15 +471,10 @@ mod tests {
                 asked += 1;
                 if asked < 3 { Ok(()) } else { Err(Failure::say(Kind::Stopped(15), "stopped")) }
             };
-            let failure = chown(&paths, &someone(OWNER), None, &mut stop).expect_err("stopped");
+            let failure = chown(&paths, &someone(OWNER), &mut stop).expect_err("stopped");
             assert_eq!((failure.kind(), asked), (Kind::Stopped(15), 3));
             kept(&paths);
-
-            let short = Some(Duration::from_nanos(1));
-            let failure = chown(&paths, &someone(OWNER), short, &mut || Ok(())).expect_err("too long");
-            assert_eq!(failure.kind(), Kind::System);
-            assert!(failure.sentence().ends_with(": it took longer than its timeout of 0 ms"));
-            chown(&paths, &someone(OWNER), Some(Duration::ZERO), &mut || Ok(())).expect("zero is no limit");
+            chown(&paths, &someone(OWNER), &mut || Ok(())).expect("given");
             given(&paths);
         });
     }

@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, StatVfsMountFlags};
 use rustix::io::Errno;
 
 use crate::identity::Myself;
@@ -83,6 +83,7 @@ impl Entry {
                 match walk.step()? {
                     Step::Entered => {}
                     Step::Missing(_) => return Err(Errno::NOENT.into()),
+                    Step::Other(_) => return Err(Errno::NOTDIR.into()),
                     Step::Arrived => break walk.at,
                 }
             }
@@ -171,6 +172,28 @@ impl Entry {
     }
 }
 
+/// Opens what `path` leads to. Who chose a link that root followed would choose what root reads.
+///
+/// # Errors
+/// It is missing, or this process cannot or must not go there.
+pub(crate) fn open(path: &Path, flags: OFlags) -> Result<OwnedFd, Refusal> {
+    let flags = flags | OFlags::CLOEXEC;
+    if path.as_os_str().is_empty() || !Myself::observe().is_root() {
+        return Ok(rustix::fs::openat(CWD, path, flags, Mode::empty())?);
+    }
+    let mut walk = Walk::begin(path)?;
+    let name = loop {
+        match walk.step()? {
+            Step::Entered => {}
+            Step::Missing(_) => return Err(Errno::NOENT.into()),
+            Step::Other(name) => break name,
+            Step::Arrived => break ".".into(),
+        }
+    };
+    // It may be a link by now.
+    Ok(rustix::fs::openat(&walk.at, name, flags | OFlags::NOFOLLOW, Mode::empty())?)
+}
+
 /// What a new file must survive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Keep {
@@ -219,6 +242,12 @@ pub(crate) fn is_open_to_others(directory: &Stat) -> bool {
     directory.st_uid != 0 || (writable && directory.st_mode & 0o1000 == 0)
 }
 
+/// Whether nobody of this container can put anything there: so Kubernetes mounts a `ConfigMap`, whose directory has
+/// the mode 0777.
+fn is_read_only(directory: &OwnedFd) -> bool {
+    rustix::fs::fstatvfs(directory).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY))
+}
+
 /// A walk along a path, one directory at a time, as root: the kernel would follow every link.
 #[derive(Debug)]
 pub(crate) struct Walk {
@@ -226,6 +255,8 @@ pub(crate) struct Walk {
     /// What is left of the path, the next component last.
     rest: Vec<OsString>,
     links: usize,
+    /// How much was left of the path itself when a link of it was followed: what is above that is the link's.
+    own: usize,
     /// Where it is, for messages.
     shown: PathBuf,
 }
@@ -237,6 +268,8 @@ pub(crate) enum Step {
     Entered,
     /// There is nothing of this name.
     Missing(OsString),
+    /// This name is the end of the path, and no directory.
+    Other(OsString),
     /// The end of the path.
     Arrived,
 }
@@ -249,7 +282,7 @@ impl Walk {
     pub(crate) fn begin(path: &Path) -> Result<Self, Refusal> {
         let start = if path.is_absolute() { "/" } else { "." };
         let at = rustix::fs::openat(CWD, start, HELD, Mode::empty())?;
-        let mut walk = Self { at, rest: Vec::new(), links: 0, shown: PathBuf::from(start) };
+        let mut walk = Self { at, rest: Vec::new(), links: 0, own: usize::MAX, shown: PathBuf::from(start) };
         walk.push(path);
         Ok(walk)
     }
@@ -283,11 +316,12 @@ impl Walk {
                 if self.links > MOST_LINKS {
                     return Err(Errno::LOOP.into());
                 }
-                if status.st_uid != 0 || is_open_to_others(&self.status()?) {
+                if status.st_uid != 0 || (is_open_to_others(&self.status()?) && !is_read_only(&self.at)) {
                     return Err(Refusal::Planted(self.shown.join(&name)));
                 }
                 // Of the link that was looked at: the name may stand for another one by now.
                 let target = rustix::fs::readlinkat(&next, "", Vec::new())?;
+                self.own = self.own.min(self.rest.len());
                 self.push(Path::new(OsStr::from_bytes(target.as_bytes())));
                 Ok(Step::Entered)
             }
@@ -296,7 +330,13 @@ impl Walk {
             | FileType::Socket
             | FileType::CharacterDevice
             | FileType::BlockDevice
-            | FileType::Unknown => Err(Errno::NOTDIR.into()),
+            | FileType::Unknown => {
+                if self.rest.is_empty() {
+                    Ok(Step::Other(name))
+                } else {
+                    Err(Errno::NOTDIR.into())
+                }
+            }
         }
     }
 
@@ -316,6 +356,16 @@ impl Walk {
     /// Where it is, for messages.
     pub(crate) fn shown(&self) -> &Path {
         &self.shown
+    }
+
+    /// Whether what it came upon last is a part of what a link names.
+    pub(crate) fn is_in_link(&self) -> bool {
+        self.rest.len() >= self.own
+    }
+
+    /// Makes a name that was missing the next one again: it is there by now.
+    pub(crate) fn retry(&mut self, name: OsString) {
+        self.rest.push(name);
     }
 
     /// Whether nothing is left.

@@ -2,7 +2,8 @@
 //!
 //! Knows who may make a directory where. The user makes what the user can make; only the first directory of
 //! a path that the user cannot make is root's to make, and only where nobody but root can have prepared
-//! the place.
+//! the place. What root makes for itself it makes anywhere, and is led nowhere by a link that somebody else can
+//! have put there.
 
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
@@ -11,7 +12,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
-use super::entry::{Step, Walk, is_open_to_others, why};
+use super::entry::{Refusal, Step, Walk, is_open_to_others, why};
+use super::pace::MayGoOn;
 use crate::failure::{Failure, Kind, Result};
 use crate::identity::{Identity, Myself, acting_as};
 use crate::log::quoted;
@@ -27,16 +29,26 @@ const NARROW: u32 = 0o700;
 /// with `mkdir -p -m`. A directory that is there stays as it is.
 ///
 /// # Errors
-/// System (71): something that is no directory is there, or the system or a planted link is in the way.
-pub(crate) fn mkdir(paths: &[PathBuf], mode: Option<u32>, owner: Option<&Identity>) -> Result<()> {
+/// System (71): something that is no directory is there, or the system or a planted link is in the way; otherwise
+/// what `pace` returns.
+pub(crate) fn mkdir(
+    paths: &[PathBuf],
+    mode: Option<u32>,
+    owner: Option<&Identity>,
+    pace: &mut MayGoOn<'_>,
+) -> Result<()> {
     for path in paths {
-        match (acting_as(owner, || Ok(make(CWD, path, mode)))?, owner) {
+        pace()?;
+        let make = || {
+            if Myself::observe().is_root() { make_as_root(path, mode) } else { Ok(make(CWD, path, mode)?) }
+        };
+        match (acting_as(owner, || Ok(make()))?, owner) {
             (Ok(()), _) => {}
             // Without this process's being root nobody can be acted as, so this one is root again.
-            (Err(Errno::ACCESS | Errno::PERM), Some(owner)) if owner.uid != 0 => {
+            (Err(Refusal::System(Errno::ACCESS | Errno::PERM)), Some(owner)) if owner.uid != 0 => {
                 make_for(path, mode, owner)?;
             }
-            (Err(errno), _) => return Err(refused(path, owner, why(errno))),
+            (Err(refusal), _) => return Err(refused(path, owner, refusal)),
         }
     }
     Ok(())
@@ -67,6 +79,30 @@ fn make(at: BorrowedFd<'_>, path: &Path, mode: Option<u32>) -> std::result::Resu
         }
     }
     Ok(())
+}
+
+/// Makes a directory with its parents as root, which walks there itself: the kernel would follow every link, and a
+/// path that is resolved twice can lead to two places.
+fn make_as_root(path: &Path, mode: Option<u32>) -> std::result::Result<(), Refusal> {
+    if path.as_os_str().is_empty() {
+        return Err(Errno::NOENT.into());
+    }
+    let mut walk = Walk::begin(path)?;
+    loop {
+        match walk.step()? {
+            Step::Entered => {}
+            Step::Arrived => return Ok(()),
+            Step::Other(_) => return Err(Errno::NOTDIR.into()),
+            // A link that leads nowhere is in the way.
+            Step::Missing(_) if walk.is_in_link() => return Err(Errno::NOTDIR.into()),
+            Step::Missing(name) => {
+                if !make_one(walk.at(), Path::new(&name), mode.filter(|_| walk.is_at_end()))? {
+                    return Err(Errno::NOENT.into());
+                }
+                walk.retry(name);
+            }
+        }
+    }
 }
 
 /// Makes one directory unless it is there; whether it is there then, or its parent is missing.
@@ -119,6 +155,7 @@ fn make_for(path: &Path, mode: Option<u32>, owner: &Identity) -> Result<()> {
         let name = match walk.step().map_err(|refusal| failure(&refusal))? {
             Step::Entered => continue,
             Step::Arrived => return Ok(()),
+            Step::Other(_) => return Err(failure(&why(Errno::NOTDIR))),
             Step::Missing(name) => name,
         };
         let own_mode = mode.filter(|_| walk.is_at_end());
@@ -156,6 +193,10 @@ mod tests {
 
     use super::super::entry::testing::{Needs, alone, directory, give, someone};
     use super::*;
+
+    fn mkdir(paths: &[PathBuf], mode: Option<u32>, owner: Option<&Identity>) -> Result<()> {
+        super::mkdir(paths, mode, owner, &mut || Ok(()))
+    }
 
     /// Owner, group, mode.
     fn status(path: &Path) -> (u32, u32, u32) {

@@ -7,6 +7,7 @@ pub(crate) mod handback;
 pub(crate) mod hooks;
 pub(crate) mod mkdir;
 pub(crate) mod once;
+pub(crate) mod pace;
 pub(crate) mod render;
 pub(crate) mod shell;
 pub(crate) mod surroundings;
@@ -16,7 +17,7 @@ pub(crate) mod wait;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::child::Children;
 use crate::expand::{Expanded, MASK, Template};
@@ -204,11 +205,13 @@ impl Stage {
                 let from = self.path(from, doer.root, "`render`")?;
                 let to = self.path(to, doer.root, "`to`")?;
                 let variables = &self.tracks.of(doer.root).variables;
-                render::render(&from, &to, *mode, variables, doer.identity.as_ref())
+                let mut pace = pace(step, &mut self.world);
+                render::render(&from, &to, *mode, variables, doer.identity.as_ref(), &mut pace)
             }
             StepKind::Mkdir { paths, mode } => {
                 let paths = self.paths(paths, doer, "`mkdir`")?;
-                mkdir::mkdir(&paths, *mode, doer.identity.as_ref())
+                let mut pace = pace(step, &mut self.world);
+                mkdir::mkdir(&paths, *mode, doer.identity.as_ref(), &mut pace)
             }
             StepKind::Chown(paths) => self.chown(step, doer, paths),
         }
@@ -253,12 +256,8 @@ impl Stage {
             (None, Some(user)) if !doer.kept_root => resolve(user)?,
             _ => identity::resolve(b"0:0")?,
         };
-        let label = step.label.clone();
-        let children = &mut self.world.children;
-        chown::chown(&paths, &owner, step.limit(), &mut || match children.signals().stop() {
-            Some(stop) => Err(crate::child::Stop(stop).failure(&format!("during step `{label}`"))),
-            None => Ok(()),
-        })
+        let mut pace = pace(step, &mut self.world);
+        chown::chown(&paths, &owner, &mut pace)
     }
 
     /// How a failure of a hook begins: its name, its step, the environment.
@@ -271,6 +270,11 @@ impl Stage {
             .field("step", &step.label)
             .field("environment", environment)
     }
+}
+
+/// What a step asks that this process does itself, and that begins now.
+fn pace<'a>(step: &'a PlanStep, world: &'a mut World) -> impl FnMut() -> Result<()> + 'a {
+    pace::of(&step.label, step.limit(), Instant::now(), world.log, &mut world.children)
 }
 
 /// Looks up a user that the table names.

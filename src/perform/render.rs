@@ -11,11 +11,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Dir, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::entry::{Entry, Keep, errno_of, fill, why};
-use crate::expand::{Expanded, TextError, expand_text};
+use super::entry::{self, Entry, Keep, Refusal, errno_of, fill, why};
+use super::pace::MayGoOn;
+use crate::expand::{Expanded, Malformed, TextError, expand_text};
 use crate::failure::{Failure, Kind, Result};
 use crate::identity::{Identity, Myself, acting_as};
 use crate::log::quoted;
@@ -36,27 +37,30 @@ const PRIVATE: u32 = 0o600;
 ///
 /// # Errors
 /// Variable (65): a variable that is not set; all templates that miss one are told. Table (78): a `${`
-/// that is malformed. System (71): what cannot be read or written.
+/// that is malformed. System (71): what cannot be read or written. Otherwise what `pace` returns.
 pub(crate) fn render(
     from: &Path,
     to: &Path,
     mode: Option<u32>,
     variables: &Variables,
     writer: Option<&Identity>,
+    pace: &mut MayGoOn<'_>,
 ) -> Result<()> {
     acting_as(writer, || {
         let mut files = Vec::new();
         let mut failures = Vec::new();
         for (template, file, to) in sources(from, to, writer)? {
+            pace()?;
             match expanded(&template, file, variables, writer) {
                 Ok(content) => files.push((to, content)),
-                Err(failure) => failures.push(failure),
+                Err(several) => failures.extend(several),
             }
         }
         if let Some(failure) = Failure::all(failures) {
             return Err(failure);
         }
         for (to, content) in files {
+            pace()?;
             write(&to, &content, mode, writer)?;
         }
         Ok(())
@@ -67,12 +71,12 @@ fn shown(path: &Path) -> String {
     quoted(path.as_os_str().as_bytes())
 }
 
-fn unreadable(path: &Path, errno: Errno, writer: Option<&Identity>) -> Failure {
-    let sentence = format!("cannot read template {}: {}", shown(path), why(errno));
+fn unreadable(path: &Path, refusal: &Refusal, writer: Option<&Identity>) -> Failure {
+    let sentence = format!("cannot read template {}: {refusal}", shown(path));
     let failure =
         Failure::say(Kind::System, sentence).field("template", escaped(path.as_os_str().as_bytes()));
-    match (errno, writer) {
-        (Errno::ACCESS, Some(writer)) => failure.hint(format!(
+    match (refusal, writer) {
+        (Refusal::System(Errno::ACCESS), Some(writer)) => failure.hint(format!(
             "user {} reads the template, because the file is written for them",
             quoted(&writer.spec)
         )),
@@ -81,9 +85,8 @@ fn unreadable(path: &Path, errno: Errno, writer: Option<&Identity>) -> Failure {
 }
 
 /// Opens a template; a pipe that nobody writes to must not hold the run up.
-fn open(path: &Path) -> std::result::Result<(OwnedFd, FileType), Errno> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
+fn open(path: &Path) -> std::result::Result<(OwnedFd, FileType), Refusal> {
+    let file = entry::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
     let kind = FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode);
     Ok((file, kind))
 }
@@ -99,7 +102,7 @@ fn sources(
     to: &Path,
     writer: Option<&Identity>,
 ) -> Result<Vec<(PathBuf, Option<OwnedFd>, PathBuf)>> {
-    let refused = |errno| unreadable(from, errno, writer);
+    let refused = |refusal: Refusal| unreadable(from, &refusal, writer);
     let (file, kind) = open(from).map_err(refused)?;
     if kind == FileType::RegularFile {
         return Ok(vec![(from.to_owned(), Some(file), to.to_owned())]);
@@ -108,8 +111,8 @@ fn sources(
         return Err(no_file(from, " and no directory"));
     }
     let mut names: Vec<OsString> = Vec::new();
-    for entry in Dir::new(file).map_err(refused)? {
-        let entry = entry.map_err(refused)?;
+    for entry in Dir::new(file).map_err(|errno| refused(errno.into()))? {
+        let entry = entry.map_err(|errno| refused(errno.into()))?;
         let name = entry.file_name().to_bytes();
         if !name.starts_with(b".") && name.ends_with(SUFFIX) {
             names.push(OsStr::from_bytes(name).to_owned());
@@ -127,33 +130,38 @@ fn expanded(
     file: Option<OwnedFd>,
     variables: &Variables,
     writer: Option<&Identity>,
-) -> Result<Expanded> {
-    let refused = |errno| unreadable(template, errno, writer);
+) -> std::result::Result<Expanded, Vec<Failure>> {
+    let refused = |refusal| vec![unreadable(template, &refusal, writer)];
     let file = match file {
         Some(file) => file,
         None => match open(template).map_err(refused)? {
             (file, FileType::RegularFile) => file,
             // Not passed over: a directory of such a name is a mistyped mount.
-            (_, _) => return Err(no_file(template, "")),
+            (_, _) => return Err(vec![no_file(template, "")]),
         },
     };
     let mut text = Vec::new();
     let read = File::from(file).read_to_end(&mut text);
-    read.map_err(|error| refused(errno_of(&error)))?;
+    read.map_err(|error| refused(errno_of(&error).into()))?;
     let name = escaped(template.as_os_str().as_bytes());
     expand_text(&text, variables).map_err(|error| match error {
-        TextError::Unset { line, unset } => {
-            let sentence = format!("{}: line {line} of template `{name}` needs it", unset.sentence());
-            Failure::say(Kind::Variable, sentence)
-                .field("variable", unset.name)
-                .field("template", name)
-                .field("line", line as u64)
-        }
-        TextError::Malformed { line, reason } => {
-            Failure::say(Kind::Table, format!("{name}:{line}: {reason}"))
-                .field("template", name)
-                .field("line", line as u64)
-                .hint("a `${` that is to stay is written `$${`")
+        TextError::Unset(unset) => unset
+            .into_iter()
+            .map(|(line, unset)| {
+                let sentence = format!("{}: line {line} of template `{name}` needs it", unset.sentence());
+                Failure::say(Kind::Variable, sentence)
+                    .field("variable", unset.name)
+                    .field("template", &name)
+                    .field("line", line as u64)
+            })
+            .collect(),
+        TextError::Malformed(Malformed { line, reason }) => {
+            vec![
+                Failure::say(Kind::Table, format!("{name}:{line}: {reason}"))
+                    .field("template", name)
+                    .field("line", line as u64)
+                    .hint("a `${` that is to stay is written `$${`"),
+            ]
         }
     })
 }
@@ -178,6 +186,9 @@ fn write(to: &Path, content: &Expanded, mode: Option<u32>, writer: Option<&Ident
             .field("file", escaped(to.as_os_str().as_bytes()))
     };
     let entry = Entry::find(to).map_err(|refusal| failure(&refusal))?;
+    if let Some(reason) = special(&entry) {
+        return Err(failure(&reason));
+    }
     if is_already(&entry, &wanted) {
         return Ok(());
     }
@@ -195,6 +206,29 @@ fn write(to: &Path, content: &Expanded, mode: Option<u32>, writer: Option<&Ident
         Err(InPlace::System(errno)) => Err(failure(&why(errno))),
         Err(InPlace::Is(what)) => Err(failure(&what)),
     }
+}
+
+/// Why what is there is not to be replaced. A device or a pipe would be gone for everybody who uses it, and written
+/// to it could hold the run up; `/dev/stderr` is a link to such a thing, or through `/proc` to whatever is open.
+fn special(entry: &Entry) -> Option<&'static str> {
+    let status = |flags| rustix::fs::statat(entry.directory(), entry.name(), flags);
+    let is_special = |mode| {
+        !matches!(
+            FileType::from_raw_mode(mode),
+            FileType::RegularFile | FileType::Directory | FileType::Symlink
+        )
+    };
+    let there = status(AtFlags::SYMLINK_NOFOLLOW).ok()?.st_mode;
+    if is_special(there) {
+        return Some("it is no regular file");
+    }
+    if FileType::from_raw_mode(there) != FileType::Symlink {
+        return None;
+    }
+    let leads_to_special = status(AtFlags::empty()).is_ok_and(|status| is_special(status.st_mode))
+        || rustix::fs::readlinkat(entry.directory(), entry.name(), Vec::new())
+            .is_ok_and(|target| target.to_bytes().starts_with(b"/proc/"));
+    leads_to_special.then_some("it is a symbolic link to what is no regular file")
 }
 
 /// Whether it is there as it should be, and this user's own: then a root file system that is read-only, and
@@ -266,6 +300,16 @@ mod tests {
     use super::super::entry::testing::{Needs, alone, directory, give, someone};
     use super::*;
     use crate::variables::Origin;
+
+    fn render(
+        from: &Path,
+        to: &Path,
+        mode: Option<u32>,
+        variables: &Variables,
+        writer: Option<&Identity>,
+    ) -> Result<()> {
+        super::render(from, to, mode, variables, writer, &mut || Ok(()))
+    }
 
     fn variables() -> Variables {
         let mut variables = Variables::default();
@@ -527,6 +571,28 @@ mod tests {
             assert_eq!(failure.kind(), Kind::System);
             assert!(failure.sentence().contains("symbolic link"), "{}", failure.sentence());
             assert_eq!(read(&precious.join("to")), b"precious");
+        });
+    }
+
+    #[test]
+    fn root_reads_through_links_that_others_cannot_have_put_there() {
+        let test = "root_reads_through_links_that_others_cannot_have_put_there";
+        alone(module_path!(), test, Needs::Mounts, || {
+            let place = directory();
+            let at = |name: &str| place.path().join(name);
+            std::fs::create_dir_all(at("map/..1")).expect("made");
+            std::fs::create_dir(at("to")).expect("made");
+            put(&at("map/..1/a.template"), b"${NAME}");
+            symlink("..1", at("map/..data")).expect("made");
+            symlink("..data/a.template", at("map/a.template")).expect("made");
+            let rendered = || render(&at("map"), &at("to"), None, &variables(), None);
+            // A mounted `ConfigMap` has this mode, and is read-only.
+            std::fs::set_permissions(at("map"), PermissionsExt::from_mode(0o777)).expect("changed");
+            rendered().expect_err("anybody can have moved a link there");
+            mount(&["--bind".as_ref(), at("map").as_ref(), at("map").as_ref()]);
+            mount(&["-o".as_ref(), "remount,bind,ro".as_ref(), at("map").as_ref()]);
+            rendered().expect("root's links, where nobody can write");
+            assert_eq!(read(&at("to/a")), b"world");
         });
     }
 

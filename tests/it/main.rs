@@ -27,6 +27,7 @@ mod dsl;
 mod exec;
 mod exit_codes;
 mod explain;
+mod files;
 mod hooks;
 mod identity;
 mod inside;
