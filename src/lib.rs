@@ -56,7 +56,7 @@ mod variables;
 mod words;
 
 use std::ffi::{OsStr, OsString};
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -113,31 +113,10 @@ fn parts(words: &[OsString]) -> Option<Result<u8>> {
     let rest = words.get(1..).unwrap_or_default();
     match words.first()?.as_bytes() {
         b"--preverb-dump" => Some(Ok(perform::handback::dump(rest))),
-        b"--preverb-probe" => Some(Ok(probe_once(rest))),
+        b"--preverb-probe" => Some(Ok(perform::wait::probe(rest))),
         b"--preverb-target" => Some(Err(supervise::become_target(rest, observe::environment()))),
         b"--preverb-as" => Some(perform::hooks::step_down_and_exec(rest)),
         _ => None,
-    }
-}
-
-/// One try of the target that standard input names, for no longer than the milliseconds that follow; what is wrong
-/// goes to standard error as it is, for the process that asked.
-#[inline(never)]
-fn probe_once(words: &[OsString]) -> u8 {
-    let mut target = Vec::new();
-    // Half of a target is none.
-    if std::io::stdin().read_to_end(&mut target).is_err() {
-        target.clear();
-    }
-    let milliseconds = words.first().and_then(|word| word.to_str()?.parse().ok());
-    let limit = milliseconds.map_or(cli::PROBE_TIMEOUT, std::time::Duration::from_millis);
-    let result = probe::Target::parse(&target).and_then(|target| probe::attempt(&target, limit));
-    match result {
-        Ok(()) => 0,
-        Err(reason) => {
-            let _ = std::io::stderr().write_all(reason.as_bytes());
-            1
-        }
     }
 }
 

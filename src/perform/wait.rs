@@ -4,6 +4,7 @@
 //! whom it should, sees what they see, and no thread is needed.
 
 use std::ffi::OsString;
+use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -11,12 +12,12 @@ use std::time::{Duration, Instant};
 use super::hooks::{not_as_root, start_program, unsafe_for_root};
 use super::{Doer, PROGRESS, Stage};
 use crate::child::{Children, Ended, Input, Running, Stop};
-use crate::cli::WAIT_TIMEOUT;
+use crate::cli::{PROBE_TIMEOUT, WAIT_TIMEOUT};
 use crate::failure::{Failure, Kind, Result};
 use crate::identity::Identity;
 use crate::log::{Level, Log, Message, quoted};
 use crate::plan::{self, PlanStep};
-use crate::probe::Target;
+use crate::probe::{Target, attempt};
 use crate::table::Probe;
 use crate::variables::Variables;
 use crate::words::spoken;
@@ -256,6 +257,27 @@ fn start(
         return Err("its probe cannot be told what to try".to_owned());
     }
     Ok(running)
+}
+
+/// `--preverb-probe [MILLISECONDS]`: one try of the target that standard input names, for no longer; what is wrong
+/// goes to standard error as it is, for the process that asked.
+#[inline(never)]
+pub(crate) fn probe(words: &[OsString]) -> u8 {
+    let mut target = Vec::new();
+    // Half of a target is none.
+    if std::io::stdin().read_to_end(&mut target).is_err() {
+        target.clear();
+    }
+    let milliseconds = words.first().and_then(|word| word.to_str()?.parse().ok());
+    let limit = milliseconds.map_or(PROBE_TIMEOUT, Duration::from_millis);
+    let result = Target::parse(&target).and_then(|target| attempt(&target, limit));
+    match result {
+        Ok(()) => 0,
+        Err(reason) => {
+            let _ = std::io::stderr().write_all(reason.as_bytes());
+            1
+        }
+    }
 }
 
 impl Stage {
