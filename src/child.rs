@@ -363,6 +363,8 @@ impl Children {
                 }
                 continue;
             }
+            // What it said before its end decides how that is read.
+            read_pipes(child);
             child.status = Some(match child.ending {
                 Some((Ending::TimedOut, _)) => Ended::TimedOut(child.limit.unwrap_or_default()),
                 Some((Ending::Stopped(signal), _)) => Ended::Stopped(signal),
