@@ -9,6 +9,9 @@
 //!   `port`, `boolean`, `url`, `path`), `default` (or null; `***` for a secret's), `one-of` (an array, or null, and null
 //!   for a secret), `required`, `secret`, and `verb`: the verb that it is for, or null where it is for all.
 //!
+//! A declaration is what all layers say together: what a verb declares is shown as it is for that verb. What is a
+//! secret for one verb has its values concealed everywhere.
+//!
 //! Hidden verbs are in neither form.
 
 use serde::Serialize;
@@ -19,7 +22,7 @@ use crate::paint::{Paint, hanging};
 use crate::table::decode::Decoder;
 use crate::table::document::{Document, Focus};
 use crate::table::select::Tree;
-use crate::table::{Settings, VariableKind, lay_declarations};
+use crate::table::{Declaration, Settings, VariableKind, lay_declarations};
 use crate::words::{EnvironmentName, escaped, sort_by_bytes};
 
 /// What there is to choose from in one environment.
@@ -80,15 +83,26 @@ impl List {
         let mut list =
             Self { environment: environment.to_string(), verbs: Vec::new(), variables: Vec::new() };
         let shared = tree.select(&mut decoder, environment, None);
-        list.add_variables(&lay_declarations([&shared.table, &shared.environment]), None);
+        list.add_variables(lay_declarations(shared.layers()), None);
+        let mut concealed = secrets(&list.variables);
         for name in tree.verb_names(environment.as_str()) {
             let Some(name) = crate::words::VerbName::parse(name.as_bytes()) else { continue };
-            let Some(verb) = tree.select(&mut decoder, environment, Some(&name)).verb else { continue };
+            let selection = tree.select(&mut decoder, environment, Some(&name));
+            let mut declarations = lay_declarations(selection.layers());
+            let Some(verb) = selection.verb else { continue };
+            let layers = [&verb.part.layer, &verb.environment_layer];
+            let is_own = |declaration: &Declaration| {
+                let mut own = layers.iter().flat_map(|layer| &layer.variables);
+                own.any(|own| own.name == declaration.name)
+            };
+            declarations.retain(is_own);
+            let before = list.variables.len();
+            list.add_variables(declarations, Some(name.as_str()));
+            concealed.extend(secrets(&list.variables[before..]));
             if verb.part.hidden == Some(true) {
+                list.variables.truncate(before);
                 continue;
             }
-            let own = lay_declarations([&verb.part.layer, &verb.environment_layer]);
-            list.add_variables(&own, Some(name.as_str()));
             let mut aliases: Vec<String> =
                 verb.part.aliases.iter().flatten().map(|alias| alias.as_str().to_owned()).collect();
             sort_by_bytes(&mut aliases, |alias| alias.clone().into_bytes());
@@ -99,6 +113,10 @@ impl List {
                 name: name.to_string(),
             });
         }
+        for variable in list.variables.iter_mut().filter(|variable| concealed.contains(&variable.name)) {
+            variable.default = variable.default.take().map(|_| MASK.to_owned());
+            variable.one_of = None;
+        }
         sort_by_bytes(&mut list.verbs, |verb| verb.name.clone().into_bytes());
         sort_by_bytes(&mut list.variables, |variable| {
             let verb = variable.verb.as_deref().unwrap_or_default();
@@ -107,22 +125,25 @@ impl List {
         list
     }
 
-    fn add_variables(&mut self, declarations: &[crate::table::Declaration], verb: Option<&str>) {
+    fn add_variables(&mut self, declarations: Vec<Declaration>, verb: Option<&str>) {
         for declaration in declarations {
-            let secret = declaration.is_secret();
-            let masked = |text: &String| if secret { MASK.to_owned() } else { text.clone() };
             self.variables.push(ListedVariable {
-                name: declaration.name.clone(),
-                about: declaration.about.clone(),
                 kind: declaration.kind.unwrap_or(VariableKind::String).name(),
-                default: declaration.default.as_ref().map(masked),
-                one_of: declaration.one_of.as_ref().filter(|_| !secret).cloned(),
                 required: declaration.required == Some(true),
-                secret,
+                secret: declaration.is_secret(),
+                name: declaration.name,
+                about: declaration.about,
+                default: declaration.default,
+                one_of: declaration.one_of,
                 verb: verb.map(str::to_owned),
             });
         }
     }
+}
+
+/// The names of those that are secret.
+fn secrets(variables: &[ListedVariable]) -> Vec<String> {
+    variables.iter().filter(|variable| variable.secret).map(|variable| variable.name.clone()).collect()
 }
 
 /// How wide a column of names gets; what a longer name is followed by stands in the next line.
@@ -195,10 +216,10 @@ fn verb_lines(list: &List, paint: Paint) -> Vec<String> {
 
 /// What is noted of a declared variable.
 fn notes(variable: &ListedVariable) -> String {
-    let mut notes = vec![match &variable.one_of {
-        Some(values) => values.iter().map(|value| escaped(value.as_bytes())).collect::<Vec<_>>().join("|"),
-        None => variable.kind.to_owned(),
-    }];
+    let mut notes = vec![variable.kind.to_owned()];
+    if let Some(values) = &variable.one_of {
+        notes.push(values.iter().map(|value| escaped(value.as_bytes())).collect::<Vec<_>>().join("|"));
+    }
     if let Some(default) = &variable.default {
         notes.push(format!("default {}", escaped(default.as_bytes())));
     }

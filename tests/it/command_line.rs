@@ -675,7 +675,7 @@ fn a_list_reads_well() {
   worker  Run background jobs
 
 Variables:
-  COLOUR       (red|green)
+  COLOUR       (string; red|green)
   DB_PASSWORD  Password of the database (string; required; secret)
   PORT         Port to listen on (port; default 8000)
   TOKEN        (string; default ***; secret)
