@@ -4,9 +4,9 @@
 //! The map of the house, in the order of that sentence:
 //!
 //! - `cli.rs` turns argv into a request, `help.rs` tells how; `words.rs` holds the words that are checked on the way in.
-//! - `table/` turns text into the table: `document.rs` is the tree, `file.rs` reads the files, `decode/` and
-//!   `select.rs` take what counts for one environment and one verb. `schema.rs` tells editors of the same keys,
-//!   `fuzzing.rs` shows fuzzers a way in.
+//! - `table/` turns text into the table: `document.rs` is the tree, `file.rs` reads the files, `excerpt.rs` shows a
+//!   line of one, `decode/` and `select.rs` take what counts for one environment and one verb. `schema.rs` tells editors
+//!   of the same keys, `fuzzing.rs` shows fuzzers a way in.
 //! - `expand.rs` and `variables.rs` are `${...}` and the layers; `plan.rs` puts everything together. None of
 //!   these touches the world.
 //! - `explain.rs`, `list.rs`, `check/`, `shim.rs` say things about a table or a plan. `failure.rs` is what can go wrong

@@ -202,11 +202,6 @@ impl<'s> Document<'s> {
         if mistakes.is_empty() { Ok(document) } else { Err(mistakes) }
     }
 
-    /// The texts that it was read from.
-    pub(crate) fn sources(&self) -> &'s [Source] {
-        self.sources
-    }
-
     /// The table that everything is in.
     pub(crate) fn root(&self) -> NodeRef<'_, 's> {
         NodeRef { document: self, id: 0 }
@@ -398,6 +393,11 @@ impl<'d, 's> NodeRef<'d, 's> {
     /// Where its value stands.
     pub(crate) fn span(self) -> Span {
         self.document.node(self.id).span
+    }
+
+    /// The texts that it was read from.
+    pub(crate) fn sources(self) -> &'s [Source] {
+        self.document.sources
     }
 
     /// Its key in the table that it is in; empty for an array's items.

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::document::{Document, Focus, Mistake, Source};
+use super::excerpt::excerpt;
 use crate::failure::{Failure, Kind, Result};
 use crate::log::{Level, Message, quoted};
 
@@ -139,7 +140,7 @@ pub(crate) fn message(sources: &[Source], mistake: &Mistake, level: Level) -> Me
     let place = source.place(mistake.span.start);
     let path = shown_path(&source.path);
     let text = format!("{path}:{}:{}: {}", place.line, place.column, sentence(mistake));
-    let (line, mark) = excerpt(&place, sources, source, mistake);
+    let (line, mark) = excerpt(&place, sources, mistake.span);
     let mut message = Message::new(level, text)
         .field("file", path)
         .field("line", place.line as u64)
@@ -155,82 +156,6 @@ fn sentence(mistake: &Mistake) -> String {
         Some(environment) => format!("{} in environment {}", mistake.message, quoted(environment)),
         None => mistake.message.clone(),
     }
-}
-
-/// The offending line and the line that marks the place in it.
-fn excerpt(
-    place: &super::document::Place<'_>,
-    sources: &[Source],
-    source: &Source,
-    mistake: &Mistake,
-) -> (String, String) {
-    let number = place.line.to_string();
-    let before: String = place.text.chars().take(place.column - 1).collect();
-    let indent = crate::words::escaped(before.replace('\t', " ").as_bytes()).chars().count();
-    let mut text = crate::words::escaped(place.text.replace('\t', " ").as_bytes());
-    // A line can be of any length; what is shown of it is not.
-    if text.chars().count() > 200 {
-        text = text.chars().take(200).collect::<String>() + "...";
-    }
-    let marked = source.text.get(mistake.span.start as usize..mistake.span.end as usize).unwrap_or_default();
-    let width = marked.lines().next().unwrap_or_default().chars().count().clamp(1, 40);
-    if holds_secret(sources, source, place.line)
-        && let Some((key, _)) = text.split_once('=')
-    {
-        text = format!("{key}= {}", crate::expand::MASK);
-    }
-    let indent = indent.min(text.chars().count());
-    let line = format!("{number} | {text}");
-    let mark = format!("{} | {}{}", " ".repeat(number.len()), " ".repeat(indent), "^".repeat(width));
-    (line, mark)
-}
-
-/// Whether the line may hold the value of a secret: it stands in the secret's declaration, or it sets a variable
-/// that is declared to be one. Judged by the text around it, because the table that is shown is one that could not
-/// be read.
-fn holds_secret(sources: &[Source], source: &Source, line: usize) -> bool {
-    let lines: Vec<&str> = source.text.lines().collect();
-    let here = line.saturating_sub(1).min(lines.len().saturating_sub(1));
-    let text = lines.get(here).copied().unwrap_or_default();
-    let start = (0..=here).rev().find(|number| lines.get(*number).is_some_and(|text| is_header(text)));
-    let own = section(&lines, start.unwrap_or(0));
-    let declares =
-        own.first().is_some_and(|header| header.contains("variables")) || text.contains("variables");
-    if declares && own.iter().any(|text| says_secret(text)) || says_secret(text) && text.contains("default") {
-        return true;
-    }
-    let Some((key, _)) = text.split_once('=') else { return false };
-    let key = last_part(key);
-    sources.iter().any(|source| {
-        let lines: Vec<&str> = source.text.lines().collect();
-        (0..lines.len()).any(|number| {
-            let header = lines[number].trim();
-            is_header(header)
-                && header.contains("variables")
-                && last_part(header.trim_matches(['[', ']'])) == key
-                && section(&lines, number).iter().any(|text| says_secret(text))
-        })
-    })
-}
-
-fn is_header(line: &str) -> bool {
-    line.trim_start().starts_with('[')
-}
-
-/// The lines from this one to the next header.
-fn section<'l>(lines: &'l [&'l str], start: usize) -> &'l [&'l str] {
-    let end = (start + 1..lines.len()).find(|number| is_header(lines[*number])).unwrap_or(lines.len());
-    lines.get(start..end).unwrap_or_default()
-}
-
-fn says_secret(line: &str) -> bool {
-    line.split_once("secret")
-        .is_some_and(|(_, rest)| rest.trim_start().starts_with('=') && rest.contains("true"))
-}
-
-/// The last part of a dotted key, without quotes.
-fn last_part(key: &str) -> &str {
-    key.rsplit('.').next().unwrap_or_default().trim().trim_matches(['"', '\''])
 }
 
 /// All mistakes as one failure.

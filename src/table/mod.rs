@@ -6,6 +6,7 @@
 
 pub(crate) mod decode;
 pub(crate) mod document;
+pub(crate) mod excerpt;
 pub(crate) mod file;
 pub(crate) mod select;
 

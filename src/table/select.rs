@@ -1,7 +1,7 @@
 //! Which part of the table counts: the chosen environment, and the verb that was asked for.
 
 use super::decode::{Decoder, ENVIRONMENT_KEYS};
-use super::document::{Document, Mistake, NodeRef, Span};
+use super::document::{Document, Mistake, NodeRef, Shape, Span};
 use super::{Layer, Settings, VerbPart};
 use crate::log::quoted;
 use crate::words::{EnvironmentName, VerbName};
@@ -61,7 +61,7 @@ impl<'d, 's> Tree<'d, 's> {
 
     /// The texts that the table was read from.
     pub(crate) fn sources(self) -> &'s [super::document::Source] {
-        self.document.sources()
+        self.document.root().sources()
     }
 
     /// The table's own node.
@@ -102,6 +102,28 @@ impl<'d, 's> Tree<'d, 's> {
     pub(crate) fn is_light(self, verb: &str, environment: &str) -> bool {
         let (base, over) = self.parts(verb, environment);
         [base, over].into_iter().flatten().any(NodeRef::is_light)
+    }
+
+    /// Everything that can have an `env`, `variables` and `setup`.
+    pub(crate) fn layers(self) -> Vec<NodeRef<'d, 's>> {
+        let below = |node: NodeRef<'d, 's>, key| node.get(key).into_iter().flat_map(NodeRef::children);
+        let mut layers = vec![self.root()];
+        layers.extend(below(self.root(), "verbs"));
+        for environment in below(self.root(), "environments") {
+            layers.push(environment);
+            layers.extend(below(environment, "verbs"));
+        }
+        layers
+    }
+
+    /// The variables that are declared to be a secret, for whichever verb and environment.
+    pub(crate) fn secrets(self) -> Vec<String> {
+        let variables = self.layers().into_iter().filter_map(|layer| layer.get("variables"));
+        let variables = variables.flat_map(NodeRef::children).filter(|variable| {
+            // What is neither true nor false is a mistake, and not meant to be shown.
+            variable.get("secret").is_some_and(|secret| secret.shape() != Shape::Boolean(false))
+        });
+        variables.map(|variable| variable.key().to_owned()).collect()
     }
 
     /// The names of the verbs in this environment: the table's, then the environment's own.
@@ -244,7 +266,7 @@ impl<'d, 's> Tree<'d, 's> {
     pub(crate) fn decode_environment(decoder: &mut Decoder, node: NodeRef<'_, '_>) -> Layer {
         let name = node.key();
         let place = format!("environment {}", quoted(name));
-        if node.shape() != super::document::Shape::Table {
+        if node.shape() != Shape::Table {
             decoder.mistake(node.span(), format!("{place} must be a table, not {}", node.shape().name()));
             return Layer::default();
         }

@@ -67,7 +67,8 @@ impl Decoder {
                 "about" => declaration.about = self.string(child, "about").map(str::to_owned),
                 "default" => declaration.default = self.string(child, "default").map(str::to_owned),
                 "required" => declaration.required = self.boolean(child, "required"),
-                "secret" => declaration.secret = self.boolean(child, "secret"),
+                // Who wrote something else there did not mean it to be shown.
+                "secret" => declaration.secret = self.boolean(child, "secret").or(Some(true)),
                 "one-of" => declaration.one_of = Some(self.strings(child, "one-of")),
                 "type" => {
                     declaration.kind = self.choice(child, "type", &VariableKind::NAMES, VariableKind::parse);

@@ -172,7 +172,11 @@ impl Decoder {
         let text = self.string(node, name)?;
         match Template::parse(text) {
             Ok(template) => Some(template),
-            Err(reason) => {
+            Err(mut reason) => {
+                if super::excerpt::concealed(node.sources(), node.span()).is_some() {
+                    // What is wrong is told by a part of the value.
+                    "a `${` in it is none of the forms".clone_into(&mut reason);
+                }
                 self.mistake_with_hint(
                     node.span(),
                     format!("{}: {reason}", quoted(name)),
