@@ -89,6 +89,8 @@ pub(crate) struct SuperviseOptions {
     pub(crate) group: bool,
     /// How long what the target leaves behind may take to end.
     pub(crate) grace: Option<Duration>,
+    /// Whether a secret is a part of where the command lies, so that why it cannot be run is not shown.
+    pub(crate) conceal: bool,
 }
 
 /// How long `--wait` waits, and a `wait` step without a `timeout`.
@@ -382,6 +384,7 @@ pub(crate) fn command() -> Command {
                 option("signals", "LIST", "With --supervise: rewrite signals (TERM=QUIT,HUP=none)"),
                 flag("group", "With --supervise: forward to the whole group"),
                 option("grace", "D", "With --supervise: how long what is left behind may take to end"),
+                flag("conceal", "What preverb tells itself").hide(true),
                 flag("wait", "Wait until every TARGET is ready, then exec COMMAND"),
                 option("probe", "TARGET", "Try TARGET once"),
                 flag("exec", "Run COMMAND as the container's main process would be run"),
@@ -567,6 +570,7 @@ fn supervise_options(matches: &ArgMatches) -> Result<SuperviseOptions> {
         signals: Vec::new(),
         group: matches.get_flag("group"),
         grace: duration(matches, "grace")?,
+        conceal: matches.get_flag("conceal"),
     };
     let Some(list) = matches.get_one::<OsString>("signals") else { return Ok(options) };
     let wrong = || {
@@ -600,6 +604,9 @@ pub(crate) fn supervise_words(options: &SuperviseOptions) -> Vec<OsString> {
     if let Some(grace) = options.grace {
         words.push("--grace".into());
         words.push(format!("{}ms", grace.as_millis()).into());
+    }
+    if options.conceal {
+        words.push("--conceal".into());
     }
     words
 }
@@ -707,6 +714,7 @@ mod tests {
             signals: vec![(15, Some(3)), (1, None)],
             group: true,
             grace: Some(Duration::from_millis(1500)),
+            conceal: true,
         };
         let mut line = supervise_words(&options);
         line.extend(words(&["--", "x"]));

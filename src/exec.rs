@@ -104,7 +104,7 @@ pub(crate) fn attempt<T>(
     }
     Err(match refused {
         Some((path, error)) => diagnose(program, &path, error, argv, variables),
-        None if closed.is_empty() => not_found(program, variables),
+        None if closed.is_empty() || variables.hides(program) => not_found(program, variables),
         None => {
             let list: Vec<String> = closed.iter().map(|path| quoted(path.as_os_str().as_bytes())).collect();
             let uid = crate::identity::Myself::observe().uid;
@@ -151,10 +151,7 @@ pub(crate) fn not_found(program: &OsStr, variables: &Variables) -> Failure {
         return failure(format!("cannot run {shown}: it does not exist"));
     }
     match variables.get(b"PATH") {
-        Some(path) => {
-            let path = crate::expand::Expanded { bytes: path.value.to_vec(), secret: path.secret };
-            failure(format!("cannot run {shown}: not found on PATH `{}`", path.shown()))
-        }
+        Some(path) => failure(format!("cannot run {shown}: not found on PATH `{}`", path.shown())),
         None => failure(format!(
             "cannot run {shown}: not found; PATH is not set, so `{}` was searched",
             escaped(DEFAULT_PATH)
@@ -180,6 +177,9 @@ pub(crate) fn diagnose(
         .field("program", escaped(program.as_bytes()))
         .field("file", escaped(path.as_os_str().as_bytes()));
     match reason.hint {
+        _ if variables.hides(program) => {
+            failure.concealed(&format!("running {}", quoted(program.as_bytes())))
+        }
         Some(hint) => failure.hint(hint),
         None => failure,
     }

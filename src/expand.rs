@@ -52,8 +52,15 @@ pub(crate) struct Expanded {
 
 /// What stands for a secret wherever values are shown.
 pub(crate) const MASK: &str = "***";
+/// What stands for a reason that may hold one.
+pub(crate) const WHY_NOT_SHOWN: &str = "why is not shown, because a secret is a part of it";
 
 impl Expanded {
+    /// What no secret went into.
+    pub(crate) fn open(bytes: impl Into<Vec<u8>>) -> Self {
+        Self { bytes: bytes.into(), secret: false }
+    }
+
     /// The value as it may be shown: escaped, or `***`.
     pub(crate) fn shown(&self) -> String {
         if self.secret { MASK.to_owned() } else { crate::words::escaped(&self.bytes) }

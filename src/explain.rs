@@ -21,7 +21,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::expand::{Expanded, MASK, Template};
+use crate::expand::{Expanded, MASK, Template, WHY_NOT_SHOWN};
 use crate::identity::{self, Myself};
 use crate::observe::{self, How};
 use crate::paint::{Paint, hanging, wrapped};
@@ -173,10 +173,11 @@ fn layer(origin: &Origin, plan: &Plan) -> String {
 }
 
 fn user_note(user: &Expanded, myself: Myself) -> String {
-    match identity::resolve(&user.bytes) {
+    match identity::resolve(user) {
         Err(_) if user.secret => "it cannot be looked up".to_owned(),
         Err(failure) => failure.sentence(),
         Ok(identity) if myself.is(&identity) => "already that user".to_owned(),
+        Ok(_) if myself.is_root() && user.secret => "it can be looked up".to_owned(),
         Ok(identity) if myself.is_root() => format!("uid {}, gid {}", identity.uid, identity.gid),
         Ok(_) => format!("not root: the run goes on as uid {}", myself.uid),
     }
@@ -186,7 +187,7 @@ fn changed(plan: &Plan, inherited: &Variables, myself: Myself) -> Vec<ExplainedV
     let mut changed = Vec::new();
     let ours = plan.variables.get(b"HOME").is_none_or(|found| *found.origin == Origin::Inherited);
     if let Some(user) = plan.user.as_ref().filter(|_| ours && myself.is_root())
-        && let Ok(identity) = identity::resolve(&user.bytes)
+        && let Ok(identity) = identity::resolve(user)
         && inherited.get(b"HOME").map(|found| found.value) != Some(identity::home(&identity))
     {
         let home = escaped(identity::home(&identity));
@@ -198,10 +199,9 @@ fn changed(plan: &Plan, inherited: &Variables, myself: Myself) -> Vec<ExplainedV
         if before.is_some_and(|before| before.value == found.value) {
             continue;
         }
-        let value = if found.secret { MASK.to_owned() } else { escaped(found.value) };
         changed.push(ExplainedVariable {
             name: escaped(name),
-            value: Some(value),
+            value: Some(found.shown()),
             layer: layer(found.origin, plan),
         });
     }
@@ -235,7 +235,9 @@ fn explain_step(step: &PlanStep, plan: &Plan) -> ExplainedStep {
     let variables = &plan.variables;
     let set = step.step.skip_if.iter().find(|name| variables.non_empty(name.as_bytes()).is_some());
     let once = step.step.once.as_ref().map(|once| now(once, variables));
-    let done = once.as_ref().filter(|marker| std::path::Path::new(marker.as_str()).exists());
+    let marker = step.step.once.as_ref().and_then(|once| once.expand(variables).ok());
+    let is_done = marker.is_some_and(|marker| PathBuf::from(crate::exec::word(marker.bytes)).exists());
+    let done = once.as_ref().filter(|_| is_done);
     let reason = step
         .skip
         .clone()
@@ -299,12 +301,14 @@ fn hooks(path: &Template, plan: &Plan) -> Vec<String> {
         Ok(files) => files
             .iter()
             .map(|file| {
-                let path =
-                    if expanded.secret { MASK.to_owned() } else { escaped(file.path.as_os_str().as_bytes()) };
+                let path = file.shown(&expanded);
                 match &file.how {
                     How::Source { shell, .. } => format!("{path}: sourced by {}", escaped(shell.as_bytes())),
                     How::Run => format!("{path}: run"),
                     How::Interpret(argv) => format!("{path}: run by {}", words(argv)),
+                    How::Skip(_) if file.is_secret(&expanded) => {
+                        format!("{path}{PASSED_OVER}{WHY_NOT_SHOWN}")
+                    }
                     How::Skip(reason) => format!("{path}{PASSED_OVER}{reason}"),
                     How::MistypedMount => format!("{path}: a directory, and should be a file"),
                 }

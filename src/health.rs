@@ -162,13 +162,14 @@ fn attempt(
     // The child has no limit of its own: past the deadline it is killed at once, for whoever asked waits.
     let mut running = match start_here(children, &awaited, variables, Duration::ZERO) {
         Ok(running) => running,
-        Err(reason) => return Ok(Err(reason)),
+        Err(reason) => return Ok(Err(awaited.shown_reason(&reason).to_owned())),
     };
     let stopped = |stop: Stop| stop.failure("while it probed");
     loop {
         children.pump(&mut [&mut running], Some(deadline)).map_err(stopped)?;
         if let Some(ended) = running.ended() {
-            return Ok(awaited.verdict(&running, ended));
+            let verdict = awaited.verdict(&running, ended);
+            return Ok(verdict.map_err(|reason| awaited.shown_reason(&reason).to_owned()));
         }
         if Instant::now() >= deadline {
             running.end_now();

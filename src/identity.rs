@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use nix::unistd::{Gid, Uid};
 use rustix::thread::CapabilitySet;
 
+use crate::expand::Expanded;
 use crate::failure::{Failure, Kind, Result};
 use crate::log::quoted;
 use crate::table::Capability;
@@ -19,7 +20,7 @@ use crate::words::{UserSpec, Who};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
     /// As it was asked for.
-    pub(crate) spec: Vec<u8>,
+    pub(crate) spec: Expanded,
     /// The user's number.
     pub(crate) uid: u32,
     /// The primary group.
@@ -184,7 +185,13 @@ pub(crate) fn no_user(spec: &[u8], reason: &str) -> String {
 ///
 /// # Errors
 /// Identity (77): a user or group that does not exist, a uid that needs a gid.
-pub(crate) fn resolve(spec: &[u8]) -> Result<Identity> {
+pub(crate) fn resolve(spec: &Expanded) -> Result<Identity> {
+    let found = look_up(spec);
+    if spec.secret { found.map_err(|failure| failure.concealed("looking up the user")) } else { found }
+}
+
+fn look_up(asked: &Expanded) -> Result<Identity> {
+    let spec = asked.bytes.as_slice();
     let failure =
         |sentence: String| Failure::say(Kind::Identity, sentence).field("user", crate::words::escaped(spec));
     let parsed = UserSpec::parse(spec).map_err(|reason| failure(no_user(spec, &reason)))?;
@@ -225,7 +232,7 @@ pub(crate) fn resolve(spec: &[u8]) -> Result<Identity> {
                 .hint(format!("write `{uid}:GID`")));
         }
     };
-    Ok(Identity { spec: spec.to_vec(), uid, gid, groups, home: OsString::from_vec(home) })
+    Ok(Identity { spec: asked.clone(), uid, gid, groups, home: OsString::from_vec(home) })
 }
 
 /// The name of a uid, for messages.
@@ -239,8 +246,8 @@ fn refused(what: &str, error: impl std::fmt::Display) -> Failure {
 
 /// The kernel's refusal to change ids, and what an operator can do about it.
 fn refused_ids(identity: &Identity, part: &str, error: Errno) -> Failure {
-    let what = format!("become user {}: {part}", quoted(&identity.spec));
-    let failure = refused(&what, error.desc()).field("user", crate::words::escaped(&identity.spec));
+    let user = identity.spec.shown();
+    let failure = refused(&format!("become user `{user}`: {part}"), error.desc()).field("user", user);
     if error == Errno::EPERM {
         failure
             .hint("root needs the capabilities SETUID and SETGID for it; or start the container as that user")
@@ -278,7 +285,7 @@ pub(crate) fn step_down(identity: &Identity, keep: Option<&[Capability]>) -> Res
         let root = Uid::from_raw(0);
         let back = nix::unistd::setresuid(root, root, root);
         if back.is_ok() || nix::unistd::geteuid().is_root() {
-            let what = format!("become user {}: verify", quoted(&identity.spec));
+            let what = format!("become user `{}`: verify", identity.spec.shown());
             return Err(refused(&what, "root can be had again"));
         }
     }
@@ -362,7 +369,7 @@ pub(crate) fn no_new_privileges() -> Result<()> {
 /// System (71): the kernel refuses the change; otherwise what `work` returns.
 pub(crate) fn acting_as<T>(identity: Option<&Identity>, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let Some(identity) = identity else { return work() };
-    let what = format!("act as user {}", quoted(&identity.spec));
+    let what = format!("act as user `{}`", identity.spec.shown());
     let before = nix::unistd::getgroups().map_err(|error| refused(&what, error.desc()))?;
     let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
     let groups: Vec<Gid> = identity.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();

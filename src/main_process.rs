@@ -351,7 +351,7 @@ impl MainProcess {
     fn identity(&self) -> Identity {
         let Status { uid, gid, groups, .. } = &self.status;
         Identity {
-            spec: format!("{uid}:{gid}").into_bytes(),
+            spec: crate::expand::Expanded::open(format!("{uid}:{gid}")),
             uid: *uid,
             gid: *gid,
             groups: groups.clone(),

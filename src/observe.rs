@@ -7,6 +7,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::expand::{Expanded, MASK};
 use crate::table::Declaration;
 use crate::table::file::reason;
 use crate::variables::{self, Variables};
@@ -152,6 +153,22 @@ impl HookFile {
     /// Its name for messages.
     pub(crate) fn name(&self) -> String {
         crate::words::escaped(self.path.file_name().unwrap_or(self.path.as_os_str()).as_bytes())
+    }
+
+    /// Whether it is itself what was named, by a path that is a secret; a file in a directory has a name of its own.
+    pub(crate) fn is_secret(&self, named: &Expanded) -> bool {
+        named.secret && self.path.as_os_str().as_bytes() == named.bytes
+    }
+
+    /// Its path for messages.
+    pub(crate) fn shown(&self, named: &Expanded) -> String {
+        if self.is_secret(named) {
+            MASK.to_owned()
+        } else if named.secret {
+            format!("{MASK}/{}", self.name())
+        } else {
+            crate::words::escaped(self.path.as_os_str().as_bytes())
+        }
     }
 }
 

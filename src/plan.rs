@@ -77,8 +77,8 @@ pub(crate) fn environment(
     }
     if let Some(value) = variables.non_empty(variable.as_bytes()) {
         let name = EnvironmentName::parse(value).ok_or_else(|| {
-            let sentence =
-                format!("variable `{variable}` is {}, which no environment can be called", quoted(value));
+            let shown = Expanded { bytes: value.to_vec(), secret: settings.environment_is_secret }.shown();
+            let sentence = format!("variable `{variable}` is `{shown}`, which no environment can be called");
             Failure::say(Kind::Variable, sentence).hint(NAME_RULE).field("variable", &variable)
         })?;
         return Ok(Environment { name, why: Why::Variable(variable.clone()), variable });

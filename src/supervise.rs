@@ -28,9 +28,10 @@ use crate::variables::{Origin, Variables};
 
 /// The mode in which preverb becomes the target after doing to itself what only the target's own process can.
 const TARGET_MODE: &str = "--preverb-target";
-/// Words of that mode: take the terminal's foreground; let `LISTEN_PID` name this process.
+/// Words of that mode: take the terminal's foreground; let `LISTEN_PID` name this process; do not show why it fails.
 const FOREGROUND: &str = "foreground";
 const LISTEN: &str = "listen";
+const CONCEAL: &str = "conceal";
 
 const TERM: i32 = 15;
 const KILL: i32 = 9;
@@ -67,7 +68,8 @@ pub(crate) fn supervise(
     }
     let own_terminal = terminal();
     let foreground = own_terminal.as_ref().is_some_and(is_ours);
-    let target = start(command, &variables, program, &signals, foreground)?;
+    let started = start(command, &variables, program, &signals, foreground, options.conceal);
+    let target = started.map_err(|failure| if options.conceal { concealed(failure) } else { failure })?;
     let terminal = match &own_terminal {
         None => Terminal::Absent,
         Some(_) if foreground => Terminal::Lent,
@@ -106,7 +108,13 @@ pub(crate) fn become_target(words: &[OsString], mut variables: Variables) -> Fai
         // It names the same process in another way (sd_listen_fds(3)), which would now contradict.
         variables.unset(b"LISTEN_PIDFDID");
     }
-    exec::exec(command, &variables)
+    let failure = exec::exec(command, &variables);
+    if asked(CONCEAL) { concealed(failure) } else { failure }
+}
+
+/// The failure of a target of which a secret is a part.
+fn concealed(failure: Failure) -> Failure {
+    failure.concealed("running the target")
 }
 
 /// Starts the target.
@@ -116,13 +124,15 @@ fn start(
     program: &Path,
     signals: &Every,
     foreground: bool,
+    conceal: bool,
 ) -> Result<i32> {
     let own = std::process::id().to_string();
     let listens = variables.get(b"LISTEN_PID").is_some_and(|found| found.value == own.as_bytes());
     let name = command.first().map(OsString::as_os_str).unwrap_or_default();
     // A target that is not there is told by this process, without a second one.
     if (foreground || listens) && exec::find(name, variables).is_some() {
-        return start_by_itself(command, variables, program, signals, foreground, listens);
+        let tasks = [(foreground, FOREGROUND), (listens, LISTEN), (conceal, CONCEAL)];
+        return start_by_itself(command, variables, program, signals, tasks);
     }
     exec::attempt(command, variables, |file, argv, envp| {
         // A missing file is noticed here for less than a process costs.
@@ -139,14 +149,9 @@ fn start_by_itself(
     variables: &Variables,
     program: &Path,
     signals: &Every,
-    foreground: bool,
-    listens: bool,
+    tasks: [(bool, &str); 3],
 ) -> Result<i32> {
-    let tasks: Vec<&str> = [(foreground, FOREGROUND), (listens, LISTEN)]
-        .into_iter()
-        .filter(|(asked, _)| *asked)
-        .map(|(_, task)| task)
-        .collect();
+    let tasks: Vec<&str> = tasks.into_iter().filter(|(asked, _)| *asked).map(|(_, task)| task).collect();
     let mut words = vec![OsString::from("preverb"), TARGET_MODE.into(), tasks.join(",").into()];
     words.extend_from_slice(command);
     let refused =

@@ -4,8 +4,8 @@
 //! come from and what the layers are is `plan.rs`'s and `observe.rs`'s affair.
 
 use std::collections::BTreeMap;
-use std::ffi::CStr;
-use std::os::unix::ffi::OsStringExt as _;
+use std::ffi::{CStr, OsStr};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::rc::Rc;
 
 /// Which layer gave a variable its value.
@@ -80,6 +80,13 @@ pub(crate) struct Found<'v> {
     pub(crate) secret: bool,
     /// Who set it.
     pub(crate) origin: &'v Origin,
+}
+
+impl Found<'_> {
+    /// The value as it may be shown.
+    pub(crate) fn shown(self) -> String {
+        if self.secret { crate::expand::MASK.to_owned() } else { crate::words::escaped(self.value) }
+    }
 }
 
 /// The variables of a process.
@@ -214,6 +221,11 @@ impl Variables {
                 self.entries[index].secret = true;
             }
         }
+    }
+
+    /// Whether where this program lies is a secret: it is looked up on a `PATH` that is one.
+    pub(crate) fn hides(&self, program: &OsStr) -> bool {
+        !program.as_bytes().contains(&b'/') && self.get(b"PATH").is_some_and(|path| path.secret)
     }
 
     /// The variables that have a name, in order.

@@ -51,7 +51,7 @@ impl Who<'_> {
     }
 
     fn shown(self) -> String {
-        self.identity.map_or_else(String::new, |identity| format!(" by user {}", quoted(&identity.spec)))
+        self.identity.map_or_else(String::new, |identity| format!(" by user `{}`", identity.spec.shown()))
     }
 }
 

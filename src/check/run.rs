@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::findings::{Context, Findings, Weight};
 use super::image::{self, Directory, Problem, Who};
 use super::known::{Known, Sure, Unknown, Value};
-use crate::expand::{MASK, Malformed, Template};
+use crate::expand::{Expanded, MASK, Malformed, Template};
 use crate::identity::{self, Identity, Myself};
 use crate::log::quoted;
 use crate::observe::{self, How};
@@ -254,7 +254,7 @@ impl Walk<'_, '_> {
     /// A user that is named; `None` where it is not known.
     fn user(&mut self, template: &Template, span: Span, earlier: bool) -> Option<Identity> {
         let value = self.value(template, span).ok()?;
-        match identity::resolve(&value.bytes) {
+        match identity::resolve(&Expanded::open(value.bytes)) {
             Ok(identity) => Some(identity),
             Err(failure) => {
                 self.add(weight(value.sure, earlier), span, failure.told());

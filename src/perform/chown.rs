@@ -254,7 +254,7 @@ impl Giving<'_> {
         let (path, tree) = (path.as_os_str().as_bytes(), self.tree.as_os_str().as_bytes());
         let in_tree = if path == tree { String::new() } else { format!(" in {}", quoted(tree)) };
         let sentence =
-            format!("cannot give {}{in_tree} to user {}: {reason}", quoted(path), quoted(&self.owner.spec));
+            format!("cannot give {}{in_tree} to user `{}`: {reason}", quoted(path), self.owner.spec.shown());
         Failure::say(Kind::System, sentence).field("path", escaped(path))
     }
 }

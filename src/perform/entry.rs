@@ -453,7 +453,7 @@ pub(crate) mod testing {
 
     /// Somebody who owns nothing yet.
     pub(crate) fn someone(uid: u32) -> Identity {
-        let spec = format!("{uid}:{uid}").into_bytes();
+        let spec = crate::expand::Expanded::open(format!("{uid}:{uid}"));
         Identity { spec, uid, gid: uid, groups: vec![uid], home: "/".into() }
     }
 

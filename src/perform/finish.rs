@@ -65,14 +65,27 @@ impl Stage {
             return Err(crate::child::Stop(stop).failure("before the target started"));
         }
         self.world.children.signals().restore();
-        let failure = match &self.plan.init {
-            None => crate::exec::exec(&argv, &variables),
+        let secret = program.is_some_and(|program| program.secret);
+        let name = argv.first().map(OsString::as_os_str).unwrap_or_default();
+        let conceal = secret || variables.hides(name);
+        // A supervisor would not know what is secret in it.
+        let missing = self.plan.init.as_ref().filter(|_| conceal).and_then(|_| {
+            let looked_up = crate::exec::attempt(&argv, &variables, |file, _, _| {
+                rustix::fs::access(file, rustix::fs::Access::EXEC_OK)
+                    .map_err(|error| nix::errno::Errno::from_raw(error.raw_os_error()))
+            });
+            looked_up.err()
+        });
+        let failure = match (missing, &self.plan.init) {
+            (Some(failure), _) => failure,
+            (None, None) => crate::exec::exec(&argv, &variables),
             // preverb itself, by its path: the target's PATH need not lead to it.
-            Some(options) => {
+            (None, Some(options)) => {
                 let options = SuperviseOptions {
                     signals: options.signals.clone(),
                     group: options.group.unwrap_or(false),
                     grace: options.grace,
+                    conceal,
                 };
                 let mut own = vec![OsString::from("preverb")];
                 own.extend(crate::cli::supervise_words(&options));
@@ -86,7 +99,6 @@ impl Stage {
             let hard = getrlimit(resource).maximum;
             let _ = setrlimit(resource, Rlimit { current: before.current, maximum: hard });
         }
-        let secret = program.is_some_and(|program| program.secret);
         Ok(if secret { failure.concealed("running the target") } else { failure })
     }
 
@@ -162,7 +174,7 @@ pub(crate) fn step_down_to(
     if let Err(reason) = UserSpec::parse(user.as_bytes()) {
         return Failure::say(Kind::Usage, identity::no_user(user.as_bytes(), &reason));
     }
-    let identity = match identity::resolve(user.as_bytes()) {
+    let identity = match identity::resolve(&Expanded::open(user.as_bytes())) {
         Ok(identity) => identity,
         Err(failure) => return failure,
     };
@@ -175,7 +187,7 @@ pub(crate) fn step_down_to(
         }
         variables.set(b"HOME", identity::home(&identity), Origin::User, false);
     } else if !myself.is(&identity) {
-        log.say(&super::not_root(myself, &crate::words::escaped(&identity.spec)));
+        log.say(&super::not_root(myself, &identity.spec.shown()));
     }
     if let Some(stop) = signals.stop() {
         return crate::child::Stop(stop).failure("before the target started");

@@ -11,7 +11,7 @@ use super::surroundings::Changes;
 use super::terminal::Terminal;
 use super::{Doer, PROGRESS, Stage, once};
 use crate::child::{Children, Ended, HandsBack, Input, Running, Spawn};
-use crate::expand::{MASK, Template};
+use crate::expand::{Expanded, MASK, Template, WHY_NOT_SHOWN};
 use crate::failure::{Failure, Kind, Result};
 use crate::identity::Identity;
 use crate::log::{Level, Message, quoted};
@@ -58,7 +58,8 @@ impl Stage {
                 let program = argv.first().map(OsString::as_os_str).unwrap_or_default();
                 let found = crate::exec::find(program, &stage.tracks.of(true).variables);
                 if let Some(path) = found {
-                    safe_for_root(&path, step)?;
+                    let hidden = stage.tracks.of(true).variables.hides(program);
+                    safe_for_root(&path, step).inspect_err(|_| stage.secret |= hidden)?;
                 }
             }
             stage.hook(step, doer, &Hook { name, work: Work::Program(argv) }, None)?;
@@ -68,20 +69,22 @@ impl Stage {
 
     /// A `hooks` step.
     pub(super) fn hooks(&mut self, step: &PlanStep, doer: &Doer, path: &Template) -> Result<()> {
-        let path = self.path(path, doer.root, &format!("step `{}`", step.label))?;
+        let what = format!("step `{}`", step.label);
+        let named = plan::expand(path, &self.tracks.of(doer.root).variables, &what)?;
+        self.secret = named.secret;
+        let path = Path::new(OsStr::from_bytes(&named.bytes));
         self.once(step, doer, |stage| {
-            let files = observe::hooks(&path, &stage.plan.interpreters).map_err(|reason| {
-                let hook = escaped(path.as_os_str().as_bytes());
-                stage.hook_failure(&hook, step, &format!("cannot be read: {reason}"))
+            let files = observe::hooks(path, &stage.plan.interpreters).map_err(|reason| {
+                stage.hook_failure(&named.shown(), step, &format!("cannot be read: {reason}"))
             })?;
             if files.is_empty() && !path.exists() {
                 let log = stage.world.log;
-                let shown = if stage.secret { MASK.to_owned() } else { quoted(path.as_os_str().as_bytes()) };
-                log.debug(|| format!("step `{}` has nothing to do: {shown} does not exist", step.label));
+                let shown = named.shown();
+                log.debug(|| format!("step `{}` has nothing to do: `{shown}` does not exist", step.label));
                 return Ok(Outcome::Nothing);
             }
             for (index, file) in files.iter().enumerate() {
-                stage.hook_file(step, doer, file, files.get(index + 1))?;
+                stage.hook_file(step, doer, &named, file, files.get(index + 1))?;
             }
             stage.dismiss_shell(&format!("at the end of step `{}`", step.label))?;
             Ok(Outcome::Done)
@@ -96,17 +99,20 @@ impl Stage {
         work: impl FnOnce(&mut Self) -> Result<Outcome>,
     ) -> Result<()> {
         let Some(marker) = &step.step.once else { return work(self).map(|_| ()) };
-        let marker = self.path(marker, doer.root, "`once`")?;
+        let marker = plan::expand(marker, &self.tracks.of(doer.root).variables, "`once`")?;
+        // What keeps a file from being written can be any part of its path.
+        let concealed = |failure: Failure| {
+            if marker.secret { failure.concealed(&format!("step `{}`", step.label)) } else { failure }
+        };
         let log = self.world.log;
         let identity = doer.identity.as_ref();
-        let begun = once::Once::begin(&marker, &step.label, identity, log, &mut self.world.children)?;
-        let Some(lock) = begun else {
-            let shown = quoted(marker.as_os_str().as_bytes());
-            log.debug(|| format!("step `{}` is skipped: {shown} exists", step.label));
+        let begun = once::Once::begin(&marker, &step.label, identity, log, &mut self.world.children);
+        let Some(lock) = begun.map_err(concealed)? else {
+            log.debug(|| format!("step `{}` is skipped: `{}` exists", step.label, marker.shown()));
             return Ok(());
         };
         match work(self) {
-            Ok(Outcome::Done) => lock.succeed(&step.label),
+            Ok(Outcome::Done) => lock.succeed(&step.label).map_err(concealed),
             // The marker would keep a volume that is mounted next time from being set up.
             Ok(Outcome::Nothing) => {
                 lock.abandon();
@@ -124,10 +130,12 @@ impl Stage {
         &mut self,
         step: &PlanStep,
         doer: &Doer,
+        named: &Expanded,
         file: &HookFile,
         next: Option<&HookFile>,
     ) -> Result<()> {
-        let name = if self.secret { MASK.to_owned() } else { file.name() };
+        let is_secret = file.is_secret(named);
+        let name = if is_secret { MASK.to_owned() } else { file.name() };
         let path = runnable(&file.path);
         if doer.kept_root && !matches!(file.how, How::Skip(_) | How::MistypedMount) {
             safe_for_root(&path, step)?;
@@ -135,9 +143,9 @@ impl Stage {
         let parameters = self.plan.parameters.clone();
         let work = match &file.how {
             How::Skip(reason) => {
-                let shown =
-                    if self.secret { MASK.to_owned() } else { quoted(file.path.as_os_str().as_bytes()) };
-                let message = format!("{shown} in step `{}` is passed over: {reason}", step.label);
+                let reason = if is_secret { WHY_NOT_SHOWN } else { reason };
+                let shown = file.shown(named);
+                let message = format!("`{shown}` in step `{}` is passed over: {reason}", step.label);
                 let message =
                     Message::new(Level::Warning, message).field("hook", &name).field("step", &step.label);
                 self.world.log.say(&message);
@@ -238,6 +246,9 @@ impl Stage {
         let report = running.as_ref().map(Running::said).unwrap_or_default();
         let ended = if report.is_empty() { ended } else { Ended::NotStarted(report) };
         if !ended.is_success() {
+            // How it ended holds no secret; why it did not start names its file.
+            let conceals = self.secret && matches!(ended, Ended::NotStarted(_));
+            let ended = if conceals { Ended::NotStarted(WHY_NOT_SHOWN.to_owned()) } else { ended };
             return Err(self.hook_failure(&hook.name, step, &ended.describe()));
         }
         if let Some(running) = running {
@@ -375,15 +386,18 @@ pub(super) fn start_program(
         return started.map_err(|failure| failure.sentence());
     };
     let mut words = vec![OsString::from("preverb"), "--preverb-as".into()];
-    words.push(OsString::from_vec(identity.spec.clone()));
+    words.push(OsString::from_vec(identity.spec.bytes.clone()));
     let mut spawn = Spawn::new(preverb.to_owned(), Vec::new(), variables);
     adjust(&mut spawn);
-    if spawn.input == Input::Nothing {
-        words.push("--".into());
+    let keeps_input = spawn.input != Input::Nothing;
+    if !keeps_input {
         spawn.input = Input::Given;
-    } else {
-        words.push("--keep-input".into());
     }
+    let has_secret_path = variables.get(b"PATH").is_some_and(|path| path.secret);
+    let tasks =
+        [(keeps_input, KEEP_INPUT), (identity.spec.secret, SECRET_USER), (has_secret_path, SECRET_PATH)];
+    let tasks: Vec<&str> = tasks.into_iter().filter(|(asked, _)| *asked).map(|(_, task)| task).collect();
+    words.push(tasks.join(",").into());
     words.extend(argv.iter().cloned());
     spawn.argv = words;
     children.spawn(&spawn).map_err(|error| {
@@ -440,9 +454,14 @@ pub(crate) fn unsafe_for_root(path: &Path) -> Option<String> {
     None
 }
 
-/// `--preverb-as USER -- COMMAND...`: steps down and becomes the command. A refusal is written to standard
-/// input, which is a pipe to the preverb that asked and that will tell of it. With `--keep-input` instead of `--`
-/// it is the command's standard input as well.
+/// What `--preverb-as` is asked besides, in its second word: that the pipe for the refusal is the command's standard
+/// input as well; what no refusal is to show.
+const KEEP_INPUT: &str = "keep-input";
+const SECRET_USER: &str = "secret-user";
+const SECRET_PATH: &str = "secret-path";
+
+/// `--preverb-as USER TASKS COMMAND...`: steps down and becomes the command. A refusal is written to standard
+/// input, which is a pipe to the preverb that asked and that will tell of it.
 ///
 /// # Errors
 /// The refusal, where nobody has asked.
@@ -454,13 +473,20 @@ pub(crate) fn step_down_and_exec(words: &[OsString]) -> Result<u8> {
     crate::signals::default_in_children();
     // A copy that an exec closes, so that its silence means that the command runs.
     let report = std::io::stdin().as_fd().try_clone_to_owned();
-    let keeps_input = words.get(1).is_some_and(|word| word == "--keep-input");
-    if !keeps_input && let Ok(null) = crate::child::null() {
+    let tasks = words.get(1).map(|word| word.as_bytes()).unwrap_or_default();
+    let asked = |task: &str| tasks.split(|byte| *byte == b',').any(|each| each == task.as_bytes());
+    if !asked(KEEP_INPUT)
+        && let Ok(null) = crate::child::null()
+    {
         let _ = rustix::stdio::dup2_stdin(&null);
     }
-    let variables = observe::environment();
+    let mut variables = observe::environment();
+    if asked(SECRET_PATH) {
+        variables.mark_secret(b"PATH");
+    }
+    let user = |user: &OsString| Expanded { bytes: user.as_bytes().to_vec(), secret: asked(SECRET_USER) };
     let failure = match words {
-        [user, _, command @ ..] => crate::identity::resolve(user.as_bytes())
+        [name, _, command @ ..] => crate::identity::resolve(&user(name))
             .and_then(|identity| crate::identity::step_down(&identity, None))
             .map_or_else(|failure| failure, |()| crate::exec::exec(command, &variables)),
         _ => Failure::say(Kind::Usage, "`--preverb-as` is for preverb itself"),

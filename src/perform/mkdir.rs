@@ -55,7 +55,7 @@ pub(crate) fn mkdir(
 }
 
 fn refused(path: &Path, owner: Option<&Identity>, reason: impl std::fmt::Display) -> Failure {
-    let for_whom = owner.map(|owner| format!(" for user {}", quoted(&owner.spec))).unwrap_or_default();
+    let for_whom = owner.map(|owner| format!(" for user `{}`", owner.spec.shown())).unwrap_or_default();
     let shown = quoted(path.as_os_str().as_bytes());
     Failure::say(Kind::System, format!("cannot make directory {shown}{for_whom}: {reason}"))
         .field("directory", escaped(path.as_os_str().as_bytes()))

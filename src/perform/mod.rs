@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::child::Children;
-use crate::expand::{Expanded, MASK, Template};
+use crate::expand::{Expanded, Template};
 use crate::failure::{Failure, Kind, Result};
 use crate::identity::{self, Identity, Myself};
 use crate::log::{Level, Log, Message, quoted};
@@ -109,11 +109,10 @@ impl Stage {
         };
         let mut home = None;
         if let Some(user) = &stage.plan.user {
-            let secret = user.secret;
-            let identity = resolve(user)?;
+            let identity = identity::resolve(user)?;
             // Root gets the home of the user also where it is already root itself.
             home = stage.world.myself.is_root().then(|| identity.clone());
-            stage.identity = stage.become_of(identity, secret);
+            stage.identity = stage.become_of(identity);
         }
         let unprivileged = stage.identity.as_ref().is_some_and(|identity| identity.uid != 0);
         let steps_with_users =
@@ -132,7 +131,7 @@ impl Stage {
     }
 
     /// Whom to step down to for this user; `None` where nothing needs to be done, or nothing can be.
-    fn become_of(&mut self, identity: Identity, secret: bool) -> Option<Identity> {
+    fn become_of(&mut self, identity: Identity) -> Option<Identity> {
         if self.world.myself.is(&identity) {
             return None;
         }
@@ -141,8 +140,7 @@ impl Stage {
         }
         if !self.warned_of_user {
             self.warned_of_user = true;
-            let shown = if secret { MASK.to_owned() } else { crate::words::escaped(&identity.spec) };
-            self.world.log.say(&not_root(self.world.myself, &shown));
+            self.world.log.say(&not_root(self.world.myself, &identity.spec.shown()));
         }
         None
     }
@@ -156,13 +154,13 @@ impl Stage {
         };
         // Whom root becomes is decided by what root alone has set.
         let spec = plan::expand(template, &self.tracks.of(true).variables, "`user`")?;
-        let identity = resolve(&spec)?;
+        let identity = identity::resolve(&spec)?;
         if root && identity.uid == 0 {
             // Root of another group, `root:adm`, is somebody to become all the same.
             let identity = Some(identity).filter(|who| who.gid != self.world.myself.gid);
             return Ok(Doer { identity, root: true, kept_root: true });
         }
-        let identity = self.become_of(identity, spec.secret);
+        let identity = self.become_of(identity);
         let root = root && identity.is_none();
         Ok(Doer { identity, root, kept_root: false })
     }
@@ -188,11 +186,11 @@ impl Stage {
         self.enter(doer.root)?;
         self.secret = false;
         let done = self.dispatch(step, &doer);
-        if self.secret {
-            done.map_err(|failure| failure.concealed(&format!("step `{}`", step.label)))
-        } else {
-            done
-        }
+        // A hook's failure has left out by itself what is secret in it, and nothing else.
+        done.map_err(|failure| {
+            let concealed = self.secret && failure.kind() != Kind::Hook;
+            if concealed { failure.concealed(&format!("step `{}`", step.label)) } else { failure }
+        })
     }
 
     #[inline(never)]
@@ -253,8 +251,8 @@ impl Stage {
         let paths = self.paths(paths, doer, "`chown`")?;
         let owner = match (&doer.identity, &self.plan.user) {
             (Some(identity), _) => identity.clone(),
-            (None, Some(user)) if !doer.kept_root => resolve(user)?,
-            _ => identity::resolve(b"0:0")?,
+            (None, Some(user)) if !doer.kept_root => identity::resolve(user)?,
+            _ => identity::resolve(&Expanded::open("0:0"))?,
         };
         let mut pace = pace(step, &mut self.world);
         chown::chown(&paths, &owner, &mut pace)
@@ -275,15 +273,6 @@ impl Stage {
 /// What a step asks that this process does itself, and that begins now.
 fn pace<'a>(step: &'a PlanStep, world: &'a mut World) -> impl FnMut() -> Result<()> + 'a {
     pace::of(&step.label, step.limit(), Instant::now(), world.log, &mut world.children)
-}
-
-/// Looks up a user that the table names.
-///
-/// # Errors
-/// Identity (77).
-fn resolve(spec: &Expanded) -> Result<Identity> {
-    let found = identity::resolve(&spec.bytes);
-    if spec.secret { found.map_err(|failure| failure.concealed("looking up the user")) } else { found }
 }
 
 /// The warning that a process which is not root stays who it is: the operator chose it.
@@ -310,6 +299,6 @@ fn set_home(variables: &mut crate::variables::Variables, identity: &Identity) {
         ) => false,
     };
     if ours {
-        variables.set(b"HOME", identity::home(identity), Origin::User, false);
+        variables.set(b"HOME", identity::home(identity), Origin::User, identity.spec.secret);
     }
 }

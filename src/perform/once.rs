@@ -4,9 +4,10 @@
 //! holder ends; what is in the lock's file tells a holder that died from one that is about to start. Must not
 //! know what the step does. Writes nothing but the marker and, beside it, the lock.
 
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
@@ -14,6 +15,7 @@ use rustix::io::Errno;
 
 use super::entry::{Entry, Keep, errno_of, fill, why};
 use crate::child::Children;
+use crate::expand::Expanded;
 use crate::failure::{Failure, Kind, Result};
 use crate::identity::{Identity, acting_as};
 use crate::log::{Level, Log, Message, quoted};
@@ -31,7 +33,8 @@ const TOLD: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(
 /// The right to run the step, held until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Once {
-    path: PathBuf,
+    /// The marker's path, as it may be shown.
+    shown: String,
     marker: Entry,
     lock: Entry,
     held: OwnedFd,
@@ -52,22 +55,24 @@ enum Attempt {
 }
 
 impl Once {
-    /// The right to run `step`, or `None` where the marker `path` exists. Waits for another run that holds
+    /// The right to run `step`, or `None` where the marker `at` exists. Waits for another run that holds
     /// the lock. Every file is looked at and written as `writer`.
     ///
     /// # Errors
     /// System (71): the system refuses; or the request to stop, while it waits.
     pub(crate) fn begin(
-        path: &Path,
+        at: &Expanded,
         step: &str,
         writer: Option<&Identity>,
         log: Log,
         children: &mut Children,
     ) -> Result<Option<Self>> {
+        let path = Path::new(OsStr::from_bytes(&at.bytes));
         if exists(path, writer)? {
             return Ok(None);
         }
-        let shown_lock = quoted([path.as_os_str().as_bytes(), LOCK.as_bytes()].concat());
+        let lock = Expanded { bytes: [&at.bytes, LOCK.as_bytes()].concat(), secret: at.secret };
+        let shown_lock = format!("`{}`", lock.shown());
         let cannot_lock = |reason: &dyn std::fmt::Display| {
             Failure::say(Kind::System, format!("cannot lock {shown_lock} for step `{step}`: {reason}"))
                 .field("step", step)
@@ -102,7 +107,7 @@ impl Once {
                 .map_err(|stop| stop.failure(&format!("while it waited for the lock {shown_lock}")))?;
         };
         // From here on dropping it removes the lock.
-        let once = Self { path: path.to_owned(), marker, lock, held, writer: writer.cloned() };
+        let once = Self { shown: at.shown(), marker, lock, held, writer: writer.cloned() };
         if exists(path, writer)? {
             return Ok(None);
         }
@@ -128,10 +133,9 @@ impl Once {
         acting_as(self.writer.as_ref(), || {
             let written = self.marker.replace(&line(step), MODE, Keep::AfterCrash);
             written.map_err(|errno| {
-                let path = self.path.as_os_str().as_bytes();
-                let sentence =
-                    format!("cannot write {}, the marker of step `{step}`: {}", quoted(path), why(errno));
-                Failure::say(Kind::System, sentence).field("step", step).field("file", escaped(path))
+                let shown = &self.shown;
+                let sentence = format!("cannot write `{shown}`, the marker of step `{step}`: {}", why(errno));
+                Failure::say(Kind::System, sentence).field("step", step).field("file", shown)
             })
         })
     }
@@ -264,8 +268,12 @@ mod tests {
         Children::new(Signals::heed().expect("signals are heeded"))
     }
 
+    fn open(path: &Path) -> Expanded {
+        Expanded::open(path.as_os_str().as_bytes())
+    }
+
     fn begin(path: &Path) -> Result<Option<Once>> {
-        Once::begin(path, "the step", None, QUIET, &mut children())
+        Once::begin(&open(path), "the step", None, QUIET, &mut children())
     }
 
     fn names(directory: &Path) -> Vec<String> {
@@ -390,7 +398,8 @@ mod tests {
             let once = begin(&path).expect("begun").expect("not done yet");
             let mut children = children();
             nix::sys::signal::raise(nix::sys::signal::Signal::SIGTERM).expect("raised");
-            let failure = Once::begin(&path, "the step", None, QUIET, &mut children).expect_err("stopped");
+            let failure =
+                Once::begin(&open(&path), "the step", None, QUIET, &mut children).expect_err("stopped");
             assert_eq!(failure.kind(), Kind::Stopped(15));
             let lock = place.path().join("done.lock");
             let sentence = format!("stopped by SIGTERM while it waited for the lock `{}`", lock.display());
@@ -422,7 +431,7 @@ mod tests {
             let lock = place.path().join("done.lock");
             std::fs::write(&lock, "2026-11-20T00:00:00Z a step with a longer name\n").expect("written");
             let log = Log { format: Format::Text };
-            let once = Once::begin(&path, "the step", None, log, &mut children()).expect("begun");
+            let once = Once::begin(&open(&path), "the step", None, log, &mut children()).expect("begun");
             let once = once.expect("not done yet");
             let content = std::fs::read_to_string(&lock).expect("there");
             assert_eq!(content.split_once(' ').expect("two words").1, "the step\n");
@@ -482,20 +491,21 @@ mod tests {
             give(&theirs, 1000);
             let me = someone(1000);
             let mut children = children();
-            let once = Once::begin(&path, "step", Some(&me), QUIET, &mut children).expect("begun");
+            let once = Once::begin(&open(&path), "step", Some(&me), QUIET, &mut children).expect("begun");
             assert_eq!(std::fs::metadata(theirs.join("done.lock")).expect("there").uid(), 1000);
             once.expect("not done yet").succeed("step").expect("written");
             assert_eq!(std::fs::metadata(&path).expect("there").uid(), 1000);
             assert_eq!(names(&theirs), ["done"]);
             let not_theirs = place.path().join("done");
-            Once::begin(&not_theirs, "step", Some(&me), QUIET, &mut children).expect_err("root's directory");
+            Once::begin(&open(&not_theirs), "step", Some(&me), QUIET, &mut children)
+                .expect_err("root's directory");
             assert_eq!(names(place.path()), ["theirs"]);
 
             // Another user's lock can be held, though not written.
             std::fs::set_permissions(&theirs, PermissionsExt::from_mode(0o777)).expect("changed");
             std::fs::remove_file(&path).expect("removed");
             std::fs::write(theirs.join("done.lock"), "2026-11-20T00:00:00Z step\n").expect("written");
-            let once = Once::begin(&path, "step", Some(&me), QUIET, &mut children).expect("begun");
+            let once = Once::begin(&open(&path), "step", Some(&me), QUIET, &mut children).expect("begun");
             once.expect("not done yet").succeed("step").expect("written");
             assert_eq!(names(&theirs), ["done"]);
         });

@@ -77,8 +77,8 @@ fn unreadable(path: &Path, refusal: &Refusal, writer: Option<&Identity>) -> Fail
         Failure::say(Kind::System, sentence).field("template", escaped(path.as_os_str().as_bytes()));
     match (refusal, writer) {
         (Refusal::System(Errno::ACCESS), Some(writer)) => failure.hint(format!(
-            "user {} reads the template, because the file is written for them",
-            quoted(&writer.spec)
+            "user `{}` reads the template, because the file is written for them",
+            writer.spec.shown()
         )),
         _ => failure,
     }
@@ -181,7 +181,7 @@ fn write(to: &Path, content: &Expanded, mode: Option<u32>, writer: Option<&Ident
         strictly: mode.is_some() || content.secret,
     };
     let failure = |reason: &dyn std::fmt::Display| {
-        let by = writer.map(|writer| format!(" as user {}", quoted(&writer.spec))).unwrap_or_default();
+        let by = writer.map(|writer| format!(" as user `{}`", writer.spec.shown())).unwrap_or_default();
         Failure::say(Kind::System, format!("cannot write {}{by}: {reason}", shown(to)))
             .field("file", escaped(to.as_os_str().as_bytes()))
     };

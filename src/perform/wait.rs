@@ -13,6 +13,7 @@ use super::hooks::{not_as_root, start_program, unsafe_for_root};
 use super::{Doer, PROGRESS, Stage};
 use crate::child::{Children, Ended, Input, Running, Stop};
 use crate::cli::{PROBE_TIMEOUT, WAIT_TIMEOUT};
+use crate::expand::WHY_NOT_SHOWN;
 use crate::failure::{Failure, Kind, Result};
 use crate::identity::Identity;
 use crate::log::{Level, Log, Message, quoted};
@@ -73,7 +74,12 @@ impl Awaited {
 
     /// The last error.
     pub(crate) fn error(&self) -> &str {
-        if self.secret { "why is not shown, because a secret is a part of it" } else { &self.error }
+        self.shown_reason(&self.error)
+    }
+
+    /// What may be shown of why it is not ready.
+    pub(crate) fn shown_reason<'r>(&self, reason: &'r str) -> &'r str {
+        if self.secret { WHY_NOT_SHOWN } else { reason }
     }
 }
 
@@ -290,6 +296,11 @@ impl Stage {
             awaited.push(awaited_of(target, &variables, &what, &self.world.program)?);
         }
         let kept_root = doer.kept_root;
+        // A refusal would say where the program lies.
+        for each in awaited.iter_mut().filter(|_| kept_root) {
+            let program = each.argv.first().map(OsString::as_os_str).unwrap_or_default();
+            each.secret |= variables.hides(program);
+        }
         let refused = |each: &Awaited| {
             let program = each.argv.first().filter(|_| kept_root && !each.is_probe())?;
             let path = crate::exec::find(program, &variables)?;

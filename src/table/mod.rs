@@ -38,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) umask: Option<u32>,
     /// Which variable names the environment.
     pub(crate) environment_variable: Option<String>,
+    /// Whether the table declares that variable to be a secret.
+    pub(crate) environment_is_secret: bool,
     /// The environment when that variable is unset or empty.
     pub(crate) environment_default: Option<EnvironmentName>,
     /// The program that runs files of an extension, without its dot.

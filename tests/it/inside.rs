@@ -374,6 +374,14 @@ fn secrets_are_not_shown() {
     })
     .env("TOKEN", "s3cret")
     .run();
+    let verb = "health = { exec = [\"sh\", \"-c\", \"echo $0 >&2; exit 3\", \"${TOKEN}\"] }\n[variables.TOKEN]\nsecret = true\n";
+    container(verb, |inside| {
+        inside.health().is_unhealthy(
+            "verb `a` is not healthy: `sh -c echo $0 >&2; exit 3 ***`: why is not shown, because a secret is a part of it",
+        );
+    })
+    .env("TOKEN", "s3cret")
+    .run();
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::{Decoder, Node, SELECTION_KEYS, SHIM_KEYS, TABLE_KEYS};
 use crate::log::{Format, quoted};
 use crate::table::document::Shape;
-use crate::table::{LeadingDash, Settings, ShimSettings, Unknown};
+use crate::table::{ENVIRONMENT_VARIABLE, LeadingDash, Settings, ShimSettings, Unknown};
 use crate::words::{EnvironmentName, NAME_RULE, is_variable_name};
 
 impl Decoder {
@@ -51,6 +51,10 @@ impl Decoder {
                 _ => {}
             }
         }
+        let variable = settings.environment_variable.as_deref().unwrap_or(ENVIRONMENT_VARIABLE);
+        let declared = root.get("variables").and_then(|variables| variables.get(variable));
+        let secret = declared.and_then(|variable| variable.get("secret"));
+        settings.environment_is_secret = secret.is_some_and(|secret| secret.shape() != Shape::Boolean(false));
         settings
     }
 
