@@ -35,7 +35,7 @@ pub(super) struct Unknown;
 
 /// The variables of one environment and one verb.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct Known<'k> {
     /// Those that have a value.
     pub(super) variables: Variables,
     /// Those that have one only when it runs, of which nothing needs to be said, or it has been said.
@@ -44,11 +44,13 @@ pub(super) struct Known {
     fixed: Vec<String>,
     /// Those that are declared.
     declared: Vec<String>,
+    /// Those that are shown nowhere.
+    secrets: &'k [String],
     /// The texts of the hooks that run before, which may export what they mention.
     pub(super) hooks: Vec<Vec<u8>>,
 }
 
-impl Known {
+impl<'k> Known<'k> {
     /// What is there below the layers.
     pub(super) fn new(
         inherited: &Variables,
@@ -56,12 +58,14 @@ impl Known {
         environment: &EnvironmentName,
         verb: Option<&str>,
         declarations: &[Declaration],
+        secrets: &'k [String],
     ) -> Self {
         let mut known = Self {
             variables: inherited.clone(),
             open: Vec::new(),
             fixed: Vec::new(),
             declared: declarations.iter().map(|declaration| declaration.name.clone()).collect(),
+            secrets,
             hooks: Vec::new(),
         };
         let given = known.variables.non_empty(variable.as_bytes());
@@ -69,16 +73,17 @@ impl Known {
             known.variables.set(variable.as_bytes(), environment.as_str(), Origin::Inherited, false);
         }
         known.preverb(environment, verb);
+        for name in secrets {
+            known.variables.mark_secret(name.as_bytes());
+        }
         for declaration in declarations {
             let name = declaration.name.as_bytes();
-            if declaration.is_secret() {
-                known.variables.mark_secret(name);
-            }
             if known.variables.non_empty(name).is_some() {
                 continue;
             }
             if let Some(default) = &declaration.default {
-                known.variables.set(name, default, Origin::Default, declaration.is_secret());
+                let secret = secrets.contains(&declaration.name);
+                known.variables.set(name, default, Origin::Default, secret);
             } else if declaration.required == Some(true) {
                 known.open(&declaration.name);
             }
@@ -102,7 +107,8 @@ impl Known {
 
     fn set(&mut self, name: &str, value: &[u8], origin: Origin, fixed: bool) {
         self.open.retain(|each| each != name);
-        self.variables.set(name.as_bytes(), value, origin, false);
+        let secret = self.secrets.iter().any(|each| each == name);
+        self.variables.set(name.as_bytes(), value, origin, secret);
         if fixed {
             self.fixed.push(name.to_owned());
         } else {

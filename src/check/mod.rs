@@ -105,12 +105,14 @@ fn look(check: &mut Check<'_>, tree: Tree<'_, '_>, findings: &mut Findings) -> R
         findings.elsewhere(Weight::Note, message, None);
     }
 
+    let secrets = tree.secrets();
     let image = run::Image {
         tree,
         settings: &settings,
         inherited: check.variables,
         default_environment: default,
         myself: Myself::observe(),
+        secrets: &secrets,
     };
     // An environment of a name that is none is decoded for its mistakes alone.
     for node in tree.environments().filter_map(|name| tree.environment(name)) {
@@ -132,7 +134,7 @@ fn look(check: &mut Check<'_>, tree: Tree<'_, '_>, findings: &mut Findings) -> R
         }
     }
     let known: Vec<String> = [default, chosen.name.as_str()].map(str::to_owned).into();
-    table::check(tree, &settings, &known, findings);
+    table::check(tree, &settings, &known, &secrets, findings);
     findings.mistakes(decoder.mistakes);
     let shown = quoted(std::os::unix::ffi::OsStrExt::as_bytes(check.table.as_os_str()));
     let (verbs, environments) = (verbs.len(), environments.len());

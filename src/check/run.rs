@@ -33,13 +33,15 @@ pub(super) struct Image<'i> {
     pub(super) default_environment: &'i str,
     /// Who this process is.
     pub(super) myself: Myself,
+    /// The variables that are a secret anywhere: what is said of a place is said once for all verbs.
+    pub(super) secrets: &'i [String],
 }
 
 /// A walk in progress.
 struct Walk<'w, 'i> {
     image: &'w Image<'i>,
     findings: &'w mut Findings,
-    known: Known,
+    known: Known<'i>,
     /// Whom the verb runs as, where that is known.
     identity: Option<Identity>,
     /// Where it runs, where that is known.
@@ -82,7 +84,8 @@ pub(super) fn walk(
     let variable =
         image.settings.environment_variable.as_deref().unwrap_or(crate::table::ENVIRONMENT_VARIABLE);
     let is_default = environment.as_str() == image.default_environment;
-    let known = Known::new(image.inherited, (variable, is_default), environment, name, &declarations);
+    let variable = (variable, is_default);
+    let known = Known::new(image.inherited, variable, environment, name, &declarations, image.secrets);
     findings.enter(Context { environment: environment.to_string(), verb: name.map(str::to_owned) });
     let mut walk = Walk {
         image,
@@ -213,7 +216,8 @@ impl Walk<'_, '_> {
                 (Some(kind), _) if !kind.admits(found.value) => kind.rule().to_owned(),
                 (_, Some(allowed)) if !allowed.iter().any(|each| each.as_bytes() == found.value) => {
                     let list: Vec<String> = allowed.iter().map(quoted).collect();
-                    let list = if declaration.is_secret() { MASK.to_owned() } else { list.join(", ") };
+                    let secret = self.image.secrets.contains(&declaration.name);
+                    let list = if secret { MASK.to_owned() } else { list.join(", ") };
                     format!("one of {list}")
                 }
                 _ => continue,
@@ -295,7 +299,8 @@ impl Walk<'_, '_> {
 
     /// Whether a program can be run, as far as the image tells.
     fn program(&self, program: &OsStr, identity: Option<&Identity>) -> Result<(), Problem> {
-        if self.known.is_open("PATH") && !program.as_bytes().contains(&b'/') {
+        let unseen = self.known.is_open("PATH") || self.image.secrets.iter().any(|name| name == "PATH");
+        if unseen && !program.as_bytes().contains(&b'/') {
             return Ok(());
         }
         let slashed = Path::new(program);

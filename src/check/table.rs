@@ -15,28 +15,23 @@ pub(super) fn check(
     tree: Tree<'_, '_>,
     settings: &Settings,
     environments: &[String],
+    secrets: &[String],
     findings: &mut Findings,
 ) {
     let root = tree.root();
-    let mut parts = vec![root];
-    parts.extend(root.get("verbs").into_iter().flat_map(Node::children));
-    for environment in root.get("environments").into_iter().flat_map(Node::children) {
-        parts.push(environment);
-        parts.extend(environment.get("verbs").into_iter().flat_map(Node::children));
-    }
     verb_names(root, findings);
     let mut verbs = tree.verb_names("");
     for environment in tree.environments() {
         verbs.extend(tree.verb_names(environment).into_iter().skip(tree.verb_names("").len()));
     }
     let known: Vec<&str> = tree.environments().chain(environments.iter().map(String::as_str)).collect();
-    for part in parts {
+    for part in tree.layers() {
         for step in part.get("setup").into_iter().flat_map(Node::children) {
             filter_of_verbs(tree, step, &verbs, findings);
             filter_of_environments(step, &known, findings);
         }
         for variable in part.get("variables").into_iter().flat_map(Node::children) {
-            declaration(variable, findings);
+            declaration(variable, secrets, findings);
         }
         for setting in part.get("env").into_iter().flat_map(Node::children) {
             if matches!(setting.key(), "PREVERB_VERB" | "PREVERB_ENVIRONMENT") {
@@ -84,15 +79,7 @@ fn names<'d, 's>(step: Node<'d, 's>, filter: &str) -> impl Iterator<Item = (Node
 
 /// The environments that filters of steps name.
 pub(super) fn filtered_environments<'d>(tree: Tree<'d, '_>) -> Vec<&'d str> {
-    let root = tree.root();
-    let environments = || root.get("environments").into_iter().flat_map(Node::children);
-    let verbs =
-        |node: Node<'d, '_>| node.get("verbs").into_iter().flat_map(Node::children).collect::<Vec<_>>();
-    let mut parts = vec![root];
-    parts.extend(verbs(root));
-    parts.extend(environments());
-    parts.extend(environments().flat_map(verbs));
-    let steps = parts.into_iter().filter_map(|part| part.get("setup")).flat_map(Node::children);
+    let steps = tree.layers().into_iter().filter_map(|part| part.get("setup")).flat_map(Node::children);
     steps.flat_map(|step| names(step, "environments")).map(|(_, name)| name).collect()
 }
 
@@ -132,7 +119,7 @@ fn filter_of_environments(step: Node<'_, '_>, known: &[&str], findings: &mut Fin
 }
 
 /// One declaration by itself.
-fn declaration(node: Node<'_, '_>, findings: &mut Findings) {
+fn declaration(node: Node<'_, '_>, secrets: &[String], findings: &mut Findings) {
     let name = node.key();
     let default = node.get("default");
     if let (Some(required), Some(_)) = (node.get("required"), default)
@@ -148,8 +135,8 @@ fn declaration(node: Node<'_, '_>, findings: &mut Findings) {
         findings.table(Weight::Warning, one_of.span(), message, None);
     }
     let kind = node.get("type").and_then(Node::as_str).and_then(VariableKind::parse);
-    let secret = node.get("secret").is_some_and(|node| node.shape() == Shape::Boolean(true));
     let Some(kind) = kind else { return };
+    let secret = secrets.iter().any(|each| each == name);
     for item in one_of.children() {
         if let Some(text) = item.as_str().filter(|text| !kind.admits(text.as_bytes())) {
             let shown = if secret { format!("`{}`", crate::expand::MASK) } else { quoted(text) };
