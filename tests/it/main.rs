@@ -35,6 +35,7 @@ mod language;
 mod messages;
 mod neighbours;
 mod peers;
+mod secrets;
 mod setup;
 mod steps;
 mod stopping;
