@@ -7,8 +7,8 @@
 //!
 //! The nodes stand in one vector and are linked by number: a table of a thousand verbs costs one
 //! growing allocation instead of several for each verb. Texts without escapes are borrowed. Where one verb is
-//! in focus, the others' sections are checked for their syntax, and no nodes are made of them but their names and
-//! aliases: a run with one verb of a thousand reads the other 999 without remembering them.
+//! in focus, the others' sections are checked for their syntax and for what they define twice, and no nodes are made
+//! of them but their names and aliases: a run with one verb of a thousand reads the other 999 without remembering them.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -163,6 +163,8 @@ pub(crate) struct Document<'s> {
     nodes: Vec<Node<'s>>,
     /// The children of large tables by name; small ones are searched.
     index: HashMap<(Id, Cow<'s, str>), Id, BuildHasherDefault<FxHasher>>,
+    /// Whether something may be defined twice in what was not remembered.
+    doubtful: bool,
 }
 
 /// Tables with more children than this are found through the index.
@@ -186,8 +188,12 @@ impl<'s> Document<'s> {
     /// Every mistake of syntax, in all the sources.
     pub(crate) fn read(sources: &'s [Source], focus: Focus<'_>) -> Result<Self, Vec<Mistake>> {
         let bytes: usize = sources.iter().map(|source| source.text.len()).sum();
-        let mut document =
-            Self { sources, nodes: Vec::with_capacity(16 + bytes / 96), index: HashMap::default() };
+        let mut document = Self {
+            sources,
+            nodes: Vec::with_capacity(16 + bytes / 96),
+            index: HashMap::default(),
+            doubtful: false,
+        };
         let mut mistakes = Vec::new();
         let mut root = NONE;
         for (number, source) in sources.iter().enumerate() {
@@ -198,6 +204,10 @@ impl<'s> Document<'s> {
             } else {
                 document.merge(root, next, &mut Vec::new());
             }
+        }
+        if document.doubtful {
+            // Only who remembers everything can tell.
+            return Self::read(sources, Focus::Everything);
         }
         if mistakes.is_empty() { Ok(document) } else { Err(mistakes) }
     }
@@ -236,7 +246,7 @@ impl<'s> Document<'s> {
             open: Vec::new(),
             focus,
             light: false,
-            forgotten: 0,
+            forgotten: Forgotten::default(),
         };
         // A document is a run of lines, and a run of lines is a document: where no bracket is open it can be
         // parsed in pieces, because what is above a line is the builder's to remember.
@@ -341,6 +351,9 @@ impl<'s> Document<'s> {
                 None => self.append(base, id),
                 Some(old) => match (self.node(old).shape, self.node(id).shape) {
                     (Shape::Table, Shape::Table) => {
+                        // What either has left out is not there.
+                        let light = self.node(id).light;
+                        self.node_mut(old).light |= light;
                         path.push(key);
                         self.merge(old, id, path);
                         path.pop();
@@ -520,8 +533,74 @@ struct Builder<'b, 's> {
     focus: Focus<'b>,
     /// Whether the section belongs to a verb that is not in focus.
     light: bool,
-    /// How deep inside a forgotten value the events are.
-    forgotten: usize,
+    forgotten: Forgotten,
+}
+
+/// What has to be known of the verb that is being forgotten to see that it may define something twice. It is no judge:
+/// where it has a doubt, everything is read.
+#[derive(Default)]
+struct Forgotten {
+    /// The verb.
+    verb: Option<Id>,
+    /// The headers below it and the tables that they imply, each by a mark of what follows the verb's name.
+    headers: Vec<(u64, Header)>,
+    /// The marks of the keys of its own section, then of the present one, then of the inline tables that are open.
+    keys: Vec<u64>,
+    /// How many of the keys are of its own section, once that is over.
+    own: usize,
+    /// Where in the keys those of each forgotten array and inline table that is open begin.
+    open: Vec<usize>,
+}
+
+impl Forgotten {
+    /// A section of a verb, or of what is `below` it; whether it may be there twice.
+    fn section(&mut self, verb: Id, is_new: bool, below: &[(Cow<'_, str>, Span)], header: Header) -> bool {
+        if is_new {
+            self.verb = Some(verb);
+            self.headers.clear();
+            self.keys.clear();
+            self.own = 0;
+        }
+        if below.is_empty() {
+            return !is_new;
+        }
+        if self.headers.is_empty() {
+            self.own = self.keys.len();
+        }
+        self.keys.truncate(self.own);
+        // The sections of a verb stand together; where they do not, its own keys are no longer known.
+        let mut twice = self.verb != Some(verb);
+        let mut path = 0;
+        for (number, (key, _)) in (1..).zip(below) {
+            path = mark(path, key);
+            twice |= number == 1 && self.keys.contains(&path);
+            let made = if number == below.len() { header } else { Header::Below };
+            match self.headers.iter().find(|(earlier, _)| *earlier == path) {
+                // A table that longer headers imply, or one more of an array.
+                Some((_, earlier)) => twice |= *earlier != made || made == Header::Table,
+                None => self.headers.push((path, made)),
+            }
+        }
+        twice
+    }
+
+    /// A key of the present section or inline table; whether it may be there twice.
+    fn key(&mut self, keys: &[(Cow<'_, str>, Span)]) -> bool {
+        let [(key, _)] = keys else { return true };
+        let key = mark(0, key);
+        let start = self.open.last().copied().unwrap_or(if self.headers.is_empty() { 0 } else { self.own });
+        let twice = self.keys.iter().skip(start).any(|earlier| *earlier == key);
+        self.keys.push(key);
+        twice
+    }
+}
+
+/// A number that stands for a key below what `above` stands for: another key has another, as a rule.
+fn mark(above: u64, key: &str) -> u64 {
+    // Keys are short: a hasher of the library takes longer to begin and to end than this takes for all of it.
+    let add =
+        |mark: u64, byte: &u8| (mark.rotate_left(5) ^ u64::from(*byte)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    key.as_bytes().iter().fold(above.wrapping_add(1), add)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -594,11 +673,13 @@ impl<'s> Builder<'_, 's> {
         self.sections += 1;
         let light = self.light_verb(keys);
         self.light = light.is_some();
+        let written = header;
+        let mut below: &[(Cow<'s, str>, Span)] = &[];
         if let Some(length) = light
             && keys.len() > length
         {
             // What is below the verb is not remembered, but the verb is.
-            keys = &keys[..length];
+            (keys, below) = keys.split_at(length);
             header = Header::Below;
         }
         let Some(((last, last_span), parents)) = keys.split_last() else { return };
@@ -658,13 +739,22 @@ impl<'s> Builder<'_, 's> {
         if self.light {
             let section = self.section;
             self.document.node_mut(section).light = true;
+            self.document.doubtful |= self.forgotten.section(section, found.is_none(), below, written);
         }
     }
 
     /// Whether the value that comes next is to be forgotten: all of a verb that is not in focus, but its aliases.
     fn forgets(&self) -> bool {
-        self.forgotten > 0
+        !self.forgotten.open.is_empty()
             || self.light && self.open.is_empty() && !matches!(&*self.keys, [(key, _)] if key == "aliases")
+    }
+
+    /// The key of a forgotten value.
+    fn forget_key(&mut self) {
+        if !self.keys.is_empty() {
+            self.document.doubtful |= self.forgotten.key(&self.keys);
+            self.keys.clear();
+        }
     }
 
     fn push_table(&mut self, array: Id, at: Span) -> Id {
@@ -740,7 +830,7 @@ impl<'s> Builder<'_, 's> {
 
     /// Arrays that are nested without end would make everything that walks the tree overflow.
     fn too_deep(&mut self, at: Span) -> bool {
-        let deep = self.open.len() + self.forgotten >= 64;
+        let deep = self.open.len() + self.forgotten.open.len() >= 64;
         if deep {
             self.mistake(at, "arrays and tables are nested more than 64 deep");
         }
@@ -750,8 +840,8 @@ impl<'s> Builder<'_, 's> {
     fn open(&mut self, shape: Shape, at: toml_parser::Span) -> bool {
         let at = self.span(at);
         if self.forgets() {
-            self.keys.clear();
-            self.forgotten += 1;
+            self.forget_key();
+            self.forgotten.open.push(self.forgotten.keys.len());
             return !self.too_deep(at);
         }
         let node = self.put(shape, Cow::Borrowed(""), at);
@@ -764,8 +854,8 @@ impl<'s> Builder<'_, 's> {
     }
 
     fn close(&mut self, at: toml_parser::Span) {
-        if self.forgotten > 0 {
-            self.forgotten -= 1;
+        if let Some(start) = self.forgotten.open.pop() {
+            self.forgotten.keys.truncate(start);
             return;
         }
         let end = self.span(at).end;
@@ -830,10 +920,6 @@ impl EventReceiver for Builder<'_, '_> {
         let mut key = Cow::Borrowed("");
         if let Some(raw) = self.tokens.get(at) {
             let raw = toml_parser::Raw::new_unchecked(raw.as_str(), encoding, at);
-            if self.forgotten > 0 {
-                raw.decode_key(&mut (), error);
-                return;
-            }
             raw.decode_key(&mut key, error);
         }
         self.keys.push((key, span));
@@ -847,7 +933,7 @@ impl EventReceiver for Builder<'_, '_> {
             if self.forgets() {
                 // Its syntax counts all the same.
                 let _kind = raw.decode_scalar(&mut (), error);
-                self.keys.clear();
+                self.forget_key();
                 return;
             }
             kind = raw.decode_scalar(&mut text, error);
@@ -997,6 +1083,50 @@ mod tests {
         ] {
             let sources = [source(broken)];
             assert!(Document::read(&sources, Focus::Verb("b")).is_err(), "{broken}");
+        }
+    }
+
+    #[test]
+    fn what_is_defined_twice_out_of_focus_is_seen_and_what_is_not_costs_no_second_reading() {
+        let read = |text: &str| {
+            let sources = [source(text)];
+            let whole = Document::read(&sources, Focus::Everything).map_err(|mistakes| mistakes.len());
+            let light = Document::read(&sources, Focus::Verb("b")).map(|document| {
+                let verb = document.root().get("verbs").and_then(|verbs| verbs.get("a"));
+                verb.is_some_and(NodeRef::is_light)
+            });
+            (whole.err(), light.map_err(|mistakes| mistakes.len()))
+        };
+        for twice in [
+            "[verbs.a]\nx = 1\nx = 2",
+            "[verbs.a]\nx = 1\n'x' = 2",
+            "[verbs.a]\nx = {y = 1, z = {}, y = 2}",
+            "[verbs.a]\nx = [{y = [{}], y = 2}]",
+            "[verbs.a.env]\n[verbs.a.env]",
+            "[verbs.a]\nenv = {}\n[verbs.a.env]",
+            "[verbs.a]\nenv = {}\n[verbs.c]\n[verbs.a.env]",
+            "[verbs.a.env]\nx = 1\nx = 2",
+            "[verbs.a.env]\nx = 1\n[verbs.a]\nenv = {}",
+            "[verbs.a.env]\n[verbs.c]\n[verbs.a.env]",
+            "[verbs.a.variables.x]\n[verbs.a.variables.x]",
+            "[verbs.a.variables]\nx = {}\n[verbs.a.variables.x]",
+            "[[verbs.a.setup]]\n[verbs.a.setup]",
+            "[verbs.a.setup]\n[[verbs.a.setup]]",
+            "[[verbs.a.setup]]\nx = 1\nx = 2",
+            "[verbs.a]\nx.y = 1\nx.y = 2",
+            "[verbs.a]\nx = 1\nx.y = 2",
+        ] {
+            let (whole, light) = read(twice);
+            assert!(whole.is_some(), "{twice}");
+            assert_eq!(whole, light.err(), "{twice}");
+        }
+        for once in [
+            "[verbs.a]\nx = 1\ny = {x = 1, y = {x = 1}}\nz = [{x = 1}, {x = 1}]",
+            "[verbs.a]\nx = 1\n[verbs.c]\nx = 1",
+            "[verbs.a]\nx = 1\n[verbs.a.env]\nx = 1\n[verbs.a.variables.x]\nx = 1\n[verbs.a.variables.y]\nx = 1\n\
+             [[verbs.a.setup]]\nx = 1\n[[verbs.a.setup]]\nx = 1\n[environments.e.verbs.a]\nx = 1",
+        ] {
+            assert_eq!(read(once), (None, Ok(true)), "{once}");
         }
     }
 
