@@ -342,7 +342,8 @@ pub(crate) fn plan(
         capabilities: own.and_then(|part| part.capabilities.clone()),
         no_new_privileges: own.and_then(|part| part.no_new_privileges).unwrap_or(false),
         init: match own.and_then(|part| part.init.clone()) {
-            Some(Init::Supervise(options)) => Some(options),
+            Some(Init::With(options)) => Some(options),
+            Some(Init::Supervise) => Some(InitOptions::default()),
             Some(Init::Exec) | None => None,
         },
         target: Target { exec: own.and_then(|part| part.exec.clone()).unwrap_or_default(), arguments },

@@ -394,7 +394,7 @@ impl VerbPart {
             self.limits.push(*limit);
         }
         match (&mut self.init, &over.init) {
-            (Some(Init::Supervise(base)), Some(Init::Supervise(over))) => base.lay(over),
+            (Some(Init::With(base)), Some(Init::With(over))) => base.lay(over),
             (base, Some(over)) => *base = Some(over.clone()),
             (_, None) => {}
         }
@@ -407,7 +407,9 @@ pub(crate) enum Init {
     /// The target replaces preverb.
     Exec,
     /// preverb stays and supervises.
-    Supervise(InitOptions),
+    Supervise,
+    /// It supervises in this way: a table, over which another is laid key by key.
+    With(InitOptions),
 }
 
 /// How to supervise.

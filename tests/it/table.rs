@@ -53,6 +53,23 @@ fn a_key_given_twice_is_an_error() {
     );
 }
 
+#[test]
+fn a_key_given_twice_is_an_error_in_every_verb() {
+    let exec = "[verbs.a]\nexec = [\"true\"]\n";
+    let in_b = |rest: &str| format!("{exec}[verbs.b]\nexec = [\"true\"]\n{rest}");
+    wrong(
+        &in_b("exec = [\"false\"]\n"),
+        "5:1",
+        "exec = [\"false\"]",
+        &["`exec` is defined twice, first in line 4"],
+    );
+    wrong(&in_b("[verbs.b.env]\n[verbs.b.env]\n"), "6:10", "[verbs.b.env]", &["`env`"]);
+    wrong(&in_b("env = { X = \"1\", X = \"2\" }\n"), "5:18", "env = {", &["`X`"]);
+    // The same names in other verbs, steps and tables are none twice.
+    let same = "[verbs.b.env]\nexec = \"1\"\n[[verbs.b.setup]]\nrun = [\"true\"]\n[[verbs.b.setup]]\nrun = [\"true\"]\n";
+    run(&in_b(same), &["a"]).run();
+}
+
 // Keys
 
 #[test]
@@ -253,6 +270,9 @@ fn a_word_that_is_one_of_a_few_names_the_nearest() {
 fn values_with_a_form_of_their_own_are_checked() {
     wrong("[verbs.a]\nexec = [\"true\"]\numask = \"0999\"\n", "3:9", "umask = \"0999\"", &["`umask`"]);
     wrong("[verbs.a]\nexec = [\"true\"]\numask = \"01777\"\n", "3:9", "umask", &["`umask`"]);
+    let top = |key: &str| format!("{key}\n[verbs.a]\nexec = [\"true\"]\n");
+    wrong(&top("user = \"a:b:c\""), "1:8", "user = \"a:b:c\"", &["`user` is `a:b:c`"]);
+    wrong(&top("workdir = \"\""), "1:11", "workdir = \"\"", &["`workdir` is an empty path"]);
     wrong("[verbs.a]\nexec = [\"true\"]\numask = 27\n", "3:9", "umask = 27", &["`umask`", "string"]);
     wrong(
         "[[setup]]\nrun = [\"true\"]\ntimeout = \"5\"\n[verbs.a]\nexec = [\"true\"]\n",
@@ -569,6 +589,21 @@ fn drop_ins_are_merged_in_bytewise_order_of_their_names() {
 }
 
 #[test]
+fn what_a_drop_in_says_of_a_verb_holds_whichever_file_makes_it_the_default() {
+    let test = |words: &[&str]| {
+        run(
+            "default = \"b\"\n[verbs.a]\nexec = [\"echo\", \"a\"]\n[verbs.b]\nexec = [\"echo\", \"b\"]\n",
+            words,
+        )
+        .drop_in("1.toml", "default = \"a\"\n[verbs.b]\nargs = [\"of the drop-in\"]\n")
+        .drop_in("2.toml", "default = \"b\"\n")
+        .stdout("b of the drop-in\n")
+    };
+    test(&[]).run();
+    test(&["b"]).run();
+}
+
+#[test]
 fn lists_of_steps_are_appended_and_other_arrays_replaced() {
     run(
         "[[setup]]\nrun = [\"echo\", \"table\"]\n[verbs.a]\nexec = [\"printf\", \"<%s>\", \"x\"]\nargs = [\"1\", \"2\", \"3\"]\n[[verbs.a.setup]]\nrun = [\"echo\", \"table a\"]\n",
@@ -579,6 +614,27 @@ fn lists_of_steps_are_appended_and_other_arrays_replaced() {
     .stdout("(4)")
     .stderr("table\none\ntwo\ntable a\none a\n")
     .run();
+}
+
+#[test]
+fn an_environments_init_is_laid_over_a_table_and_takes_the_place_of_anything_else() {
+    let table = |base: &str, over: &str| {
+        let verb = format!("[verbs.a]\nexec = [\"true\"]\ninit = {base}\n");
+        format!("{verb}[environments.prod.verbs.a]\ninit = {over}\n")
+    };
+    let is = |base: &str, over: &str, grace: Option<&'static str>, group: bool| {
+        run(&table(base, over), &["--explain", "--json", "a"])
+            .any_stdout()
+            .check(move |output| {
+                let init = &output.json()["init"];
+                assert_eq!((init["grace"].as_str(), init["group"].as_bool()), (grace, Some(group)));
+            })
+            .run();
+    };
+    is("{ grace = \"5s\" }", "{ group = true }", Some("5 s"), true);
+    is("{ grace = \"5s\" }", "true", None, false);
+    is("true", "{ grace = \"5s\" }", Some("5 s"), false);
+    is("false", "true", None, false);
 }
 
 #[test]

@@ -39,8 +39,8 @@ impl Decoder {
                         self.choice(node, "log", &Format::NAMES, |word| Format::parse(word.as_bytes()));
                 }
                 "stop-signals" => settings.stop_signals = Some(self.stop_signals(node)),
-                "user" => settings.user = self.template(node, "user"),
-                "workdir" => settings.workdir = self.template(node, "workdir"),
+                "user" => settings.user = self.user(node),
+                "workdir" => settings.workdir = self.path(node, "workdir"),
                 "umask" => settings.umask = self.umask(node),
                 "environment" => self.selection(node, &mut settings),
                 "interpreters" => settings.interpreters = self.interpreters(node),

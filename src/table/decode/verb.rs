@@ -104,7 +104,7 @@ impl Decoder {
 
     fn init(&mut self, node: Node<'_, '_>) -> Option<Init> {
         if let Shape::Boolean(supervise) = node.shape() {
-            return Some(if supervise { Init::Supervise(InitOptions::default()) } else { Init::Exec });
+            return Some(if supervise { Init::Supervise } else { Init::Exec });
         }
         if node.shape() != Shape::Table {
             self.wrong_type(node, "init", "`true`, `false` or a table");
@@ -128,6 +128,6 @@ impl Decoder {
                 }
             }
         }
-        Some(Init::Supervise(options))
+        Some(Init::With(options))
     }
 }
