@@ -12,7 +12,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::failure::{Failure, Kind, Result};
 use crate::log::{Format, quoted};
-use crate::words::{DURATION_RULE, parse_duration, parse_signal};
+use crate::words::{DURATION_RULE, can_be_caught, parse_duration, parse_signal};
 
 /// What the caller wants.
 #[derive(Debug, PartialEq, Eq)]
@@ -266,8 +266,7 @@ pub(crate) fn parse(split: Split, dash_is_default: bool) -> Result<Request> {
         });
         if !dash_is_default || in_mode {
             if let Some(action) = words.first().and_then(|word| asks(word)) {
-                let options =
-                    parse_options(&options).map_or(Ok(Options::default()), |matches| common(&matches))?;
+                let options = common(&parse_options(&options)?)?;
                 return Ok(Request { options, action });
             }
             return Err(unknown_option(words.first().map(OsString::as_os_str).unwrap_or_default()));
@@ -489,7 +488,7 @@ fn action(matches: &ArgMatches, rest: Rest) -> Result<Action> {
     let nothing = |rest: Rest, mode: &str| match rest {
         Rest::Nothing => Ok(()),
         Rest::Words(words) | Rest::Command(words) | Rest::Dash(words) => {
-            let word = words.first().map(OsString::as_os_str).unwrap_or_default();
+            let word = words.first().map_or(OsStr::new("--"), OsString::as_os_str);
             Err(usage(format!("`--{mode}` takes no word {}", quoted(word.as_bytes()))))
         }
     };
@@ -579,9 +578,18 @@ fn supervise_options(matches: &ArgMatches) -> Result<SuperviseOptions> {
     };
     for pair in list.to_str().ok_or_else(wrong)?.split(',') {
         let (from, to) = pair.split_once('=').ok_or_else(wrong)?;
-        let from = parse_signal(from).ok_or_else(wrong)?;
+        let signal = parse_signal(from).ok_or_else(wrong)?;
+        if !can_be_caught(signal) {
+            return Err(usage(format!(
+                "signal {} in `--signals` cannot be caught, and so not passed on",
+                quoted(from)
+            )));
+        }
+        if options.signals.iter().any(|(earlier, _)| *earlier == signal) {
+            return Err(usage(format!("signal {} stands in `--signals` twice", quoted(from))));
+        }
         let to = if to == "none" { None } else { Some(parse_signal(to).ok_or_else(wrong)?) };
-        options.signals.push((from, to));
+        options.signals.push((signal, to));
     }
     Ok(options)
 }
@@ -690,6 +698,12 @@ mod tests {
             &["--wait", "--", "x"],
             &["--wait", "tcp://a:1", "--timeout", "5", "--", "x"],
             &["--supervise", "--signals", "TERM", "--", "x"],
+            &["--supervise", "--signals", "KILL=TERM", "--", "x"],
+            &["--supervise", "--signals", "STOP=none", "--", "x"],
+            &["--supervise", "--signals", "TERM=QUIT,SIGTERM=INT", "--", "x"],
+            &["--skip-setup=1", "--help"],
+            &["--log", "json", "--log", "text", "--version"],
+            &["--log", "loud", "--version"],
             &["--grace", "5s", "x"],
             &["--shim", "a", "b"],
         ] {

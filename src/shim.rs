@@ -82,7 +82,7 @@ pub(crate) fn script(shim: &Shim) -> String {
 
 /// What of the host may stand at the beginning of a mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Prefix {
+pub(crate) enum Prefix {
     Home,
     Pwd,
 }
@@ -104,7 +104,7 @@ impl Prefix {
 }
 
 /// Splits `$HOME` or `$PWD` off, where it is a whole word of the path: `$HOMES` is neither.
-fn split_prefix(mount: &str) -> (Option<Prefix>, &str) {
+pub(crate) fn split_prefix(mount: &str) -> (Option<Prefix>, &str) {
     for prefix in [Prefix::Home, Prefix::Pwd] {
         if let Some(rest) = mount.strip_prefix(prefix.text())
             && (rest.is_empty() || rest.starts_with(['/', ':']))

@@ -174,6 +174,11 @@ pub(crate) fn parse_signal(text: &str) -> Option<i32> {
     Some(signal as i32)
 }
 
+/// Whether a process can catch the signal: KILL and STOP nobody can (signal(7)).
+pub(crate) fn can_be_caught(number: i32) -> bool {
+    !matches!(number, 9 | 19)
+}
+
 /// A signal's name for messages: `SIGTERM`, `signal 40`.
 pub(crate) fn signal_name(number: i32) -> String {
     nix::sys::signal::Signal::try_from(number)
@@ -226,7 +231,11 @@ pub(crate) fn escaped(bytes: &[u8]) -> String {
                 '\r' => shown.push_str("\\r"),
                 '\t' => shown.push_str("\\t"),
                 // Bidirectional controls and other format characters can make a message read as another.
-                '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => {
+                '\u{61c}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}' => {
                     let _ = write!(shown, "\\u{{{:x}}}", u32::from(character));
                 }
                 control if control.is_control() => {
@@ -334,6 +343,6 @@ mod tests {
     #[test]
     fn what_could_confuse_a_terminal_is_escaped() {
         assert_eq!(escaped(b"a\x1b[31m\n\xff"), "a\\x1b[31m\\n\\xff");
-        assert_eq!(escaped("\u{202e}ä".as_bytes()), "\\u{202e}ä");
+        assert_eq!(escaped("\u{202e}\u{61c}\u{85}ä".as_bytes()), "\\u{202e}\\u{61c}\\x85ä");
     }
 }

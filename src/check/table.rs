@@ -41,11 +41,6 @@ pub(super) fn check(
             }
         }
     }
-    if let Some(sh) = root.get("interpreters").and_then(|node| node.get("sh")) {
-        let hint = "give the files another extension, or leave this out";
-        let message = "interpreter `sh` is never used: `*.sh` files are sourced".to_owned();
-        findings.table(Weight::Warning, sh.key_span(), message, Some(hint.to_owned()));
-    }
     if settings.leading_dash == LeadingDash::Default
         && settings.default.is_none()
         && let Some(node) = root.get("leading-dash")

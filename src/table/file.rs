@@ -20,9 +20,9 @@ pub(crate) const DEFAULT: &str = "/etc/preverb/preverb.toml";
 /// # Errors
 /// What keeps a file from being read: all are the table's (78).
 pub(crate) fn read(path: &Path) -> Result<Vec<Source>> {
-    let mut sources = vec![read_one(path)?];
+    let mut sources = vec![read_one(path, "table")?];
     for drop_in in drop_ins(path)? {
-        sources.push(read_one(&drop_in)?);
+        sources.push(read_one(&drop_in, "drop-in")?);
     }
     Ok(sources)
 }
@@ -61,11 +61,13 @@ fn drop_ins(table: &Path) -> Result<Vec<PathBuf>> {
     Ok(names.into_iter().map(|name| directory.join(name)).collect())
 }
 
-fn read_one(path: &Path) -> Result<Source> {
+/// Reads a file of the table; `what` is what it is.
+fn read_one(path: &Path, what: &str) -> Result<Source> {
     let shown = quoted(path.as_os_str().as_bytes());
     let bytes = crate::observe::read_file(path, 4000).map_err(|error| {
-        let failure = Failure::say(Kind::Table, format!("cannot read the table {shown}: {}", reason(&error)));
-        if error.kind() == ErrorKind::NotFound {
+        let failure =
+            Failure::say(Kind::Table, format!("cannot read the {what} {shown}: {}", reason(&error)));
+        if what == "table" && error.kind() == ErrorKind::NotFound {
             failure.hint("an image has its table there, or names it by `PREVERB_TABLE` or `--table`")
         } else {
             failure

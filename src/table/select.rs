@@ -288,11 +288,11 @@ impl<'d, 's> Tree<'d, 's> {
         let mut part = base.map(|node| decoder.verb(node, &place)).unwrap_or_default();
         let over_place = format!("{place} of environment {}", quoted(environment.as_str()));
         let over = over.map(|node| decoder.verb(node, &over_place));
-        // A mistake in `exec` itself has been told already.
+        // A mistake in `exec` itself has been told already, and so has a verb that is no table.
         let written = [base, self.parts(verb.as_str(), environment.as_str()).1]
             .into_iter()
             .flatten()
-            .any(|node| node.get("exec").is_some());
+            .any(|node| node.shape() != Shape::Table || node.get("exec").is_some());
         let mut environment_layer = Layer::default();
         if let Some(over) = over {
             part.lay(&over);

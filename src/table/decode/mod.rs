@@ -113,25 +113,27 @@ impl Decoder {
 
     /// A mistake for each key of `node` that is not in `known`.
     fn keys(&mut self, node: Node<'_, '_>, place: &str, known: &[&str]) {
-        for child in node.children() {
-            let key = child.key();
-            if known.contains(&key) {
-                continue;
+        for child in node.children().filter(|child| !known.contains(&child.key())) {
+            self.unknown_key(child, place, known);
+        }
+    }
+
+    /// A mistake for a key that is not in `known`.
+    fn unknown_key(&mut self, child: Node<'_, '_>, place: &str, known: &[&str]) {
+        let key = child.key();
+        let message = format!("unknown key {} in {place}", quoted(key));
+        match nearest(key, known.iter().copied()) {
+            Some(near) => {
+                self.mistake_with_hint(child.key_span(), message, format!("did you mean `{near}`?"));
             }
-            let message = format!("unknown key {} in {place}", quoted(key));
-            match nearest(key, known.iter().copied()) {
-                Some(near) => {
-                    self.mistake_with_hint(child.key_span(), message, format!("did you mean `{near}`?"));
-                }
-                None => self.mistake_with_hint(
-                    child.key_span(),
-                    message,
-                    format!(
-                        "the keys here are {}",
-                        known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")
-                    ),
+            None => self.mistake_with_hint(
+                child.key_span(),
+                message,
+                format!(
+                    "the keys here are {}",
+                    known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")
                 ),
-            }
+            ),
         }
     }
 

@@ -113,6 +113,14 @@ impl Decoder {
                 self.mistake(child.key_span(), message);
                 continue;
             }
+            if extension == "sh" {
+                self.mistake_with_hint(
+                    child.key_span(),
+                    "interpreter `sh` would never be used: `*.sh` files are sourced",
+                    "give the files another extension; the `#!` line of one names its shell",
+                );
+                continue;
+            }
             // Validated as an argv, but a path follows it, so its words are not expanded.
             if child.as_str().is_some() {
                 self.argv(child, extension);
@@ -148,14 +156,34 @@ impl Decoder {
                         shim.image = None;
                     }
                 }
-                "mounts" => shim.mounts = self.strings(child, "mounts"),
+                "mounts" => {
+                    for item in self.items(child, "mounts", "an array of strings") {
+                        let Some(mount) = self.string(item, "mounts") else { continue };
+                        // What would be a path elsewhere is a volume's name, or nothing at all, to an engine.
+                        if mount.is_empty()
+                            || mount.starts_with(['~', '$']) && crate::shim::split_prefix(mount).0.is_none()
+                        {
+                            self.mistake_with_hint(
+                                item.span(),
+                                format!("{} in `mounts` is nothing that can be mounted", quoted(mount)),
+                                "it is a value of `-v`, and may begin with `$HOME` or `$PWD`",
+                            );
+                        }
+                        shim.mounts.push(mount.to_owned());
+                    }
+                }
                 "env" => {
                     shim.env = self.strings(child, "env");
                     for name in shim.env.iter().filter(|name| !is_variable_name(name.as_bytes())) {
                         self.mistake(child.span(), format!("{} cannot be a variable's name", quoted(name)));
                     }
                 }
-                "network" => shim.network = self.string(child, "network").map(str::to_owned),
+                "network" => {
+                    shim.network = self.string(child, "network").map(str::to_owned);
+                    if shim.network.as_deref() == Some("") {
+                        self.mistake(child.span(), "`network` is no network's name");
+                    }
+                }
                 _ => {}
             }
         }

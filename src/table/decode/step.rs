@@ -37,24 +37,25 @@ impl Decoder {
         let known = |kinds: &[&'static str]| {
             let mut known: Vec<&'static str> = kinds.to_vec();
             known.extend(STEP_KEYS);
-            for kind in kinds {
-                known.extend(kind_only_keys(kind));
+            for key in kinds.iter().flat_map(|kind| kind_only_keys(kind)) {
+                if !known.contains(key) {
+                    known.push(key);
+                }
             }
             known
         };
         let kind = match kinds[..] {
             [kind] => {
                 // A key of another kind is told apart from one that nobody knows.
-                for child in node.children() {
+                let known = known(&[kind]);
+                for child in node.children().filter(|child| !known.contains(&child.key())) {
                     let key = child.key();
-                    let elsewhere = KIND_KEYS.iter().any(|other| kind_only_keys(other).contains(&key));
-                    if elsewhere && !kind_only_keys(kind).contains(&key) {
+                    if KIND_KEYS.iter().any(|other| kind_only_keys(other).contains(&key)) {
                         self.mistake(child.key_span(), format!("a `{kind}` step has no {}", quoted(key)));
+                    } else {
+                        self.unknown_key(child, &place, &known);
                     }
                 }
-                let mut all = known(&[kind]);
-                all.extend(["once", "to", "mode"]);
-                self.keys(node, &place, &all);
                 kind
             }
             [] => {
@@ -70,10 +71,11 @@ impl Decoder {
             _ => {
                 self.keys(node, &place, &known(&KIND_KEYS));
                 let list = kinds.iter().map(|kind| format!("`{kind}`")).collect::<Vec<_>>().join(" and ");
+                let many = if kinds.len() == 2 { "two".to_owned() } else { kinds.len().to_string() };
                 let second = node.get(kinds[1]).map_or(node.key_span(), Node::key_span);
                 self.mistake_with_hint(
                     second,
-                    format!("{place} has {list}, which are two steps"),
+                    format!("{place} has {list}, which are {many} steps"),
                     "make each a step of its own",
                 );
                 return None;

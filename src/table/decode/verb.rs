@@ -4,7 +4,7 @@ use super::{Decoder, INIT_KEYS, Node, VERB_KEYS};
 use crate::log::quoted;
 use crate::table::document::Shape;
 use crate::table::{Capability, Init, InitOptions, Limit, Resource, VerbPart};
-use crate::words::nearest;
+use crate::words::{can_be_caught, nearest};
 
 impl Decoder {
     /// A verb, or what an environment changes in it; `place` names it.
@@ -121,6 +121,17 @@ impl Decoder {
         {
             for child in signals.children() {
                 let from = self.signal(child.key_span(), child.key());
+                if let Some(from) = from {
+                    let name = quoted(child.key());
+                    if !can_be_caught(from) {
+                        self.mistake(
+                            child.key_span(),
+                            format!("{name} cannot be caught, and so not passed on"),
+                        );
+                    } else if options.signals.iter().any(|(earlier, _)| *earlier == from) {
+                        self.mistake(child.key_span(), format!("{name} in `signals` is there twice"));
+                    }
+                }
                 let Some(text) = self.string(child, child.key()) else { continue };
                 let to = if text == "none" { Some(None) } else { self.signal(child.span(), text).map(Some) };
                 if let (Some(from), Some(to)) = (from, to) {
