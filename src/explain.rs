@@ -41,6 +41,9 @@ pub(crate) struct Explained {
     environment_in_table: bool,
     variables: Vec<ExplainedVariable>,
     unset: Vec<String>,
+    /// Those of `unset` that may be there to be removed.
+    #[serde(skip)]
+    removed: Vec<String>,
     steps: Vec<ExplainedStep>,
     user: Option<String>,
     user_note: Option<String>,
@@ -111,7 +114,8 @@ impl Explained {
             environment_reason: plan.environment.why.describe(),
             environment_in_table: beside.mentioned,
             variables: changed(plan, inherited, myself),
-            unset: plan.unset.clone(),
+            unset: plan.unset.iter().map(|name| escaped(name.as_bytes())).collect(),
+            removed: removed(plan),
             steps: plan.steps.iter().map(|step| explain_step(step, plan)).collect(),
             user: plan.user.as_ref().map(shown),
             user_note: plan.user.as_ref().map(|user| user_note(user, myself)),
@@ -215,6 +219,16 @@ fn changed(plan: &Plan, inherited: &Variables, myself: Myself) -> Vec<ExplainedV
     changed
 }
 
+/// The names of `unset` that are set, and any of them if a step may set it.
+fn removed(plan: &Plan) -> Vec<String> {
+    let exports = plan
+        .steps
+        .iter()
+        .any(|step| step.skip.is_none() && matches!(step.step.kind, StepKind::Run(_) | StepKind::Hooks(_)));
+    let names = plan.unset.iter().filter(|name| exports || plan.variables.get(name.as_bytes()).is_some());
+    names.map(|name| escaped(name.as_bytes())).collect()
+}
+
 /// A template as it would expand now, or as it is written where only a step can make it expand.
 fn now(template: &Template, variables: &Variables) -> String {
     template
@@ -305,7 +319,10 @@ fn hooks(path: &Template, plan: &Plan) -> Vec<String> {
                 match &file.how {
                     How::Source { shell, .. } => format!("{path}: sourced by {}", escaped(shell.as_bytes())),
                     How::Run => format!("{path}: run"),
-                    How::Interpret(argv) => format!("{path}: run by {}", words(argv)),
+                    How::Interpret(argv) => {
+                        let argv: Vec<String> = argv.iter().map(|word| escaped(word.as_bytes())).collect();
+                        format!("{path}: run by {}", words(&argv))
+                    }
                     How::Skip(_) if file.is_secret(&expanded) => {
                         format!("{path}{PASSED_OVER}{WHY_NOT_SHOWN}")
                     }
@@ -391,7 +408,7 @@ pub(crate) fn text(explained: &Explained, paint: Paint) -> String {
             None => lines.push(&format!("  {:width$} removed", variable.name)),
         }
     }
-    for name in &explained.unset {
+    for name in &explained.removed {
         lines.aside(2, &format!("{name:width$} removed before the target"), "(unset)");
     }
     lines.push(&paint.bold("steps"));

@@ -290,8 +290,14 @@ impl Start<'_> {
         let settings = tree.settings(&mut decoder);
         failing(&sources, &decoder)?;
         let environment = plan::environment(options.environment.as_ref(), &settings, &self.variables)?;
-        let list = list::List::of(tree, &settings, &environment.name);
-        Ok(format!("\n{}", list::text(&list, Paint::Plain)))
+        let list = list::List::of(tree, &settings, &environment.name, &mut decoder);
+        let mut text = format!("\n{}", list::text(&list, Paint::Plain));
+        if let Err(failure) = failing(&sources, &decoder) {
+            text.push_str("\nThe table has a mistake (`preverb --check` tells every one): ");
+            text.push_str(&failure.sentence());
+            text.push('\n');
+        }
+        Ok(text)
     }
 
     #[inline(never)]
@@ -365,13 +371,13 @@ impl Start<'_> {
             Action::Explain { words, json } => (words, Some(json)),
             Action::List { json } => {
                 failing(sources, &decoder)?;
-                let list = list::List::of(tree, &settings, &environment?.name);
+                let list = list::List::of(tree, &settings, &environment?.name, &mut decoder);
                 let paint = Paint::of_standard_output(&self.variables);
                 return print(&if json { list::json(&list) } else { list::text(&list, paint) });
             }
             Action::Shim { verb } => {
                 failing(sources, &decoder)?;
-                return shim(&settings, tree, &environment?.name, verb.as_deref());
+                return shim(&settings, tree, &environment?, verb.as_deref());
             }
             Action::Check { .. }
             | Action::Health { .. }
@@ -406,7 +412,7 @@ impl Start<'_> {
         failing(sources, &decoder)?;
         let declarations = table::lay_declarations(selection.layers());
         let files = observe::secret_files(&declarations, &self.variables);
-        let mentioned = tree.environment(environment.name.as_str()).is_some();
+        let mentioned = json.is_some() && tree.mentions(environment.name.as_str());
         let call = Call { words, skip_setup };
         let health =
             selection.verb.as_ref().filter(|_| json.is_some()).and_then(|verb| verb.part.health.clone());
@@ -454,12 +460,14 @@ fn check_log(format: Option<&(Option<Format>, String)>, options: &Options) -> Re
 /// What a mode needs of the table.
 fn focus(action: &Action) -> Focus<'_> {
     match action {
-        Action::Run(words) | Action::Explain { words, .. } => match words {
+        Action::Run(words) => match words {
             Words::None | Words::Default(_) => Focus::Default,
             Words::Verb(word, _) => focus_of(word),
             Words::Command(_) => Focus::Verb(""),
         },
-        Action::List { .. }
+        // What mentions an environment may stand in any verb.
+        Action::Explain { .. }
+        | Action::List { .. }
         | Action::Check { .. }
         | Action::Health { .. }
         | Action::Shim { .. }
@@ -541,7 +549,7 @@ fn unknown(
     let shown = quoted(word.as_bytes());
     let mut failure =
         Failure::say(Kind::Usage, format!("unknown verb {shown}")).field("verb", shown.trim_matches('`'));
-    let list = list::List::of(tree, settings, environment);
+    let list = list::List::of(tree, settings, environment, &mut Decoder::default());
     let names = list
         .verbs
         .iter()
@@ -556,9 +564,11 @@ fn unknown(
 fn shim(
     settings: &Settings,
     tree: Tree<'_, '_>,
-    environment: &words::EnvironmentName,
+    environment: &plan::Environment,
     verb: Option<&OsStr>,
 ) -> Result<u8> {
+    let asked_for = environment.why == plan::Why::Option;
+    let environment = &environment.name;
     let image = settings.shim.as_ref().and_then(|shim| shim.image.as_ref().map(|image| (shim, image)));
     let Some((shim, image)) = image else {
         return Err(Failure::say(Kind::Table, "the table does not say which image `--shim` is to run")
@@ -577,6 +587,7 @@ fn shim(
         mounts: shim.mounts.clone(),
         env: shim.env.clone(),
         network: shim.network.clone(),
+        environment: asked_for.then(|| environment.to_string()),
         verb,
     }))
 }

@@ -73,21 +73,25 @@ pub(crate) struct ListedVariable {
 }
 
 impl List {
-    /// The list of this environment. Mistakes in a verb are not told here: `--check` tells them.
+    /// The list of this environment. Mistakes in what is listed are the decoder's, and as a rule nobody asks for them.
     #[inline(never)]
-    pub(crate) fn of(tree: Tree<'_, '_>, settings: &Settings, environment: &EnvironmentName) -> Self {
+    pub(crate) fn of(
+        tree: Tree<'_, '_>,
+        settings: &Settings,
+        environment: &EnvironmentName,
+        decoder: &mut Decoder,
+    ) -> Self {
         // Where one verb was in focus the others have to be read now.
         let whole = Document::read(tree.sources(), Focus::Everything);
         let tree = whole.as_ref().map_or(tree, Tree::new);
-        let mut decoder = Decoder::default();
         let mut list =
             Self { environment: environment.to_string(), verbs: Vec::new(), variables: Vec::new() };
-        let shared = tree.select(&mut decoder, environment, None);
+        let shared = tree.select(decoder, environment, None);
         list.add_variables(lay_declarations(shared.layers()), None);
         let mut concealed = secrets(&list.variables);
         for name in tree.verb_names(environment.as_str()) {
             let Some(name) = crate::words::VerbName::parse(name.as_bytes()) else { continue };
-            let selection = tree.select(&mut decoder, environment, Some(&name));
+            let selection = tree.select(decoder, environment, Some(&name));
             let mut declarations = lay_declarations(selection.layers());
             let Some(verb) = selection.verb else { continue };
             let layers = [&verb.part.layer, &verb.environment_layer];
@@ -273,7 +277,7 @@ pub(crate) fn with_verbs(
     settings: &Settings,
     environment: &EnvironmentName,
 ) -> Failure {
-    let list = List::of(tree, settings, environment);
+    let list = List::of(tree, settings, environment, &mut Decoder::default());
     let heading = format!("the verbs in environment `{environment}`:");
     let lines = std::iter::once(heading).chain(verb_lines(&list, Paint::Plain));
     lines.fold(failure, Failure::line)

@@ -32,6 +32,8 @@ pub(crate) struct Shim {
     pub(crate) env: Vec<String>,
     /// The container's network, `host` for one.
     pub(crate) network: Option<String>,
+    /// The environment, where the script is for one.
+    pub(crate) environment: Option<String>,
     /// The verb that the script stands for; without one, the caller's first word is the verb.
     pub(crate) verb: Option<String>,
 }
@@ -50,6 +52,10 @@ pub(crate) fn script(shim: &Shim) -> String {
     // The words that follow the options come first: `set --` can only put words before those it has.
     text.push_str("\nset -- -- ");
     text.push_str(&quoted(&shim.image));
+    if let Some(environment) = &shim.environment {
+        text.push_str(" --environment ");
+        text.push_str(&quoted(environment));
+    }
     if let Some(verb) = &shim.verb {
         text.push(' ');
         text.push_str(&quoted(verb));
@@ -258,6 +264,7 @@ mod tests {
             mounts: Vec::new(),
             env: Vec::new(),
             network: None,
+            environment: None,
             verb: Some(String::from("server")),
         }
     }
@@ -276,6 +283,7 @@ mod tests {
             ]),
             env: strings(&["http_proxy", "AWS_PROFILE", "my.var", "UNSET_THING", "-x'"]),
             network: Some(String::from("a b")),
+            environment: None,
             verb: Some(String::from("db:migrate")),
         }
     }

@@ -25,7 +25,7 @@ mod table;
 use std::ffi::OsString;
 use std::path::Path;
 
-use crate::failure::{Kind, Result};
+use crate::failure::{Failure, Kind, Result};
 use crate::identity::Myself;
 use crate::log::{Log, quoted};
 use crate::plan::{self, Why};
@@ -69,38 +69,57 @@ pub(crate) fn check(mut check: Check<'_>) -> Result<u8> {
         }
         Err(failure) => return Err(failure),
     };
-    match Document::read(&sources, Focus::Everything) {
-        Err(mistakes) => findings.mistakes(mistakes),
-        Ok(document) => look(&mut check, Tree::new(&document), &mut findings)?,
+    let mut refused = None;
+    let (document, mistakes) = Document::read_on(&sources, Focus::Everything);
+    findings.mistakes(mistakes);
+    if let Some(document) = document {
+        refused = look(&mut check, Tree::new(&document), &mut findings);
     }
-    report(&check, &findings, &sources)
+    match refused {
+        None => report(&check, &findings, &sources),
+        // It is the table that is to be mended first.
+        Some(failure) if check.json || findings.has_errors() => {
+            let code = if findings.has_errors() { Kind::Table } else { failure.kind() }.exit_code();
+            let (message, hint) = failure.told();
+            findings.elsewhere(Weight::Error, message, hint);
+            report(&check, &findings, &sources).map(|_| code)
+        }
+        Some(failure) => {
+            report(&check, &findings, &sources)?;
+            Err(failure)
+        }
+    }
 }
 
-fn look(check: &mut Check<'_>, tree: Tree<'_, '_>, findings: &mut Findings) -> Result<()> {
+/// Looks at everything; why there is no chosen environment, if there is none.
+fn look(check: &mut Check<'_>, tree: Tree<'_, '_>, findings: &mut Findings) -> Option<Failure> {
     let mut decoder = Decoder::default();
     let settings = tree.settings(&mut decoder);
     if let Some(format) = settings.log.filter(|_| !check.log_given) {
         check.log.format = format;
     }
     let default = settings.environment_default.as_ref().map_or(ENVIRONMENT_DEFAULT, EnvironmentName::as_str);
-    let chosen = plan::environment(check.environment, &settings, check.variables)?;
+    let (chosen, refused) = match plan::environment(check.environment, &settings, check.variables) {
+        Ok(chosen) => (Some(chosen), None),
+        Err(failure) => (None, Some(failure)),
+    };
+    let chosen_name = chosen.as_ref().map_or(default, |chosen| chosen.name.as_str());
     let mentioned: Vec<&str> = tree.environments().collect();
-    let filtered = table::filtered_environments(tree);
+    let filtered = tree.filtered_environments();
     let mut names: Vec<&str> = Vec::new();
-    for name in
-        mentioned.iter().copied().chain(filtered.iter().copied()).chain([default, chosen.name.as_str()])
-    {
+    for name in mentioned.iter().copied().chain(filtered.iter().copied()).chain([default, chosen_name]) {
         if !names.contains(&name) {
             names.push(name);
         }
     }
     // What is said of several names them in the same order wherever they stand.
     crate::words::sort_by_bytes(&mut names, |name| name.as_bytes().to_vec());
-    let asked_for = matches!(chosen.why, Why::Option | Why::Variable(_));
-    if asked_for && !mentioned.contains(&chosen.name.as_str()) && !filtered.contains(&chosen.name.as_str()) {
+    let asked_for =
+        chosen.as_ref().is_some_and(|chosen| matches!(chosen.why, Why::Option | Why::Variable(_)));
+    if asked_for && !tree.mentions(chosen_name) {
         let message = format!(
             "the table does not mention environment {}, which is valid: what is for every environment holds there",
-            quoted(chosen.name.as_str())
+            quoted(chosen_name)
         );
         findings.elsewhere(Weight::Note, message, None);
     }
@@ -133,13 +152,12 @@ fn look(check: &mut Check<'_>, tree: Tree<'_, '_>, findings: &mut Findings) -> R
             run::walk(&image, &selection, environment, Some(&verb), findings);
         }
     }
-    let known: Vec<String> = [default, chosen.name.as_str()].map(str::to_owned).into();
-    table::check(tree, &settings, &known, &secrets, findings);
+    table::check(tree, &settings, &[default, chosen_name], &secrets, findings);
     findings.mistakes(decoder.mistakes);
     let shown = quoted(std::os::unix::ffi::OsStrExt::as_bytes(check.table.as_os_str()));
     let (verbs, environments) = (verbs.len(), environments.len());
     check.log.debug(|| format!("checked the table {shown}: {verbs} verbs in {environments} environments"));
-    Ok(())
+    refused
 }
 
 /// Says what was found; the exit code.

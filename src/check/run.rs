@@ -49,13 +49,10 @@ struct Walk<'w, 'i> {
     interpreters: Vec<(String, Vec<String>)>,
     /// Whether a step before this one runs something, which can install and make anything.
     earlier: bool,
+    /// Whether a run may skip the present step.
+    may_be_skipped: bool,
     /// What steps before this one make.
     made: Vec<PathBuf>,
-}
-
-/// What something hangs on: how sure its value is, and whether a step before it can have made it.
-fn weight(sure: Sure, earlier: bool) -> Weight {
-    if sure == Sure::Fixed && !earlier { Weight::Error } else { Weight::Warning }
 }
 
 /// Walks through the runs of `verb`, or of a command behind `--`, in `environment`.
@@ -95,6 +92,7 @@ pub(super) fn walk(
         directory: None,
         interpreters: plan::interpreters(image.settings),
         earlier: false,
+        may_be_skipped: false,
         made: Vec::new(),
     };
     for (layer, origin) in &layers {
@@ -113,7 +111,7 @@ pub(super) fn walk(
     let user = either("user", part.and_then(|part| part.user.as_ref()), image.settings.user.as_ref());
     if let Some((user, span)) = &user {
         // Whom a run steps down to is looked up before any step.
-        walk.identity = walk.user(user, *span, false);
+        walk.identity = walk.user(user, *span);
     }
     let workdir =
         either("workdir", part.and_then(|part| part.workdir.as_ref()), image.settings.workdir.as_ref());
@@ -134,7 +132,15 @@ pub(super) fn walk(
                 .flat_map(Node::children)
                 .find(|node| node.children().any(|child| child.key_span() == step.span));
             if let Some(node) = written.filter(|_| applies) {
-                walk.step(step, node);
+                match walk.skipped(step, node) {
+                    Skipped::Always => {}
+                    Skipped::Maybe => {
+                        walk.may_be_skipped = true;
+                        walk.step(step, node);
+                        walk.may_be_skipped = false;
+                    }
+                    Skipped::Never => walk.step(step, node),
+                }
             }
         }
     }
@@ -157,6 +163,16 @@ pub(super) fn walk(
     }
 }
 
+/// Whether runs skip a step.
+enum Skipped {
+    /// All do.
+    Always,
+    /// One may: it hangs on what its operator or an earlier step does.
+    Maybe,
+    /// None does.
+    Never,
+}
+
 /// A value as a path.
 fn path(value: &Value) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(&value.bytes))
@@ -171,10 +187,42 @@ impl Walk<'_, '_> {
         self.known.value(template, span, self.findings)
     }
 
+    /// What something weighs: how sure its value is, and whether a step before it can have made it.
+    fn weight(&self, sure: Sure) -> Weight {
+        if sure == Sure::Fixed && !self.earlier && !self.may_be_skipped {
+            Weight::Error
+        } else {
+            Weight::Warning
+        }
+    }
+
+    /// Whether `skip-if` or the marker of `once` keeps a step from running.
+    fn skipped(&mut self, step: &Step, node: Node<'_, '_>) -> Skipped {
+        let mut skipped = Skipped::Never;
+        for name in &step.skip_if {
+            let set = self.known.variables.non_empty(name.as_bytes()).is_some();
+            match (self.known.is_fixed(name) && !self.earlier, set) {
+                (true, true) => return Skipped::Always,
+                (true, false) => {}
+                (false, _) => skipped = Skipped::Maybe,
+            }
+        }
+        if let (Some(once), Some(node)) = (&step.once, node.get("once"))
+            && let Ok(value) = self.value(once, node.span())
+            && self.here(path(&value)).is_some_and(|marker| marker.exists())
+        {
+            // What is there now an earlier step can take away, and another value is another marker.
+            skipped = if self.weight(value.sure) == Weight::Error { Skipped::Always } else { Skipped::Maybe };
+        }
+        skipped
+    }
+
     fn add(&mut self, weight: Weight, span: Span, (message, hint): Problem) {
         let hint = hint.or_else(|| {
             let hint = if self.earlier {
                 "an earlier step may mend that"
+            } else if self.may_be_skipped {
+                "a run may skip the step"
             } else {
                 "a run may give the variables in it other values"
             };
@@ -207,11 +255,17 @@ impl Walk<'_, '_> {
         };
         for declaration in declarations {
             let name = declaration.name.as_str();
-            let Some(found) =
-                self.known.variables.get(name.as_bytes()).filter(|found| !found.value.is_empty())
-            else {
+            let Some(found) = self.known.variables.get(name.as_bytes()) else { continue };
+            if found.value.is_empty() {
+                if declaration.required == Some(true)
+                    && self.known.is_fixed(name)
+                    && let Some(node) = last("env", name, None)
+                {
+                    let message = format!("variable `{name}` is required, and this makes it empty");
+                    self.findings.add(Weight::Error, node.span(), message, None);
+                }
                 continue;
-            };
+            }
             let rule = match (&declaration.kind, &declaration.one_of) {
                 (Some(kind), _) if !kind.admits(found.value) => kind.rule().to_owned(),
                 (_, Some(allowed)) if !allowed.iter().any(|each| each.as_bytes() == found.value) => {
@@ -256,12 +310,12 @@ impl Walk<'_, '_> {
     }
 
     /// A user that is named; `None` where it is not known.
-    fn user(&mut self, template: &Template, span: Span, earlier: bool) -> Option<Identity> {
+    fn user(&mut self, template: &Template, span: Span) -> Option<Identity> {
         let value = self.value(template, span).ok()?;
         match identity::resolve(&Expanded::open(value.bytes)) {
             Ok(identity) => Some(identity),
             Err(failure) => {
-                self.add(weight(value.sure, earlier), span, failure.told());
+                self.add(self.weight(value.sure), span, failure.told());
                 None
             }
         }
@@ -277,7 +331,7 @@ impl Walk<'_, '_> {
             Directory::Refused(reason) => reason,
         };
         let message = format!("cannot enter `workdir` {}: {problem}", shown(&path));
-        self.add(weight(value.sure, self.earlier), span, (message, None));
+        self.add(self.weight(value.sure), span, (message, None));
     }
 
     /// An argv; where `runs` its first word is a program, run by `doer` or by the verb's user.
@@ -292,7 +346,7 @@ impl Walk<'_, '_> {
             let identity = self.identity.clone();
             let problem = self.program(OsStr::from_bytes(&value.bytes), doer.or(identity.as_ref()));
             if let Err(problem) = problem {
-                self.add(weight(value.sure, self.earlier), span, problem);
+                self.add(self.weight(value.sure), span, problem);
             }
         }
     }
@@ -323,7 +377,7 @@ impl Walk<'_, '_> {
                 let Ok(value) = self.value(template, node.span()) else { return };
                 if let Err(reason) = crate::probe::Target::parse(&value.bytes) {
                     let message = format!("{} in `{key}`: {reason}", quoted(&value.bytes));
-                    self.add(weight(value.sure, self.earlier), node.span(), (message, None));
+                    self.add(self.weight(value.sure), node.span(), (message, None));
                 }
             }
         }
@@ -331,7 +385,7 @@ impl Walk<'_, '_> {
 
     fn step(&mut self, step: &Step, node: Node<'_, '_>) {
         let span_of = |key: &str| node.get(key).map_or(step.span, Node::span);
-        let own = step.user.as_ref().and_then(|user| self.user(user, span_of("user"), self.earlier));
+        let own = step.user.as_ref().and_then(|user| self.user(user, span_of("user")));
         let doer = own.clone().or_else(|| if step.user.is_some() { None } else { self.identity.clone() });
         if let Some(once) = &step.once {
             let span = span_of("once");
@@ -370,9 +424,18 @@ impl Walk<'_, '_> {
                 for (template, span) in spans(paths, node.get("mkdir"), step.span) {
                     let Ok(value) = self.value(template, span) else { continue };
                     let path = path(&value);
-                    if path.metadata().is_ok_and(|metadata| !metadata.is_dir()) {
-                        let message = format!("cannot make directory {}: a file is there", shown(&path));
-                        self.add(weight(value.sure, self.earlier), span, (message, None));
+                    let here = self.here(path.clone()).unwrap_or_default();
+                    let there = here.ancestors().find_map(|above| Some((above, above.metadata().ok()?)));
+                    if let Some((above, metadata)) = there
+                        && !metadata.is_dir()
+                    {
+                        let what = if above == here {
+                            "a file is there".to_owned()
+                        } else {
+                            format!("{} is no directory", shown(above))
+                        };
+                        let message = format!("cannot make directory {}: {what}", shown(&path));
+                        self.add(self.weight(value.sure), span, (message, None));
                     }
                     self.made.push(path);
                 }
@@ -403,9 +466,10 @@ impl Walk<'_, '_> {
             Directory::Missing => format!("its directory {} does not exist", shown(&parent)),
             Directory::Refused(reason) => format!("its directory {}: {reason}", shown(&parent)),
         };
-        let hint = format!("make it in the image, or by a step before: `mkdir = \"{}\"`", parent.display());
+        let made = escaped(parent.as_os_str().as_bytes());
+        let hint = format!("make it in the image, or by a step before: `mkdir = \"{made}\"`");
         let message = format!("cannot write {what} {}: {problem}", shown(&path));
-        self.add(weight(value.sure, self.earlier), span, (message, Some(hint)));
+        self.add(self.weight(value.sure), span, (message, Some(hint)));
     }
 
     fn render(&mut self, from: &Template, to: &Template, span: Span, to_span: Span, doer: Option<&Identity>) {
@@ -415,6 +479,13 @@ impl Walk<'_, '_> {
         let many = source.as_ref().is_some_and(|path| path.is_dir());
         if let Some(to) = &to {
             let destination = path(to);
+            if let (Some(from), true) = (&from, source.as_ref().is_some_and(|path| path.is_file()))
+                && self.here(destination.clone()).is_some_and(|path| path.is_dir())
+            {
+                let sure = if from.sure == Sure::Fixed { to.sure } else { from.sure };
+                let message = format!("cannot write to {}: it is a directory", shown(&destination));
+                self.add(self.weight(sure), to_span, (message, None));
+            }
             let file = if many { destination.join("file") } else { destination };
             self.place_for(&file, to, to_span, "to", doer);
         }
@@ -423,7 +494,7 @@ impl Walk<'_, '_> {
                 Err(_) if self.is_made(source) => {}
                 Err(reason) => {
                     let message = format!("cannot read template {}: {reason}", shown(source));
-                    self.add(weight(from.sure, self.earlier), span, (message, None));
+                    self.add(self.weight(from.sure), span, (message, None));
                 }
                 Ok(files) if files.is_empty() => {
                     let message = format!("there is no `*.template` in {}", shown(source));
@@ -431,7 +502,7 @@ impl Walk<'_, '_> {
                 }
                 Ok(files) => {
                     for file in files {
-                        self.template(&file, weight(from.sure, self.earlier), span);
+                        self.template(&file, self.weight(from.sure), span);
                     }
                 }
             }
@@ -462,7 +533,7 @@ impl Walk<'_, '_> {
     fn hooks(&mut self, directory: &Template, span: Span, doer: Option<&Identity>, kept_root: bool) {
         let Ok(value) = self.value(directory, span) else { return };
         let Some(path) = self.here(path(&value)) else { return };
-        let heavy = weight(value.sure, self.earlier);
+        let heavy = self.weight(value.sure);
         let files = match observe::hooks(&path, &self.interpreters) {
             Ok(files) => files,
             Err(_) if self.is_made(&path) => return,

@@ -4,7 +4,7 @@
 use super::findings::{Findings, Weight};
 use crate::log::quoted;
 use crate::table::document::{NodeRef, Shape};
-use crate::table::select::Tree;
+use crate::table::select::{Lookup, Tree, filter_names};
 use crate::table::{LeadingDash, Settings, VariableKind};
 use crate::words::{NAME_RULE, VerbName, nearest};
 
@@ -14,7 +14,7 @@ type Node<'d, 's> = NodeRef<'d, 's>;
 pub(super) fn check(
     tree: Tree<'_, '_>,
     settings: &Settings,
-    environments: &[String],
+    environments: &[&str],
     secrets: &[String],
     findings: &mut Findings,
 ) {
@@ -24,7 +24,7 @@ pub(super) fn check(
     for environment in tree.environments() {
         verbs.extend(tree.verb_names(environment).into_iter().skip(tree.verb_names("").len()));
     }
-    let known: Vec<&str> = tree.environments().chain(environments.iter().map(String::as_str)).collect();
+    let known: Vec<&str> = tree.environments().chain(environments.iter().copied()).collect();
     for part in tree.layers() {
         for step in part.get("setup").into_iter().flat_map(Node::children) {
             filter_of_verbs(tree, step, &verbs, findings);
@@ -38,6 +38,20 @@ pub(super) fn check(
                 let message =
                     format!("`{}` is what preverb sets it to, whatever an `env` says", setting.key());
                 findings.table(Weight::Warning, setting.key_span(), message, None);
+            }
+        }
+    }
+    if let Some((name, span)) = &settings.default {
+        for environment in environments {
+            if let Lookup::Elsewhere(others) = tree.lookup(name.as_str().as_bytes(), environment) {
+                let others = others.iter().map(quoted).collect::<Vec<_>>().join(", ");
+                let message = format!(
+                    "`default` is {}, which does not exist in environment {}, only in {others}",
+                    quoted(name.as_str()),
+                    quoted(environment)
+                );
+                let hint = "a call without words fails there".to_owned();
+                findings.table(Weight::Warning, *span, message, Some(hint));
             }
         }
     }
@@ -62,28 +76,12 @@ fn verb_names(root: Node<'_, '_>, findings: &mut Findings) {
     }
 }
 
-/// The names in a filter, each without its `!`.
-fn names<'d, 's>(step: Node<'d, 's>, filter: &str) -> impl Iterator<Item = (Node<'d, 's>, &'d str)> {
-    let items = step.get(filter).filter(|node| node.shape() == Shape::Array);
-    items.into_iter().flat_map(Node::children).filter_map(|item| {
-        let text = item.as_str()?;
-        let name = text.strip_prefix('!').unwrap_or(text);
-        VerbName::parse(name.as_bytes()).is_some().then_some((item, name))
-    })
-}
-
-/// The environments that filters of steps name.
-pub(super) fn filtered_environments<'d>(tree: Tree<'d, '_>) -> Vec<&'d str> {
-    let steps = tree.layers().into_iter().filter_map(|part| part.get("setup")).flat_map(Node::children);
-    steps.flat_map(|step| names(step, "environments")).map(|(_, name)| name).collect()
-}
-
 fn filter_of_verbs(tree: Tree<'_, '_>, step: Node<'_, '_>, verbs: &[&str], findings: &mut Findings) {
-    for (item, name) in names(step, "verbs").filter(|(_, name)| !verbs.contains(name)) {
+    for (item, name) in filter_names(step, "verbs").filter(|(_, name)| !verbs.contains(name)) {
         let owner = std::iter::once("").chain(tree.environments()).find_map(|environment| {
             match tree.lookup(name.as_bytes(), environment) {
-                crate::table::select::Lookup::Verb(verb) => Some(verb),
-                crate::table::select::Lookup::Elsewhere(_) | crate::table::select::Lookup::Unknown => None,
+                Lookup::Verb(verb) => Some(verb),
+                Lookup::Elsewhere(_) | Lookup::Unknown => None,
             }
         });
         let (message, hint) = match owner {
@@ -105,7 +103,7 @@ fn filter_of_verbs(tree: Tree<'_, '_>, step: Node<'_, '_>, verbs: &[&str], findi
 
 /// An environment need not be mentioned anywhere else; one that is nearly another is likely a slip.
 fn filter_of_environments(step: Node<'_, '_>, known: &[&str], findings: &mut Findings) {
-    for (item, name) in names(step, "environments").filter(|(_, name)| !known.contains(name)) {
+    for (item, name) in filter_names(step, "environments").filter(|(_, name)| !known.contains(name)) {
         if let Some(near) = nearest(name, known.iter().copied()) {
             let message = format!("`environments` names {}, which nothing else mentions", quoted(name));
             findings.table(Weight::Warning, item.span(), message, Some(format!("did you mean `{near}`?")));

@@ -165,6 +165,8 @@ pub(crate) struct Document<'s> {
     index: HashMap<(Id, Cow<'s, str>), Id, BuildHasherDefault<FxHasher>>,
     /// Whether something may be defined twice in what was not remembered.
     doubtful: bool,
+    /// Whether more is wrong than that something is defined twice.
+    broken: bool,
 }
 
 /// Tables with more children than this are found through the index.
@@ -187,12 +189,22 @@ impl<'s> Document<'s> {
     /// # Errors
     /// Every mistake of syntax, in all the sources.
     pub(crate) fn read(sources: &'s [Source], focus: Focus<'_>) -> Result<Self, Vec<Mistake>> {
+        match Self::read_on(sources, focus) {
+            (Some(document), mistakes) if mistakes.is_empty() => Ok(document),
+            (_, mistakes) => Err(mistakes),
+        }
+    }
+
+    /// The same, and of sources in which nothing is wrong but that something is defined twice the tree all the same,
+    /// in which the first definition counts.
+    pub(crate) fn read_on(sources: &'s [Source], focus: Focus<'_>) -> (Option<Self>, Vec<Mistake>) {
         let bytes: usize = sources.iter().map(|source| source.text.len()).sum();
         let mut document = Self {
             sources,
             nodes: Vec::with_capacity(16 + bytes / 96),
             index: HashMap::default(),
             doubtful: false,
+            broken: false,
         };
         let mut mistakes = Vec::new();
         let mut root = NONE;
@@ -207,9 +219,10 @@ impl<'s> Document<'s> {
         }
         if document.doubtful {
             // Only who remembers everything can tell.
-            return Self::read(sources, Focus::Everything);
+            return Self::read_on(sources, Focus::Everything);
         }
-        if mistakes.is_empty() { Ok(document) } else { Err(mistakes) }
+        let broken = document.broken;
+        ((!broken).then_some(document), mistakes)
     }
 
     /// The table that everything is in.
@@ -228,6 +241,7 @@ impl<'s> Document<'s> {
         let root =
             self.add(Cow::Borrowed(""), span(file, 0, 0), Shape::Table, span(file, 0, end), Made::Header);
         if source.text.len() >= u32::MAX as usize {
+            self.broken = true;
             mistakes.push(mistake(span(file, 0, 0), "the file is larger than 4 GiB"));
             return root;
         }
@@ -246,6 +260,7 @@ impl<'s> Document<'s> {
             open: Vec::new(),
             focus,
             light: false,
+            refused: false,
             forgotten: Forgotten::default(),
         };
         // A document is a run of lines, and a run of lines is a document: where no bracket is open it can be
@@ -268,6 +283,7 @@ impl<'s> Document<'s> {
             }
         }
         parse_document(&chunk, &mut builder, &mut sink);
+        self.broken |= !sink.found.is_empty();
         mistakes.append(&mut sink.found);
         crate::words::sort_by_bytes(mistakes, |mistake| {
             [&mistake.span.file.to_be_bytes()[..], &mistake.span.start.to_be_bytes()].concat()
@@ -533,6 +549,8 @@ struct Builder<'b, 's> {
     focus: Focus<'b>,
     /// Whether the section belongs to a verb that is not in focus.
     light: bool,
+    /// Whether the header of the section is one that has been told of.
+    refused: bool,
     forgotten: Forgotten,
 }
 
@@ -628,6 +646,9 @@ impl<'s> Builder<'_, 's> {
     }
 
     fn duplicate(&mut self, key: &str, span: Span, first: Id) {
+        if self.refused {
+            return;
+        }
         let first = self.document.node(first);
         let file = &self.document.sources[usize::from(first.key_span.file)];
         let line = file.place(first.key_span.start).line;
@@ -671,6 +692,7 @@ impl<'s> Builder<'_, 's> {
 
     fn open_section_of(&mut self, mut keys: &[(Cow<'s, str>, Span)], mut header: Header) {
         self.sections += 1;
+        self.refused = false;
         let light = self.light_verb(keys);
         self.light = light.is_some();
         let written = header;
@@ -763,9 +785,16 @@ impl<'s> Builder<'_, 's> {
         id
     }
 
-    /// Keys below a header that is wrong go to a table that nobody sees, so that they make no mistakes.
+    /// Keys below a header that is there twice go to the first one's table, as far as they are new; those below one that
+    /// is wrong otherwise go to a table that nobody sees. Neither makes more mistakes.
     fn refuse_section(&mut self, key: &str, span: Span, first: Id) {
         self.duplicate(key, span, first);
+        self.refused = true;
+        let node = self.document.node(first);
+        if node.shape == Shape::Table && node.made != Made::Inline {
+            self.section = first;
+            return;
+        }
         self.section = self.document.add(Cow::Borrowed(""), span, Shape::Table, span, Made::Header);
     }
 
@@ -832,6 +861,7 @@ impl<'s> Builder<'_, 's> {
     fn too_deep(&mut self, at: Span) -> bool {
         let deep = self.open.len() + self.forgotten.open.len() >= 64;
         if deep {
+            self.document.broken = true;
             self.mistake(at, "arrays and tables are nested more than 64 deep");
         }
         deep

@@ -87,6 +87,23 @@ impl<'d, 's> Tree<'d, 's> {
         self.root().get("environments").into_iter().flat_map(NodeRef::children).map(NodeRef::key)
     }
 
+    /// The environments that filters of steps name.
+    pub(crate) fn filtered_environments(self) -> Vec<&'d str> {
+        let environments = || self.root().get("environments").into_iter().flat_map(NodeRef::children);
+        let verbs = |node: NodeRef<'d, 's>| node.get("verbs").into_iter().flat_map(NodeRef::children);
+        let mut parts = vec![self.root()];
+        parts.extend(verbs(self.root()));
+        parts.extend(environments());
+        parts.extend(environments().flat_map(verbs));
+        let steps = parts.into_iter().filter_map(|part| part.get("setup")).flat_map(NodeRef::children);
+        steps.flat_map(|step| filter_names(step, "environments")).map(|(_, name)| name).collect()
+    }
+
+    /// Whether the table mentions this environment: it has something to say about it, or a step's filter names it.
+    pub(crate) fn mentions(self, name: &str) -> bool {
+        self.environment(name).is_some() || self.filtered_environments().contains(&name)
+    }
+
     /// The table's part and the environment's part of a verb.
     pub(crate) fn parts(
         self,
@@ -315,4 +332,17 @@ impl<'d, 's> Tree<'d, 's> {
         }
         SelectedVerb { name: verb.clone(), part, environment_layer }
     }
+}
+
+/// The names in a filter of a step, each without its `!`.
+pub(crate) fn filter_names<'d, 's>(
+    step: NodeRef<'d, 's>,
+    filter: &str,
+) -> impl Iterator<Item = (NodeRef<'d, 's>, &'d str)> {
+    let items = step.get(filter).filter(|node| node.shape() == Shape::Array);
+    items.into_iter().flat_map(NodeRef::children).filter_map(|item| {
+        let text = item.as_str()?;
+        let name = text.strip_prefix('!').unwrap_or(text);
+        VerbName::parse(name.as_bytes()).is_some().then_some((item, name))
+    })
 }

@@ -59,7 +59,9 @@ golden! {
     aliases_of_an_environment "aliases-of-an-environment" 78
     aliases "aliases" 78
     declarations "declarations" 78
+    default_elsewhere "default-elsewhere" 0
     default_verb "default-verb" 78
+    defined_twice "defined-twice" 78
     durations_and_modes "durations-and-modes" 78
     everything_at_once "everything-at-once" 78
     files_that_steps_need "files-that-steps-need" 78
@@ -80,6 +82,8 @@ golden! {
     programs "programs" 78
     render "render" 78
     shim "shim" 78
+    steps_that_fail_in_every_run "steps-that-fail-in-every-run" 78
+    steps_that_may_not_run "steps-that-may-not-run" 78
     syntax "syntax" 78
     targets "targets" 78
     unknown_keys "unknown-keys" 78
@@ -116,6 +120,42 @@ fn an_environment_that_nothing_mentions_is_valid_and_told() {
     named(&[]).env("APP_ENV", "moon").stderr(told).run();
     named(&[]).run();
     named(&[]).env("APP_ENV", "not a name").status(65).stderr_contains("`not a name`").run();
+}
+
+#[test]
+fn a_name_that_no_environment_can_have_hides_nothing_of_the_table() {
+    let wrong = "unknwon = \"exec\"\n[verbs.a]\nexec = [\"app\"]\n";
+    let test = |table: &str, words: &[&str]| image().table(table).args(words).env("APP_ENV", "a/b");
+    for words in [&["--check"][..], &["--list"], &["a"]] {
+        test(wrong, words).status(78).stderr_contains(":1:1: unknown key `unknwon`").run();
+    }
+    let json = |table: &str, status: i32, number: usize| {
+        test(table, &["--check", "--json"])
+            .status(status)
+            .any_stdout()
+            .check(move |output| {
+                let list = output.json();
+                assert_eq!(list.as_array().map(Vec::len), Some(number));
+                assert_eq!(
+                    list[0]["message"],
+                    "variable `APP_ENV` is `a/b`, which no environment can be called"
+                );
+            })
+            .run();
+    };
+    json(wrong, 78, 2);
+    json("[verbs.a]\nexec = [\"app\"]\n", 65, 1);
+}
+
+#[test]
+fn what_would_confuse_a_terminal_is_escaped_in_hints_too() {
+    image()
+        .table("[[setup]]\nrender = \"[DIR]/good.template\"\nto = \"[DIR]/no\\u001b[31m\\n/x\"\n[verbs.a]\nexec = [\"app\"]\nenv = { GOOD = \"1\" }\n")
+        .args(["--check"])
+        .status(78)
+        .stderr_contains("mkdir = \"[DIR]/no\\x1b[31m\\n\"`")
+        .stderr_lacks("\u{1b}")
+        .run();
 }
 
 #[test]

@@ -335,6 +335,18 @@ fn help_and_version_belong_to_the_default_verb_there() {
 }
 
 #[test]
+fn help_and_version_are_the_default_verbs_there_whatever_else_is_wrong() {
+    for word in ["--help", "--version"] {
+        Test::new()
+            .table(format!("unknwon = 1\n{DASH}"))
+            .args([word])
+            .status(78)
+            .stderr_contains("unknown key `unknwon`")
+            .run();
+    }
+}
+
+#[test]
 fn the_other_options_stay_preverbs_own_there() {
     let dash = |words: &[&str]| Test::new().table(DASH).args(words);
     dash(&["--list"]).stdout_contains("other").run();
@@ -592,6 +604,7 @@ fn options_go_with_modes() {
 fn list_takes_no_words() {
     words(&["--list", "worker"]).status(64).stderr_contains("worker").run();
     words(&["--check", "worker"]).status(64).stderr_contains("worker").run();
+    words(&["--list", "--"]).status(64).stderr("preverb: `--list` takes no word `--`\n").run();
 }
 
 const LISTED: &str = r#"
@@ -784,6 +797,49 @@ fn help_says_in_a_line_what_is_wrong_with_a_table() {
             assert!(all.contains("preverb.toml"), "{all}");
         })
         .run();
+}
+
+#[test]
+fn help_lists_what_it_can_and_says_in_a_line_what_is_wrong_elsewhere() {
+    let help = |table: &str| Test::new().table(table).args(["--help"]).stdout_contains("Do it");
+    let verb = "[verbs.a]\nabout = \"Do it\"\nexec = [\"true\"]\n";
+    help(verb).stdout_lacks("has a mistake").run();
+    help(&format!("{verb}[env]\nA = 1\n"))
+        .stdout_contains("every one): [DIR]/preverb.toml:5:5: `A` must be a string, not an integer\n")
+        .run();
+    help(&format!("{verb}[verbs.b]\nexec = \"echo\"\n"))
+        .stdout_contains("[DIR]/preverb.toml:5:8: `exec`")
+        .run();
+}
+
+#[test]
+fn help_and_version_take_no_wrong_options() {
+    for mode in ["--help", "--version"] {
+        words(&["--skip-setup=1", mode]).status(64).stderr_contains("`--skip-setup` takes no value").run();
+        words(&["--log", "json", "--log", "text", mode]).status(64).any_stderr().run();
+        words(&["--log", "xml", mode]).status(64).stderr_contains("`xml`").run();
+    }
+}
+
+#[test]
+fn signals_of_a_supervisor_can_be_caught_and_are_given_once() {
+    let supervise = |list: &str| Test::new().args(["--supervise", "--signals", list, "--", "true"]);
+    supervise("KILL=TERM").status(64).stderr_contains("`KILL`").run();
+    supervise("TERM=QUIT,STOP=none").status(64).stderr_contains("`STOP`").run();
+    supervise("TERM=QUIT,TERM=INT").status(64).stderr_contains("`TERM`").run();
+    supervise("35=TERM,RTMIN+1=INT").status(64).stderr_contains("`RTMIN+1`").run();
+    supervise("TERM=KILL,35=none,RTMIN+2=INT").run();
+}
+
+#[test]
+fn a_shim_for_an_environment_names_it() {
+    let shim = |words: &[&str]| Test::new().table(format!("{TABLE}\n[shim]\nimage = \"i\"\n")).args(words);
+    shim(&["--environment", "dev", "--shim", "shell"])
+        .stdout_contains("set -- -- i --environment dev shell \"$@\"\n")
+        .run();
+    shim(&["--environment", "dev", "--shim"]).stdout_contains("set -- -- i --environment dev \"$@\"\n").run();
+    // What the host's variable says is the host's.
+    shim(&["--shim", "shell"]).env("APP_ENV", "dev").stdout_contains("set -- -- i shell \"$@\"\n").run();
 }
 
 #[test]

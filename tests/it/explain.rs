@@ -265,3 +265,46 @@ fn headings_and_asides_are_set_off_on_a_terminal_alone() {
     // JSON is for programs.
     Test::new().table(table).args(["--list", "--json"]).terminal().any_stdout().stdout_lacks("\x1b").run();
 }
+
+#[test]
+fn what_would_confuse_a_terminal_is_escaped() {
+    let table = r#"
+        [interpreters]
+        zz = ["a\u001b[31m\u0085\u202e"]
+        [[setup]]
+        hooks = "[DIR]/hooks"
+        [verbs.a]
+        exec = ["true"]
+        unset = ["A\u001b[31mB\nC"]
+    "#;
+    Test::new()
+        .table(table)
+        .file("hooks/10.zz", "", 0o644)
+        .args(["--explain", "a"])
+        .stdout_contains("A\\x1b[31mB\\nC")
+        .stdout_lacks("\u{1b}")
+        .stdout_lacks("\u{85}")
+        .stdout_lacks("\u{202e}")
+        .run();
+}
+
+#[test]
+fn what_is_never_set_is_not_told_to_be_removed() {
+    let table = "[env]\nA = \"1\"\n[verbs.a]\nexec = [\"true\"]\nunset = [\"A\", \"B\"]\n";
+    let test = |table: &str| Test::new().table(table).args(["--explain", "a"]);
+    test(table).stdout_contains("  A[..]removed before the target").stdout_lacks("\n  B").run();
+    // A hook may set it.
+    test(&format!("{table}[[setup]]\nhooks = \"[DIR]/hooks\"\n"))
+        .stdout_contains("  B[..]removed before the target")
+        .run();
+}
+
+#[test]
+fn an_environment_that_only_a_filter_of_any_verb_names_is_mentioned() {
+    let table = "[verbs.a]\nexec = [\"true\"]\n[verbs.b]\nexec = [\"true\"]\n[[verbs.b.setup]]\nrun = [\"true\"]\nenvironments = [\"stage\"]\n";
+    let test =
+        |environment: &str| Test::new().table(table).args(["--environment", environment, "--explain", "a"]);
+    test("stage").stdout_lacks("does not mention").run();
+    test("moon").stdout_contains("does not mention").run();
+    Test::new().table(table).args(["--environment", "stage", "--check"]).run();
+}

@@ -369,6 +369,43 @@ fn an_alias_may_belong_to_different_verbs_in_different_environments() {
         .run();
 }
 
+#[test]
+fn signals_to_rewrite_can_be_caught_and_are_given_once() {
+    let init =
+        |signals: &str| format!("[verbs.a]\nexec = [\"true\"]\ninit = {{ signals = {{ {signals} }} }}\n");
+    for (signals, column) in [
+        ("KILL = \"TERM\"", 22),
+        ("SIGSTOP = \"none\"", 22),
+        ("TERM = \"QUIT\", SIGTERM = \"INT\"", 37),
+        ("35 = \"TERM\", \"RTMIN+1\" = \"INT\"", 35),
+    ] {
+        wrong(&init(signals), &format!("3:{column}"), "init = {", &[]);
+    }
+    run(&init("TERM = \"KILL\", HUP = \"none\""), &["a"]).run();
+}
+
+#[test]
+fn a_mount_of_the_shim_is_one() {
+    let shim = |line: &str| format!("[shim]\n{line}\n[verbs.a]\nexec = [\"true\"]\n");
+    for mount in ["", "~/.x:/x", "${HOME}/x:/x", "$XDG/x:/x", "$HOMES:/x"] {
+        wrong(&shim(&format!("mounts = [\"/a:/a\", \"{mount}\"]")), "2:20", "mounts = [", &["`mounts`"]);
+    }
+    wrong(&shim("network = \"\""), "2:11", "network = \"\"", &["`network`"]);
+    run(&shim("mounts = [\"$HOME/x:/x\", \"$PWD:/y\", \"volume:/z\"]\nnetwork = \"host\""), &["a"]).run();
+}
+
+#[test]
+fn no_interpreter_is_for_what_is_sourced() {
+    let table = "[interpreters]\nsh = [\"bash\"]\n[verbs.a]\nexec = [\"true\"]\n";
+    wrong(table, "2:1", "sh = [\"bash\"]", &["`*.sh` files are sourced", "hint: "]);
+}
+
+#[test]
+fn a_verb_that_is_no_table_is_one_mistake() {
+    let said = "preverb: [DIR]/preverb.toml:2:5: `a` must be a table, not an integer\n2 | a = 3\n  |     ^\n";
+    run("[verbs]\na = 3\n", &["a"]).status(78).stderr(said).run();
+}
+
 // default
 
 #[test]
@@ -390,6 +427,16 @@ fn a_default_must_exist_in_one_environment_at_least() {
 }
 
 // Steps
+
+#[test]
+fn what_is_said_of_the_keys_of_a_step_is_so_of_its_kind() {
+    let step = |keys: &str| format!("[verbs.a]\nexec = [\"true\"]\n[[setup]]\n{keys}\n");
+    let line = "5 | zzzzzzzz = 1";
+    let keys = "hint: the keys here are `run`, `name`, `verbs`, `environments`, `skip-if`, `timeout`, `user`, `once`\n";
+    wrong(&step("run = [\"true\"]\nzzzzzzzz = 1"), "5:1", line, &[keys]);
+    let three = "run = [\"true\"]\nhooks = \"/x\"\nwait = \"file:///\"";
+    wrong(&step(three), "5:1", "hooks = ", &["`run` and `hooks` and `wait`, which are 3 steps"]);
+}
 
 #[test]
 fn a_step_has_exactly_one_kind() {
@@ -740,6 +787,15 @@ fn a_drop_in_that_is_a_directory_is_an_error() {
         .status(78)
         .stderr_contains("`[DIR]/preverb.d/1.toml`")
         .stderr_contains("directory")
+        .run();
+}
+
+#[test]
+fn a_drop_in_that_leads_nowhere_is_no_missing_table() {
+    run("[verbs.a]\nexec = [\"true\"]\n", &["a"])
+        .link("preverb.d/1.toml", "nowhere")
+        .status(78)
+        .stderr("preverb: cannot read the drop-in `[DIR]/preverb.d/1.toml`: it does not exist\n")
         .run();
 }
 
