@@ -141,6 +141,16 @@ pub(super) fn parent(path: &Path) -> PathBuf {
     }
 }
 
+/// What keeps a directory from being made there, if something that is no directory does.
+pub(super) fn obstacle(path: &Path) -> Option<String> {
+    let (there, metadata) = path.ancestors().find_map(|above| Some((above, above.metadata().ok()?)))?;
+    match metadata.is_dir() {
+        true => None,
+        false if there == path => Some("a file is there".to_owned()),
+        false => Some(format!("{} is no directory", quoted(there.as_os_str().as_bytes()))),
+    }
+}
+
 /// The templates of a `render` step, or why there are none: the file itself, or those of the directory.
 pub(super) fn templates(from: &Path) -> Result<Vec<PathBuf>, String> {
     let metadata = from.metadata().map_err(|error| reason(&error))?;

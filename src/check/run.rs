@@ -132,18 +132,15 @@ pub(super) fn walk(
                 .flat_map(Node::children)
                 .find(|node| node.children().any(|child| child.key_span() == step.span));
             if let Some(node) = written.filter(|_| applies) {
-                match walk.skipped(step, node) {
-                    Skipped::Always => {}
-                    Skipped::Maybe => {
-                        walk.may_be_skipped = true;
-                        walk.step(step, node);
-                        walk.may_be_skipped = false;
-                    }
-                    Skipped::Never => walk.step(step, node),
+                let skipped = walk.skipped(step, node);
+                walk.may_be_skipped = skipped.is_some();
+                if skipped != Some(Sure::Fixed) {
+                    walk.step(step, node);
                 }
             }
         }
     }
+    walk.may_be_skipped = false;
 
     if let Some((Ok(value), span)) = &workdir {
         walk.workdir(value, *span);
@@ -161,16 +158,6 @@ pub(super) fn walk(
     if let (Some(health), Some(node)) = (&part.health, own("health")) {
         walk.probe(health, node, "health");
     }
-}
-
-/// Whether runs skip a step.
-enum Skipped {
-    /// All do.
-    Always,
-    /// One may: it hangs on what its operator or an earlier step does.
-    Maybe,
-    /// None does.
-    Never,
 }
 
 /// A value as a path.
@@ -196,23 +183,23 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Whether `skip-if` or the marker of `once` keeps a step from running.
-    fn skipped(&mut self, step: &Step, node: Node<'_, '_>) -> Skipped {
-        let mut skipped = Skipped::Never;
+    /// Whether `skip-if` or the marker of `once` keeps a step from running, and how sure that is.
+    fn skipped(&mut self, step: &Step, node: Node<'_, '_>) -> Option<Sure> {
+        let mut skipped = None;
         for name in &step.skip_if {
             let set = self.known.variables.non_empty(name.as_bytes()).is_some();
             match (self.known.is_fixed(name) && !self.earlier, set) {
-                (true, true) => return Skipped::Always,
+                (true, true) => return Some(Sure::Fixed),
                 (true, false) => {}
-                (false, _) => skipped = Skipped::Maybe,
+                (false, _) => skipped = Some(Sure::Likely),
             }
         }
         if let (Some(once), Some(node)) = (&step.once, node.get("once"))
             && let Ok(value) = self.value(once, node.span())
             && self.here(path(&value)).is_some_and(|marker| marker.exists())
         {
-            // What is there now an earlier step can take away, and another value is another marker.
-            skipped = if self.weight(value.sure) == Weight::Error { Skipped::Always } else { Skipped::Maybe };
+            // What is there now an earlier step can take away.
+            skipped = Some(if self.earlier { Sure::Likely } else { value.sure });
         }
         skipped
     }
@@ -424,17 +411,8 @@ impl Walk<'_, '_> {
                 for (template, span) in spans(paths, node.get("mkdir"), step.span) {
                     let Ok(value) = self.value(template, span) else { continue };
                     let path = path(&value);
-                    let here = self.here(path.clone()).unwrap_or_default();
-                    let there = here.ancestors().find_map(|above| Some((above, above.metadata().ok()?)));
-                    if let Some((above, metadata)) = there
-                        && !metadata.is_dir()
-                    {
-                        let what = if above == here {
-                            "a file is there".to_owned()
-                        } else {
-                            format!("{} is no directory", shown(above))
-                        };
-                        let message = format!("cannot make directory {}: {what}", shown(&path));
+                    if let Some(obstacle) = self.here(path.clone()).and_then(|path| image::obstacle(&path)) {
+                        let message = format!("cannot make directory {}: {obstacle}", shown(&path));
                         self.add(self.weight(value.sure), span, (message, None));
                     }
                     self.made.push(path);

@@ -10,25 +10,23 @@
 //! in focus, the others' sections are checked for their syntax and for what they define twice, and no nodes are made
 //! of them but their names and aliases: a run with one verb of a thousand reads the other 999 without remembering them.
 
+mod errors;
+mod forgotten;
+mod source;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
-use std::path::PathBuf;
 
 use rustc_hash::FxHasher;
 use toml_parser::decoder::{Encoding, ScalarKind};
 use toml_parser::lexer::{Token, TokenKind};
 use toml_parser::parser::{EventReceiver, parse_document};
-use toml_parser::{ErrorSink, ParseError, Source as Tokens};
+use toml_parser::{ErrorSink, Source as Tokens};
 
-/// A file of the table, or another text to read.
-#[derive(Debug)]
-pub(crate) struct Source {
-    /// What it is called in messages.
-    pub(crate) path: PathBuf,
-    /// Its text, without a byte order mark.
-    pub(crate) text: String,
-}
+use errors::Errors;
+use forgotten::Forgotten;
+pub(crate) use source::{Place, Source};
 
 /// Where something stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,34 +50,6 @@ pub(crate) struct Mistake {
     pub(crate) hint: Option<String>,
     /// The environment, where it is a mistake in that one and not in the table as such.
     pub(crate) environment: Option<String>,
-}
-
-/// A place in words: line and column from 1, the column in characters, and the line itself.
-pub(crate) struct Place<'s> {
-    /// The line's number.
-    pub(crate) line: usize,
-    /// The column's number.
-    pub(crate) column: usize,
-    /// The line without its end.
-    pub(crate) text: &'s str,
-}
-
-impl Source {
-    /// Where the byte at `offset` stands.
-    pub(crate) fn place(&self, offset: u32) -> Place<'_> {
-        let mut offset = (offset as usize).min(self.text.len());
-        while !self.text.is_char_boundary(offset) {
-            offset -= 1;
-        }
-        let before = &self.text[..offset];
-        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let end = self.text[offset..].find('\n').map_or(self.text.len(), |newline| offset + newline);
-        Place {
-            line: before.bytes().filter(|byte| *byte == b'\n').count() + 1,
-            column: before[start..].chars().count() + 1,
-            text: self.text[start..end].trim_end_matches('\r'),
-        }
-    }
 }
 
 /// What a node is.
@@ -493,42 +463,6 @@ fn mistake(span: Span, message: impl Into<String>) -> Mistake {
     Mistake { span, message: message.into(), hint: None, environment: None }
 }
 
-/// Collects the errors of the tokenizer and the grammar.
-struct Errors {
-    file: u16,
-    found: Vec<Mistake>,
-}
-
-impl ErrorSink for Errors {
-    fn report_error(&mut self, error: ParseError) {
-        let at = error.unexpected().or_else(|| error.context());
-        let span = at.map_or(span(self.file, 0, 0), |at| self.convert(at));
-        let mut message = error.description().to_owned();
-        if let Some(expected) = error.expected().filter(|expected| !expected.is_empty()) {
-            let words: Vec<String> = expected.iter().map(expected_name).collect();
-            message.push_str(", expected ");
-            message.push_str(&words.join(" or "));
-        }
-        self.found.push(mistake(span, message));
-    }
-}
-
-impl Errors {
-    fn convert(&self, at: toml_parser::Span) -> Span {
-        let number = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
-        span(self.file, number(at.start()), number(at.end()))
-    }
-}
-
-fn expected_name(expected: &toml_parser::Expected) -> String {
-    match expected {
-        toml_parser::Expected::Literal("\n") => "the end of the line".to_owned(),
-        toml_parser::Expected::Literal(literal) => format!("`{literal}`"),
-        toml_parser::Expected::Description(text) => (*text).to_owned(),
-        other => format!("{other:?}"),
-    }
-}
-
 /// Turns events into nodes.
 struct Builder<'b, 's> {
     document: &'b mut Document<'s>,
@@ -552,73 +486,6 @@ struct Builder<'b, 's> {
     /// Whether the header of the section is one that has been told of.
     refused: bool,
     forgotten: Forgotten,
-}
-
-/// What has to be known of the verb that is being forgotten to see that it may define something twice. It is no judge:
-/// where it has a doubt, everything is read.
-#[derive(Default)]
-struct Forgotten {
-    /// The verb.
-    verb: Option<Id>,
-    /// The headers below it and the tables that they imply, each by a mark of what follows the verb's name.
-    headers: Vec<(u64, Header)>,
-    /// The marks of the keys of its own section, then of the present one, then of the inline tables that are open.
-    keys: Vec<u64>,
-    /// How many of the keys are of its own section, once that is over.
-    own: usize,
-    /// Where in the keys those of each forgotten array and inline table that is open begin.
-    open: Vec<usize>,
-}
-
-impl Forgotten {
-    /// A section of a verb, or of what is `below` it; whether it may be there twice.
-    fn section(&mut self, verb: Id, is_new: bool, below: &[(Cow<'_, str>, Span)], header: Header) -> bool {
-        if is_new {
-            self.verb = Some(verb);
-            self.headers.clear();
-            self.keys.clear();
-            self.own = 0;
-        }
-        if below.is_empty() {
-            return !is_new;
-        }
-        if self.headers.is_empty() {
-            self.own = self.keys.len();
-        }
-        self.keys.truncate(self.own);
-        // The sections of a verb stand together; where they do not, its own keys are no longer known.
-        let mut twice = self.verb != Some(verb);
-        let mut path = 0;
-        for (number, (key, _)) in (1..).zip(below) {
-            path = mark(path, key);
-            twice |= number == 1 && self.keys.contains(&path);
-            let made = if number == below.len() { header } else { Header::Below };
-            match self.headers.iter().find(|(earlier, _)| *earlier == path) {
-                // A table that longer headers imply, or one more of an array.
-                Some((_, earlier)) => twice |= *earlier != made || made == Header::Table,
-                None => self.headers.push((path, made)),
-            }
-        }
-        twice
-    }
-
-    /// A key of the present section or inline table; whether it may be there twice.
-    fn key(&mut self, keys: &[(Cow<'_, str>, Span)]) -> bool {
-        let [(key, _)] = keys else { return true };
-        let key = mark(0, key);
-        let start = self.open.last().copied().unwrap_or(if self.headers.is_empty() { 0 } else { self.own });
-        let twice = self.keys.iter().skip(start).any(|earlier| *earlier == key);
-        self.keys.push(key);
-        twice
-    }
-}
-
-/// A number that stands for a key below what `above` stands for: another key has another, as a rule.
-fn mark(above: u64, key: &str) -> u64 {
-    // Keys are short: a hasher of the library takes longer to begin and to end than this takes for all of it.
-    let add =
-        |mark: u64, byte: &u8| (mark.rotate_left(5) ^ u64::from(*byte)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    key.as_bytes().iter().fold(above.wrapping_add(1), add)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -767,7 +634,7 @@ impl<'s> Builder<'_, 's> {
 
     /// Whether the value that comes next is to be forgotten: all of a verb that is not in focus, but its aliases.
     fn forgets(&self) -> bool {
-        !self.forgotten.open.is_empty()
+        self.forgotten.depth() > 0
             || self.light && self.open.is_empty() && !matches!(&*self.keys, [(key, _)] if key == "aliases")
     }
 
@@ -859,7 +726,7 @@ impl<'s> Builder<'_, 's> {
 
     /// Arrays that are nested without end would make everything that walks the tree overflow.
     fn too_deep(&mut self, at: Span) -> bool {
-        let deep = self.open.len() + self.forgotten.open.len() >= 64;
+        let deep = self.open.len() + self.forgotten.depth() >= 64;
         if deep {
             self.document.broken = true;
             self.mistake(at, "arrays and tables are nested more than 64 deep");
@@ -871,7 +738,7 @@ impl<'s> Builder<'_, 's> {
         let at = self.span(at);
         if self.forgets() {
             self.forget_key();
-            self.forgotten.open.push(self.forgotten.keys.len());
+            self.forgotten.open();
             return !self.too_deep(at);
         }
         let node = self.put(shape, Cow::Borrowed(""), at);
@@ -884,8 +751,7 @@ impl<'s> Builder<'_, 's> {
     }
 
     fn close(&mut self, at: toml_parser::Span) {
-        if let Some(start) = self.forgotten.open.pop() {
-            self.forgotten.keys.truncate(start);
+        if self.forgotten.close() {
             return;
         }
         let end = self.span(at).end;
