@@ -1,6 +1,6 @@
 //! Which part of the table counts: the chosen environment, and the verb that was asked for.
 
-use super::decode::{Decoder, ENVIRONMENT_KEYS};
+use super::decode::{Decoder, ENVIRONMENT_KEYS, Place};
 use super::document::{Document, Mistake, NodeRef, Shape, Span};
 use super::{Layer, Settings, VerbPart};
 use crate::log::quoted;
@@ -45,6 +45,14 @@ pub(crate) enum Lookup {
     Elsewhere(Vec<String>),
     /// No verb anywhere.
     Unknown,
+}
+
+/// A verb in an environment, as nodes.
+#[derive(Debug, Clone, Copy)]
+struct Verb<'d, 's> {
+    name: &'d str,
+    base: Option<NodeRef<'d, 's>>,
+    over: Option<NodeRef<'d, 's>>,
 }
 
 /// The table as a tree, asked questions.
@@ -143,13 +151,23 @@ impl<'d, 's> Tree<'d, 's> {
         variables.map(|variable| variable.key().to_owned()).collect()
     }
 
+    /// The verbs in this environment, each with the table's part and the environment's: first the table's verbs, then
+    /// those that only the environment has.
+    fn verbs_in(self, environment: &str) -> impl Iterator<Item = Verb<'d, 's>> + use<'d, 's> {
+        let (base, over) = (self.verbs(None), self.verbs(Some(environment)));
+        let shared = base.into_iter().flat_map(NodeRef::children);
+        let shared = shared.map(move |node| {
+            let name = node.key();
+            Verb { name, base: Some(node), over: over.and_then(|over| over.get(name)) }
+        });
+        let own = over.into_iter().flat_map(NodeRef::children);
+        let own = own.filter(move |node| base.is_none_or(|base| base.get(node.key()).is_none()));
+        shared.chain(own.map(|node| Verb { name: node.key(), base: None, over: Some(node) }))
+    }
+
     /// The names of the verbs in this environment: the table's, then the environment's own.
     pub(crate) fn verb_names(self, environment: &str) -> Vec<&'d str> {
-        let base = self.verbs(None);
-        let mut names: Vec<&str> = base.into_iter().flat_map(NodeRef::children).map(NodeRef::key).collect();
-        let own = self.verbs(Some(environment)).into_iter().flat_map(NodeRef::children).map(NodeRef::key);
-        names.extend(own.filter(|name| base.is_none_or(|base| base.get(name).is_none())));
-        names
+        self.verbs_in(environment).map(|verb| verb.name).collect()
     }
 
     fn has_verb(self, name: &str, environment: &str) -> bool {
@@ -157,19 +175,15 @@ impl<'d, 's> Tree<'d, 's> {
         base.is_some() || over.is_some()
     }
 
-    /// The aliases of a verb in this environment, as nodes.
-    fn aliases(self, verb: &str, environment: &str) -> impl Iterator<Item = NodeRef<'d, 's>> + use<'d, 's> {
-        let (base, over) = self.parts(verb, environment);
-        let get = |part: Option<NodeRef<'d, 's>>| part.and_then(|part| part.get("aliases"));
-        get(over).or_else(|| get(base)).into_iter().flat_map(NodeRef::children)
-    }
-
-    /// Every alias in this environment with its verb.
-    fn all_aliases(self, environment: &str) -> impl Iterator<Item = (&'d str, NodeRef<'d, 's>)> {
-        let environment = environment.to_owned();
-        self.verb_names(&environment)
-            .into_iter()
-            .flat_map(move |verb| self.aliases(verb, &environment).map(move |alias| (verb, alias)))
+    /// Every alias in this environment, as a node, with its verb.
+    fn all_aliases(
+        self,
+        environment: &str,
+    ) -> impl Iterator<Item = (&'d str, NodeRef<'d, 's>)> + use<'d, 's> {
+        self.verbs_in(environment).flat_map(|verb| {
+            let aliases = [verb.over, verb.base].into_iter().flatten().find_map(|part| part.get("aliases"));
+            aliases.into_iter().flat_map(NodeRef::children).map(move |alias| (verb.name, alias))
+        })
     }
 
     /// What `word` is in this environment.
@@ -268,7 +282,7 @@ impl<'d, 's> Tree<'d, 's> {
         verb: Option<&VerbName>,
     ) -> Selection {
         let mut selection =
-            Selection { table: decoder.layer(self.root(), "the table"), ..Selection::default() };
+            Selection { table: decoder.layer(self.root(), Place::Table), ..Selection::default() };
         if let Some(node) = self.environment(environment.as_str()) {
             selection.environment = Self::decode_environment(decoder, node);
         }
@@ -282,7 +296,7 @@ impl<'d, 's> Tree<'d, 's> {
     /// Decodes an environment without its verbs.
     pub(crate) fn decode_environment(decoder: &mut Decoder, node: NodeRef<'_, '_>) -> Layer {
         let name = node.key();
-        let place = format!("environment {}", quoted(name));
+        let place = Place::Environment(name);
         if node.shape() != Shape::Table {
             decoder.mistake(node.span(), format!("{place} must be a table, not {}", node.shape().name()));
             return Layer::default();
@@ -290,8 +304,8 @@ impl<'d, 's> Tree<'d, 's> {
         if EnvironmentName::parse(name.as_bytes()).is_none() {
             decoder.mistake(node.key_span(), format!("no environment can be called {}", quoted(name)));
         }
-        decoder.environment_keys(node, &place, &ENVIRONMENT_KEYS);
-        decoder.layer(node, &place)
+        decoder.environment_keys(node, place, &ENVIRONMENT_KEYS);
+        decoder.layer(node, place)
     }
 
     fn decode_verb(
@@ -301,10 +315,10 @@ impl<'d, 's> Tree<'d, 's> {
         verb: &VerbName,
     ) -> SelectedVerb {
         let (base, over) = self.parts(verb.as_str(), environment.as_str());
-        let place = format!("verb {}", quoted(verb.as_str()));
-        let mut part = base.map(|node| decoder.verb(node, &place)).unwrap_or_default();
-        let over_place = format!("{place} of environment {}", quoted(environment.as_str()));
-        let over = over.map(|node| decoder.verb(node, &over_place));
+        let place = Place::Verb(verb.as_str());
+        let mut part = base.map(|node| decoder.verb(node, place)).unwrap_or_default();
+        let over_place = Place::VerbOf(verb.as_str(), environment.as_str());
+        let over = over.map(|node| decoder.verb(node, over_place));
         // A mistake in `exec` itself has been told already, and so has a verb that is no table.
         let written = [base, self.parts(verb.as_str(), environment.as_str()).1]
             .into_iter()

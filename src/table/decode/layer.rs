@@ -1,6 +1,6 @@
 //! What the table, an environment and a verb have in common: `env`, `variables`, `setup`.
 
-use super::{Decoder, Node, VARIABLE_KEYS};
+use super::{Decoder, Node, Place, VARIABLE_KEYS};
 use crate::log::quoted;
 use crate::table::document::Shape;
 use crate::table::{Declaration, Layer, Setting, VariableKind};
@@ -8,7 +8,7 @@ use crate::words::is_variable_name;
 
 impl Decoder {
     /// `env`, `variables` and `setup` of the table, an environment or a verb; `place` names it.
-    pub(crate) fn layer(&mut self, node: Node<'_, '_>, place: &str) -> Layer {
+    pub(crate) fn layer(&mut self, node: Node<'_, '_>, place: Place<'_>) -> Layer {
         let mut layer = Layer::default();
         if let Some(env) = node.get("env")
             && self.is_table(env, "env")
@@ -60,7 +60,7 @@ impl Decoder {
         if !self.is_table(node, name) {
             return None;
         }
-        self.keys(node, &format!("`[variables.{name}]`"), &VARIABLE_KEYS);
+        self.keys(node, Place::Variable(name), &VARIABLE_KEYS);
         let mut declaration = Declaration { name: name.to_owned(), ..Declaration::default() };
         for child in node.children() {
             match child.key() {

@@ -80,6 +80,41 @@ pub(crate) fn kind_only_keys(kind: &str) -> &'static [&'static str] {
 
 type Node<'d, 's> = NodeRef<'d, 's>;
 
+/// What a key stands in; in words only where a mistake asks for them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Place<'p> {
+    /// The table itself.
+    Table,
+    /// An environment.
+    Environment(&'p str),
+    /// A verb.
+    Verb(&'p str),
+    /// A verb of an environment.
+    VerbOf(&'p str, &'p str),
+    /// A step of one of these.
+    StepOf(&'p Place<'p>),
+    /// A table in one of these, by its key, or by its header.
+    Named(&'p str),
+    /// The declaration of a variable.
+    Variable(&'p str),
+}
+
+impl std::fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Table => f.write_str("the table"),
+            Self::Environment(name) => write!(f, "environment {}", quoted(name)),
+            Self::Verb(name) => write!(f, "verb {}", quoted(name)),
+            Self::VerbOf(name, environment) => {
+                write!(f, "verb {} of environment {}", quoted(name), quoted(environment))
+            }
+            Self::StepOf(place) => write!(f, "a step of {place}"),
+            Self::Named(name) => f.write_str(&quoted(name)),
+            Self::Variable(name) => write!(f, "`[variables.{name}]`"),
+        }
+    }
+}
+
 /// Collects mistakes while it decodes.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
@@ -112,14 +147,14 @@ impl Decoder {
     }
 
     /// A mistake for each key of `node` that is not in `known`.
-    fn keys(&mut self, node: Node<'_, '_>, place: &str, known: &[&str]) {
+    fn keys(&mut self, node: Node<'_, '_>, place: Place<'_>, known: &[&str]) {
         for child in node.children().filter(|child| !known.contains(&child.key())) {
             self.unknown_key(child, place, known);
         }
     }
 
     /// A mistake for a key that is not in `known`.
-    fn unknown_key(&mut self, child: Node<'_, '_>, place: &str, known: &[&str]) {
+    fn unknown_key(&mut self, child: Node<'_, '_>, place: Place<'_>, known: &[&str]) {
         let key = child.key();
         let message = format!("unknown key {} in {place}", quoted(key));
         match nearest(key, known.iter().copied()) {
@@ -138,7 +173,7 @@ impl Decoder {
     }
 
     /// A mistake for each key of an environment that it cannot have, and for `verbs` that is no table.
-    pub(crate) fn environment_keys(&mut self, node: Node<'_, '_>, place: &str, known: &[&str]) {
+    pub(crate) fn environment_keys(&mut self, node: Node<'_, '_>, place: Place<'_>, known: &[&str]) {
         self.keys(node, place, known);
         if let Some(verbs) = node.get("verbs") {
             self.is_table(verbs, "verbs");
@@ -364,7 +399,7 @@ impl Decoder {
 
     fn probe(&mut self, node: Node<'_, '_>, name: &str) -> Option<Probe> {
         if node.shape() == Shape::Table {
-            self.keys(node, &quoted(name), &["exec"]);
+            self.keys(node, Place::Named(name), &["exec"]);
             let Some(exec) = node.get("exec") else {
                 self.mistake(node.span(), format!("a table in {} needs an `exec`", quoted(name)));
                 return None;

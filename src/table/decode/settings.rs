@@ -1,6 +1,6 @@
 //! The top of the table, without its verbs and environments.
 
-use super::{Decoder, Node, SELECTION_KEYS, SHIM_KEYS, TABLE_KEYS};
+use super::{Decoder, Node, Place, SELECTION_KEYS, SHIM_KEYS, TABLE_KEYS};
 use crate::log::{Format, quoted};
 use crate::table::document::Shape;
 use crate::table::{ENVIRONMENT_VARIABLE, LeadingDash, Settings, ShimSettings, Unknown};
@@ -9,7 +9,7 @@ use crate::words::{EnvironmentName, NAME_RULE, is_variable_name};
 impl Decoder {
     /// The top level, without verbs and environments, which are decoded one by one.
     pub(crate) fn settings(&mut self, root: Node<'_, '_>) -> Settings {
-        self.keys(root, "the table", &TABLE_KEYS);
+        self.keys(root, Place::Table, &TABLE_KEYS);
         let mut settings = Settings::default();
         for node in root.children() {
             match node.key() {
@@ -77,7 +77,7 @@ impl Decoder {
         if !self.is_table(node, "environment") {
             return;
         }
-        self.keys(node, "`[environment]`", &SELECTION_KEYS);
+        self.keys(node, Place::Named("[environment]"), &SELECTION_KEYS);
         if let Some(variable) = node.get("variable") {
             let name = self.string(variable, "variable");
             match name {
@@ -146,7 +146,7 @@ impl Decoder {
         if !self.is_table(node, "shim") {
             return shim;
         }
-        self.keys(node, "`[shim]`", &SHIM_KEYS);
+        self.keys(node, Place::Named("[shim]"), &SHIM_KEYS);
         for child in node.children() {
             match child.key() {
                 "image" => {

@@ -1,6 +1,6 @@
 //! A step of a `setup`.
 
-use super::{Decoder, KIND_KEYS, Node, STEP_KEYS, kind_only_keys};
+use super::{Decoder, KIND_KEYS, Node, Place, STEP_KEYS, kind_only_keys};
 use crate::log::quoted;
 use crate::table::document::Shape;
 use crate::table::{Filter, Step, StepKind};
@@ -27,11 +27,11 @@ impl Decoder {
         filter
     }
 
-    pub(super) fn step(&mut self, node: Node<'_, '_>, place: &str) -> Option<Step> {
+    pub(super) fn step(&mut self, node: Node<'_, '_>, place: Place<'_>) -> Option<Step> {
         if !self.is_table(node, "setup") {
             return None;
         }
-        let place = format!("a step of {place}");
+        let place = Place::StepOf(&place);
         let kinds: Vec<&'static str> =
             KIND_KEYS.iter().copied().filter(|kind| node.get(kind).is_some()).collect();
         let known = |kinds: &[&'static str]| {
@@ -53,13 +53,13 @@ impl Decoder {
                     if KIND_KEYS.iter().any(|other| kind_only_keys(other).contains(&key)) {
                         self.mistake(child.key_span(), format!("a `{kind}` step has no {}", quoted(key)));
                     } else {
-                        self.unknown_key(child, &place, &known);
+                        self.unknown_key(child, place, &known);
                     }
                 }
                 kind
             }
             [] => {
-                self.keys(node, &place, &known(&KIND_KEYS));
+                self.keys(node, place, &known(&KIND_KEYS));
                 let list = KIND_KEYS.map(|kind| format!("`{kind}`")).join(", ");
                 self.mistake_with_hint(
                     node.key_span(),
@@ -69,7 +69,7 @@ impl Decoder {
                 return None;
             }
             _ => {
-                self.keys(node, &place, &known(&KIND_KEYS));
+                self.keys(node, place, &known(&KIND_KEYS));
                 let list = kinds.iter().map(|kind| format!("`{kind}`")).collect::<Vec<_>>().join(" and ");
                 let many = if kinds.len() == 2 { "two".to_owned() } else { kinds.len().to_string() };
                 let second = node.get(kinds[1]).map_or(node.key_span(), Node::key_span);

@@ -1,6 +1,6 @@
 //! A verb, or what an environment changes in it.
 
-use super::{Decoder, INIT_KEYS, Node, VERB_KEYS};
+use super::{Decoder, INIT_KEYS, Node, Place, VERB_KEYS};
 use crate::log::quoted;
 use crate::table::document::Shape;
 use crate::table::{Capability, Init, InitOptions, Limit, Resource, VerbPart};
@@ -8,7 +8,7 @@ use crate::words::{can_be_caught, nearest};
 
 impl Decoder {
     /// A verb, or what an environment changes in it; `place` names it.
-    pub(crate) fn verb(&mut self, node: Node<'_, '_>, place: &str) -> VerbPart {
+    pub(crate) fn verb(&mut self, node: Node<'_, '_>, place: Place<'_>) -> VerbPart {
         let mut verb = VerbPart { span: Some(node.key_span()), ..VerbPart::default() };
         if !self.is_table(node, node.key()) {
             return verb;
@@ -62,7 +62,7 @@ impl Decoder {
             return limits;
         }
         let names = Resource::ALL.map(|resource| resource.name);
-        self.keys(node, "`limits`", &names);
+        self.keys(node, Place::Named("limits"), &names);
         for child in node.children() {
             let Some(resource) = Resource::ALL.into_iter().find(|each| each.name == child.key()) else {
                 continue;
@@ -110,7 +110,7 @@ impl Decoder {
             self.wrong_type(node, "init", "`true`, `false` or a table");
             return None;
         }
-        self.keys(node, "`init`", &INIT_KEYS);
+        self.keys(node, Place::Named("init"), &INIT_KEYS);
         let mut options = InitOptions {
             signals: Vec::new(),
             group: node.get("group").and_then(|group| self.boolean(group, "group")),
