@@ -259,7 +259,7 @@ fn shell_line(head: &[u8]) -> Option<(OsString, Vec<OsString>)> {
     let mut program = words.next()?;
     let base = |path: &[u8]| path.rsplit(|byte| *byte == b'/').next().map(<[u8]>::to_vec);
     if base(program)? == b"env" {
-        program = words.find(|word| *word != b"-S" && !word.contains(&b'='))?;
+        program = command_of_env(&mut words)?;
     }
     let name = base(program)?;
     let known = [&b"sh"[..], b"dash", b"ash", b"bash"].contains(&&*name);
@@ -267,6 +267,35 @@ fn shell_line(head: &[u8]) -> Option<(OsString, Vec<OsString>)> {
     // `#!/bin/sh -` ends the options there; more of them follow here.
     let options = words.filter(|word| ![&b"-"[..], b"--"].contains(word));
     known.then(|| (owned(program), options.map(owned).collect()))
+}
+
+/// The command after the options and variables of env(1). Only the shell is looked for: the variables of a hook are
+/// those of the run, whatever env would make of them.
+fn command_of_env<'w>(words: &mut impl Iterator<Item = &'w [u8]>) -> Option<&'w [u8]> {
+    let mut word = words.next()?;
+    loop {
+        word = match word {
+            b"--unset" | b"--chdir" | b"--argv0" => words.by_ref().nth(1)?,
+            [b'-', b'-', option @ ..] => option.strip_prefix(b"split-string=").unwrap_or_default(),
+            [b'-', letters @ ..] => {
+                let takes_word = letters.iter().position(|letter| b"SuCa".contains(letter));
+                let rest = takes_word.and_then(|at| letters.get(at + 1..)).unwrap_or_default();
+                match takes_word.map(|at| letters[at]) {
+                    // What it takes is the words of a command, the rest of the line too.
+                    Some(b'S') => rest,
+                    Some(_) if rest.is_empty() => words.by_ref().nth(1)?,
+                    Some(_) | None => b"",
+                }
+            }
+            _ => word,
+        };
+        if !word.is_empty() && !word.starts_with(b"-") && !word.contains(&b'=') {
+            return Some(word);
+        }
+        if !word.starts_with(b"-") {
+            word = words.next()?;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -286,6 +315,35 @@ mod tests {
         check("#! /bin/bash -eu -o pipefail\nx", Some(("/bin/bash", &["-eu", "-o", "pipefail"])));
         check("#!/usr/bin/env bash\n", Some(("bash", &[])));
         check("#!/usr/bin/env -S bash -x\n", Some(("bash", &["-x"])));
+        for options in [
+            "-i",
+            "-",
+            "-S",
+            "-S -i",
+            "-iS",
+            "-S -u X",
+            "-S -uX",
+            "-vS",
+            "-S --unset X",
+            "--unset=X",
+            "-S A=1 B=-",
+            "-C /x",
+            "-iC/x",
+            "-S -a dash -i --",
+            "--split-string=-i",
+            "--split-string=",
+            "-v --split-string",
+            "-S-u X",
+            "--default-signal=PIPE",
+            "-0",
+        ] {
+            check(&format!("#!/usr/bin/env {options} bash -u\n"), Some(("bash", &["-u"])));
+        }
+        check("#!/usr/bin/env -Sbash -eu\n", Some(("bash", &["-eu"])));
+        check("#!/usr/bin/env -vSbash\n", Some(("bash", &[])));
+        check("#!/usr/bin/env --split-string=bash -u\n", Some(("bash", &["-u"])));
+        check("#!/usr/bin/env -S -u bash\n", None);
+        check("#!/usr/bin/env -i\n", None);
         check("#!/bin/sh -\n", Some(("/bin/sh", &[])));
         check("#!/bin/sh\r\n", Some(("/bin/sh", &[])));
         check("#!/bin/zsh\n", None);

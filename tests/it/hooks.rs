@@ -165,6 +165,24 @@ fn options_and_a_dash_on_the_first_line_hold() {
 }
 
 #[test]
+fn a_shell_is_found_behind_the_options_of_env() {
+    for line in [
+        "#!/usr/bin/env -S -i bash -u",
+        "#!/usr/bin/env -S -u PATH A=1 bash -u",
+        "#!/usr/bin/env -Sbash -u",
+        "#!/usr/bin/env --split-string=bash -u",
+        "#!/usr/bin/env -vS bash -u",
+    ] {
+        // Nothing is done to the variables: they are the run's.
+        hooks("echo $A")
+            .env("A", "0")
+            .hook("1.sh", format!("{line}\n[[ $- == *u* ]]; export A=$A${{PATH:+1}}\n"))
+            .stdout("01\n")
+            .run();
+    }
+}
+
+#[test]
 fn what_bash_keeps_of_its_options_in_variables_is_no_export() {
     // `SHELLOPTS=xtrace` is how people trace the scripts of an image; `set -e` must not go with it to all of them.
     hooks("bash -c 'false; echo still here' 2>&1 | tail -n 1; printenv SHELLOPTS")
