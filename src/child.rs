@@ -24,7 +24,7 @@ use rustix::process::{WaitOptions, WaitStatus};
 
 use crate::failure::{Failure, Kind};
 pub(crate) use crate::running::Running;
-use crate::running::{Carries, Ending, LOOK, Pipe, Scripts, read_pipes};
+use crate::running::{Carries, Ending, Pipe, Scripts, read_pipes};
 use crate::signals::{Signals, group_lives};
 use crate::variables::Variables;
 use crate::words::signal_name;
@@ -252,7 +252,7 @@ impl Children {
             alone: false,
             status: None,
             hands_back: spawn.hands_back.clone(),
-            scripts: (spawn.input == Input::Scripts).then(|| Scripts { open: true, look: started + LOOK }),
+            scripts: (spawn.input == Input::Scripts).then(|| Scripts::begun(started)),
             quiet: spawn.quiet,
             pipes,
         })
@@ -369,7 +369,7 @@ impl Children {
                 Some((Ending::TimedOut, _)) => Ended::TimedOut(child.limit.unwrap_or_default()),
                 Some((Ending::Stopped(signal), _)) => Ended::Stopped(signal),
                 Some((Ending::Overfull, _)) => Ended::Overfull,
-                Some((Ending::Requested, _)) | None => child.decode(status),
+                Some((Ending::Requested, _)) | None => decode(status),
             });
         }
         self.accept(running);

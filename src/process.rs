@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::os::fd::RawFd;
+use std::path::Path;
 
 /// What `/proc/PID/stat` says (`proc_pid_stat(5)`), as far as it is needed. Everybody may read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +23,11 @@ pub(crate) struct ProcessStat {
 }
 
 impl ProcessStat {
+    /// That of a process, if it can be seen.
+    pub(crate) fn of(pid: i32) -> Option<Self> {
+        Self::parse(&std::fs::read(format!("/proc/{pid}/stat")).ok()?)
+    }
+
     /// Reads the line. The name is in parentheses and may hold any byte, a parenthesis too.
     pub(crate) fn parse(stat: &[u8]) -> Option<Self> {
         let open = stat.iter().position(|byte| *byte == b'(')?;
@@ -39,6 +46,13 @@ impl ProcessStat {
     }
 }
 
+/// The number that was given out last, to a process or a thread, in the PID namespace of this process
+/// (`proc_loadavg(5)`).
+pub(crate) fn last_born() -> Option<i32> {
+    let text = crate::observe::read_file(Path::new("/proc/loadavg"), 100).ok()?;
+    std::str::from_utf8(&text).ok()?.trim_ascii().rsplit(' ').next()?.parse().ok()
+}
+
 /// Every process that can be seen.
 pub(crate) fn all() -> Vec<(i32, ProcessStat)> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
@@ -46,7 +60,7 @@ pub(crate) fn all() -> Vec<(i32, ProcessStat)> {
         .flatten()
         .filter_map(|entry| {
             let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
-            Some((pid, ProcessStat::parse(&std::fs::read(entry.path().join("stat")).ok()?)?))
+            Some((pid, ProcessStat::of(pid)?))
         })
         .collect()
 }
@@ -97,6 +111,18 @@ impl Status {
     /// That of a process, if it can be seen.
     pub(crate) fn of(pid: i32) -> Option<Self> {
         Self::parse(&String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/status")).ok()?))
+    }
+}
+
+/// Whether a process may have open what a descriptor of this process is open on: one that may not be looked at may.
+pub(crate) fn may_hold(pid: i32, descriptor: RawFd) -> bool {
+    let Ok(own) = std::fs::read_link(format!("/proc/self/fd/{descriptor}")) else { return true };
+    match std::fs::read_dir(format!("/proc/{pid}/fd")) {
+        // What has been closed in the meantime is not open.
+        Ok(entries) => {
+            entries.flatten().any(|entry| std::fs::read_link(entry.path()).is_ok_and(|it| it == own))
+        }
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
     }
 }
 

@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{Shutdown, shutdown};
 use nix::unistd::Pid;
-use rustix::process::WaitStatus;
 
-use crate::child::{Ended, GRACE, HandsBack, LONGEST_OUTPUT, WELL, decode};
+use crate::child::{Ended, GRACE, HandsBack, LONGEST_OUTPUT, WELL};
 use crate::perform::handback::Handed;
+use crate::process::{self, ProcessStat};
 use crate::signals::{send, send_to_group};
 use crate::words::{escaped, shortened};
 
 /// How often a shell that stays is looked after: nothing tells of what becomes of the processes of its own.
-pub(crate) const LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The most characters that are quoted of what a child says.
 const LONGEST_QUOTE: usize = 500;
@@ -58,7 +58,19 @@ pub(crate) struct Scripts {
     pub(crate) open: bool,
     /// When it is looked after next.
     pub(crate) look: Instant,
+    /// The last process that was born before the present one was given.
+    pub(crate) born: Option<i32>,
 }
+
+impl Scripts {
+    /// Of a shell that was started at this time.
+    pub(crate) fn begun(started: Instant) -> Self {
+        Self { open: true, look: started + LOOK, born: None }
+    }
+}
+
+/// The most births that are looked through. Where there were more, a fresh shell costs less.
+const MOST_BORN: i32 = 1000;
 
 /// What a pipe of a child carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,6 +143,7 @@ impl Running {
         self.started = Instant::now();
         if let Some(scripts) = &mut self.scripts {
             scripts.look = self.started + LOOK;
+            scripts.born = process::last_born();
         }
         let Some(input) = self.input() else { return false };
         // It has read all that came before, so that there is room; a part of a script would be worse than none.
@@ -152,6 +165,36 @@ impl Running {
             }
             Err(error) => error == nix::errno::Errno::EPIPE,
         }
+    }
+
+    /// Whether nobody can be left of the script that one which stays has sourced, to write where the next one will
+    /// write, or to be sent what the next one is sent.
+    ///
+    /// Whoever was left behind was born while the script ran. If one process alone was born, that was the script's.
+    pub(crate) fn left_nobody(&self) -> bool {
+        let Some(before) = self.scripts.as_ref().and_then(|scripts| scripts.born) else { return false };
+        let Some(last) = process::last_born() else { return false };
+        // Numbers begin anew at some point; and a kernel that is none may give no number at all.
+        match last.saturating_sub(before) {
+            1 => true,
+            2..=MOST_BORN => (before + 1..=last).all(|pid| self.is_apart(pid)),
+            _ => false,
+        }
+    }
+
+    /// Whether a process that was born while a script ran has nothing in common with the next one.
+    fn is_apart(&self, pid: i32) -> bool {
+        let Some(process) = ProcessStat::of(pid) else {
+            // It is gone, or may not be looked at.
+            return nix::unistd::getpgid(Some(Pid::from_raw(pid))).is_err();
+        };
+        // The script's own may still be ending; it has nothing left to do.
+        if matches!(process.state, b'Z' | b'X') || process.parent == self.pid {
+            return true;
+        }
+        let descriptor_3 = self.pipes.iter().find(|pipe| pipe.carries == Carries::Variables);
+        let Some(pipe) = descriptor_3.and_then(|pipe| pipe.end.as_ref()) else { return false };
+        process.group != self.pid && !process::may_hold(pid, pipe.as_raw_fd())
     }
 
     /// The standard input of one that is given something: a socket, because a refusal comes from there.
@@ -198,18 +241,16 @@ impl Running {
         self.status.as_ref().filter(|_| self.ending.is_none() || self.killed || self.alone)
     }
 
-    /// Decodes how it ended. One that stays ends after a script that failed, with its status, and by that tells of a
-    /// signal as shells do; a script that exits with such a status has first said so behind the marker.
-    pub(crate) fn decode(&self, status: WaitStatus) -> Ended {
-        let tried = || self.descriptor_3().1.is_some();
-        let ended = decode(status);
-        if let Ended::Exited(code @ 129..) = ended
+    /// Tells a signal from a status, when all is read. One that stays ends after a script that failed, with its status,
+    /// and by that tells of a signal as shells do; a script that exits with such a status has first said so behind the
+    /// marker.
+    fn tell_signal(&mut self) {
+        if let Some(Ended::Exited(code @ 129..)) = self.status
             && self.scripts.is_some()
-            && !tried()
+            && self.descriptor_3().1.is_none()
         {
-            return Ended::Signaled(code - 128);
+            self.status = Some(Ended::Signaled(code - 128));
         }
-        ended
     }
 
     /// Looks after one that stays, whose script has a process that is not this process's child.
@@ -226,10 +267,8 @@ impl Running {
             Some(_) | None => return,
         }
         self.close_input();
-        let stopped = |(_, process): &(i32, crate::process::ProcessStat)| {
-            process.parent == self.pid && process.state == b'T'
-        };
-        if crate::process::all().iter().any(stopped) {
+        let stopped = |(_, process): &(i32, ProcessStat)| process.parent == self.pid && process.state == b'T';
+        if process::all().iter().any(stopped) {
             self.end(Ending::Stopped(Signal::SIGSTOP as i32), 9);
             self.kill();
         }
@@ -303,4 +342,5 @@ pub(crate) fn read_pipes(child: &mut Running) {
             child.kill();
         }
     }
+    child.tell_signal();
 }

@@ -7,6 +7,7 @@
 //! neighbours is the process group (what a later request to stop reaches includes what an earlier neighbour left
 //! behind), descriptor 3, `$$` and `$0`: so a hook that could ask for one of these, leave a process behind, or
 //! change what it shares, has a shell of its own. To be wrong in that direction costs a fraction of a millisecond.
+//! A program of the hook's can leave a process behind, too: then the next hook has a fresh shell.
 //!
 //! It knows shells; which hook comes next, and what becomes of what it hands back, is `hooks.rs`'s affair.
 
@@ -206,11 +207,13 @@ impl Staying {
     /// with the first hook that fails, with its status.
     const START: &[u8] = b"trap : HUP INT QUIT TERM\nexec 2>/dev/null\nset -e\n";
 
-    /// Whether one can do its work here: it needs a `/dev/null` that everybody can use.
+    /// Whether one can do its work here: it needs a `/dev/null` that everybody can use, and it must be seen who is
+    /// born.
     pub(super) fn is_possible() -> bool {
-        Path::new("/dev/null")
-            .metadata()
-            .is_ok_and(|null| null.file_type().is_char_device() && null.permissions().mode() & 0o006 == 0o006)
+        crate::process::last_born().is_some()
+            && Path::new("/dev/null").metadata().is_ok_and(|null| {
+                null.file_type().is_char_device() && null.permissions().mode() & 0o006 == 0o006
+            })
     }
 
     /// What it is given to do for a hook, after what it is `told`.
@@ -244,10 +247,10 @@ impl Staying {
 }
 
 /// What a shell must be told after a hook to be as a fresh one would be; `None` where it does not stay, or where only
-/// a fresh one would do.
+/// a fresh one would do. What a program of the hook left behind is no neighbour's.
 pub(super) fn told_after(running: &Running, changes: &Changes) -> Option<Vec<u8>> {
     let plain = running.variables_text().is_empty() && changes.directory.is_none() && changes.umask.is_none();
-    if running.stays() && plain { told(&changes.variables) } else { None }
+    if running.stays() && plain && running.left_nobody() { told(&changes.variables) } else { None }
 }
 
 /// The variables that a hook changed, as its neighbours' shell is told of them; `None` where it should not be.

@@ -99,6 +99,50 @@ fn a_neighbour_that_could_tell_has_a_shell_of_its_own() {
 }
 
 #[test]
+fn what_a_program_of_a_hook_leaves_behind_is_in_no_later_hooks_way() {
+    // It writes to the descriptor that it was given, and signals the group that it was born in.
+    let leave = |how: &str| {
+        let left = "trap \"\" PIPE TERM; echo >ready; while [ ! -e go ]; do sleep 0.01; done; echo nonsense >&3; kill 0; echo >done";
+        format!("#!/bin/sh\n{how} sh -c '{left}' 2>/dev/null &\nwhile [ ! -e ready ]; do sleep 0.01; done\n")
+    };
+    for how in ["", "setsid"] {
+        in_both_ways(|hooks| {
+            hooks
+                .of(
+                    table("", "echo $A"),
+                    ["leave", "echo >go\nwhile [ ! -e done ]; do sleep 0.01; done\n", "export A=1"],
+                )
+                .program("leave", leave(how))
+                .stdout("1\n")
+        });
+    }
+}
+
+#[test]
+fn neighbours_share_a_shell_though_their_programs_ran_and_one_left_what_is_in_no_ones_way() {
+    let leave = "#!/bin/sh\nsetsid sh -c 'echo >ready; exec sleep 100' 3>&- 2>/dev/null &\nwhile [ ! -e ready ]; do sleep 0.01; done\n";
+    let groups = |second: &str, shared: bool| {
+        Hooks { shells: Shells::Shared, line: "#" }
+            .of(table("", ":"), [GROUP, &format!("{GROUP}\n{second}"), GROUP])
+            .program("leave", leave)
+            .program("linger", "#!/bin/sh\nsleep 100 3>&- 2>/dev/null &\n")
+            .any_stderr()
+            .check(move |output| {
+                let groups: Vec<&str> = output.messages().lines().collect();
+                assert_eq!(groups.len(), 3, "{groups:?}");
+                assert_eq!(groups[0], groups[1], "{groups:?}");
+                assert_eq!(groups[1] == groups[2], shared, "{groups:?}");
+            })
+            .pid1()
+            .run();
+    };
+    groups("true", true);
+    groups("date >/dev/null; (date | cat) >/dev/null", true);
+    groups("leave", true);
+    groups("linger", false);
+}
+
+#[test]
 fn what_neighbours_export_is_handed_on_and_nothing_else_is() {
     in_both_ways(|hooks| {
         hooks
