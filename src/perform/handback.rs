@@ -7,33 +7,29 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
+use super::shell::ShellKind;
 use super::surroundings::Changes;
 use crate::log::quoted;
 use crate::observe;
 use crate::table::document::{Document, Focus, Shape, Source};
 use crate::variables::Variables;
-use crate::words::is_shell_name;
 
-/// `--preverb-dump SOCKET [STATUS]`: hands this process's environment back; the exit code is the status.
+/// `--preverb-dump SOCKET`: hands this process's environment back. What was not sent is missed by the process that
+/// waits for it, which knows what hook it was.
 #[inline(never)]
 pub(crate) fn dump(words: &[OsString]) -> u8 {
     use std::io::{Read as _, Write as _};
     use std::os::linux::net::SocketAddrExt as _;
     let name = words.first().map(|word| word.as_bytes()).unwrap_or_default();
-    let status = words.get(1).and_then(|word| word.to_str()?.parse().ok()).unwrap_or(0);
     let sent = std::os::unix::net::SocketAddr::from_abstract_name(name)
         .and_then(|address| std::os::unix::net::UnixStream::connect_addr(&address))
         .and_then(|mut socket| {
-            // Of a hook that failed nothing is taken over, but that it ended by itself is worth knowing.
-            if status == 0 {
-                socket.write_all(&Dump::of_this_process())?;
-            }
+            socket.write_all(&Dump::of_this_process())?;
             socket.shutdown(std::net::Shutdown::Write)?;
             // Until it is let go it stays alive, so that it can be asked which group it belongs to.
             socket.read_to_end(&mut Vec::new())
         });
-    // What was not sent is missed by the process that waits for it, which knows what hook it was.
-    if sent.is_err() && status == 0 { 1 } else { status }
+    u8::from(sent.is_err())
 }
 
 /// What a shell handed back, as it came.
@@ -52,14 +48,18 @@ pub(crate) struct Dump {
     variables: Variables,
 }
 
+/// The working directory of this process; empty where it is gone, as shells say it, or out of reach.
+pub(super) fn working_directory() -> Vec<u8> {
+    let directory = rustix::process::getcwd(Vec::new()).map(std::ffi::CString::into_bytes);
+    directory.ok().filter(|path| path.starts_with(b"/")).unwrap_or_default()
+}
+
 impl Dump {
     /// The block of this process: directory, umask, the number of entries, the entries; each ended by a NUL.
     pub(crate) fn of_this_process() -> Vec<u8> {
-        let directory =
-            rustix::process::getcwd(Vec::new()).map(std::ffi::CString::into_bytes).unwrap_or_default();
         let variables = observe::environment();
         let entries = variables.to_envp();
-        let mut dump = directory;
+        let mut dump = working_directory();
         dump.push(0);
         dump.extend(format!("{:o}\0{}\0", super::surroundings::current_umask(), entries.len()).bytes());
         for entry in entries {
@@ -107,7 +107,8 @@ impl Dump {
         Some(Self { directory, umask, variables: Variables::inherited(entries) })
     }
 
-    pub(super) fn changes<'v>(&'v self, before: &'v Variables) -> Changes {
+    /// What a shell of this kind changed.
+    pub(super) fn changes<'v>(&'v self, before: &'v Variables, shell: ShellKind) -> Changes {
         let mut changes = Changes {
             variables: Vec::new(),
             directory: Some(OsString::from_vec(self.directory.clone()).into())
@@ -117,23 +118,25 @@ impl Dump {
         // Both are sorted once: there can be very many, and each is looked up.
         let sorted = |variables: &'v Variables| -> Vec<(&'v [u8], &'v [u8])> {
             let mut all: Vec<_> = variables.named().map(|(name, found)| (name, found.value)).collect();
-            crate::words::sort_by_bytes(&mut all, |(name, value)| [*name, b"\0", *value].concat());
+            crate::words::sort_by_bytes(&mut all, |(name, _)| name.to_vec());
             all
         };
+        // Of several of one name a shell takes the last.
+        let last = |all: &[(&'v [u8], &'v [u8])], name: &[u8]| {
+            let end = all.partition_point(|(each, _)| *each <= name);
+            all[..end].last().filter(|(each, _)| *each == name).map(|(_, value)| *value)
+        };
         let (had, has) = (sorted(before), sorted(&self.variables));
-        for (name, after) in self.variables.named() {
-            if had.binary_search(&(name, after.value)).is_err() && !is_the_shells_own(name, Some(after.value))
-            {
-                changes.variables.push((name.to_vec(), Some(after.value.to_vec())));
+        for (name, _) in self.variables.named() {
+            let after = last(&has, name);
+            if last(&had, name) != after && !is_the_shells_own(name, after) {
+                changes.variables.push((name.to_vec(), after.map(<[u8]>::to_vec)));
             }
         }
         let mut names: Vec<&[u8]> = had.iter().map(|(name, _)| *name).collect();
         names.dedup();
         for name in names {
-            // A shell drops names that it cannot hold: that is no `unset`.
-            let at = has.partition_point(|(each, _)| *each < name);
-            let gone = has.get(at).is_none_or(|(each, _)| *each != name) && is_shell_name(name);
-            if gone && !is_the_shells_own(name, None) {
+            if last(&has, name).is_none() && shell.holds(name) && !is_the_shells_own(name, None) {
                 changes.variables.push((name.to_vec(), None));
             }
         }
@@ -302,7 +305,8 @@ mod tests {
             ["IFS=:", "PPID=1", "OPTIND=5", "PS1=x", "RANDOM=1"].map(|entry| entry.as_bytes().to_vec()),
         );
         let check = |after: &[u8], expected: &[(&[u8], Option<&[u8]>)]| {
-            let changes = Dump::of_block(after).expect("whole").changes(&before).variables;
+            let dump = Dump::of_block(after).expect("whole");
+            let changes = dump.changes(&before, ShellKind::Small).variables;
             let expected: Vec<_> =
                 expected.iter().map(|(name, value)| (name.to_vec(), value.map(<[u8]>::to_vec))).collect();
             assert_eq!(changes, expected);
@@ -320,7 +324,7 @@ mod tests {
             ["A=1", "B=1", "my.var=x", "D=1", "D=2", "SHLVL=1"].map(|entry| entry.as_bytes().to_vec()),
         );
         let after = Dump::of_block(b"/\x0022\x006\0A=2\0D=2\0PWD=/\0SHLVL=2\0_=x\0NEW=n\0").expect("whole");
-        let changes = after.changes(&before).variables;
+        let changes = after.changes(&before, ShellKind::Small).variables;
         assert_eq!(
             changes,
             [
@@ -329,5 +333,15 @@ mod tests {
                 (b"B".to_vec(), None),
             ]
         );
+    }
+
+    #[test]
+    fn a_function_that_is_gone_was_unset_by_bash_and_dropped_by_others() {
+        let before = Variables::inherited([b"BASH_FUNC_f%%=() {  :\n}".to_vec(), b"my.var=1".to_vec()]);
+        let after = Dump::of_block(b"/\x0022\x000\0").expect("whole");
+        assert_eq!(after.changes(&before, ShellKind::Bash).variables, [(b"BASH_FUNC_f%%".to_vec(), None)]);
+        for other in [ShellKind::Small, ShellKind::Other] {
+            assert_eq!(after.changes(&before, other).variables, []);
+        }
     }
 }

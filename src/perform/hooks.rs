@@ -5,8 +5,8 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::handback::{Dump, is_preverbs_own, written_variables};
-use super::shell::{self, AtExit, Known, Script, Staying, runnable};
+use super::handback::{Dump, is_preverbs_own, working_directory, written_variables};
+use super::shell::{self, AtExit, Known, Script, ShellKind, Staying, runnable};
 use super::surroundings::Changes;
 use super::terminal::Terminal;
 use super::{Doer, PROGRESS, Stage, once};
@@ -280,13 +280,12 @@ impl Stage {
         doer: &Doer,
         step: &PlanStep,
     ) -> std::result::Result<Running, String> {
-        let is_small =
-            Known::find(&mut self.shells, &script.shell, variables).is_some_and(|known| known.is_small);
+        let is_small = self.shell_kind(script, variables) == ShellKind::Small;
         let parameters = &self.plan.parameters;
         if !(is_small && script.is_plain()) {
             let uid = doer.identity.as_ref().map_or(self.world.myself.uid, |identity| identity.uid);
             let socket = self.world.children.socket().map_err(|error| crate::table::file::reason(&error))?;
-            let at_exit = AtExit::dump(&self.world.program, &socket, is_small);
+            let at_exit = AtExit::dump(&self.world.program, &socket);
             let argv = script.alone(&at_exit, parameters);
             return self.start(&argv, variables, doer, step, |spawn| {
                 spawn.hands_back = Some(HandsBack::Socket(uid));
@@ -313,6 +312,11 @@ impl Stage {
         Err("its shell cannot be told what to do".to_owned())
     }
 
+    /// What kind of shell sources the script.
+    fn shell_kind(&mut self, script: &Script, variables: &Variables) -> ShellKind {
+        Known::find(&mut self.shells, &script.shell, variables).map_or(ShellKind::Other, |known| known.kind)
+    }
+
     /// Starts the program of a hook.
     fn start(
         &mut self,
@@ -333,23 +337,25 @@ impl Stage {
 
     /// What a hook changed: what its shell handed back, and what it wrote to descriptor 3.
     fn changes(
-        &self,
+        &mut self,
         hook: &Hook,
         running: &Running,
         before: &Variables,
         step: &PlanStep,
     ) -> Result<Changes> {
         let mut changes = Changes::default();
-        if let Work::Script(_) = hook.work {
+        if let Work::Script(script) = &hook.work {
             let handed = running.handed().and_then(Dump::parse).ok_or_else(|| {
                 self.hook_failure(&hook.name, step, "ended without handing its variables back").hint(
-                    "it replaced the EXIT trap or itself (`exec`); a file without the extension `.sh` is run by itself",
+                    "it replaced the EXIT trap or itself (`exec`), or left itself unable to start a program; a file without the extension `.sh` is run by itself",
                 )
             })?;
-            changes = handed.changes(before);
-            let directory = rustix::process::getcwd(Vec::new()).ok();
-            if directory.is_some_and(|path| path.as_bytes() == handed.directory) {
+            changes = handed.changes(before, self.shell_kind(script, before));
+            if working_directory() == handed.directory {
                 changes.directory = None;
+            } else if changes.directory.is_none() {
+                let what = "ended in a working directory that is gone";
+                return Err(self.hook_failure(&hook.name, step, what));
             }
             if changes.umask == Some(super::surroundings::current_umask()) {
                 changes.umask = None;

@@ -48,10 +48,10 @@ impl Script {
     /// The argv of a shell of its own: it sources the file under `set -e`, and hands the environment back at the end,
     /// however the end comes about.
     pub(super) fn alone(&self, at_exit: &AtExit, parameters: &[OsString]) -> Vec<OsString> {
-        let mut script = self.sourced(&at_exit.trap);
+        let mut script = self.sourced(at_exit.action());
         // A hook with an EXIT trap of its own, which replaces this one, still has its trap run if the
         // environment is handed back before the shell ends.
-        if let Some(dump) = &at_exit.dump
+        if let AtExit::Dump(dump) = at_exit
             && self.text.as_deref().is_some_and(may_set_traps)
         {
             script.extend_from_slice(dump);
@@ -85,37 +85,48 @@ impl Script {
     }
 }
 
-/// What a shell does at its end: it hands its environment back.
+/// What a shell does at its end: it hands its environment back, if its status is that of a success. A status is what
+/// wait(2) will tell of it, while `$?` in a small shell can be any number.
 #[derive(Debug)]
-pub(super) struct AtExit {
-    /// The action of its EXIT trap.
-    trap: Vec<u8>,
-    /// The command by which it can do so before its end, where it takes one.
-    dump: Option<Vec<u8>>,
+pub(super) enum AtExit {
+    /// By a program; this can be done before its end, too.
+    Dump(Vec<u8>),
+    /// By its own commands.
+    Builtins(Vec<u8>),
 }
 
 impl AtExit {
     /// By `--preverb-dump`, to this socket: every shell can do that, whatever has been done to it.
-    pub(super) fn dump(preverb: &Path, socket: &str, is_small: bool) -> Self {
-        let program = quoted(preverb.as_os_str().as_bytes());
-        let dump = [&program, &b" --preverb-dump "[..], socket.as_bytes()].concat();
-        // bash runs the EXIT trap also when a signal ends it, with a status of 0. If the dump replaced it
-        // there, a killed hook would look like a success; as a child of bash it does not hide the signal.
-        // The small ones run no trap then, and save a process.
-        let trap = if is_small { [b"exec ", &*dump, b" \"$?\""].concat() } else { dump.clone() };
-        Self { trap, dump: Some(dump) }
+    ///
+    /// It is a child of the shell: bash runs the EXIT trap also when a signal ends it, with a status of 0, and must not
+    /// be kept from ending by that. That it could not be started, or not send, is no failure of the hook: it is seen
+    /// by what was not handed back. Under job control (`set -m`) it would not be of the hook's group.
+    pub(super) fn dump(preverb: &Path, socket: &str) -> Self {
+        let mut dump = b"case $(($?&255)) in 0) set +m; ".to_vec();
+        dump.extend(quoted(preverb.as_os_str().as_bytes()));
+        dump.extend_from_slice(b" --preverb-dump ");
+        dump.extend_from_slice(socket.as_bytes());
+        dump.extend_from_slice(b" || :;; *) exit \"$?\";; esac");
+        Self::Dump(dump)
     }
 
     /// By its own commands, on descriptor 3 behind a line with this marker: a small shell that sources a plain
     /// script saves two processes' worth of work. The status comes first; of a hook that failed nothing more is
     /// wanted. A function can hide a command, and a trace (`set -x`) would be the hook's no more.
     pub(super) fn builtins(marker: &str) -> Self {
-        let trap = format!(
-            "{{ set -- \"$?\"; set +x; }} 2>/dev/null\n\
+        let builtins = format!(
+            "{{ set -- \"$(($?&255))\"; set +x; }} 2>/dev/null\n\
              {{ unset -f echo pwd umask; echo \"\n{marker} $1\"; \
              case $1 in 0) export -p; pwd -P; umask; echo {marker};; esac; }} >&3"
         );
-        Self { trap: trap.into_bytes(), dump: None }
+        Self::Builtins(builtins.into_bytes())
+    }
+
+    /// The action of its EXIT trap.
+    fn action(&self) -> &[u8] {
+        match self {
+            Self::Dump(action) | Self::Builtins(action) => action,
+        }
     }
 }
 
@@ -160,8 +171,25 @@ pub(super) struct Known {
     path_variable: Option<Vec<u8>>,
     /// Whether it is the same file whatever the working directory.
     is_fixed: bool,
-    /// Whether it is dash or busybox's, whose subshells are understood here.
-    pub(super) is_small: bool,
+    pub(super) kind: ShellKind,
+}
+
+/// What kind of shell it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ShellKind {
+    /// dash or busybox's, whose subshells are understood here.
+    Small,
+    Bash,
+    Other,
+}
+
+impl ShellKind {
+    /// Whether it can hold a variable of this name, so that one that it does not hand back was unset. Others are
+    /// dropped, which is no `unset`. To bash its functions are variables, too.
+    pub(super) fn holds(self, name: &[u8]) -> bool {
+        let is_function = || name.starts_with(b"BASH_FUNC_") && name.ends_with(b"%%");
+        is_shell_name(name) || (self == Self::Bash && is_function())
+    }
 }
 
 impl Known {
@@ -181,9 +209,13 @@ impl Known {
         let path = crate::exec::find(word, variables)?;
         let real = path.canonicalize().ok();
         let name = real.as_deref().and_then(Path::file_name).map(OsStr::as_bytes);
-        let is_small = matches!(name, Some(b"dash" | b"busybox" | b"ash"));
+        let kind = match name {
+            Some(b"dash" | b"busybox" | b"ash") => ShellKind::Small,
+            Some(b"bash") => ShellKind::Bash,
+            Some(_) | None => ShellKind::Other,
+        };
         let path_variable = path_variable.map(<[u8]>::to_vec);
-        known.push(Self { word: word.to_owned(), path_variable, is_fixed: path.is_absolute(), is_small });
+        known.push(Self { word: word.to_owned(), path_variable, is_fixed: path.is_absolute(), kind });
         known.last()
     }
 }
@@ -218,7 +250,7 @@ impl Staying {
 
     /// What it is given to do for a hook, after what it is `told`.
     fn script(told: &[u8], script: &Script, at_exit: &AtExit) -> Vec<u8> {
-        [told, b"(", &script.sourced(&at_exit.trap), b") </dev/null 2>&1\n"].concat()
+        [told, b"(", &script.sourced(at_exit.action()), b") </dev/null 2>&1\n"].concat()
     }
 
     /// What a fresh one is given to do for its first hook.

@@ -345,7 +345,7 @@ preverb: hook `1.sh` of step `first things` in environment `prod` was ended by S
         "trap : EXIT\nexit 0\n",
         "preverb: running hook `1.sh`
 preverb: hook `1.sh` of step `first things` in environment `prod` ended without handing its variables back
-hint: it replaced the EXIT trap or itself (`exec`); a file without the extension `.sh` is run by itself
+hint: it replaced the EXIT trap or itself (`exec`), or left itself unable to start a program; a file without the extension `.sh` is run by itself
 ",
     );
     hook(
