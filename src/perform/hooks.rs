@@ -209,10 +209,7 @@ impl Stage {
         let log = self.world.log;
         self.terminal.get_or_insert_with(Terminal::observe);
         self.tracks.enter(doer.root)?;
-        let mut variables = self.tracks.of(doer.root).variables.clone();
-        if let Some(identity) = &doer.identity {
-            super::set_home(&mut variables, identity);
-        }
+        let variables = self.variables_of(doer);
         let environment = self.plan.environment.name.to_string();
         let tell = |text: String| {
             Message::new(Level::Info, text)
@@ -265,7 +262,7 @@ impl Stage {
         Ok(())
     }
 
-    fn restore_terminal(&self) {
+    pub(super) fn restore_terminal(&self) {
         if let Some(terminal) = &self.terminal {
             terminal.restore();
         }

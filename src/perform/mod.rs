@@ -26,7 +26,7 @@ use crate::identity::{self, Identity, Myself};
 use crate::log::{Level, Log, Message, quoted};
 use crate::plan::{self, Plan, PlanStep};
 use crate::table::StepKind;
-use crate::variables::Origin;
+use crate::variables::{Origin, Variables};
 use surroundings::Tracks;
 use terminal::Terminal;
 
@@ -86,6 +86,8 @@ pub(crate) fn perform(plan: Plan, world: World) -> Failure {
 pub(crate) struct Doer {
     /// Whom to step down to; `None` is whoever this process is.
     pub(crate) identity: Option<Identity>,
+    /// Whose `HOME` it has; `None` leaves that as it is.
+    home: Option<Identity>,
     /// Whether it is done as root.
     pub(crate) root: bool,
     /// Whether the step itself says that it is root's.
@@ -147,22 +149,35 @@ impl Stage {
 
     fn doer(&mut self, step: &PlanStep) -> Result<Doer> {
         let root = self.world.myself.is_root();
+        // These root does itself, whoever they are for: what others exported has no say in them.
+        let always_root = root && matches!(step.step.kind, StepKind::Mkdir { .. } | StepKind::Chown(_));
         let Some(template) = &step.step.user else {
             let identity = self.identity.clone();
             let root = root && identity.as_ref().is_none_or(|identity| identity.uid == 0);
-            return Ok(Doer { identity, root, kept_root: false });
+            let home = identity.clone();
+            return Ok(Doer { identity, home, root: root || always_root, kept_root: false });
         };
         // Whom root becomes is decided by what root alone has set.
         let spec = plan::expand(template, &self.tracks.of(true).variables, "`user`")?;
         let identity = identity::resolve(&spec)?;
         if root && identity.uid == 0 {
             // Root of another group, `root:adm`, is somebody to become all the same.
-            let identity = Some(identity).filter(|who| who.gid != self.world.myself.gid);
-            return Ok(Doer { identity, root: true, kept_root: true });
+            let home = Some(identity);
+            let identity = home.clone().filter(|who| who.gid != self.world.myself.gid);
+            return Ok(Doer { identity, home, root: true, kept_root: true });
         }
         let identity = self.become_of(identity);
         let root = root && identity.is_none();
-        Ok(Doer { identity, root, kept_root: false })
+        Ok(Doer { home: identity.clone(), identity, root: root || always_root, kept_root: false })
+    }
+
+    /// The variables of a program that is run for a step.
+    fn variables_of(&mut self, doer: &Doer) -> Variables {
+        let mut variables = self.tracks.of(doer.root).variables.clone();
+        if let Some(identity) = &doer.home {
+            set_home(&mut variables, identity);
+        }
+        variables
     }
 
     fn step(&mut self, step: &PlanStep) -> Result<()> {
@@ -232,11 +247,8 @@ impl Stage {
         Ok(())
     }
 
-    /// Paths of a step that root does, whoever it is for: what others exported has no say in them.
     fn paths(&mut self, templates: &[Template], doer: &Doer, what: &str) -> Result<Vec<PathBuf>> {
-        let root = self.world.myself.is_root() || doer.root;
-        self.enter(root)?;
-        templates.iter().map(|template| self.path(template, root, what)).collect()
+        templates.iter().map(|template| self.path(template, doer.root, what)).collect()
     }
 
     fn chown(&mut self, step: &PlanStep, doer: &Doer, paths: &[Template]) -> Result<()> {
@@ -283,7 +295,7 @@ pub(crate) fn not_root(myself: Myself, user: &str) -> Message {
 }
 
 /// Sets `HOME` to that of the identity, unless the table or a hook has set it.
-fn set_home(variables: &mut crate::variables::Variables, identity: &Identity) {
+fn set_home(variables: &mut Variables, identity: &Identity) {
     let ours = match variables.get(b"HOME").map(|found| found.origin) {
         None | Some(Origin::Inherited | Origin::User) => true,
         Some(

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::hooks::{not_as_root, start_program, unsafe_for_root};
+use super::terminal::Terminal;
 use super::{Doer, PROGRESS, Stage};
 use crate::child::{Children, Ended, Input, Running, Stop};
 use crate::cli::{PROBE_TIMEOUT, WAIT_TIMEOUT};
@@ -315,9 +316,9 @@ impl Stage {
         let timeout = step.limit().unwrap_or(WAIT_TIMEOUT);
         let program = self.world.program.clone();
         let identity = doer.identity.clone();
-        let mut environment = variables.clone();
-        if let Some(identity) = &identity {
-            super::set_home(&mut environment, identity);
+        let environment = self.variables_of(doer);
+        if targets.iter().any(|target| matches!(target, Probe::Exec(_))) {
+            self.terminal.get_or_insert_with(Terminal::observe);
         }
         let start = |children: &mut Children, each: &Awaited, limit: Duration| {
             // It may have been made, or changed, since the step began.
@@ -327,7 +328,9 @@ impl Stage {
             let as_whom = identity.as_ref().map(|identity| (identity, program.as_path()));
             start(children, as_whom, each, &environment, limit)
         };
-        match wait_for(&mut self.world.children, self.world.log, awaited, timeout, &start) {
+        let waited = wait_for(&mut self.world.children, self.world.log, awaited, timeout, &start);
+        self.restore_terminal();
+        match waited {
             Ok(()) => Ok(()),
             Err(Unready::Stopped(stop)) => Err(stop.failure(&format!("while step `{}` waited", step.label))),
             Err(Unready::TimedOut(awaited)) => {

@@ -658,6 +658,32 @@ os.tcsetpgrp(fd, os.getpgrp())
 }
 
 #[test]
+fn a_probe_leaves_the_target_its_terminal() {
+    let spoil = "#!/usr/bin/env python3
+import os, signal, termios, tty
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+fd = os.open('/dev/tty', os.O_RDWR)
+tty.setraw(fd)
+os.tcsetpgrp(fd, os.getpgrp())
+";
+    Test::new()
+        .table("log = \"quiet\"\n[[setup]]\nwait = [{ exec = [\"spoil\"] }]\n[verbs.a]\nexec = [\"sh\", \"-c\", '''echo go; read -r x && echo \"got $x\"; stty -a | grep -o -- '-\\?icanon\\|-\\?echo ' ''']\n")
+        .args(["a"])
+        .terminal()
+        .program("spoil", spoil)
+        .during(|run| {
+            run.wait_for_screen("go");
+            run.type_in(b"typed\n");
+        })
+        .any_stdout()
+        .check(|output| {
+            let text = output.text();
+            assert!(text.contains("got typed\nicanon\necho "), "{text}");
+        })
+        .run();
+}
+
+#[test]
 fn the_targets_streams_block_as_they_did() {
     // The standard error of all is one open file: whoever changes its flags changes them for everybody.
     let flags = "awk '/^flags/ { print $2 }' /proc/$$/fdinfo/2";

@@ -185,6 +185,47 @@ fn home_is_the_users_unless_the_table_or_a_hook_set_it() {
 }
 
 #[test]
+fn a_hook_of_roots_has_roots_home() {
+    for verbs_user in ["user = \"app\"\n", ""] {
+        for spec in ["root", "0:0", "root:users"] {
+            let run = |env: &str| {
+                users()
+                    .table(format!(
+                        "log = \"quiet\"\n{env}[[setup]]\nrun = [\"sh\", \"-c\", \"echo $HOME\"]\nuser = \"{spec}\"\n[verbs.who]\nexec = [\"sh\", \"-c\", \"echo $HOME\"]\n{verbs_user}"
+                    ))
+                    .args(["who"])
+            };
+            let targets = if verbs_user.is_empty() { "/inherited\n" } else { "/home/app\n" };
+            run("").stdout(targets).stderr("/root\n").run();
+            run("[env]\nHOME = \"/mine\"\n").stdout("/mine\n").stderr("/mine\n").run();
+        }
+    }
+}
+
+#[test]
+fn what_root_does_is_skipped_by_no_ones_word_but_roots() {
+    let test = |kind: &str, user: &str| {
+        users()
+            .table(format!(
+                "log = \"quiet\"\nuser = \"app\"\n[[setup]]\nrun = [\"sh\", \"-c\", \"echo 'SKIP = \\\"1\\\"' >&3\"]\nuser = \"{user}\"\n\
+                 [[setup]]\n{kind}\nskip-if = \"SKIP\"\n[verbs.a]\nexec = [\"sh\", \"-c\", \"ls -d made 2>/dev/null; stat -c %U given; cat ran 2>/dev/null; true\"]\n"
+            ))
+            .args(["a"])
+            .file("given", "", 0o644)
+            .directory("open", 0o777)
+            .link("ran", "open/ran")
+            .any_stderr()
+    };
+    test("chown = [\"[DIR]/given\"]", "app").stdout("app\n").run();
+    test("chown = [\"[DIR]/given\"]", "root").stdout("root\n").run();
+    test("mkdir = [\"[DIR]/made\"]", "app").stdout("made\nroot\n").run();
+    test("mkdir = [\"[DIR]/made\"]", "root").stdout("root\n").run();
+    test("run = [\"sh\", \"-c\", \"echo ran >ran\"]\nuser = \"root\"", "app").stdout("root\nran\n").run();
+    // What is done as the verb's user is told by what was done as that.
+    test("run = [\"sh\", \"-c\", \"echo ran >ran\"]", "app").stdout("root\n").run();
+}
+
+#[test]
 fn a_variable_names_the_user_before_any_step_and_no_hook_can_change_it() {
     users()
         .table("[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.who]\nexec = [\"who\"]\nuser = \"${WHOM:-app}\"\n")
