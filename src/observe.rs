@@ -178,11 +178,24 @@ fn interpreted<'i>(path: &Path, interpreters: &'i [(String, Vec<String>)]) -> Op
     interpreters.iter().find(|(each, _)| each == extension).map(|(_, argv)| &**argv)
 }
 
-/// The files of a `hooks` step, in order, each with the rule that fits it.
+/// The files of a `hooks` step, in order, each with the rule that fits it now.
 ///
 /// # Errors
 /// Why a file or a directory cannot be read; a directory that is missing has no files.
 pub(crate) fn hooks(path: &Path, interpreters: &[(String, Vec<String>)]) -> Result<Vec<HookFile>, String> {
+    let paths = hook_paths(path, interpreters)?;
+    Ok(paths.into_iter().map(|path| hook(path, interpreters)).collect())
+}
+
+/// The paths of the files of a `hooks` step, in order. Which rule fits one is seen when its turn comes: an earlier
+/// one may have made it executable, or written it anew.
+///
+/// # Errors
+/// As those of `hooks`.
+pub(crate) fn hook_paths(
+    path: &Path,
+    interpreters: &[(String, Vec<String>)],
+) -> Result<Vec<PathBuf>, String> {
     let is_file = path.extension() == Some(OsStr::new("sh")) || interpreted(path, interpreters).is_some();
     let metadata = match path.metadata() {
         Ok(metadata) => metadata,
@@ -193,11 +206,8 @@ pub(crate) fn hooks(path: &Path, interpreters: &[(String, Vec<String>)]) -> Resu
             return Err(reason(&error));
         }
     };
-    if !metadata.is_dir() {
-        return Ok(vec![hook(path.to_owned(), interpreters)]);
-    }
-    if is_file {
-        return Ok(vec![HookFile { path: path.to_owned(), how: How::MistypedMount }]);
+    if !metadata.is_dir() || is_file {
+        return Ok(vec![path.to_owned()]);
     }
     let refused = |error: std::io::Error| reason(&error);
     let mut names = Vec::new();
@@ -208,13 +218,16 @@ pub(crate) fn hooks(path: &Path, interpreters: &[(String, Vec<String>)]) -> Resu
         }
     }
     crate::words::sort_by_bytes(&mut names, |name| name.as_bytes().to_vec());
-    Ok(names.into_iter().map(|name| hook(path.join(name), interpreters)).collect())
+    Ok(names.into_iter().map(|name| path.join(name)).collect())
 }
 
-fn hook(path: PathBuf, interpreters: &[(String, Vec<String>)]) -> HookFile {
+/// A file of hooks with the rule that fits it now.
+pub(crate) fn hook(path: PathBuf, interpreters: &[(String, Vec<String>)]) -> HookFile {
     let is_script = path.extension() == Some(OsStr::new("sh"));
     let interpreter = interpreted(&path, interpreters);
     let how = match path.metadata() {
+        // One that has gone since it was listed is a program that is missing, and not passed over.
+        Err(error) if error.kind() == ErrorKind::NotFound && !path.is_symlink() => How::Run,
         Err(error) if error.kind() == ErrorKind::NotFound => {
             How::Skip("it is a link to nothing; make its target exist, or remove it".to_owned())
         }
@@ -235,7 +248,7 @@ fn hook(path: PathBuf, interpreters: &[(String, Vec<String>)]) -> HookFile {
 }
 
 fn no_rule(path: &Path) -> String {
-    match path.extension().and_then(OsStr::to_str) {
+    match path.extension().and_then(OsStr::to_str).filter(|extension| !extension.is_empty()) {
         Some(extension) => format!(
             "it is not executable, and `interpreters` has no `{}`; `chmod +x` it, or add one",
             crate::words::escaped(extension.as_bytes())

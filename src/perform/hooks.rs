@@ -15,7 +15,7 @@ use crate::expand::{Expanded, MASK, Template, WHY_NOT_SHOWN};
 use crate::failure::{Failure, Kind, Result};
 use crate::identity::Identity;
 use crate::log::{Level, Message, quoted};
-use crate::observe::{self, HookFile, How};
+use crate::observe::{self, How};
 use crate::plan::{self, PlanStep};
 use crate::variables::Variables;
 use crate::words::{escaped, spoken};
@@ -74,7 +74,7 @@ impl Stage {
         self.secret = named.secret;
         let path = Path::new(OsStr::from_bytes(&named.bytes));
         self.once(step, doer, |stage| {
-            let files = observe::hooks(path, &stage.plan.interpreters).map_err(|reason| {
+            let files = observe::hook_paths(path, &stage.plan.interpreters).map_err(|reason| {
                 stage.hook_failure(&named.shown(), step, &format!("cannot be read: {reason}"))
             })?;
             if files.is_empty() && !path.exists() {
@@ -83,8 +83,14 @@ impl Stage {
                 log.debug(|| format!("step `{}` has nothing to do: `{shown}` does not exist", step.label));
                 return Ok(Outcome::Nothing);
             }
+            let listed_in = PathBuf::from(crate::exec::word(working_directory()));
             for (index, file) in files.iter().enumerate() {
-                stage.hook_file(step, doer, &named, file, files.get(index + 1))?;
+                // A file is looked at where it will run, and that may be elsewhere than where it was listed.
+                stage.tracks.enter(doer.root)?;
+                let moved = path.is_relative() && working_directory() != listed_in.as_os_str().as_bytes();
+                let base = if moved { &*listed_in } else { Path::new("") };
+                let next = files.get(index + 1).map(|next| base.join(next));
+                stage.hook_file(step, doer, &named, base.join(file), next.as_deref())?;
             }
             stage.dismiss_shell(&format!("at the end of step `{}`", step.label))?;
             Ok(Outcome::Done)
@@ -131,9 +137,10 @@ impl Stage {
         step: &PlanStep,
         doer: &Doer,
         named: &Expanded,
-        file: &HookFile,
-        next: Option<&HookFile>,
+        path: PathBuf,
+        next: Option<&Path>,
     ) -> Result<()> {
+        let file = observe::hook(path, &self.plan.interpreters);
         let is_secret = file.is_secret(named);
         let name = if is_secret { MASK.to_owned() } else { file.name() };
         let path = runnable(&file.path);
@@ -205,10 +212,9 @@ impl Stage {
     }
 
     /// Runs a hook to its end, and takes over what it changed.
-    fn hook(&mut self, step: &PlanStep, doer: &Doer, hook: &Hook, next: Option<&HookFile>) -> Result<()> {
+    fn hook(&mut self, step: &PlanStep, doer: &Doer, hook: &Hook, next: Option<&Path>) -> Result<()> {
         let log = self.world.log;
         self.terminal.get_or_insert_with(Terminal::observe);
-        self.tracks.enter(doer.root)?;
         let variables = self.variables_of(doer);
         let environment = self.plan.environment.name.to_string();
         let tell = |text: String| {
@@ -272,7 +278,7 @@ impl Stage {
     fn source(
         &mut self,
         script: &Script,
-        next: Option<&HookFile>,
+        next: Option<&Path>,
         variables: &Variables,
         doer: &Doer,
         step: &PlanStep,
@@ -292,7 +298,9 @@ impl Stage {
         let at_exit = AtExit::builtins(&marker);
         let hands_back = Some(HandsBack::Descriptor(marker));
         let shares = !doer.kept_root
-            && next.is_some_and(|next| shell::can_follow(script, next))
+            && next.is_some_and(|next| {
+                shell::can_follow(script, &observe::hook(next.to_owned(), &self.plan.interpreters))
+            })
             && Staying::is_possible();
         if !shares {
             let argv = script.alone(&at_exit, parameters);

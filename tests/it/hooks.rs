@@ -387,12 +387,14 @@ fn what_is_passed_over_is_named_with_what_would_make_it_run() {
         .link("hooks/4.sh", "nowhere")
         .file("hooks/.hidden", "", 0o644)
         .file("hooks/5.SH", "", 0o644)
+        .file("hooks/6.", "", 0o644)
         .stderr(
             "preverb: warning: `[DIR]/hooks/1.txt` in step `hooks [DIR]/hooks` is passed over: it is not executable, and `interpreters` has no `txt`; `chmod +x` it, or add one
 preverb: warning: `[DIR]/hooks/2` in step `hooks [DIR]/hooks` is passed over: it is not executable; `chmod +x` it, or call it `*.sh`
 preverb: warning: `[DIR]/hooks/3` in step `hooks [DIR]/hooks` is passed over: it is a directory; hooks are files of the directory itself
 preverb: warning: `[DIR]/hooks/4.sh` in step `hooks [DIR]/hooks` is passed over: it is a link to nothing; make its target exist, or remove it
-preverb: warning: `[DIR]/hooks/5.SH` in step `hooks [DIR]/hooks` is passed over: it is not executable, and `interpreters` has no `SH`; `chmod +x` it, or add one\n",
+preverb: warning: `[DIR]/hooks/5.SH` in step `hooks [DIR]/hooks` is passed over: it is not executable, and `interpreters` has no `SH`; `chmod +x` it, or add one
+preverb: warning: `[DIR]/hooks/6.` in step `hooks [DIR]/hooks` is passed over: it is not executable; `chmod +x` it, or call it `*.sh`\n",
         )
         .pid1()
         .run();
@@ -456,6 +458,52 @@ fn a_relative_hook_directory_is_seen_from_the_working_directory() {
         .file("app/-h/2", "#!/bin/sh\necho \"$0\"\n", 0o755)
         .file("app/x.sh", "echo \"$0\"\n", 0o644)
         .stderr("./-h/1.sh\n./-h/2\n./x.sh\n")
+        .run();
+}
+
+#[test]
+fn the_files_of_a_relative_hook_directory_are_those_that_were_listed() {
+    let there = "cd elsewhere\necho \"$0\"\n";
+    Test::new()
+        .table("log = \"quiet\"\n[[setup]]\nhooks = \"hooks\"\n[verbs.a]\nexec = [\"pwd\"]\n")
+        .args(["a"])
+        .hook("1.sh", there)
+        .hook("2", "#!/bin/sh\necho \"$0\"\n")
+        .hook("3.sh", "echo \"$0\"\ncd ..\n")
+        .hook("4.sh", "echo \"$0\"\n")
+        .file("elsewhere/hooks/2", "#!/bin/sh\necho another\n", 0o755)
+        .file("elsewhere/hooks/3.sh", "echo another\n", 0o644)
+        .stderr("hooks/1.sh\n[DIR]/hooks/2\n[DIR]/hooks/3.sh\nhooks/4.sh\n")
+        .stdout("[DIR]\n")
+        .run();
+}
+
+#[test]
+fn what_root_runs_is_the_file_that_was_judged() {
+    for name in ["2.sh", "2"] {
+        Test::new()
+            .table("log = \"quiet\"\nuser = \"nobody\"\n[[setup]]\nhooks = \"hooks\"\nuser = \"root\"\n[verbs.a]\nexec = [\"true\"]\n")
+            .args(["a"])
+            .needs_root()
+            .hook("1.sh", "cd evil\n")
+            .hook(name, "#!/bin/sh\necho \"root's own\"\n")
+            .file(format!("evil/hooks/{name}"), "#!/bin/sh\necho \"nobody's, as $(id -un)\"\n", 0o755)
+            .under_shell("chown -R nobody evil; exec \"$@\"")
+            .stderr("root's own\n")
+            .run();
+    }
+}
+
+#[test]
+fn how_a_file_is_run_is_decided_when_its_turn_comes() {
+    hooks("echo $A")
+        .hook("1.sh", "cd hooks\nchmod +x 2\nprintf '#!/bin/bash\\n[[ $A ]]; export A=${A}3' >3.sh\nrm 4.txt\n: >not-listed.sh\n")
+        .file("hooks/2", "#!/bin/sh\necho 'A = \"2\"' >&3\n", 0o644)
+        .file("hooks/3.sh", "false\n", 0o644)
+        .file("hooks/4.txt", "", 0o755)
+        .status(80)
+        .stdout("")
+        .stderr("preverb: hook `4.txt` of step `hooks [DIR]/hooks` in environment `prod` could not be started: [..]\n[...]\n")
         .run();
 }
 
