@@ -123,14 +123,12 @@ fn parts(words: &[OsString]) -> Option<Result<u8>> {
 /// What every mode has at hand.
 struct Start<'a> {
     variables: Variables,
-    signals: Option<Signals>,
+    signals: Signals,
     log: &'a mut Log,
 }
 
 fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log) -> Result<u8> {
-    // A supervisor takes every signal, and takes it itself.
-    let supervises = words.iter().take_while(|word| *word != "--").any(|word| word == "--supervise");
-    let signals = if supervises { None } else { Some(Signals::heed()?) };
+    let signals = Signals::heed()?;
     let mut start = Start { variables: observe::environment(), signals, log };
     let format = start.variables.non_empty(b"PREVERB_LOG").map(|value| (Format::parse(value), quoted(value)));
     if let Some((Some(format), _)) = format {
@@ -181,15 +179,15 @@ fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log) -> Result<u8> {
     match request.action {
         Action::As { user, command } => Err(start.step_down(&user, &command)),
         Action::Supervise { options, command } => {
-            supervise::supervise(&command, &options, start.variables, &observe::program())
+            supervise::supervise(&command, &options, start.variables, &observe::program(), start.signals)
         }
         Action::Wait { targets, timeout, command } => start.wait(&targets, timeout, &command),
         Action::Probe { target, timeout } => start.probe(&target, timeout),
-        Action::Exec { command } => Err(join::exec(&command, start.take_signals()?)),
+        Action::Exec { command } => Err(join::exec(&command, start.signals)),
         Action::Health { timeout } => {
             let table = request.options.table.as_ref().map(PathBuf::from);
             let log = *start.log;
-            health::health(table, timeout, Children::new(start.take_signals()?), log)
+            health::health(table, timeout, Children::new(start.signals), log)
         }
         Action::Check { json } => check::check(check::Check {
             table: &start.table(request.options.table.as_deref()),
@@ -240,10 +238,6 @@ impl Start<'_> {
         let dash_is_default = matches!(split.rest, Rest::Dash(_))
             && self.leading_dash(cli::value_of(&split.options, "--table").as_deref()) == LeadingDash::Default;
         cli::parse(split, dash_is_default)
-    }
-
-    fn take_signals(&mut self) -> Result<Signals> {
-        self.signals.take().map_or_else(Signals::heed, Ok)
     }
 
     /// What the table says of words with a dash; a table that cannot be read says nothing, and is told of later.
@@ -301,26 +295,17 @@ impl Start<'_> {
     }
 
     #[inline(never)]
-    fn step_down(mut self, user: &OsStr, command: &[OsString]) -> Failure {
-        let signals = match self.take_signals() {
-            Ok(signals) => signals,
-            Err(failure) => return failure,
-        };
-        perform::finish::step_down_to(user, command, self.variables, signals, *self.log)
+    fn step_down(self, user: &OsStr, command: &[OsString]) -> Failure {
+        perform::finish::step_down_to(user, command, self.variables, self.signals, *self.log)
     }
 
     #[inline(never)]
-    fn wait(
-        mut self,
-        targets: &[OsString],
-        timeout: std::time::Duration,
-        command: &[OsString],
-    ) -> Result<u8> {
+    fn wait(self, targets: &[OsString], timeout: std::time::Duration, command: &[OsString]) -> Result<u8> {
         use perform::wait::{Awaited, Unready, awaited_word, not_ready, start_here, wait_for};
         let program = observe::program();
         let awaited =
             targets.iter().map(|target| awaited_word(target, &program)).collect::<Result<Vec<_>>>()?;
-        let mut children = Children::new(self.take_signals()?);
+        let mut children = Children::new(self.signals);
         let variables = &self.variables;
         let start =
             |children: &mut Children, each: &Awaited, limit| start_here(children, each, variables, limit);
@@ -341,9 +326,9 @@ impl Start<'_> {
     }
 
     #[inline(never)]
-    fn probe(mut self, target: &OsStr, timeout: std::time::Duration) -> Result<u8> {
+    fn probe(self, target: &OsStr, timeout: std::time::Duration) -> Result<u8> {
         let awaited = perform::wait::awaited_word(target, &observe::program())?;
-        let mut children = Children::new(self.take_signals()?);
+        let mut children = Children::new(self.signals);
         health::try_once(&mut children, awaited, &self.variables, timeout)
     }
 
@@ -359,11 +344,11 @@ impl Start<'_> {
         {
             self.log.format = format;
         }
-        if let (Some(stop), Some(signals)) = (&settings.stop_signals, &mut self.signals) {
-            if let Some(number) = signals.stop() {
+        if let Some(stop) = &settings.stop_signals {
+            if let Some(number) = self.signals.stop() {
                 return Err(child::Stop(number).failure("before setup"));
             }
-            signals.heed_instead(stop)?;
+            self.signals.heed_instead(stop)?;
         }
         let environment = plan::environment(options.environment.as_ref(), &settings, &self.variables);
         let (words, json) = match action {
@@ -434,7 +419,7 @@ impl Start<'_> {
             let verb = plan.verb.as_ref().map_or("no verb".to_owned(), |verb| format!("verb `{verb}`"));
             format!("{verb} in environment `{}`, {}", plan.environment.name, plan.environment.why.describe())
         });
-        let children = Children::new(self.take_signals()?);
+        let children = Children::new(self.signals);
         // Only steps and a supervisor are preverb again; asking the kernel where it is costs more than a step of
         // the plan.
         let again = plan.init.is_some() || !plan.steps.is_empty();

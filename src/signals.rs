@@ -166,20 +166,19 @@ pub(crate) struct Caught {
 }
 
 impl Every {
-    /// Takes every signal from here on. Those that are ignored are taken as well: a blocked signal is kept
-    /// whatever its disposition.
+    /// Takes every signal from here on, those too that were heeded so far and have come. Those that are ignored are
+    /// taken as well: a blocked signal is kept whatever its disposition.
     ///
     /// # Errors
     /// The system's refusal, which no real system gives.
-    pub(crate) fn heed() -> Result<Self> {
-        default_in_children();
+    pub(crate) fn instead_of(signals: Signals) -> Result<Self> {
         let refuse = |error: nix::errno::Errno| {
             Failure::say(Kind::System, format!("cannot take signals: {}", error.desc()))
         };
         let set = SigSet::all();
-        let inherited = set.thread_swap_mask(SigmaskHow::SIG_BLOCK).map_err(refuse)?;
-        let descriptor =
-            SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(refuse)?;
+        let Signals { inherited, descriptor, .. } = signals;
+        set.thread_block().map_err(refuse)?;
+        descriptor.set_mask(&set).map_err(refuse)?;
         Ok(Self { inherited, descriptor })
     }
 

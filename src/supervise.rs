@@ -21,7 +21,7 @@ use crate::cli::SuperviseOptions;
 use crate::exec;
 use crate::failure::{Failure, Kind, Result};
 use crate::signals::{
-    Caught, Every, default_in_children, group_lives, send, send_to_all, send_to_group, stop_here,
+    Caught, Every, Signals, default_in_children, group_lives, send, send_to_all, send_to_group, stop_here,
     without_ttou,
 };
 use crate::variables::{Origin, Variables};
@@ -56,9 +56,9 @@ pub(crate) fn supervise(
     options: &SuperviseOptions,
     variables: Variables,
     program: &Path,
+    signals: Signals,
 ) -> Result<u8> {
-    // First of all: from here on no signal is lost.
-    let signals = Every::heed()?;
+    let signals = Every::instead_of(signals)?;
     let init = std::process::id() == 1;
     // `--health` looks for a supervisor by its name, and the file may have any.
     let _ = rustix::thread::set_name(c"preverb");

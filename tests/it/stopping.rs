@@ -82,6 +82,12 @@ fn every_stop_signal_ends_a_run_step() {
 }
 
 #[test]
+fn a_word_of_the_targets_that_is_an_option_of_preverbs_changes_nothing() {
+    let test = hook("1", &format!("#!/bin/sh\n{WAITS}")).args(["--supervise"]);
+    is_stopped_by(test, Signal::SIGTERM, "hook `1` ran");
+}
+
+#[test]
 fn every_stop_signal_ends_a_wait() {
     for signal in ALL {
         // A backlog of nothing: whoever connects hangs.
