@@ -97,7 +97,7 @@ pub fn run() -> ExitCode {
         let _ = rustix::thread::set_name(c"preverb");
     }
     let mut log = Log::default();
-    match parts(&words).unwrap_or_else(|| start(&name, words, &mut log)) {
+    match parts(&name, &words).unwrap_or_else(|| start(&name, words, &mut log)) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             for message in failure.messages() {
@@ -109,7 +109,10 @@ pub fn run() -> ExitCode {
 }
 
 /// The small modes that preverb starts itself in. They read no table and heed no signal.
-fn parts(words: &[OsString]) -> Option<Result<u8>> {
+fn parts(name: &OsStr, words: &[OsString]) -> Option<Result<u8>> {
+    if !observe::is_part(name.as_bytes()) {
+        return None;
+    }
     let rest = words.get(1..).unwrap_or_default();
     match words.first()?.as_bytes() {
         b"--preverb-dump" => Some(Ok(perform::handback::dump(rest))),

@@ -167,7 +167,10 @@ impl Processes {
             if matches!(stat.state, b'Z' | b'X') {
                 return Err(Absent::Ended(pid, stat.name.clone()));
             }
-            if words.get(1).is_some_and(|word| word == BECOMES_TARGET) {
+            if let [name, word, ..] = &*words
+                && crate::observe::is_part(name)
+                && word == BECOMES_TARGET
+            {
                 return Err(Absent::SettingUp(pid));
             }
             if stat.name == PREVERB {

@@ -40,14 +40,24 @@ pub(crate) fn read_file(path: &Path, likely: usize) -> std::io::Result<Vec<u8>> 
     }
 }
 
-/// The path of this very program, for starting it again.
+/// The path of this very program, for starting it again: in a form that nobody else would write, so that a part of
+/// it is told by its `argv[0]` and takes no word from a verb.
 pub(crate) fn program() -> PathBuf {
-    if let Ok(path) = std::fs::read_link("/proc/self/exe") {
-        return path;
+    let path = std::fs::read_link("/proc/self/exe").unwrap_or_else(|_| {
+        // Without /proc the kernel's auxiliary vector still has the path that was given to execve(2).
+        let path = OsStr::from_bytes(rustix::param::linux_execfn().to_bytes());
+        std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path))
+    });
+    match (path.parent(), path.file_name()) {
+        (Some(directory), Some(name)) => directory.join(".").join(name),
+        _ => path,
     }
-    // Without /proc the kernel's auxiliary vector still has the path that was given to execve(2).
-    let path = OsStr::from_bytes(rustix::param::linux_execfn().to_bytes());
-    std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path))
+}
+
+/// Whether this `argv[0]` is one by which preverb starts its parts.
+pub(crate) fn is_part(name: &[u8]) -> bool {
+    let base = name.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+    name[..base].ends_with(b"/./")
 }
 
 /// The value of a secret that is in a file.

@@ -152,7 +152,7 @@ fn start_by_itself(
     tasks: [(bool, &str); 3],
 ) -> Result<i32> {
     let tasks: Vec<&str> = tasks.into_iter().filter(|(asked, _)| *asked).map(|(_, task)| task).collect();
-    let mut words = vec![OsString::from("preverb"), TARGET_MODE.into(), tasks.join(",").into()];
+    let mut words = vec![program.as_os_str().to_owned(), TARGET_MODE.into(), tasks.join(",").into()];
     words.extend_from_slice(command);
     let refused =
         |error: nix::errno::Errno| exec::diagnose(program.as_os_str(), program, error, &words, variables);

@@ -396,7 +396,7 @@ pub(super) fn start_program(
         });
         return started.map_err(|failure| failure.sentence());
     };
-    let mut words = vec![OsString::from("preverb"), "--preverb-as".into()];
+    let mut words = vec![preverb.as_os_str().to_owned(), "--preverb-as".into()];
     words.push(OsString::from_vec(identity.spec.bytes.clone()));
     let mut spawn = Spawn::new(preverb.to_owned(), Vec::new(), variables);
     adjust(&mut spawn);

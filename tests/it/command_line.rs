@@ -870,3 +870,18 @@ fn the_environment_of_a_run_is_only_what_it_should_be() {
         .pid1()
         .run();
 }
+
+#[test]
+fn words_of_preverbs_own_parts_belong_to_the_verb() {
+    let table = "default = \"worker\"\nleading-dash = \"default\"\n[verbs.worker]\nexec = [\"echo\"]\n";
+    for part in ["as", "dump", "probe", "target"] {
+        let word = format!("--preverb-{part}");
+        let test = || {
+            let words = [&*word, "foreground", "--", "true"];
+            Test::new().table(table).args(words).stdout(format!("{word} foreground -- true\n"))
+        };
+        test().run();
+        test().argv0("worker").run();
+        test().argv0("preverb").run();
+    }
+}
