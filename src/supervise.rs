@@ -255,12 +255,10 @@ impl Supervisor<'_> {
         if caught.is_news_of_a_child {
             return;
         }
-        let rewritten = self.options.signals.iter().find(|(from, _)| *from == caught.number);
-        let number = rewritten.map_or(Some(caught.number), |(_, to)| *to);
         if caught.number == CONT {
             self.hand_over();
         }
-        let Some(number) = number else { return };
+        let Some(number) = self.rewritten(caught.number) else { return };
         // A terminal has stopped the whole group, so the whole group goes on.
         let was_stopped = number == CONT && std::mem::take(&mut self.stopped);
         if self.options.group || was_stopped {
@@ -268,6 +266,12 @@ impl Supervisor<'_> {
         } else {
             send(self.target, number);
         }
+    }
+
+    /// What a signal is passed on as, if it is.
+    fn rewritten(&self, number: i32) -> Option<i32> {
+        let rewritten = self.options.signals.iter().find(|(from, _)| *from == number);
+        rewritten.map_or(Some(number), |(_, to)| *to)
     }
 
     /// Collects the dead, and learns what became of the target: how it ended, if it has.
@@ -333,13 +337,16 @@ impl Supervisor<'_> {
         self.to_the_rest(CONT);
         let deadline = Instant::now().checked_add(grace);
         loop {
+            // The signals before the dead: the news of one that ends in between stays to wake this process.
+            while let Some(caught) = self.signals.next() {
+                let number = self.rewritten(caught.number);
+                if let Some(number) = number.filter(|number| ![CHLD, CONT, TSTP, TTIN, TTOU].contains(number))
+                {
+                    self.to_the_rest(number);
+                }
+            }
             if collect() {
                 return;
-            }
-            while let Some(caught) = self.signals.next() {
-                if ![CHLD, CONT, TSTP, TTIN, TTOU].contains(&caught.number) {
-                    self.to_the_rest(caught.number);
-                }
             }
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 break;

@@ -516,6 +516,36 @@ fn grace_is_over_as_soon_as_nobody_is_left() {
 }
 
 #[test]
+fn a_signal_that_comes_while_the_rest_ends_is_rewritten_too() {
+    let left = "trap '' TERM; trap 'echo >asked; exit' USR1; : >willing; while :; do sleep 0.01; done";
+    Preverb
+        .with(
+            &["--grace", "1h", "--signals", "TERM=USR1,HUP=none"],
+            &format!("sh -c \"{left}\" & until [ -e willing ]; do sleep 0.01; done; exit 3"),
+        )
+        .during(|run| {
+            run.wait_for_file("willing");
+            // Who is left is its child only once the target has ended.
+            let left = || run.children().into_iter().find(|pid| leads_no_group(*pid));
+            run.wait_until("the target to end", || left().is_some());
+            run.signal(Signal::SIGHUP);
+            run.signal(Signal::SIGTERM);
+            run.ends_within(Duration::from_secs(10));
+        })
+        .status(3)
+        // Its shell may name the signal that ended a command of its own.
+        .any_stderr()
+        .check(|output| assert!(output.file("asked").is_some()))
+        .pid1()
+        .run();
+}
+
+/// Whether the process is not the first one of its group, as a target is.
+fn leads_no_group(pid: Pid) -> bool {
+    nix::unistd::getpgid(Some(pid)).is_ok_and(|group| group != pid)
+}
+
+#[test]
 fn without_grace_the_supervisor_ends_with_its_target() {
     under(&[Preverb, Tini, DumbInit], |init| {
         init.script(
