@@ -19,8 +19,10 @@ use crate::process::{self, ProcessStat, Status};
 use crate::table::Capability;
 use crate::variables::Variables;
 
-/// What preverb is called while it sets up or supervises, whatever its file's name is.
+/// What preverb is called while it sets up, whatever its file's name is.
 const PREVERB: &[u8] = b"preverb";
+/// What it is called while it supervises; the target's process id follows.
+const SUPERVISOR: &[u8] = b"preverb:";
 /// The option of a preverb that supervises.
 const SUPERVISES: &[u8] = b"--supervise";
 /// The second word of a supervisor's child that is about to become the target.
@@ -175,11 +177,13 @@ impl Processes {
             }
             if stat.name == PREVERB {
                 let mut options = words.iter().skip(1).take_while(|word| *word != b"--");
-                if !options.any(|word| word == SUPERVISES) {
-                    return Err(Absent::SettingUp(pid));
-                }
+                let supervises = options.any(|word| word == SUPERVISES);
+                return Err(if supervises { Absent::NoTarget(pid) } else { Absent::SettingUp(pid) });
+            }
+            if let Some(target) = stat.name.strip_prefix(SUPERVISOR) {
                 supervisor = Some(pid);
-                pid = self.target_of(pid, stat).ok_or(Absent::NoTarget(pid))?;
+                let number = |pid| Status::of(pid).map(|status| status.number);
+                pid = self.target_of(pid, target, number).ok_or(Absent::NoTarget(pid))?;
                 continue;
             }
             let status = status.ok_or(Absent::NotSeen)?;
@@ -204,13 +208,12 @@ impl Processes {
         }
     }
 
-    /// The target of a supervisor: its child with a group of its own in its session. What else may be like that, an
-    /// orphan that it has taken in, is younger.
-    fn target_of(&self, supervisor: i32, stat: &ProcessStat) -> Option<i32> {
-        let is_target = |pid: i32, each: &ProcessStat| {
-            each.parent == supervisor && each.group == pid && each.session == stat.session
-        };
-        self.by_age.iter().find(|(pid, each)| is_target(*pid, each)).map(|(pid, _)| *pid)
+    /// The target of a supervisor: the child that it names. Others may look the same: what a hook has left behind is
+    /// older, an orphan that it has taken in may be.
+    fn target_of(&self, supervisor: i32, target: &[u8], number: impl Fn(i32) -> Option<i32>) -> Option<i32> {
+        let target: i32 = std::str::from_utf8(target).ok()?.parse().ok()?;
+        let mut children = self.by_age.iter().filter(|(_, each)| each.parent == supervisor);
+        children.find(|(pid, _)| number(*pid) == Some(target)).map(|(pid, _)| *pid)
     }
 
     /// The oldest process below this one that preverb is or has become; or else, with `any`, the oldest.
@@ -219,7 +222,7 @@ impl Processes {
             self.by_age.iter().filter(|(pid, _)| *pid != self.own && self.is_below(*pid, ancestor)).collect();
         let mut oldest = all.iter().copied();
         let found = oldest.find_map(|(pid, stat)| {
-            if stat.name == PREVERB {
+            if stat.name == PREVERB || stat.name.starts_with(SUPERVISOR) {
                 return Some(Some(*pid));
             }
             let status = Status::of(*pid)?;
@@ -474,21 +477,27 @@ mod tests {
     use super::*;
 
     fn stat(name: &str, parent: i32, group: i32, started: u64) -> ProcessStat {
-        ProcessStat { name: name.into(), state: b'S', parent, group, session: 1, started }
+        ProcessStat { name: name.into(), state: b'S', parent, group, started }
     }
 
     #[test]
-    fn the_target_of_a_supervisor_is_its_oldest_child_with_a_group_of_its_own() {
+    fn the_target_of_a_supervisor_is_the_child_that_it_names() {
         let by_age = vec![
-            (1, stat("preverb", 0, 1, 1)),
-            (5, stat("helper", 1, 1, 2)),
-            (6, stat("server", 1, 6, 3)),
-            (9, stat("orphan", 1, 9, 4)),
+            (1, stat("preverb:6", 0, 1, 1)),
+            (5, stat("left behind", 1, 5, 2)),
+            (6, stat("server", 1, 6, 2)),
             (7, stat("worker", 6, 6, 5)),
+            (8, stat("preverb:2", 5, 8, 6)),
+            (9, stat("inner", 8, 9, 7)),
         ];
         let processes = Processes { by_age, own: 100 };
-        assert_eq!(processes.target_of(1, &stat("preverb", 0, 1, 1)), Some(6));
-        assert_eq!(processes.target_of(6, &stat("server", 1, 6, 3)), None);
+        // Process 9 is process 2 of a namespace of its own.
+        let number = |pid| Some(if pid == 9 { 2 } else { pid });
+        assert_eq!(processes.target_of(1, b"6", number), Some(6));
+        assert_eq!(processes.target_of(8, b"2", number), Some(9));
+        for nothing in [&b"7"[..], b"100", b"", b"x"] {
+            assert_eq!(processes.target_of(1, nothing, number), None);
+        }
     }
 
     #[test]

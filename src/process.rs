@@ -16,8 +16,6 @@ pub(crate) struct ProcessStat {
     pub(crate) parent: i32,
     /// The process group.
     pub(crate) group: i32,
-    /// The session.
-    pub(crate) session: i32,
     /// When it was started, in clock ticks since boot.
     pub(crate) started: u64,
 }
@@ -40,7 +38,6 @@ impl ProcessStat {
             state: *fields.first()?.as_bytes().first()?,
             parent: fields.get(1)?.parse().ok()?,
             group: fields.get(2)?.parse().ok()?,
-            session: fields.get(3)?.parse().ok()?,
             started: fields.get(19)?.parse().ok()?,
         })
     }
@@ -68,6 +65,8 @@ pub(crate) fn all() -> Vec<(i32, ProcessStat)> {
 /// What `/proc/PID/status` says of whom a process is and what it may. Everybody may read it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Status {
+    /// Its process id as it knows it itself: in its own PID namespace, which may be one below this one's.
+    pub(crate) number: i32,
     /// The effective uid.
     pub(crate) uid: u32,
     /// The effective gid.
@@ -96,7 +95,10 @@ impl Status {
         let effective = |name| field(name)?.split_ascii_whitespace().nth(1)?.parse().ok();
         let set = |name| field(name).and_then(|mask| u64::from_str_radix(mask, 16).ok()).unwrap_or(0);
         let groups = field("Groups").unwrap_or_default().split_ascii_whitespace();
+        // Since Linux 4.1 there are all of its numbers, its own last.
+        let numbers = field("NSpid").or_else(|| field("Pid")).unwrap_or_default();
         Some(Self {
+            number: numbers.rsplit('\t').next().and_then(|number| number.parse().ok()).unwrap_or(0),
             uid: effective("Uid")?,
             gid: effective("Gid")?,
             groups: groups.filter_map(|group| group.parse().ok()).collect(),
@@ -166,7 +168,7 @@ mod tests {
             b"12 (a) S 1 (b) R 7 8 9 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1 1 1 1 1 1 1 1 1 1 1\n";
         let stat = ProcessStat::parse(line).expect("a line");
         assert_eq!(stat.name, b"a) S 1 (b");
-        assert_eq!((stat.state, stat.parent, stat.group, stat.session, stat.started), (b'R', 7, 8, 9, 4242));
+        assert_eq!((stat.state, stat.parent, stat.group, stat.started), (b'R', 7, 8, 4242));
         for broken in [&b""[..], b"12 (a", b"12 (a) ", b"12 (a) S 1 2", b") ("] {
             assert_eq!(ProcessStat::parse(broken), None, "{broken:?}");
         }
@@ -174,9 +176,10 @@ mod tests {
 
     #[test]
     fn a_status_is_whom_a_process_is() {
-        let text = "Name:\tx\nUmask:\t0027\nUid:\t0\t1000\t0\t0\nGid:\t0\t100\t0\t0\nGroups:\t4 100 \n\
+        let text = "Name:\tx\nUmask:\t0027\nPid:\t57\nNSpid:\t57\t2\nUid:\t0\t1000\t0\t0\nGid:\t0\t100\t0\t0\nGroups:\t4 100 \n\
                     CapPrm:\t0000000000000400\nCapBnd:\t00000000a80425fb\nCapAmb:\t0000000000000400\nNoNewPrivs:\t1\n";
         let status = Status::parse(text).expect("whole");
+        assert_eq!(status.number, 2);
         assert_eq!((status.uid, status.gid, status.umask), (1000, 100, Some(0o27)));
         assert_eq!(status.groups, [4, 100]);
         assert_eq!((status.permitted, status.ambient, status.bounding), (1 << 10, 1 << 10, 0xa804_25fb));

@@ -70,6 +70,11 @@ pub(crate) fn supervise(
     let foreground = own_terminal.as_ref().is_some_and(is_ours);
     let started = start(command, &variables, program, &signals, foreground, options.conceal);
     let target = started.map_err(|failure| if options.conceal { concealed(failure) } else { failure })?;
+    // Whatever else is a child of this process, who looks from outside can tell which is the target. 15 bytes are
+    // what the kernel keeps, and the largest process id has 7 digits.
+    if let Ok(name) = CString::new(format!("preverb:{target}")) {
+        let _ = rustix::thread::set_name(&name);
+    }
     let terminal = match &own_terminal {
         None => Terminal::Absent,
         Some(_) if foreground => Terminal::Lent,

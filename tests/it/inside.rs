@@ -242,6 +242,24 @@ fn the_target_stands_for_its_supervisor() {
 }
 
 #[test]
+fn what_a_hook_left_behind_is_not_taken_for_the_target() {
+    // It is older, and the first one of a process group of its own, as a target is.
+    let leaver = "#!/bin/bash\nset -m\nX=hook sleep 60 &\n";
+    let table = format!(
+        "[[setup]]\nrun = [\"leaver\"]\n\
+         [verbs.a]\nexec = {MAIN}\ninit = true\nenv = {{ X = \"target\" }}\n"
+    );
+    container_of(&table, &[], |inside| inside.shell("echo $X").is(0, "target\n", ""))
+        .program("leaver", leaver)
+        .any_stderr()
+        .run();
+    // A child of before preverb.
+    let before = ["bash", "-c", "set -m; X=before sleep 60 & exec \"$@\"", "bash"];
+    let table = format!("[verbs.a]\nexec = {MAIN}\ninit = true\n");
+    container_of(&table, &before, |inside| inside.shell("echo $X").is(0, "\n", "")).any_stderr().run();
+}
+
+#[test]
 fn a_script_that_runs_preverb_is_not_the_main_process() {
     let table = format!("[verbs.a]\nexec = {MAIN}\nhealth = \"file://[DIR]/alive\"\n");
     container_of(&table, &["sh", "-c", "\"$@\"; exit $?", "sh"], |inside| {

@@ -670,7 +670,7 @@ fn the_target_has_a_process_group_of_its_own_in_the_same_session() {
 }
 
 #[test]
-fn the_supervisor_is_called_preverb_whatever_its_file_is_called() {
+fn the_supervisor_is_called_preverb_and_its_target_whatever_its_file_is_called() {
     let words =
         ["[DIR]/bin/other", "--supervise", "--", "sh", "-c", "until [ -e end ]; do sleep 0.01; done", "sh"];
     Test::new()
@@ -678,7 +678,8 @@ fn the_supervisor_is_called_preverb_whatever_its_file_is_called() {
         .under(words)
         .during(|run| {
             let comm = format!("/proc/{}/comm", run.pid());
-            run.wait_until("its name", || fs::read_to_string(&comm).is_ok_and(|name| name == "preverb\n"));
+            let expected = format!("preverb:{}\n", target(run));
+            run.wait_until("its name", || fs::read_to_string(&comm).is_ok_and(|name| name == expected));
             end(run);
         })
         .run();
