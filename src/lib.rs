@@ -97,7 +97,7 @@ pub fn run() -> ExitCode {
         let _ = rustix::thread::set_name(c"preverb");
     }
     let mut log = Log::default();
-    match parts(&name, &words).unwrap_or_else(|| start(&name, words, &mut log)) {
+    match parts(&name, &words, &mut log).unwrap_or_else(|| start(&name, words, &mut log)) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             for message in failure.messages() {
@@ -109,7 +109,7 @@ pub fn run() -> ExitCode {
 }
 
 /// The small modes that preverb starts itself in. They read no table and heed no signal.
-fn parts(name: &OsStr, words: &[OsString]) -> Option<Result<u8>> {
+fn parts(name: &OsStr, words: &[OsString], log: &mut Log) -> Option<Result<u8>> {
     if !observe::is_part(name.as_bytes()) {
         return None;
     }
@@ -117,7 +117,7 @@ fn parts(name: &OsStr, words: &[OsString]) -> Option<Result<u8>> {
     match words.first()?.as_bytes() {
         b"--preverb-dump" => Some(Ok(perform::handback::dump(rest))),
         b"--preverb-probe" => Some(Ok(perform::wait::probe(rest))),
-        b"--preverb-target" => Some(Err(supervise::become_target(rest, observe::environment()))),
+        b"--preverb-target" => Some(Err(supervise::become_target(rest, observe::environment(), log))),
         b"--preverb-as" => Some(perform::hooks::step_down_and_exec(rest)),
         _ => None,
     }
@@ -182,7 +182,8 @@ fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log) -> Result<u8> {
     match request.action {
         Action::As { user, command } => Err(start.step_down(&user, &command)),
         Action::Supervise { options, command } => {
-            supervise::supervise(&command, &options, start.variables, &observe::program(), start.signals)
+            let (program, log) = (observe::program(), *start.log);
+            supervise::supervise(&command, &options, start.variables, &program, start.signals, log)
         }
         Action::Wait { targets, timeout, command } => start.wait(&targets, timeout, &command),
         Action::Probe { target, timeout } => start.probe(&target, timeout),

@@ -29,6 +29,16 @@ impl Format {
     /// The names of the formats, as they are given.
     pub(crate) const NAMES: [&'static str; 4] = ["text", "json", "quiet", "verbose"];
 
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+            Self::Quiet => "quiet",
+            Self::Verbose => "verbose",
+        }
+    }
+
     /// The format of this name.
     pub(crate) fn parse(name: &[u8]) -> Option<Self> {
         match name {

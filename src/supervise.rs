@@ -20,6 +20,7 @@ use crate::child::{Change, Ended, inherited_descriptors, next_change, spawn_targ
 use crate::cli::SuperviseOptions;
 use crate::exec;
 use crate::failure::{Failure, Kind, Result};
+use crate::log::{Format, Log};
 use crate::signals::{
     Caught, Every, Signals, default_in_children, group_lives, send, send_to_all, send_to_group, stop_here,
     without_ttou,
@@ -28,7 +29,8 @@ use crate::variables::{Origin, Variables};
 
 /// The mode in which preverb becomes the target after doing to itself what only the target's own process can.
 const TARGET_MODE: &str = "--preverb-target";
-/// Words of that mode: take the terminal's foreground; let `LISTEN_PID` name this process; do not show why it fails.
+/// Words of that mode, beside the format of messages: take the terminal's foreground; let `LISTEN_PID` name this
+/// process; do not show why it fails.
 const FOREGROUND: &str = "foreground";
 const LISTEN: &str = "listen";
 const CONCEAL: &str = "conceal";
@@ -57,6 +59,7 @@ pub(crate) fn supervise(
     variables: Variables,
     program: &Path,
     signals: Signals,
+    log: Log,
 ) -> Result<u8> {
     let signals = Every::instead_of(signals)?;
     let init = std::process::id() == 1;
@@ -68,7 +71,7 @@ pub(crate) fn supervise(
     }
     let own_terminal = terminal();
     let foreground = own_terminal.as_ref().is_some_and(is_ours);
-    let started = start(command, &variables, program, &signals, foreground, options.conceal);
+    let started = start(command, &variables, program, &signals, foreground, options.conceal, log);
     let target = started.map_err(|failure| if options.conceal { concealed(failure) } else { failure })?;
     // Whatever else is a child of this process, who looks from outside can tell which is the target. 15 bytes are
     // what the kernel keeps, and the largest process id has 7 digits.
@@ -94,12 +97,14 @@ pub(crate) fn supervise(
 /// Becomes the target: what the child of a supervisor does to itself where that is needed. Its words are what to
 /// do, and the command. Returns only the failure.
 #[inline(never)]
-pub(crate) fn become_target(words: &[OsString], mut variables: Variables) -> Failure {
+pub(crate) fn become_target(words: &[OsString], mut variables: Variables, log: &mut Log) -> Failure {
     default_in_children();
     let Some((tasks, command)) = words.split_first() else {
         return Failure::say(Kind::Usage, format!("`{TARGET_MODE}` is for preverb itself"));
     };
-    let asked = |task: &str| tasks.as_bytes().split(|byte| *byte == b',').any(|each| each == task.as_bytes());
+    let each = tasks.as_bytes().split(|byte| *byte == b',');
+    let asked = |task: &str| each.clone().any(|each| each == task.as_bytes());
+    log.format = each.clone().find_map(Format::parse).unwrap_or_default();
     let own = std::process::id();
     if asked(FOREGROUND)
         && let Some(terminal) = terminal()
@@ -130,13 +135,15 @@ fn start(
     signals: &Every,
     foreground: bool,
     conceal: bool,
+    log: Log,
 ) -> Result<i32> {
     let own = std::process::id().to_string();
     let listens = variables.get(b"LISTEN_PID").is_some_and(|found| found.value == own.as_bytes());
     let name = command.first().map(OsString::as_os_str).unwrap_or_default();
     // A target that is not there is told by this process, without a second one.
     if (foreground || listens) && exec::find(name, variables).is_some() {
-        let tasks = [(foreground, FOREGROUND), (listens, LISTEN), (conceal, CONCEAL)];
+        let format = log.format.name();
+        let tasks = [(foreground, FOREGROUND), (listens, LISTEN), (conceal, CONCEAL), (true, format)];
         return start_by_itself(command, variables, program, signals, tasks);
     }
     exec::attempt(command, variables, |file, argv, envp| {
@@ -154,7 +161,7 @@ fn start_by_itself(
     variables: &Variables,
     program: &Path,
     signals: &Every,
-    tasks: [(bool, &str); 3],
+    tasks: [(bool, &str); 4],
 ) -> Result<i32> {
     let tasks: Vec<&str> = tasks.into_iter().filter(|(asked, _)| *asked).map(|(_, task)| task).collect();
     let mut words = vec![program.as_os_str().to_owned(), TARGET_MODE.into(), tasks.join(",").into()];

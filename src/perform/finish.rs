@@ -11,7 +11,7 @@ use crate::cli::SuperviseOptions;
 use crate::expand::Expanded;
 use crate::failure::{Failure, Kind, Result};
 use crate::identity;
-use crate::log::{Level, Log, Message};
+use crate::log::{Format, Level, Log, Message};
 use crate::signals::Signals;
 use crate::table::Limit;
 use crate::variables::{Origin, Variables};
@@ -88,6 +88,11 @@ impl Stage {
                     conceal,
                 };
                 let mut own = vec![OsString::from("preverb")];
+                // The supervisor knows neither the options nor the table of this run.
+                let format = self.world.log.format;
+                if format != Format::default() || variables.non_empty(b"PREVERB_LOG").is_some() {
+                    own.extend(["--log", format.name()].map(OsString::from));
+                }
                 own.extend(crate::cli::supervise_words(&options));
                 own.push("--".into());
                 crate::exec::exec_file(&self.world.program, &own, &argv, &variables)

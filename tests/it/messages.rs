@@ -280,3 +280,27 @@ fn an_unusable_standard_error_silences_messages_and_changes_nothing_else() {
         }
     }
 }
+
+#[test]
+fn a_supervisor_and_its_child_speak_as_the_run_was_asked_to() {
+    let is_json = |output: &crate::dsl::Output| {
+        let messages = output.json_messages();
+        assert_eq!(messages.len(), 1, "{messages:?}");
+        assert!(messages[0]["message"].as_str().unwrap().starts_with("cannot run "), "{messages:?}");
+    };
+    for program in ["nonesuch", "./plain"] {
+        let table = |top: &str| format!("{top}\n[verbs.a]\nexec = [\"{program}\"]\ninit = true\n");
+        let test = |top: &str, words: &[&str]| {
+            Test::new().table(table(top)).file("plain", "", 0o755).args(words).any_status().any_stderr()
+        };
+        test("", &["--log", "json", "a"]).check(is_json).pid1().run();
+        test("log = \"json\"", &["a"]).check(is_json).pid1().run();
+        test("", &["--log", "text", "a"])
+            .env("PREVERB_LOG", "json")
+            .stderr_contains("preverb: cannot run")
+            .run();
+        // The child that would become the target tells it itself where it must know its own number.
+        let listens = "LISTEN_PID=$$ exec \"$@\"";
+        test("", &["--log", "json", "a"]).under_shell(listens).check(is_json).run();
+    }
+}

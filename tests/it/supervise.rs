@@ -635,7 +635,7 @@ fn descriptors_go_to_the_target_and_the_supervisor_keeps_none_of_them_busy() {
                         is("cwd", "/")
                             && is("fd/0", "/dev/null")
                             && is("fd/1", "/dev/null")
-                            && is("fd/2", run.dir().join(".stderr").to_str().unwrap())
+                            && is("fd/2", "/dev/null")
                             && is("fd/3", "anon_inode:[signalfd]")
                             && fs::read_dir(format!("/proc/{}/fd", run.pid())).unwrap().count() == 4
                     });
@@ -649,13 +649,15 @@ fn descriptors_go_to_the_target_and_the_supervisor_keeps_none_of_them_busy() {
 #[test]
 fn a_pipe_ends_when_the_target_closes_it() {
     // The target closes its output and lives on: the reader behind it is through.
-    under(&[Preverb], |init| {
-        let script = format!(
-            "{} sh -c 'echo said; exec >&-; until [ -e read ]; do sleep 0.01; done' | {{ cat; : >read; }}",
-            init.line()
-        );
-        Test::new().under(["sh", "-c", &script]).stdout("said\n").pid1()
-    });
+    for (both, closing) in [("", "exec >&-"), ("2>&1", "exec >&- 2>&-")] {
+        under(&[Preverb], |init| {
+            let script = format!(
+                "{} sh -c 'echo said; {closing}; until [ -e read ]; do sleep 0.01; done' {both} | {{ cat; : >read; }}",
+                init.line()
+            );
+            Test::new().under(["sh", "-c", &script]).stdout("said\n").pid1()
+        });
+    }
 }
 
 #[test]
