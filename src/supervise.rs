@@ -176,7 +176,8 @@ fn start_by_itself(
 }
 
 /// Lets go of everything that is the target's: a working directory that could not be unmounted, pipes whose
-/// other end waits for their end. Standard error stays, because it is where a failure is told.
+/// other end waits for their end. Standard error is one of them, for nothing more is told from here on; it stays where
+/// it is the one way left to the terminal.
 fn let_go(signals: &Every) {
     let _ = nix::unistd::chdir("/");
     let own = signals.as_fd().as_raw_fd();
@@ -185,28 +186,36 @@ fn let_go(signals: &Every) {
             let _ = nix::unistd::close(descriptor);
         }
     }
+    let keeps_stderr = named_terminal().is_none() && tcgetpgrp(std::io::stderr()).is_ok();
     if let Ok(null) = nix::fcntl::open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()) {
         let _ = nix::unistd::dup2_stdin(&null);
         let _ = nix::unistd::dup2_stdout(&null);
+        if !keeps_stderr {
+            let _ = nix::unistd::dup2_stderr(&null);
+        }
     } else {
-        let _ = nix::unistd::close(0);
-        let _ = nix::unistd::close(1);
+        for stream in if keeps_stderr { 0..2 } else { 0..3 } {
+            let _ = nix::unistd::close(stream);
+        }
     }
 }
 
 /// The controlling terminal, if there is one. It is opened when it is needed and not kept: a terminal that
 /// somebody has open is not hung up.
 fn terminal() -> Option<OwnedFd> {
-    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
-    if let Ok(terminal) = nix::fcntl::open("/dev/tty", flags, Mode::empty()) {
-        return Some(terminal);
-    }
     // A scratch image has no such file; tcgetpgrp(3) knows the controlling terminal from any other file.
-    let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
-    [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()]
-        .into_iter()
-        .find(|stream| tcgetpgrp(stream).is_ok())
-        .and_then(|stream| stream.try_clone_to_owned().ok())
+    named_terminal().or_else(|| {
+        let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+        [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()]
+            .into_iter()
+            .find(|stream| tcgetpgrp(stream).is_ok())
+            .and_then(|stream| stream.try_clone_to_owned().ok())
+    })
+}
+
+fn named_terminal() -> Option<OwnedFd> {
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+    nix::fcntl::open("/dev/tty", flags, Mode::empty()).ok()
 }
 
 /// Whether this process's group has the terminal's foreground.

@@ -772,6 +772,21 @@ fn the_foreground_is_given_back_at_the_end() {
 }
 
 #[test]
+fn the_foreground_is_given_back_where_there_is_no_file_of_the_terminal() {
+    // A scratch image has no /dev/tty.
+    let script =
+        format!("mount -t tmpfs none /dev; {} true; read line; echo \"got <$line>\"", Preverb.line());
+    Test::new()
+        .under(["unshare", "-m", "sh", "-c", &script])
+        .terminal()
+        .needs_root()
+        .during(|run| run.type_in(b"words\n"))
+        .any_stdout()
+        .stdout_contains("got <words>\n")
+        .run();
+}
+
+#[test]
 fn a_key_that_interrupts_reaches_the_target_once() {
     under(&[Preverb, Tini], |init| {
         init.script("trap 'echo interrupted; n=1' INT; echo ready; until [ $n ]; do sleep 0.01; done; sleep 0.1; exit 5")
