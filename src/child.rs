@@ -531,8 +531,8 @@ pub(crate) fn spawn_target(path: &CStr, argv: &[CString], envp: &[&CStr], mask: 
 pub(crate) enum Change {
     /// This one has ended, and is no more.
     Ended(i32, Ended),
-    /// This one was stopped.
-    Stopped(i32),
+    /// This one was stopped, by this signal.
+    Stopped(i32, i32),
     /// This one goes on.
     Continued(i32),
     /// Nothing more has happened.
@@ -549,8 +549,8 @@ pub(crate) fn next_change() -> Change {
         Ok(None) => Change::Nothing,
         Ok(Some((pid, status))) => {
             let pid = pid.as_raw_nonzero().get();
-            if status.stopped() {
-                Change::Stopped(pid)
+            if let Some(signal) = status.stopping_signal() {
+                Change::Stopped(pid, signal)
             } else if status.continued() {
                 Change::Continued(pid)
             } else {

@@ -39,6 +39,7 @@ const TERM: i32 = 15;
 const KILL: i32 = 9;
 const CHLD: i32 = 17;
 const CONT: i32 = 18;
+const STOP: i32 = 19;
 const TSTP: i32 = 20;
 const TTIN: i32 = 21;
 const TTOU: i32 = 22;
@@ -85,7 +86,8 @@ pub(crate) fn supervise(
     };
     drop((variables, own_terminal));
     let_go(&signals);
-    let mut supervisor = Supervisor { signals, options, target, init, terminal, stopped: false };
+    let mut supervisor =
+        Supervisor { signals, options, target, init, terminal, stopped: Stopped::No, passed_stop: false };
     let ended = supervisor.run();
     supervisor.take_back();
     if let Some(grace) = options.grace {
@@ -240,6 +242,17 @@ enum Terminal {
     Lent,
 }
 
+/// Whether the target is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stopped {
+    /// It runs.
+    No,
+    /// It is, and this process stays at work.
+    Alone,
+    /// It is, and this process is to stop with it.
+    Together,
+}
+
 /// A supervisor and its target.
 struct Supervisor<'o> {
     signals: Every,
@@ -249,8 +262,9 @@ struct Supervisor<'o> {
     /// Whether this is PID 1, which nothing can stop, and to which nobody has lent a terminal.
     init: bool,
     terminal: Terminal,
-    /// Whether the target is stopped.
-    stopped: bool,
+    stopped: Stopped,
+    /// Whether a signal that stops was passed on since the target went on.
+    passed_stop: bool,
 }
 
 impl Supervisor<'_> {
@@ -263,7 +277,7 @@ impl Supervisor<'_> {
             if let Some(ended) = self.reap() {
                 return ended;
             }
-            if self.stopped && !self.init {
+            if self.stopped == Stopped::Together {
                 self.stop_too();
             } else {
                 self.signals.wait(None);
@@ -280,8 +294,12 @@ impl Supervisor<'_> {
             self.hand_over();
         }
         let Some(number) = self.rewritten(caught.number) else { return };
+        self.passed_stop |= [STOP, TSTP, TTIN, TTOU].contains(&number);
         // A terminal has stopped the whole group, so the whole group goes on.
-        let was_stopped = number == CONT && std::mem::take(&mut self.stopped);
+        let was_stopped = number == CONT && self.stopped != Stopped::No;
+        if was_stopped {
+            self.stopped = Stopped::No;
+        }
         if self.options.group || was_stopped {
             send_to_group(self.target, number);
         } else {
@@ -301,15 +319,35 @@ impl Supervisor<'_> {
         loop {
             match next_change() {
                 Change::Ended(pid, ended) if pid == self.target => end = Some(ended),
-                Change::Stopped(pid) if pid == self.target => self.stopped = true,
+                Change::Stopped(pid, signal) if pid == self.target => self.has_stopped(signal),
                 Change::Continued(pid) if pid == self.target => {
-                    self.stopped = false;
+                    self.stopped = Stopped::No;
+                    self.passed_stop = false;
                     self.hand_over();
                 }
-                Change::Ended(..) | Change::Stopped(_) | Change::Continued(_) => {}
+                Change::Ended(..) | Change::Stopped(..) | Change::Continued(_) => {}
                 Change::Nothing | Change::NoChildren => return end,
             }
         }
+    }
+
+    /// Decides what a stop of the target means for this process.
+    fn has_stopped(&mut self, signal: i32) {
+        // A shell brings a job that runs to the front without a word, and the target has just noticed that it is not
+        // there itself.
+        if [TTIN, TTOU].contains(&signal) && self.hand_over() {
+            send_to_group(self.target, CONT);
+            return;
+        }
+        // Who stopped this process will continue it, and so will a shell whose job it is. Whoever stopped the target
+        // alone continues that alone: no process that is stopped could see it, or pass a request to end on.
+        let job = match self.terminal {
+            Terminal::Absent => false,
+            Terminal::Present => signal != STOP,
+            Terminal::Lent => true,
+        };
+        let together = !self.init && (self.passed_stop || job);
+        self.stopped = if together { Stopped::Together } else { Stopped::Alone };
     }
 
     /// Stops this process because the target is stopped, so that a shell sees its job stop.
@@ -319,20 +357,21 @@ impl Supervisor<'_> {
         while let Some(caught) = self.signals.next() {
             self.pass_on(caught);
         }
-        if self.stopped {
+        if self.stopped == Stopped::Together {
             stop_here();
         }
     }
 
-    /// Gives the target the terminal's foreground, if this process's group has it.
-    fn hand_over(&mut self) {
+    /// Gives the target the terminal's foreground, if this process's group has it; whether it did.
+    fn hand_over(&mut self) -> bool {
         if self.terminal != Terminal::Absent
             && let Some(terminal) = terminal()
             && is_ours(&terminal)
         {
             self.terminal = Terminal::Lent;
-            let _ = tcsetpgrp(&terminal, Pid::from_raw(self.target));
+            return tcsetpgrp(&terminal, Pid::from_raw(self.target)).is_ok();
         }
+        false
     }
 
     /// Takes back the terminal's foreground from a target that has stopped or ended. Who has it otherwise, and
@@ -402,7 +441,7 @@ impl Supervisor<'_> {
 fn collect() -> bool {
     loop {
         match next_change() {
-            Change::Ended(..) | Change::Stopped(_) | Change::Continued(_) => {}
+            Change::Ended(..) | Change::Stopped(..) | Change::Continued(_) => {}
             Change::Nothing => return false,
             Change::NoChildren => return true,
         }

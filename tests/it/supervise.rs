@@ -389,21 +389,56 @@ fn as_process_1_a_stop_stops_the_target_and_a_continue_continues_it() {
 }
 
 #[test]
-fn a_target_that_stops_itself_takes_the_supervisor_with_it() {
+fn who_stops_and_continues_the_target_alone_leaves_the_supervisor_at_work() {
+    under(&[Preverb, Tini], |init| {
+        Test::new()
+            .under(init.words(&[]))
+            .under(["sh", "-c", "sleep 1000", "sh"])
+            .during(|run| {
+                let target = target(run);
+                wait_for_state(run, target, "S");
+                for signal in [19, 20, 22] {
+                    send(target, signal);
+                    wait_for_state(run, target, "T");
+                    send(target, 18);
+                    wait_for_state(run, target, "S");
+                }
+                // It would be stopped by now, if it were to be.
+                wait_for_state(run, run.pid(), "S");
+                send(run.pid(), 15);
+                run.ends_within(Duration::from_secs(5));
+            })
+            .status(143)
+    });
+}
+
+#[test]
+fn a_target_that_stops_itself_goes_on_when_the_supervisor_is_continued() {
     under(&[Preverb, Tini], |init| {
         init.script("kill -STOP $$; exit 5")
             .during(move |run| {
-                let target = target(run);
-                wait_for_state(run, target, "T");
-                if init == Preverb {
-                    wait_for_state(run, run.pid(), "T");
-                } else {
-                    wait_for_state(run, run.pid(), "S");
-                }
+                wait_for_state(run, target(run), "T");
+                wait_for_state(run, run.pid(), "S");
                 send(run.pid(), 18);
             })
             .status(5)
+            .pid1()
     });
+}
+
+#[test]
+fn a_job_that_stops_itself_returns_the_terminal_to_the_shell() {
+    let script = format!(
+        "{} sh -c 'kill -STOP $$; exit 5'; echo stopped $?; fg >/dev/null; echo ended $?",
+        Preverb.line()
+    );
+    Test::new()
+        .under(["bash", "-mc", &script])
+        .terminal()
+        .any_stdout()
+        .stdout_contains("stopped 147\n")
+        .stdout_contains("ended 5\n")
+        .run();
 }
 
 // Orphans
@@ -525,9 +560,10 @@ fn a_signal_that_comes_while_the_rest_ends_is_rewritten_too() {
         )
         .during(|run| {
             run.wait_for_file("willing");
-            // Who is left is its child only once the target has ended.
-            let left = || run.children().into_iter().find(|pid| leads_no_group(*pid));
-            run.wait_until("the target to end", || left().is_some());
+            run.wait_until("the target to be collected", || {
+                let children = run.children();
+                !children.is_empty() && children.iter().all(|pid| leads_no_group(*pid))
+            });
             run.signal(Signal::SIGHUP);
             run.signal(Signal::SIGTERM);
             run.ends_within(Duration::from_secs(10));
@@ -853,6 +889,24 @@ fn a_target_that_reads_the_terminal_in_the_background_is_a_stopped_job() {
             run.wait_for_screen("ended 0");
         })
         .any_stdout()
+        .run();
+}
+
+#[test]
+fn a_job_that_runs_is_given_the_terminal_when_it_is_brought_to_the_front() {
+    // To bash it runs, so it gets no CONT. It reads once its supervisor is in front.
+    let job = r#"sh -c ': >ready; until set -- $(cat /proc/$PPID/stat) && [ "$5" = "$8" ]; do sleep 0.01; done; read line; echo "got <$line>"'"#;
+    let script =
+        format!("{} {job} & until [ -e ready ]; do sleep 0.01; done; fg %1; echo ended $?", Preverb.line());
+    Test::new()
+        .under(["bash", "-mc", &script])
+        .terminal()
+        .during(|run| {
+            run.type_in(b"words\n");
+            run.wait_for_screen("ended 0");
+        })
+        .any_stdout()
+        .stdout_contains("got <words>\n")
         .run();
 }
 
