@@ -150,6 +150,11 @@ impl Failure {
         self.kind
     }
 
+    /// Whether it is a request to stop, which nothing else may hide.
+    pub(crate) fn is_stop(&self) -> bool {
+        matches!(self.kind, Kind::Stopped(_))
+    }
+
     /// The sentence alone, causes joined.
     pub(crate) fn sentence(&self) -> String {
         format!("{:#}", self.cause)

@@ -65,12 +65,12 @@ fn examine(option: Option<PathBuf>, timeout: Duration, mut children: Children, l
         named.map_or_else(|| PathBuf::from(table::file::DEFAULT), |path| OsStr::from_bytes(path).into())
     });
     let program = observe::program();
-    let early = if trusted { Some(table::file::read(&path)?) } else { None };
+    let early = if trusted { Some(table::file::read(&path, children.signals())?) } else { None };
     // The probe is made as the main process's user, for what it is made from may come from a hook as well. Its
     // directory may be closed to everybody by now, and matters only to a program with a relative path.
     let _ = main.enter();
     main.become_its_user()?;
-    let sources = early.map_or_else(|| table::file::read(&path), Ok)?;
+    let sources = early.map_or_else(|| table::file::read(&path, children.signals()), Ok)?;
 
     let Some(probe) = probe_of(&sources, &path, &verb, &environment, &mut variables)? else {
         log.debug(|| format!("verb `{verb}` has no `health`, and is healthy while it runs"));

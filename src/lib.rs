@@ -142,7 +142,7 @@ fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log) -> Result<u8> {
     let base = Path::new(name).file_name().unwrap_or_default();
     if !base.is_empty()
         && base != "preverb"
-        && let Ok(sources) = table::file::read(&start.table(None))
+        && let Some(sources) = start.sources_if_any(None)?
         && let Ok(document) = Document::read(&sources, focus_of(base))
     {
         let tree = Tree::new(&document);
@@ -198,12 +198,13 @@ fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log) -> Result<u8> {
             environment: request.options.environment.as_ref(),
             json,
             variables: &start.variables,
+            signals: &mut start.signals,
             log: *start.log,
             log_given: request.options.log.is_some() || format.is_some(),
         }),
         Action::Run(_) | Action::Explain { .. } | Action::List { .. } | Action::Shim { .. } => {
             let path = start.table(request.options.table.as_deref());
-            let sources = table::file::read(&path)?;
+            let sources = table::file::read(&path, &mut start.signals)?;
             let document = table::file::parse(&sources, focus(&request.action))?;
             start.with_tree(request, Tree::new(&document))
         }
@@ -240,18 +241,28 @@ impl Start<'_> {
             self.log.format = format;
         }
         let dash_is_default = matches!(split.rest, Rest::Dash(_))
-            && self.leading_dash(cli::value_of(&split.options, "--table").as_deref()) == LeadingDash::Default;
+            && self.leading_dash(cli::value_of(&split.options, "--table").as_deref())?
+                == LeadingDash::Default;
         cli::parse(split, dash_is_default)
     }
 
     /// What the table says of words with a dash; a table that cannot be read says nothing, and is told of later.
     #[inline(never)]
-    fn leading_dash(&self, option: Option<&OsStr>) -> LeadingDash {
-        let Ok(sources) = table::file::read(&self.table(option)) else {
-            return LeadingDash::Error;
-        };
-        let Ok(document) = Document::read(&sources, Focus::Verb("")) else { return LeadingDash::Error };
-        Decoder::default().settings(document.root()).leading_dash
+    fn leading_dash(&mut self, option: Option<&OsStr>) -> Result<LeadingDash> {
+        let Some(sources) = self.sources_if_any(option)? else { return Ok(LeadingDash::Error) };
+        let Ok(document) = Document::read(&sources, Focus::Verb("")) else { return Ok(LeadingDash::Error) };
+        Ok(Decoder::default().settings(document.root()).leading_dash)
+    }
+
+    /// The table's files, where they can be read.
+    ///
+    /// # Errors
+    /// The request to stop.
+    fn sources_if_any(&mut self, option: Option<&OsStr>) -> Result<Option<Vec<Source>>> {
+        match table::file::read(&self.table(option), &mut self.signals) {
+            Err(failure) if failure.is_stop() => Err(failure),
+            read => Ok(read.ok()),
+        }
     }
 
     /// Whether the name that preverb was started by is a verb or an alias, here or in another environment.
@@ -263,11 +274,12 @@ impl Start<'_> {
     }
 
     #[inline(never)]
-    fn help(&self, options: &Options) -> Result<u8> {
+    fn help(&mut self, options: &Options) -> Result<u8> {
         let mut text = help::text();
         let path = self.table(options.table.as_deref());
         match self.list_for_help(&path, options) {
             Ok(list) => text.push_str(&list),
+            Err(failure) if failure.is_stop() => return Err(failure),
             // Where there is no table the image has none yet, and help is about preverb alone.
             Err(_) if !path.exists() => {}
             Err(failure) => {
@@ -280,8 +292,8 @@ impl Start<'_> {
     }
 
     #[inline(never)]
-    fn list_for_help(&self, path: &Path, options: &Options) -> Result<String> {
-        let sources = table::file::read(path)?;
+    fn list_for_help(&mut self, path: &Path, options: &Options) -> Result<String> {
+        let sources = table::file::read(path, &mut self.signals)?;
         let document = table::file::parse(&sources, Focus::Everything)?;
         let tree = Tree::new(&document);
         let mut decoder = Decoder::default();
@@ -400,7 +412,7 @@ impl Start<'_> {
         let selection = tree.select(&mut decoder, &environment.name, verb.as_ref());
         failing(sources, &decoder)?;
         let declarations = table::lay_declarations(selection.layers());
-        let files = observe::secret_files(&declarations, &self.variables);
+        let files = observe::secret_files(&declarations, &self.variables, &mut self.signals)?;
         let mentioned = json.is_some() && tree.mentions(environment.name.as_str());
         let call = Call { words, skip_setup };
         let health =

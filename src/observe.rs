@@ -3,11 +3,18 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
+
+use crate::child::Stop;
 use crate::expand::{Expanded, MASK};
+use crate::failure::Failure;
+use crate::log::quoted;
+use crate::signals::Signals;
 use crate::table::Declaration;
 use crate::table::file::reason;
 use crate::variables::{self, Variables};
@@ -23,14 +30,52 @@ pub(crate) fn environment() -> Variables {
 
 /// Reads a file whole, with as few system calls as that takes: `likely` is how large it may well be.
 pub(crate) fn read_file(path: &Path, likely: usize) -> std::io::Result<Vec<u8>> {
-    use rustix::fs::{Mode, OFlags};
-    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    read(path, OFlags::empty(), likely, usize::MAX, &mut |_| Ok(()))
+}
+
+/// The same for a file that may have nothing yet, a pipe or a terminal: requests to stop are heeded while it has
+/// not. What is larger than `most` is refused.
+///
+/// # Errors
+/// The request to stop.
+pub(crate) fn read_heeding(
+    path: &Path,
+    most: usize,
+    signals: &mut Signals,
+) -> Result<std::io::Result<Vec<u8>>, Stop> {
+    let mut stop = None;
+    let content = read(path, OFlags::NONBLOCK | OFlags::NOCTTY, 4000, most, &mut |file| {
+        stop = signals.wait_for(file);
+        if stop.is_some() { Err(ErrorKind::Interrupted.into()) } else { Ok(()) }
+    });
+    stop.map_or(Ok(content), |number| Err(Stop(number)))
+}
+
+/// Reads a file; `until_ready` is called where it has nothing. A pipe that nobody has opened for writing yet looks
+/// as if it were at its end, so only the second end is believed.
+fn read(
+    path: &Path,
+    flags: OFlags,
+    likely: usize,
+    most: usize,
+    until_ready: &mut dyn FnMut(BorrowedFd<'_>) -> std::io::Result<()>,
+) -> std::io::Result<Vec<u8>> {
+    use rustix::io::Errno;
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | flags, Mode::empty())?;
     let mut bytes = Vec::with_capacity(likely);
+    let mut waited = false;
     loop {
         // A full buffer says nothing of what is left, one that is not full ends in the next call.
         match rustix::io::read(&file, rustix::buffer::spare_capacity(&mut bytes)) {
-            Ok(0) => return Ok(bytes),
-            Ok(_) | Err(rustix::io::Errno::INTR) => {
+            Ok(0) if waited || !bytes.is_empty() => return Ok(bytes),
+            Ok(0) | Err(Errno::AGAIN) => {
+                until_ready(file.as_fd())?;
+                waited = true;
+            }
+            Ok(_) | Err(Errno::INTR) => {
+                if bytes.len() > most {
+                    return Err(Errno::FBIG.into());
+                }
                 if bytes.len() == bytes.capacity() {
                     bytes.reserve(bytes.len());
                 }
@@ -77,7 +122,14 @@ pub(crate) struct SecretFile {
 const SECRETS: &str = "/run/secrets";
 
 /// Reads the files of the secrets among `declarations` that the environment does not give itself.
-pub(crate) fn secret_files(declarations: &[Declaration], variables: &Variables) -> Vec<SecretFile> {
+///
+/// # Errors
+/// The request to stop.
+pub(crate) fn secret_files(
+    declarations: &[Declaration],
+    variables: &Variables,
+    signals: &mut Signals,
+) -> crate::failure::Result<Vec<SecretFile>> {
     let mut files = Vec::new();
     for declaration in declarations.iter().filter(|declaration| declaration.is_secret()) {
         let name = &declaration.name;
@@ -85,7 +137,7 @@ pub(crate) fn secret_files(declarations: &[Declaration], variables: &Variables) 
         let named = variables.non_empty(file_variable.as_bytes());
         if let Some(path) = named {
             let path = PathBuf::from(OsStr::from_bytes(path));
-            let content = secret(&path).map_err(|error| reason(&error)).and_then(trimmed);
+            let content = secret(&path, signals)?.map_err(|error| reason(&error)).and_then(trimmed);
             files.push(SecretFile { name: name.clone(), path, named: true, content });
             continue;
         }
@@ -94,7 +146,7 @@ pub(crate) fn secret_files(declarations: &[Declaration], variables: &Variables) 
         }
         for file in [name.clone(), name.to_lowercase()] {
             let path = Path::new(SECRETS).join(file);
-            match secret(&path) {
+            match secret(&path, signals)? {
                 Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
                 content => {
                     let content = content.map_err(|error| reason(&error)).and_then(trimmed);
@@ -104,17 +156,16 @@ pub(crate) fn secret_files(declarations: &[Declaration], variables: &Variables) 
             }
         }
     }
-    files
+    Ok(files)
 }
 
 /// The most that a secret can be: a variable is one string of an exec.
-const LONGEST_SECRET: u64 = 1 << 20;
+const LONGEST_SECRET: usize = 1 << 20;
 
-fn secret(path: &Path) -> std::io::Result<Vec<u8>> {
-    use std::io::Read as _;
-    let mut content = Vec::new();
-    std::fs::File::open(path)?.take(LONGEST_SECRET).read_to_end(&mut content)?;
-    Ok(content)
+fn secret(path: &Path, signals: &mut Signals) -> crate::failure::Result<std::io::Result<Vec<u8>>> {
+    read_heeding(path, LONGEST_SECRET, signals).map_err(|stop: Stop| -> Failure {
+        stop.failure(&format!("while it read the secret in {}", quoted(path.as_os_str().as_bytes())))
+    })
 }
 
 fn trimmed(mut content: Vec<u8>) -> Result<Vec<u8>, String> {

@@ -109,6 +109,20 @@ impl Signals {
         None
     }
 
+    /// Waits until a file can be read, or until there is a request to stop, which is returned.
+    pub(crate) fn wait_for(&mut self, file: BorrowedFd<'_>) -> Option<i32> {
+        loop {
+            let mut descriptors =
+                [self.descriptor.as_fd(), file].map(|each| PollFd::new(each, PollFlags::POLLIN));
+            let _ = nix::poll::poll(&mut descriptors, PollTimeout::NONE);
+            let is_ready = descriptors[1].any() != Some(false);
+            match self.stop() {
+                None if !is_ready => {}
+                stop => return stop,
+            }
+        }
+    }
+
     /// Whether preverb inherited this signal as ignored: then it stays so. A blocked signal is queued
     /// even where it is ignored, so this is asked when one has come, and costs nothing before.
     fn is_ignored(&mut self, number: i32) -> bool {

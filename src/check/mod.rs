@@ -29,6 +29,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::identity::Myself;
 use crate::log::{Log, quoted};
 use crate::plan::{self, Why};
+use crate::signals::Signals;
 use crate::table::decode::Decoder;
 use crate::table::document::{Document, Focus};
 use crate::table::select::Tree;
@@ -47,6 +48,8 @@ pub(crate) struct Check<'c> {
     pub(crate) json: bool,
     /// The variables of the image.
     pub(crate) variables: &'c Variables,
+    /// The signals, for a table that is long in coming.
+    pub(crate) signals: &'c mut Signals,
     /// Where messages go.
     pub(crate) log: Log,
     /// Whether `--log` or `PREVERB_LOG` said how they are written.
@@ -60,9 +63,9 @@ pub(crate) struct Check<'c> {
 #[inline(never)]
 pub(crate) fn check(mut check: Check<'_>) -> Result<u8> {
     let mut findings = Findings::default();
-    let sources = match file::read(check.table) {
+    let sources = match file::read(check.table, check.signals) {
         Ok(sources) => sources,
-        Err(failure) if check.json => {
+        Err(failure) if check.json && !failure.is_stop() => {
             let (message, hint) = failure.told();
             findings.elsewhere(Weight::Error, message, hint);
             return report(&check, &findings, &[]);

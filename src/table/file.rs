@@ -11,6 +11,7 @@ use super::document::{Document, Focus, Mistake, Source};
 use super::excerpt::excerpt;
 use crate::failure::{Failure, Kind, Result};
 use crate::log::{Level, Message, quoted};
+use crate::signals::Signals;
 
 /// Where the table is, unless an option or a variable says otherwise.
 pub(crate) const DEFAULT: &str = "/etc/preverb/preverb.toml";
@@ -18,11 +19,11 @@ pub(crate) const DEFAULT: &str = "/etc/preverb/preverb.toml";
 /// Reads the table and its drop-ins.
 ///
 /// # Errors
-/// What keeps a file from being read: all are the table's (78).
-pub(crate) fn read(path: &Path) -> Result<Vec<Source>> {
-    let mut sources = vec![read_one(path, "table")?];
+/// What keeps a file from being read: all are the table's (78); or the request to stop.
+pub(crate) fn read(path: &Path, signals: &mut Signals) -> Result<Vec<Source>> {
+    let mut sources = vec![read_one(path, "table", signals)?];
     for drop_in in drop_ins(path)? {
-        sources.push(read_one(&drop_in, "drop-in")?);
+        sources.push(read_one(&drop_in, "drop-in", signals)?);
     }
     Ok(sources)
 }
@@ -62,9 +63,11 @@ fn drop_ins(table: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Reads a file of the table; `what` is what it is.
-fn read_one(path: &Path, what: &str) -> Result<Source> {
+fn read_one(path: &Path, what: &str, signals: &mut Signals) -> Result<Source> {
     let shown = quoted(path.as_os_str().as_bytes());
-    let bytes = crate::observe::read_file(path, 4000).map_err(|error| {
+    let read = crate::observe::read_heeding(path, usize::MAX, signals);
+    let read = read.map_err(|stop| stop.failure(&format!("while it read the {what} {shown}")))?;
+    let bytes = read.map_err(|error| {
         let failure =
             Failure::say(Kind::Table, format!("cannot read the {what} {shown}: {}", reason(&error)));
         if what == "table" && error.kind() == ErrorKind::NotFound {

@@ -227,6 +227,90 @@ fn a_hook_that_left_its_process_group_is_stopped_too() {
     .run();
 }
 
+/// Waits until preverb heeds signals, which are then blocked. (A shell that starts a program blocks them, too.)
+#[track_caller]
+fn wait_until_it_heeds(run: &crate::dsl::Running) {
+    let status = format!("/proc/{}/status", run.pid());
+    run.wait_until("TERM to be blocked", || {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let value = |name| text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("0").trim();
+        let blocked = u64::from_str_radix(value("SigBlk:"), 16).unwrap();
+        value("Name:") == "preverb" && blocked & 1 << 14 != 0
+    });
+}
+
+#[test]
+fn a_stop_signal_ends_the_wait_for_a_table_that_does_not_come() {
+    let is_stopped = |test: Test, file: &str| {
+        test.during(|run| {
+            wait_until_it_heeds(run);
+            run.signal(Signal::SIGTERM);
+            run.ends_within(Duration::from_secs(3));
+        })
+        .status(143)
+        .stderr(format!("preverb: stopped by SIGTERM while it read the {file}\n"))
+        .pid1()
+        .run();
+    };
+    let pipe = || Test::new().under_shell("rm -f pipe; mkfifo pipe; exec \"$@\"");
+    for words in [&["a"][..], &["-x"], &["--check"], &["--check", "--json"], &["--list"], &["--help"]] {
+        is_stopped(pipe().env("PREVERB_TABLE", "pipe").args(words), "table `pipe`");
+    }
+    is_stopped(pipe().env("PREVERB_TABLE", "pipe").argv0("worker"), "table `pipe`");
+    // Somebody has opened it, and says nothing.
+    is_stopped(
+        Test::new()
+            .under_shell("rm -f pipe; mkfifo pipe; exec 9<>pipe; exec \"$@\"")
+            .args(["--table", "pipe", "a"]),
+        "table `pipe`",
+    );
+    let secret = "variables.TOKEN = { secret = true }\nverbs.a.exec = [\"true\"]\n";
+    is_stopped(pipe().table(secret).args(["a"]).env("TOKEN_FILE", "pipe"), "secret in `pipe`");
+    is_stopped(
+        Test::new()
+            .table("[verbs.a]\nexec = [\"true\"]\n")
+            .directory("preverb.d", 0o755)
+            .under_shell("rm -f preverb.d/x.toml; mkfifo preverb.d/x.toml; exec \"$@\"")
+            .args(["a"]),
+        "drop-in `[DIR]/preverb.d/x.toml`",
+    );
+}
+
+#[test]
+fn a_table_may_come_through_a_pipe_and_in_pieces() {
+    let writer = "{ echo '[verbs.a]'; sleep 0.1; echo 'exec = [\"echo\", \"the target\"]'; } >pipe";
+    Test::new()
+        .under_shell(&format!("rm -f pipe; mkfifo pipe; {writer} & exec \"$@\""))
+        .args(["--table", "pipe", "a"])
+        .stdout("the target\n")
+        .pid1()
+        .run();
+    // An end without a word is an end.
+    Test::new()
+        .under_shell("rm -f pipe; mkfifo pipe; : >pipe & exec \"$@\"")
+        .args(["--table", "pipe", "a"])
+        .status(64)
+        .stderr_contains("preverb: unknown verb `a`\n")
+        .run();
+}
+
+#[test]
+fn a_table_may_be_typed_and_the_target_reads_on() {
+    Test::new()
+        .args(["--table", "/dev/stdin", "a"])
+        .terminal()
+        .during(|run| {
+            wait_until_it_heeds(run);
+            run.type_in(b"verbs.a.exec = ['cat']\n\x04");
+            run.wait_until("the target", || {
+                std::fs::read(format!("/proc/{}/comm", run.pid())).is_ok_and(|name| name == b"cat\n")
+            });
+            run.type_in(b"words\n\x04");
+        })
+        .stdout("verbs.a.exec = ['cat']\nwords\nwords\n")
+        .run();
+}
+
 #[test]
 fn a_signal_that_was_inherited_as_ignored_stays_ignored() {
     Test::new()

@@ -791,6 +791,16 @@ fn a_secret_file_that_is_not_there_or_unreadable_is_an_error() {
 const WITH_RUN: [&str; 6] = ["unshare", "-m", "sh", "-c", "mount --bind run /run && exec \"$@\"", "sh"];
 
 #[test]
+fn a_secrets_file_that_is_too_large_is_refused_and_not_cut() {
+    run(SECRET, &["a"])
+        .file("token", vec![b'x'; (1 << 20) + 1], 0o600)
+        .env("TOKEN_FILE", "[DIR]/token")
+        .status(65)
+        .stderr("preverb: cannot read the value of variable `TOKEN` from `[DIR]/token`: file too large\n")
+        .run();
+}
+
+#[test]
 fn a_secret_comes_from_the_engines_directory() {
     for name in ["TOKEN", "token"] {
         run(SECRET, &["a"])
