@@ -47,6 +47,12 @@ fn examine(option: Option<PathBuf>, timeout: Duration, mut children: Children, l
     let main = main_process::find().map_err(|absent| Failure::say(Kind::Unhealthy, absent.describe()))?;
     let mut variables = main.variables()?;
     let Some(verb) = variables.non_empty(b"PREVERB_VERB") else {
+        if variables.get(b"PREVERB_ENVIRONMENT").is_none() {
+            return Err(unhealthy(format!(
+                "what {} runs is not known: the variables `PREVERB_VERB` and `PREVERB_ENVIRONMENT` are missing there",
+                main.shown()
+            )));
+        }
         log.debug(|| format!("{} runs no verb, and is healthy while it runs", main.shown()));
         return Ok(());
     };

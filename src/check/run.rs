@@ -157,6 +157,12 @@ pub(super) fn walk(
     }
     if let (Some(health), Some(node)) = (&part.health, own("health")) {
         walk.probe(health, node, "health");
+        let says = |name: &&String| matches!(&***name, "PREVERB_VERB" | "PREVERB_ENVIRONMENT");
+        if let (Some(name), Some(node)) = (part.unset.iter().flatten().find(says), own("unset")) {
+            let message =
+                format!("`unset` removes `{name}`, without which `--health` does not know what runs");
+            walk.findings.add(Weight::Warning, node.span(), message, None);
+        }
     }
 }
 

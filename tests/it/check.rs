@@ -334,3 +334,16 @@ fn check_changes_nothing_and_runs_nothing() {
         })
         .run();
 }
+
+#[test]
+fn a_probe_that_could_not_know_its_verb_is_warned_of() {
+    let table =
+        |health: &str| format!("[verbs.a]\nexec = [\"true\"]\nunset = [\"X\", \"PREVERB_VERB\"]\n{health}");
+    image()
+        .table(table("health = \"file:///\"\n"))
+        .args(["--check"])
+        .stderr_contains("preverb: warning: [DIR]/preverb.toml:3:")
+        .stderr_contains("`unset` removes `PREVERB_VERB`, without which `--health` does not know what runs")
+        .run();
+    image().table(table("")).args(["--check"]).run();
+}
