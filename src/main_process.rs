@@ -29,6 +29,8 @@ const SUPERVISES: &[u8] = b"--supervise";
 const BECOMES_TARGET: &[u8] = b"--preverb-target";
 /// The variable that everything carries that preverb has become or started.
 const MARK: &[u8] = b"PREVERB_ENVIRONMENT";
+/// The variable of a verb's hooks and of its target.
+const VERB: &[u8] = b"PREVERB_VERB";
 
 /// Inits that come first in a container and are never what it is for; as the kernel has their names.
 const INITS: [&[u8]; 14] = [
@@ -187,7 +189,12 @@ impl Processes {
                 continue;
             }
             let status = status.ok_or(Absent::NotSeen)?;
-            if INITS.contains(&&*stat.name) {
+            // `init` is any image's program, too: what carries a verb, preverb has become.
+            let is_target = || {
+                let text = main(status.clone()).read(process::environment);
+                text.is_ok_and(|text| has(&text, VERB))
+            };
+            if INITS.contains(&&*stat.name) && !(stat.name == b"init" && is_target()) {
                 match self.below(pid, true) {
                     Some(below) => pid = below,
                     None if self.is_below(self.own, pid) => return Err(Absent::Alone),
@@ -274,7 +281,11 @@ fn entries(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fn has_mark(text: &[u8]) -> bool {
-    entries(text).any(|entry| entry.strip_prefix(MARK).is_some_and(|rest| rest.starts_with(b"=")))
+    has(text, MARK)
+}
+
+fn has(text: &[u8], name: &[u8]) -> bool {
+    entries(text).any(|entry| entry.strip_prefix(name).is_some_and(|rest| rest.starts_with(b"=")))
 }
 
 /// Whether these are still the variables that the process was started with. Programs that give themselves a title
@@ -299,26 +310,36 @@ impl MainProcess {
     /// System (71): who may read them and who this is; or that the process has overwritten them.
     pub(crate) fn variables(&self) -> Result<Variables> {
         let refused = |error| self.refused("variables", &error);
-        let mut text = self.read(process::environment).map_err(refused)?;
+        let mut text = self.read(process::environment);
+        let is_good = |text: &io::Result<Vec<u8>>| text.as_ref().is_ok_and(|text| is_whole(text));
+        // A supervisor was started with the same ones, and keeps them.
+        if !is_good(&text)
+            && let Some(supervisor) = self.supervisor()
+        {
+            let kept = supervisor.read(process::environment);
+            if kept.is_ok() || text.is_ok() {
+                text = kept;
+            }
+        }
+        let text = text.map_err(refused)?;
         if !is_whole(&text) {
-            // A supervisor was started with the same ones, and keeps them.
-            let kept = self.supervisor.map(|pid| self.read(|_| process::environment(pid)));
-            text = match kept {
-                Some(kept) => kept.map_err(refused)?,
-                None => {
-                    return Err(Failure::say(
-                        Kind::System,
-                        format!(
-                            "{} has written its title over its variables, so its verb is not known: with `init = true` a supervisor keeps them",
-                            self.shown()
-                        ),
-                    ));
-                }
-            };
+            return Err(Failure::say(
+                Kind::System,
+                format!(
+                    "{} has written its title over its variables, so its verb is not known: with `init = true` a supervisor keeps them",
+                    self.shown()
+                ),
+            ));
         }
         let none = text.is_empty();
         let entries = entries(&text).filter(|_| !none).map(<[u8]>::to_vec);
         Ok(Variables::inherited(entries))
+    }
+
+    /// The preverb that supervises it.
+    fn supervisor(&self) -> Option<Self> {
+        let pid = self.supervisor?;
+        Some(Self { pid, name: PREVERB.to_vec(), status: Status::of(pid)?, supervisor: None })
     }
 
     /// Its working directory.
@@ -377,22 +398,24 @@ impl MainProcess {
         let their = who(them.uid, them.gid);
         let mine = who(me.uid, me.gid);
         let lacking = them.permitted & !own_permitted();
-        let (why, hint) = if me.is_root() {
+        let same = (me.uid, me.gid) == (them.uid, them.gid);
+        // As whom it runs is of no account then.
+        let hidden = process::owner(self.pid).is_some_and(|owner| owner != them.uid);
+        let (why, hint) = if me.is_root() && !same && !hidden {
             let why = format!(
                 "it is {their}, and this is root without the capabilities to become that or to look at it"
             );
             (why, format!("run this as {}:{}, as in `docker exec -u {0}:{1} ...`", them.uid, them.gid))
-        } else if (me.uid, me.gid) != (them.uid, them.gid) {
+        } else if !me.is_root() && !same {
             let why = format!("it is {their}, and this is {mine}");
             let as_them = if them.uid == 0 { "" } else { &*format!(", or as {}:{}", them.uid, them.gid) };
             (why, format!("run this as root, as in `docker exec -u root ...`{as_them}"))
-        } else if lacking != 0 {
+        } else if !me.is_root() && lacking != 0 {
             let names: Vec<String> = capabilities(lacking).iter().map(|each| quoted(each.name())).collect();
             let why = format!("it has capabilities that this process lacks ({})", names.join(", "));
             (why, "run this as root, as in `docker exec -u root ...`".to_owned())
         } else {
-            let why =
-                "the kernel keeps it from being looked at (its file cannot be read, or it asked for that)";
+            let why = "the kernel keeps it from being looked at (its file cannot be read, or it asked for that, changed its user or has more capabilities)";
             (why.to_owned(), "only the capability `CAP_SYS_PTRACE` helps".to_owned())
         };
         Failure::say(Kind::System, format!("{sentence}: {why}")).hint(hint)

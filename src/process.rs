@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::RawFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 /// What `/proc/PID/stat` says (`proc_pid_stat(5)`), as far as it is needed. Everybody may read it.
@@ -126,6 +127,12 @@ pub(crate) fn may_hold(pid: i32, descriptor: RawFd) -> bool {
         }
         Err(error) => error.kind() != io::ErrorKind::NotFound,
     }
+}
+
+/// To whom a process's files in `/proc` belong: to its own user, or, where nobody is to look at it, to root. (Its
+/// directory is always its user's.)
+pub(crate) fn owner(pid: i32) -> Option<u32> {
+    Some(std::fs::metadata(format!("/proc/{pid}/stat")).ok()?.uid())
 }
 
 /// The words of a process's command line, which everybody may read.

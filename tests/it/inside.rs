@@ -176,6 +176,22 @@ fn a_verb_without_a_probe_and_a_command_are_healthy_while_they_run() {
 }
 
 #[test]
+fn what_is_not_known_is_not_called_healthy() {
+    let script = format!(": >$0/tmp/ready; {PREVERB} --health");
+    Test::new()
+        .table("[verbs.a]\nexec = [\"true\"]\nhealth = \"file:///nothing\"\n")
+        .under(CONTAINER)
+        .args(["--", "env", "-i", "sh", "-c", &script, "[DIR]"])
+        .needs_root()
+        .status(1)
+        .stderr(
+            "preverb: what the main process 1 (`sh`) runs is not known: the variables `PREVERB_VERB` and \
+             `PREVERB_ENVIRONMENT` are missing there\n",
+        )
+        .run();
+}
+
+#[test]
 fn during_setup_it_is_still_setting_up_whatever_hooks_carry() {
     let table = format!(
         "[[setup]]\nrun = [\"sh\", \"-c\", \": >[DIR]/tmp/hook; until [ -e [DIR]/tmp/go ]; do sleep 0.02; done\"]\n\
@@ -257,6 +273,18 @@ fn what_a_hook_left_behind_is_not_taken_for_the_target() {
     let before = ["bash", "-c", "set -m; X=before sleep 60 & exec \"$@\"", "bash"];
     let table = format!("[verbs.a]\nexec = {MAIN}\ninit = true\n");
     container_of(&table, &before, |inside| inside.shell("echo $X").is(0, "\n", "")).any_stderr().run();
+}
+
+#[test]
+fn a_target_that_is_called_init_is_the_main_process() {
+    let script = "X=child sleep 60 & : >[DIR]/tmp/ready; until [ -e [DIR]/tmp/end ]; do sleep 0.02; done";
+    for more in ["", "init = true\n"] {
+        let table =
+            format!("[verbs.a]\nexec = [\"init\", \"-c\", \"{script}\"]\nenv = {{ X = \"own\" }}\n{more}");
+        container_of(&table, &[], |inside| inside.shell("echo $X").is(0, "own\n", ""))
+            .link("bin/init", "/bin/sh")
+            .run();
+    }
 }
 
 #[test]
@@ -468,8 +496,8 @@ fn without_proc_nothing_is_known() {
 
 // Rights
 
-/// As root has them in a container: without the right to look at every process.
-const ROOT: [&str; 3] = ["setpriv", "--bounding-set", "-sys_ptrace,-dac_override,-dac_read_search"];
+/// As root has them in a container: without the right to look at every process, which `CAP_PERFMON` (38) gives in part.
+const ROOT: [&str; 3] = ["setpriv", "--bounding-set", "-sys_ptrace,-dac_override,-dac_read_search,-cap_38"];
 
 fn user(ids: &str) -> [String; 5] {
     [
@@ -524,6 +552,44 @@ fn capabilities_that_the_process_has_and_its_user_lacks_are_named() {
         );
     })
     .run();
+}
+
+/// A container whose target does this to itself in Python.
+fn hidden(itself: &str, verb: &str, action: impl Fn(&Inside<'_>) + 'static) {
+    let script = format!(
+        "import ctypes, os, time\n{itself}\nopen('[DIR]/tmp/ready', 'w')\n\
+         while not os.path.exists('[DIR]/tmp/end'): time.sleep(0.02)\n"
+    );
+    let table = format!("[verbs.a]\nexec = [\"python3\", \"[DIR]/hidden.py\"]\n{verb}");
+    container_of(&table, &[], action).file("hidden.py", script, 0o644).run();
+}
+
+/// `prctl(PR_SET_DUMPABLE, 0)`.
+const HIDES: &str = "ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)";
+
+#[test]
+fn a_process_that_hides_is_not_said_to_be_somebody_elses() {
+    for (itself, verb) in [(HIDES, ""), (HIDES, "user = \"daemon\"\n"), ("os.setgid(1); os.setuid(1)", "")] {
+        hidden(itself, verb, |inside| {
+            let answer = inside.preverb_under(&ROOT, ["--exec", "--", "true"]);
+            assert!(answer.stderr.contains(": the kernel keeps it from being looked at ("), "{answer:?}");
+            assert!(
+                answer.stderr.ends_with("hint: only the capability `CAP_SYS_PTRACE` helps\n"),
+                "{answer:?}"
+            );
+            assert_eq!(answer.status, Some(71));
+        });
+    }
+}
+
+#[test]
+fn where_the_target_hides_its_supervisor_tells_the_variables() {
+    for itself in [HIDES, "os.setgid(1); os.setuid(1)"] {
+        hidden(itself, "init = true\nhealth = \"file://[DIR]/alive\"\n", |inside| {
+            let answer = inside.preverb_under(&ROOT, ["--health"]);
+            answer.is_unhealthy("verb `a` is not healthy: `file://[DIR]/alive`: does not exist");
+        });
+    }
 }
 
 #[test]
