@@ -41,6 +41,8 @@ pub(crate) struct Signals {
     descriptor: SignalFd,
     /// The signals that were inherited as ignored, a bit each; read when the first one comes.
     ignored: Option<u64>,
+    /// The real-time signals that came and were no request: they can be taken only all at once, and go back.
+    passed_over: Vec<i32>,
 }
 
 impl Signals {
@@ -59,7 +61,7 @@ impl Signals {
             .map_err(refuse)?;
         let descriptor =
             SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(refuse)?;
-        Ok(Self { stop: STOP.to_vec(), inherited, descriptor, ignored: None })
+        Ok(Self { stop: STOP.to_vec(), inherited, descriptor, ignored: None, passed_over: Vec::new() })
     }
 
     /// Heeds these as requests to stop in the place of the four.
@@ -95,6 +97,9 @@ impl Signals {
             }
             if self.stop.contains(&number) && !self.is_ignored(number) {
                 return Some(Arrival::Stop(number));
+            }
+            if number >= FIRST_REAL_TIME {
+                self.passed_over.push(number);
             }
         }
     }
@@ -142,6 +147,13 @@ impl Signals {
     /// Gives this process the mask that it inherited: the last thing before an exec. Only what was blocked here is
     /// unblocked: a C library keeps some signals for itself, and setting a whole mask would lose those.
     pub(crate) fn restore(&self) {
+        if takes_real_time(&self.stop) {
+            // Some of the real-time ones may have been blocked before, and no set can be made that lacks just those.
+            let own = i32::try_from(std::process::id()).unwrap_or(0);
+            self.passed_over.iter().for_each(|number| send(own, *number));
+            let _ = self.inherited.thread_set_mask();
+            return;
+        }
         let mut ours = set_of(&self.stop);
         for signal in &self.inherited {
             ours.remove(signal);
@@ -237,10 +249,17 @@ pub(crate) fn default_in_children() {
     }
 }
 
+/// The first signal that has no name of its own.
+const FIRST_REAL_TIME: i32 = 32;
+
+fn takes_real_time(stop: &[i32]) -> bool {
+    stop.iter().any(|number| *number >= FIRST_REAL_TIME)
+}
+
 fn set_of(stop: &[i32]) -> SigSet {
     // A set can be given real-time signals only all at once. Those that nobody asked for are passed over
     // when they come.
-    let mut set = if stop.iter().any(|number| *number > 31) { SigSet::all() } else { SigSet::empty() };
+    let mut set = if takes_real_time(stop) { SigSet::all() } else { SigSet::empty() };
     for signal in Signal::iterator() {
         if signal == Signal::SIGCHLD || stop.contains(&(signal as i32)) {
             set.add(signal);

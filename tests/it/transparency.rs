@@ -335,3 +335,28 @@ fn group_session_and_terminal_stay() {
         compare(|| Test::new().terminal(), "background", &way);
     }
 }
+
+#[test]
+fn real_time_signals_that_are_no_request_to_stop_stay_as_they_were() {
+    // 40 is blocked and pending, 50 is blocked.
+    let script = "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, [40, 50]); \
+                  os.kill(os.getpid(), 40); os.execvp(sys.argv[1], sys.argv[1:])";
+    Test::new()
+        .table(
+            "stop-signals = [\"37\"]\nlog = \"quiet\"\n[[setup]]\nrun = [\"true\"]\n\
+             [verbs.a]\nexec = [\"grep\", \"-E\", \"^(SigBlk|ShdPnd)\", \"/proc/self/status\"]\n",
+        )
+        .args(["a"])
+        .under(["python3", "-c", script])
+        .any_stdout()
+        .check(|output| {
+            let mask = |name: &str| {
+                let line = output.text().lines().find_map(|line| line.strip_prefix(name)).unwrap();
+                // The C library may have taken 32 and 33.
+                u64::from_str_radix(line.trim(), 16).unwrap() & !0x1_8000_0000
+            };
+            assert_eq!(mask("SigBlk:"), 1 << 39 | 1 << 49);
+            assert_eq!(mask("ShdPnd:"), 1 << 39);
+        })
+        .run();
+}
