@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::child::{Children, Stop};
 use crate::failure::{Failure, Kind, Result};
 use crate::log::{Log, quoted};
-use crate::main_process;
+use crate::main_process::{self, Absent};
 use crate::observe;
 use crate::perform::wait::{Awaited, awaited_of, start_here};
 use crate::table::decode::Decoder;
@@ -44,7 +44,16 @@ pub(crate) fn health(table: Option<PathBuf>, timeout: Duration, children: Childr
 }
 
 fn examine(option: Option<PathBuf>, timeout: Duration, mut children: Children, log: Log) -> Result<()> {
-    let main = main_process::find().map_err(|absent| Failure::say(Kind::Unhealthy, absent.describe()))?;
+    let main = main_process::find(&mut children).map_err(|absent| match absent {
+        Absent::Stopped(stop) => stop.failure("while it probed"),
+        absent @ (Absent::SettingUp(_)
+        | Absent::Starting(_)
+        | Absent::NoTarget(_)
+        | Absent::Ended(..)
+        | Absent::Alone
+        | Absent::NoProc
+        | Absent::NotSeen) => Failure::say(Kind::Unhealthy, absent.describe()),
+    })?;
     let mut variables = main.variables()?;
     let Some(verb) = variables.non_empty(b"PREVERB_VERB") else {
         if variables.get(b"PREVERB_ENVIRONMENT").is_none() {

@@ -8,7 +8,7 @@
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
 
-use crate::child::Stop;
+use crate::child::{Children, Stop};
 use crate::failure::{Failure, Kind, Result};
 use crate::main_process::{self, Absent};
 use crate::observe;
@@ -17,21 +17,22 @@ use crate::variables::{Origin, Variables};
 
 /// Becomes the command, with the main process's variables, user and working directory. Returns only the failure.
 #[inline(never)]
-pub(crate) fn exec(command: &[OsString], mut signals: Signals) -> Failure {
-    let variables = match join() {
+pub(crate) fn exec(command: &[OsString], signals: Signals) -> Failure {
+    let mut children = Children::new(signals);
+    let variables = match join(&mut children) {
         Ok(variables) => variables,
         Err(failure) => return failure,
     };
-    if let Some(stop) = signals.stop() {
+    if let Some(stop) = children.signals().stop() {
         return Stop(stop).failure("before the command started");
     }
-    signals.restore();
+    children.signals().restore();
     crate::exec::exec(command, &variables)
 }
 
 /// Makes this process like the main process; its variables are for the exec.
-fn join() -> Result<Variables> {
-    let main = main_process::find().map_err(|why| absent(&why))?;
+fn join(children: &mut Children) -> Result<Variables> {
+    let main = main_process::find(children).map_err(|why| absent(&why))?;
     let mut variables = main.variables()?;
     main.enter()?;
     let has_terminal = std::io::stdin().is_terminal() || std::io::stdout().is_terminal();
@@ -51,7 +52,10 @@ fn absent(absent: &Absent) -> Failure {
         Absent::SettingUp(_) => Failure::say(Kind::Unavailable, sentence).hint(
             "what hooks export is not there before they have run; without `preverb --exec --` a command runs at any time",
         ),
-        Absent::NoTarget(_) | Absent::Ended(..) => Failure::say(Kind::Unavailable, sentence),
+        Absent::Starting(_) | Absent::NoTarget(_) | Absent::Ended(..) => {
+            Failure::say(Kind::Unavailable, sentence)
+        }
+        Absent::Stopped(stop) => stop.failure("before the command started"),
         Absent::Alone => Failure::say(Kind::Usage, sentence)
             .hint("`--exec` is for `docker exec` and `kubectl exec`, in a container that already runs"),
         Absent::NoProc | Absent::NotSeen => Failure::say(Kind::System, sentence),

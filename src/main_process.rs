@@ -8,10 +8,12 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
+use crate::child::{Children, Stop};
 use crate::failure::{Failure, Kind, Result};
 use crate::identity::{self, Identity, Myself};
 use crate::log::quoted;
@@ -65,6 +67,8 @@ pub(crate) struct MainProcess {
 pub(crate) enum Absent {
     /// preverb, as this process, is still setting up.
     SettingUp(i32),
+    /// This preverb is to supervise, and has not said yet that its target is there.
+    Starting(i32),
     /// This preverb supervises, and its target is not there.
     NoTarget(i32),
     /// This process, of this name, has ended, and nobody has taken note of it.
@@ -75,6 +79,8 @@ pub(crate) enum Absent {
     NoProc,
     /// There are processes, and none of them is it.
     NotSeen,
+    /// A request to stop came while it was waited for.
+    Stopped(Stop),
 }
 
 impl Absent {
@@ -82,13 +88,15 @@ impl Absent {
     pub(crate) fn describe(&self) -> String {
         match self {
             Self::SettingUp(pid) => format!("still setting up: process {pid} has not become the target yet"),
-            Self::NoTarget(pid) => {
-                format!("process {pid} supervises, and its target is not there: not yet, or not any more")
+            Self::Starting(pid) => {
+                format!("process {pid} is to supervise, and has not started its target yet")
             }
+            Self::NoTarget(pid) => format!("process {pid} supervises, and its target is not there any more"),
             Self::Ended(pid, name) => format!("the main process {pid} ({}) has ended", quoted(name)),
             Self::Alone => "this process is the container's main process itself".to_owned(),
             Self::NoProc => "there is no `/proc` of this container to find its main process in".to_owned(),
             Self::NotSeen => "the main process of this container cannot be seen in `/proc`".to_owned(),
+            Self::Stopped(stop) => stop.failure("while it looked for the main process").sentence(),
         }
     }
 }
@@ -98,7 +106,24 @@ impl Absent {
 ///
 /// # Errors
 /// Why there is none.
-pub(crate) fn find() -> std::result::Result<MainProcess, Absent> {
+pub(crate) fn find(children: &mut Children) -> std::result::Result<MainProcess, Absent> {
+    let deadline = Instant::now() + STARTING;
+    loop {
+        match look() {
+            Err(Absent::Starting(_)) if Instant::now() < deadline => {
+                children.sleep(Instant::now() + LOOK).map_err(Absent::Stopped)?;
+            }
+            found => return found,
+        }
+    }
+}
+
+/// How long a supervisor may take to name its target, which can run for a moment before that.
+const STARTING: Duration = Duration::from_secs(1);
+/// How often it is looked at.
+const LOOK: Duration = Duration::from_millis(5);
+
+fn look() -> std::result::Result<MainProcess, Absent> {
     let own = own_pid();
     // A /proc of another namespace has this process under another number, or not at all.
     let seen = std::fs::read_link("/proc/self").map_err(|_| Absent::NoProc)?;
@@ -180,7 +205,7 @@ impl Processes {
             if stat.name == PREVERB {
                 let mut options = words.iter().skip(1).take_while(|word| *word != b"--");
                 let supervises = options.any(|word| word == SUPERVISES);
-                return Err(if supervises { Absent::NoTarget(pid) } else { Absent::SettingUp(pid) });
+                return Err(if supervises { Absent::Starting(pid) } else { Absent::SettingUp(pid) });
             }
             if let Some(target) = stat.name.strip_prefix(SUPERVISOR) {
                 supervisor = Some(pid);

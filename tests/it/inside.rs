@@ -276,6 +276,17 @@ fn what_a_hook_left_behind_is_not_taken_for_the_target() {
 }
 
 #[test]
+fn a_target_is_found_in_its_first_moment() {
+    // Its supervisor may not have named it by then; which of the two is quicker is anybody's guess.
+    let table = format!(
+        "[verbs.a]\nexec = [\"sh\", \"-c\", \"{PREVERB} --exec -- printenv PREVERB_VERB\"]\ninit = true\n"
+    );
+    for _ in 0..10 {
+        Test::new().table(&table).under(CONTAINER).args(["a"]).needs_root().stdout("a\n").run();
+    }
+}
+
+#[test]
 fn a_target_that_is_called_init_is_the_main_process() {
     let script = "X=child sleep 60 & : >[DIR]/tmp/ready; until [ -e [DIR]/tmp/end ]; do sleep 0.02; done";
     for more in ["", "init = true\n"] {
