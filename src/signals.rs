@@ -257,13 +257,14 @@ fn takes_real_time(stop: &[i32]) -> bool {
 }
 
 fn set_of(stop: &[i32]) -> SigSet {
+    let wanted = stop.iter().filter_map(|number| Signal::try_from(*number).ok()).chain([Signal::SIGCHLD]);
+    let mut set: SigSet = wanted.collect();
     // A set can be given real-time signals only all at once. Those that nobody asked for are passed over
     // when they come.
-    let mut set = if takes_real_time(stop) { SigSet::all() } else { SigSet::empty() };
-    for signal in Signal::iterator() {
-        if signal == Signal::SIGCHLD || stop.contains(&(signal as i32)) {
-            set.add(signal);
-        } else {
+    if takes_real_time(stop) {
+        let others: Vec<Signal> = Signal::iterator().filter(|signal| !set.contains(*signal)).collect();
+        set = SigSet::all();
+        for signal in others {
             set.remove(signal);
         }
     }

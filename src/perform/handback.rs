@@ -3,11 +3,15 @@
 //! It knows the forms in which both come, and what of them is a change. Must not know processes: who hands back, and
 //! when that is whole, is the affair of `hooks.rs` and `running.rs`.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
+use std::hash::BuildHasherDefault;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
 use super::shell::ShellKind;
+use rustc_hash::FxHasher;
+
 use super::surroundings::Changes;
 use crate::log::quoted;
 use crate::observe;
@@ -31,6 +35,9 @@ pub(crate) fn dump(words: &[OsString]) -> u8 {
         });
     u8::from(sent.is_err())
 }
+
+/// Values by their names.
+type Index<'v> = HashMap<&'v [u8], &'v [u8], BuildHasherDefault<FxHasher>>;
 
 /// What a shell handed back, as it came.
 #[derive(Debug, Clone, Copy)]
@@ -115,28 +122,19 @@ impl Dump {
                 .filter(|_| !self.directory.is_empty()),
             umask: Some(self.umask),
         };
-        // Both are sorted once: there can be very many, and each is looked up.
-        let sorted = |variables: &'v Variables| -> Vec<(&'v [u8], &'v [u8])> {
-            let mut all: Vec<_> = variables.named().map(|(name, found)| (name, found.value)).collect();
-            crate::words::sort_by_bytes(&mut all, |(name, _)| name.to_vec());
-            all
+        // There can be very many, and each is looked up. Of several of one name a shell takes the last.
+        let index = |variables: &'v Variables| -> Index<'v> {
+            variables.named().map(|(name, found)| (name, found.value)).collect()
         };
-        // Of several of one name a shell takes the last.
-        let last = |all: &[(&'v [u8], &'v [u8])], name: &[u8]| {
-            let end = all.partition_point(|(each, _)| *each <= name);
-            all[..end].last().filter(|(each, _)| *each == name).map(|(_, value)| *value)
-        };
-        let (had, has) = (sorted(before), sorted(&self.variables));
+        let (had, has) = (index(before), index(&self.variables));
         for (name, _) in self.variables.named() {
-            let after = last(&has, name);
-            if last(&had, name) != after && !is_the_shells_own(name, after) {
+            let after = has.get(name).copied();
+            if had.get(name).copied() != after && !is_the_shells_own(name, after) {
                 changes.variables.push((name.to_vec(), after.map(<[u8]>::to_vec)));
             }
         }
-        let mut names: Vec<&[u8]> = had.iter().map(|(name, _)| *name).collect();
-        names.dedup();
-        for name in names {
-            if last(&has, name).is_none() && shell.holds(name) && !is_the_shells_own(name, None) {
+        for (name, _) in before.named() {
+            if !has.contains_key(name) && shell.holds(name) && !is_the_shells_own(name, None) {
                 changes.variables.push((name.to_vec(), None));
             }
         }

@@ -257,7 +257,7 @@ impl Stage {
         if let Some(running) = running {
             let duration = running.started.elapsed();
             let changes = self.changes(hook, &running, &variables, step)?;
-            let secrets = self.plan.secrets.clone();
+            let secrets = &self.plan.secrets;
             self.tracks.absorb(&changes, doer.root, &hook.name, &|name| {
                 std::str::from_utf8(name).is_ok_and(|name| secrets.contains(name))
             });

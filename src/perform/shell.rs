@@ -409,13 +409,10 @@ fn sets_plain_options(rest: &[u8]) -> bool {
 
 /// A word as a shell reads it, whatever bytes it holds.
 pub(super) fn quoted(bytes: &[u8]) -> Vec<u8> {
-    let mut quoted = vec![b'\''];
-    for byte in bytes {
-        if *byte == b'\'' {
-            quoted.extend_from_slice(b"'\\''");
-        } else {
-            quoted.push(*byte);
-        }
+    let mut quoted = Vec::with_capacity(bytes.len() + 16);
+    for (number, part) in bytes.split(|byte| *byte == b'\'').enumerate() {
+        quoted.extend_from_slice(if number == 0 { b"'" } else { b"'\\''" });
+        quoted.extend_from_slice(part);
     }
     quoted.push(b'\'');
     quoted
