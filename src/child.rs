@@ -45,8 +45,8 @@ pub(crate) enum Input {
     Nothing,
     /// It takes a report, and gives what nobody else is to see, as they could in an argv.
     Given,
-    /// It gives one script after the other to a shell, which stays when one has handed its environment back and runs
-    /// each in a process of its own. It takes a report, too.
+    /// It gives one script after the other to a shell, which waits for the next when it has handed its environment back.
+    /// It takes a report, too.
     Scripts,
 }
 
@@ -252,7 +252,7 @@ impl Children {
             alone: false,
             status: None,
             hands_back: spawn.hands_back.clone(),
-            scripts: (spawn.input == Input::Scripts).then(|| Scripts::begun(started)),
+            scripts: (spawn.input == Input::Scripts).then(Scripts::begun),
             quiet: spawn.quiet,
             pipes,
         })
@@ -375,7 +375,6 @@ impl Children {
         self.accept(running);
         for child in running.iter_mut() {
             read_pipes(child);
-            child.look_after();
             if child.status.is_some() && child.ending.is_some() && !child.killed {
                 child.alone = !group_works(child.pid);
             }
@@ -423,11 +422,6 @@ impl Children {
                 Some((_, kill)) if !child.killed => sooner(Some(kill)),
                 Some(_) => {}
             }
-            if let Some(scripts) = &child.scripts
-                && child.ending.is_none()
-            {
-                sooner(Some(scripts.look));
-            }
             // Its group's other members are not this process's children, so no signal tells of their end.
             if child.status.is_some() && child.ending.is_some() {
                 sooner(Some(Instant::now() + GROUP_POLL));
@@ -469,11 +463,14 @@ impl Children {
         }
     }
 
-    /// Lets one that stays go, and waits until it has gone.
+    /// Lets one that stays go, with a last script, and waits until it has gone.
     ///
     /// # Errors
     /// The request to stop.
-    pub(crate) fn dismiss(&mut self, child: &mut Running) -> std::result::Result<(), Stop> {
+    pub(crate) fn dismiss(&mut self, child: &mut Running, last: &[u8]) -> std::result::Result<(), Stop> {
+        if child.stays() {
+            child.take(last);
+        }
         child.close_input();
         child.scripts = None;
         // It only has to read that there is nothing more; but somebody may have stopped it.

@@ -5,7 +5,6 @@
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
 use nix::sys::socket::{Shutdown, shutdown};
 use nix::unistd::Pid;
 
@@ -14,9 +13,6 @@ use crate::perform::handback::Handed;
 use crate::process::{self, ProcessStat};
 use crate::signals::{send, send_to_group};
 use crate::words::{escaped, shortened};
-
-/// How often a shell that stays is looked after: nothing tells of what becomes of the processes of its own.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// The most characters that are quoted of what a child says.
 const LONGEST_QUOTE: usize = 500;
@@ -56,21 +52,23 @@ pub(crate) struct Running {
 pub(crate) struct Scripts {
     /// Whether it can be given another one.
     pub(crate) open: bool,
-    /// When it is looked after next.
-    pub(crate) look: Instant,
     /// The last process that was born before the present one was given.
     pub(crate) born: Option<i32>,
 }
 
 impl Scripts {
-    /// Of a shell that was started at this time.
-    pub(crate) fn begun(started: Instant) -> Self {
-        Self { open: true, look: started + LOOK, born: None }
+    /// Of a shell that was just started.
+    pub(crate) fn begun() -> Self {
+        Self { open: true, born: None }
     }
 }
 
 /// The most births that are looked through. Where there were more, a fresh shell costs less.
 const MOST_BORN: i32 = 1000;
+
+/// What stands behind the marker where a shell has sourced its script to the end and waits for the next one: elsewhere
+/// it is the script's status.
+const STAYS: &[u8] = b"stays\n";
 
 /// What a pipe of a child carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +124,12 @@ impl Running {
     pub(crate) fn handed(&self) -> Option<Handed<'_>> {
         if let Some(marker) = self.marker() {
             let lines = self.descriptor_3().1?.strip_suffix(b"\n")?.strip_suffix(marker.as_bytes())?;
-            return lines.strip_prefix(b"0\n").map(Handed::Lines);
+            let Some(lines) = lines.strip_prefix(STAYS) else {
+                return lines.strip_prefix(b"0\n").map(Handed::Lines);
+            };
+            let line = [b"\n", marker.as_bytes(), b" "].concat();
+            let at = lines.windows(line.len()).position(|part| part == line)?;
+            return Some(Handed::State { lines: &lines[..=at], state: &lines[at + line.len()..] });
         }
         let environment = self.pipes.iter().rfind(|pipe| pipe.carries == Carries::Environment);
         environment.map(|pipe| Handed::Block(&pipe.read))
@@ -142,7 +145,6 @@ impl Running {
         self.pipes.iter_mut().for_each(|pipe| pipe.read.clear());
         self.started = Instant::now();
         if let Some(scripts) = &mut self.scripts {
-            scripts.look = self.started + LOOK;
             scripts.born = process::last_born();
         }
         let Some(input) = self.input() else { return false };
@@ -168,18 +170,14 @@ impl Running {
     }
 
     /// Whether nobody can be left of the script that one which stays has sourced, to write where the next one will
-    /// write, or to be sent what the next one is sent.
-    ///
-    /// Whoever was left behind was born while the script ran. If one process alone was born, that was the script's.
+    /// write, or to be sent what the next one is sent. Whoever was left behind was born while the script ran.
     pub(crate) fn left_nobody(&self) -> bool {
         let Some(before) = self.scripts.as_ref().and_then(|scripts| scripts.born) else { return false };
         let Some(last) = process::last_born() else { return false };
         // Numbers begin anew at some point; and a kernel that is none may give no number at all.
-        match last.saturating_sub(before) {
-            1 => true,
-            2..=MOST_BORN => (before + 1..=last).all(|pid| self.is_apart(pid)),
-            _ => false,
-        }
+        let born = last.checked_sub(before);
+        born.is_some_and(|born| (0..=MOST_BORN).contains(&born))
+            && (before + 1..=last).all(|pid| self.is_apart(pid))
     }
 
     /// Whether a process that was born while a script ran has nothing in common with the next one.
@@ -188,8 +186,7 @@ impl Running {
             // It is gone, or may not be looked at.
             return nix::unistd::getpgid(Some(Pid::from_raw(pid))).is_err();
         };
-        // The script's own may still be ending; it has nothing left to do.
-        if matches!(process.state, b'Z' | b'X') || process.parent == self.pid {
+        if matches!(process.state, b'Z' | b'X') {
             return true;
         }
         let descriptor_3 = self.pipes.iter().find(|pipe| pipe.carries == Carries::Variables);
@@ -211,15 +208,14 @@ impl Running {
         }
     }
 
-    /// Whether one that stays has handed its environment back, which is the end of a script that went well.
+    /// Whether one that stays has handed its environment back and waits, which is the end of a script that went well.
     pub(crate) fn has_handed_back(&self) -> bool {
-        self.scripts.is_some()
-            && self.ending.is_none()
-            && self.marker().is_some_and(|marker| {
-                let text = self.text(Carries::Variables).strip_suffix(b"\n");
-                text.and_then(|text| text.strip_suffix(marker.as_bytes()))
-                    .is_some_and(|text| text.ends_with(b"\n"))
-            })
+        let is_whole = || {
+            let end = [b"\n", self.marker()?.as_bytes(), b"\n"].concat();
+            let handed = self.descriptor_3().1?;
+            (handed.starts_with(STAYS) && handed.ends_with(&end)).then_some(())
+        };
+        self.scripts.is_some() && self.ending.is_none() && is_whole().is_some()
     }
 
     /// The last line of what it said, where that is kept: of a report, or else of its standard error.
@@ -241,42 +237,9 @@ impl Running {
         self.status.as_ref().filter(|_| self.ending.is_none() || self.killed || self.alone)
     }
 
-    /// Tells a signal from a status, when all is read. One that stays ends after a script that failed, with its status,
-    /// and by that tells of a signal as shells do; a script that exits with such a status has first said so behind the
-    /// marker.
-    fn tell_signal(&mut self) {
-        if let Some(Ended::Exited(code @ 129..)) = self.status
-            && self.scripts.is_some()
-            && self.descriptor_3().1.is_none()
-        {
-            self.status = Some(Ended::Signaled(code - 128));
-        }
-    }
-
-    /// Looks after one that stays, whose script has a process that is not this process's child.
-    ///
-    /// If that was stopped nothing tells of it. (What stops the whole group, as reading the terminal does, stops the
-    /// shell and is seen at once.) And if it became something else, it ended without a word: as no script follows
-    /// one that takes so long, the shell ends with it, and that is seen.
-    pub(crate) fn look_after(&mut self) {
-        let now = Instant::now();
-        match &mut self.scripts {
-            Some(scripts) if self.ending.is_none() && self.status.is_none() && scripts.look <= now => {
-                scripts.look = now + LOOK;
-            }
-            Some(_) | None => return,
-        }
-        self.close_input();
-        let stopped = |(_, process): &(i32, ProcessStat)| process.parent == self.pid && process.state == b'T';
-        if process::all().iter().any(stopped) {
-            self.end(Ending::Stopped(Signal::SIGSTOP as i32), 9);
-            self.kill();
-        }
-    }
-
     pub(crate) fn end(&mut self, ending: Ending, signal: i32) {
         self.send(signal);
-        // It survives the signal, for the sake of the script's status, and must not wait for another one.
+        // If its script ends it must not wait for another one.
         self.close_input();
         if self.ending.is_none() {
             self.ending = Some((ending, Instant::now() + GRACE));
@@ -342,5 +305,4 @@ pub(crate) fn read_pipes(child: &mut Running) {
             child.kill();
         }
     }
-    child.tell_signal();
 }

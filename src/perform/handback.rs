@@ -17,6 +17,7 @@ use crate::log::quoted;
 use crate::observe;
 use crate::table::document::{Document, Focus, Shape, Source};
 use crate::variables::Variables;
+use crate::words::is_shell_name;
 
 /// `--preverb-dump SOCKET`: hands this process's environment back. What was not sent is missed by the process that
 /// waits for it, which knows what hook it was.
@@ -46,6 +47,13 @@ pub(crate) enum Handed<'h> {
     Block(&'h [u8]),
     /// What the shell's own commands printed.
     Lines(&'h [u8]),
+    /// The same, and what else there is to know of a shell that waits for the next hook.
+    State {
+        /// What its own commands printed.
+        lines: &'h [u8],
+        /// Its options, a newline, and what `set` printed.
+        state: &'h [u8],
+    },
 }
 
 /// The surroundings of a shell at the end of a hook.
@@ -53,6 +61,9 @@ pub(crate) struct Dump {
     pub(super) directory: Vec<u8>,
     umask: u32,
     variables: Variables,
+    /// The options and all variables of a shell that waits for the next hook.
+    options: Option<Vec<u8>>,
+    all: Vec<Written>,
 }
 
 /// The working directory of this process; empty where it is gone, as shells say it, or out of reach.
@@ -80,6 +91,12 @@ impl Dump {
         match handed {
             Handed::Block(block) => Self::of_block(block),
             Handed::Lines(lines) => Self::of_lines(lines),
+            Handed::State { lines, state } => {
+                let (options, variables) = state.split_at(state.iter().position(|byte| *byte == b'\n')?);
+                let (all, rest) = assignments(&variables[1..], b"")?;
+                let dump = Self { options: Some(options.to_vec()), all, ..Self::of_lines(lines)? };
+                rest.is_empty().then_some(dump)
+            }
         }
     }
 
@@ -89,29 +106,59 @@ impl Dump {
         let umask = octal(fields.next()?)?;
         let count: usize = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
         let entries: Vec<Vec<u8>> = fields.map(<[u8]>::to_vec).collect();
-        (entries.len() == count).then(|| Self { directory, umask, variables: Variables::inherited(entries) })
+        (entries.len() == count).then(|| Self {
+            directory,
+            umask,
+            variables: Variables::inherited(entries),
+            options: None,
+            all: Vec::new(),
+        })
     }
 
-    /// What `export -p`, `pwd -P` and `umask` print. A name without a value is of a variable that is not set.
-    fn of_lines(mut lines: &[u8]) -> Option<Self> {
-        let mut entries = Vec::new();
-        while let Some(rest) = lines.strip_prefix(b"export ") {
-            let end = rest.iter().position(|byte| b"=\n".contains(byte))?;
-            let (name, rest) = rest.split_at(end);
-            let rest = if let Some(word) = rest.strip_prefix(b"=") {
-                let (value, rest) = unquoted(word)?;
-                entries.push([name, b"=", &value].concat());
-                rest
-            } else {
-                rest
-            };
-            lines = rest.strip_prefix(b"\n")?;
-        }
+    /// What `export -p`, `pwd -P` and `umask` print.
+    fn of_lines(lines: &[u8]) -> Option<Self> {
+        let (exported, lines) = assignments(lines, b"export ")?;
         // A directory's name can hold any line; the umask is the last one.
         let lines = lines.strip_suffix(b"\n")?;
         let end = lines.iter().rposition(|byte| *byte == b'\n')?;
         let (directory, umask) = (lines.get(..end)?.to_vec(), octal(lines.get(end + 1..)?)?);
-        Some(Self { directory, umask, variables: Variables::inherited(entries) })
+        let entries = exported.into_iter().map(|(name, value)| [&name, &b"="[..], &value].concat());
+        Some(Self {
+            directory,
+            umask,
+            variables: Variables::inherited(entries),
+            options: None,
+            all: Vec::new(),
+        })
+    }
+
+    /// What the shell would have to unset to be as good as new for the next hook: every variable that is not
+    /// exported and that no fresh shell has. `None` where it would not be that: it does not wait, it was started with
+    /// other options than it has now, or it holds something that preverb does not hand on.
+    pub(super) fn remains<'v>(
+        &'v self,
+        before: &'v Variables,
+        options: &[OsString],
+    ) -> Option<Vec<&'v [u8]>> {
+        let sorted = |letters: &mut dyn Iterator<Item = &u8>| {
+            let mut letters: Vec<u8> = letters.copied().filter(|letter| *letter != b'-').collect();
+            letters.sort_unstable();
+            letters.dedup();
+            letters
+        };
+        let given = options.iter().flat_map(|option| option.as_bytes());
+        if sorted(&mut self.options.as_ref()?.iter()) != sorted(&mut given.chain(b"es")) {
+            return None;
+        }
+        // What it changed here is handed on to nobody, and a fresh one would have it as it was.
+        let kept = [&b"PREVERB_VERB"[..], b"PREVERB_ENVIRONMENT", b"OLDPWD"];
+        let value = |variables: &'v Variables, name| variables.get(name).map(|found| found.value);
+        if kept.into_iter().any(|name| value(&self.variables, name) != value(before, name)) {
+            return None;
+        }
+        let exported: Index<'_> = self.variables.named().map(|(name, found)| (name, found.value)).collect();
+        let is_left = |name: &&[u8]| !exported.contains_key(name) && !has_every_shell(name);
+        Some(self.all.iter().map(|(name, _)| &**name).filter(is_left).collect())
     }
 
     /// What a shell of this kind changed.
@@ -140,6 +187,51 @@ impl Dump {
         }
         changes
     }
+}
+
+/// Whether a small shell that has just started has this variable, exported or not.
+fn has_every_shell(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"IFS"
+            | b"OPTIND"
+            | b"PPID"
+            | b"PS1"
+            | b"PS2"
+            | b"PS4"
+            | b"PWD"
+            | b"SHLVL"
+            | b"_"
+            | b"LINENO"
+            | b"RANDOM"
+            | b"SECONDS"
+            | b"EPOCHSECONDS"
+            | b"EPOCHREALTIME"
+            | b"FUNCNAME"
+            | b"HOSTNAME"
+    )
+}
+
+/// The lines at the beginning that each assign a value, after these words, and what follows them. A name without a
+/// value is of a variable that is not set.
+fn assignments<'l>(mut lines: &'l [u8], words: &[u8]) -> Option<(Vec<Written>, &'l [u8])> {
+    let mut all = Vec::new();
+    while let Some(rest) = lines.strip_prefix(words) {
+        let Some(end) = rest.iter().position(|byte| b"=\n".contains(byte)) else { break };
+        let (name, rest) = rest.split_at(end);
+        if !is_shell_name(name) {
+            break;
+        }
+        let rest = if let Some(word) = rest.strip_prefix(b"=") {
+            let (value, rest) = unquoted(word)?;
+            all.push((name.to_vec(), value));
+            rest
+        } else {
+            rest
+        };
+        lines = rest.strip_prefix(b"\n")?;
+    }
+    Some((all, lines))
 }
 
 fn octal(digits: &[u8]) -> Option<u32> {
@@ -295,6 +387,27 @@ mod tests {
         {
             assert!(Dump::of_lines(broken).is_none(), "{broken:?}");
         }
+    }
+
+    #[test]
+    fn a_shell_is_as_good_as_new_once_what_it_alone_has_is_unset() {
+        let before = Variables::inherited(["A=1", "PREVERB_VERB=v"].map(|entry| entry.as_bytes().to_vec()));
+        let lines = b"export A='2'\nexport PREVERB_VERB='v'\n/\n0022\n";
+        let check = |lines: &[u8], state: &[u8], options: &[&str], expected: Option<&[&[u8]]>| {
+            let dump = Dump::parse(Handed::State { lines, state }).expect("whole");
+            let options: Vec<OsString> = options.iter().map(OsString::from).collect();
+            assert_eq!(dump.remains(&before, &options).as_deref(), expected);
+        };
+        let state = b"se\nA='2'\nIFS=' \t\n'\nPREVERB_VERB='v'\nx='1'\ny='a\nb=c'\n";
+        check(lines, state, &[], Some(&[b"x", b"y"]));
+        check(lines, b"sue\n", &["-eu"], Some(&[]));
+        check(lines, b"sue\n", &[], None);
+        check(lines, b"s\n", &[], None);
+        check(b"export A='1'\nexport PREVERB_VERB='w'\n/\n0022\n", state, &[], None);
+        for broken in [&b"se"[..], b"se\nA='1\n", b"se\nA=1\n", b"se\nx y='1'\n"] {
+            assert!(Dump::parse(Handed::State { lines, state: broken }).is_none(), "{broken:?}");
+        }
+        assert_eq!(Dump::of_lines(lines).expect("whole").remains(&before, &[]), None);
     }
 
     #[test]

@@ -184,7 +184,7 @@ impl Stage {
             && shell.suits(script)
             && let Some(mut shell) = self.shell.take()
         {
-            if shell.source(script) {
+            if shell.source(script, &self.plan.parameters) {
                 return Ok(Some(shell.running));
             }
             self.shell = Some(shell);
@@ -193,22 +193,20 @@ impl Stage {
         Ok(None)
     }
 
-    /// Keeps the shell of a hook for the next one, if it stays and nobody could tell.
-    fn keep_shell(&mut self, hook: &Hook, mut running: Running, changes: &Changes) -> Result<()> {
-        if let Work::Script(script) = &hook.work
-            && let Some(told) = shell::told_after(&running, changes)
-        {
-            self.shell = Staying::new(running, script, told);
+    /// Keeps the shell of a hook for the next one, if it waits and can be made as good as new.
+    fn keep_shell(&mut self, hook: &Hook, mut running: Running, told: Option<Vec<u8>>) -> Result<()> {
+        if let (Work::Script(script), Some(told)) = (&hook.work, told) {
+            self.shell = Some(Staying::after(running, script, told));
             return Ok(());
         }
-        let dismissed = self.world.children.dismiss(&mut running);
+        let dismissed = self.world.children.dismiss(&mut running, Staying::END);
         dismissed.map_err(|stop| stop.failure(&format!("after hook `{}`", hook.name)))
     }
 
     /// Lets the shell go that has stayed for more hooks, if there is one.
     fn dismiss_shell(&mut self, when: &str) -> Result<()> {
         let Some(mut shell) = self.shell.take() else { return Ok(()) };
-        self.world.children.dismiss(&mut shell.running).map_err(|stop| stop.failure(when))
+        self.world.children.dismiss(&mut shell.running, Staying::END).map_err(|stop| stop.failure(when))
     }
 
     /// Runs a hook to its end, and takes over what it changed.
@@ -256,14 +254,14 @@ impl Stage {
         }
         if let Some(running) = running {
             let duration = running.started.elapsed();
-            let changes = self.changes(hook, &running, &variables, step)?;
+            let (changes, told) = self.changes(hook, &running, &variables, step)?;
             let secrets = &self.plan.secrets;
             self.tracks.absorb(&changes, doer.root, &hook.name, &|name| {
                 std::str::from_utf8(name).is_ok_and(|name| secrets.contains(name))
             });
             let message = tell(format!("hook `{}` done in {}", hook.name, spoken(duration)));
             log.say(&message.field("duration-ms", u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)));
-            self.keep_shell(hook, running, &changes)?;
+            self.keep_shell(hook, running, told)?;
         }
         Ok(())
     }
@@ -296,7 +294,7 @@ impl Stage {
         }
         let marker = super::entry::unforeseen();
         let at_exit = AtExit::builtins(&marker);
-        let hands_back = Some(HandsBack::Descriptor(marker));
+        let hands_back = Some(HandsBack::Descriptor(marker.clone()));
         let shares = !doer.kept_root
             && next.is_some_and(|next| {
                 shell::can_follow(script, &observe::hook(next.to_owned(), &self.plan.interpreters))
@@ -306,12 +304,12 @@ impl Stage {
             let argv = script.alone(&at_exit, parameters);
             return self.start(&argv, variables, doer, step, |spawn| spawn.hands_back = hands_back);
         }
-        let argv = shell::staying_argv(script, parameters);
+        let argv = shell::staying_argv(script);
         let mut running = self.start(&argv, variables, doer, step, |spawn| {
             spawn.hands_back = hands_back;
             spawn.input = Input::Scripts;
         })?;
-        if running.take(&Staying::first(script, &at_exit)) {
+        if running.take(&Staying::first(script, &marker, &self.plan.parameters)) {
             return Ok(running);
         }
         Err("its shell cannot be told what to do".to_owned())
@@ -340,15 +338,17 @@ impl Stage {
         })
     }
 
-    /// What a hook changed: what its shell handed back, and what it wrote to descriptor 3.
+    /// What a hook changed: what its shell handed back, and what it wrote to descriptor 3. And what its shell must do to
+    /// be as good as new, if it can be.
     fn changes(
         &mut self,
         hook: &Hook,
         running: &Running,
         before: &Variables,
         step: &PlanStep,
-    ) -> Result<Changes> {
+    ) -> Result<(Changes, Option<Vec<u8>>)> {
         let mut changes = Changes::default();
+        let mut told = None;
         if let Work::Script(script) = &hook.work {
             let handed = running.handed().and_then(Dump::parse).ok_or_else(|| {
                 self.hook_failure(&hook.name, step, "ended without handing its variables back").hint(
@@ -365,13 +365,14 @@ impl Stage {
             if changes.umask == Some(super::surroundings::current_umask()) {
                 changes.umask = None;
             }
+            told = shell::told_after(running, script, &changes, &handed, before);
         }
         let written = written_variables(running.variables_text()).map_err(|reason| {
             self.hook_failure(&hook.name, step, &format!("wrote to descriptor 3 {reason}"))
         })?;
         let written = written.into_iter().filter(|(name, _)| !is_preverbs_own(name));
         changes.variables.extend(written.map(|(name, value)| (name, Some(value))));
-        Ok(changes)
+        Ok((changes, told))
     }
 }
 

@@ -1,13 +1,13 @@
-//! The shells that source hooks: one for each hook, or one that stays and forks for each of several neighbours.
+//! The shells that source hooks: each hook has one that is new, or as good as new.
 //!
-//! A hook is promised a shell of its own. To start one costs four times what it costs to fork one that has been
-//! started (most of it is the dynamic loader), so where neighbouring hooks could not tell the difference, a shell
-//! reads from its standard input what to source next, and gives each hook a subshell: what the hook does not export
-//! is gone with that, and its end, its signals, its status are as they are otherwise. What it shares with its
-//! neighbours is the process group (what a later request to stop reaches includes what an earlier neighbour left
-//! behind), descriptor 3, `$$` and `$0`: so a hook that could ask for one of these, leave a process behind, or
-//! change what it shares, has a shell of its own. To be wrong in that direction costs a fraction of a millisecond.
-//! A program of the hook's can leave a process behind, too: then the next hook has a fresh shell.
+//! To start a shell costs ten times what a short hook costs, and most of that is the dynamic loader. So a small shell
+//! reads from its standard input what to source, and when it has sourced a hook to the end it says all that there is
+//! to know of it: its variables, those that are not exported too, its options, working directory and umask. If it can
+//! be made as good as new (what was not exported is unset, what it looked up is forgotten), it sources the hook's
+//! neighbour as well; if not, the neighbour has a fresh one. What nobody can ask a shell for is seen in the hook's text
+//! before: functions, traps, limits, descriptors, processes of the background. And a hook that could tell what its
+//! shell did before, by its number, say, has one of its own. To be wrong in that direction costs half a millisecond.
+//! A program of the hook's can leave a process behind, too: then the neighbour has a fresh shell.
 //!
 //! It knows shells; which hook comes next, and what becomes of what it hands back, is `hooks.rs`'s affair.
 
@@ -16,6 +16,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use super::handback::Dump;
 use super::surroundings::Changes;
 use crate::child::Running;
 use crate::observe::{HookFile, How};
@@ -65,15 +66,11 @@ impl Script {
     }
 
     fn sourced(&self, at_exit: &[u8]) -> Vec<u8> {
-        let mut script = b"trap ".to_vec();
-        script.extend(quoted(at_exit));
-        script.extend_from_slice(b" EXIT\nset -e\n. ");
-        script.extend(quoted(self.path.as_os_str().as_bytes()));
-        script.push(b'\n');
-        script
+        let path = quoted(self.path.as_os_str().as_bytes());
+        [b"trap ", &*quoted(at_exit), b" EXIT\nset -e\n. ", &path, b"\n"].concat()
     }
 
-    /// Whether it could not tell whether it shares its shell, and leaves what hands its environment back alone.
+    /// Whether it could not tell what its shell did before, and leaves nothing behind that cannot be asked for.
     pub(super) fn is_plain(&self) -> bool {
         // With other options the shell would say things, or do others, on its own account.
         let harmless = |option: &OsString| {
@@ -112,12 +109,11 @@ impl AtExit {
 
     /// By its own commands, on descriptor 3 behind a line with this marker: a small shell that sources a plain
     /// script saves two processes' worth of work. The status comes first; of a hook that failed nothing more is
-    /// wanted. A function can hide a command, and a trace (`set -x`) would be the hook's no more.
+    /// wanted. A trace (`set -x`) would be the hook's no more.
     pub(super) fn builtins(marker: &str) -> Self {
         let builtins = format!(
             "{{ set -- \"$(($?&255))\"; set +x; }} 2>/dev/null\n\
-             {{ unset -f echo pwd umask; echo \"\n{marker} $1\"; \
-             case $1 in 0) export -p; pwd -P; umask; echo {marker};; esac; }} >&3"
+             {{ echo \"\n{marker} $1\"; case $1 in 0) export -p; pwd -P; umask; echo {marker};; esac; }} >&3"
         );
         Self::Builtins(builtins.into_bytes())
     }
@@ -154,12 +150,11 @@ pub(super) fn can_follow(script: &Script, next: &HookFile) -> bool {
     }
 }
 
-/// How a shell's words end that is to stay: it reads its standard input.
-pub(super) fn staying_argv(script: &Script, parameters: &[OsString]) -> Vec<OsString> {
+/// The argv of a shell that is to stay: it reads its standard input.
+pub(super) fn staying_argv(script: &Script) -> Vec<OsString> {
     let mut argv = vec![script.shell.clone()];
     argv.extend(script.options.iter().cloned());
-    argv.extend(["-s", "--"].map(OsString::from));
-    argv.extend(parameters.iter().cloned());
+    argv.push("-s".into());
     argv
 }
 
@@ -220,24 +215,19 @@ impl Known {
     }
 }
 
-/// A shell that stays.
+/// A shell that has sourced a hook, and can source another one.
 #[derive(Debug)]
 pub(super) struct Staying {
     pub(super) running: Running,
     shell: OsString,
     options: Vec<OsString>,
-    at_exit: AtExit,
-    /// What it must do first to be as a fresh one would be.
+    /// What it must do first to be as good as new.
     told: Vec<u8>,
 }
 
 impl Staying {
-    /// What it is told at its start.
-    ///
-    /// It outlives the signals that end a hook, so that it can say how that ended: a trap holds for the shell itself,
-    /// and a subshell has the default again. What it has to say of such an end is preverb's to say. And it ends
-    /// with the first hook that fails, with its status.
-    const START: &[u8] = b"trap : HUP INT QUIT TERM\nexec 2>/dev/null\nset -e\n";
+    /// What one is told at its end: it has handed everything back.
+    pub(super) const END: &[u8] = b"trap - EXIT\n";
 
     /// Whether one can do its work here: it needs a `/dev/null` that everybody can use, and it must be seen who is
     /// born.
@@ -248,20 +238,31 @@ impl Staying {
             })
     }
 
-    /// What it is given to do for a hook, after what it is `told`.
-    fn script(told: &[u8], script: &Script, at_exit: &AtExit) -> Vec<u8> {
-        [told, b"(", &script.sourced(at_exit.action()), b") </dev/null 2>&1\n"].concat()
+    /// What it is given to do for a hook, after what it is `told`: with these words, and at the end of what it sources
+    /// it hands everything back and waits. A hook that exits, or fails, ends it, and it hands back what a shell
+    /// does at its end.
+    fn script(told: &[u8], script: &Script, marker: &str, parameters: &[OsString]) -> Vec<u8> {
+        let words = parameters.iter().flat_map(|word| [b" ".to_vec(), quoted(word.as_bytes())]);
+        let words: Vec<u8> = words.flatten().collect();
+        let path = quoted(script.path.as_os_str().as_bytes());
+        let end = format!(
+            " </dev/null\n{{ set -- \"$(($?&255))\" \"$-\"; set +x; }} 2>/dev/null\n\
+             case $1 in 0) {{ echo \"\n{marker} stays\"; export -p; pwd -P; umask; echo \"{marker} $2\"; set; \
+             echo {marker}; }} >&3;; *) exit \"$1\";; esac\n"
+        );
+        [told, b"set -e --", &words, b"\n. ", &path, end.as_bytes()].concat()
     }
 
     /// What a fresh one is given to do for its first hook.
-    pub(super) fn first(script: &Script, at_exit: &AtExit) -> Vec<u8> {
-        Self::script(Self::START, script, at_exit)
+    pub(super) fn first(script: &Script, marker: &str, parameters: &[OsString]) -> Vec<u8> {
+        let at_exit = quoted(AtExit::builtins(marker).action());
+        let told = [b"trap ", &*at_exit, b" EXIT\n"].concat();
+        Self::script(&told, script, marker, parameters)
     }
 
-    /// After a hook: before the next one it must do what it is `told`.
-    pub(super) fn new(running: Running, script: &Script, told: Vec<u8>) -> Option<Self> {
-        let at_exit = AtExit::builtins(running.marker()?);
-        Some(Self { running, shell: script.shell.clone(), options: script.options.clone(), at_exit, told })
+    /// After a hook; `None` where only a fresh one will do for the next.
+    pub(super) fn after(running: Running, script: &Script, told: Vec<u8>) -> Self {
+        Self { running, shell: script.shell.clone(), options: script.options.clone(), told }
     }
 
     /// Whether this hook can be its next one.
@@ -273,37 +274,38 @@ impl Staying {
     }
 
     /// Gives it the hook. Returns whether it takes it.
-    pub(super) fn source(&mut self, script: &Script) -> bool {
-        self.running.take(&Self::script(&self.told, script, &self.at_exit))
+    pub(super) fn source(&mut self, script: &Script, parameters: &[OsString]) -> bool {
+        let Some(marker) = self.running.marker() else { return false };
+        let script = Self::script(&self.told, script, marker, parameters);
+        self.running.take(&script)
     }
 }
 
-/// What a shell must be told after a hook to be as a fresh one would be; `None` where it does not stay, or where only
-/// a fresh one would do. What a program of the hook left behind is no neighbour's.
-pub(super) fn told_after(running: &Running, changes: &Changes) -> Option<Vec<u8>> {
+/// What a shell must do after a hook to be as good as new; `None` where it does not wait, or where only a fresh one
+/// would do. What a program of the hook left behind is no neighbour's.
+pub(super) fn told_after(
+    running: &Running,
+    script: &Script,
+    changes: &Changes,
+    dump: &Dump,
+    before: &Variables,
+) -> Option<Vec<u8>> {
     let plain = running.variables_text().is_empty() && changes.directory.is_none() && changes.umask.is_none();
-    if running.stays() && plain && running.left_nobody() { told(&changes.variables) } else { None }
-}
-
-/// The variables that a hook changed, as its neighbours' shell is told of them; `None` where it should not be.
-fn told(variables: &[(Vec<u8>, Option<Vec<u8>>)]) -> Option<Vec<u8>> {
-    let mut told = Vec::new();
-    for (name, value) in variables {
-        if !is_shell_name(name) || has_a_meaning(name) {
-            return None;
-        }
-        told.extend_from_slice(if value.is_some() { b"export " } else { b"unset " });
-        told.extend_from_slice(name);
-        if let Some(value) = value {
-            told.push(b'=');
-            told.extend(quoted(value));
+    let remains = dump.remains(before, &script.options)?;
+    let mut touched = changes.variables.iter().map(|(name, _)| &**name).chain(remains.iter().copied());
+    if !plain || touched.any(|name| !is_shell_name(name) || has_a_meaning(name)) || !running.left_nobody() {
+        return None;
+    }
+    let mut told = b"hash -r\n".to_vec();
+    if !remains.is_empty() {
+        told.extend_from_slice(b"unset");
+        for name in remains {
+            told.push(b' ');
+            told.extend_from_slice(name);
         }
         told.push(b'\n');
-        if told.len() > LONGEST_TOLD {
-            return None;
-        }
     }
-    Some(told)
+    (told.len() <= LONGEST_TOLD).then_some(told)
 }
 
 /// Whether a variable means something to a shell, or to what it is linked with: at its start something else than
@@ -345,13 +347,43 @@ fn may_set_traps(script: &[u8]) -> bool {
     })
 }
 
-/// Whether a script may find out that it shares its shell: what it asks the shell for, what it may leave behind, what
+/// Whether a script may find out what its shell did before, or may leave behind what nobody can ask a shell for: what
 /// it does to the process that it takes for its own. What only looks so costs a shell of its own; what hides it
 /// (`"k"ill`) does so to itself.
 fn may_tell(script: &[u8]) -> bool {
-    const WORDS: [&[u8]; 17] = [
-        b"kill", b"exec", b"eval", b"trap", b"source", b"PPID", b"RANDOM", b"wait", b"jobs", b"bg", b"fg",
-        b"setsid", b"nohup", b"disown", b"alias", b"coproc", b"times",
+    const WORDS: [&[u8]; 32] = [
+        b"kill",
+        b"exec",
+        b"eval",
+        b"trap",
+        b"source",
+        b"PPID",
+        b"RANDOM",
+        b"wait",
+        b"jobs",
+        b"bg",
+        b"fg",
+        b"setsid",
+        b"nohup",
+        b"disown",
+        b"alias",
+        b"coproc",
+        b"times",
+        b"ulimit",
+        b"readonly",
+        b"getopts",
+        b"hash",
+        b"function",
+        b"IFS",
+        b"PS1",
+        b"PS2",
+        b"PS4",
+        b"OPTIND",
+        b"OPTARG",
+        b"SECONDS",
+        b"LINENO",
+        b"OLDPWD",
+        b"HOSTNAME",
     ];
     let at = |index: usize| script.get(index).copied().unwrap_or(b'\n');
     let before = |index: usize| index.checked_sub(1).map_or(b'\n', at);
@@ -364,7 +396,14 @@ fn may_tell(script: &[u8]) -> bool {
             let rest = script.get(index + 1..).unwrap_or_default();
             let rest = rest.strip_prefix(b"{").unwrap_or(rest);
             let rest = rest.strip_prefix(b"#").unwrap_or(rest);
-            rest.first().is_some_and(|byte| b"$0!-".contains(byte)) || rest.starts_with(b"\\\n")
+            rest.first().is_some_and(|byte| b"$0!-".contains(byte))
+                || rest.starts_with(b"\\\n")
+                || (rest.starts_with(b"_") && !rest.get(1).is_some_and(is_wordly))
+        }
+        // A function.
+        b'(' => {
+            let mut rest = script.get(index + 1..).unwrap_or_default().iter();
+            rest.find(|byte| !byte.is_ascii_whitespace()) == Some(&b')')
         }
         // A process that is not waited for.
         b'&' => at(index + 1) != b'&' && !b"&<>".contains(&before(index)),
@@ -384,14 +423,17 @@ fn may_tell(script: &[u8]) -> bool {
     for word in words {
         let Some(found) = rest.windows(word.len()).position(|part| part == word) else { return true };
         rest = &rest[found + word.len()..];
-        if WORDS.contains(&word) || (word == b"set" && !sets_plain_options(rest)) {
+        if WORDS.contains(&word)
+            || (word == b"PWD" && rest.starts_with(b"="))
+            || (word == b"set" && !sets_plain_options(rest))
+        {
             return true;
         }
     }
     false
 }
 
-/// Whether what follows a `set` are the parameters, or options that mean the same in a subshell.
+/// Whether what follows a `set` are the parameters, or options of which a shell can be asked.
 fn sets_plain_options(rest: &[u8]) -> bool {
     let line = rest.split(|byte| b"\n;&|)}".contains(byte)).next().unwrap_or_default();
     let mut plain = false;
@@ -474,6 +516,14 @@ mod tests {
             "# wait for it",
             "\"$(exec x)\"",
             "{ exit; } 3>x",
+            "f() { :; }",
+            "f ( ) { :; }",
+            "function f { :; }",
+            "echo $_",
+            "IFS=,",
+            "PWD=x",
+            "ulimit -n 9",
+            "readonly x",
             "x 3<&-",
         ] {
             assert!(may_tell(script.as_bytes()), "{script}");
@@ -489,7 +539,8 @@ mod tests {
             "set -eu",
             "set -e +u",
             "set -- a b; x",
-            "x=$1 y=${2:-z} $((1+2)) $# ${#x}",
+            "x=$1 y=${2:-z} $((1+2)) $# ${#x} $_x ${PWD}",
+            "for x in a b; do case $x in (a) y=1;; esac; done",
             "echo a.b ./c end.",
             "execute killer reset",
             "cd x; umask 077",
@@ -498,16 +549,5 @@ mod tests {
         ] {
             assert!(!may_tell(script.as_bytes()), "{script}");
         }
-    }
-
-    #[test]
-    fn what_a_variable_means_to_a_shell_is_told_to_none_that_runs() {
-        let set = |name: &str| vec![(name.as_bytes().to_vec(), Some(b"it's".to_vec()))];
-        assert_eq!(told(&set("A")), Some(b"export A='it'\\''s'\n".to_vec()));
-        assert_eq!(told(&[(b"A".to_vec(), None)]), Some(b"unset A\n".to_vec()));
-        for name in ["IFS", "PS4", "PATH", "LC_ALL", "LD_PRELOAD", "OPTIND", "my.var", "1", "ENV", "HOME"] {
-            assert_eq!(told(&set(name)), None, "{name}");
-        }
-        assert_eq!(told(&[(b"A".to_vec(), Some(vec![b'x'; LONGEST_TOLD]))]), None);
     }
 }

@@ -1,5 +1,5 @@
 //! Neighbouring sourced hooks (chapter 5 of the specification): each has a shell of its own, whether it is one that
-//! was started for it alone or a subshell of one that stays. Each case here runs in both ways, with the same
+//! was started for it or one that has sourced others and is as good as new. Each case here runs in both ways, with the same
 //! expectations, because nobody may be able to tell them apart.
 
 use std::time::Duration;
@@ -159,6 +159,36 @@ fn what_neighbours_export_is_handed_on_and_nothing_else_is() {
             .env("E", "inherited")
             .stdout("4|2|unset|unset|unset|\n")
             .stderr("1 unset a .\nno f\nunset preverb.toml\n4 unset unset\n")
+            .pid1()
+    });
+}
+
+#[test]
+fn a_neighbour_finds_nothing_of_what_its_shell_did_before() {
+    let tool = |name: &str| {
+        format!(
+            "mkdir -p {name}; printf '#!/bin/sh\\necho {name}\\n' >{name}/tool; chmod +x {name}/tool; tool"
+        )
+    };
+    in_both_ways(|hooks| {
+        hooks
+            .of(
+                table("", ":"),
+                [
+                    "x=1 y=2; for z in 1 2; do :; done; read -r w </dev/null || :; : ${v:=3} $((u = 4))\nshift\nset -f -u",
+                    "echo ${x-no}${y-no}${z-no}${w-no}${v-no}${u-no} $# $1 *.toml ${NOTHING}.",
+                    "cd /; cd - >/dev/null; export x=5; unset x",
+                    "echo ${x-no} ${OLDPWD-no}",
+                    &tool("b"),
+                    &tool("a"),
+                    "(exit 3) || echo $?; exit 0",
+                    "set +e; false; exit 0; echo no",
+                    "echo ${x-no} $?",
+                ],
+            )
+            .args(["one two"])
+            .env("PATH", "[DIR]/bin:[DIR]/a:[DIR]/b:/usr/sbin:/usr/bin:/sbin:/bin")
+            .stderr("nononononono 2 a preverb.toml .\nno no\nb\na\n3\nno 0\n")
             .pid1()
     });
 }
