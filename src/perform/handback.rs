@@ -58,9 +58,9 @@ pub(crate) enum Handed<'h> {
 
 /// The surroundings of a shell at the end of a hook.
 pub(crate) struct Dump {
-    pub(super) directory: Vec<u8>,
-    umask: u32,
-    variables: Variables,
+    pub(crate) directory: Vec<u8>,
+    pub(crate) umask: u32,
+    pub(crate) variables: Variables,
     /// The options and all variables of a shell that waits for the next hook.
     options: Option<Vec<u8>>,
     all: Vec<Written>,
@@ -87,7 +87,7 @@ impl Dump {
     }
 
     /// Reads what was handed back; `None` where it is not whole.
-    pub(super) fn parse(handed: Handed<'_>) -> Option<Self> {
+    pub(crate) fn parse(handed: Handed<'_>) -> Option<Self> {
         match handed {
             Handed::Block(block) => Self::of_block(block),
             Handed::Lines(lines) => Self::of_lines(lines),
