@@ -3,7 +3,8 @@
 
 use std::borrow::Cow;
 
-use super::{Header, Id, Span};
+use super::builder::Header;
+use super::{Id, Span};
 
 /// What has to be known of the verb that is being forgotten to see that it may define something twice. It is no judge:
 /// where it has a doubt, everything is read.
