@@ -103,22 +103,10 @@ impl Failure {
     /// The same failure of `what` without its details, where a secret went into them: they are not searched for it,
     /// they are left out whole. A request to stop names nothing of the kind, and stays.
     pub(crate) fn concealed(self, what: &str) -> Self {
-        match self.kind {
-            Kind::Stopped(_) => self,
-            Kind::Usage
-            | Kind::Variable
-            | Kind::Unavailable
-            | Kind::System
-            | Kind::Identity
-            | Kind::Table
-            | Kind::Hook
-            | Kind::CannotRun
-            | Kind::NotFound
-            | Kind::Unhealthy => Self::say(
-                self.kind,
-                format!("{what} failed; how is not shown, because a secret is a part of it"),
-            ),
+        if self.is_stop() {
+            return self;
         }
+        Self::say(self.kind, format!("{what} failed; how is not shown, because a secret is a part of it"))
     }
 
     /// Adds a line that follows the sentence: an offending line, an entry of a list.

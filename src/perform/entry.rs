@@ -444,6 +444,15 @@ pub(crate) mod testing {
         Some(said.into_owned())
     }
 
+    /// The names in a directory, sorted.
+    pub(crate) fn names(directory: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(directory).expect("it is there");
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.expect("read").file_name().into_string().expect("text")).collect();
+        names.sort();
+        names
+    }
+
     fn skip(test: &str, reason: &str) -> Option<String> {
         #![allow(clippy::disallowed_methods, reason = "of the tests, not of the program")]
         assert!(std::env::var_os("PREVERB_TESTS_MUST_NOT_SKIP").is_none(), "skipped: {reason}");

@@ -257,7 +257,7 @@ fn fill_lock(file: &OwnedFd, step: &str) -> rustix::io::Result<()> {
 mod tests {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt, symlink};
 
-    use super::super::entry::testing::{Needs, alone, directory, give, someone};
+    use super::super::entry::testing::{Needs, alone, directory, give, names, someone};
     use super::*;
     use crate::log::Format;
     use crate::signals::Signals;
@@ -274,14 +274,6 @@ mod tests {
 
     fn begin(path: &Path) -> Result<Option<Once>> {
         Once::begin(&open(path), "the step", None, QUIET, &mut children())
-    }
-
-    fn names(directory: &Path) -> Vec<String> {
-        let entries = std::fs::read_dir(directory).expect("it is there");
-        let mut names: Vec<_> =
-            entries.map(|entry| entry.expect("read").file_name().into_string().expect("text")).collect();
-        names.sort();
-        names
     }
 
     /// Each waits for children or changes signals, which are the whole process's.

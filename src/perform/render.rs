@@ -297,7 +297,7 @@ fn write_in_place(entry: &Entry, wanted: &Wanted<'_>) -> std::result::Result<(),
 mod tests {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt, symlink};
 
-    use super::super::entry::testing::{Needs, alone, directory, give, someone};
+    use super::super::entry::testing::{Needs, alone, directory, give, names, someone};
     use super::*;
     use crate::variables::Origin;
 
@@ -329,14 +329,6 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         std::fs::symlink_metadata(path).expect("it is there").permissions().mode() & 0o7777
-    }
-
-    fn names(directory: &Path) -> Vec<String> {
-        let entries = std::fs::read_dir(directory).expect("it is there");
-        let mut names: Vec<_> =
-            entries.map(|entry| entry.expect("read").file_name().into_string().expect("text")).collect();
-        names.sort();
-        names
     }
 
     #[test]

@@ -690,19 +690,7 @@ tty.setraw(fd)
 os.set_blocking(2, False)
 os.tcsetpgrp(fd, os.getpgrp())
 ";
-    hooks("echo go; read -r x && echo \"got $x\"; stty -a | grep -o -- '-\\?icanon\\|-\\?echo '")
-        .terminal()
-        .hook("1", spoil)
-        .during(|run| {
-            run.wait_for_screen("go");
-            run.type_in(b"typed\n");
-        })
-        .any_stdout()
-        .check(|output| {
-            let text = output.text();
-            assert!(text.contains("got typed\nicanon\necho "), "{text}");
-        })
-        .run();
+    is_asked_at_its_terminal(hooks(ASKS).hook("1", spoil));
 }
 
 #[test]
@@ -714,11 +702,18 @@ fd = os.open('/dev/tty', os.O_RDWR)
 tty.setraw(fd)
 os.tcsetpgrp(fd, os.getpgrp())
 ";
-    Test::new()
-        .table("log = \"quiet\"\n[[setup]]\nwait = [{ exec = [\"spoil\"] }]\n[verbs.a]\nexec = [\"sh\", \"-c\", '''echo go; read -r x && echo \"got $x\"; stty -a | grep -o -- '-\\?icanon\\|-\\?echo ' ''']\n")
-        .args(["a"])
-        .terminal()
-        .program("spoil", spoil)
+    let table = format!(
+        "log = \"quiet\"\n[[setup]]\nwait = [{{ exec = [\"spoil\"] }}]\n[verbs.a]\nexec = [\"sh\", \"-c\", '''{ASKS} ''']\n"
+    );
+    is_asked_at_its_terminal(Test::new().table(table).args(["a"]).program("spoil", spoil));
+}
+
+/// What a target asks at its terminal, and of it.
+const ASKS: &str = "echo go; read -r x && echo \"got $x\"; stty -a | grep -o -- '-\\?icanon\\|-\\?echo '";
+
+/// The target reads what is typed, and its terminal is as it was.
+fn is_asked_at_its_terminal(test: Test) {
+    test.terminal()
         .during(|run| {
             run.wait_for_screen("go");
             run.type_in(b"typed\n");
