@@ -5,8 +5,8 @@
 //! programs are the caller's, for children have one owner.
 //!
 //! A try keeps to its limit but for two calls that the standard library gives no deadline: resolving a name,
-//! and asking for a file on a file system that hangs. So the caller runs a try in a process or thread that it
-//! can leave behind.
+//! and asking for a file on a file system that hangs. So the caller runs a
+//! try in a process that it can end.
 //!
 //! No message holds a part of the target: a target may have been expanded from a secret, and the caller
 //! knows how to name it.

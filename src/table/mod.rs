@@ -1,7 +1,7 @@
 //! The verb table: its types, and how nodes of TOML become them.
 //!
 //! Decoding is by part: the running path decodes the top level, the chosen environment and the verb that
-//! was asked for, and nothing else; `check.rs` decodes everything. Both collect every mistake they
+//! was asked for, and nothing else; `check/` decodes everything. Both collect every mistake they
 //! meet. The types know nothing of the world, and nothing here reads a file (`file.rs` does).
 
 pub(crate) mod decode;
