@@ -29,17 +29,12 @@ use crate::words::{EnvironmentName, VerbName, spoken};
 /// Unhealthy (1), or the request to stop.
 #[inline(never)]
 pub(crate) fn health(table: Option<PathBuf>, timeout: Duration, children: Children, log: Log) -> Result<u8> {
-    examine(table, timeout, children, log).map(|()| 0).map_err(|failure| match failure.kind() {
-        Kind::Stopped(_) | Kind::Unhealthy => failure,
-        Kind::Usage
-        | Kind::Variable
-        | Kind::Unavailable
-        | Kind::System
-        | Kind::Identity
-        | Kind::Table
-        | Kind::Hook
-        | Kind::CannotRun
-        | Kind::NotFound => Failure::say(Kind::Unhealthy, failure.sentence()),
+    examine(table, timeout, children, log).map(|()| 0).map_err(|failure| {
+        if failure.is_stop() || failure.kind() == Kind::Unhealthy {
+            failure
+        } else {
+            unhealthy(failure.sentence())
+        }
     })
 }
 
@@ -123,7 +118,7 @@ fn probe_of(
     }
     let mut decoder = Decoder::default();
     let selection = tree.select(&mut decoder, environment, Some(verb));
-    table::file::failures(sources, &decoder.mistakes).map_or(Ok(()), Err)?;
+    table::file::failing(sources, &decoder.mistakes)?;
     mark_secrets(&selection, variables);
     Ok(selection.verb.and_then(|verb| verb.part.health))
 }

@@ -1,17 +1,80 @@
-//! The text of `--help`, from the definition of the command line. clap's own rendering is as large as the rest of it.
+//! `--help`: the options, from the definition of the command line, and below them the verbs of the table, or why they
+//! cannot be told. clap's own rendering is as large as the rest of it.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use clap::Arg;
 
 use crate::cli::{PARTS, TABLE_MODES, command};
+use crate::failure::Result;
+use crate::paint::Paint;
+use crate::signals::Signals;
+use crate::table::decode::Decoder;
+use crate::table::document::Focus;
+use crate::table::file::{self, failing};
+use crate::table::select::Tree;
+use crate::variables::Variables;
+use crate::{list, plan};
 
 const USAGE: &str =
     "preverb [OPTIONS] [VERB [ARGUMENT]...]\n       preverb [OPTIONS] -- COMMAND [ARGUMENT]...";
 
-/// The text of `--help`, from the definition of the command line.
+/// Prints the help; `path` is where the table is, `environment` is `--environment`.
+///
+/// # Errors
+/// The request to stop, or what keeps it from being written.
 #[inline(never)]
-pub(crate) fn text() -> String {
+pub(crate) fn help(
+    path: &Path,
+    environment: Option<&OsString>,
+    variables: &Variables,
+    signals: &mut Signals,
+) -> Result<u8> {
+    let mut text = options();
+    match verbs(path, environment, variables, signals) {
+        Ok(list) => text.push_str(&list),
+        Err(failure) if failure.is_stop() => return Err(failure),
+        // Where there is no table the image has none yet, and help is about preverb alone.
+        Err(_) if !path.exists() => {}
+        Err(failure) => {
+            text.push_str("\nThe table cannot be used: ");
+            text.push_str(&failure.sentence());
+            text.push('\n');
+        }
+    }
+    crate::print(&text)
+}
+
+/// The verbs of the environment, as `--list` has them.
+#[inline(never)]
+fn verbs(
+    path: &Path,
+    environment: Option<&OsString>,
+    variables: &Variables,
+    signals: &mut Signals,
+) -> Result<String> {
+    let sources = file::read(path, signals)?;
+    let document = file::parse(&sources, Focus::Everything)?;
+    let tree = Tree::new(&document);
+    let mut decoder = Decoder::default();
+    let settings = tree.settings(&mut decoder);
+    failing(&sources, &decoder.mistakes)?;
+    let environment = plan::environment(environment, &settings, variables)?;
+    let list = list::List::of(tree, &settings, &environment.name, &mut decoder);
+    let mut text = format!("\n{}", list::text(&list, Paint::Plain));
+    if let Err(failure) = failing(&sources, &decoder.mistakes) {
+        text.push_str("\nThe table has a mistake (`preverb --check` tells every one): ");
+        text.push_str(&failure.sentence());
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// The usage and the options.
+#[inline(never)]
+fn options() -> String {
     let command = command();
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let mut text = format!("{about}\n\nUsage: {USAGE}\n");

@@ -3,20 +3,20 @@
 //!
 //! The map of the house, in the order of that sentence:
 //!
-//! - `cli.rs` turns argv into a request, `help.rs` tells how; `words.rs` holds the words that are checked on the way in.
+//! - `cli/` turns argv into a request; `words.rs` holds the words that are checked on the way in.
 //! - `table/` turns text into the table: `document.rs` is the tree, `file.rs` reads the files, `excerpt.rs` shows a
-//!   line of one, `decode/` and `select.rs` take what counts for one environment and one verb. `schema.rs` tells editors
-//!   of the same keys, `fuzzing.rs` shows fuzzers a way in.
+//!   line of one, `decode/` and `select.rs` take what counts for one environment and one verb. `verb.rs` finds the verb
+//!   that the words mean. `schema.rs` tells editors of the same keys, `fuzzing.rs` shows fuzzers a way in.
 //! - `expand.rs` and `variables.rs` are `${...}` and the layers; `plan.rs` puts everything together. None of
 //!   these touches the world.
-//! - `explain.rs`, `list.rs`, `check/`, `shim.rs` say things about a table or a plan. `failure.rs` is what can go wrong
-//!   and the exit codes, `log.rs` how messages are written, `paint.rs` sets other text off on a
-//!   terminal.
+//! - `explain.rs`, `list.rs`, `check/`, `shim.rs`, `help.rs` say things about a table or a plan. `failure.rs` is what can
+//!   go wrong and the exit codes, `log.rs` how messages are written, `paint.rs` sets other text off on a terminal.
 //! - Below this line is the world. `observe.rs` reads it. `perform/` executes a plan, a file for each kind of step;
 //!   it never looks at the table. `child.rs` is the only spawner (a child that runs is in `running.rs`),
 //!   `signals.rs` the only user of signals, `identity.rs` of ids, `exec.rs` of execve.
-//! - `supervise.rs`, `probe.rs`, `health.rs`, `join.rs` are parts that are modes by themselves; the last two look at
-//!   the container's main process through `main_process.rs`, and that at `/proc` through `process.rs`.
+//! - `parts.rs` runs what preverb can do without a table: `supervise.rs` stays as PID 1, `probe.rs` tries a target,
+//!   `join.rs` is `--exec`. That and `health.rs` look at the container's main process through `main_process.rs`, and
+//!   that at `/proc` through `process.rs`.
 //!
 //! What is hard is preverb itself again, in a small mode: `--preverb-as` steps down before a hook,
 //! `--preverb-dump` hands a shell's environment back, `--preverb-probe` makes one try, `--supervise` stays as PID 1 and
@@ -41,6 +41,7 @@ mod log;
 mod main_process;
 mod observe;
 mod paint;
+mod parts;
 mod perform;
 mod plan;
 mod probe;
@@ -53,6 +54,7 @@ mod signals;
 mod supervise;
 mod table;
 mod variables;
+mod verb;
 mod words;
 
 use std::ffi::{OsStr, OsString};
@@ -62,7 +64,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use child::Children;
-use cli::{Action, Options, Request, Rest, Words};
+use cli::{Action, Options, Request, Rest, TableMode, Words};
 use failure::{Failure, Kind, Result};
 use identity::Myself;
 use log::{Format, Log, quoted};
@@ -70,11 +72,13 @@ use paint::Paint;
 use perform::World;
 use plan::{Call, Planned};
 use signals::Signals;
+use table::LeadingDash;
 use table::decode::Decoder;
 use table::document::{Document, Focus, Source};
+use table::file::failing;
 use table::select::{Lookup, Tree};
-use table::{LeadingDash, Settings, Unknown};
 use variables::Variables;
+use words::VerbName;
 
 /// Runs preverb. Returns only where no target has replaced the process.
 #[must_use]
@@ -97,7 +101,7 @@ pub fn run() -> ExitCode {
         let _ = rustix::thread::set_name(c"preverb");
     }
     let mut log = Log::default();
-    match parts(&name, &words, &mut log).unwrap_or_else(|| start(&name, words, &mut log)) {
+    match hidden_part(&name, &words, &mut log).unwrap_or_else(|| start(&name, words, &mut log)) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             for message in failure.messages() {
@@ -109,7 +113,7 @@ pub fn run() -> ExitCode {
 }
 
 /// The small modes that preverb starts itself in. They read no table and heed no signal.
-fn parts(name: &OsStr, words: &[OsString], log: &mut Log) -> Option<Result<u8>> {
+fn hidden_part(name: &OsStr, words: &[OsString], log: &mut Log) -> Option<Result<u8>> {
     if !observe::is_part(name.as_bytes()) {
         return None;
     }
@@ -148,67 +152,54 @@ fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log) -> Result<u8> {
         let tree = Tree::new(&document);
         if start.is_verb(tree, base) {
             check_log(format.as_ref(), &Options::default())?;
-            let request = Request {
-                options: Options::default(),
-                action: Action::Run(Words::Verb(base.to_owned(), words)),
-            };
-            return start.with_tree(request, tree);
+            let mode = TableMode::Run(Words::Verb(base.to_owned(), words));
+            return start.with_tree(&Options::default(), mode, tree);
         }
     }
 
-    let request = match cli::plain(&words) {
+    let Request { options, action } = match cli::plain(&words) {
         Some(request) => request,
         None => start.parse(words)?,
     };
-    if let Some(format) = request.options.log {
+    if let Some(format) = options.log {
         start.log.format = format;
     }
-    match &request.action {
-        Action::Version => return print(&format!("preverb {}\n", env!("CARGO_PKG_VERSION"))),
-        Action::Help => return start.help(&request.options),
-        Action::Run(_)
-        | Action::Explain { .. }
-        | Action::List { .. }
-        | Action::Check { .. }
-        | Action::Health { .. }
-        | Action::Shim { .. }
-        | Action::As { .. }
-        | Action::Supervise { .. }
-        | Action::Wait { .. }
-        | Action::Probe { .. }
-        | Action::Exec { .. } => {}
-    }
-    check_log(format.as_ref(), &request.options)?;
-    match request.action {
-        Action::As { user, command } => Err(start.step_down(&user, &command)),
-        Action::Supervise { options, command } => {
-            let (program, log) = (observe::program(), *start.log);
-            supervise::supervise(&command, &options, start.variables, &program, start.signals, log)
+    // Who asks for help or the version gets it, whatever is wrong around it.
+    let checked = check_log(format.as_ref(), &options);
+    match action {
+        Action::Help => {
+            let path = start.table(options.table.as_deref());
+            help::help(&path, options.environment.as_ref(), &start.variables, &mut start.signals)
         }
-        Action::Wait { targets, timeout, command } => start.wait(&targets, timeout, &command),
-        Action::Probe { target, timeout } => start.probe(&target, timeout),
-        Action::Exec { command } => Err(join::exec(&command, start.signals)),
+        Action::Version => print(&format!("preverb {}\n", env!("CARGO_PKG_VERSION"))),
+        Action::Part(part) => {
+            checked?;
+            parts::run(part, start.variables, start.signals, *start.log)
+        }
         Action::Health { timeout } => {
-            let table = request.options.table.as_ref().map(PathBuf::from);
-            let log = *start.log;
-            health::health(table, timeout, Children::new(start.signals), log)
+            checked?;
+            let table = options.table.map(PathBuf::from);
+            health::health(table, timeout, Children::new(start.signals), *start.log)
         }
-        Action::Check { json } => check::check(check::Check {
-            table: &start.table(request.options.table.as_deref()),
-            environment: request.options.environment.as_ref(),
-            json,
-            variables: &start.variables,
-            signals: &mut start.signals,
-            log: *start.log,
-            log_given: request.options.log.is_some() || format.is_some(),
-        }),
-        Action::Run(_) | Action::Explain { .. } | Action::List { .. } | Action::Shim { .. } => {
-            let path = start.table(request.options.table.as_deref());
+        Action::Check { json } => {
+            checked?;
+            check::check(check::Check {
+                table: &start.table(options.table.as_deref()),
+                environment: options.environment.as_ref(),
+                json,
+                variables: &start.variables,
+                signals: &mut start.signals,
+                log: *start.log,
+                log_given: options.log.is_some() || format.is_some(),
+            })
+        }
+        Action::Table(mode) => {
+            checked?;
+            let path = start.table(options.table.as_deref());
             let sources = table::file::read(&path, &mut start.signals)?;
-            let document = table::file::parse(&sources, focus(&request.action))?;
-            start.with_tree(request, Tree::new(&document))
+            let document = table::file::parse(&sources, focus(&mode))?;
+            start.with_tree(&options, mode, Tree::new(&document))
         }
-        Action::Help | Action::Version => Ok(0),
     }
 }
 
@@ -273,87 +264,11 @@ impl Start<'_> {
         tree.lookup(name.as_bytes(), environment) != Lookup::Unknown
     }
 
-    #[inline(never)]
-    fn help(&mut self, options: &Options) -> Result<u8> {
-        let mut text = help::text();
-        let path = self.table(options.table.as_deref());
-        match self.list_for_help(&path, options) {
-            Ok(list) => text.push_str(&list),
-            Err(failure) if failure.is_stop() => return Err(failure),
-            // Where there is no table the image has none yet, and help is about preverb alone.
-            Err(_) if !path.exists() => {}
-            Err(failure) => {
-                text.push_str("\nThe table cannot be used: ");
-                text.push_str(&failure.sentence());
-                text.push('\n');
-            }
-        }
-        print(&text)
-    }
-
-    #[inline(never)]
-    fn list_for_help(&mut self, path: &Path, options: &Options) -> Result<String> {
-        let sources = table::file::read(path, &mut self.signals)?;
-        let document = table::file::parse(&sources, Focus::Everything)?;
-        let tree = Tree::new(&document);
-        let mut decoder = Decoder::default();
-        let settings = tree.settings(&mut decoder);
-        failing(&sources, &decoder)?;
-        let environment = plan::environment(options.environment.as_ref(), &settings, &self.variables)?;
-        let list = list::List::of(tree, &settings, &environment.name, &mut decoder);
-        let mut text = format!("\n{}", list::text(&list, Paint::Plain));
-        if let Err(failure) = failing(&sources, &decoder) {
-            text.push_str("\nThe table has a mistake (`preverb --check` tells every one): ");
-            text.push_str(&failure.sentence());
-            text.push('\n');
-        }
-        Ok(text)
-    }
-
-    #[inline(never)]
-    fn step_down(self, user: &OsStr, command: &[OsString]) -> Failure {
-        perform::finish::step_down_to(user, command, self.variables, self.signals, *self.log)
-    }
-
-    #[inline(never)]
-    fn wait(self, targets: &[OsString], timeout: std::time::Duration, command: &[OsString]) -> Result<u8> {
-        use perform::wait::{Awaited, Unready, awaited_word, not_ready, start_here, wait_for};
-        let program = observe::program();
-        let awaited =
-            targets.iter().map(|target| awaited_word(target, &program)).collect::<Result<Vec<_>>>()?;
-        let mut children = Children::new(self.signals);
-        let variables = &self.variables;
-        let start =
-            |children: &mut Children, each: &Awaited, limit| start_here(children, each, variables, limit);
-        match wait_for(&mut children, *self.log, awaited, timeout, &start) {
-            Ok(()) => {}
-            Err(Unready::Stopped(stop)) => return Err(stop.failure("while it waited")),
-            Err(Unready::TimedOut(awaited)) => return Err(not_ready(&awaited, timeout, "wait:")),
-        }
-        if command.is_empty() {
-            return Ok(0);
-        }
-        children.reap_all();
-        if let Some(stop) = children.signals().stop() {
-            return Err(child::Stop(stop).failure("before the target started"));
-        }
-        children.signals().restore();
-        Err(exec::exec(command, variables))
-    }
-
-    #[inline(never)]
-    fn probe(self, target: &OsStr, timeout: std::time::Duration) -> Result<u8> {
-        let awaited = perform::wait::awaited_word(target, &observe::program())?;
-        let mut children = Children::new(self.signals);
-        health::try_once(&mut children, awaited, &self.variables, timeout)
-    }
-
-    /// The modes that need the table.
-    fn with_tree(mut self, request: Request, tree: Tree<'_, '_>) -> Result<u8> {
+    /// The sentence, with a table: decide what counts of it, plan, then explain the plan or perform it.
+    fn with_tree(mut self, options: &Options, mode: TableMode, tree: Tree<'_, '_>) -> Result<u8> {
         let sources = tree.sources();
         let mut decoder = Decoder::default();
         let settings = tree.settings(&mut decoder);
-        let Request { options, action } = request;
         if options.log.is_none()
             && self.variables.non_empty(b"PREVERB_LOG").is_none()
             && let Some(format) = settings.log
@@ -367,32 +282,23 @@ impl Start<'_> {
             self.signals.heed_instead(stop)?;
         }
         let environment = plan::environment(options.environment.as_ref(), &settings, &self.variables);
-        let (words, json) = match action {
-            Action::Run(words) => (words, None),
-            Action::Explain { words, json } => (words, Some(json)),
-            Action::List { json } => {
-                failing(sources, &decoder)?;
+        let (words, json) = match mode {
+            TableMode::Run(words) => (words, None),
+            TableMode::Explain { words, json } => (words, Some(json)),
+            TableMode::List { json } => {
+                failing(sources, &decoder.mistakes)?;
                 let list = list::List::of(tree, &settings, &environment?.name, &mut decoder);
                 let paint = Paint::of_standard_output(&self.variables);
                 return print(&if json { list::json(&list) } else { list::text(&list, paint) });
             }
-            Action::Shim { verb } => {
-                failing(sources, &decoder)?;
-                return shim(&settings, tree, &environment?, verb.as_deref());
+            TableMode::Shim { verb } => {
+                failing(sources, &decoder.mistakes)?;
+                return print(&shim::shim(&settings, tree, &environment?, verb.as_deref())?);
             }
-            Action::Check { .. }
-            | Action::Health { .. }
-            | Action::As { .. }
-            | Action::Supervise { .. }
-            | Action::Wait { .. }
-            | Action::Probe { .. }
-            | Action::Exec { .. }
-            | Action::Help
-            | Action::Version => return Ok(0),
         };
         // A table whose top is wrong may choose the wrong environment: its mistakes come first.
         if environment.is_err() || !decoder.mistakes.is_empty() {
-            failing(sources, &decoder)?;
+            failing(sources, &decoder.mistakes)?;
             return environment.map(|_| 0);
         }
         let environment = environment?;
@@ -403,14 +309,14 @@ impl Start<'_> {
         } else {
             None
         };
-        let (verb, words) = verb(tree, &settings, &environment.name, words)?;
+        let (verb, words) = verb::of(words, tree, &settings, &environment.name)?;
         // An alias was used, or a drop-in has another default: what counts is known only now.
-        let name = verb.as_ref().map_or("", words::VerbName::as_str);
+        let name = verb.as_ref().map_or("", VerbName::as_str);
         let again = tree.is_light(name, environment.name.as_str());
         let document = again.then(|| table::file::parse(sources, Focus::Verb(name))).transpose()?;
         let tree = document.as_ref().map_or(tree, Tree::new);
         let selection = tree.select(&mut decoder, &environment.name, verb.as_ref());
-        failing(sources, &decoder)?;
+        failing(sources, &decoder.mistakes)?;
         let declarations = table::lay_declarations(selection.layers());
         let files = observe::secret_files(&declarations, &self.variables, &mut self.signals)?;
         let mentioned = json.is_some() && tree.mentions(environment.name.as_str());
@@ -450,145 +356,26 @@ fn check_log(format: Option<&(Option<Format>, String)>, options: &Options) -> Re
     match format {
         Some((None, shown)) if options.log.is_none() => {
             let sentence = format!("variable `PREVERB_LOG` is {shown}, which is no format of messages");
-            Err(Failure::say(Kind::Variable, sentence)
-                .field("variable", "PREVERB_LOG")
-                .hint(format!("it is one of {}", Format::NAMES.map(|name| format!("`{name}`")).join(", "))))
+            Err(Failure::say(Kind::Variable, sentence).field("variable", "PREVERB_LOG").hint(Format::rule()))
         }
         _ => Ok(()),
     }
 }
 
 /// What a mode needs of the table.
-fn focus(action: &Action) -> Focus<'_> {
-    match action {
-        Action::Run(words) => match words {
+fn focus(mode: &TableMode) -> Focus<'_> {
+    match mode {
+        TableMode::Run(words) => match words {
             Words::None | Words::Default(_) => Focus::Default,
             Words::Verb(word, _) => focus_of(word),
             Words::Command(_) => Focus::Verb(""),
         },
         // What mentions an environment may stand in any verb.
-        Action::Explain { .. }
-        | Action::List { .. }
-        | Action::Check { .. }
-        | Action::Health { .. }
-        | Action::Shim { .. }
-        | Action::As { .. }
-        | Action::Supervise { .. }
-        | Action::Wait { .. }
-        | Action::Probe { .. }
-        | Action::Exec { .. }
-        | Action::Help
-        | Action::Version => Focus::Everything,
+        TableMode::Explain { .. } | TableMode::List { .. } | TableMode::Shim { .. } => Focus::Everything,
     }
 }
 
 /// A word that is no text is no verb either.
 fn focus_of(word: &OsStr) -> Focus<'_> {
     Focus::Verb(word.to_str().unwrap_or_default())
-}
-
-/// The mistakes as a failure, if there are any.
-fn failing(sources: &[Source], decoder: &Decoder) -> Result<()> {
-    table::file::failures(sources, &decoder.mistakes).map_or(Ok(()), Err)
-}
-
-/// The verb of these words, and the words that are left for it.
-fn verb(
-    tree: Tree<'_, '_>,
-    settings: &Settings,
-    environment: &words::EnvironmentName,
-    words: Words,
-) -> Result<(Option<words::VerbName>, Option<Vec<OsString>>)> {
-    let default = |words: Option<Vec<OsString>>| {
-        let Some((name, _)) = &settings.default else {
-            let failure = Failure::say(Kind::Usage, "no verb was given, and the table has no default");
-            return Err(list::with_verbs(failure, tree, settings, environment));
-        };
-        match tree.lookup(name.as_str().as_bytes(), environment.as_str()) {
-            Lookup::Verb(verb) => Ok((Some(verb), words)),
-            Lookup::Elsewhere(others) => Err(elsewhere(name.as_str().as_bytes(), environment, &others)),
-            Lookup::Unknown => Err(Failure::say(
-                Kind::Table,
-                format!("the default verb {} does not exist", quoted(name.as_str())),
-            )),
-        }
-    };
-    match words {
-        Words::None => default(None),
-        Words::Default(words) => default(Some(words)),
-        Words::Command(words) => Ok((None, Some(words))),
-        Words::Verb(word, rest) => match tree.lookup(word.as_bytes(), environment.as_str()) {
-            Lookup::Verb(verb) => Ok((Some(verb), if rest.is_empty() { None } else { Some(rest) })),
-            Lookup::Elsewhere(others) => Err(elsewhere(word.as_bytes(), environment, &others)),
-            Lookup::Unknown => match settings.unknown {
-                Unknown::Exec => Ok((None, Some(std::iter::once(word).chain(rest).collect()))),
-                Unknown::Error => Err(unknown(&word, tree, settings, environment)),
-            },
-        },
-    }
-}
-
-#[inline(never)]
-fn elsewhere(word: &[u8], environment: &words::EnvironmentName, others: &[String]) -> Failure {
-    let list = others.iter().map(quoted).collect::<Vec<_>>().join(", ");
-    let word = quoted(word);
-    Failure::say(
-        Kind::Table,
-        format!("verb {word} does not exist in environment {}, only in {list}", quoted(environment.as_str())),
-    )
-    .field("verb", word.trim_matches('`'))
-    .field("environment", environment.as_str())
-}
-
-#[inline(never)]
-fn unknown(
-    word: &OsStr,
-    tree: Tree<'_, '_>,
-    settings: &Settings,
-    environment: &words::EnvironmentName,
-) -> Failure {
-    let shown = quoted(word.as_bytes());
-    let mut failure =
-        Failure::say(Kind::Usage, format!("unknown verb {shown}")).field("verb", shown.trim_matches('`'));
-    let list = list::List::of(tree, settings, environment, &mut Decoder::default());
-    let names = list
-        .verbs
-        .iter()
-        .flat_map(|verb| std::iter::once(&*verb.name).chain(verb.aliases.iter().map(|a| &**a)));
-    if let Some(near) = words::nearest(&word.to_string_lossy(), names) {
-        failure = failure.hint(format!("did you mean `{near}`?"));
-    }
-    list::with_verbs(failure, tree, settings, environment)
-}
-
-#[inline(never)]
-fn shim(
-    settings: &Settings,
-    tree: Tree<'_, '_>,
-    environment: &plan::Environment,
-    verb: Option<&OsStr>,
-) -> Result<u8> {
-    let asked_for = environment.why == plan::Why::Option;
-    let environment = &environment.name;
-    let image = settings.shim.as_ref().and_then(|shim| shim.image.as_ref().map(|image| (shim, image)));
-    let Some((shim, image)) = image else {
-        return Err(Failure::say(Kind::Table, "the table does not say which image `--shim` is to run")
-            .hint("[shim]\nimage = \"registry/name:tag\""));
-    };
-    let verb = match verb {
-        None => None,
-        Some(word) => match tree.lookup(word.as_bytes(), environment.as_str()) {
-            Lookup::Verb(_) => Some(String::from_utf8_lossy(word.as_bytes()).into_owned()),
-            Lookup::Elsewhere(others) => return Err(elsewhere(word.as_bytes(), environment, &others)),
-            Lookup::Unknown => return Err(unknown(word, tree, settings, environment)),
-        },
-    };
-    print(&shim::script(&shim::Shim {
-        image: image.clone(),
-        mounts: shim.mounts.clone(),
-        env: shim.env.clone(),
-        network: shim.network.clone(),
-        environment: asked_for.then(|| environment.to_string()),
-        verb,
-    }))
 }

@@ -29,6 +29,11 @@ impl Format {
     /// The names of the formats, as they are given.
     pub(crate) const NAMES: [&'static str; 4] = ["text", "json", "quiet", "verbose"];
 
+    /// What a format can be, for a hint.
+    pub(crate) fn rule() -> String {
+        format!("it is one of {}", Self::NAMES.map(|name| format!("`{name}`")).join(", "))
+    }
+
     /// Its name.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -1,8 +1,7 @@
 //! The script that `--shim` prints: an image as a command of the host.
 //!
-//! Knows the POSIX shell and how the clients of docker and podman read their options. Must not know the
-//! table (the caller hands over what `[shim]` says), and starts nothing: the script is text, for the
-//! operator to read, keep and run.
+//! Knows `[shim]`, the POSIX shell, and how the clients of docker and podman read their options. It starts nothing:
+//! the script is text, for the operator to read, keep and run.
 //!
 //! What was chosen where the engines leave a choice:
 //!
@@ -19,28 +18,68 @@
 //!   125 is what clients exit with when a container could not be started; the script does so too.
 //! - An engine that maps ids (docker without root) maps the caller's too; only podman can be told not to.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+
+use crate::failure::{Failure, Kind, Result};
+use crate::plan::{Environment, Why};
+use crate::table::Settings;
+use crate::table::select::Tree;
+use crate::verb;
+
+/// The script for `verb`, or for all verbs, with what the table says of it.
+///
+/// # Errors
+/// Table (78): there is no image, or the verb is in other environments. Usage (64): there is no such verb.
+#[inline(never)]
+pub(crate) fn shim(
+    settings: &Settings,
+    tree: Tree<'_, '_>,
+    environment: &Environment,
+    verb: Option<&OsStr>,
+) -> Result<String> {
+    let asked_for = environment.why == Why::Option;
+    let environment = &environment.name;
+    let image = settings.shim.as_ref().and_then(|shim| shim.image.as_ref().map(|image| (shim, image)));
+    let Some((shim, image)) = image else {
+        return Err(Failure::say(Kind::Table, "the table does not say which image `--shim` is to run")
+            .hint("[shim]\nimage = \"registry/name:tag\""));
+    };
+    if let Some(word) = verb
+        && verb::here(word.as_bytes(), tree, environment)?.is_none()
+    {
+        return Err(verb::unknown(word, tree, settings, environment));
+    }
+    Ok(script(&Shim {
+        image: image.clone(),
+        mounts: shim.mounts.clone(),
+        env: shim.env.clone(),
+        network: shim.network.clone(),
+        environment: asked_for.then(|| environment.to_string()),
+        verb: verb.map(|word| word.to_string_lossy().into_owned()),
+    }))
+}
 
 /// What the script is made of; the words of `[shim]` in the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Shim {
+struct Shim {
     /// The image to run.
-    pub(crate) image: String,
+    image: String,
     /// Values of `-v`, which may begin with `$HOME` or `$PWD`.
-    pub(crate) mounts: Vec<String>,
+    mounts: Vec<String>,
     /// Names of the variables that are passed on where they are set.
-    pub(crate) env: Vec<String>,
+    env: Vec<String>,
     /// The container's network, `host` for one.
-    pub(crate) network: Option<String>,
+    network: Option<String>,
     /// The environment, where the script is for one.
-    pub(crate) environment: Option<String>,
+    environment: Option<String>,
     /// The verb that the script stands for; without one, the caller's first word is the verb.
-    pub(crate) verb: Option<String>,
+    verb: Option<String>,
 }
 
 /// The script. No string of `shim` may hold a NUL, which no word of a shell can.
-#[inline(never)]
-pub(crate) fn script(shim: &Shim) -> String {
+fn script(shim: &Shim) -> String {
     let mut text = String::from(HEAD);
     let prefixed: Vec<(Option<Prefix>, &str)> = shim.mounts.iter().map(|mount| split_prefix(mount)).collect();
     for prefix in [Prefix::Home, Prefix::Pwd] {

@@ -1,26 +1,38 @@
-//! argv to a request. clap is invisible elsewhere, and is not touched when the first word is a verb.
+//! argv to a request. clap is invisible elsewhere, but for `help.rs`, and is not touched for the words that a
+//! container's start most often has.
 //!
 //! The words are split by hand before clap sees any, because where preverb's options end is preverb's own
-//! rule: from the verb on, every word belongs to the target, byte for byte.
+//! rule: from the verb on, every word belongs to the target, byte for byte. The options themselves are defined in
+//! `cli/options.rs`.
+
+mod options;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::Duration;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, ArgAction, ArgMatches, Command};
-
 use crate::failure::{Failure, Kind, Result};
-use crate::log::{Format, quoted};
-use crate::words::{DURATION_RULE, can_be_caught, parse_duration, parse_signal};
+use crate::log::Format;
+pub(crate) use options::{PARTS, TABLE_MODES, command, supervise_words};
+use options::{action, common, is_mode, parse_options, unknown_option};
 
 /// What the caller wants.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Request {
     /// The options that belong to every mode.
     pub(crate) options: Options,
-    /// The mode.
+    /// What is to be done.
     pub(crate) action: Action,
+}
+
+impl Request {
+    fn run(options: Options, words: Words) -> Self {
+        Self { options, action: Action::Table(TableMode::Run(words)) }
+    }
+
+    fn part(options: Options, part: Part) -> Self {
+        Self { options, action: Action::Part(part) }
+    }
 }
 
 /// The options that belong to every mode.
@@ -49,21 +61,39 @@ pub(crate) enum Words {
     Command(Vec<OsString>),
 }
 
-/// A mode.
+/// What is to be done.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Action {
+    /// Something with the table, as it counts in one environment.
+    Table(TableMode),
+    /// `--check`: everything in the table, with its mistakes.
+    Check { json: bool },
+    /// `--health`: the verb is that of the container's main process.
+    Health { timeout: Duration },
+    /// Something without a table.
+    Part(Part),
+    /// `--help`
+    Help,
+    /// `--version`
+    Version,
+}
+
+/// A mode that runs a verb of the table, or speaks about one or all of them.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum TableMode {
     /// Set up and exec.
     Run(Words),
     /// `--explain`
     Explain { words: Words, json: bool },
     /// `--list`
     List { json: bool },
-    /// `--check`
-    Check { json: bool },
-    /// `--health`
-    Health { timeout: Duration },
     /// `--shim`
     Shim { verb: Option<OsString> },
+}
+
+/// A part by itself.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Part {
     /// `--as`
     As { user: OsString, command: Vec<OsString> },
     /// `--supervise`
@@ -74,10 +104,6 @@ pub(crate) enum Action {
     Probe { target: OsString, timeout: Duration },
     /// `--exec`
     Exec { command: Vec<OsString> },
-    /// `--help`
-    Help,
-    /// `--version`
-    Version,
 }
 
 /// How `--supervise` supervises.
@@ -132,10 +158,10 @@ pub(crate) fn plain(words: &[OsString]) -> Option<Request> {
         if bytes == b"--" {
             let command = after.to_vec();
             let words = (!command.is_empty()).then_some(Words::Command(command))?;
-            return Some(Request { options, action: Action::Run(words) });
+            return Some(Request::run(options, words));
         }
         if !bytes.starts_with(b"-") {
-            return Some(Request { options, action: Action::Run(verb(rest.to_vec())) });
+            return Some(Request::run(options, verb(rest.to_vec())));
         }
         if bytes == b"--skip-setup" && !options.skip_setup {
             options.skip_setup = true;
@@ -146,20 +172,14 @@ pub(crate) fn plain(words: &[OsString]) -> Option<Request> {
             && dashes == "--"
             && !command.is_empty()
         {
-            return Some(Request {
-                options,
-                action: Action::As { user: user.clone(), command: command.to_vec() },
-            });
+            return Some(Request::part(options, Part::As { user: user.clone(), command: command.to_vec() }));
         }
         if let (b"--supervise", [dashes, command @ ..]) = (bytes, after)
             && dashes == "--"
             && !command.is_empty()
         {
-            let supervise = SuperviseOptions::default();
-            return Some(Request {
-                options,
-                action: Action::Supervise { options: supervise, command: command.to_vec() },
-            });
+            let part = Part::Supervise { options: SuperviseOptions::default(), command: command.to_vec() };
+            return Some(Request::part(options, part));
         }
         let [value, after @ ..] = after else { return None };
         match bytes {
@@ -170,7 +190,7 @@ pub(crate) fn plain(words: &[OsString]) -> Option<Request> {
         }
         rest = after;
     }
-    Some(Request { options, action: Action::Run(Words::None) })
+    Some(Request::run(options, Words::None))
 }
 
 /// Splits the words after `argv[0]`.
@@ -254,16 +274,8 @@ fn asks(word: &OsStr) -> Option<Action> {
 pub(crate) fn parse(split: Split, dash_is_default: bool) -> Result<Request> {
     let Split { options, rest } = split;
     if let Rest::Dash(words) = &rest {
-        let in_mode = options.iter().any(|word| {
-            command().get_arguments().any(|arg| {
-                is_mode(arg.get_id().as_str())
-                    // What it explains is a run, with whatever words that has.
-                    && arg.get_id().as_str() != "explain"
-                    && arg
-                        .get_long()
-                        .is_some_and(|long| word.as_bytes().strip_prefix(b"--") == Some(long.as_bytes()))
-            })
-        });
+        // What `--explain` explains is a run, with whatever words that has.
+        let in_mode = options.iter().any(|word| is_mode(word) && word != "--explain");
         if !dash_is_default || in_mode {
             if let Some(action) = words.first().and_then(|word| asks(word)) {
                 let options = common(&parse_options(&options)?)?;
@@ -273,13 +285,7 @@ pub(crate) fn parse(split: Split, dash_is_default: bool) -> Result<Request> {
         }
     }
     if options.is_empty() {
-        let words = match rest {
-            Rest::Nothing => Words::None,
-            Rest::Words(words) => verb(words),
-            Rest::Command(words) => command_words(words)?,
-            Rest::Dash(words) => Words::Default(words),
-        };
-        return Ok(Request { options: Options::default(), action: Action::Run(words) });
+        return Ok(Request::run(Options::default(), words(rest)?));
     }
     let matches = parse_options(&options)?;
     Ok(Request { options: common(&matches)?, action: action(&matches, rest)? })
@@ -290,333 +296,21 @@ fn verb(words: Vec<OsString>) -> Words {
     words.next().map_or(Words::None, |verb| Words::Verb(verb, words.collect()))
 }
 
-fn command_words(words: Vec<OsString>) -> Result<Words> {
-    if words.is_empty() {
-        return Err(usage("a lone `--` names no command").hint("preverb -- COMMAND [ARGUMENT]..."));
+/// The words of a run.
+fn words(rest: Rest) -> Result<Words> {
+    match rest {
+        Rest::Nothing => Ok(Words::None),
+        Rest::Words(words) => Ok(verb(words)),
+        Rest::Command(words) if words.is_empty() => {
+            Err(usage("a lone `--` names no command").hint("preverb -- COMMAND [ARGUMENT]..."))
+        }
+        Rest::Command(words) => Ok(Words::Command(words)),
+        Rest::Dash(words) => Ok(Words::Default(words)),
     }
-    Ok(Words::Command(words))
 }
 
 fn usage(sentence: impl Into<String>) -> Failure {
     Failure::say(Kind::Usage, sentence.into())
-}
-
-fn unknown_option(word: &OsStr) -> Failure {
-    let bytes = word.as_bytes();
-    let failure =
-        usage(format!("unknown option {}", quoted(bytes))).field("option", crate::words::escaped(bytes));
-    let name = String::from_utf8_lossy(bytes);
-    let name = name.split('=').next().unwrap_or_default();
-    let command = command();
-    let known: Vec<String> = command
-        .get_arguments()
-        .filter(|arg| !arg.is_hide_set())
-        .filter_map(|arg| arg.get_long().map(|long| format!("--{long}")))
-        .collect();
-    match crate::words::nearest(name, known.iter().map(String::as_str)) {
-        Some(near) => failure.hint(format!("did you mean `{near}`?")),
-        None => failure.hint("`preverb --help` lists the options"),
-    }
-}
-
-fn is_mode(id: &str) -> bool {
-    matches!(
-        id,
-        "list" | "check" | "explain" | "health" | "shim" | "as" | "supervise" | "wait" | "probe" | "exec"
-    )
-}
-
-/// The heading of the modes that speak about the table.
-pub(crate) const TABLE_MODES: &str = "Modes that speak about the table";
-/// The heading of the parts.
-pub(crate) const PARTS: &str = "Parts by themselves, without a table";
-
-/// The definition of the command line, from which the parser, `--help` and the completions are made.
-pub(crate) fn command() -> Command {
-    let option = |name: &'static str, value: &'static str, help: &'static str| {
-        Arg::new(name)
-            .long(name)
-            .value_name(value)
-            .value_parser(clap::value_parser!(OsString))
-            .action(ArgAction::Set)
-            .allow_hyphen_values(true)
-            .help(help)
-    };
-    let flag = |name: &'static str, help: &'static str| {
-        Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
-    };
-    Command::new("preverb")
-        .about("Sets up the verb of a container image for its environment, then becomes the target")
-        .version(env!("CARGO_PKG_VERSION"))
-        .disable_help_flag(true)
-        .disable_version_flag(true)
-        .args([
-            option(
-                "table",
-                "FILE",
-                "The verb table [variable: PREVERB_TABLE; default: /etc/preverb/preverb.toml]",
-            ),
-            option("environment", "NAME", "The deployment environment; also sets the variable that names it"),
-            flag("skip-setup", "Skip every setup step [variable: PREVERB_SKIP_SETUP]"),
-            option("log", "FORMAT", "Messages as text, json, quiet or verbose [variable: PREVERB_LOG]"),
-            flag("json", "With --list, --check, --explain: JSON on standard output"),
-            option(
-                "timeout",
-                "D",
-                "With --health, --wait, --probe: how long it may take (500ms, 60s, 5m, 1h)",
-            ),
-        ])
-        .args(
-            [
-                flag("list", "List the verbs of the environment, and the declared variables"),
-                flag("check", "Report every mistake in the table and in what it names"),
-                flag("explain", "Say what a run would do, and do nothing of it"),
-                flag("health", "Say whether the container's verb is healthy"),
-                flag("shim", "Print a script for the host that runs the image as a local command"),
-            ]
-            .map(|arg| arg.help_heading(TABLE_MODES)),
-        )
-        .args(
-            [
-                option("as", "USER", "Step down to USER, then exec COMMAND"),
-                flag("supervise", "Stay as PID 1 with COMMAND as a child: forward signals, reap"),
-                option("signals", "LIST", "With --supervise: rewrite signals (TERM=QUIT,HUP=none)"),
-                flag("group", "With --supervise: forward to the whole group"),
-                option("grace", "D", "With --supervise: how long what is left behind may take to end"),
-                flag("conceal", "What preverb tells itself").hide(true),
-                flag("wait", "Wait until every TARGET is ready, then exec COMMAND"),
-                option("probe", "TARGET", "Try TARGET once"),
-                flag("exec", "Run COMMAND as the container's main process would be run"),
-            ]
-            .map(|arg| arg.help_heading(PARTS)),
-        )
-        .arg(Arg::new("help").long("help").short('h').action(ArgAction::SetTrue).help("Show this help"))
-        .arg(
-            Arg::new("version")
-                .long("version")
-                .short('V')
-                .action(ArgAction::SetTrue)
-                .help("Show the version"),
-        )
-        .arg(Arg::new("targets").num_args(0..).value_parser(clap::value_parser!(OsString)).hide(true))
-}
-
-#[inline(never)]
-fn parse_options(options: &[OsString]) -> Result<ArgMatches> {
-    let argv = std::iter::once(OsString::from("preverb")).chain(options.iter().cloned());
-    command().try_get_matches_from(argv).map_err(|error| {
-        let context = |kind| match error.get(kind) {
-            Some(ContextValue::String(text)) => text.clone(),
-            Some(ContextValue::Strings(texts)) => texts.join(", "),
-            _ => String::new(),
-        };
-        let option = context(ContextKind::InvalidArg);
-        let option = option.split([' ', '=']).next().unwrap_or_default().to_owned();
-        #[expect(clippy::wildcard_enum_match_arm, reason = "the parser's errors are an open list")]
-        let sentence = match error.kind() {
-            ErrorKind::ArgumentConflict => format!("option `{option}` is given twice"),
-            ErrorKind::InvalidValue | ErrorKind::TooFewValues | ErrorKind::WrongNumberOfValues => {
-                format!("option `{option}` needs a value")
-            }
-            ErrorKind::TooManyValues => {
-                format!("option `{option}` takes no value")
-            }
-            ErrorKind::UnknownArgument => format!("unknown option `{option}`"),
-            _ => {
-                error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
-            }
-        };
-        usage(sentence).hint("`preverb --help` lists the options")
-    })
-}
-
-fn common(matches: &ArgMatches) -> Result<Options> {
-    let value = |name: &str| matches.get_one::<OsString>(name).cloned();
-    let log = match value("log") {
-        None => None,
-        Some(text) => Some(Format::parse(text.as_bytes()).ok_or_else(|| {
-            usage(format!("option `--log` cannot be {}", quoted(text.as_bytes())))
-                .hint(format!("it is one of {}", Format::NAMES.map(|name| format!("`{name}`")).join(", ")))
-        })?),
-    };
-    Ok(Options {
-        table: value("table"),
-        environment: value("environment"),
-        skip_setup: matches.get_flag("skip-setup"),
-        log,
-    })
-}
-
-fn duration(matches: &ArgMatches, name: &str) -> Result<Option<Duration>> {
-    let Some(text) = matches.get_one::<OsString>(name) else { return Ok(None) };
-    let duration = text.to_str().and_then(parse_duration);
-    duration.map(Some).ok_or_else(|| {
-        usage(format!("option `--{name}` is {}, which is no duration", quoted(text.as_bytes())))
-            .hint(DURATION_RULE)
-    })
-}
-
-fn action(matches: &ArgMatches, rest: Rest) -> Result<Action> {
-    let mode = mode(matches)?;
-    let value = |name: &str| matches.get_one::<OsString>(name).cloned().unwrap_or_default();
-    let json = matches.get_flag("json");
-    if json && !matches!(mode, Some("list" | "check" | "explain")) {
-        return Err(usage("option `--json` belongs to `--list`, `--check` or `--explain`"));
-    }
-    let timeout = duration(matches, "timeout")?;
-    if timeout.is_some() && !matches!(mode, Some("health" | "wait" | "probe")) {
-        return Err(usage("option `--timeout` belongs to `--health`, `--wait` or `--probe`"));
-    }
-    let supervise = supervise_options(matches)?;
-    if supervise != SuperviseOptions::default() && mode != Some("supervise") {
-        return Err(usage("options `--signals`, `--group` and `--grace` belong to `--supervise`"));
-    }
-    let targets: Vec<OsString> =
-        matches.get_many::<OsString>("targets").into_iter().flatten().cloned().collect();
-    if let Some(word) = targets.first().filter(|_| mode != Some("wait")) {
-        let mode = mode.unwrap_or_default();
-        return Err(usage(format!("`--{mode}` takes no word {} before `--`", quoted(word.as_bytes())))
-            .hint(format!("preverb --{mode} ... -- COMMAND [ARGUMENT]...")));
-    }
-    let command = |rest: Rest, mode: &str| match rest {
-        Rest::Command(words) if !words.is_empty() => Ok(words),
-        Rest::Nothing | Rest::Words(_) | Rest::Dash(_) | Rest::Command(_) => {
-            Err(usage(format!("`--{mode}` needs a command behind `--`"))
-                .hint(format!("preverb --{mode} ... -- COMMAND [ARGUMENT]...")))
-        }
-    };
-    let nothing = |rest: Rest, mode: &str| match rest {
-        Rest::Nothing => Ok(()),
-        Rest::Words(words) | Rest::Command(words) | Rest::Dash(words) => {
-            let word = words.first().map_or(OsStr::new("--"), OsString::as_os_str);
-            Err(usage(format!("`--{mode}` takes no word {}", quoted(word.as_bytes()))))
-        }
-    };
-    Ok(match mode {
-        None => Action::Run(match rest {
-            Rest::Nothing => Words::None,
-            Rest::Words(words) => verb(words),
-            Rest::Command(words) => command_words(words)?,
-            Rest::Dash(words) => Words::Default(words),
-        }),
-        Some("explain") => {
-            let words = match rest {
-                Rest::Nothing => Words::None,
-                Rest::Words(words) => verb(words),
-                Rest::Command(words) => command_words(words)?,
-                Rest::Dash(words) => Words::Default(words),
-            };
-            Action::Explain { words, json }
-        }
-        Some("list") => {
-            nothing(rest, "list")?;
-            Action::List { json }
-        }
-        Some("check") => {
-            nothing(rest, "check")?;
-            Action::Check { json }
-        }
-        Some("health") => {
-            nothing(rest, "health")?;
-            Action::Health { timeout: timeout.unwrap_or(PROBE_TIMEOUT) }
-        }
-        Some("shim") => match rest {
-            Rest::Words(mut words) if words.len() == 1 => Action::Shim { verb: words.pop() },
-            Rest::Words(words) => {
-                return Err(usage(format!("`--shim` takes one verb, not {} words", words.len())));
-            }
-            rest @ (Rest::Nothing | Rest::Command(_) | Rest::Dash(_)) => {
-                nothing(rest, "shim")?;
-                Action::Shim { verb: None }
-            }
-        },
-        Some("as") => Action::As { user: value("as"), command: command(rest, "as")? },
-        Some("supervise") => Action::Supervise { options: supervise, command: command(rest, "supervise")? },
-        Some("wait") => {
-            if targets.is_empty() {
-                return Err(usage("`--wait` needs a target").hint("preverb --wait tcp://db:5432 -- COMMAND"));
-            }
-            let command = match rest {
-                Rest::Nothing => Vec::new(),
-                rest @ (Rest::Words(_) | Rest::Command(_) | Rest::Dash(_)) => command(rest, "wait")?,
-            };
-            Action::Wait { targets, timeout: timeout.unwrap_or(WAIT_TIMEOUT), command }
-        }
-        Some("probe") => {
-            nothing(rest, "probe")?;
-            Action::Probe { target: value("probe"), timeout: timeout.unwrap_or(PROBE_TIMEOUT) }
-        }
-        Some(_) => Action::Exec { command: command(rest, "exec")? },
-    })
-}
-
-fn mode(matches: &ArgMatches) -> Result<Option<&'static str>> {
-    const MODES: [&str; 10] =
-        ["list", "check", "explain", "health", "shim", "as", "supervise", "wait", "probe", "exec"];
-    let given: Vec<&'static str> = MODES
-        .into_iter()
-        .filter(|mode| matches.value_source(mode) == Some(clap::parser::ValueSource::CommandLine))
-        .collect();
-    match given[..] {
-        [] => Ok(None),
-        [mode] => Ok(Some(mode)),
-        [first, second, ..] => Err(usage(format!("`--{first}` and `--{second}` are two modes: give one"))),
-    }
-}
-
-fn supervise_options(matches: &ArgMatches) -> Result<SuperviseOptions> {
-    let mut options = SuperviseOptions {
-        signals: Vec::new(),
-        group: matches.get_flag("group"),
-        grace: duration(matches, "grace")?,
-        conceal: matches.get_flag("conceal"),
-    };
-    let Some(list) = matches.get_one::<OsString>("signals") else { return Ok(options) };
-    let wrong = || {
-        usage(format!("option `--signals` is {}, which names no signals", quoted(list.as_bytes())))
-            .hint("signals are rewritten as in `TERM=QUIT,HUP=none`")
-    };
-    for pair in list.to_str().ok_or_else(wrong)?.split(',') {
-        let (from, to) = pair.split_once('=').ok_or_else(wrong)?;
-        let signal = parse_signal(from).ok_or_else(wrong)?;
-        if !can_be_caught(signal) {
-            return Err(usage(format!(
-                "signal {} in `--signals` cannot be caught, and so not passed on",
-                quoted(from)
-            )));
-        }
-        if options.signals.iter().any(|(earlier, _)| *earlier == signal) {
-            return Err(usage(format!("signal {} stands in `--signals` twice", quoted(from))));
-        }
-        let to = if to == "none" { None } else { Some(parse_signal(to).ok_or_else(wrong)?) };
-        options.signals.push((signal, to));
-    }
-    Ok(options)
-}
-
-/// The words of `--supervise` with these options: the inverse of the parser.
-pub(crate) fn supervise_words(options: &SuperviseOptions) -> Vec<OsString> {
-    let mut words = vec![OsString::from("--supervise")];
-    if !options.signals.is_empty() {
-        let pairs: Vec<String> = options
-            .signals
-            .iter()
-            .map(|(from, to)| format!("{from}={}", to.map_or("none".to_owned(), |to| to.to_string())))
-            .collect();
-        words.push("--signals".into());
-        words.push(pairs.join(",").into());
-    }
-    if options.group {
-        words.push("--group".into());
-    }
-    if let Some(grace) = options.grace {
-        words.push("--grace".into());
-        words.push(format!("{}ms", grace.as_millis()).into());
-    }
-    if options.conceal {
-        words.push("--conceal".into());
-    }
-    words
 }
 
 #[cfg(test)]
@@ -640,7 +334,7 @@ mod tests {
     #[expect(clippy::wildcard_enum_match_arm, reason = "any other mode fails the test")]
     fn run(line: &[&str]) -> Words {
         match request(line).expect("well-formed").action {
-            Action::Run(words) => words,
+            Action::Table(TableMode::Run(words)) => words,
             other => panic!("{other:?}"),
         }
     }
@@ -718,11 +412,11 @@ mod tests {
             .expect("well-formed");
         assert_eq!(
             wait.action,
-            Action::Wait {
+            Action::Part(Part::Wait {
                 targets: words(&["tcp://a:1", "file:///b"]),
                 timeout: Duration::from_secs(5),
                 command: words(&["c", "--d"]),
-            }
+            })
         );
         let options = SuperviseOptions {
             signals: vec![(15, Some(3)), (1, None)],
@@ -733,7 +427,7 @@ mod tests {
         let mut line = supervise_words(&options);
         line.extend(words(&["--", "x"]));
         let parsed = parse(split(line), false).expect("well-formed");
-        assert_eq!(parsed.action, Action::Supervise { options, command: words(&["x"]) });
+        assert_eq!(parsed.action, Action::Part(Part::Supervise { options, command: words(&["x"]) }));
     }
 
     #[test]
@@ -741,7 +435,7 @@ mod tests {
         assert_eq!(request(&["--help"]).expect("help").action, Action::Help);
         assert_eq!(request(&["--skip-setup", "-V"]).expect("version").action, Action::Version);
         let request = parse(split(words(&["--skip-setup", "--help", "x"])), true).expect("words");
-        assert_eq!(request.action, Action::Run(Words::Default(words(&["--help", "x"]))));
+        assert_eq!(request.action, Action::Table(TableMode::Run(Words::Default(words(&["--help", "x"])))));
         assert!(request.options.skip_setup);
     }
 
@@ -752,7 +446,7 @@ mod tests {
         let parsed =
             parse(split(vec!["--table".into(), odd.clone(), odd.clone()]), false).expect("well-formed");
         assert_eq!(parsed.options.table, Some(odd.clone()));
-        assert_eq!(parsed.action, Action::Run(Words::Verb(odd, vec![])));
+        assert_eq!(parsed.action, Action::Table(TableMode::Run(Words::Verb(odd, vec![]))));
     }
 
     #[test]

@@ -12,10 +12,8 @@ use crate::expand::Expanded;
 use crate::failure::{Failure, Kind, Result};
 use crate::identity;
 use crate::log::{Format, Level, Log, Message};
-use crate::signals::Signals;
 use crate::table::Limit;
 use crate::variables::{Origin, Variables};
-use crate::words::UserSpec;
 
 impl Stage {
     /// Becomes the target. Returns only the failure.
@@ -166,39 +164,6 @@ impl Stage {
         }
         Ok(())
     }
-}
-
-/// `--as USER -- COMMAND...`: steps down, sets `HOME`, and becomes the command. Returns only the failure.
-pub(crate) fn step_down_to(
-    user: &OsStr,
-    command: &[OsString],
-    mut variables: Variables,
-    mut signals: Signals,
-    log: Log,
-) -> Failure {
-    if let Err(reason) = UserSpec::parse(user.as_bytes()) {
-        return Failure::say(Kind::Usage, identity::no_user(user.as_bytes(), &reason));
-    }
-    let identity = match identity::resolve(&Expanded::open(user.as_bytes())) {
-        Ok(identity) => identity,
-        Err(failure) => return failure,
-    };
-    let myself = identity::Myself::observe();
-    if myself.is_root() {
-        if !myself.is(&identity)
-            && let Err(failure) = identity::step_down(&identity, None)
-        {
-            return failure;
-        }
-        variables.set(b"HOME", identity::home(&identity), Origin::User, false);
-    } else if !myself.is(&identity) {
-        log.say(&super::not_root(myself, &identity.spec.shown()));
-    }
-    if let Some(stop) = signals.stop() {
-        return crate::child::Stop(stop).failure("before the target started");
-    }
-    signals.restore();
-    crate::exec::exec(command, &variables)
 }
 
 /// A working directory as a path.

@@ -163,8 +163,16 @@ fn sentence(mistake: &Mistake) -> String {
     }
 }
 
+/// The mistakes as a failure.
+///
+/// # Errors
+/// Table (78), if there are any.
+pub(crate) fn failing(sources: &[Source], mistakes: &[Mistake]) -> Result<()> {
+    failures(sources, mistakes).map_or(Ok(()), Err)
+}
+
 /// All mistakes as one failure.
-pub(crate) fn failures(sources: &[Source], mistakes: &[Mistake]) -> Option<Failure> {
+fn failures(sources: &[Source], mistakes: &[Mistake]) -> Option<Failure> {
     Failure::all(mistakes.iter().map(|mistake| failure(sources, mistake)))
 }
 
