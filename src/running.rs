@@ -109,7 +109,7 @@ impl Running {
         let text = self.text(Carries::Variables);
         let Some(marker) = self.marker() else { return (text, None) };
         let line = [b"\n", marker.as_bytes(), b" "].concat();
-        match text.windows(line.len()).position(|part| part == line) {
+        match find(text, &line) {
             Some(at) => (&text[..at], text.get(at + line.len()..)),
             None => (text, None),
         }
@@ -123,12 +123,14 @@ impl Running {
     /// The environment that it handed back, if it did so whole; the last one if it did so more than once.
     pub(crate) fn handed(&self) -> Option<Handed<'_>> {
         if let Some(marker) = self.marker() {
-            let lines = self.descriptor_3().1?.strip_suffix(b"\n")?.strip_suffix(marker.as_bytes())?;
+            let handed = self.descriptor_3().1?;
+            // What a process that was left behind writes after it is not the shell's.
+            let lines = handed.get(..find(handed, &[b"\n", marker.as_bytes(), b"\n"].concat())? + 1)?;
             let Some(lines) = lines.strip_prefix(STAYS) else {
                 return lines.strip_prefix(b"0\n").map(Handed::Lines);
             };
             let line = [b"\n", marker.as_bytes(), b" "].concat();
-            let at = lines.windows(line.len()).position(|part| part == line)?;
+            let at = find(lines, &line)?;
             return Some(Handed::State { lines: &lines[..=at], state: &lines[at + line.len()..] });
         }
         let environment = self.pipes.iter().rfind(|pipe| pipe.carries == Carries::Environment);
@@ -213,7 +215,7 @@ impl Running {
         let is_whole = || {
             let end = [b"\n", self.marker()?.as_bytes(), b"\n"].concat();
             let handed = self.descriptor_3().1?;
-            (handed.starts_with(STAYS) && handed.ends_with(&end)).then_some(())
+            (handed.starts_with(STAYS) && find(handed, &end).is_some()).then_some(())
         };
         self.scripts.is_some() && self.ending.is_none() && is_whole().is_some()
     }
@@ -266,6 +268,11 @@ impl Running {
             send(self.pid, signal);
         }
     }
+}
+
+/// Where a part stands first in a text.
+fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    text.windows(part.len()).position(|window| window == part)
 }
 
 /// Reads what the pipes of a child hold, without waiting. A pipe is never read to its end for its own sake: a

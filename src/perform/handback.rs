@@ -122,6 +122,10 @@ impl Dump {
         let lines = lines.strip_suffix(b"\n")?;
         let end = lines.iter().rposition(|byte| *byte == b'\n')?;
         let (directory, umask) = (lines.get(..end)?.to_vec(), octal(lines.get(end + 1..)?)?);
+        // Where a process that was left behind wrote in between, nothing of it can be believed.
+        if !directory.is_empty() && !directory.starts_with(b"/") {
+            return None;
+        }
         let entries = exported.into_iter().map(|(name, value)| [&name, &b"="[..], &value].concat());
         Some(Self {
             directory,

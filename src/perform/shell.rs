@@ -40,9 +40,9 @@ const LONGEST_SCRIPT: usize = 64 << 10;
 const LONGEST_TOLD: usize = 16 << 10;
 
 impl Script {
-    /// Reads it.
+    /// Reads it. What is long, or has nothing to be read yet, is not waited for: its shell will.
     pub(super) fn read(shell: &OsStr, options: &[OsString], path: PathBuf) -> Self {
-        let text = crate::observe::read_file(&path, 4096).ok();
+        let text = crate::observe::read_at_once(&path, LONGEST_SCRIPT).ok();
         Self { shell: shell.to_owned(), options: options.to_vec(), path, text }
     }
 
@@ -77,8 +77,7 @@ impl Script {
             let letters = option.as_bytes().strip_prefix(b"-");
             letters.is_some_and(|letters| letters.iter().all(|letter| b"eu".contains(letter)))
         };
-        self.options.iter().all(harmless)
-            && self.text.as_deref().is_some_and(|text| text.len() <= LONGEST_SCRIPT && !may_tell(text))
+        self.options.iter().all(harmless) && self.text.as_deref().is_some_and(|text| !may_tell(text))
     }
 }
 
@@ -109,10 +108,10 @@ impl AtExit {
 
     /// By its own commands, on descriptor 3 behind a line with this marker: a small shell that sources a plain
     /// script saves two processes' worth of work. The status comes first; of a hook that failed nothing more is
-    /// wanted. A trace (`set -x`) would be the hook's no more.
+    /// wanted.
     pub(super) fn builtins(marker: &str) -> Self {
         let builtins = format!(
-            "{{ set -- \"$(($?&255))\"; set +x; }} 2>/dev/null\n\
+            "set -- \"$(($?&255))\"\n\
              {{ echo \"\n{marker} $1\"; case $1 in 0) export -p; pwd -P; umask; echo {marker};; esac; }} >&3"
         );
         Self::Builtins(builtins.into_bytes())
@@ -246,7 +245,7 @@ impl Staying {
         let words: Vec<u8> = words.flatten().collect();
         let path = quoted(script.path.as_os_str().as_bytes());
         let end = format!(
-            " </dev/null\n{{ set -- \"$(($?&255))\" \"$-\"; set +x; }} 2>/dev/null\n\
+            " </dev/null\nset -- \"$(($?&255))\" \"$-\"\n\
              case $1 in 0) {{ echo \"\n{marker} stays\"; export -p; pwd -P; umask; echo \"{marker} $2\"; set; \
              echo {marker}; }} >&3;; *) exit \"$1\";; esac\n"
         );
@@ -433,14 +432,15 @@ fn may_tell(script: &[u8]) -> bool {
     false
 }
 
-/// Whether what follows a `set` are the parameters, or options of which a shell can be asked.
+/// Whether what follows a `set` are the parameters, or options of which a shell can be asked. A trace is none of these:
+/// it would go on when the hook has ended.
 fn sets_plain_options(rest: &[u8]) -> bool {
     let line = rest.split(|byte| b"\n;&|)}".contains(byte)).next().unwrap_or_default();
     let mut plain = false;
     for word in line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
         match word {
             b"--" => return true,
-            [b'-' | b'+', letters @ ..] if letters.iter().all(|letter| b"aCefux".contains(letter)) => {
+            [b'-' | b'+', letters @ ..] if letters.iter().all(|letter| b"aCefu".contains(letter)) => {
                 plain = !letters.is_empty();
             }
             _ => return false,
@@ -508,6 +508,7 @@ mod tests {
             "set",
             "set -m",
             "set -e -m",
+            "set -x",
             "set -o monitor",
             "set\n",
             "set -",

@@ -16,6 +16,9 @@ use crate::signals::Signals;
 /// Where the table is, unless an option or a variable says otherwise.
 pub(crate) const DEFAULT: &str = "/etc/preverb/preverb.toml";
 
+/// The most that a file of the table can be: ten thousand verbs need a hundredth of it.
+const LONGEST: usize = 64 << 20;
+
 /// Reads the table and its drop-ins.
 ///
 /// # Errors
@@ -65,7 +68,7 @@ fn drop_ins(table: &Path) -> Result<Vec<PathBuf>> {
 /// Reads a file of the table; `what` is what it is.
 fn read_one(path: &Path, what: &str, signals: &mut Signals) -> Result<Source> {
     let shown = quoted(path.as_os_str().as_bytes());
-    let read = crate::observe::read_heeding(path, usize::MAX, signals);
+    let read = crate::observe::read_heeding(path, LONGEST, signals);
     let read = read.map_err(|stop| stop.failure(&format!("while it read the {what} {shown}")))?;
     let bytes = read.map_err(|error| {
         let failure =

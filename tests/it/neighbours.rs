@@ -194,6 +194,37 @@ fn a_neighbour_finds_nothing_of_what_its_shell_did_before() {
 }
 
 #[test]
+fn neighbours_need_no_dev_null_that_can_be_written() {
+    for dev in ["", "echo >/dev/null; chmod 600 /dev/null; ", "mknod -m 600 /dev/null c 1 3; "] {
+        let mounted = format!("mount -t tmpfs none /dev; {dev}mount -o remount,ro /dev; exec \"$@\"");
+        let mounted = format!("exec unshare -m sh -c '{mounted}' sh \"$@\"");
+        in_both_ways(|hooks| {
+            hooks
+                .of(table("", "echo $A$B$C; ls /dev"), ["export A=1", "export B=2", "set -C; export C=3"])
+                .under_shell(&mounted)
+                .stdout(if dev.is_empty() { "123\n" } else { "123\nnull\n" })
+                .needs_root()
+        });
+    }
+}
+
+#[test]
+fn what_a_process_left_behind_writes_is_not_taken_for_what_a_neighbour_hands_back() {
+    let writes = "import os\nif os.fork() == 0:\n os.setsid()\n for i in range(300): os.write(3, b'X%d = \"1\"\\n' % i)\n os._exit(0)\n";
+    in_both_ways(|hooks| {
+        hooks
+            .of(table("", ":"), ["python3 writes.py\nexport A=1", "export B=1"])
+            .file("writes.py", writes, 0o644)
+            .any_stderr()
+            .any_status()
+            .check(|output| {
+                // It may come in between, which is an error, but never a directory that nobody entered.
+                assert!(!output.messages().contains("cannot enter"), "{}", output.messages());
+            })
+    });
+}
+
+#[test]
 fn bytes_of_all_kinds_are_handed_on_to_neighbours() {
     let value: Vec<u8> = (1..=255).chain(*b"'\n\n''\"\\$(id)`id`\n").collect();
     in_both_ways(|hooks| {
