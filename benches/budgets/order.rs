@@ -16,7 +16,9 @@ SECTIONS
   .text.first :
   {
 ";
-const FOOT: &str = "  }
+/// The C start-up's own code has no symbol that says where it is.
+const FOOT: &str = "    *crt1.o(.text)
+  }
 }
 INSERT BEFORE .text;
 ";
@@ -31,15 +33,22 @@ pub(crate) fn write(trodden: &Trodden, to: &Path) -> Result<()> {
     patterns.dedup();
     let mut script = HEAD.to_owned();
     for pattern in patterns {
-        script.extend(["    *(.text.", &pattern, ")\n"]);
+        // The compiler may put apart what it takes for unlikely.
+        script.extend(["    *(.text.", &pattern, " .text.unlikely.", &pattern, ")\n"]);
     }
     script.push_str(FOOT);
     fs::write(to, script).with_context(|| format!("writing `{}`", to.display()))
 }
 
 /// A symbol without what another compiler or version of a crate would write into it: the hash at the end of the older
-/// form (`17h0123456789abcdefE`), and the one in front of a crate's name of the newer (`Cs0123456789a_3std`).
+/// form (`17h0123456789abcdefE`), the one in front of a crate's name of the newer (`Cs0123456789a_3std`), and the number
+/// of a copy (`.254`).
 fn pattern(symbol: &str) -> String {
+    if let Some((name, number)) = symbol.rsplit_once('.')
+        && number.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        return pattern(name) + ".*";
+    }
     if let Some((name, hash)) = symbol.rsplit_once("17h")
         && hash.len() == 17
     {
