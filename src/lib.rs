@@ -19,8 +19,9 @@
 //!   that at `/proc` through `process.rs`.
 //!
 //! What is hard is preverb itself again, in a small mode: `--preverb-as` steps down before a hook,
-//! `--preverb-dump` hands a shell's environment back, `--preverb-probe` makes one try, `--supervise` stays as PID 1 and
-//! `--preverb-target` is its child before it is the target.
+//! `--preverb-dump` hands a shell's environment back (small shells do so by themselves where they can),
+//! `--preverb-probe` makes one try, `--supervise` stays as PID 1 and `--preverb-target` is its child before it is the
+//! target.
 //! So there is no `unsafe` and no code between fork and exec.
 
 mod check;
