@@ -299,7 +299,7 @@ impl Stage {
             && next.is_some_and(|next| {
                 shell::can_follow(script, &observe::hook(next.to_owned(), &self.plan.interpreters))
             })
-            && Staying::is_possible();
+            && Staying::is_possible(&self.plan.parameters);
         if !shares {
             let argv = script.alone(&at_exit, parameters);
             return self.start(&argv, variables, doer, step, |spawn| spawn.hands_back = hands_back);

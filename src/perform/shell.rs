@@ -228,10 +228,11 @@ impl Staying {
     /// What one is told at its end: it has handed everything back.
     pub(super) const END: &[u8] = b"trap - EXIT\n";
 
-    /// Whether one can do its work here: it needs a `/dev/null` that everybody can use, and it must be seen who is
-    /// born.
-    pub(super) fn is_possible() -> bool {
-        crate::process::last_born().is_some()
+    /// Whether one can do its work here: it needs a `/dev/null` that everybody can use, it must be seen who is born,
+    /// and it is told these words each time.
+    pub(super) fn is_possible(parameters: &[OsString]) -> bool {
+        parameters.iter().map(|word| word.len() + 3).sum::<usize>() <= LONGEST_TOLD
+            && crate::process::last_born().is_some()
             && Path::new("/dev/null").metadata().is_ok_and(|null| {
                 null.file_type().is_char_device() && null.permissions().mode() & 0o006 == 0o006
             })
@@ -259,7 +260,7 @@ impl Staying {
         Self::script(&told, script, marker, parameters)
     }
 
-    /// After a hook; `None` where only a fresh one will do for the next.
+    /// After a hook: before the next one it must do what it is `told`.
     pub(super) fn after(running: Running, script: &Script, told: Vec<u8>) -> Self {
         Self { running, shell: script.shell.clone(), options: script.options.clone(), told }
     }

@@ -194,6 +194,17 @@ fn a_neighbour_finds_nothing_of_what_its_shell_did_before() {
 }
 
 #[test]
+fn however_many_words_there_are_each_neighbour_has_them_all() {
+    in_both_ways(|hooks| {
+        let words: Vec<String> = (0..1000).map(|number| format!("{number}{}", "'".repeat(300))).collect();
+        hooks
+            .of(table("", ":"), ["echo $# ${#2}", "shift; echo $# ${#1}"])
+            .args(words)
+            .stderr("1001 301\n1000 301\n")
+    });
+}
+
+#[test]
 fn neighbours_need_no_dev_null_that_can_be_written() {
     for dev in ["", "echo >/dev/null; chmod 600 /dev/null; ", "mknod -m 600 /dev/null c 1 3; "] {
         let mounted = format!("mount -t tmpfs none /dev; {dev}mount -o remount,ro /dev; exec \"$@\"");
