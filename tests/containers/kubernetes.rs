@@ -59,7 +59,8 @@ impl Podman {
             podman.load(engine, &example(engine, name));
         }
         let probe = ["run", "--rm", "--network", "none", NAMES[0], "--version"];
-        if podman.output(probe).stderr.contains("rlimits") {
+        // runc says `setting rlimits`, crun `setrlimit`.
+        if podman.output(probe).stderr.contains("rlimit") {
             podman.limits = false;
             podman.output(probe).succeeded();
         }
