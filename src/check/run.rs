@@ -5,7 +5,7 @@ mod steps;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::findings::{Context, Findings, Weight};
 use super::image::{self, Directory, Problem, Who};
@@ -47,12 +47,14 @@ struct Walk<'w, 'i> {
     identity: Option<Identity>,
     /// Where it runs, where that is known.
     directory: Option<PathBuf>,
+    /// Where this process runs, which is where a run begins.
+    beginning: PathBuf,
     interpreters: Vec<(String, Vec<String>)>,
     /// Whether a step before this one runs something, which can install and make anything.
     earlier: bool,
     /// Whether a run may skip the present step.
     may_be_skipped: bool,
-    /// What steps before this one make.
+    /// What steps before this one make, each as its `place`.
     made: Vec<PathBuf>,
 }
 
@@ -91,6 +93,7 @@ pub(super) fn walk(
         known,
         identity: None,
         directory: None,
+        beginning: std::env::current_dir().unwrap_or_default(),
         interpreters: plan::interpreters(image.settings),
         earlier: false,
         may_be_skipped: false,
@@ -119,7 +122,7 @@ pub(super) fn walk(
     let workdir = workdir.map(|(template, span)| (walk.value(&template, span), span));
     walk.directory = match &workdir {
         None => Some(PathBuf::from(".")),
-        Some((Ok(value), _)) => Some(path(value)).filter(|path| path.is_dir()),
+        Some((Ok(value), _)) => Some(walk.beginning.join(path(value))).filter(|path| path.is_dir()),
         Some((Err(Unknown), _)) => None,
     };
 
@@ -234,9 +237,30 @@ impl Walk<'_, '_> {
         if path.is_absolute() { Some(path) } else { self.directory.as_ref().map(|here| here.join(path)) }
     }
 
+    /// A path in the one form in which two can be compared, however each is written. Before the working directory
+    /// is there a run is where it began. What links make of a `..` is not known of what a step is yet to make.
+    fn place(&self, path: &Path) -> PathBuf {
+        let below = self.here(path.to_owned()).unwrap_or_else(|| path.to_owned());
+        let mut place = PathBuf::new();
+        for part in self.beginning.join(below).components() {
+            match part {
+                Component::ParentDir => drop(place.pop()),
+                Component::CurDir => {}
+                Component::Prefix(_) | Component::RootDir | Component::Normal(_) => place.push(part),
+            }
+        }
+        place
+    }
+
+    /// Takes note that a step makes this.
+    fn makes(&mut self, path: &Path) {
+        self.made.push(self.place(path));
+    }
+
     /// Whether a step makes this, or something below or above it.
     fn is_made(&self, path: &Path) -> bool {
-        self.made.iter().any(|made| made.starts_with(path) || path.starts_with(made))
+        let place = self.place(path);
+        self.made.iter().any(|made| made.starts_with(&place) || place.starts_with(made))
     }
 
     /// The values of declared variables that the table itself gives.
@@ -352,9 +376,7 @@ impl Walk<'_, '_> {
             return Ok(());
         }
         let slashed = Path::new(program);
-        if program.as_bytes().contains(&b'/')
-            && self.here(slashed.to_owned()).is_some_and(|path| self.is_made(&path))
-        {
+        if program.as_bytes().contains(&b'/') && self.is_made(slashed) {
             return Ok(());
         }
         image::program(program, &self.known.variables, self.directory.as_deref(), self.who(identity))

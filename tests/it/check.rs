@@ -113,6 +113,51 @@ fn a_sound_table_is_passed_in_silence() {
 }
 
 #[test]
+fn what_a_step_makes_is_known_however_its_path_is_written() {
+    let passed = |steps: &str, rest: &str| {
+        let table = format!("{rest}\n{steps}\n[verbs.a]\nexec = [\"true\"]\n");
+        image().directory("wd", 0o755).table(table).args(["--check"]).run();
+    };
+    let made = |mkdir: &str, then: &str| format!("[[setup]]\nmkdir = \"{mkdir}\"\n[[setup]]\n{then}\n");
+    for (mkdir, to) in [
+        ("made", "made/x"),
+        ("made", "./made/x"),
+        ("./made", "made/x"),
+        ("made/", "etc/../made/x"),
+        ("made", "[DIR]/made/x"),
+        ("[DIR]/made", "made/x"),
+        ("[DIR]/etc/../made", "[DIR]/./made/x"),
+    ] {
+        passed(&made(mkdir, &format!("render = \"empty\"\nto = \"{to}\"")), "");
+        passed(&made(mkdir, &format!("run = [\"true\"]\nonce = \"{to}\"")), "");
+    }
+    for workdir in ["[DIR]/wd", "wd", "./wd/"] {
+        let workdir = format!("workdir = \"{workdir}\"");
+        for to in ["made/x", "./made/x", "[DIR]/wd/made/x", "../wd/made/x"] {
+            passed(&made("made", &format!("run = [\"true\"]\nonce = \"{to}\"")), &workdir);
+        }
+    }
+    for (mkdir, chown) in [("./made", "made"), ("made", "./made/"), ("[DIR]/made", "made")] {
+        passed(&made(mkdir, &format!("chown = \"{chown}\"")), "");
+    }
+    passed("[[setup]]\nchown = \"../bad-hooks\"\n", "workdir = \"[DIR]/wd\"");
+    passed(&made("./later", "chown = \"later/made\""), "workdir = \"later\"");
+    let program = "[[setup]]\nrender = \"good.template\"\nto = \"out\"\n[verbs.a]\nexec = [\"./out\"]\n";
+    image().table(program).args(["--check"]).env("GOOD", "1").run();
+}
+
+#[test]
+fn what_is_beside_what_a_step_makes_is_missing_all_the_same() {
+    image()
+        .directory("wd", 0o755)
+        .table("workdir = \"wd\"\n[[setup]]\nmkdir = \"../made\"\n[[setup]]\nrun = [\"true\"]\nonce = \"made/x\"\n[verbs.a]\nexec = [\"true\"]\n")
+        .args(["--check"])
+        .status(78)
+        .stderr_contains("its directory `[DIR]/wd/made` does not exist\n")
+        .run();
+}
+
+#[test]
 fn an_environment_that_nothing_mentions_is_valid_and_told() {
     let named = |words: &[&str]| image().table("[verbs.a]\nexec = [\"app\"]\n").args(["--check"]).args(words);
     let told = "preverb: the table does not mention environment `moon`, which is valid: what is for every environment holds there\n";

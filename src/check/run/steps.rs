@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Node, Walk, path, shown};
 use crate::check::findings::Weight;
@@ -63,14 +63,15 @@ impl Walk<'_, '_> {
                         let message = format!("cannot make directory {}: {obstacle}", shown(&path));
                         self.add(self.weight(value.sure), span, (message, None));
                     }
-                    self.made.push(path);
+                    self.makes(&path);
                 }
             }
             StepKind::Chown(paths) => {
                 for (template, span) in spans(paths, node.get("chown"), step.span) {
                     let Ok(value) = self.value(template, span) else { continue };
                     let path = path(&value);
-                    if path.symlink_metadata().is_err() && !self.is_made(&path) {
+                    let is_missing = |path: PathBuf| path.symlink_metadata().is_err();
+                    if self.here(path.clone()).is_some_and(is_missing) && !self.is_made(&path) {
                         let message = format!("cannot give {} away: it does not exist", shown(&path));
                         let hint = "a run as root fails; any other passes it over".to_owned();
                         self.add(Weight::Warning, span, (message, Some(hint)));
@@ -134,7 +135,7 @@ impl Walk<'_, '_> {
             }
         }
         if let Some(to) = to {
-            self.made.push(path(&to));
+            self.makes(&path(&to));
         }
     }
 
