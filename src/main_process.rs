@@ -209,7 +209,10 @@ impl Processes {
             }
             if let Some(target) = stat.name.strip_prefix(SUPERVISOR) {
                 supervisor = Some(pid);
-                let number = |pid| Status::of(pid).map(|status| status.number);
+                // The number that it names is that of its own PID namespace, which may be one below this `/proc`'s,
+                // and above its target's.
+                let depth = status.map_or(0, |status| status.numbers.len().saturating_sub(1));
+                let number = |pid| Status::of(pid)?.numbers.get(depth).copied();
                 pid = self.target_of(pid, target, number).ok_or(Absent::NoTarget(pid))?;
                 continue;
             }

@@ -66,8 +66,8 @@ pub(crate) fn all() -> Vec<(i32, ProcessStat)> {
 /// What `/proc/PID/status` says of whom a process is and what it may. Everybody may read it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Status {
-    /// Its process id as it knows it itself: in its own PID namespace, which may be one below this one's.
-    pub(crate) number: i32,
+    /// Its process ids: in the PID namespace of this `/proc`, and in each below that, down to its own.
+    pub(crate) numbers: Vec<i32>,
     /// The effective uid.
     pub(crate) uid: u32,
     /// The effective gid.
@@ -96,10 +96,10 @@ impl Status {
         let effective = |name| field(name)?.split_ascii_whitespace().nth(1)?.parse().ok();
         let set = |name| field(name).and_then(|mask| u64::from_str_radix(mask, 16).ok()).unwrap_or(0);
         let groups = field("Groups").unwrap_or_default().split_ascii_whitespace();
-        // Since Linux 4.1 there are all of its numbers, its own last.
+        // Since Linux 4.1 there are all of its numbers.
         let numbers = field("NSpid").or_else(|| field("Pid")).unwrap_or_default();
         Some(Self {
-            number: numbers.rsplit('\t').next().and_then(|number| number.parse().ok()).unwrap_or(0),
+            numbers: numbers.split_ascii_whitespace().filter_map(|number| number.parse().ok()).collect(),
             uid: effective("Uid")?,
             gid: effective("Gid")?,
             groups: groups.filter_map(|group| group.parse().ok()).collect(),
@@ -186,7 +186,7 @@ mod tests {
         let text = "Name:\tx\nUmask:\t0027\nPid:\t57\nNSpid:\t57\t2\nUid:\t0\t1000\t0\t0\nGid:\t0\t100\t0\t0\nGroups:\t4 100 \n\
                     CapPrm:\t0000000000000400\nCapBnd:\t00000000a80425fb\nCapAmb:\t0000000000000400\nNoNewPrivs:\t1\n";
         let status = Status::parse(text).expect("whole");
-        assert_eq!(status.number, 2);
+        assert_eq!(status.numbers, [57, 2]);
         assert_eq!((status.uid, status.gid, status.umask), (1000, 100, Some(0o27)));
         assert_eq!(status.groups, [4, 100]);
         assert_eq!((status.permitted, status.ambient, status.bounding), (1 << 10, 1 << 10, 0xa804_25fb));

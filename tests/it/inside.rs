@@ -323,6 +323,20 @@ fn a_main_process_that_has_ended_is_not_healthy() {
 }
 
 #[test]
+fn a_target_in_a_pid_namespace_below_its_supervisors_is_found() {
+    let health = "health = { exec = [\"test\", \"${WHO}\"] }";
+    let table = format!("[verbs.a]\ninit = true\nexec = {MAIN}\n{health}\n");
+    let found = |inside: &Inside<'_>| {
+        inside.health().is_healthy();
+        inside.shell("echo $WHO").is(0, "target\n", "");
+    };
+    // What the supervisor starts is process 1 of its own namespace; or both are in one below that of the asker.
+    for init in [&["unshare", "-p"][..], &["unshare", "-pf"], &["unshare", "-pf", "unshare", "-p"]] {
+        container_of(&table, init, found).env("WHO", "target").run();
+    }
+}
+
+#[test]
 fn in_a_shared_namespace_each_container_has_its_own_main_process() {
     let table = format!("[verbs.a]\nexec = {MAIN}\nhealth = \"file://[DIR]/${{WHO}}\"\n");
     container_of(&table, &[], |inside| {
