@@ -22,12 +22,12 @@ fn free(host: &str) -> Option<SocketAddr> {
 
 /// Waits for the address with a port that opens only after a while.
 fn opens_late(address: SocketAddr, target: &str) -> Test {
-    let open = RefCell::new(None);
     wait(&format!("[\"{target}\"]"), "")
         .during(move |run| {
-            open.borrow_mut().take();
             run.wait_for_stderr("waiting for");
-            *open.borrow_mut() = Some(TcpListener::bind(address).unwrap());
+            let _open = TcpListener::bind(address).unwrap();
+            // The next run must find it closed from its first try on.
+            run.wait_for_stderr("is ready after");
         })
         .stdout("the target\n")
         .stderr(format!(
