@@ -215,7 +215,7 @@ fn verb_lines(list: &List, paint: Paint) -> Vec<String> {
             (verb.name.as_str(), about, notes)
         })
         .collect();
-    column(&entries, paint)
+    if entries.is_empty() { vec!["  (none)".to_owned()] } else { column(&entries, paint) }
 }
 
 /// What is noted of a declared variable.
@@ -243,9 +243,6 @@ fn notes(variable: &ListedVariable) -> String {
 #[inline(never)]
 pub(crate) fn text(list: &List, paint: Paint) -> String {
     let mut lines = vec![paint.bold(&format!("Verbs in environment {}:", list.environment))];
-    if list.verbs.is_empty() {
-        lines.push("  (none)".to_owned());
-    }
     lines.extend(verb_lines(list, paint));
     if !list.variables.is_empty() {
         lines.push(String::new());

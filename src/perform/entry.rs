@@ -26,6 +26,8 @@ const MOST_LINKS: usize = 40;
 pub(crate) enum Refusal {
     /// The system says so.
     System(Errno),
+    /// The directory that it is to stand in does not exist.
+    NoDirectory(PathBuf),
     /// It leads through this link, which somebody other than root can have put there.
     Planted(PathBuf),
 }
@@ -33,7 +35,10 @@ pub(crate) enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::System(errno) => f.write_str(why(*errno)),
+            Self::System(errno) => f.write_str(&why(*errno)),
+            Self::NoDirectory(directory) => {
+                write!(f, "its directory {} does not exist", quoted(directory.as_os_str().as_bytes()))
+            }
             Self::Planted(link) => write!(
                 f,
                 "{} is a symbolic link that somebody other than root can have put there, and root follows none of those",
@@ -49,9 +54,9 @@ impl From<Errno> for Refusal {
     }
 }
 
-/// The system's reason in words, without its number.
-pub(crate) fn why(errno: Errno) -> &'static str {
-    nix::errno::Errno::from_raw(errno.raw_os_error()).desc()
+/// The system's reason, in the words that `--check` has for it.
+pub(crate) fn why(errno: Errno) -> String {
+    crate::table::file::reason(&errno.into())
 }
 
 /// A name in a directory.
@@ -82,13 +87,16 @@ impl Entry {
             loop {
                 match walk.step()? {
                     Step::Entered => {}
-                    Step::Missing(_) => return Err(Errno::NOENT.into()),
+                    Step::Missing(_) => return Err(Refusal::NoDirectory(parent.to_owned())),
                     Step::Other(_) => return Err(Errno::NOTDIR.into()),
                     Step::Arrived => break walk.at,
                 }
             }
         } else {
-            rustix::fs::openat(CWD, parent, HELD, Mode::empty())?
+            rustix::fs::openat(CWD, parent, HELD, Mode::empty()).map_err(|errno| match errno {
+                Errno::NOENT => Refusal::NoDirectory(parent.to_owned()),
+                errno => errno.into(),
+            })?
         };
         Ok(Self { directory, name: name.to_owned() })
     }
@@ -536,7 +544,7 @@ mod tests {
         assert_eq!(Entry::find(Path::new("/tmp/..")).expect("there").name(), ".");
         assert_eq!(Entry::find(Path::new("file")).expect("there").name(), "file");
         let missing = Entry::find(Path::new("/nowhere/file")).expect_err("missing");
-        assert_eq!(missing, Refusal::System(Errno::NOENT));
+        assert_eq!(missing, Refusal::NoDirectory("/nowhere".into()));
         let through_file = Entry::find(Path::new("/dev/null/file")).expect_err("no directory");
         assert_eq!(through_file, Refusal::System(Errno::NOTDIR));
     }

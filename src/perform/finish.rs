@@ -200,7 +200,7 @@ fn set_limit(limit: &Limit) -> Result<()> {
     })
 }
 
-/// Names the processes that hooks have left behind: the target would wonder whose they are.
+/// Names the processes that setup has left behind: the target would wonder whose they are.
 fn name_left_behind(log: Log, groups: &[i32]) {
     let own = i32::try_from(std::process::id()).unwrap_or(0);
     // A hook has a group of its own. Who is in this one was this process's child before it became preverb.
@@ -212,7 +212,7 @@ fn name_left_behind(log: Log, groups: &[i32]) {
             continue;
         }
         let name = crate::words::escaped(&process.name);
-        let message = format!("a hook left process {pid} (`{name}`) behind, which goes on beside the target");
+        let message = format!("setup left process {pid} (`{name}`) behind, which goes on beside the target");
         log.say(
             &Message::new(Level::Info, message)
                 .field("pid", u64::from(pid.unsigned_abs()))

@@ -245,7 +245,8 @@ mod tests {
             let failure = mkdir(&[at(path)], None, None).expect_err("in the way");
             assert_eq!(failure.kind(), Kind::System);
             let path = at(path);
-            let sentence = format!("cannot make directory `{}`: Not a directory", path.display());
+            let sentence =
+                format!("cannot make directory `{}`: a part of its path is no directory", path.display());
             assert_eq!(failure.sentence(), sentence);
         }
         mkdir(&[PathBuf::new()], None, None).expect_err("no path");

@@ -426,7 +426,7 @@ mod tests {
             assert_eq!((failure.kind(), failure.sentence()), (Kind::System, reason.to_owned()));
         };
         let missing = place.path().join("missing");
-        let reason = "No such file or directory";
+        let reason = "it does not exist";
         refused(&missing, &format!("cannot read template `{}`: {reason}", missing.display()));
         let pipe = place.path().join("pipe");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("made");
@@ -447,9 +447,10 @@ mod tests {
             assert_eq!(failure.kind(), Kind::System);
             assert_eq!(failure.sentence(), format!("cannot write `{}`: {reason}", to.display()));
         };
-        refused(&place.path().join("missing/to"), "No such file or directory");
-        refused(place.path(), "Is a directory");
-        refused(&from.join("to"), "Not a directory");
+        let missing = place.path().join("missing");
+        refused(&missing.join("to"), &format!("its directory `{}` does not exist", missing.display()));
+        refused(place.path(), "it is a directory");
+        refused(&from.join("to"), "a part of its path is no directory");
         assert_eq!(names(place.path()), ["from"]);
     }
 
@@ -607,7 +608,7 @@ mod tests {
             put(&at("from"), b"newer");
             let failure = render(&at("from"), &at("to"), None, &variables(), None).expect_err("read-only");
             assert_eq!(failure.kind(), Kind::System);
-            assert!(failure.sentence().ends_with(": Read-only file system"), "{}", failure.sentence());
+            assert!(failure.sentence().ends_with(": the file system is read-only"), "{}", failure.sentence());
         });
     }
 

@@ -152,11 +152,11 @@ fn what_a_step_needs_and_is_missing_is_told() {
         &["a"],
     )
     .status(71)
-    .stderr_contains("Read-only file system")
+    .stderr_contains("the file system is read-only")
     .run();
     scratch(&format!("[[setup]]\nmkdir = [\"/made\"]\n{verb}"), &["a"])
         .status(71)
-        .stderr_contains("Read-only file system")
+        .stderr_contains("the file system is read-only")
         .run();
     scratch(&format!("[[setup]]\nwait = [\"tcp://nowhere.invalid:1\"]\ntimeout = \"50ms\"\n{verb}"), &["a"])
         .status(69)

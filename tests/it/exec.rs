@@ -627,12 +627,19 @@ fn dead_children_are_reaped_before_the_exec_and_live_ones_are_named() {
         .args(["a"])
         .stdout("0\n")
         .stderr(format!(
-            "{ran}preverb: a hook left process [..] (`sleep`) behind, which goes on beside the target\n"
+            "{ran}preverb: setup left process [..] (`sleep`) behind, which goes on beside the target\n"
         ))
         .check(|output| {
             let child = String::from_utf8(output.file("child").unwrap()).unwrap();
             assert!(output.messages().contains(&format!("process {} ", child.trim())));
         })
+        .pid1()
+        .run();
+    // A probe leaves some as a hook does.
+    Test::new()
+        .table("[[setup]]\nwait = [{ exec = [\"sh\", \"-c\", \"sleep 3 & until grep -q sleep /proc/$!/comm; do :; done\"] }]\n[verbs.a]\nexec = [\"true\"]\n")
+        .args(["a"])
+        .stderr("preverb: setup left process [..] (`sleep`) behind, which goes on beside the target\n")
         .pid1()
         .run();
     // One in a session of its own is still PID 1's.
@@ -643,7 +650,7 @@ fn dead_children_are_reaped_before_the_exec_and_live_ones_are_named() {
         .args(["a"])
         .stdout("0\n")
         .stderr(format!(
-            "{ran}preverb: a hook left process [..] (`[..]`) behind, which goes on beside the target\n"
+            "{ran}preverb: setup left process [..] (`[..]`) behind, which goes on beside the target\n"
         ))
         .run();
     // A child that preverb has inherited is no hook's.

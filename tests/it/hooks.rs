@@ -606,7 +606,7 @@ fn a_daemon_that_holds_everything_open_holds_nobody_up_and_is_named() {
             .args(["a"])
             .hook(name, format!("{head}echo 'A = \"1\"' >&3\nsleep 100 &\necho $! >pid\n"))
             .stdout("1\n")
-            .stderr(format!("preverb: running hook `{name}`\npreverb: hook `{name}` done in [TIME]\npreverb: a hook left process [..] (`[..]`) behind, which goes on beside the target\n"))
+            .stderr(format!("preverb: running hook `{name}`\npreverb: hook `{name}` done in [TIME]\npreverb: setup left process [..] (`[..]`) behind, which goes on beside the target\n"))
             .check(|output| assert!(output.took < Duration::from_secs(10), "{:?}", output.took))
             .pid1()
             .run();

@@ -342,3 +342,18 @@ fn every_kind_of_step_is_skipped_with_all_of_them() {
             .args(["--skip-setup", "a"]),
     );
 }
+
+#[test]
+fn what_is_missing_is_told_in_the_words_that_check_has_for_it() {
+    let both = |step: &str, said: &str| {
+        let table = format!("[[setup]]\n{step}\n[verbs.a]\nexec = [\"true\"]\n");
+        let test = || Test::new().table(&table).file("file", "", 0o644);
+        test().args(["a"]).status(71).stderr_contains(said).pid1().run();
+        test().args(["--check"]).status(78).stderr_contains(said).pid1().run();
+    };
+    both("render = \"[DIR]/none\"\nto = \"x\"", "cannot read template `[DIR]/none`: it does not exist\n");
+    let directory = ": its directory `[DIR]/none` does not exist\n";
+    both("run = [\"true\"]\nonce = \"[DIR]/none/x\"", directory);
+    both("render = \"[DIR]/file\"\nto = \"[DIR]/none/x\"", directory);
+    both("render = \"[DIR]/file\"\nto = \"[DIR]\"", ": it is a directory\n");
+}

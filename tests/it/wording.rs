@@ -34,6 +34,15 @@ hint: did you mean `server`?
 ",
     );
     says(
+        "[variables.A]\n",
+        &[],
+        64,
+        "preverb: no verb was given, and the table has no default
+the verbs in environment `prod`:
+  (none)
+",
+    );
+    says(
         VERBS,
         &["shell"],
         78,
