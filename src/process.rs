@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::os::fd::RawFd;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 
 /// What `/proc/PID/stat` says (`proc_pid_stat(5)`), as far as it is needed. Everybody may read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,13 +40,6 @@ impl ProcessStat {
             started: fields.get(19)?.parse().ok()?,
         })
     }
-}
-
-/// The number that was given out last, to a process or a thread, in the PID namespace of this process
-/// (`proc_loadavg(5)`).
-pub(crate) fn last_born() -> Option<i32> {
-    let text = crate::observe::read_file(Path::new("/proc/loadavg"), 100).ok()?;
-    std::str::from_utf8(&text).ok()?.trim_ascii().rsplit(' ').next()?.parse().ok()
 }
 
 /// Every process that can be seen.
@@ -114,18 +105,6 @@ impl Status {
     /// That of a process, if it can be seen.
     pub(crate) fn of(pid: i32) -> Option<Self> {
         Self::parse(&String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/status")).ok()?))
-    }
-}
-
-/// Whether a process may have open what a descriptor of this process is open on: one that may not be looked at may.
-pub(crate) fn may_hold(pid: i32, descriptor: RawFd) -> bool {
-    let Ok(own) = std::fs::read_link(format!("/proc/self/fd/{descriptor}")) else { return true };
-    match std::fs::read_dir(format!("/proc/{pid}/fd")) {
-        // What has been closed in the meantime is not open.
-        Ok(entries) => {
-            entries.flatten().any(|entry| std::fs::read_link(entry.path()).is_ok_and(|it| it == own))
-        }
-        Err(error) => error.kind() != io::ErrorKind::NotFound,
     }
 }
 

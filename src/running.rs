@@ -10,7 +10,6 @@ use nix::unistd::Pid;
 
 use crate::child::{Ended, GRACE, HandsBack, LONGEST_OUTPUT, WELL};
 use crate::perform::handback::Handed;
-use crate::process::{self, ProcessStat};
 use crate::signals::{send, send_to_group};
 use crate::words::{escaped, shortened};
 
@@ -52,19 +51,14 @@ pub(crate) struct Running {
 pub(crate) struct Scripts {
     /// Whether it can be given another one.
     pub(crate) open: bool,
-    /// The last process that was born before the present one was given.
-    pub(crate) born: Option<i32>,
 }
 
 impl Scripts {
     /// Of a shell that was just started.
     pub(crate) fn begun() -> Self {
-        Self { open: true, born: None }
+        Self { open: true }
     }
 }
-
-/// The most births that are looked through. Where there were more, a fresh shell costs less.
-const MOST_BORN: i32 = 1000;
 
 /// What stands behind the marker where a shell has sourced its script to the end and waits for the next one: elsewhere
 /// it is the script's status.
@@ -146,9 +140,6 @@ impl Running {
     pub(crate) fn take(&mut self, script: &[u8]) -> bool {
         self.pipes.iter_mut().for_each(|pipe| pipe.read.clear());
         self.started = Instant::now();
-        if let Some(scripts) = &mut self.scripts {
-            scripts.born = process::last_born();
-        }
         let Some(input) = self.input() else { return false };
         // It has read all that came before, so that there is room; a part of a script would be worse than none.
         let given = nix::unistd::write(input, script) == Ok(script.len());
@@ -169,31 +160,6 @@ impl Running {
             }
             Err(error) => error == nix::errno::Errno::EPIPE,
         }
-    }
-
-    /// Whether nobody can be left of the script that one which stays has sourced, to write where the next one will
-    /// write, or to be sent what the next one is sent. Whoever was left behind was born while the script ran.
-    pub(crate) fn left_nobody(&self) -> bool {
-        let Some(before) = self.scripts.as_ref().and_then(|scripts| scripts.born) else { return false };
-        let Some(last) = process::last_born() else { return false };
-        // Numbers begin anew at some point; and a kernel that is none may give no number at all.
-        let born = last.checked_sub(before);
-        born.is_some_and(|born| (0..=MOST_BORN).contains(&born))
-            && (before + 1..=last).all(|pid| self.is_apart(pid))
-    }
-
-    /// Whether a process that was born while a script ran has nothing in common with the next one.
-    fn is_apart(&self, pid: i32) -> bool {
-        let Some(process) = ProcessStat::of(pid) else {
-            // It is gone, or may not be looked at.
-            return nix::unistd::getpgid(Some(Pid::from_raw(pid))).is_err();
-        };
-        if matches!(process.state, b'Z' | b'X') {
-            return true;
-        }
-        let descriptor_3 = self.pipes.iter().find(|pipe| pipe.carries == Carries::Variables);
-        let Some(pipe) = descriptor_3.and_then(|pipe| pipe.end.as_ref()) else { return false };
-        process.group != self.pid && !process::may_hold(pid, pipe.as_raw_fd())
     }
 
     /// The standard input of one that is given something: a socket, because a refusal comes from there.

@@ -37,6 +37,9 @@ pub(crate) fn dump(words: &[OsString]) -> u8 {
     u8::from(sent.is_err())
 }
 
+/// The most variables with which a shell is used for more than one hook, in bytes: far less than can be started.
+const LONGEST_FOR_ALL: usize = 64 << 10;
+
 /// Values by their names.
 type Index<'v> = HashMap<&'v [u8], &'v [u8], BuildHasherDefault<FxHasher>>;
 
@@ -61,6 +64,8 @@ pub(crate) struct Dump {
     pub(crate) directory: Vec<u8>,
     pub(crate) umask: u32,
     pub(crate) variables: Variables,
+    /// Whether a name is exported that has no value.
+    has_bare_exports: bool,
     /// The options and all variables of a shell that waits for the next hook.
     options: Option<Vec<u8>>,
     all: Vec<Written>,
@@ -93,7 +98,7 @@ impl Dump {
             Handed::Lines(lines) => Self::of_lines(lines),
             Handed::State { lines, state } => {
                 let (options, variables) = state.split_at(state.iter().position(|byte| *byte == b'\n')?);
-                let (all, rest) = assignments(&variables[1..], b"")?;
+                let (all, _, rest) = assignments(&variables[1..], b"")?;
                 let dump = Self { options: Some(options.to_vec()), all, ..Self::of_lines(lines)? };
                 rest.is_empty().then_some(dump)
             }
@@ -110,6 +115,7 @@ impl Dump {
             directory,
             umask,
             variables: Variables::inherited(entries),
+            has_bare_exports: false,
             options: None,
             all: Vec::new(),
         })
@@ -117,7 +123,7 @@ impl Dump {
 
     /// What `export -p`, `pwd -P` and `umask` print.
     fn of_lines(lines: &[u8]) -> Option<Self> {
-        let (exported, lines) = assignments(lines, b"export ")?;
+        let (exported, has_bare_exports, lines) = assignments(lines, b"export ")?;
         // A directory's name can hold any line; the umask is the last one.
         let lines = lines.strip_suffix(b"\n")?;
         let end = lines.iter().rposition(|byte| *byte == b'\n')?;
@@ -131,6 +137,7 @@ impl Dump {
             directory,
             umask,
             variables: Variables::inherited(entries),
+            has_bare_exports,
             options: None,
             all: Vec::new(),
         })
@@ -155,9 +162,14 @@ impl Dump {
             return None;
         }
         // What it changed here is handed on to nobody, and a fresh one would have it as it was.
-        let kept = [&b"PREVERB_VERB"[..], b"PREVERB_ENVIRONMENT", b"OLDPWD"];
+        let kept = [&b"PREVERB_VERB"[..], b"PREVERB_ENVIRONMENT"];
         let value = |variables: &'v Variables, name| variables.get(name).map(|found| found.value);
         if kept.into_iter().any(|name| value(&self.variables, name) != value(before, name)) {
+            return None;
+        }
+        // What is exported without a value would be exported with the next one; and what is too large for a fresh
+        // shell to be started with is for that to say.
+        if self.has_bare_exports || self.variables.size() > LONGEST_FOR_ALL {
             return None;
         }
         let exported: Index<'_> = self.variables.named().map(|(name, found)| (name, found.value)).collect();
@@ -193,6 +205,11 @@ impl Dump {
     }
 }
 
+/// Whether shells make something of a variable of this name, or have one, of their own accord.
+pub(super) fn is_every_shells(name: &[u8]) -> bool {
+    has_every_shell(name) || is_the_shells_own(name, None)
+}
+
 /// Whether a small shell that has just started has this variable, exported or not.
 fn has_every_shell(name: &[u8]) -> bool {
     matches!(
@@ -216,10 +233,11 @@ fn has_every_shell(name: &[u8]) -> bool {
     )
 }
 
-/// The lines at the beginning that each assign a value, after these words, and what follows them. A name without a
-/// value is of a variable that is not set.
-fn assignments<'l>(mut lines: &'l [u8], words: &[u8]) -> Option<(Vec<Written>, &'l [u8])> {
+/// The lines at the beginning that each assign a value, after these words; whether there is a name without a value among
+/// them, which is of a variable that is not set; and what follows them.
+fn assignments<'l>(mut lines: &'l [u8], words: &[u8]) -> Option<(Vec<Written>, bool, &'l [u8])> {
     let mut all = Vec::new();
+    let mut is_bare = false;
     while let Some(rest) = lines.strip_prefix(words) {
         let Some(end) = rest.iter().position(|byte| b"=\n".contains(byte)) else { break };
         let (name, rest) = rest.split_at(end);
@@ -231,11 +249,12 @@ fn assignments<'l>(mut lines: &'l [u8], words: &[u8]) -> Option<(Vec<Written>, &
             all.push((name.to_vec(), value));
             rest
         } else {
+            is_bare = true;
             rest
         };
         lines = rest.strip_prefix(b"\n")?;
     }
-    Some((all, lines))
+    Some((all, is_bare, lines))
 }
 
 fn octal(digits: &[u8]) -> Option<u32> {

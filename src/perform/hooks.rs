@@ -296,6 +296,7 @@ impl Stage {
         let at_exit = AtExit::builtins(&marker);
         let hands_back = Some(HandsBack::Descriptor(marker.clone()));
         let shares = !doer.kept_root
+            && script.only_sets()
             && next.is_some_and(|next| {
                 shell::can_follow(script, &observe::hook(next.to_owned(), &self.plan.interpreters))
             })

@@ -1,13 +1,12 @@
 //! The shells that source hooks: each hook has one that is new, or as good as new.
 //!
-//! To start a shell costs ten times what a short hook costs, and most of that is the dynamic loader. So a small shell
-//! reads from its standard input what to source, and when it has sourced a hook to the end it says all that there is
-//! to know of it: its variables, those that are not exported too, its options, working directory and umask. If it can
-//! be made as good as new (what was not exported is unset, what it looked up is forgotten), it sources the hook's
-//! neighbour as well; if not, the neighbour has a fresh one. What nobody can ask a shell for is seen in the hook's text
-//! before: functions, traps, limits, descriptors, processes of the background. And a hook that could tell what its
-//! shell did before, by its number, say, has one of its own. To be wrong in that direction costs half a millisecond.
-//! A program of the hook's can leave a process behind, too: then the neighbour has a fresh shell.
+//! To start a shell costs ten times what a short hook costs, and most of that is the dynamic loader. Many hooks do
+//! nothing but set variables. Neighbours of that kind are sourced by one small shell: it reads from its standard input
+//! what to source, and when it has sourced a hook to the end it says all that there is to know of it, its variables
+//! (those that are not exported too) and its options. What was not exported is unset, and it is as good as new; where it
+//! is not, the next hook has a fresh one. Which hooks are of that kind is seen in their text, of which every word must be
+//! understood: a hook that runs a program, opens a file, or touches what means something to a shell has a shell
+//! of its own, in which it can do what it likes.
 //!
 //! It knows shells; which hook comes next, and what becomes of what it hands back, is `hooks.rs`'s affair.
 
@@ -16,7 +15,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::handback::Dump;
+use super::handback::{Dump, is_every_shells};
 use super::surroundings::Changes;
 use crate::child::Running;
 use crate::observe::{HookFile, How};
@@ -70,7 +69,14 @@ impl Script {
         [b"trap ", &*quoted(at_exit), b" EXIT\nset -e\n. ", &path, b"\n"].concat()
     }
 
-    /// Whether it could not tell what its shell did before, and leaves nothing behind that cannot be asked for.
+    /// Whether it only sets variables, in words that are all understood here, so that a shell that sources it can source
+    /// others of its kind.
+    pub(super) fn only_sets(&self) -> bool {
+        self.is_plain()
+            && self.text.as_deref().is_some_and(|text| text.split(|byte| *byte == b'\n').all(sets))
+    }
+
+    /// Whether it leaves alone what hands its environment back: descriptor 3, the EXIT trap, the shell itself.
     pub(super) fn is_plain(&self) -> bool {
         // With other options the shell would say things, or do others, on its own account.
         let harmless = |option: &OsString| {
@@ -143,7 +149,7 @@ pub(super) fn can_follow(script: &Script, next: &HookFile) -> bool {
         How::Source { shell, options } => {
             *shell == script.shell
                 && *options == script.options
-                && Script::read(shell, options, runnable(&next.path)).is_plain()
+                && Script::read(shell, options, runnable(&next.path)).only_sets()
         }
         How::Run | How::Interpret(_) | How::Skip(_) | How::MistypedMount => false,
     }
@@ -228,11 +234,10 @@ impl Staying {
     /// What one is told at its end: it has handed everything back.
     pub(super) const END: &[u8] = b"trap - EXIT\n";
 
-    /// Whether one can do its work here: it needs a `/dev/null` that everybody can use, it must be seen who is born,
-    /// and it is told these words each time.
+    /// Whether one can do its work here: it needs a `/dev/null` that everybody can use, and it is told these words
+    /// each time.
     pub(super) fn is_possible(parameters: &[OsString]) -> bool {
         parameters.iter().map(|word| word.len() + 3).sum::<usize>() <= LONGEST_TOLD
-            && crate::process::last_born().is_some()
             && Path::new("/dev/null").metadata().is_ok_and(|null| {
                 null.file_type().is_char_device() && null.permissions().mode() & 0o006 == 0o006
             })
@@ -270,7 +275,7 @@ impl Staying {
         self.running.stays()
             && self.shell == script.shell
             && self.options == script.options
-            && script.is_plain()
+            && script.only_sets()
     }
 
     /// Gives it the hook. Returns whether it takes it.
@@ -282,7 +287,7 @@ impl Staying {
 }
 
 /// What a shell must do after a hook to be as good as new; `None` where it does not wait, or where only a fresh one
-/// would do. What a program of the hook left behind is no neighbour's.
+/// would do.
 pub(super) fn told_after(
     running: &Running,
     script: &Script,
@@ -293,10 +298,10 @@ pub(super) fn told_after(
     let plain = running.variables_text().is_empty() && changes.directory.is_none() && changes.umask.is_none();
     let remains = dump.remains(before, &script.options)?;
     let mut touched = changes.variables.iter().map(|(name, _)| &**name).chain(remains.iter().copied());
-    if !plain || touched.any(|name| !is_shell_name(name) || has_a_meaning(name)) || !running.left_nobody() {
+    if !plain || !running.stays() || touched.any(|name| !is_shell_name(name) || has_a_meaning(name)) {
         return None;
     }
-    let mut told = b"hash -r\n".to_vec();
+    let mut told = Vec::new();
     if !remains.is_empty() {
         told.extend_from_slice(b"unset");
         for name in remains {
@@ -338,6 +343,57 @@ fn has_a_meaning(name: &[u8]) -> bool {
     NAMES.contains(&name) || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
 }
 
+/// Whether a line of a script does nothing but set, export or unset variables that mean nothing to a shell.
+fn sets(line: &[u8]) -> bool {
+    let line = line.trim_ascii();
+    if line.is_empty() || line.starts_with(b"#") {
+        return true;
+    }
+    let Some(words) = words(line) else { return false };
+    let name = |word: &[u8]| {
+        let name = word.split(|byte| *byte == b'=').next().unwrap_or_default();
+        is_shell_name(name) && !has_a_meaning(name) && !is_every_shells(name)
+    };
+    match &words[..] {
+        [b"export" | b"unset", names @ ..] => !names.is_empty() && names.iter().all(|word| name(word)),
+        words => words.iter().all(|word| word.contains(&b'=') && name(word)),
+    }
+}
+
+/// The words of a line, as they are written; `None` where it may be more than one simple command without redirections
+/// and substitutions.
+fn words(line: &[u8]) -> Option<Vec<&[u8]>> {
+    const HARMLESS: &[u8] = b"_-./:,+=@%~^";
+    let (mut words, mut start, mut at) = (Vec::new(), 0, 0);
+    let mut quoted = false;
+    let mut braces = 0_usize;
+    while let Some(byte) = line.get(at) {
+        match byte {
+            // Nothing in single quotes means anything; within double quotes they are none.
+            b'\'' if !quoted => at += 1 + line.get(at + 1..)?.iter().position(|byte| *byte == b'\'')?,
+            b'"' => quoted = !quoted,
+            b'\\' if line.get(at + 1).is_some() => at += 1,
+            b'$' if line.get(at + 1) == Some(&b'{') => {
+                braces += 1;
+                at += 1;
+            }
+            b'$' if line.get(at + 1) == Some(&b'(') => return None,
+            b'}' if braces > 0 => braces -= 1,
+            b' ' | b'\t' if !quoted && braces == 0 => {
+                words.extend((start < at).then(|| &line[start..at]));
+                start = at + 1;
+            }
+            b'`' | b'\\' => return None,
+            _ if quoted || byte.is_ascii_alphanumeric() || HARMLESS.contains(byte) || *byte == b'$' => {}
+            b'?' if braces > 0 => {}
+            _ => return None,
+        }
+        at += 1;
+    }
+    words.extend((start < at).then(|| &line[start..at]));
+    (!quoted && braces == 0).then_some(words)
+}
+
 /// Whether a script may set a trap: itself, or in what it sources or evaluates. One that only looks like it
 /// costs a process, so this need not be exact.
 fn may_set_traps(script: &[u8]) -> bool {
@@ -347,9 +403,8 @@ fn may_set_traps(script: &[u8]) -> bool {
     })
 }
 
-/// Whether a script may find out what its shell did before, or may leave behind what nobody can ask a shell for: what
-/// it does to the process that it takes for its own. What only looks so costs a shell of its own; what hides it
-/// (`"k"ill`) does so to itself.
+/// Whether a script may keep a shell from handing back by its own commands, or says something of a process that only
+/// sets variables. What only looks so costs a process; what hides it (`"k"ill`) does so to itself.
 fn may_tell(script: &[u8]) -> bool {
     const WORDS: [&[u8]; 32] = [
         b"kill",
@@ -468,6 +523,39 @@ mod tests {
     #[test]
     fn a_shell_reads_a_quoted_word_as_it_is() {
         assert_eq!(quoted(b"a'b\n$(x)\xff"), b"'a'\\''b\n$(x)\xff'");
+    }
+
+    #[test]
+    fn a_script_that_only_sets_variables_is_told_by_every_word_of_it() {
+        for line in ["", "# x; y", "export A=1 B='$(x)'", " A=\"${B:-c d}\"", "unset A", "A=${B:?no} C=~/x"] {
+            assert!(sets(line.as_bytes()), "{line}");
+        }
+        for line in [
+            "export",
+            "unset",
+            "export -p",
+            "A=1 x",
+            "x",
+            "A=1; B=2",
+            "A=1 # x",
+            "A=$(x)",
+            "A=`x`",
+            "A=\"$(x)\"",
+            "A=\"1",
+            "A='1",
+            "A=1 >x",
+            "A=1 &",
+            "PATH=x",
+            "export PS4=x",
+            "A=1\\",
+            "A={a,b}",
+            "A=${B:-",
+            "1=2",
+            "A=* B=1",
+            "(A=1)",
+        ] {
+            assert!(!sets(line.as_bytes()), "{line}");
+        }
     }
 
     #[test]
