@@ -343,11 +343,19 @@ fn has_a_meaning(name: &[u8]) -> bool {
     NAMES.contains(&name) || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
 }
 
-/// Whether a line of a script does nothing but set, export or unset variables that mean nothing to a shell.
+/// Whether a line of a script does nothing but set, export or unset variables that mean nothing to a shell, or begin,
+/// part or end a condition that is a test.
 fn sets(line: &[u8]) -> bool {
     let line = line.trim_ascii();
-    if line.is_empty() || line.starts_with(b"#") {
+    if line.is_empty() || line.starts_with(b"#") || matches!(line, b"then" | b"else" | b"fi") {
         return true;
+    }
+    if let Some(condition) = line.strip_prefix(b"if ").or_else(|| line.strip_prefix(b"elif ")) {
+        let condition = match condition.strip_suffix(b"then") {
+            Some(rest) => rest.trim_ascii_end().strip_suffix(b";"),
+            None => Some(condition),
+        };
+        return condition.is_some_and(|condition| tests(condition.trim_ascii()));
     }
     let Some(words) = words(line) else { return false };
     let name = |word: &[u8]| {
@@ -360,10 +368,18 @@ fn sets(line: &[u8]) -> bool {
     }
 }
 
+/// Whether a command is one test of words that are all understood.
+fn tests(command: &[u8]) -> bool {
+    let command = command.strip_prefix(b"! ").unwrap_or(command);
+    let bracketed = || command.strip_prefix(b"[ ")?.strip_suffix(b" ]");
+    let tested = bracketed().or_else(|| command.strip_prefix(b"test "));
+    tested.is_some_and(|tested| words(tested).is_some())
+}
+
 /// The words of a line, as they are written; `None` where it may be more than one simple command without redirections
 /// and substitutions.
 fn words(line: &[u8]) -> Option<Vec<&[u8]>> {
-    const HARMLESS: &[u8] = b"_-./:,+=@%~^";
+    const HARMLESS: &[u8] = b"_-./:,+=@%~^!";
     let (mut words, mut start, mut at) = (Vec::new(), 0, 0);
     let mut quoted = false;
     let mut braces = 0_usize;
@@ -527,7 +543,17 @@ mod tests {
 
     #[test]
     fn a_script_that_only_sets_variables_is_told_by_every_word_of_it() {
-        for line in ["", "# x; y", "export A=1 B='$(x)'", " A=\"${B:-c d}\"", "unset A", "A=${B:?no} C=~/x"] {
+        for line in [
+            "",
+            "# x; y",
+            "export A=1 B='$(x)'",
+            " A=\"${B:-c d}\"",
+            "unset A",
+            "A=${B:?no} C=~/x",
+            "if [ -z \"${A:-}\" ]; then",
+            "elif ! test $A != b",
+            "fi",
+        ] {
             assert!(sets(line.as_bytes()), "{line}");
         }
         for line in [

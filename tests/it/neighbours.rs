@@ -90,7 +90,7 @@ fn neighbours_that_only_set_variables_share_a_shell() {
         "# a comment\nexport A=1 B='a b' C=\"$A ${B:-x}\"\n",
         "D=2\nexport E=$D F=${D:+y}_${G-z}",
         "unset A D\n\nexport H=it\\'s I=\"a \\\"b\\\"; c; (d) | <e>\"",
-        "X=1 Y=2",
+        "X=1 Y=2\nif [ -z \"${X:-}\" ]; then\n    X=2\nelif test $Y = 2; then\n    Z=1\nfi\nexport Z",
     ];
     for line in ["#", "#!/usr/bin/env ash"] {
         if line == "#" || std::path::Path::new("/bin/busybox").exists() {
