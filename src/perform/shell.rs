@@ -385,6 +385,8 @@ fn words(line: &[u8]) -> Option<Vec<&[u8]>> {
     let mut braces = 0_usize;
     while let Some(byte) = line.get(at) {
         match byte {
+            // Which quotes count within `${...}` is told differently by every shell.
+            b'\'' | b'"' if braces > 0 => return None,
             // Nothing in single quotes means anything; within double quotes they are none.
             b'\'' if !quoted => at += 1 + line.get(at + 1..)?.iter().position(|byte| *byte == b'\'')?,
             b'"' => quoted = !quoted,
@@ -419,8 +421,8 @@ fn may_set_traps(script: &[u8]) -> bool {
     })
 }
 
-/// Whether a script may keep a shell from handing back by its own commands, or says something of a process that only
-/// sets variables. What only looks so costs a process; what hides it (`"k"ill`) does so to itself.
+/// Whether a script may get in the way of a shell that hands back by its own commands, or asks for what one that others
+/// have used would answer otherwise. What only looks so costs a process; what hides it (`"k"ill`) does so to itself.
 fn may_tell(script: &[u8]) -> bool {
     const WORDS: [&[u8]; 32] = [
         b"kill",
@@ -576,6 +578,8 @@ mod tests {
             "A=1\\",
             "A={a,b}",
             "A=${B:-",
+            "A=\"${B:-\"x}\" ; x\"",
+            "A=${B:-'}'}",
             "1=2",
             "A=* B=1",
             "(A=1)",
