@@ -1,8 +1,8 @@
 //! What the fuzz targets in `fuzz/` reach of the insides: parsers that read what others wrote. No part of any interface.
 
-use crate::expand::{Template, TextError, expand_text};
-use crate::perform::handback::{Dump, Handed};
-use crate::variables::{Origin, Variables};
+use crate::setup::dump::{Dump, Handed};
+use crate::value::template::{Template, TextError, expand_text};
+use crate::value::variables::{Origin, Variables};
 
 fn variables(entries: &[(&str, &[u8])]) -> Variables {
     let mut variables = Variables::default();
@@ -46,7 +46,7 @@ pub type Written = (Vec<u8>, Vec<u8>);
 /// # Errors
 /// What else it wrote.
 pub fn written_variables(text: &[u8]) -> Result<Vec<Written>, String> {
-    crate::perform::handback::written_variables(text)
+    crate::setup::dump::written_variables(text)
 }
 
 /// What a small shell printed of itself: entries of its environment, its working directory, its umask.

@@ -1,62 +1,40 @@
 //! preverb: one image, many verbs. The program is one sentence: take a request, observe the world, plan, then
 //! explain the plan or perform it.
 //!
-//! The map of the house, in the order of that sentence:
+//! The rooms, and what each may use:
 //!
-//! - `cli/` turns argv into a request; `words.rs` holds the words that are checked on the way in.
-//! - `table/` turns text into the table: `document.rs` is the tree, `file.rs` reads the files, `excerpt.rs` shows a
-//!   line of one, `decode/` and `select.rs` take what counts for one environment and one verb. `verb.rs` finds the verb
-//!   that the words mean. `schema.rs` tells editors of the same keys, `fuzzing.rs` shows fuzzers a way in.
-//! - `expand.rs` and `variables.rs` are `${...}` and the layers; `plan.rs` puts everything together. None of
-//!   these touches the world.
-//! - `explain.rs`, `list.rs`, `check/`, `shim.rs`, `help.rs` say things about a table or a plan. `failure.rs` is what can
-//!   go wrong and the exit codes, `log.rs` how messages are written, `paint.rs` sets other text off on a terminal.
-//! - Below this line is the world. `observe.rs` reads it. `perform/` executes a plan, a file for each kind of step;
-//!   it never looks at the table. `child.rs` is the only spawner (a child that runs is in `running.rs`),
-//!   `signals.rs` the only user of signals, `identity.rs` of ids, `exec.rs` of execve.
-//! - `parts.rs` runs what preverb can do without a table: `supervise.rs` stays as PID 1, `probe.rs` tries a target,
-//!   `join.rs` is `--exec`. That and `health.rs` look at the container's main process through `main_process.rs`, and
-//!   that at `/proc` through `process.rs`.
+//! | room | is | may use |
+//! |---|---|---|
+//! | `text/` | messages, failures, names, durations; knows nothing of the program | |
+//! | `value/` | what the program is about, as values: variables, templates, users | `text` |
+//! | `sys/` | the kernel: one owner for each facility | `value`, `text` |
+//! | `table/` | the verb table: files, tree, types | `value`, `text` (`load.rs`: `sys`) |
+//! | `plan/` | request, table and facts make a plan; pure | `table`, `value`, `text` |
+//! | `ready/` | one try of a target, and the loop that waits | `sys`, `value`, `text` |
+//! | `setup/` | performs a plan | `plan`, `ready`, `sys`, `value`, `text` |
+//! | `cli/` | argv makes a request | `value`, `text` |
+//! | `modes/` | what preverb can be asked for, a file each | all |
 //!
-//! What is hard is preverb itself again, in a small mode: `--preverb-as` steps down before a hook,
-//! `--preverb-dump` hands a shell's environment back (small shells do so by themselves where they can),
-//! `--preverb-probe` makes one try, `--supervise` stays as PID 1 and `--preverb-target` is its child before it is the
-//! target.
-//! So there is no `unsafe` and no code between fork and exec.
+//! `schema.rs` describes the same keys for editors, `fuzzing.rs` is the entrance for fuzzers.
+//!
+//! What is hard is preverb itself again, in a small mode: `--preverb-as` steps down before a hook, `--preverb-dump`
+//! hands a shell's environment back, `--preverb-probe` makes one try, `--supervise` stays as PID 1 and
+//! `--preverb-target` is its child before it becomes the target. So there is no `unsafe`, and no code between fork and
+//! exec.
 
-mod check;
-mod child;
 mod cli;
-mod exec;
-mod expand;
-mod explain;
-mod failure;
 #[doc(hidden)]
 pub mod fuzzing;
-mod health;
-mod help;
-mod identity;
-mod join;
-mod list;
-mod log;
-mod main_process;
-mod observe;
-mod paint;
-mod parts;
-mod perform;
+mod modes;
 mod plan;
-mod probe;
-mod process;
-mod running;
+mod ready;
 #[doc(hidden)]
 pub mod schema;
-mod shim;
-mod signals;
-mod supervise;
+mod setup;
+mod sys;
 mod table;
-mod variables;
-mod verb;
-mod words;
+mod text;
+mod value;
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
@@ -64,22 +42,25 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use child::Children;
-use cli::{Action, Options, Request, Rest, TableMode, Words};
-use failure::{Failure, Kind, Result};
-use identity::Myself;
-use log::{Format, Log, quoted};
-use paint::Paint;
-use perform::World;
-use plan::{Call, Planned};
-use signals::Signals;
-use table::LeadingDash;
-use table::decode::Decoder;
-use table::document::{Document, Focus, Source};
-use table::file::failing;
-use table::select::{Lookup, Tree};
-use variables::Variables;
-use words::VerbName;
+use crate::cli::{Action, Options, Request, Rest, TableMode, Words};
+use crate::modes::{check, explain, health, help, list, parts, secret_files, shim, supervise, verb};
+use crate::plan::{Call, Planned};
+use crate::setup::World;
+use crate::sys::child::{self, Children};
+use crate::sys::identity::Myself;
+use crate::sys::read;
+use crate::sys::signals::Signals;
+use crate::table::LeadingDash;
+use crate::table::decode::Decoder;
+use crate::table::document::{Document, Focus, Source};
+use crate::table::load::failing;
+use crate::table::select::{Lookup, Tree};
+use crate::text::failure::{self, Failure, Kind, Result};
+use crate::text::log::{Format, Log, quoted};
+use crate::text::names::VerbName;
+use crate::text::paint::Paint;
+use crate::text::reason::reason;
+use crate::value::variables::Variables;
 
 /// Runs preverb. Returns only where no target has replaced the process.
 #[must_use]
@@ -115,15 +96,15 @@ pub fn run() -> ExitCode {
 
 /// The small modes that preverb starts itself in. They read no table and heed no signal.
 fn hidden_part(name: &OsStr, words: &[OsString], log: &mut Log) -> Option<Result<u8>> {
-    if !observe::is_part(name.as_bytes()) {
+    if !read::is_part(name.as_bytes()) {
         return None;
     }
     let rest = words.get(1..).unwrap_or_default();
     match words.first()?.as_bytes() {
-        b"--preverb-dump" => Some(Ok(perform::handback::dump(rest))),
-        b"--preverb-probe" => Some(Ok(perform::wait::probe(rest))),
-        b"--preverb-target" => Some(Err(supervise::become_target(rest, observe::environment(), log))),
-        b"--preverb-as" => Some(perform::hooks::step_down_and_exec(rest)),
+        b"--preverb-dump" => Some(Ok(setup::dump::dump(rest))),
+        b"--preverb-probe" => Some(Ok(ready::wait::probe(rest))),
+        b"--preverb-target" => Some(Err(supervise::become_target(rest, read::environment(), log))),
+        b"--preverb-as" => Some(sys::start::step_down_and_exec(rest)),
         _ => None,
     }
 }
@@ -137,7 +118,7 @@ struct Start<'a> {
 
 fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log) -> Result<u8> {
     let signals = Signals::heed()?;
-    let mut start = Start { variables: observe::environment(), signals, log };
+    let mut start = Start { variables: read::environment(), signals, log };
     let format = start.variables.non_empty(b"PREVERB_LOG").map(|value| (Format::parse(value), quoted(value)));
     if let Some((Some(format), _)) = format {
         start.log.format = format;
@@ -197,8 +178,8 @@ fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log) -> Result<u8> {
         Action::Table(mode) => {
             checked?;
             let path = start.table(options.table.as_deref());
-            let sources = table::file::read(&path, &mut start.signals)?;
-            let document = table::file::parse(&sources, focus(&mode))?;
+            let sources = table::load::read(&path, &mut start.signals)?;
+            let document = table::load::parse(&sources, focus(&mode))?;
             start.with_tree(&options, mode, Tree::new(&document))
         }
     }
@@ -209,7 +190,7 @@ fn print(text: &str) -> Result<u8> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            let reason = table::file::reason(&error);
+            let reason = reason(&error);
             Err(Failure::say(Kind::System, format!("cannot write to standard output: {reason}")))
         }
         _ => Ok(0),
@@ -220,7 +201,7 @@ impl Start<'_> {
     /// Where the table is.
     fn table(&self, option: Option<&OsStr>) -> PathBuf {
         let variable = self.variables.non_empty(b"PREVERB_TABLE").map(OsStr::from_bytes);
-        option.or(variable).map_or_else(|| PathBuf::from(table::file::DEFAULT), PathBuf::from)
+        option.or(variable).map_or_else(|| PathBuf::from(table::load::DEFAULT), PathBuf::from)
     }
 
     /// The request of words that begin with options of the rarer kind.
@@ -251,7 +232,7 @@ impl Start<'_> {
     /// # Errors
     /// The request to stop.
     fn sources_if_any(&mut self, option: Option<&OsStr>) -> Result<Option<Vec<Source>>> {
-        match table::file::read(&self.table(option), &mut self.signals) {
+        match table::load::read(&self.table(option), &mut self.signals) {
             Err(failure) if failure.is_stop() => Err(failure),
             read => Ok(read.ok()),
         }
@@ -314,12 +295,12 @@ impl Start<'_> {
         // An alias was used, or a drop-in has another default: what counts is known only now.
         let name = verb.as_ref().map_or("", VerbName::as_str);
         let again = tree.is_light(name, environment.name.as_str());
-        let document = again.then(|| table::file::parse(sources, Focus::Verb(name))).transpose()?;
+        let document = again.then(|| table::load::parse(sources, Focus::Verb(name))).transpose()?;
         let tree = document.as_ref().map_or(tree, Tree::new);
         let selection = tree.select(&mut decoder, &environment.name, verb.as_ref());
         failing(sources, &decoder.mistakes)?;
         let declarations = table::lay_declarations(selection.layers());
-        let files = observe::secret_files(&declarations, &self.variables, &mut self.signals)?;
+        let files = secret_files::secret_files(&declarations, &self.variables, &mut self.signals)?;
         let mentioned = json.is_some() && tree.mentions(environment.name.as_str());
         let call = Call { words, skip_setup };
         let health =
@@ -346,9 +327,9 @@ impl Start<'_> {
         // Only steps and a supervisor are preverb again; asking the kernel where it is costs more than a step of
         // the plan.
         let again = plan.init.is_some() || !plan.steps.is_empty();
-        let program = if again { observe::program() } else { PathBuf::new() };
+        let program = if again { read::program() } else { PathBuf::new() };
         let world = World { log, program, myself: Myself::observe(), children };
-        Err(perform::perform(plan, world))
+        Err(setup::perform(plan, world))
     }
 }
 

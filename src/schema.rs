@@ -6,12 +6,14 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::log::Format;
+use crate::table::VariableKind;
 use crate::table::decode::{
     ENVIRONMENT_KEYS, INIT_KEYS, KIND_KEYS, SELECTION_KEYS, SHIM_KEYS, STEP_KEYS, TABLE_KEYS, VARIABLE_KEYS,
     VERB_KEYS, kind_only_keys,
 };
-use crate::table::{Capability, Resource, VariableKind};
+use crate::text::log::Format;
+use crate::value::capability::Capability;
+use crate::value::limit::Resource;
 
 /// A part of the table that has keys of its own: its name in the schema, and the section of preverb.toml(5) that tells
 /// of them.

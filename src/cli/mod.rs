@@ -11,8 +11,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::Duration;
 
-use crate::failure::{Failure, Kind, Result};
-use crate::log::Format;
+use crate::text::failure::{Failure, Kind, Result};
+use crate::text::log::Format;
 pub(crate) use options::{PARTS, TABLE_MODES, command, supervise_words};
 use options::{action, common, is_mode, parse_options, unknown_option};
 
@@ -118,11 +118,6 @@ pub(crate) struct SuperviseOptions {
     /// Whether a secret is a part of where the command lies, so that why it cannot be run is not shown.
     pub(crate) conceal: bool,
 }
-
-/// How long `--wait` waits, and a `wait` step without a `timeout`.
-pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
-/// How long `--probe` and `--health` may take.
-pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The words, split where preverb's options end.
 #[derive(Debug, PartialEq, Eq)]

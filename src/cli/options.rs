@@ -8,12 +8,11 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::{
-    Action, Options, PROBE_TIMEOUT, Part, Rest, SuperviseOptions, TableMode, WAIT_TIMEOUT, usage, words,
-};
-use crate::failure::{Failure, Result};
-use crate::log::{Format, quoted};
-use crate::words::{DURATION_RULE, can_be_caught, parse_duration, parse_signal};
+use super::{Action, Options, Part, Rest, SuperviseOptions, TableMode, usage, words};
+use crate::text::duration::{DURATION_RULE, PROBE_TIMEOUT, WAIT_TIMEOUT, parse_duration};
+use crate::text::failure::{Failure, Result};
+use crate::text::log::{Format, quoted};
+use crate::value::signal::{can_be_caught, parse_signal};
 
 /// The modes, by their options.
 const MODES: [&str; 10] =
@@ -103,8 +102,8 @@ pub(super) fn is_mode(word: &OsStr) -> bool {
 /// The failure of a word that looks like an option and is none.
 pub(super) fn unknown_option(word: &OsStr) -> Failure {
     let bytes = word.as_bytes();
-    let failure =
-        usage(format!("unknown option {}", quoted(bytes))).field("option", crate::words::escaped(bytes));
+    let failure = usage(format!("unknown option {}", quoted(bytes)))
+        .field("option", crate::text::escape::escaped(bytes));
     let name = String::from_utf8_lossy(bytes);
     let name = name.split('=').next().unwrap_or_default();
     let command = command();
@@ -113,7 +112,7 @@ pub(super) fn unknown_option(word: &OsStr) -> Failure {
         .filter(|arg| !arg.is_hide_set())
         .filter_map(|arg| arg.get_long().map(|long| format!("--{long}")))
         .collect();
-    match crate::words::nearest(name, known.iter().map(String::as_str)) {
+    match crate::text::nearest::nearest(name, known.iter().map(String::as_str)) {
         Some(near) => failure.hint(format!("did you mean `{near}`?")),
         None => failure.hint("`preverb --help` lists the options"),
     }

@@ -12,10 +12,10 @@ use super::select::Tree;
 pub(crate) fn excerpt(place: &Place<'_>, sources: &[Source], span: Span) -> (String, String) {
     let number = place.line.to_string();
     let before: String = place.text.chars().take(place.column - 1).collect();
-    let indent = crate::words::escaped(before.replace('\t', " ").as_bytes()).chars().count();
+    let indent = crate::text::escape::escaped(before.replace('\t', " ").as_bytes()).chars().count();
     let concealed = concealed(sources, span);
     let shown = concealed.as_deref().unwrap_or(place.text);
-    let mut text = crate::words::escaped(shown.replace('\t', " ").as_bytes());
+    let mut text = crate::text::escape::escaped(shown.replace('\t', " ").as_bytes());
     // A line can be of any length; what is shown of it is not.
     if text.chars().count() > 200 {
         text = text.chars().take(200).collect::<String>() + "...";
@@ -76,7 +76,7 @@ pub(crate) fn concealed(sources: &[Source], span: Span) -> Option<String> {
         return None;
     }
     let key = line.split_once('=').filter(|_| secrets.is_some() && !goes_on).map(|(key, _)| key);
-    Some(key.map(|key| format!("{key}= ")).unwrap_or_default() + crate::expand::MASK)
+    Some(key.map(|key| format!("{key}= ")).unwrap_or_default() + crate::text::escape::MASK)
 }
 
 /// Whether one of the words stands in the text, or may stand there in an escaped form.

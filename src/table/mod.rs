@@ -7,14 +7,16 @@
 pub(crate) mod decode;
 pub(crate) mod document;
 pub(crate) mod excerpt;
-pub(crate) mod file;
+pub(crate) mod load;
 pub(crate) mod select;
 
 use std::time::Duration;
 
-use crate::expand::Template;
-use crate::log::Format;
-use crate::words::{EnvironmentName, VerbName};
+use crate::text::log::Format;
+use crate::text::names::{EnvironmentName, VerbName};
+use crate::value::capability::Capability;
+use crate::value::limit::Limit;
+use crate::value::template::Template;
 use document::Span;
 
 /// What the table says at its top, without verbs and environments.
@@ -434,114 +436,6 @@ impl InitOptions {
     }
 }
 
-/// One entry of `limits`: a soft limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Limit {
-    /// Which.
-    pub(crate) resource: Resource,
-    /// How much, in the unit of setrlimit(2); `None` is unlimited.
-    pub(crate) value: Option<u64>,
-}
-
-/// A limit, by the name that prlimit(1) has for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Resource {
-    /// Its name.
-    pub(crate) name: &'static str,
-    /// What setrlimit(2) calls it.
-    pub(crate) resource: rustix::process::Resource,
-}
-
-impl Resource {
-    /// All of them.
-    pub(crate) const ALL: [Self; 16] = {
-        use rustix::process::Resource as R;
-        [
-            Self { name: "as", resource: R::As },
-            Self { name: "core", resource: R::Core },
-            Self { name: "cpu", resource: R::Cpu },
-            Self { name: "data", resource: R::Data },
-            Self { name: "fsize", resource: R::Fsize },
-            Self { name: "locks", resource: R::Locks },
-            Self { name: "memlock", resource: R::Memlock },
-            Self { name: "msgqueue", resource: R::Msgqueue },
-            Self { name: "nice", resource: R::Nice },
-            Self { name: "nofile", resource: R::Nofile },
-            Self { name: "nproc", resource: R::Nproc },
-            Self { name: "rss", resource: R::Rss },
-            Self { name: "rtprio", resource: R::Rtprio },
-            Self { name: "rttime", resource: R::Rttime },
-            Self { name: "sigpending", resource: R::Sigpending },
-            Self { name: "stack", resource: R::Stack },
-        ]
-    };
-}
-
-/// A capability by its number in linux/capability.h.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Capability(pub(crate) u8);
-
-impl Capability {
-    /// The names, without `CAP_`, in the order of their numbers (capabilities(7)).
-    pub(crate) const NAMES: [&'static str; 41] = [
-        "CHOWN",
-        "DAC_OVERRIDE",
-        "DAC_READ_SEARCH",
-        "FOWNER",
-        "FSETID",
-        "KILL",
-        "SETGID",
-        "SETUID",
-        "SETPCAP",
-        "LINUX_IMMUTABLE",
-        "NET_BIND_SERVICE",
-        "NET_BROADCAST",
-        "NET_ADMIN",
-        "NET_RAW",
-        "IPC_LOCK",
-        "IPC_OWNER",
-        "SYS_MODULE",
-        "SYS_RAWIO",
-        "SYS_CHROOT",
-        "SYS_PTRACE",
-        "SYS_PACCT",
-        "SYS_ADMIN",
-        "SYS_BOOT",
-        "SYS_NICE",
-        "SYS_RESOURCE",
-        "SYS_TIME",
-        "SYS_TTY_CONFIG",
-        "MKNOD",
-        "LEASE",
-        "AUDIT_WRITE",
-        "AUDIT_CONTROL",
-        "SETFCAP",
-        "MAC_OVERRIDE",
-        "MAC_ADMIN",
-        "SYSLOG",
-        "WAKE_ALARM",
-        "BLOCK_SUSPEND",
-        "AUDIT_READ",
-        "PERFMON",
-        "BPF",
-        "CHECKPOINT_RESTORE",
-    ];
-
-    /// The capability of this name, with or without `CAP_`, in either case.
-    pub(crate) fn parse(name: &str) -> Option<Self> {
-        let upper = name.to_ascii_uppercase();
-        let name = upper.strip_prefix("CAP_").unwrap_or(&upper);
-        let number = Self::NAMES.iter().position(|each| *each == name)?;
-        u8::try_from(number).ok().map(Self)
-    }
-
-    /// Its name with `CAP_`.
-    pub(crate) fn name(self) -> String {
-        let name = Self::NAMES.get(usize::from(self.0)).copied().unwrap_or("?");
-        format!("CAP_{name}")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -566,17 +460,6 @@ mod tests {
         );
         check(VariableKind::Path, &["/", "/a b"], &["a", "./a"]);
         assert!(!VariableKind::Port.admits(b"\xff"));
-    }
-
-    #[test]
-    fn capabilities_have_their_kernel_numbers() {
-        // linux/capability.h
-        for (name, number) in
-            [("CHOWN", 0), ("CAP_SETUID", 7), ("net_bind_service", 10), ("CAP_CHECKPOINT_RESTORE", 40)]
-        {
-            assert_eq!(Capability::parse(name), Some(Capability(number)), "{name}");
-        }
-        assert_eq!(Capability::parse("CAP_NOTHING"), None);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use super::decode::{Decoder, ENVIRONMENT_KEYS, Place};
 use super::document::{Document, Mistake, NodeRef, Shape, Span};
 use super::{Layer, Settings, VerbPart};
-use crate::log::quoted;
-use crate::words::{EnvironmentName, VerbName};
+use crate::text::log::quoted;
+use crate::text::names::{EnvironmentName, VerbName};
 
 /// What counts of the table in one environment, with one verb or none.
 #[derive(Debug, Default)]
@@ -262,7 +262,7 @@ impl<'d, 's> Tree<'d, 's> {
             if !exists {
                 let all = self.verb_names("").into_iter();
                 let all = all.chain(self.environments().flat_map(|environment| self.verb_names(environment)));
-                let near = crate::words::nearest(name.as_str(), all);
+                let near = crate::text::nearest::nearest(name.as_str(), all);
                 decoder.mistakes.push(Mistake {
                     span: *span,
                     message: format!("`default` is {}, which is no verb", quoted(name.as_str())),

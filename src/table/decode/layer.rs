@@ -1,10 +1,10 @@
 //! What the table, an environment and a verb have in common: `env`, `variables`, `setup`.
 
 use super::{Decoder, Node, Place, VARIABLE_KEYS};
-use crate::log::quoted;
 use crate::table::document::Shape;
 use crate::table::{Declaration, Layer, Setting, VariableKind};
-use crate::words::is_variable_name;
+use crate::text::log::quoted;
+use crate::text::names::is_variable_name;
 
 impl Decoder {
     /// `env`, `variables` and `setup` of the table, an environment or a verb; `place` names it.

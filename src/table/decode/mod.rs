@@ -9,9 +9,12 @@ use std::time::Duration;
 
 use super::Probe;
 use super::document::{Mistake, NodeRef, Shape, Span};
-use crate::expand::Template;
-use crate::log::quoted;
-use crate::words::{DURATION_RULE, NAME_RULE, VerbName, nearest, parse_duration, parse_mode, parse_signal};
+use crate::text::duration::{DURATION_RULE, parse_duration, parse_mode};
+use crate::text::log::quoted;
+use crate::text::names::{NAME_RULE, VerbName};
+use crate::text::nearest::nearest;
+use crate::value::signal::parse_signal;
+use crate::value::template::Template;
 
 /// The keys of the table.
 pub(crate) const TABLE_KEYS: [&str; 16] = [
@@ -376,7 +379,7 @@ impl Decoder {
     fn user(&mut self, node: Node<'_, '_>) -> Option<Template> {
         let template = self.template(node, "user")?;
         if template.is_literal()
-            && let Err(reason) = crate::words::UserSpec::parse(template.source().as_bytes())
+            && let Err(reason) = crate::value::user::UserSpec::parse(template.source().as_bytes())
         {
             self.mistake_with_hint(
                 node.span(),
@@ -412,7 +415,7 @@ impl Decoder {
         }
         let template = self.template(node, name)?;
         if template.is_literal()
-            && let Err(reason) = crate::probe::Target::parse(template.source().as_bytes())
+            && let Err(reason) = crate::ready::probe::Target::parse(template.source().as_bytes())
         {
             self.mistake(node.span(), format!("{} in {}: {reason}", quoted(template.source()), quoted(name)));
             return None;

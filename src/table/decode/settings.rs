@@ -1,10 +1,10 @@
 //! The top of the table, without its verbs and environments.
 
 use super::{Decoder, Node, Place, SELECTION_KEYS, SHIM_KEYS, TABLE_KEYS};
-use crate::log::{Format, quoted};
 use crate::table::document::Shape;
 use crate::table::{ENVIRONMENT_VARIABLE, LeadingDash, Settings, ShimSettings, Unknown};
-use crate::words::{EnvironmentName, NAME_RULE, is_variable_name};
+use crate::text::log::{Format, quoted};
+use crate::text::names::{EnvironmentName, NAME_RULE, is_variable_name};
 
 impl Decoder {
     /// The top level, without verbs and environments, which are decoded one by one.
@@ -161,7 +161,8 @@ impl Decoder {
                         let Some(mount) = self.string(item, "mounts") else { continue };
                         // What would be a path elsewhere is a volume's name, or nothing at all, to an engine.
                         if mount.is_empty()
-                            || mount.starts_with(['~', '$']) && crate::shim::split_prefix(mount).0.is_none()
+                            || mount.starts_with(['~', '$'])
+                                && crate::modes::shim::split_prefix(mount).0.is_none()
                         {
                             self.mistake_with_hint(
                                 item.span(),

@@ -1,10 +1,10 @@
 //! A step of a `setup`.
 
 use super::{Decoder, KIND_KEYS, Node, Place, STEP_KEYS, kind_only_keys};
-use crate::log::quoted;
 use crate::table::document::Shape;
 use crate::table::{Filter, Step, StepKind};
-use crate::words::{NAME_RULE, VerbName};
+use crate::text::log::quoted;
+use crate::text::names::{NAME_RULE, VerbName};
 
 impl Decoder {
     fn filter(&mut self, node: Option<Node<'_, '_>>, name: &str) -> Filter {

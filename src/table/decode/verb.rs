@@ -1,10 +1,13 @@
 //! A verb, or what an environment changes in it.
 
 use super::{Decoder, INIT_KEYS, Node, Place, VERB_KEYS};
-use crate::log::quoted;
 use crate::table::document::Shape;
-use crate::table::{Capability, Init, InitOptions, Limit, Resource, VerbPart};
-use crate::words::{can_be_caught, nearest};
+use crate::table::{Init, InitOptions, VerbPart};
+use crate::text::log::quoted;
+use crate::text::nearest::nearest;
+use crate::value::capability::Capability;
+use crate::value::limit::{Limit, Resource};
+use crate::value::signal::can_be_caught;
 
 impl Decoder {
     /// A verb, or what an environment changes in it; `place` names it.

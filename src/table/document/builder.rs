@@ -74,7 +74,7 @@ pub(super) fn read_one<'s>(
     parse_document(&chunk, &mut builder, &mut sink);
     document.broken |= !sink.found.is_empty();
     mistakes.append(&mut sink.found);
-    crate::words::sort_by_bytes(mistakes, |mistake| {
+    crate::text::escape::sort_by_bytes(mistakes, |mistake| {
         [&mistake.span.file.to_be_bytes()[..], &mistake.span.start.to_be_bytes()].concat()
     });
     root
@@ -138,7 +138,10 @@ impl<'s> Builder<'_, 's> {
         let line = file.place(first.key_span.start).line;
         self.mistake(
             span,
-            format!("`{}` is defined twice, first in line {line}", crate::words::escaped(key.as_bytes())),
+            format!(
+                "`{}` is defined twice, first in line {line}",
+                crate::text::escape::escaped(key.as_bytes())
+            ),
         );
     }
 

@@ -1,0 +1,188 @@
+//! What the image has: programs, directories, files of hooks, templates. Reads only, as the user in question
+//! where this process may act as another.
+
+use std::ffi::OsStr;
+use std::fs::Metadata;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+
+use crate::sys::exec;
+use crate::sys::identity;
+use crate::sys::identity::{Identity, Myself};
+use crate::text::log::quoted;
+use crate::text::reason::reason;
+use crate::value::variables::Variables;
+
+/// What is wrong, and what would help.
+pub(super) type Problem = (String, Option<String>);
+
+/// Somebody who runs something.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Who<'i> {
+    /// The user, where one is named.
+    pub(super) identity: Option<&'i Identity>,
+    /// Who this process is.
+    pub(super) myself: Myself,
+}
+
+impl Who<'_> {
+    /// Looks at something as this user; only root can look as another.
+    fn look<T>(self, work: impl FnOnce() -> T) -> Option<T> {
+        let identity = self.identity.filter(|_| self.myself.is_root());
+        identity::acting_as(identity, || Ok(work())).ok()
+    }
+
+    /// Whether this user may execute such a file or enter such a directory.
+    fn may_execute(self, metadata: &Metadata) -> bool {
+        let mode = metadata.mode();
+        let Some(identity) = self.identity else { return mode & 0o111 != 0 };
+        let bit = if identity.uid == 0 {
+            0o111
+        } else if identity.uid == metadata.uid() {
+            0o100
+        } else if identity.gid == metadata.gid() || identity.groups.contains(&metadata.gid()) {
+            0o010
+        } else {
+            0o001
+        };
+        mode & bit != 0
+    }
+
+    fn shown(self) -> String {
+        self.identity.map_or_else(String::new, |identity| format!(" by user `{}`", identity.spec.shown()))
+    }
+}
+
+/// Whether `program` can be run; `directory` is where, if that is known.
+pub(super) fn program(
+    program: &OsStr,
+    variables: &Variables,
+    directory: Option<&Path>,
+    who: Who<'_>,
+) -> Result<(), Problem> {
+    let mut refused = None;
+    for path in exec::candidates(program, variables) {
+        let path = match directory {
+            _ if path.is_absolute() => path,
+            Some(directory) => directory.join(path),
+            // What lies in a directory that a step makes cannot be known.
+            None => return Ok(()),
+        };
+        match who.look(|| path.metadata()) {
+            None => return Ok(()),
+            Some(Ok(metadata)) if metadata.is_file() && who.may_execute(&metadata) => {
+                return exec::defect(&path).map_or(Ok(()), |failure| Err(failure.told()));
+            }
+            Some(Ok(metadata)) => {
+                refused.get_or_insert((path, Some(metadata)));
+            }
+            Some(Err(error)) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                refused.get_or_insert((path, None));
+            }
+            Some(Err(_)) => {}
+        }
+    }
+    match refused {
+        None => Err(exec::not_found(program, variables).told()),
+        Some((path, Some(metadata))) if !metadata.is_file() || metadata.mode() & 0o111 == 0 => {
+            let failure = exec::diagnose(program, &path, Errno::EACCES, &[], variables);
+            Err(failure.told())
+        }
+        Some((path, metadata)) => {
+            let shown = quoted(path.as_os_str().as_bytes());
+            let mode = metadata.map_or(String::new(), |metadata| {
+                format!(
+                    " (mode {:04o}, uid {}, gid {})",
+                    metadata.mode() & 0o7777,
+                    metadata.uid(),
+                    metadata.gid()
+                )
+            });
+            Err((format!("{shown} cannot be run{}: permission denied{mode}", who.shown()), None))
+        }
+    }
+}
+
+/// What a working directory is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Directory {
+    /// It is there and can be entered.
+    There,
+    /// Nothing is there.
+    Missing,
+    /// It cannot be entered, and why.
+    Refused(String),
+}
+
+/// Looks at a directory that is to be entered.
+pub(super) fn directory(path: &Path, who: Who<'_>) -> Directory {
+    match who.look(|| path.metadata()) {
+        Some(Ok(metadata)) if !metadata.is_dir() => Directory::Refused("it is no directory".to_owned()),
+        Some(Ok(metadata)) if !who.may_execute(&metadata) => Directory::Refused(format!(
+            "it cannot be entered{} (mode {:04o}, uid {}, gid {})",
+            who.shown(),
+            metadata.mode() & 0o7777,
+            metadata.uid(),
+            metadata.gid()
+        )),
+        None | Some(Ok(_)) => Directory::There,
+        Some(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => Directory::Missing,
+        Some(Err(error)) => Directory::Refused(reason(&error)),
+    }
+}
+
+/// The directory that a file is to be made in.
+pub(super) fn parent(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// What keeps a directory from being made there, if something that is no directory does.
+pub(super) fn obstacle(path: &Path) -> Option<String> {
+    let (there, metadata) = path.ancestors().find_map(|above| Some((above, above.metadata().ok()?)))?;
+    match metadata.is_dir() {
+        true => None,
+        false if there == path => Some("a file is there".to_owned()),
+        false => Some(format!("{} is no directory", quoted(there.as_os_str().as_bytes()))),
+    }
+}
+
+/// The templates of a `render` step, or why there are none: the file itself, or those of the directory.
+pub(super) fn templates(from: &Path) -> Result<Vec<PathBuf>, String> {
+    let metadata = from.metadata().map_err(|error| reason(&error))?;
+    if metadata.is_file() {
+        return Ok(vec![from.to_owned()]);
+    }
+    if !metadata.is_dir() {
+        return Err("it is no file and no directory".to_owned());
+    }
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(from).map_err(|error| reason(&error))? {
+        let name = entry.map_err(|error| reason(&error))?.file_name();
+        if !name.as_bytes().starts_with(b".") && name.as_bytes().ends_with(b".template") {
+            found.push(from.join(name));
+        }
+    }
+    crate::text::escape::sort_by_bytes(&mut found, |path| path.as_os_str().as_bytes().to_vec());
+    Ok(found)
+}
+
+/// The program that the `#!` line of a file names, without its directory; also behind `env`.
+pub(super) fn shebang_name(path: &Path) -> Option<String> {
+    let text = std::fs::read(path).ok()?;
+    let line = text.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let base = |word: &[u8]| {
+        String::from_utf8_lossy(word.rsplit(|byte| *byte == b'/').next().unwrap_or(word)).into_owned()
+    };
+    let first = base(words.next()?);
+    if first == "env" {
+        return words.find(|word| !word.starts_with(b"-") && !word.contains(&b'=')).map(base);
+    }
+    Some(first)
+}

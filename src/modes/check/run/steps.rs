@@ -1,0 +1,252 @@
+//! The steps of a walk, each kind by itself: what it needs of the image, and what it leaves to the steps after it.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use super::{Node, Walk, path, shown};
+use crate::modes::check::findings::Weight;
+use crate::modes::check::image;
+use crate::modes::check::image::Directory;
+use crate::modes::check::known::{Sure, Value};
+use crate::setup::hook_files;
+use crate::setup::hook_files::How;
+use crate::setup::hooks::unsafe_for_root;
+use crate::sys::identity::Identity;
+use crate::table::document::{Shape, Span};
+use crate::table::{Step, StepKind};
+use crate::text::escape::escaped;
+use crate::text::log::quoted;
+use crate::value::template::{Malformed, Template};
+
+impl Walk<'_, '_> {
+    pub(super) fn step(&mut self, step: &Step, node: Node<'_, '_>) {
+        let span_of = |key: &str| node.get(key).map_or(step.span, Node::span);
+        let own = step.user.as_ref().and_then(|user| self.user(user, span_of("user")));
+        let doer = own.clone().or_else(|| if step.user.is_some() { None } else { self.identity.clone() });
+        if let Some(once) = &step.once {
+            let span = span_of("once");
+            if let Ok(value) = self.value(once, span) {
+                let marker = path(&value);
+                self.place_for(&marker, &value, span, "the marker", doer.as_ref());
+            }
+        }
+        match &step.kind {
+            StepKind::Run(argv) => {
+                if let Some(node) = node.get("run") {
+                    self.argv(argv, node, true, own.as_ref());
+                }
+                self.earlier = true;
+            }
+            StepKind::Hooks(directory) => {
+                let kept_root = own.as_ref().is_some_and(|identity| identity.uid == 0);
+                self.hooks(directory, span_of("hooks"), doer.as_ref(), kept_root);
+                self.earlier = true;
+            }
+            StepKind::Wait(targets) => {
+                let Some(node) = node.get("wait") else { return };
+                let many = node.shape() == Shape::Array;
+                let items: Vec<Node<'_, '_>> = if many { node.children().collect() } else { vec![node] };
+                // Where a target was wrong, the rest cannot be matched with what is written.
+                if items.len() == targets.len() {
+                    for (target, item) in targets.iter().zip(items) {
+                        self.probe(target, item, "wait");
+                    }
+                }
+            }
+            StepKind::Render { from, to, .. } => {
+                self.render(from, to, span_of("render"), span_of("to"), doer.as_ref());
+            }
+            StepKind::Mkdir { paths, .. } => {
+                for (template, span) in spans(paths, node.get("mkdir"), step.span) {
+                    let Ok(value) = self.value(template, span) else { continue };
+                    let path = path(&value);
+                    if let Some(obstacle) = self.here(path.clone()).and_then(|path| image::obstacle(&path)) {
+                        let message = format!("cannot make directory {}: {obstacle}", shown(&path));
+                        self.add(self.weight(value.sure), span, (message, None));
+                    }
+                    self.makes(&path);
+                }
+            }
+            StepKind::Chown(paths) => {
+                for (template, span) in spans(paths, node.get("chown"), step.span) {
+                    let Ok(value) = self.value(template, span) else { continue };
+                    let path = path(&value);
+                    let is_missing = |path: PathBuf| path.symlink_metadata().is_err();
+                    if self.here(path.clone()).is_some_and(is_missing) && !self.is_made(&path) {
+                        let message = format!("cannot give {} away: it does not exist", shown(&path));
+                        let hint = "a run as root fails; any other passes it over".to_owned();
+                        self.add(Weight::Warning, span, (message, Some(hint)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a file can be made there: its directory must be, or be made before.
+    fn place_for(&mut self, path: &Path, value: &Value, span: Span, what: &str, doer: Option<&Identity>) {
+        let Some(path) = self.here(path.to_owned()) else { return };
+        let parent = image::parent(&path);
+        if self.is_made(&parent) {
+            return;
+        }
+        let problem = match image::directory(&parent, self.who(doer)) {
+            Directory::There => return,
+            Directory::Missing => format!("its directory {} does not exist", shown(&parent)),
+            Directory::Refused(reason) => format!("its directory {}: {reason}", shown(&parent)),
+        };
+        let made = escaped(parent.as_os_str().as_bytes());
+        let hint = format!("make it in the image, or by a step before: `mkdir = \"{made}\"`");
+        let message = format!("cannot write {what} {}: {problem}", shown(&path));
+        self.add(self.weight(value.sure), span, (message, Some(hint)));
+    }
+
+    fn render(&mut self, from: &Template, to: &Template, span: Span, to_span: Span, doer: Option<&Identity>) {
+        let to = self.value(to, to_span).ok();
+        let from = self.value(from, span).ok();
+        let source = from.as_ref().map(path).and_then(|path| self.here(path));
+        let many = source.as_ref().is_some_and(|path| path.is_dir());
+        if let Some(to) = &to {
+            let destination = path(to);
+            if let (Some(from), true) = (&from, source.as_ref().is_some_and(|path| path.is_file()))
+                && self.here(destination.clone()).is_some_and(|path| path.is_dir())
+            {
+                let sure = if from.sure == Sure::Fixed { to.sure } else { from.sure };
+                let message = format!("cannot write to {}: it is a directory", shown(&destination));
+                self.add(self.weight(sure), to_span, (message, None));
+            }
+            let file = if many { destination.join("file") } else { destination };
+            self.place_for(&file, to, to_span, "to", doer);
+        }
+        if let (Some(from), Some(source)) = (&from, &source) {
+            match image::templates(source) {
+                Err(_) if self.is_made(source) => {}
+                Err(reason) => {
+                    let message = format!("cannot read template {}: {reason}", shown(source));
+                    self.add(self.weight(from.sure), span, (message, None));
+                }
+                Ok(files) if files.is_empty() => {
+                    let message = format!("there is no `*.template` in {}", shown(source));
+                    self.findings.add(Weight::Warning, span, message, None);
+                }
+                Ok(files) => {
+                    for file in files {
+                        self.template(&file, self.weight(from.sure), span);
+                    }
+                }
+            }
+        }
+        if let Some(to) = to {
+            self.makes(&path(&to));
+        }
+    }
+
+    /// The `${...}` of a template.
+    fn template(&mut self, file: &Path, weight: Weight, span: Span) {
+        let Ok(text) = std::fs::read(file) else { return };
+        let (references, malformed) = crate::value::template::references(&text);
+        for (line, reference) in references {
+            for unset in self.known.missing(&reference) {
+                let (sentence, hint) = self.known.sentence(&unset);
+                let message = format!("line {line} of template {}: {sentence}", shown(file));
+                self.add(Weight::Warning, span, (message, Some(hint)));
+            }
+        }
+        if let Some(Malformed { line, reason }) = malformed {
+            let message = format!("line {line} of template {}: {reason}", shown(file));
+            let hint = "a `${` that is to stay is written `$${`".to_owned();
+            self.add(weight, span, (message, Some(hint)));
+        }
+    }
+
+    fn hooks(&mut self, directory: &Template, span: Span, doer: Option<&Identity>, kept_root: bool) {
+        let Ok(value) = self.value(directory, span) else { return };
+        let Some(path) = self.here(path(&value)) else { return };
+        let heavy = self.weight(value.sure);
+        let files = match hook_files::hooks(&path, &self.interpreters) {
+            Ok(files) => files,
+            Err(_) if self.is_made(&path) => return,
+            Err(reason) => {
+                self.add(heavy, span, (format!("hook {} cannot be read: {reason}", shown(&path)), None));
+                return;
+            }
+        };
+        let mut texts = Vec::new();
+        for file in files {
+            let name = shown(&file.path);
+            let mut runs = true;
+            match &file.how {
+                How::Skip(reason) => {
+                    let message = format!("hook {name} is passed over: {reason}");
+                    self.findings.add(Weight::Warning, span, message, None);
+                    runs = false;
+                }
+                How::MistypedMount => {
+                    let hint =
+                        "a mount whose source does not exist makes a directory of that name".to_owned();
+                    self.add(
+                        heavy,
+                        span,
+                        (format!("hook {name} is a directory, and should be a file"), Some(hint)),
+                    );
+                    runs = false;
+                }
+                How::Run => {
+                    if let Err(problem) = self.program(file.path.as_os_str(), doer) {
+                        self.add(heavy, span, problem);
+                    }
+                }
+                How::Interpret(argv) => {
+                    let program = argv.first().map(String::as_str).unwrap_or_default();
+                    if let Err((message, hint)) = self.program(OsStr::new(program), doer) {
+                        self.add(heavy, span, (format!("hook {name}: {message}"), hint));
+                    }
+                }
+                How::Source { shell, .. } => {
+                    if let Err((message, hint)) = self.program(shell, doer) {
+                        self.add(heavy, span, (format!("hook {name}: {message}"), hint));
+                    }
+                    self.sourced(&file.path, &name, span);
+                }
+            }
+            if kept_root
+                && runs
+                && let Some(reason) = unsafe_for_root(&file.path)
+            {
+                let hint =
+                    "what root runs must belong to root, and so must its directory, writable by no one else";
+                let message = format!("hook {name} does not run as root: {reason}");
+                self.add(heavy, span, (message, Some(hint.to_owned())));
+            }
+            texts.push(std::fs::read(&file.path).unwrap_or_default());
+        }
+        self.known.hooks.extend(texts);
+    }
+
+    /// A `*.sh` that was written for something else than a shell is sourced by one all the same.
+    fn sourced(&mut self, path: &Path, name: &str, span: Span) {
+        let Some(program) = image::shebang_name(path) else { return };
+        if !matches!(&*program, "sh" | "dash" | "ash" | "bash") {
+            let message =
+                format!("hook {name} is sourced by `sh`, and its `#!` line names {}", quoted(&program));
+            let hint =
+                "without the extension `.sh` an executable file is run by its own interpreter".to_owned();
+            self.findings.add(Weight::Warning, span, message, Some(hint));
+        }
+    }
+}
+
+/// Templates with the places of what is written; one string alone stands for a list of one.
+fn spans<'t>(
+    templates: &'t [Template],
+    node: Option<Node<'_, '_>>,
+    otherwise: Span,
+) -> Vec<(&'t Template, Span)> {
+    let items: Vec<Span> = node.into_iter().flat_map(Node::children).map(Node::span).collect();
+    let whole = node.map_or(otherwise, Node::span);
+    templates
+        .iter()
+        .enumerate()
+        .map(|(number, template)| (template, items.get(number).copied().unwrap_or(whole)))
+        .collect()
+}

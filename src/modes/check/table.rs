@@ -1,0 +1,141 @@
+//! What can be told from the table alone: names that are none, filters that name nothing, declarations that
+//! contradict themselves.
+
+use super::findings::{Findings, Weight};
+use crate::table::document::{NodeRef, Shape};
+use crate::table::select::{Lookup, Tree, filter_names};
+use crate::table::{LeadingDash, Settings, VariableKind};
+use crate::text::log::quoted;
+use crate::text::names::{NAME_RULE, VerbName};
+use crate::text::nearest::nearest;
+
+type Node<'d, 's> = NodeRef<'d, 's>;
+
+/// Checks the table as such.
+pub(super) fn check(
+    tree: Tree<'_, '_>,
+    settings: &Settings,
+    environments: &[&str],
+    secrets: &[String],
+    findings: &mut Findings,
+) {
+    let root = tree.root();
+    verb_names(root, findings);
+    let mut verbs = tree.verb_names("");
+    for environment in tree.environments() {
+        verbs.extend(tree.verb_names(environment).into_iter().skip(tree.verb_names("").len()));
+    }
+    let known: Vec<&str> = tree.environments().chain(environments.iter().copied()).collect();
+    for part in tree.layers() {
+        for step in part.get("setup").into_iter().flat_map(Node::children) {
+            filter_of_verbs(tree, step, &verbs, findings);
+            filter_of_environments(step, &known, findings);
+        }
+        for variable in part.get("variables").into_iter().flat_map(Node::children) {
+            declaration(variable, secrets, findings);
+        }
+        for setting in part.get("env").into_iter().flat_map(Node::children) {
+            if matches!(setting.key(), "PREVERB_VERB" | "PREVERB_ENVIRONMENT") {
+                let message =
+                    format!("`{}` is what preverb sets it to, whatever an `env` says", setting.key());
+                findings.table(Weight::Warning, setting.key_span(), message, None);
+            }
+        }
+    }
+    if let Some((name, span)) = &settings.default {
+        for environment in environments {
+            if let Lookup::Elsewhere(others) = tree.lookup(name.as_str().as_bytes(), environment) {
+                let others = others.iter().map(quoted).collect::<Vec<_>>().join(", ");
+                let message = format!(
+                    "`default` is {}, which does not exist in environment {}, only in {others}",
+                    quoted(name.as_str()),
+                    quoted(environment)
+                );
+                let hint = "a call without words fails there".to_owned();
+                findings.table(Weight::Warning, *span, message, Some(hint));
+            }
+        }
+    }
+    if settings.leading_dash == LeadingDash::Default
+        && settings.default.is_none()
+        && let Some(node) = root.get("leading-dash")
+    {
+        let message = "`leading-dash` is `default`, and the table has no default verb".to_owned();
+        findings.table(Weight::Warning, node.span(), message, Some("default = \"VERB\"".to_owned()));
+    }
+}
+
+fn verb_names(root: Node<'_, '_>, findings: &mut Findings) {
+    let environments = root.get("environments").into_iter().flat_map(Node::children);
+    for place in std::iter::once(root).chain(environments) {
+        for verb in place.get("verbs").into_iter().flat_map(Node::children) {
+            if VerbName::parse(verb.key().as_bytes()).is_none() {
+                let message = format!("no verb can be called {}", quoted(verb.key()));
+                findings.table(Weight::Error, verb.key_span(), message, Some(NAME_RULE.to_owned()));
+            }
+        }
+    }
+}
+
+fn filter_of_verbs(tree: Tree<'_, '_>, step: Node<'_, '_>, verbs: &[&str], findings: &mut Findings) {
+    for (item, name) in filter_names(step, "verbs").filter(|(_, name)| !verbs.contains(name)) {
+        let owner = std::iter::once("").chain(tree.environments()).find_map(|environment| {
+            match tree.lookup(name.as_bytes(), environment) {
+                Lookup::Verb(verb) => Some(verb),
+                Lookup::Elsewhere(_) | Lookup::Unknown => None,
+            }
+        });
+        let (message, hint) = match owner {
+            Some(verb) => (
+                format!(
+                    "`verbs` names {}, which is an alias: a step goes by the verb's own name",
+                    quoted(name)
+                ),
+                Some(format!("name `{verb}`")),
+            ),
+            None => (
+                format!("`verbs` names {}, which is no verb", quoted(name)),
+                nearest(name, verbs.iter().copied()).map(|near| format!("did you mean `{near}`?")),
+            ),
+        };
+        findings.table(Weight::Warning, item.span(), message, hint);
+    }
+}
+
+/// An environment need not be mentioned anywhere else; one that is nearly another is likely a slip.
+fn filter_of_environments(step: Node<'_, '_>, known: &[&str], findings: &mut Findings) {
+    for (item, name) in filter_names(step, "environments").filter(|(_, name)| !known.contains(name)) {
+        if let Some(near) = nearest(name, known.iter().copied()) {
+            let message = format!("`environments` names {}, which nothing else mentions", quoted(name));
+            findings.table(Weight::Warning, item.span(), message, Some(format!("did you mean `{near}`?")));
+        }
+    }
+}
+
+/// One declaration by itself.
+fn declaration(node: Node<'_, '_>, secrets: &[String], findings: &mut Findings) {
+    let name = node.key();
+    let default = node.get("default");
+    if let (Some(required), Some(_)) = (node.get("required"), default)
+        && required.shape() == Shape::Boolean(true)
+    {
+        let message = format!("variable {} has a default, so that `required` asks for nothing", quoted(name));
+        let hint = "leave one of the two out";
+        findings.table(Weight::Warning, required.key_span(), message, Some(hint.to_owned()));
+    }
+    let Some(one_of) = node.get("one-of").filter(|node| node.shape() == Shape::Array) else { return };
+    if one_of.children().next().is_none() {
+        let message = format!("`one-of` of variable {} is empty: no value is valid", quoted(name));
+        findings.table(Weight::Warning, one_of.span(), message, None);
+    }
+    let kind = node.get("type").and_then(Node::as_str).and_then(VariableKind::parse);
+    let Some(kind) = kind else { return };
+    let secret = secrets.iter().any(|each| each == name);
+    for item in one_of.children() {
+        if let Some(text) = item.as_str().filter(|text| !kind.admits(text.as_bytes())) {
+            let shown = if secret { format!("`{}`", crate::text::escape::MASK) } else { quoted(text) };
+            let message = format!("{shown} in `one-of` of variable {} is not {}", quoted(name), kind.rule());
+            findings.table(Weight::Warning, item.span(), message, None);
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! `--list`, and the list of verbs in `--help` and in messages. Pure.
+//!
+//! With `--json` it is one object. Its keys, which are all always there, may become more, and do not change:
+//!
+//! - `environment`: the environment whose verbs these are;
+//! - `verbs`: sorted by name; each has `name`, `about` (or null), `aliases` (sorted), `default` (whether a call
+//!   without words means it);
+//! - `variables`: the declared ones, sorted by name; each has `name`, `about` (or null), `type` (`string`, `integer`,
+//!   `port`, `boolean`, `url`, `path`), `default` (or null; `***` for a secret's), `one-of` (an array, or null, and null
+//!   for a secret), `required`, `secret`, and `verb`: the verb that it is for, or null where it is for all.
+//!
+//! A declaration is what all layers say together: what a verb declares is shown as it is for that verb. What is a
+//! secret for one verb has its values concealed everywhere.
+//!
+//! Hidden verbs are in neither form.
+
+use serde::Serialize;
+
+use crate::table::decode::Decoder;
+use crate::table::document::{Document, Focus};
+use crate::table::select::Tree;
+use crate::table::{Declaration, Settings, VariableKind, lay_declarations};
+use crate::text::escape::MASK;
+use crate::text::escape::{escaped, sort_by_bytes};
+use crate::text::failure::Failure;
+use crate::text::names::EnvironmentName;
+use crate::text::paint::{Paint, hanging};
+
+/// What there is to choose from in one environment.
+#[derive(Debug, Serialize)]
+pub(crate) struct List {
+    /// The environment.
+    pub(crate) environment: String,
+    /// Its verbs, sorted.
+    pub(crate) verbs: Vec<ListedVerb>,
+    /// The declared variables, sorted; those of a verb name it.
+    pub(crate) variables: Vec<ListedVariable>,
+}
+
+/// A verb in the list.
+#[derive(Debug, Serialize)]
+pub(crate) struct ListedVerb {
+    /// Its name.
+    pub(crate) name: String,
+    /// What it does.
+    pub(crate) about: Option<String>,
+    /// Its other names.
+    pub(crate) aliases: Vec<String>,
+    /// Whether a call without words means it.
+    pub(crate) default: bool,
+}
+
+/// A variable in the list.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct ListedVariable {
+    /// Its name.
+    pub(crate) name: String,
+    /// What it is for.
+    pub(crate) about: Option<String>,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub(crate) kind: &'static str,
+    /// Its default; `***` for a secret's.
+    pub(crate) default: Option<String>,
+    /// The values that it may have.
+    pub(crate) one_of: Option<Vec<String>>,
+    /// Whether it must be given.
+    pub(crate) required: bool,
+    /// Whether it is shown nowhere.
+    pub(crate) secret: bool,
+    /// The verb that it is for, if it is for one alone.
+    pub(crate) verb: Option<String>,
+}
+
+impl List {
+    /// The list of this environment. Mistakes in what is listed are the decoder's, and as a rule nobody asks for them.
+    #[inline(never)]
+    pub(crate) fn of(
+        tree: Tree<'_, '_>,
+        settings: &Settings,
+        environment: &EnvironmentName,
+        decoder: &mut Decoder,
+    ) -> Self {
+        // Where one verb was in focus the others have to be read now.
+        let whole = Document::read(tree.sources(), Focus::Everything);
+        let tree = whole.as_ref().map_or(tree, Tree::new);
+        let mut list =
+            Self { environment: environment.to_string(), verbs: Vec::new(), variables: Vec::new() };
+        let shared = tree.select(decoder, environment, None);
+        list.add_variables(lay_declarations(shared.layers()), None);
+        let mut concealed = secrets(&list.variables);
+        for name in tree.verb_names(environment.as_str()) {
+            let Some(name) = crate::text::names::VerbName::parse(name.as_bytes()) else { continue };
+            let selection = tree.select(decoder, environment, Some(&name));
+            let mut declarations = lay_declarations(selection.layers());
+            let Some(verb) = selection.verb else { continue };
+            let layers = [&verb.part.layer, &verb.environment_layer];
+            let is_own = |declaration: &Declaration| {
+                let mut own = layers.iter().flat_map(|layer| &layer.variables);
+                own.any(|own| own.name == declaration.name)
+            };
+            declarations.retain(is_own);
+            let before = list.variables.len();
+            list.add_variables(declarations, Some(name.as_str()));
+            concealed.extend(secrets(&list.variables[before..]));
+            if verb.part.hidden == Some(true) {
+                list.variables.truncate(before);
+                continue;
+            }
+            let mut aliases: Vec<String> =
+                verb.part.aliases.iter().flatten().map(|alias| alias.as_str().to_owned()).collect();
+            sort_by_bytes(&mut aliases, |alias| alias.clone().into_bytes());
+            list.verbs.push(ListedVerb {
+                default: settings.default.as_ref().is_some_and(|(default, _)| *default == name),
+                about: verb.part.about,
+                aliases,
+                name: name.to_string(),
+            });
+        }
+        for variable in list.variables.iter_mut().filter(|variable| concealed.contains(&variable.name)) {
+            variable.default = variable.default.take().map(|_| MASK.to_owned());
+            variable.one_of = None;
+        }
+        sort_by_bytes(&mut list.verbs, |verb| verb.name.clone().into_bytes());
+        sort_by_bytes(&mut list.variables, |variable| {
+            let verb = variable.verb.as_deref().unwrap_or_default();
+            [variable.name.as_bytes(), b"\0", verb.as_bytes()].concat()
+        });
+        list
+    }
+
+    fn add_variables(&mut self, declarations: Vec<Declaration>, verb: Option<&str>) {
+        for declaration in declarations {
+            self.variables.push(ListedVariable {
+                kind: declaration.kind.unwrap_or(VariableKind::String).name(),
+                required: declaration.required == Some(true),
+                secret: declaration.is_secret(),
+                name: declaration.name,
+                about: declaration.about,
+                default: declaration.default,
+                one_of: declaration.one_of,
+                verb: verb.map(str::to_owned),
+            });
+        }
+    }
+}
+
+/// The names of those that are secret.
+fn secrets(variables: &[ListedVariable]) -> Vec<String> {
+    variables.iter().filter(|variable| variable.secret).map(|variable| variable.name.clone()).collect()
+}
+
+/// How wide a column of names gets; what a longer name is followed by stands in the next line.
+const NAMES: usize = 24;
+
+/// Names with what is said of them: an aligned column, lines of words, and notes in parentheses at the end.
+fn column(entries: &[(&str, String, String)], paint: Paint) -> Vec<String> {
+    let widths = entries.iter().map(|(name, _, _)| name.chars().count()).filter(|width| *width <= NAMES);
+    let width = widths.max().unwrap_or(0);
+    let mut lines = Vec::new();
+    for (name, about, notes) in entries {
+        let text = [about.as_str(), notes.as_str()].join(" ");
+        let mut before = format!("  {name:width$}  ");
+        if name.chars().count() > width && !text.trim().is_empty() {
+            lines.push(before.trim_end().to_owned());
+            before = format!("  {:width$}  ", "");
+        }
+        let plain = hanging(&before, text.trim());
+        lines.extend(painted(plain, notes, paint));
+    }
+    lines
+}
+
+/// The lines with the notes at their end painted; they are wrapped first, because escapes have no width.
+fn painted(lines: Vec<String>, notes: &str, paint: Paint) -> Vec<String> {
+    let mut left = notes.chars().filter(|c| *c != ' ').count();
+    let mut painted: Vec<String> = Vec::new();
+    for line in lines.into_iter().rev() {
+        // The notes are the last characters of the whole, whatever the lines are.
+        let mut at = line.len();
+        for (index, character) in line.char_indices().rev() {
+            if left == 0 {
+                break;
+            }
+            at = index;
+            left -= usize::from(character != ' ');
+        }
+        let (text, aside) = line.split_at(at);
+        let indent = aside.len() - aside.trim_start().len();
+        painted.push(format!("{text}{}{}", &aside[..indent], paint.dim(&aside[indent..])));
+    }
+    painted.reverse();
+    painted
+}
+
+/// The verbs, aligned.
+fn verb_lines(list: &List, paint: Paint) -> Vec<String> {
+    let entry = |verb: &'_ ListedVerb| {
+        let mut notes = Vec::new();
+        if verb.default {
+            notes.push("default".to_owned());
+        }
+        if !verb.aliases.is_empty() {
+            notes.push(format!("also {}", verb.aliases.join(", ")));
+        }
+        let about = verb.about.as_deref().map(|about| escaped(about.as_bytes())).unwrap_or_default();
+        let notes = if notes.is_empty() { String::new() } else { format!("({})", notes.join("; ")) };
+        (about, notes)
+    };
+    let entries: Vec<(&str, String, String)> = list
+        .verbs
+        .iter()
+        .map(|verb| {
+            let (about, notes) = entry(verb);
+            (verb.name.as_str(), about, notes)
+        })
+        .collect();
+    if entries.is_empty() { vec!["  (none)".to_owned()] } else { column(&entries, paint) }
+}
+
+/// What is noted of a declared variable.
+fn notes(variable: &ListedVariable) -> String {
+    let mut notes = vec![variable.kind.to_owned()];
+    if let Some(values) = &variable.one_of {
+        notes.push(values.iter().map(|value| escaped(value.as_bytes())).collect::<Vec<_>>().join("|"));
+    }
+    if let Some(default) = &variable.default {
+        notes.push(format!("default {}", escaped(default.as_bytes())));
+    }
+    if variable.required {
+        notes.push("required".to_owned());
+    }
+    if variable.secret {
+        notes.push("secret".to_owned());
+    }
+    if let Some(verb) = &variable.verb {
+        notes.push(format!("for {verb}"));
+    }
+    format!("({})", notes.join("; "))
+}
+
+/// The list as text.
+#[inline(never)]
+pub(crate) fn text(list: &List, paint: Paint) -> String {
+    let mut lines = vec![paint.bold(&format!("Verbs in environment {}:", list.environment))];
+    lines.extend(verb_lines(list, paint));
+    if !list.variables.is_empty() {
+        lines.push(String::new());
+        lines.push(paint.bold("Variables:"));
+        let about = |variable: &ListedVariable| {
+            variable.about.as_deref().map(|about| escaped(about.as_bytes())).unwrap_or_default()
+        };
+        let entries: Vec<(&str, String, String)> = list
+            .variables
+            .iter()
+            .map(|variable| (variable.name.as_str(), about(variable), notes(variable)))
+            .collect();
+        lines.extend(column(&entries, paint));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// The list as JSON.
+#[inline(never)]
+pub(crate) fn json(list: &List) -> String {
+    serde_json::to_string_pretty(list).unwrap_or_default() + "\n"
+}
+
+/// Adds the list of verbs to a failure.
+#[inline(never)]
+pub(crate) fn with_verbs(
+    failure: Failure,
+    tree: Tree<'_, '_>,
+    settings: &Settings,
+    environment: &EnvironmentName,
+) -> Failure {
+    let list = List::of(tree, settings, environment, &mut Decoder::default());
+    let heading = format!("the verbs in environment `{environment}`:");
+    let lines = std::iter::once(heading).chain(verb_lines(&list, Paint::Plain));
+    lines.fold(failure, Failure::line)
+}

@@ -1,0 +1,14 @@
+//! What preverb can be asked for, a file for each, named after its option.
+
+pub(crate) mod check;
+pub(crate) mod exec;
+pub(crate) mod explain;
+pub(crate) mod health;
+pub(crate) mod help;
+pub(crate) mod list;
+pub(crate) mod main_process;
+pub(crate) mod parts;
+pub(crate) mod secret_files;
+pub(crate) mod shim;
+pub(crate) mod supervise;
+pub(crate) mod verb;

@@ -1,0 +1,310 @@
+//! Waiting until targets are ready: the `wait` step, `--wait`, and one try for `--probe` and `--health`.
+//!
+//! Every try is a process: name resolution blocks, and a process that blocks can be ended. So a probe runs as
+//! whom it should, sees what they see, and no thread is needed.
+
+use std::ffi::OsString;
+use std::io::{Read as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::ready::probe::{Target, attempt};
+use crate::sys::child::{Children, Ended, Input, Running, Stop};
+use crate::sys::identity::Identity;
+use crate::sys::start::start_program;
+use crate::text::duration::spoken;
+use crate::text::duration::{PROBE_TIMEOUT, PROGRESS};
+use crate::text::escape::WHY_NOT_SHOWN;
+use crate::text::failure::{Failure, Kind, Result};
+use crate::text::log::{Level, Log, Message, quoted};
+use crate::value::variables::Variables;
+
+/// How long one try may take.
+const TRY: Duration = Duration::from_secs(5);
+/// When it is said what is being waited for.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// Something to be tried until it is ready.
+#[derive(Debug)]
+pub(crate) struct Awaited {
+    /// What it is called in messages.
+    pub(crate) shown: String,
+    /// The program that tries it.
+    pub(crate) argv: Vec<OsString>,
+    /// What preverb's own probe is given to try.
+    target: Option<Vec<u8>>,
+    /// The last error.
+    error: String,
+    /// Whether a secret is a part of its words, so that what went wrong with them is not shown.
+    pub(crate) secret: bool,
+    next: Instant,
+    running: Option<Running>,
+    tries: u32,
+}
+
+impl Awaited {
+    /// A target that `probe.rs` knows, tried by this program.
+    ///
+    /// # Errors
+    /// Why it is no target.
+    pub(crate) fn url(target: &[u8], shown: String, program: &Path) -> std::result::Result<Self, String> {
+        Target::parse(target)?;
+        let argv = vec![program.as_os_str().to_owned(), OsString::from("--preverb-probe")];
+        // Not among the words, which everybody can read: a secret may be a part of it.
+        Ok(Self { target: Some(target.to_vec()), ..Self::exec(argv, shown) })
+    }
+
+    /// A program that is ready when it exits 0.
+    pub(crate) fn exec(argv: Vec<OsString>, shown: String) -> Self {
+        Self {
+            shown,
+            argv,
+            target: None,
+            error: "it was not tried".to_owned(),
+            secret: false,
+            next: Instant::now(),
+            running: None,
+            tries: 0,
+        }
+    }
+
+    /// The last error.
+    pub(crate) fn error(&self) -> &str {
+        self.shown_reason(&self.error)
+    }
+
+    /// What may be shown of why it is not ready.
+    pub(crate) fn shown_reason<'r>(&self, reason: &'r str) -> &'r str {
+        if self.secret { WHY_NOT_SHOWN } else { reason }
+    }
+}
+
+/// The pause after a try that failed, `waited` after the first one.
+fn pause(waited: Duration) -> Duration {
+    (waited / 10).clamp(Duration::from_millis(20), Duration::from_secs(1))
+}
+
+/// How waiting ended, if it was not with every target ready.
+#[derive(Debug)]
+pub(crate) enum Unready {
+    /// These were not ready in time.
+    TimedOut(Vec<Awaited>),
+    /// A request to stop came.
+    Stopped(Stop),
+}
+
+/// Starts one try, for the time that it may take.
+pub(crate) type Start<'a> =
+    dyn Fn(&mut Children, &Awaited, Duration) -> std::result::Result<Running, String> + 'a;
+
+/// Waits until all are ready, all at the same time; a `timeout` of zero is for ever.
+///
+/// # Errors
+/// Those that were not ready in time, or the request to stop.
+pub(crate) fn wait_for(
+    children: &mut Children,
+    log: Log,
+    mut awaited: Vec<Awaited>,
+    timeout: Duration,
+    start: &Start<'_>,
+) -> std::result::Result<(), Unready> {
+    let begun = Instant::now();
+    let deadline = (!timeout.is_zero()).then(|| begun + timeout);
+    let mut say_at = begun + QUIET;
+    while !awaited.is_empty() {
+        let now = Instant::now();
+        for each in awaited.iter_mut().filter(|each| each.running.is_none() && each.next <= now) {
+            match start(children, each, TRY) {
+                Ok(running) => each.running = Some(running),
+                Err(error) => {
+                    each.error = error;
+                    each.next = now + pause(begun.elapsed());
+                }
+            }
+            each.tries += 1;
+        }
+        if now >= say_at {
+            let names = awaited.iter().map(|each| format!("`{}`", each.shown)).collect::<Vec<_>>().join(", ");
+            let still = if say_at == begun + QUIET { "" } else { "still " };
+            let text = format!("{still}waiting for {names} for {}", spoken(begun.elapsed()));
+            let names: Vec<&str> = awaited.iter().map(|each| each.shown.as_str()).collect();
+            log.say(&Message::new(Level::Info, text).field("targets", names.join(" ")));
+            say_at = if still.is_empty() { begun + PROGRESS } else { say_at + PROGRESS };
+        }
+        let idle = awaited.iter().filter(|each| each.running.is_none()).map(|each| each.next);
+        let until = idle.chain([say_at]).chain(deadline).min();
+        let mut running: Vec<&mut Running> =
+            awaited.iter_mut().filter_map(|each| each.running.as_mut()).collect();
+        children.pump(&mut running, until).map_err(Unready::Stopped)?;
+        let waited = begun.elapsed();
+        awaited.retain_mut(|each| !each.is_ready(waited, log));
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) && !awaited.is_empty() {
+            end_all(children, &mut awaited)?;
+            return Err(Unready::TimedOut(awaited));
+        }
+    }
+    Ok(())
+}
+
+/// Ends the tries that are under way, all of them at once: who waits for one alone would collect the others,
+/// and then wait for them for ever.
+fn end_all(children: &mut Children, awaited: &mut [Awaited]) -> std::result::Result<(), Unready> {
+    for running in awaited.iter_mut().filter_map(|each| each.running.as_mut()) {
+        running.end_now();
+    }
+    loop {
+        let mut running: Vec<&mut Running> = awaited
+            .iter_mut()
+            .filter_map(|each| each.running.as_mut())
+            .filter(|running| running.ended().is_none())
+            .collect();
+        if running.is_empty() {
+            break;
+        }
+        children.pump(&mut running, None).map_err(Unready::Stopped)?;
+    }
+    for each in awaited {
+        if each.running.take().is_some() && each.tries == 1 {
+            "no answer in time".clone_into(&mut each.error);
+        }
+    }
+    Ok(())
+}
+
+impl Awaited {
+    /// Takes note of a try that has ended, and says when it was the one that went well.
+    fn is_ready(&mut self, waited: Duration, log: Log) -> bool {
+        let Some(running) = &self.running else { return false };
+        let Some(ended) = running.ended() else { return false };
+        match self.verdict(running, ended) {
+            Ok(()) => {
+                // The first try can take as long as others are waited for.
+                if self.tries > 1 || waited >= QUIET {
+                    let text = format!("`{}` is ready after {}", self.shown, spoken(waited));
+                    log.say(&Message::new(Level::Info, text).field("target", &self.shown));
+                }
+                return true;
+            }
+            Err(reason) => self.error = reason,
+        }
+        self.running = None;
+        self.next = Instant::now() + pause(waited);
+        false
+    }
+
+    /// What a try that has ended says.
+    ///
+    /// # Errors
+    /// Why it is not ready.
+    pub(crate) fn verdict(&self, running: &Running, ended: &Ended) -> std::result::Result<(), String> {
+        let said = running.said();
+        Err(match ended {
+            Ended::Exited(0) => return Ok(()),
+            Ended::TimedOut(limit) => format!("no answer within {}", spoken(*limit)),
+            Ended::Exited(1) if self.is_probe() && !said.is_empty() => said,
+            other @ (Ended::Exited(_)
+            | Ended::Signaled(_)
+            | Ended::Stopped(_)
+            | Ended::Overfull
+            | Ended::NotStarted(_)) => {
+                let separator = if said.is_empty() { "" } else { ": " };
+                format!("{}{separator}{said}", other.describe())
+            }
+        })
+    }
+
+    /// Whether it is preverb's own probe, which says what there is to say.
+    pub(crate) fn is_probe(&self) -> bool {
+        self.target.is_some()
+    }
+}
+
+/// The failure of targets that were not ready in time.
+pub(crate) fn not_ready(awaited: &[Awaited], timeout: Duration, what: &str) -> Failure {
+    let list: Vec<String> =
+        awaited.iter().map(|each| format!("`{}` ({})", each.shown, each.error())).collect();
+    let sentence = format!("{what} not ready after {}: {}", spoken(timeout), list.join(", "));
+    let names: Vec<&str> = awaited.iter().map(|each| each.shown.as_str()).collect();
+    Failure::say(Kind::Unavailable, sentence).field("targets", names.join(" "))
+}
+
+/// How a try is started by this process as it is.
+pub(crate) fn start_here(
+    children: &mut Children,
+    awaited: &Awaited,
+    variables: &Variables,
+    limit: Duration,
+) -> std::result::Result<Running, String> {
+    start(children, None, awaited, variables, limit)
+}
+
+/// How a try is started, by somebody else if need be.
+///
+/// # Errors
+/// Why it could not be.
+pub(crate) fn start(
+    children: &mut Children,
+    as_whom: Option<(&Identity, &Path)>,
+    awaited: &Awaited,
+    variables: &Variables,
+    limit: Duration,
+) -> std::result::Result<Running, String> {
+    let mut running = start_program(children, as_whom, &awaited.argv, variables, |spawn| {
+        spawn.quiet = true;
+        spawn.limit = Some(limit);
+        if awaited.is_probe() {
+            spawn.input = Input::Given;
+        }
+    })?;
+    if let Some(target) = &awaited.target
+        && !running.give(target)
+    {
+        running.end_now();
+        return Err("its probe cannot be told what to try".to_owned());
+    }
+    Ok(running)
+}
+
+/// `--preverb-probe [MILLISECONDS]`: one try of the target that standard input names, for no longer; what is wrong
+/// goes to standard error as it is, for the process that asked.
+#[inline(never)]
+pub(crate) fn probe(words: &[OsString]) -> u8 {
+    let mut target = Vec::new();
+    // Half of a target is none.
+    if std::io::stdin().read_to_end(&mut target).is_err() {
+        target.clear();
+    }
+    let milliseconds = words.first().and_then(|word| word.to_str()?.parse().ok());
+    let limit = milliseconds.map_or(PROBE_TIMEOUT, Duration::from_millis);
+    let result = Target::parse(&target).and_then(|target| attempt(&target, limit));
+    match result {
+        Ok(()) => 0,
+        Err(reason) => {
+            let _ = std::io::stderr().write_all(reason.as_bytes());
+            1
+        }
+    }
+}
+
+/// A target of the command line.
+///
+/// # Errors
+/// Usage (64).
+pub(crate) fn awaited_word(target: &std::ffi::OsStr, program: &std::path::Path) -> Result<Awaited> {
+    let bytes = target.as_bytes();
+    Awaited::url(bytes, crate::text::escape::escaped(bytes), program)
+        .map_err(|reason| Failure::say(Kind::Usage, format!("{} is no target: {reason}", quoted(bytes))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_are_a_tenth_of_the_time_waited_within_bounds() {
+        for (waited, expected) in [(0, 20), (100, 20), (1000, 100), (5000, 500), (60_000, 1000)] {
+            assert_eq!(pause(Duration::from_millis(waited)), Duration::from_millis(expected));
+        }
+    }
+}

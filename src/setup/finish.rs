@@ -1,0 +1,222 @@
+//! The end of a run: limits, groups, user, capabilities, one more look for a request to stop, and the exec.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use rustix::process::{Rlimit, getrlimit, setrlimit};
+
+use super::Stage;
+use crate::cli::SuperviseOptions;
+use crate::sys::identity;
+use crate::text::failure::{Failure, Kind, Result};
+use crate::text::log::{Format, Level, Log, Message};
+use crate::value::limit::Limit;
+use crate::value::template::Expanded;
+use crate::value::variables::{Origin, Variables};
+
+impl Stage {
+    /// Becomes the target. Returns only the failure.
+    pub(super) fn finish(mut self) -> Failure {
+        match self.become_target() {
+            Ok(failure) | Err(failure) => failure,
+        }
+    }
+
+    fn become_target(&mut self) -> Result<Failure> {
+        // A root hook may have given the user another number, as images do to match a volume's owner.
+        if !self.world.children.groups().is_empty()
+            && let Some(identity) = &self.identity
+        {
+            let now = identity::resolve(&identity.spec)?;
+            super::set_home(&mut self.tracks.of(now.uid == 0).variables, &now);
+            self.identity = Some(now);
+        }
+        let root =
+            self.world.myself.is_root() && self.identity.as_ref().is_none_or(|identity| identity.uid == 0);
+        self.tracks.enter(root)?;
+        self.workdir(root)?;
+        if let Some(terminal) = &self.terminal {
+            terminal.restore();
+        }
+        let mut variables = self.tracks.of(root).variables.clone();
+        self.name_verb(&mut variables);
+        let words = self.plan.target.argv(&variables)?;
+        let program = words.first().cloned();
+        let argv: Vec<OsString> = words.into_iter().map(|word| word.word).collect();
+        for name in &self.plan.unset {
+            variables.unset(name.as_bytes());
+        }
+        self.world.log.debug(|| {
+            format!(
+                "becoming the target `{}`",
+                program.as_ref().map(crate::plan::Word::shown).unwrap_or_default()
+            )
+        });
+        if self.world.children.reap_all() {
+            name_left_behind(self.world.log, self.world.children.groups());
+        }
+        let limits: Vec<_> = self.plan.limits.iter().map(|limit| limit.resource.resource).collect();
+        let limits: Vec<_> = limits.into_iter().map(|resource| (resource, getrlimit(resource))).collect();
+        self.step_down()?;
+        if let Some(stop) = self.world.children.signals().stop() {
+            return Err(crate::sys::child::Stop(stop).failure("before the target started"));
+        }
+        self.world.children.signals().restore();
+        let secret = program.is_some_and(|program| program.secret);
+        let name = argv.first().map(OsString::as_os_str).unwrap_or_default();
+        let conceal = secret || variables.hides(name);
+        // A supervisor would not know what is secret in it.
+        let missing = self.plan.init.as_ref().filter(|_| conceal).and_then(|_| {
+            let looked_up = crate::sys::exec::attempt(&argv, &variables, |file, _, _| {
+                rustix::fs::access(file, rustix::fs::Access::EXEC_OK)
+                    .map_err(|error| nix::errno::Errno::from_raw(error.raw_os_error()))
+            });
+            looked_up.err()
+        });
+        let failure = match (missing, &self.plan.init) {
+            (Some(failure), _) => failure,
+            (None, None) => crate::sys::exec::exec(&argv, &variables),
+            // preverb itself, by its path: the target's PATH need not lead to it.
+            (None, Some(options)) => {
+                let options = SuperviseOptions {
+                    signals: options.signals.clone(),
+                    group: options.group.unwrap_or(false),
+                    grace: options.grace,
+                    conceal,
+                };
+                let mut own = vec![OsString::from("preverb")];
+                // The supervisor knows neither the options nor the table of this run.
+                let format = self.world.log.format;
+                if format != Format::default() || variables.non_empty(b"PREVERB_LOG").is_some() {
+                    own.extend(["--log", format.name()].map(OsString::from));
+                }
+                own.extend(crate::cli::supervise_words(&options));
+                own.push("--".into());
+                crate::sys::exec::exec_file(&self.world.program, &own, &argv, &variables)
+            }
+        };
+        self.world.children.signals().block_again();
+        // The target's limits are not for what is still to be said: with `fsize = 0` that would be the end.
+        for (resource, before) in limits {
+            let hard = getrlimit(resource).maximum;
+            let _ = setrlimit(resource, Rlimit { current: before.current, maximum: hard });
+        }
+        Ok(if secret { failure.concealed("running the target") } else { failure })
+    }
+
+    /// What says which verb runs is the last word on it, whatever a hook exported.
+    fn name_verb(&self, variables: &mut Variables) {
+        let environment = self.plan.environment.name.as_str();
+        let differs = |variables: &Variables, name: &[u8], value: &str| {
+            variables.get(name).map(|found| found.value) != Some(value.as_bytes())
+        };
+        if differs(variables, b"PREVERB_ENVIRONMENT", environment) {
+            variables.set(b"PREVERB_ENVIRONMENT", environment, Origin::Preverb, false);
+        }
+        match &self.plan.verb {
+            Some(verb) if differs(variables, b"PREVERB_VERB", verb.as_str()) => {
+                variables.set(b"PREVERB_VERB", verb.as_str(), Origin::Preverb, false);
+            }
+            Some(_) => {}
+            None => variables.unset(b"PREVERB_VERB"),
+        }
+    }
+
+    /// Enters the working directory, if nobody has entered or changed it before now.
+    pub(super) fn workdir(&mut self, root: bool) -> Result<()> {
+        let Some(workdir) = &self.plan.workdir else { return Ok(()) };
+        if self.tracks.has_directory(root) {
+            return Ok(());
+        }
+        self.tracks.set_workdir(workdir_path(workdir)).map_err(|error| workdir_failure(workdir, &error))
+    }
+
+    fn step_down(&self) -> Result<()> {
+        for limit in &self.plan.limits {
+            set_limit(limit)?;
+        }
+        let keep = self.plan.capabilities.as_deref();
+        let root = self.world.myself.is_root();
+        if let Some(keep) = keep
+            && root
+        {
+            identity::bound(keep)?;
+        }
+        if let Some(identity) = &self.identity {
+            identity::step_down(identity, keep)?;
+        }
+        if let Some(keep) = keep {
+            match identity::keep(keep) {
+                Ok(()) => {}
+                Err(failure) if root => return Err(failure),
+                // The operator chose the user, and with it what it may.
+                Err(failure) => {
+                    self.world.log.warn(format!(
+                        "the run goes on with the capabilities that it has: {}",
+                        failure.sentence()
+                    ));
+                }
+            }
+        }
+        if self.plan.no_new_privileges {
+            identity::no_new_privileges()?;
+        }
+        Ok(())
+    }
+}
+
+/// A working directory as a path.
+pub(super) fn workdir_path(workdir: &Expanded) -> &Path {
+    Path::new(OsStr::from_bytes(&workdir.bytes))
+}
+
+/// The failure of a working directory.
+fn workdir_failure(workdir: &Expanded, error: &std::io::Error) -> Failure {
+    let reason = crate::text::reason::reason(error);
+    Failure::say(Kind::System, format!("cannot enter `workdir` `{}`: {reason}", workdir.shown()))
+        .field("workdir", workdir.shown())
+}
+
+/// Sets a soft limit; the hard one is raised with it only where it would be below.
+fn set_limit(limit: &Limit) -> Result<()> {
+    let resource = limit.resource.resource;
+    let before = getrlimit(resource);
+    let fits = match (limit.value, before.maximum) {
+        (_, None) => true,
+        (Some(value), Some(maximum)) => value <= maximum,
+        (None, Some(_)) => false,
+    };
+    let wanted = Rlimit { current: limit.value, maximum: if fits { before.maximum } else { limit.value } };
+    setrlimit(resource, wanted).map_err(|error| {
+        let shown = |value: Option<u64>| value.map_or("unlimited".to_owned(), |value| value.to_string());
+        let name = limit.resource.name;
+        let sentence = format!(
+            "cannot set limit `{name}` to {}: {error}; the hard limit is {}",
+            shown(limit.value),
+            shown(before.maximum)
+        );
+        Failure::say(Kind::System, sentence).field("limit", name)
+    })
+}
+
+/// Names the processes that setup has left behind: the target would wonder whose they are.
+fn name_left_behind(log: Log, groups: &[i32]) {
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    // A hook has a group of its own. Who is in this one was this process's child before it became preverb.
+    let group = nix::unistd::getpgrp().as_raw();
+    for (pid, process) in crate::sys::proc::all() {
+        let orphan = process.parent == own && process.group != group;
+        let ours = orphan || groups.contains(&process.group);
+        if pid == own || !ours || process.state == b'Z' {
+            continue;
+        }
+        let name = crate::text::escape::escaped(&process.name);
+        let message = format!("setup left process {pid} (`{name}`) behind, which goes on beside the target");
+        log.say(
+            &Message::new(Level::Info, message)
+                .field("pid", u64::from(pid.unsigned_abs()))
+                .field("process", name),
+        );
+    }
+}

@@ -1,0 +1,107 @@
+//! Whether a step may go on that this process does itself: files by the thousand, on a file system that may be slow.
+//!
+//! Knows the clock, the signals and the log. Must not know what the step does: that asks before each piece of its work.
+
+use std::time::{Duration, Instant};
+
+use crate::sys::child::{Children, Stop};
+use crate::text::duration::PROGRESS;
+use crate::text::duration::spoken;
+use crate::text::failure::{Failure, Kind, Result};
+use crate::text::log::{Level, Log, Message};
+
+/// Asked before each piece of work; an error ends the step.
+pub(crate) type MayGoOn<'a> = dyn FnMut() -> Result<()> + 'a;
+
+/// How often the signals are looked at: a step that is shorter costs no look.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// What the step `label` asks, that began at `started`: it is to end at a request to stop and past its timeout, and is
+/// told of as long as it lasts.
+pub(crate) fn of<'a>(
+    label: &'a str,
+    limit: Option<Duration>,
+    started: Instant,
+    log: Log,
+    children: &'a mut Children,
+) -> impl FnMut() -> Result<()> + 'a {
+    let limit = limit.filter(|limit| !limit.is_zero());
+    let (mut look, mut say) = (started + LOOK, started + PROGRESS);
+    move || {
+        let now = Instant::now();
+        if let Some(limit) = limit.filter(|limit| now > started + *limit) {
+            let sentence = format!("step `{label}` took longer than its timeout of {}", spoken(limit));
+            return Err(Failure::say(Kind::System, sentence).field("step", label));
+        }
+        if now < look {
+            return Ok(());
+        }
+        look = now + LOOK;
+        if let Some(stop) = children.signals().stop() {
+            return Err(Stop(stop).failure(&format!("during step `{label}`")));
+        }
+        if now >= say {
+            let sentence = format!("step `{label}` still runs after {}", spoken(now - started));
+            log.say(&Message::new(Level::Info, sentence).field("step", label));
+            say += PROGRESS;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::signals::Signals;
+    use crate::sys::walk::testing::{Needs, alone};
+    use crate::text::log::Format;
+
+    const TEXT: Log = Log { format: Format::Text };
+
+    fn ago(duration: Duration) -> Instant {
+        Instant::now().checked_sub(duration).expect("the machine runs for longer")
+    }
+
+    fn children() -> Children {
+        Children::new(Signals::heed().expect("signals are heeded"))
+    }
+
+    #[test]
+    fn a_step_that_lasts_says_so_and_ends_at_a_request_to_stop() {
+        let test = "a_step_that_lasts_says_so_and_ends_at_a_request_to_stop";
+        let said = alone(module_path!(), test, Needs::Process, || {
+            let mut children = children();
+            let mut pace = of("it", None, ago(PROGRESS), TEXT, &mut children);
+            pace().expect("it may go on");
+            nix::sys::signal::raise(nix::sys::signal::Signal::SIGTERM).expect("raised");
+            let deadline = Instant::now() + Duration::from_secs(10);
+            let failure = loop {
+                if let Err(failure) = pace() {
+                    break failure;
+                }
+                assert!(Instant::now() < deadline, "it goes on");
+            };
+            assert_eq!(failure.kind(), Kind::Stopped(15));
+            assert_eq!(failure.sentence(), "stopped by SIGTERM during step `it`");
+        });
+        if let Some(said) = said {
+            assert_eq!(said.matches("preverb: step `it` still runs after 10 s\n").count(), 1, "{said}");
+        }
+    }
+
+    #[test]
+    fn a_step_ends_past_its_timeout_and_zero_is_none() {
+        let test = "a_step_ends_past_its_timeout_and_zero_is_none";
+        alone(module_path!(), test, Needs::Process, || {
+            let mut children = children();
+            let started = ago(Duration::from_secs(2));
+            let mut after =
+                |limit| of("it", Some(Duration::from_secs(limit)), started, TEXT, &mut children)();
+            let failure = after(1).expect_err("too long");
+            assert_eq!(failure.kind(), Kind::System);
+            assert_eq!(failure.sentence(), "step `it` took longer than its timeout of 1 s");
+            after(0).expect("zero is no limit");
+            after(60).expect("there is time left");
+        });
+    }
+}

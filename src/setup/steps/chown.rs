@@ -1,0 +1,493 @@
+//! `chown`: gives trees to a user.
+//!
+//! Knows how to walk a tree that others change at the same time. Follows no link and crosses no mount.
+//! Entries are read as a stream and directories are held open only near the deepest, so that neither memory
+//! nor descriptors grow with the tree; for each level above those, a few numbers are remembered.
+//!
+//! As with chown(1), the kernel takes the set-user-id and set-group-id bits off a program whose owner
+//! changes; they are not put back.
+
+use std::ffi::{CString, OsStr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, SeekFrom, StatxFlags, Uid};
+use rustix::io::Errno;
+
+use crate::setup::pace::MayGoOn;
+use crate::sys::identity::Identity;
+use crate::sys::walk::{Entry, path_of};
+use crate::text::escape::escaped;
+use crate::text::failure::{Failure, Kind, Result};
+use crate::text::log::quoted;
+use crate::text::reason::of_errno as why;
+
+/// How many directories of a branch are held open.
+const HELD: usize = 16;
+/// How many entries there are between two questions whether to go on.
+const BEAT: u32 = 256;
+
+/// Gives the trees at `paths` to `owner`, changing only what differs, each directory after what is in it.
+/// `pace` is asked now and then whether to go on. What vanishes meanwhile is passed over.
+///
+/// Links in the directory part of a path are root's own or refused; a link at its end is given itself.
+///
+/// # Errors
+/// System (71): a path is missing, or the system refuses; otherwise what `pace` returns.
+pub(crate) fn chown(paths: &[PathBuf], owner: &Identity, pace: &mut MayGoOn<'_>) -> Result<()> {
+    let mut giving = Giving { owner, pace, entries: 0, tree: Path::new("") };
+    for path in paths {
+        giving.tree = path;
+        giving.tree()?;
+    }
+    Ok(())
+}
+
+/// What is being given.
+struct Giving<'a> {
+    owner: &'a Identity,
+    pace: &'a mut MayGoOn<'a>,
+    entries: u32,
+    tree: &'a Path,
+}
+
+/// What there is to know about a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    mount: Mount,
+    device: u64,
+    inode: u64,
+    kind: FileType,
+    uid: u32,
+    gid: u32,
+}
+
+/// On which mount a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mount {
+    /// By its own number: one file system can be mounted at several places.
+    Number(u64),
+    /// By its device, from a kernel before 5.8 and where statx(2) is filtered out.
+    Device(u64),
+}
+
+/// Looks at an entry, or with an empty name at what is open; follows nothing.
+fn look(at: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<Seen> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT;
+    match rustix::fs::statx(at, name, flags, StatxFlags::BASIC_STATS | StatxFlags::MNT_ID) {
+        Ok(status) => {
+            let device = rustix::fs::makedev(status.stx_dev_major, status.stx_dev_minor);
+            let has_number = StatxFlags::from_bits_retain(status.stx_mask).contains(StatxFlags::MNT_ID);
+            Ok(Seen {
+                mount: if has_number { Mount::Number(status.stx_mnt_id) } else { Mount::Device(device) },
+                device,
+                inode: status.stx_ino,
+                kind: FileType::from_raw_mode(status.stx_mode.into()),
+                uid: status.stx_uid,
+                gid: status.stx_gid,
+            })
+        }
+        Err(Errno::NOSYS | Errno::PERM) => {
+            let status = rustix::fs::statat(at, name, flags)?;
+            Ok(Seen {
+                mount: Mount::Device(status.st_dev),
+                device: status.st_dev,
+                inode: status.st_ino,
+                kind: FileType::from_raw_mode(status.st_mode),
+                uid: status.st_uid,
+                gid: status.st_gid,
+            })
+        }
+        Err(errno) => Err(errno),
+    }
+}
+
+/// A directory on the way from the root of the tree to the deepest.
+struct Level {
+    /// `None` where it is not among the deepest: then it is opened again from below.
+    open: Option<Dir>,
+    seen: Seen,
+    /// Where the listing goes on.
+    position: i64,
+}
+
+/// How directories are opened.
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+fn enter(at: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<(OwnedFd, Seen)> {
+    let open = rustix::fs::openat(at, name, DIRECTORY, Mode::empty())?;
+    let seen = look(open.as_fd(), OsStr::new(""))?;
+    Ok((open, seen))
+}
+
+impl Giving<'_> {
+    fn tree(&mut self) -> Result<()> {
+        let tree = self.tree;
+        let entry = Entry::find(tree).map_err(|refusal| self.refused(None, tree, &refusal))?;
+        self.beat()?;
+        let refused = |giving: &Self, errno| giving.refused(None, tree, &why(errno));
+        let top = look(entry.directory(), entry.name()).map_err(|errno| refused(self, errno))?;
+        if top.kind != FileType::Directory {
+            let given = self.give(entry.directory(), entry.name(), &top);
+            return given.map_err(|errno| refused(self, errno));
+        }
+        let (open, top) = enter(entry.directory(), entry.name()).map_err(|errno| refused(self, errno))?;
+        let open = Dir::new(open).map_err(|errno| refused(self, errno))?;
+        self.walk(Level { open: Some(open), seen: top, position: 0 })
+    }
+
+    /// Walks a tree; a stack of its own instead of the program's, which a deep tree would exhaust.
+    fn walk(&mut self, top: Level) -> Result<()> {
+        let mount = top.seen.mount;
+        let mut levels = vec![top];
+        while let Some(level) = levels.last_mut() {
+            if let Some(below) = self.next_directory(level, mount)? {
+                if let Some(above) = levels.len().checked_sub(HELD) {
+                    levels[above].open = None;
+                }
+                levels.push(below);
+                continue;
+            }
+            let Some(Level { open: Some(done), seen, .. }) = levels.pop() else { continue };
+            let fd = done.fd().map_err(|errno| self.refused(None, self.tree, &why(errno)))?;
+            if let Some(above) = levels.last_mut()
+                && above.open.is_none()
+            {
+                let open = self.enter_again(fd, above)?;
+                above.open = Some(open);
+            }
+            let given = self.give(fd, OsStr::new(""), &seen);
+            given.map_err(|errno| self.refused(Some(fd), Path::new(""), &why(errno)))?;
+        }
+        Ok(())
+    }
+
+    /// Gives what is in a directory up to the next directory in it, which is returned open.
+    fn next_directory(&mut self, level: &mut Level, mount: Mount) -> Result<Option<Level>> {
+        let Some(open) = &mut level.open else { return Ok(None) };
+        while let Some(entry) = open.read() {
+            let fd = open.fd().map_err(|errno| self.refused(None, self.tree, &why(errno)))?;
+            let listed = |errno| self.refused(Some(fd), Path::new(""), &why(errno));
+            let entry = entry.map_err(listed)?;
+            let name: CString = entry.file_name().to_owned();
+            let name = OsStr::from_bytes(name.as_bytes());
+            if name == "." || name == ".." {
+                continue;
+            }
+            self.beat()?;
+            let seen = match look(fd, name) {
+                Ok(seen) => seen,
+                Err(Errno::NOENT) => continue,
+                Err(errno) => return Err(self.refused(Some(fd), Path::new(name), &why(errno))),
+            };
+            if seen.mount != mount {
+                continue;
+            }
+            if seen.kind != FileType::Directory {
+                match self.give(fd, name, &seen) {
+                    Ok(()) | Err(Errno::NOENT) => continue,
+                    Err(errno) => return Err(self.refused(Some(fd), Path::new(name), &why(errno))),
+                }
+            }
+            let refused = |errno| self.refused(Some(fd), Path::new(name), &why(errno));
+            match enter(fd, name) {
+                // Looked at again when open: only now is it certain which directory it is.
+                Ok((_, seen)) if seen.mount != mount => {}
+                Ok((below, seen)) => {
+                    level.position = entry.offset();
+                    let open = Some(Dir::new(below).map_err(refused)?);
+                    return Ok(Some(Level { open, seen, position: 0 }));
+                }
+                // It is another thing by now.
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
+                Err(errno) => return Err(refused(errno)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Opens the directory that `below` is in, and goes on where its listing was left.
+    fn enter_again(&self, below: BorrowedFd<'_>, level: &Level) -> Result<Dir> {
+        let refused = |errno| self.refused(Some(below), Path::new(""), &why(errno));
+        let (open, seen) = enter(below, OsStr::new("..")).map_err(refused)?;
+        if (seen.device, seen.inode) != (level.seen.device, level.seen.inode) {
+            // Whoever moved it could lead root anywhere.
+            return Err(self.refused(Some(below), Path::new(""), &"it was moved meanwhile"));
+        }
+        rustix::fs::seek(&open, SeekFrom::Start(level.position.cast_unsigned())).map_err(refused)?;
+        Dir::new(open).map_err(refused)
+    }
+
+    /// Changes the owner if it differs. By name it is the entry itself, whatever it is by now: everything
+    /// that is in the tree is to be given.
+    fn give(&self, at: BorrowedFd<'_>, name: &OsStr, seen: &Seen) -> rustix::io::Result<()> {
+        if (seen.uid, seen.gid) == (self.owner.uid, self.owner.gid) {
+            return Ok(());
+        }
+        let (uid, gid) = (Uid::from_raw(self.owner.uid), Gid::from_raw(self.owner.gid));
+        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH;
+        rustix::fs::chownat(at, name, Some(uid), Some(gid), flags)
+    }
+
+    fn beat(&mut self) -> Result<()> {
+        self.entries = self.entries.wrapping_add(1);
+        if self.entries % BEAT != 1 {
+            return Ok(());
+        }
+        (self.pace)()
+    }
+
+    /// `name` in the directory `at`, whose path the kernel knows where there is `/proc`.
+    fn refused(&self, at: Option<BorrowedFd<'_>>, name: &Path, reason: &dyn std::fmt::Display) -> Failure {
+        let directory = at.map(|at| {
+            use std::os::fd::AsRawFd as _;
+            let link = format!("/proc/self/fd/{}", at.as_raw_fd());
+            let path = rustix::fs::readlink(link, Vec::new());
+            path.map_or_else(|_| self.tree.to_owned(), |path| path_of(path.into_bytes()))
+        });
+        let path = match directory {
+            Some(directory) if name.as_os_str().is_empty() => directory,
+            Some(directory) => directory.join(name),
+            None => name.to_owned(),
+        };
+        let (path, tree) = (path.as_os_str().as_bytes(), self.tree.as_os_str().as_bytes());
+        let in_tree = if path == tree { String::new() } else { format!(" in {}", quoted(tree)) };
+        let sentence =
+            format!("cannot give {}{in_tree} to user `{}`: {reason}", quoted(path), self.owner.spec.shown());
+        Failure::say(Kind::System, sentence).field("path", escaped(path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt as _, symlink};
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::sys::walk::testing::{Needs, alone, directory, give, someone};
+
+    const OWNER: u32 = 12_345;
+
+    fn to_owner(path: &Path) -> Result<()> {
+        chown(&[path.to_owned()], &someone(OWNER), &mut || Ok(()))
+    }
+
+    fn owner(path: &Path) -> (u32, u32) {
+        let status = std::fs::symlink_metadata(path).expect("it is there");
+        (status.uid(), status.gid())
+    }
+
+    #[track_caller]
+    fn given(paths: &[PathBuf]) {
+        for path in paths {
+            assert_eq!(owner(path), (OWNER, OWNER), "{}", path.display());
+        }
+    }
+
+    #[track_caller]
+    fn kept(paths: &[PathBuf]) {
+        for path in paths {
+            assert_eq!(owner(path), (0, 0), "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn a_tree_is_given_and_no_link_is_followed() {
+        alone(module_path!(), "a_tree_is_given_and_no_link_is_followed", Needs::Root, || {
+            let place = directory();
+            let at = |name: &str| place.path().join(name);
+            std::fs::create_dir_all(at("tree/a/b")).expect("made");
+            std::fs::create_dir_all(at("other/below")).expect("made");
+            std::fs::write(at("tree/a/file"), "").expect("written");
+            std::fs::write(at("tree/a/b/.hidden"), "").expect("written");
+            std::fs::write(at("other/file"), "").expect("written");
+            symlink(at("other/file"), at("tree/to-file")).expect("made");
+            symlink(at("other"), at("tree/a/to-directory")).expect("made");
+            symlink("nowhere", at("tree/dangling")).expect("made");
+            symlink("other", at("named")).expect("made");
+            to_owner(&at("tree")).expect("given");
+            to_owner(&at("named/")).expect("given");
+            let paths = ["tree", "tree/a", "tree/a/b", "tree/a/file", "tree/a/b/.hidden", "tree/to-file"];
+            given(&paths.map(at));
+            given(&["tree/a/to-directory", "tree/dangling", "named"].map(at));
+            kept(&["other", "other/file", "other/below"].map(at));
+            // A file and a link are trees as well; a link of root's on the way is followed.
+            symlink("other", at("way")).expect("made");
+            to_owner(&at("way/file")).expect("given");
+            given(&[at("other/file")]);
+            kept(&[at("way"), at("other")]);
+        });
+    }
+
+    #[test]
+    fn only_what_differs_is_changed() {
+        alone(module_path!(), "only_what_differs_is_changed", Needs::Root, || {
+            let place = directory();
+            let at = |name: &str| place.path().join(name);
+            std::fs::create_dir(at("tree")).expect("made");
+            for name in ["tree/right", "tree/wrong", "tree/half"] {
+                std::fs::write(at(name), "").expect("written");
+            }
+            give(&at("tree"), OWNER);
+            give(&at("tree/right"), OWNER);
+            std::os::unix::fs::chown(at("tree/half"), Some(OWNER), None).expect("given");
+            let changed = |name: &str| {
+                let status = std::fs::symlink_metadata(at(name)).expect("there");
+                (status.ctime(), status.ctime_nsec())
+            };
+            let before = (changed("tree"), changed("tree/right"));
+            // The clock of the file system moves in ticks: until it has, a change would not show.
+            let probe = changed("tree/wrong");
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while changed("tree/wrong") == probe {
+                give(&at("tree/wrong"), 0);
+                assert!(Instant::now() < deadline, "the clock of the file system stands still");
+            }
+            to_owner(&at("tree")).expect("given");
+            given(&["tree", "tree/right", "tree/wrong", "tree/half"].map(at));
+            assert_eq!((changed("tree"), changed("tree/right")), before);
+            assert_ne!(changed("tree/wrong"), probe);
+        });
+    }
+
+    #[test]
+    fn a_missing_path_and_a_planted_link_are_errors() {
+        alone(module_path!(), "a_missing_path_and_a_planted_link_are_errors", Needs::Root, || {
+            let place = directory();
+            let at = |name: &str| place.path().join(name);
+            let failure = to_owner(&at("missing")).expect_err("missing");
+            assert_eq!(failure.kind(), Kind::System);
+            let (path, user) = (at("missing"), OWNER);
+            let sentence =
+                format!("cannot give `{}` to user `{user}:{user}`: it does not exist", path.display());
+            assert_eq!(failure.sentence(), sentence);
+            to_owner(&at("missing/below")).expect_err("missing");
+
+            std::fs::create_dir_all(at("roots/tree")).expect("made");
+            std::fs::create_dir(at("theirs")).expect("made");
+            symlink(at("roots"), at("theirs/link")).expect("made");
+            give(&at("theirs/link"), 1000);
+            give(&at("theirs"), 1000);
+            to_owner(&at("theirs/link/tree")).expect_err("planted");
+            kept(&[at("roots/tree")]);
+        });
+    }
+
+    #[test]
+    fn mounts_below_are_not_crossed_even_of_the_same_file_system() {
+        let test = "mounts_below_are_not_crossed_even_of_the_same_file_system";
+        alone(module_path!(), test, Needs::Mounts, || {
+            let place = directory();
+            let at = |name: &str| place.path().join(name);
+            for name in ["tree/same", "tree/other", "outside/below"] {
+                std::fs::create_dir_all(at(name)).expect("made");
+            }
+            std::fs::write(at("tree/file"), "").expect("written");
+            std::fs::write(at("outside/file"), "").expect("written");
+            mount(&["--bind".as_ref(), at("outside").as_ref(), at("tree/same").as_ref()]);
+            mount(&["--bind".as_ref(), at("outside/file").as_ref(), at("tree/file").as_ref()]);
+            mount(&["-t".as_ref(), "tmpfs".as_ref(), "none".as_ref(), at("tree/other").as_ref()]);
+            std::fs::write(at("tree/other/file"), "").expect("written");
+            to_owner(&at("tree")).expect("given");
+            given(&[at("tree")]);
+            kept(&["outside", "outside/below", "outside/file", "tree/file", "tree/other"].map(at));
+            kept(&[at("tree/other/file")]);
+            // A mount that is named itself is a tree like any other.
+            to_owner(&at("tree/same")).expect("given");
+            given(&["outside", "outside/below", "outside/file"].map(at));
+        });
+    }
+
+    #[test]
+    fn a_tree_can_be_deeper_than_there_are_descriptors() {
+        alone(module_path!(), "a_tree_can_be_deeper_than_there_are_descriptors", Needs::Root, || {
+            const DEPTH: usize = 2000;
+            let place = directory();
+            let descend = |path: &Path| rustix::fs::open(path, DIRECTORY, Mode::empty()).expect("opened");
+            let below = |at: &OwnedFd, name: &str| {
+                rustix::fs::openat(at, name, DIRECTORY, Mode::empty()).expect("opened")
+            };
+            // Each level has a second directory and files, in whatever order they are listed, so that
+            // listings are left in the middle and gone on with.
+            let mut at = descend(place.path());
+            for _ in 0..DEPTH {
+                for name in ["d", "e"] {
+                    rustix::fs::mkdirat(&at, name, Mode::from_raw_mode(0o755)).expect("made");
+                }
+                let flags = OFlags::CREATE | OFlags::WRONLY;
+                for name in ["a", "z"] {
+                    rustix::fs::openat(&at, name, flags, Mode::from_raw_mode(0o644)).expect("made");
+                }
+                at = below(&at, "d");
+            }
+            drop(at);
+            let limit = rustix::process::Rlimit { current: Some(64), maximum: Some(64) };
+            rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).expect("limited");
+            to_owner(place.path()).expect("given");
+            let mut at = descend(place.path());
+            for depth in 0..DEPTH {
+                for name in [".", "d", "e", "a", "z"] {
+                    let status = rustix::fs::statat(&at, name, AtFlags::SYMLINK_NOFOLLOW).expect("there");
+                    assert_eq!((status.st_uid, status.st_gid), (OWNER, OWNER), "{name} at depth {depth}");
+                }
+                at = below(&at, "d");
+            }
+            remove(place.path());
+        });
+    }
+
+    #[test]
+    fn a_listing_that_was_left_deep_down_is_gone_on_with() {
+        alone(module_path!(), "a_listing_that_was_left_deep_down_is_gone_on_with", Needs::Root, || {
+            let place = directory();
+            let mut paths = Vec::new();
+            for number in 0..100 {
+                let deep = "x/".repeat(HELD + 4);
+                paths.push(place.path().join(format!("{number}/{deep}file")));
+                paths.push(place.path().join(format!("file-{number}")));
+            }
+            for path in &paths {
+                std::fs::create_dir_all(path.parent().expect("it has one")).expect("made");
+                std::fs::write(path, "").expect("written");
+            }
+            to_owner(place.path()).expect("given");
+            given(&paths);
+        });
+    }
+
+    #[test]
+    fn it_asks_whether_to_go_on() {
+        alone(module_path!(), "it_asks_whether_to_go_on", Needs::Root, || {
+            let place = directory();
+            for number in 0..2000 {
+                std::fs::write(place.path().join(number.to_string()), "").expect("written");
+            }
+            let paths = [place.path().to_owned()];
+            let mut asked = 0;
+            let mut stop = || {
+                asked += 1;
+                if asked < 3 { Ok(()) } else { Err(Failure::say(Kind::Stopped(15), "stopped")) }
+            };
+            let failure = chown(&paths, &someone(OWNER), &mut stop).expect_err("stopped");
+            assert_eq!((failure.kind(), asked), (Kind::Stopped(15), 3));
+            kept(&paths);
+            chown(&paths, &someone(OWNER), &mut || Ok(())).expect("given");
+            given(&paths);
+        });
+    }
+
+    fn mount(arguments: &[&OsStr]) {
+        #![allow(clippy::disallowed_methods, reason = "mounts are made by mount(8)")]
+        let status = std::process::Command::new("mount").args(arguments).status();
+        assert!(status.expect("mount(8) is there").success());
+    }
+
+    /// The standard library holds a descriptor for each level.
+    fn remove(directory: &Path) {
+        #![allow(clippy::disallowed_methods, reason = "rm(1) can remove a deep tree")]
+        let status = std::process::Command::new("rm").arg("-rf").arg(directory).status();
+        assert!(status.expect("rm(1) is there").success());
+    }
+}

@@ -1,0 +1,621 @@
+//! `render`: writes a file with its `${...}` expanded.
+//!
+//! Knows templates and destinations. Must not know the table: which variables there are and who writes is
+//! decided by the caller. The templates are read by the one who writes, so that root reads nothing for
+//! somebody who could not read it.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::setup::pace::MayGoOn;
+use crate::sys::identity::{Identity, Myself, acting_as};
+use crate::sys::walk::{self as entry, Entry, Keep, Refusal, errno_of, fill};
+use crate::text::escape::escaped;
+use crate::text::failure::{Failure, Kind, Result};
+use crate::text::log::quoted;
+use crate::text::reason::of_errno as why;
+use crate::value::template::{Expanded, Malformed, TextError, expand_text};
+use crate::value::variables::Variables;
+
+/// What the names of templates in a directory end in.
+const SUFFIX: &[u8] = b".template";
+/// The mode of a file that anybody may read.
+const PUBLIC: u32 = 0o644;
+/// The mode of a file that a secret went into.
+const PRIVATE: u32 = 0o600;
+
+/// Renders the file `from` to `to`, or each `*.template` in the directory `from` into the directory `to`.
+/// Every template is expanded before the first file is written, so that a variable that is not set leaves
+/// all the old files. A link at the destination is replaced, not followed; a file that is already what
+/// it should be is left alone.
+///
+/// # Errors
+/// Variable (65): a variable that is not set; all templates that miss one are told. Table (78): a `${`
+/// that is malformed. System (71): what cannot be read or written. Otherwise what `pace` returns.
+pub(crate) fn render(
+    from: &Path,
+    to: &Path,
+    mode: Option<u32>,
+    variables: &Variables,
+    writer: Option<&Identity>,
+    pace: &mut MayGoOn<'_>,
+) -> Result<()> {
+    acting_as(writer, || {
+        let mut files = Vec::new();
+        let mut failures = Vec::new();
+        for (template, file, to) in sources(from, to, writer)? {
+            pace()?;
+            match expanded(&template, file, variables, writer) {
+                Ok(content) => files.push((to, content)),
+                Err(several) => failures.extend(several),
+            }
+        }
+        if let Some(failure) = Failure::all(failures) {
+            return Err(failure);
+        }
+        for (to, content) in files {
+            pace()?;
+            write(&to, &content, mode, writer)?;
+        }
+        Ok(())
+    })
+}
+
+fn shown(path: &Path) -> String {
+    quoted(path.as_os_str().as_bytes())
+}
+
+fn unreadable(path: &Path, refusal: &Refusal, writer: Option<&Identity>) -> Failure {
+    let sentence = format!("cannot read template {}: {refusal}", shown(path));
+    let failure =
+        Failure::say(Kind::System, sentence).field("template", escaped(path.as_os_str().as_bytes()));
+    match (refusal, writer) {
+        (Refusal::System(Errno::ACCESS), Some(writer)) => failure.hint(format!(
+            "user `{}` reads the template, because the file is written for them",
+            writer.spec.shown()
+        )),
+        _ => failure,
+    }
+}
+
+/// Opens a template; a pipe that nobody writes to must not hold the run up.
+fn open(path: &Path) -> std::result::Result<(OwnedFd, FileType), Refusal> {
+    let file = entry::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
+    let kind = FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode);
+    Ok((file, kind))
+}
+
+fn no_file(path: &Path, or: &str) -> Failure {
+    Failure::say(Kind::System, format!("template {} is no file{or}", shown(path)))
+        .field("template", escaped(path.as_os_str().as_bytes()))
+}
+
+/// The templates, opened where that has been done already, and where each goes.
+fn sources(
+    from: &Path,
+    to: &Path,
+    writer: Option<&Identity>,
+) -> Result<Vec<(PathBuf, Option<OwnedFd>, PathBuf)>> {
+    let refused = |refusal: Refusal| unreadable(from, &refusal, writer);
+    let (file, kind) = open(from).map_err(refused)?;
+    if kind == FileType::RegularFile {
+        return Ok(vec![(from.to_owned(), Some(file), to.to_owned())]);
+    }
+    if kind != FileType::Directory {
+        return Err(no_file(from, " and no directory"));
+    }
+    let mut names: Vec<OsString> = Vec::new();
+    for entry in Dir::new(file).map_err(|errno| refused(errno.into()))? {
+        let entry = entry.map_err(|errno| refused(errno.into()))?;
+        let name = entry.file_name().to_bytes();
+        if !name.starts_with(b".") && name.ends_with(SUFFIX) {
+            names.push(OsStr::from_bytes(name).to_owned());
+        }
+    }
+    crate::text::escape::sort_by_bytes(&mut names, |name| name.as_bytes().to_vec());
+    let destination = |name: &OsString| {
+        to.join(OsStr::from_bytes(name.as_bytes().strip_suffix(SUFFIX).unwrap_or(name.as_bytes())))
+    };
+    Ok(names.iter().map(|name| (from.join(name), None, destination(name))).collect())
+}
+
+fn expanded(
+    template: &Path,
+    file: Option<OwnedFd>,
+    variables: &Variables,
+    writer: Option<&Identity>,
+) -> std::result::Result<Expanded, Vec<Failure>> {
+    let refused = |refusal| vec![unreadable(template, &refusal, writer)];
+    let file = match file {
+        Some(file) => file,
+        None => match open(template).map_err(refused)? {
+            (file, FileType::RegularFile) => file,
+            // Not passed over: a directory of such a name is a mistyped mount.
+            (_, _) => return Err(vec![no_file(template, "")]),
+        },
+    };
+    let mut text = Vec::new();
+    let read = File::from(file).read_to_end(&mut text);
+    read.map_err(|error| refused(errno_of(&error).into()))?;
+    let name = escaped(template.as_os_str().as_bytes());
+    expand_text(&text, variables).map_err(|error| match error {
+        TextError::Unset(unset) => unset
+            .into_iter()
+            .map(|(line, unset)| {
+                let sentence = format!("{}: line {line} of template `{name}` needs it", unset.sentence());
+                Failure::say(Kind::Variable, sentence)
+                    .field("variable", unset.name)
+                    .field("template", &name)
+                    .field("line", line as u64)
+            })
+            .collect(),
+        TextError::Malformed(Malformed { line, reason }) => {
+            vec![
+                Failure::say(Kind::Table, format!("{name}:{line}: {reason}"))
+                    .field("template", name)
+                    .field("line", line as u64)
+                    .hint("a `${` that is to stay is written `$${`"),
+            ]
+        }
+    })
+}
+
+/// What a destination must become.
+struct Wanted<'a> {
+    content: &'a [u8],
+    mode: u32,
+    /// Whether a file that can only be written in place must have just this mode.
+    strictly: bool,
+}
+
+fn write(to: &Path, content: &Expanded, mode: Option<u32>, writer: Option<&Identity>) -> Result<()> {
+    let wanted = Wanted {
+        content: &content.bytes,
+        mode: mode.unwrap_or(if content.secret { PRIVATE } else { PUBLIC }),
+        strictly: mode.is_some() || content.secret,
+    };
+    let failure = |reason: &dyn std::fmt::Display| {
+        let by = writer.map(|writer| format!(" as user `{}`", writer.spec.shown())).unwrap_or_default();
+        Failure::say(Kind::System, format!("cannot write {}{by}: {reason}", shown(to)))
+            .field("file", escaped(to.as_os_str().as_bytes()))
+    };
+    let entry = Entry::find(to).map_err(|refusal| failure(&refusal))?;
+    if let Some(reason) = special(&entry) {
+        return Err(failure(&reason));
+    }
+    if is_already(&entry, &wanted) {
+        return Ok(());
+    }
+    let replaced = entry.replace(wanted.content, wanted.mode, Keep::UntilCrash);
+    let Err(errno) = replaced else { return Ok(()) };
+    // A mount point can be renamed over by nobody, and a directory that is not this user's can hold a file
+    // that is.
+    if !matches!(errno, Errno::BUSY | Errno::XDEV | Errno::ACCESS | Errno::PERM | Errno::ROFS) {
+        return Err(failure(&why(errno)));
+    }
+    match write_in_place(&entry, &wanted) {
+        Ok(()) => Ok(()),
+        // What cannot be made cannot be made for the first reason.
+        Err(InPlace::System(Errno::NOENT)) => Err(failure(&why(errno))),
+        Err(InPlace::System(errno)) => Err(failure(&why(errno))),
+        Err(InPlace::Is(what)) => Err(failure(&what)),
+    }
+}
+
+/// Why what is there is not to be replaced. A device or a pipe would be gone for everybody who uses it, and written
+/// to it could hold the run up; `/dev/stderr` is a link to such a thing, or through `/proc` to whatever is open.
+fn special(entry: &Entry) -> Option<&'static str> {
+    let status = |flags| rustix::fs::statat(entry.directory(), entry.name(), flags);
+    let is_special = |mode| {
+        !matches!(
+            FileType::from_raw_mode(mode),
+            FileType::RegularFile | FileType::Directory | FileType::Symlink
+        )
+    };
+    let there = status(AtFlags::SYMLINK_NOFOLLOW).ok()?.st_mode;
+    if is_special(there) {
+        return Some("it is no regular file");
+    }
+    if FileType::from_raw_mode(there) != FileType::Symlink {
+        return None;
+    }
+    let leads_to_special = status(AtFlags::empty()).is_ok_and(|status| is_special(status.st_mode))
+        || rustix::fs::readlinkat(entry.directory(), entry.name(), Vec::new())
+            .is_ok_and(|target| target.to_bytes().starts_with(b"/proc/"));
+    leads_to_special.then_some("it is a symbolic link to what is no regular file")
+}
+
+/// Whether it is there as it should be, and this user's own: then a root file system that is read-only, and
+/// whoever watches the file for changes, is not troubled.
+fn is_already(entry: &Entry, wanted: &Wanted<'_>) -> bool {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let Ok(file) = entry.open(flags, Mode::empty()) else { return false };
+    let Ok(status) = rustix::fs::fstat(&file) else { return false };
+    if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile
+        || status.st_mode & 0o7777 != wanted.mode
+        || status.st_uid != Myself::observe().uid
+        || u64::try_from(status.st_size) != Ok(wanted.content.len() as u64)
+    {
+        return false;
+    }
+    let mut content = Vec::with_capacity(wanted.content.len());
+    // One byte more than is wanted, in case it grows meanwhile.
+    let limit = wanted.content.len() as u64 + 1;
+    File::from(file).take(limit).read_to_end(&mut content).is_ok() && content == wanted.content
+}
+
+/// Why a file could not be written in place.
+enum InPlace {
+    System(Errno),
+    Is(&'static str),
+}
+
+impl From<Errno> for InPlace {
+    fn from(errno: Errno) -> Self {
+        Self::System(errno)
+    }
+}
+
+/// Writes over what is there: whoever reads at the same moment can see half of it.
+fn write_in_place(entry: &Entry, wanted: &Wanted<'_>) -> std::result::Result<(), InPlace> {
+    let root = Myself::observe().is_root();
+    let mut flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+    if root {
+        flags |= OFlags::NOFOLLOW;
+    }
+    let file = match entry.open(flags, Mode::empty()) {
+        Ok(file) => file,
+        Err(Errno::LOOP) if root => {
+            return Err(InPlace::Is("it is a symbolic link, through which root writes nothing"));
+        }
+        Err(errno) => return Err(errno.into()),
+    };
+    let status = rustix::fs::fstat(&file)?;
+    if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
+        return Err(InPlace::Is("it is no regular file"));
+    }
+    if status.st_mode & 0o7777 != wanted.mode
+        && let Err(errno) = rustix::fs::fchmod(&file, Mode::from_raw_mode(wanted.mode))
+        && wanted.strictly
+        && status.st_mode & 0o7777 & !wanted.mode != 0
+    {
+        // Nothing secret goes where more can read it than may.
+        return Err(errno.into());
+    }
+    fill(&file, wanted.content)?;
+    rustix::fs::ftruncate(&file, wanted.content.len() as u64)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt, symlink};
+
+    use super::*;
+    use crate::sys::walk::testing::{Needs, alone, directory, give, names, someone};
+    use crate::value::variables::Origin;
+
+    fn render(
+        from: &Path,
+        to: &Path,
+        mode: Option<u32>,
+        variables: &Variables,
+        writer: Option<&Identity>,
+    ) -> Result<()> {
+        super::render(from, to, mode, variables, writer, &mut || Ok(()))
+    }
+
+    fn variables() -> Variables {
+        let mut variables = Variables::default();
+        variables.set(b"NAME", b"world", Origin::Inherited, false);
+        variables.set(b"BYTES", b"\xff\n", Origin::Inherited, false);
+        variables.set(b"SECRET", b"hunter2", Origin::Inherited, true);
+        variables
+    }
+
+    fn put(path: &Path, content: &[u8]) {
+        std::fs::write(path, content).expect("written");
+    }
+
+    fn read(path: &Path) -> Vec<u8> {
+        std::fs::read(path).expect("it is there")
+    }
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::symlink_metadata(path).expect("it is there").permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_template_is_expanded_and_every_other_byte_stays() {
+        let place = directory();
+        let (from, to) = (place.path().join("from"), place.path().join("to"));
+        put(&from, b"hello ${NAME} $host $1 $${NAME} ${NONE:-d}\xfe${BYTES}\r\n\0");
+        render(&from, &to, None, &variables(), None).expect("rendered");
+        assert_eq!(read(&to), b"hello world $host $1 ${NAME} d\xfe\xff\n\r\n\0");
+        assert_eq!(mode(&to), 0o644);
+        assert_eq!(names(place.path()), ["from", "to"]);
+    }
+
+    #[test]
+    fn a_file_that_a_secret_went_into_is_its_owners_alone() {
+        alone(module_path!(), "a_file_that_a_secret_went_into_is_its_owners_alone", Needs::Process, || {
+            let place = directory();
+            let (from, to) = (place.path().join("from"), place.path().join("to"));
+            put(&from, b"${SECRET}");
+            rustix::process::umask(Mode::empty());
+            render(&from, &to, None, &variables(), None).expect("rendered");
+            assert_eq!(mode(&to), 0o600);
+            rustix::process::umask(Mode::from_raw_mode(0o077));
+            render(&from, &to, Some(0o640), &variables(), None).expect("rendered");
+            assert_eq!((mode(&to), read(&to)), (0o640, b"hunter2".to_vec()));
+            put(&from, b"nothing secret");
+            render(&from, &to, None, &variables(), None).expect("rendered");
+            assert_eq!(mode(&to), 0o644);
+        });
+    }
+
+    #[test]
+    fn an_unset_variable_names_file_and_line_and_leaves_the_old_file() {
+        let place = directory();
+        let (from, to) = (place.path().join("from"), place.path().join("to"));
+        put(&from, b"one\n${NAME}\n${NONE?give it}\n");
+        put(&to, b"old");
+        let failure = render(&from, &to, None, &variables(), None).expect_err("unset");
+        assert_eq!(failure.kind(), Kind::Variable);
+        let template = from.display();
+        let sentence =
+            format!("variable `NONE` is not set: give it: line 3 of template `{template}` needs it");
+        assert_eq!(failure.sentence(), sentence);
+        assert!(failure.has_field("variable", "NONE") && failure.has_field("line", 3));
+        assert_eq!(read(&to), b"old");
+        put(&from, b"\n${NAME");
+        let failure = render(&from, &to, None, &variables(), None).expect_err("malformed");
+        assert_eq!(failure.kind(), Kind::Table);
+        assert_eq!(failure.sentence(), format!("{template}:2: `${{NAME` is not closed by a `}}`"));
+        assert_eq!(read(&to), b"old");
+    }
+
+    #[test]
+    fn a_directory_of_templates_is_rendered_into_a_directory() {
+        let place = directory();
+        let (from, to) = (place.path().join("from"), place.path().join("to"));
+        for path in [&from, &to, &from.join("nested")] {
+            std::fs::create_dir(path).expect("made");
+        }
+        put(&from.join("b.conf.template"), b"b ${NAME}");
+        put(&from.join("nested/c.template"), b"c");
+        put(&from.join("a.conf"), b"no template");
+        put(&from.join(".hidden.template"), b"${NONE}");
+        // As in a mounted ConfigMap, the file is elsewhere.
+        put(&from.join("nested/real"), b"linked");
+        symlink("nested/real", from.join("l.template")).expect("made");
+        render(&from, &to, None, &variables(), None).expect("rendered");
+        assert_eq!(names(&to), ["b.conf", "l"]);
+        assert_eq!(
+            (read(&to.join("b.conf")), read(&to.join("l"))),
+            (b"b world".to_vec(), b"linked".to_vec())
+        );
+    }
+
+    #[test]
+    fn all_templates_that_miss_a_variable_are_told_and_none_is_written() {
+        let place = directory();
+        let (from, to) = (place.path().join("from"), place.path().join("to"));
+        std::fs::create_dir(&from).expect("made");
+        std::fs::create_dir(&to).expect("made");
+        put(&from.join("a.template"), b"fine");
+        put(&from.join("b.template"), b"${ONE}");
+        put(&from.join("c.template"), b"${TWO}");
+        let failure = render(&from, &to, None, &variables(), None).expect_err("unset");
+        assert_eq!(failure.messages().len(), 2);
+        assert_eq!(names(&to), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_no_template_is_refused() {
+        let place = directory();
+        let to = place.path().join("to");
+        let refused = |from: &Path, reason: &str| {
+            let failure = render(from, &to, None, &variables(), None).expect_err("refused");
+            assert_eq!((failure.kind(), failure.sentence()), (Kind::System, reason.to_owned()));
+        };
+        let missing = place.path().join("missing");
+        let reason = "it does not exist";
+        refused(&missing, &format!("cannot read template `{}`: {reason}", missing.display()));
+        let pipe = place.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("made");
+        refused(&pipe, &format!("template `{}` is no file and no directory", pipe.display()));
+        let mistyped = place.path().join("templates");
+        std::fs::create_dir_all(mistyped.join("x.template")).expect("made");
+        let template = mistyped.join("x.template");
+        refused(&mistyped, &format!("template `{}` is no file", template.display()));
+    }
+
+    #[test]
+    fn a_destination_that_cannot_be_written_is_refused() {
+        let place = directory();
+        let from = place.path().join("from");
+        put(&from, b"x");
+        let refused = |to: &Path, reason: &str| {
+            let failure = render(&from, to, None, &variables(), None).expect_err("refused");
+            assert_eq!(failure.kind(), Kind::System);
+            assert_eq!(failure.sentence(), format!("cannot write `{}`: {reason}", to.display()));
+        };
+        let missing = place.path().join("missing");
+        refused(&missing.join("to"), &format!("its directory `{}` does not exist", missing.display()));
+        refused(place.path(), "it is a directory");
+        refused(&from.join("to"), "a part of its path is no directory");
+        assert_eq!(names(place.path()), ["from"]);
+    }
+
+    #[test]
+    fn a_link_at_the_destination_is_replaced_and_what_it_led_to_is_untouched() {
+        let place = directory();
+        let (from, to, other) =
+            (place.path().join("from"), place.path().join("to"), place.path().join("other"));
+        put(&from, b"new");
+        put(&other, b"precious");
+        symlink(&other, &to).expect("made");
+        render(&from, &to, None, &variables(), None).expect("rendered");
+        assert!(std::fs::symlink_metadata(&to).expect("there").is_file());
+        assert_eq!((read(&to), read(&other)), (b"new".to_vec(), b"precious".to_vec()));
+    }
+
+    #[test]
+    fn a_file_that_is_already_right_is_left_alone() {
+        let place = directory();
+        let (from, to) = (place.path().join("from"), place.path().join("to"));
+        put(&from, b"${NAME}");
+        let inode = || std::fs::metadata(&to).expect("there").ino();
+        render(&from, &to, None, &variables(), None).expect("rendered");
+        let first = inode();
+        render(&from, &to, None, &variables(), None).expect("rendered");
+        assert_eq!(inode(), first);
+        std::fs::set_permissions(&to, PermissionsExt::from_mode(0o666)).expect("changed");
+        render(&from, &to, None, &variables(), None).expect("rendered");
+        assert_eq!(mode(&to), 0o644);
+        assert_ne!(inode(), first);
+    }
+
+    #[test]
+    fn a_file_is_written_for_its_user_and_as_that_user() {
+        alone(module_path!(), "a_file_is_written_for_its_user_and_as_that_user", Needs::Root, || {
+            let place = directory();
+            let from = place.path().join("from");
+            let theirs = place.path().join("theirs");
+            put(&from, b"new");
+            std::fs::create_dir(&theirs).expect("made");
+            give(&theirs, 1000);
+            let to = theirs.join("to");
+            render(&from, &to, None, &variables(), Some(&someone(1000))).expect("rendered");
+            let status = std::fs::metadata(&to).expect("there");
+            assert_eq!((status.uid(), status.gid(), mode(&to)), (1000, 1000, 0o644));
+
+            // What the user could not write themselves is not written for them.
+            let roots = place.path().join("roots");
+            put(&roots, b"precious");
+            symlink(place.path(), theirs.join("out")).expect("made");
+            let failure = render(&from, &theirs.join("out/roots"), None, &variables(), Some(&someone(1000)))
+                .expect_err("root's");
+            assert_eq!(failure.kind(), Kind::System);
+            // Nor read what they could not read.
+            let private = place.path().join("private");
+            put(&private, b"root's own");
+            std::fs::set_permissions(&private, PermissionsExt::from_mode(0o600)).expect("changed");
+            render(&private, &to, None, &variables(), Some(&someone(1000))).expect_err("root's");
+            assert_eq!((read(&to), read(&roots)), (b"new".to_vec(), b"precious".to_vec()));
+            assert_eq!(names(&theirs), ["out", "to"]);
+        });
+    }
+
+    #[test]
+    fn a_file_in_a_directory_that_is_not_the_users_is_written_in_place() {
+        alone(
+            module_path!(),
+            "a_file_in_a_directory_that_is_not_the_users_is_written_in_place",
+            Needs::Root,
+            || {
+                let place = directory();
+                let (from, to) = (place.path().join("from"), place.path().join("to"));
+                put(&from, b"new");
+                put(&to, b"old, and longer");
+                give(&to, 1000);
+                let inode = std::fs::metadata(&to).expect("there").ino();
+                render(&from, &to, None, &variables(), Some(&someone(1000))).expect("rendered");
+                assert_eq!(
+                    (read(&to), std::fs::metadata(&to).expect("there").ino()),
+                    (b"new".to_vec(), inode)
+                );
+
+                // The mode of somebody else's file cannot be changed, so no secret goes into it.
+                give(&to, 1001);
+                std::fs::set_permissions(&to, PermissionsExt::from_mode(0o666)).expect("changed");
+                put(&from, b"newer");
+                render(&from, &to, None, &variables(), Some(&someone(1000))).expect("rendered");
+                assert_eq!((read(&to), mode(&to)), (b"newer".to_vec(), 0o666));
+                put(&from, b"${SECRET}");
+                render(&from, &to, None, &variables(), Some(&someone(1000))).expect_err("all can read it");
+                assert_eq!((read(&to), mode(&to)), (b"newer".to_vec(), 0o666));
+            },
+        );
+    }
+
+    #[test]
+    fn root_is_led_nowhere_by_a_planted_link() {
+        alone(module_path!(), "root_is_led_nowhere_by_a_planted_link", Needs::Root, || {
+            let place = directory();
+            let (from, theirs) = (place.path().join("from"), place.path().join("theirs"));
+            let precious = place.path().join("precious");
+            put(&from, b"new");
+            std::fs::create_dir(&theirs).expect("made");
+            std::fs::create_dir(&precious).expect("made");
+            put(&precious.join("to"), b"precious");
+            symlink(&precious, theirs.join("link")).expect("made");
+            give(&theirs.join("link"), 1000);
+            give(&theirs, 1000);
+            let failure =
+                render(&from, &theirs.join("link/to"), None, &variables(), None).expect_err("planted");
+            assert_eq!(failure.kind(), Kind::System);
+            assert!(failure.sentence().contains("symbolic link"), "{}", failure.sentence());
+            assert_eq!(read(&precious.join("to")), b"precious");
+        });
+    }
+
+    #[test]
+    fn root_reads_through_links_that_others_cannot_have_put_there() {
+        let test = "root_reads_through_links_that_others_cannot_have_put_there";
+        alone(module_path!(), test, Needs::Mounts, || {
+            let place = directory();
+            let at = |name: &str| place.path().join(name);
+            std::fs::create_dir_all(at("map/..1")).expect("made");
+            std::fs::create_dir(at("to")).expect("made");
+            put(&at("map/..1/a.template"), b"${NAME}");
+            symlink("..1", at("map/..data")).expect("made");
+            symlink("..data/a.template", at("map/a.template")).expect("made");
+            let rendered = || render(&at("map"), &at("to"), None, &variables(), None);
+            // A mounted `ConfigMap` has this mode, and is read-only.
+            std::fs::set_permissions(at("map"), PermissionsExt::from_mode(0o777)).expect("changed");
+            rendered().expect_err("anybody can have moved a link there");
+            mount(&["--bind".as_ref(), at("map").as_ref(), at("map").as_ref()]);
+            mount(&["-o".as_ref(), "remount,bind,ro".as_ref(), at("map").as_ref()]);
+            rendered().expect("root's links, where nobody can write");
+            assert_eq!(read(&at("to/a")), b"world");
+        });
+    }
+
+    #[test]
+    fn a_bind_mounted_file_is_written_in_place() {
+        alone(module_path!(), "a_bind_mounted_file_is_written_in_place", Needs::Mounts, || {
+            let place = directory();
+            let at = |name: &str| place.path().join(name);
+            put(&at("from"), b"new ${SECRET}");
+            put(&at("outside"), b"old, and much longer than that");
+            put(&at("to"), b"");
+            mount(&["--bind".as_ref(), at("outside").as_ref(), at("to").as_ref()]);
+            render(&at("from"), &at("to"), None, &variables(), None).expect("rendered");
+            assert_eq!((read(&at("outside")), mode(&at("outside"))), (b"new hunter2".to_vec(), 0o600));
+            assert_eq!(names(place.path()), ["from", "outside", "to"]);
+
+            // On a file system that is read-only it fails, unless nothing has to be done.
+            mount(&["-o".as_ref(), "remount,bind,ro".as_ref(), at("to").as_ref()]);
+            render(&at("from"), &at("to"), None, &variables(), None).expect("nothing to do");
+            put(&at("from"), b"newer");
+            let failure = render(&at("from"), &at("to"), None, &variables(), None).expect_err("read-only");
+            assert_eq!(failure.kind(), Kind::System);
+            assert!(failure.sentence().ends_with(": the file system is read-only"), "{}", failure.sentence());
+        });
+    }
+
+    fn mount(arguments: &[&OsStr]) {
+        #![allow(clippy::disallowed_methods, reason = "mounts are made by mount(8)")]
+        let status = std::process::Command::new("mount").args(arguments).status();
+        assert!(status.expect("mount(8) is there").success());
+    }
+}

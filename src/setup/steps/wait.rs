@@ -1,0 +1,105 @@
+//! A `wait` step: waits until all of its targets are ready.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::plan;
+use crate::plan::PlanStep;
+use crate::ready::wait::{Awaited, Unready, not_ready, start, wait_for};
+use crate::setup::hooks::{not_as_root, unsafe_for_root};
+use crate::setup::{Doer, Stage};
+use crate::sys::child::Children;
+use crate::sys::terminal::Terminal;
+use crate::table::Probe;
+use crate::text::duration::WAIT_TIMEOUT;
+use crate::text::failure::{Failure, Kind, Result};
+use crate::value::variables::Variables;
+
+impl Stage {
+    /// A `wait` step.
+    pub(in crate::setup) fn wait(&mut self, step: &PlanStep, doer: &Doer, targets: &[Probe]) -> Result<()> {
+        let variables = self.tracks.of(doer.root).variables.clone();
+        let what = format!("step `{}`", step.label);
+        let mut awaited = Vec::new();
+        for target in targets {
+            awaited.push(awaited_of(target, &variables, &what, &self.world.program)?);
+        }
+        let kept_root = doer.kept_root;
+        // A refusal would say where the program lies.
+        for each in awaited.iter_mut().filter(|_| kept_root) {
+            let program = each.argv.first().map(OsString::as_os_str).unwrap_or_default();
+            each.secret |= variables.hides(program);
+        }
+        let refused = |each: &Awaited| {
+            let program = each.argv.first().filter(|_| kept_root && !each.is_probe())?;
+            let path = crate::sys::exec::find(program, &variables)?;
+            unsafe_for_root(&path).map(|why| (path, why))
+        };
+        for each in &awaited {
+            if let Some((path, why)) = refused(each) {
+                let failure = not_as_root(&path, &why, step);
+                return Err(if each.secret { failure.concealed(&what) } else { failure });
+            }
+        }
+        let timeout = step.limit().unwrap_or(WAIT_TIMEOUT);
+        let program = self.world.program.clone();
+        let identity = doer.identity.clone();
+        let environment = self.variables_of(doer);
+        if targets.iter().any(|target| matches!(target, Probe::Exec(_))) {
+            self.terminal.get_or_insert_with(Terminal::observe);
+        }
+        let start = |children: &mut Children, each: &Awaited, limit: Duration| {
+            // It may have been made, or changed, since the step began.
+            if let Some((_, why)) = refused(each) {
+                return Err(format!("not run as root: {why}"));
+            }
+            let as_whom = identity.as_ref().map(|identity| (identity, program.as_path()));
+            start(children, as_whom, each, &environment, limit)
+        };
+        let waited = wait_for(&mut self.world.children, self.world.log, awaited, timeout, &start);
+        self.restore_terminal();
+        match waited {
+            Ok(()) => Ok(()),
+            Err(Unready::Stopped(stop)) => Err(stop.failure(&format!("while step `{}` waited", step.label))),
+            Err(Unready::TimedOut(awaited)) => {
+                let what = if step.step.name.is_some() {
+                    format!("step `{}`:", step.label)
+                } else {
+                    "wait:".to_owned()
+                };
+                Err(not_ready(&awaited, timeout, &what).field("step", &step.label))
+            }
+        }
+    }
+}
+
+/// A target of the table, expanded.
+///
+/// # Errors
+/// Variable (65): one that is not set, or what makes it no target.
+pub(crate) fn awaited_of(
+    probe: &Probe,
+    variables: &Variables,
+    what: &str,
+    program: &Path,
+) -> Result<Awaited> {
+    match probe {
+        Probe::Exec(argv) => {
+            let words = plan::expand_argv(argv, variables, what)?;
+            let shown: Vec<String> = words.iter().map(plan::Word::shown).collect();
+            let secret = words.iter().any(|word| word.secret);
+            let argv = words.into_iter().map(|word| word.word).collect();
+            let mut awaited = Awaited::exec(argv, shown.join(" "));
+            awaited.secret = secret;
+            Ok(awaited)
+        }
+        Probe::Url(template) => {
+            let expanded = plan::expand(template, variables, what)?;
+            let shown = expanded.shown();
+            Awaited::url(&expanded.bytes, shown.clone(), program).map_err(|reason| {
+                Failure::say(Kind::Variable, format!("{what} cannot use `{shown}`: {reason}"))
+            })
+        }
+    }
+}

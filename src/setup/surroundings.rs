@@ -1,0 +1,169 @@
+//! What a step runs in: variables, working directory and umask.
+//!
+//! There are two of them where root steps down: what is done as root sees nothing of what a hook that was
+//! not root exported, so root's are kept apart from the others'.
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::text::failure::{Failure, Kind, Result};
+use crate::text::log::quoted;
+use crate::value::variables::{Origin, Variables};
+
+/// Variables, working directory and umask.
+#[derive(Debug, Clone)]
+pub(crate) struct Surroundings {
+    /// The variables.
+    pub(crate) variables: Variables,
+    /// The working directory; `None` is the one that was inherited.
+    pub(crate) directory: Option<PathBuf>,
+    /// The umask; `None` is the one that was inherited.
+    pub(crate) umask: Option<u32>,
+}
+
+/// What a hook changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    /// Variables that were set, or with `None` unset.
+    pub(crate) variables: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    /// A new working directory.
+    pub(crate) directory: Option<PathBuf>,
+    /// A new umask.
+    pub(crate) umask: Option<u32>,
+}
+
+/// The surroundings of root, and where they are kept apart those of everybody else.
+#[derive(Debug)]
+pub(crate) struct Tracks {
+    base: Surroundings,
+    open: Option<Surroundings>,
+    /// The directory and umask that this process has at the moment, as far as they were changed.
+    directory: Option<PathBuf>,
+    umask: Option<u32>,
+    /// What was inherited, noted before the first change.
+    inherited: Option<(PathBuf, u32)>,
+}
+
+impl Tracks {
+    /// One surroundings for all.
+    pub(crate) fn new(variables: Variables) -> Self {
+        Self {
+            base: Surroundings { variables, directory: None, umask: None },
+            open: None,
+            directory: None,
+            umask: None,
+            inherited: None,
+        }
+    }
+
+    /// Keeps root's surroundings apart from here on.
+    pub(crate) fn part(&mut self) {
+        let directory = rustix::process::getcwd(Vec::new()).ok();
+        let directory = directory.map(|path| crate::sys::exec::word(path.into_bytes()).into());
+        let umask = current_umask();
+        self.inherited = Some((directory.unwrap_or_else(|| PathBuf::from("/")), umask));
+        self.open = Some(self.base.clone());
+    }
+
+    /// The surroundings of what is done as root, or as somebody else.
+    pub(crate) fn of(&mut self, root: bool) -> &mut Surroundings {
+        match &mut self.open {
+            Some(open) if !root => open,
+            _ => &mut self.base,
+        }
+    }
+
+    fn both(&mut self) -> impl Iterator<Item = &mut Surroundings> {
+        std::iter::once(&mut self.base).chain(self.open.as_mut())
+    }
+
+    /// Sets the umask of all, and of this process.
+    pub(crate) fn set_umask(&mut self, umask: u32) {
+        self.both().for_each(|each| each.umask = Some(umask));
+        self.apply_umask(umask);
+    }
+
+    fn apply_umask(&mut self, umask: u32) {
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask));
+        self.umask = Some(umask);
+    }
+
+    /// Sets the working directory of this process, and of all for whom no hook has changed it.
+    ///
+    /// # Errors
+    /// chdir(2)'s.
+    pub(crate) fn set_workdir(&mut self, path: &Path) -> std::io::Result<()> {
+        std::env::set_current_dir(path)?;
+        // From another directory a relative path would lead elsewhere.
+        let path = if path.is_absolute() { path.to_owned() } else { std::env::current_dir()? };
+        for each in self.both().filter(|each| each.directory.is_none()) {
+            each.directory = Some(path.clone());
+        }
+        self.directory = Some(path);
+        Ok(())
+    }
+
+    /// Whether something has set the working directory.
+    pub(crate) fn has_directory(&mut self, root: bool) -> bool {
+        self.of(root).directory.is_some()
+    }
+
+    /// Gives this process the working directory and umask of what is done next.
+    ///
+    /// # Errors
+    /// System (71): the directory cannot be entered.
+    pub(crate) fn enter(&mut self, root: bool) -> Result<()> {
+        let inherited = self.inherited.clone();
+        let wanted = self.of(root).directory.clone();
+        if wanted != self.directory {
+            let path = wanted.clone().or_else(|| inherited.as_ref().map(|(path, _)| path.clone()));
+            if let Some(path) = path {
+                std::env::set_current_dir(&path).map_err(|error| {
+                    let reason = crate::text::reason::reason(&error);
+                    let sentence = format!("cannot enter {}: {reason}", quoted(path.as_os_str().as_bytes()));
+                    Failure::say(Kind::System, sentence)
+                })?;
+            }
+            self.directory = wanted;
+        }
+        let wanted = self.of(root).umask;
+        if wanted != self.umask
+            && let Some(umask) = wanted.or_else(|| inherited.as_ref().map(|(_, umask)| *umask))
+        {
+            self.apply_umask(umask);
+            self.umask = wanted;
+        }
+        Ok(())
+    }
+
+    /// Takes over what a hook changed: what root's hook did holds for all, what another's did only for
+    /// what is not done as root.
+    pub(crate) fn absorb(
+        &mut self,
+        changes: &Changes,
+        root: bool,
+        hook: &str,
+        secrets: &dyn Fn(&[u8]) -> bool,
+    ) {
+        let origin = Origin::Hook(hook.to_owned());
+        let shared = root || self.open.is_none();
+        let targets: Vec<&mut Surroundings> =
+            if shared { self.both().collect() } else { self.open.iter_mut().collect() };
+        for surroundings in targets {
+            surroundings.variables.change(&changes.variables, &origin, secrets);
+            if let Some(directory) = &changes.directory {
+                surroundings.directory = Some(directory.clone());
+            }
+            if let Some(umask) = changes.umask {
+                surroundings.umask = Some(umask);
+            }
+        }
+    }
+}
+
+/// The umask of this process. It can only be read by setting it.
+pub(crate) fn current_umask() -> u32 {
+    let umask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    rustix::process::umask(umask);
+    umask.as_raw_mode()
+}

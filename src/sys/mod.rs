@@ -1,0 +1,12 @@
+//! The kernel: one owner for each of its facilities. Nothing here knows the table.
+
+pub(crate) mod child;
+pub(crate) mod exec;
+pub(crate) mod identity;
+pub(crate) mod proc;
+pub(crate) mod read;
+pub(crate) mod running;
+pub(crate) mod signals;
+pub(crate) mod start;
+pub(crate) mod terminal;
+pub(crate) mod walk;

@@ -1,0 +1,321 @@
+//! Signals: which are heeded, which have come, what the target's mask and dispositions are. The only
+//! user of signal-hook, of masks and of kill(2).
+//!
+//! The signals that are heeded are blocked and read from a descriptor. A blocked signal is kept by the
+//! kernel even for PID 1, which otherwise never sees a signal without a handler; one that was
+//! pending when preverb started is there as well; and nothing runs at a moment that it did not choose.
+
+#![expect(clippy::disallowed_methods, reason = "the one place that sends signals")]
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::Pid;
+use rustix_libc_wrappers::process::SignalExt as _;
+
+use crate::text::failure::{Failure, Kind, Result};
+
+/// The signals that are requests to stop, unless the table says otherwise.
+const STOP: [i32; 4] =
+    [Signal::SIGTERM as i32, Signal::SIGINT as i32, Signal::SIGHUP as i32, Signal::SIGQUIT as i32];
+
+/// What came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// A request to stop, by its number.
+    Stop(i32),
+    /// A child has changed its state.
+    Child,
+}
+
+/// The signals of this process during setup.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    stop: Vec<i32>,
+    inherited: SigSet,
+    descriptor: SignalFd,
+    /// The signals that were inherited as ignored, a bit each; read when the first one comes.
+    ignored: Option<u64>,
+    /// The real-time signals that came and were no request: they can be taken only all at once, and go back.
+    passed_over: Vec<i32>,
+}
+
+impl Signals {
+    /// Heeds TERM, INT, HUP and QUIT from here on.
+    ///
+    /// # Errors
+    /// The system's refusal, which no real system gives.
+    pub(crate) fn heed() -> Result<Self> {
+        default_in_children();
+        let mut inherited = SigSet::empty();
+        let set = set_of(&STOP);
+        let refuse = |error: nix::errno::Errno| {
+            Failure::say(Kind::System, format!("cannot heed signals: {}", error.desc()))
+        };
+        nix::sys::signal::sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), Some(&mut inherited))
+            .map_err(refuse)?;
+        let descriptor =
+            SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(refuse)?;
+        Ok(Self { stop: STOP.to_vec(), inherited, descriptor, ignored: None, passed_over: Vec::new() })
+    }
+
+    /// Heeds these as requests to stop in the place of the four.
+    ///
+    /// # Errors
+    /// The system's refusal, which no real system gives.
+    pub(crate) fn heed_instead(&mut self, stop: &[i32]) -> Result<()> {
+        let set = set_of(stop);
+        let mut others = SigSet::empty();
+        for signal in Signal::iterator().filter(|signal| STOP.contains(&(*signal as i32))) {
+            if !set.contains(signal) && !self.inherited.contains(signal) {
+                others.add(signal);
+            }
+        }
+        let refuse = |error: nix::errno::Errno| {
+            Failure::say(Kind::System, format!("cannot heed signals: {}", error.desc()))
+        };
+        // What else is blocked was inherited so, and stays.
+        set.thread_block().map_err(refuse)?;
+        self.descriptor.set_mask(&set).map_err(refuse)?;
+        others.thread_unblock().map_err(refuse)?;
+        stop.clone_into(&mut self.stop);
+        Ok(())
+    }
+
+    /// The next signal that has come, if one has; never blocks.
+    pub(crate) fn next(&mut self) -> Option<Arrival> {
+        loop {
+            let info = self.descriptor.read_signal().ok().flatten()?;
+            let number = i32::try_from(info.ssi_signo).ok()?;
+            if number == Signal::SIGCHLD as i32 {
+                return Some(Arrival::Child);
+            }
+            if self.stop.contains(&number) && !self.is_ignored(number) {
+                return Some(Arrival::Stop(number));
+            }
+            if number >= FIRST_REAL_TIME {
+                self.passed_over.push(number);
+            }
+        }
+    }
+
+    /// A request to stop that has come, if one has.
+    pub(crate) fn stop(&mut self) -> Option<i32> {
+        while let Some(arrival) = self.next() {
+            if let Arrival::Stop(number) = arrival {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    /// Waits until a file can be read, or until there is a request to stop, which is returned.
+    pub(crate) fn wait_for(&mut self, file: BorrowedFd<'_>) -> Option<i32> {
+        loop {
+            let mut descriptors =
+                [self.descriptor.as_fd(), file].map(|each| PollFd::new(each, PollFlags::POLLIN));
+            let _ = nix::poll::poll(&mut descriptors, PollTimeout::NONE);
+            let is_ready = descriptors[1].any() != Some(false);
+            match self.stop() {
+                None if !is_ready => {}
+                stop => return stop,
+            }
+        }
+    }
+
+    /// Whether preverb inherited this signal as ignored: then it stays so. A blocked signal is queued
+    /// even where it is ignored, so this is asked when one has come, and costs nothing before.
+    fn is_ignored(&mut self, number: i32) -> bool {
+        let ignored = *self.ignored.get_or_insert_with(|| {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+            let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+            line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+        });
+        (1..=64).contains(&number) && ignored & (1 << (number - 1)) != 0
+    }
+
+    /// The mask that preverb inherited, which is the hooks' and the target's.
+    pub(crate) fn inherited(&self) -> &SigSet {
+        &self.inherited
+    }
+
+    /// Gives this process the mask that it inherited: the last thing before an exec. Only what was blocked here is
+    /// unblocked: a C library keeps some signals for itself, and setting a whole mask would lose those.
+    pub(crate) fn restore(&self) {
+        if takes_real_time(&self.stop) {
+            // Some of the real-time ones may have been blocked before, and no set can be made that lacks just those.
+            let own = i32::try_from(std::process::id()).unwrap_or(0);
+            self.passed_over.iter().for_each(|number| send(own, *number));
+            let _ = self.inherited.thread_set_mask();
+            return;
+        }
+        let mut ours = set_of(&self.stop);
+        for signal in &self.inherited {
+            ours.remove(signal);
+        }
+        let _ = ours.thread_unblock();
+    }
+
+    /// Blocks again what is heeded, where an exec after `restore` has failed.
+    pub(crate) fn block_again(&self) {
+        let _ = set_of(&self.stop).thread_block();
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
+/// Every signal that can be caught, for a process that passes them on.
+///
+/// What a fault of this process itself raises is not kept away by a mask: the kernel forces it.
+#[derive(Debug)]
+pub(crate) struct Every {
+    inherited: SigSet,
+    descriptor: SignalFd,
+}
+
+/// A signal that has come to a supervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Caught {
+    /// Its number.
+    pub(crate) number: i32,
+    /// Whether the kernel says by it that a child has changed its state.
+    pub(crate) is_news_of_a_child: bool,
+}
+
+impl Every {
+    /// Takes every signal from here on, those too that were heeded so far and have come. Those that are ignored are
+    /// taken as well: a blocked signal is kept whatever its disposition.
+    ///
+    /// # Errors
+    /// The system's refusal, which no real system gives.
+    pub(crate) fn instead_of(signals: Signals) -> Result<Self> {
+        let refuse = |error: nix::errno::Errno| {
+            Failure::say(Kind::System, format!("cannot take signals: {}", error.desc()))
+        };
+        let set = SigSet::all();
+        let Signals { inherited, descriptor, .. } = signals;
+        set.thread_block().map_err(refuse)?;
+        descriptor.set_mask(&set).map_err(refuse)?;
+        Ok(Self { inherited, descriptor })
+    }
+
+    /// The mask that this process inherited, which is the target's.
+    pub(crate) fn inherited(&self) -> &SigSet {
+        &self.inherited
+    }
+
+    /// The next signal that has come, if one has; never blocks.
+    pub(crate) fn next(&self) -> Option<Caught> {
+        let info = self.descriptor.read_signal().ok().flatten()?;
+        let number = i32::try_from(info.ssi_signo).ok()?;
+        // Codes above 0 are the kernel's; below are those of kill(2), sigqueue(3) and tgkill(2).
+        let is_news_of_a_child = number == Signal::SIGCHLD as i32 && info.ssi_code > 0;
+        Some(Caught { number, is_news_of_a_child })
+    }
+
+    /// Sleeps until a signal has come, or until `until`.
+    pub(crate) fn wait(&self, until: Option<Instant>) {
+        let timeout = until.map_or(PollTimeout::NONE, |until| {
+            // Rounded up: a timeout that is rounded down makes the last millisecond a busy loop.
+            let left = until.saturating_duration_since(Instant::now()) + Duration::from_micros(999);
+            PollTimeout::try_from(left.as_millis().min(60_000)).unwrap_or(PollTimeout::ZERO)
+        });
+        let _ = nix::poll::poll(&mut [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)], timeout);
+    }
+}
+
+impl AsFd for Every {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
+/// Makes SIGPIPE and SIGCHLD default in whatever this process execs. Rust's start ignores SIGPIPE, and a
+/// parent may have ignored SIGCHLD, which would make waitpid(2) lose every status; exec resets what
+/// has a handler (signal(7)).
+pub(crate) fn default_in_children() {
+    for signal in [Signal::SIGPIPE, Signal::SIGCHLD] {
+        let seen = Arc::new(AtomicBool::new(false));
+        let _ = signal_hook::flag::register(signal as i32, seen);
+    }
+}
+
+/// The first signal that has no name of its own.
+const FIRST_REAL_TIME: i32 = 32;
+
+fn takes_real_time(stop: &[i32]) -> bool {
+    stop.iter().any(|number| *number >= FIRST_REAL_TIME)
+}
+
+fn set_of(stop: &[i32]) -> SigSet {
+    let wanted = stop.iter().filter_map(|number| Signal::try_from(*number).ok()).chain([Signal::SIGCHLD]);
+    let mut set: SigSet = wanted.collect();
+    // A set can be given real-time signals only all at once. Those that nobody asked for are passed over
+    // when they come.
+    if takes_real_time(stop) {
+        let others: Vec<Signal> = Signal::iterator().filter(|signal| !set.contains(*signal)).collect();
+        set = SigSet::all();
+        for signal in others {
+            set.remove(signal);
+        }
+    }
+    set
+}
+
+/// Sends a signal, a real-time one too, to a process. One that is gone is none of anybody's business.
+pub(crate) fn send(pid: i32, number: i32) {
+    if let (Some(pid), Some(signal)) = (rustix::process::Pid::from_raw(pid), any(number)) {
+        let _ = rustix::process::kill_process(pid, signal);
+    }
+}
+
+/// Sends a signal to a whole process group. A group that is gone is none of anybody's business.
+pub(crate) fn send_to_group(group: i32, number: i32) {
+    if let (Some(group), Some(signal)) = (rustix::process::Pid::from_raw(group), any(number)) {
+        let _ = rustix::process::kill_process_group(group, signal);
+    }
+}
+
+/// Sends a signal to every process but this one: only for PID 1, whose processes all of them are.
+pub(crate) fn send_to_all(number: i32) {
+    if let Ok(signal) = Signal::try_from(number) {
+        let _ = nix::sys::signal::kill(Pid::from_raw(-1), signal);
+    }
+}
+
+/// Stops this process, as a terminal's Ctrl-Z would; returns when it is continued. PID 1 cannot be stopped.
+pub(crate) fn stop_here() {
+    let _ = nix::sys::signal::raise(Signal::SIGSTOP);
+}
+
+/// Does `work` while TTOU is blocked: a process of the background that touches the terminal is stopped
+/// otherwise. Only TTOU's own bit of the mask is touched.
+pub(crate) fn without_ttou<T>(work: impl FnOnce() -> T) -> T {
+    let mut ttou = SigSet::empty();
+    ttou.add(Signal::SIGTTOU);
+    let before = ttou.thread_swap_mask(SigmaskHow::SIG_BLOCK);
+    let result = work();
+    if before.is_ok_and(|before| !before.contains(Signal::SIGTTOU)) {
+        let _ = ttou.thread_unblock();
+    }
+    result
+}
+
+/// The signal of this number; none for those of the C library (32 to 34 with musl).
+fn any(number: i32) -> Option<rustix::process::Signal> {
+    rustix::process::Signal::from_raw(number)
+}
+
+/// Whether a process group still has members.
+pub(crate) fn group_lives(group: i32) -> bool {
+    nix::sys::signal::killpg(Pid::from_raw(group), None) != Err(nix::errno::Errno::ESRCH)
+}

@@ -1,0 +1,174 @@
+//! The table's files: the table itself and its drop-ins, read whole.
+
+use std::ffi::OsStr;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use super::document::{Document, Focus, Mistake, Source};
+use super::excerpt::excerpt;
+use crate::sys::signals::Signals;
+use crate::text::failure::{Failure, Kind, Result};
+use crate::text::log::{Level, Message, quoted};
+use crate::text::reason::reason;
+
+/// Where the table is, unless an option or a variable says otherwise.
+pub(crate) const DEFAULT: &str = "/etc/preverb/preverb.toml";
+
+/// The most that a file of the table can be: ten thousand verbs need a hundredth of it.
+const LONGEST: usize = 64 << 20;
+
+/// Reads the table and its drop-ins.
+///
+/// # Errors
+/// What keeps a file from being read: all are the table's (78); or the request to stop.
+pub(crate) fn read(path: &Path, signals: &mut Signals) -> Result<Vec<Source>> {
+    let mut sources = vec![read_one(path, "table", signals)?];
+    for drop_in in drop_ins(path)? {
+        sources.push(read_one(&drop_in, "drop-in", signals)?);
+    }
+    Ok(sources)
+}
+
+/// The drop-ins of a table `X.toml`: `X.d/*.toml` in bytewise order, without those that begin with a dot.
+fn drop_ins(table: &Path) -> Result<Vec<PathBuf>> {
+    let directory = if table.extension() == Some(OsStr::new("toml")) {
+        table.with_extension("d")
+    } else {
+        let mut name = table.as_os_str().to_owned();
+        name.push(".d");
+        PathBuf::from(name)
+    };
+    let failure = |error: &std::io::Error| {
+        let sentence = format!(
+            "cannot read the drop-ins in {}: {}",
+            quoted(directory.as_os_str().as_bytes()),
+            reason(error)
+        );
+        Failure::say(Kind::Table, sentence)
+    };
+    let entries = match std::fs::read_dir(&directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failure(&error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(|error| failure(&error))?.file_name();
+        let bytes = name.as_bytes();
+        if bytes.ends_with(b".toml") && !bytes.starts_with(b".") {
+            names.push(name);
+        }
+    }
+    crate::text::escape::sort_by_bytes(&mut names, |name| name.as_bytes().to_vec());
+    Ok(names.into_iter().map(|name| directory.join(name)).collect())
+}
+
+/// Reads a file of the table; `what` is what it is.
+fn read_one(path: &Path, what: &str, signals: &mut Signals) -> Result<Source> {
+    let shown = quoted(path.as_os_str().as_bytes());
+    let read = crate::sys::read::read_heeding(path, LONGEST, signals);
+    let read = read.map_err(|stop| stop.failure(&format!("while it read the {what} {shown}")))?;
+    let bytes = read.map_err(|error| {
+        let failure =
+            Failure::say(Kind::Table, format!("cannot read the {what} {shown}: {}", reason(&error)));
+        if what == "table" && error.kind() == ErrorKind::NotFound {
+            failure.hint("an image has its table there, or names it by `PREVERB_TABLE` or `--table`")
+        } else {
+            failure
+        }
+    })?;
+    let text = match String::from_utf8(bytes) {
+        Ok(mut text) => {
+            // Editors of other systems begin a file with a byte order mark; TOML knows none.
+            if text.starts_with('\u{feff}') {
+                text.drain(..'\u{feff}'.len_utf8());
+            }
+            text
+        }
+        Err(error) => {
+            let good = error.utf8_error().valid_up_to();
+            let source = Source {
+                path: path.to_owned(),
+                text: String::from_utf8_lossy(error.as_bytes()).into_owned(),
+            };
+            let place = source.place(u32::try_from(good).unwrap_or(u32::MAX));
+            let sentence =
+                format!("{}:{}:{}: the table is not UTF-8", shown_path(path), place.line, place.column);
+            return Err(
+                Failure::say(Kind::Table, sentence).line(crate::text::escape::escaped(place.text.as_bytes()))
+            );
+        }
+    };
+    Ok(Source { path: path.to_owned(), text })
+}
+
+/// A path in the form `path:line:column` that editors and terminals follow.
+pub(crate) fn shown_path(path: &Path) -> String {
+    crate::text::escape::escaped(path.as_os_str().as_bytes())
+}
+
+/// A mistake in the table as a failure.
+pub(crate) fn failure(sources: &[Source], mistake: &Mistake) -> Failure {
+    let message = message(sources, mistake, Level::Error);
+    let mut failure = Failure::say(Kind::Table, &message.text);
+    for (name, value) in message.fields {
+        failure = failure.field(name, value);
+    }
+    for line in message.lines {
+        failure = failure.line(line);
+    }
+    match message.hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// A mistake in the table as a message: `path:line:column`, the sentence, the line with a mark below it.
+pub(crate) fn message(sources: &[Source], mistake: &Mistake, level: Level) -> Message {
+    let Some(source) = sources.get(usize::from(mistake.span.file)) else {
+        return Message::new(level, sentence(mistake));
+    };
+    let place = source.place(mistake.span.start);
+    let path = shown_path(&source.path);
+    let text = format!("{path}:{}:{}: {}", place.line, place.column, sentence(mistake));
+    let (line, mark) = excerpt(&place, sources, mistake.span);
+    let mut message = Message::new(level, text)
+        .field("file", path)
+        .field("line", place.line as u64)
+        .field("column", place.column as u64);
+    message.lines = vec![line, mark];
+    message.hint.clone_from(&mistake.hint);
+    message
+}
+
+/// What is wrong, and where that is so if it is not everywhere.
+fn sentence(mistake: &Mistake) -> String {
+    match &mistake.environment {
+        Some(environment) => format!("{} in environment {}", mistake.message, quoted(environment)),
+        None => mistake.message.clone(),
+    }
+}
+
+/// The mistakes as a failure.
+///
+/// # Errors
+/// Table (78), if there are any.
+pub(crate) fn failing(sources: &[Source], mistakes: &[Mistake]) -> Result<()> {
+    failures(sources, mistakes).map_or(Ok(()), Err)
+}
+
+/// All mistakes as one failure.
+fn failures(sources: &[Source], mistakes: &[Mistake]) -> Option<Failure> {
+    Failure::all(mistakes.iter().map(|mistake| failure(sources, mistake)))
+}
+
+/// Reads the tree of the sources.
+///
+/// # Errors
+/// Every mistake of syntax.
+pub(crate) fn parse<'s>(sources: &'s [Source], focus: Focus<'_>) -> Result<Document<'s>> {
+    Document::read(sources, focus).map_err(|mistakes| {
+        failures(sources, &mistakes).unwrap_or_else(|| Failure::say(Kind::Table, "cannot read the table"))
+    })
+}

@@ -1,0 +1,64 @@
+//! Durations and permission bits, as they are written and shown. Pure.
+
+use std::time::Duration;
+
+/// How long `--wait` waits, and a `wait` step without a `timeout`.
+pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long `--probe` and `--health` may take.
+pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a step that lasts longer reports that it is still running.
+pub(crate) const PROGRESS: Duration = Duration::from_secs(10);
+
+/// What a duration must look like, for messages.
+pub(crate) const DURATION_RULE: &str = "a duration is a number with a unit: `500ms`, `60s`, `5m`, `1h`";
+
+/// A duration: a whole number and one of `ms`, `s`, `m`, `h`.
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().ok()?;
+    let milliseconds = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    number.checked_mul(milliseconds).map(Duration::from_millis)
+}
+
+/// A duration as a person would say it: `12 ms`, `3.4 s`, `2 min 5 s`.
+pub(crate) fn spoken(duration: Duration) -> String {
+    let milliseconds = duration.as_millis();
+    match milliseconds {
+        0..1000 => format!("{milliseconds} ms"),
+        1000..120_000 if milliseconds % 1000 < 50 => format!("{} s", milliseconds / 1000),
+        1000..120_000 => format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100),
+        _ => format!("{} min {} s", milliseconds / 60_000, milliseconds / 1000 % 60),
+    }
+}
+
+/// Permission bits in octal, `022` or `0755`, at most `7777`.
+pub(crate) fn parse_mode(text: &str) -> Option<u32> {
+    let octal = (1..=5).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
+    let mode = octal.then(|| u32::from_str_radix(text, 8).ok())??;
+    (mode <= 0o7777).then_some(mode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_need_a_unit() {
+        assert_eq!(parse_duration("500ms"), Some(Duration::from_millis(500)));
+        assert_eq!(parse_duration("5m"), Some(Duration::from_mins(5)));
+        assert_eq!(parse_duration("1h"), Some(Duration::from_hours(1)));
+        assert_eq!(parse_duration("0s"), Some(Duration::ZERO));
+        for bad in
+            ["", "5", "s", "-1s", "1.5s", "1 s", "1d", "99999999999999999999s", "18446744073709551615h"]
+        {
+            assert_eq!(parse_duration(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Messages on standard error: what is said, at which level, in which format.
+//!
+//! Nothing here decides what to say. A write error is ignored on purpose: a full disk behind
+//! standard error must never change what the run does or its exit code.
+
+use std::io::Write as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::time::SystemTime;
+
+use nix::poll::{PollFd, PollFlags};
+
+use crate::text::escape::escaped;
+
+/// How messages are written: `--log`, `PREVERB_LOG`, or the table's `log`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Format {
+    /// A line each, `preverb: ` in front.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+    /// Errors only, as text.
+    Quiet,
+    /// As text, with what was decided and why.
+    Verbose,
+}
+
+impl Format {
+    /// The names of the formats, as they are given.
+    pub(crate) const NAMES: [&'static str; 4] = ["text", "json", "quiet", "verbose"];
+
+    /// What a format can be, for a hint.
+    pub(crate) fn rule() -> String {
+        format!("it is one of {}", Self::NAMES.map(|name| format!("`{name}`")).join(", "))
+    }
+
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+            Self::Quiet => "quiet",
+            Self::Verbose => "verbose",
+        }
+    }
+
+    /// The format of this name.
+    pub(crate) fn parse(name: &[u8]) -> Option<Self> {
+        match name {
+            b"text" => Some(Self::Text),
+            b"json" => Some(Self::Json),
+            b"quiet" => Some(Self::Quiet),
+            b"verbose" => Some(Self::Verbose),
+            _ => None,
+        }
+    }
+}
+
+/// How much a message matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Level {
+    /// The run ends because of it.
+    Error,
+    /// Somebody should know, the run goes on.
+    Warning,
+    /// What is being done.
+    Info,
+    /// Why, for `verbose`.
+    Debug,
+}
+
+impl Level {
+    /// Its name in JSON.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        }
+    }
+}
+
+/// A thing that a message names: what is a number is one in JSON too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Field {
+    /// A name, a path, a word.
+    Text(String),
+    /// A number that can be counted or compared.
+    Number(u64),
+}
+
+impl From<&str> for Field {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<&String> for Field {
+    fn from(text: &String) -> Self {
+        Self::Text(text.clone())
+    }
+}
+
+impl From<String> for Field {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<u64> for Field {
+    fn from(number: u64) -> Self {
+        Self::Number(number)
+    }
+}
+
+/// One thing to say.
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    /// How much it matters.
+    pub(crate) level: Level,
+    /// A sentence without a full stop; what is untrusted in it is already escaped.
+    pub(crate) text: String,
+    /// The things that the sentence names, for JSON.
+    pub(crate) fields: Vec<(&'static str, Field)>,
+    /// Lines that follow it.
+    pub(crate) lines: Vec<String>,
+    /// What would help.
+    pub(crate) hint: Option<String>,
+}
+
+impl Message {
+    /// A message of one sentence.
+    pub(crate) fn new(level: Level, text: impl Into<String>) -> Self {
+        Self { level, text: text.into(), fields: Vec::new(), lines: Vec::new(), hint: None }
+    }
+
+    /// Adds a thing that the sentence names.
+    pub(crate) fn field(mut self, name: &'static str, value: impl Into<Field>) -> Self {
+        self.fields.push((name, value.into()));
+        self
+    }
+
+    fn to_text(&self) -> String {
+        let prefix = match self.level {
+            Level::Warning => "preverb: warning: ",
+            Level::Error | Level::Info | Level::Debug => "preverb: ",
+        };
+        let mut text = format!("{prefix}{}\n", self.text);
+        for line in &self.lines {
+            text.push_str(line);
+            text.push('\n');
+        }
+        if let Some(hint) = &self.hint {
+            text.push_str("hint: ");
+            text.push_str(hint);
+            text.push('\n');
+        }
+        text
+    }
+
+    fn to_json(&self) -> String {
+        let mut object = serde_json::Map::new();
+        let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+        object.insert("time".into(), time.into());
+        object.insert("level".into(), self.level.name().into());
+        object.insert("message".into(), self.text.clone().into());
+        for (name, value) in &self.fields {
+            let value = match value {
+                Field::Text(text) => text.clone().into(),
+                Field::Number(number) => (*number).into(),
+            };
+            object.insert((*name).into(), value);
+        }
+        if !self.lines.is_empty() {
+            object.insert("details".into(), self.lines.clone().into());
+        }
+        if let Some(hint) = &self.hint {
+            object.insert("hint".into(), hint.clone().into());
+        }
+        let mut text = serde_json::Value::Object(object).to_string();
+        text.push('\n');
+        text
+    }
+}
+
+/// Where messages go. A value that is passed, not a global.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Log {
+    /// How they are written.
+    pub(crate) format: Format,
+}
+
+impl Log {
+    /// Writes the message, if the format wants messages of its level.
+    pub(crate) fn say(self, message: &Message) {
+        let wanted = match message.level {
+            Level::Error => true,
+            Level::Warning | Level::Info => self.format != Format::Quiet,
+            Level::Debug => self.format == Format::Verbose,
+        };
+        if !wanted {
+            return;
+        }
+        let text = match self.format {
+            Format::Json => message.to_json(),
+            Format::Text | Format::Quiet | Format::Verbose => message.to_text(),
+        };
+        // One write, so that lines of several processes do not mix; a pipe keeps 4096 bytes together (pipe(7)).
+        let mut stderr = std::io::stderr().lock();
+        for part in text.as_bytes().chunks(4096) {
+            if !takes_a_write(stderr.as_fd()) || stderr.write_all(part).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Says what somebody should know.
+    pub(crate) fn warn(self, text: impl Into<String>) {
+        self.say(&Message::new(Level::Warning, text));
+    }
+
+    /// Says why, where `verbose` was asked for; the sentence is not even made otherwise.
+    pub(crate) fn debug(self, text: impl FnOnce() -> String) {
+        if self.format == Format::Verbose {
+            self.say(&Message::new(Level::Debug, text()));
+        }
+    }
+}
+
+/// How long a message waits for somebody to read those before it.
+const PATIENCE_MS: u16 = 2000;
+
+/// Whether a write would not hang. Where nobody reads the pipe that standard error is, a message is lost rather
+/// than the request to stop that would come behind it.
+fn takes_a_write(stderr: BorrowedFd<'_>) -> bool {
+    let mut descriptors = [PollFd::new(stderr, PollFlags::POLLOUT)];
+    nix::poll::poll(&mut descriptors, PATIENCE_MS) != Ok(0)
+}
+
+/// `bytes` in backticks, with everything escaped that could confuse a terminal.
+pub(crate) fn quoted(bytes: impl AsRef<[u8]>) -> String {
+    format!("`{}`", escaped(bytes.as_ref()))
+}

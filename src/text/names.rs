@@ -1,0 +1,72 @@
+//! Names of verbs, environments and variables, checked once, at the edge. Pure.
+
+use std::fmt;
+
+/// The name of a verb or an alias: one or more of `A-Z a-z 0-9 . _ : -`, not starting with `-` or `.`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct VerbName(String);
+
+/// The name of a deployment environment, of the same form as a verb's.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct EnvironmentName(String);
+
+fn is_name(bytes: &[u8]) -> bool {
+    let inside = |b: &u8| b.is_ascii_alphanumeric() || b"._:-".contains(b);
+    !bytes.is_empty() && !bytes.starts_with(b"-") && !bytes.starts_with(b".") && bytes.iter().all(inside)
+}
+
+/// What a name must look like, for messages.
+pub(crate) const NAME_RULE: &str =
+    "a name is made of `A-Z a-z 0-9 . _ : -` and starts with neither `-` nor `.`";
+
+macro_rules! name {
+    ($type:ident) => {
+        impl $type {
+            /// The name, if the bytes are one.
+            pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
+                let text = std::str::from_utf8(bytes).ok()?;
+                is_name(bytes).then(|| Self(text.to_owned()))
+            }
+
+            /// The name as text.
+            pub(crate) fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name!(VerbName);
+name!(EnvironmentName);
+
+/// Whether `name` can stand in `${...}` and in `variables`: `[A-Za-z_][A-Za-z0-9_.]*`.
+pub(crate) fn is_variable_name(name: &[u8]) -> bool {
+    let first = name.first().is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_');
+    first && name.iter().all(|b| b.is_ascii_alphanumeric() || b"_.".contains(b))
+}
+
+/// Whether a shell can hold a variable of this name (POSIX, 3.216 Name).
+pub(crate) fn is_shell_name(name: &[u8]) -> bool {
+    is_variable_name(name) && !name.contains(&b'.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked() {
+        for good in ["server", "a", "db:migrate", "x.y_z-1", "0"] {
+            assert!(VerbName::parse(good.as_bytes()).is_some(), "{good}");
+        }
+        for bad in [&b""[..], b"-x", b".x", b"a b", b"a/b", b"\xff", "ä".as_bytes()] {
+            assert!(VerbName::parse(bad).is_none(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Why the system refused something: the one phrase book for its error numbers.
+#![expect(clippy::wildcard_enum_match_arm, reason = "the system's errors are an open list")]
+
+use std::io::ErrorKind;
+
+use rustix::io::Errno;
+
+/// Why the system refused, in words of ours where they say more.
+pub(crate) fn reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "it does not exist".to_owned(),
+        ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        ErrorKind::IsADirectory => "it is a directory".to_owned(),
+        ErrorKind::NotADirectory => "a part of its path is no directory".to_owned(),
+        ErrorKind::ReadOnlyFilesystem => "the file system is read-only".to_owned(),
+        _ => error.raw_os_error().map_or_else(
+            || error.to_string(),
+            |number| nix::errno::Errno::from_raw(number).desc().to_lowercase(),
+        ),
+    }
+}
+
+/// Why the system refused, from its error number.
+pub(crate) fn of_errno(errno: Errno) -> String {
+    reason(&errno.into())
+}

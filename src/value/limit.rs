@@ -1,0 +1,44 @@
+//! Resource limits, by the names of prlimit(1). Pure.
+
+/// One entry of `limits`: a soft limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limit {
+    /// Which.
+    pub(crate) resource: Resource,
+    /// How much, in the unit of setrlimit(2); `None` is unlimited.
+    pub(crate) value: Option<u64>,
+}
+
+/// A limit, by the name that prlimit(1) has for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Resource {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// What setrlimit(2) calls it.
+    pub(crate) resource: rustix::process::Resource,
+}
+
+impl Resource {
+    /// All of them.
+    pub(crate) const ALL: [Self; 16] = {
+        use rustix::process::Resource as R;
+        [
+            Self { name: "as", resource: R::As },
+            Self { name: "core", resource: R::Core },
+            Self { name: "cpu", resource: R::Cpu },
+            Self { name: "data", resource: R::Data },
+            Self { name: "fsize", resource: R::Fsize },
+            Self { name: "locks", resource: R::Locks },
+            Self { name: "memlock", resource: R::Memlock },
+            Self { name: "msgqueue", resource: R::Msgqueue },
+            Self { name: "nice", resource: R::Nice },
+            Self { name: "nofile", resource: R::Nofile },
+            Self { name: "nproc", resource: R::Nproc },
+            Self { name: "rss", resource: R::Rss },
+            Self { name: "rtprio", resource: R::Rtprio },
+            Self { name: "rttime", resource: R::Rttime },
+            Self { name: "sigpending", resource: R::Sigpending },
+            Self { name: "stack", resource: R::Stack },
+        ]
+    };
+}

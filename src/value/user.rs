@@ -1,0 +1,74 @@
+//! A user as it is written: `name`, `uid`, `name:group`, `uid:gid`. Pure.
+
+/// A user as a table or `--as` names it: `name`, `uid`, `name:group`, `uid:gid`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UserSpec {
+    /// The user.
+    pub(crate) user: Who,
+    /// The group, where one is named.
+    pub(crate) group: Option<Who>,
+}
+
+/// A name or a number. A number is a number even where a user is so named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// To be looked up in `/etc/passwd` or `/etc/group`.
+    Name(Vec<u8>),
+    /// A uid or gid, at most [`LARGEST_ID`].
+    Id(u32),
+}
+
+impl UserSpec {
+    /// Reads a user.
+    ///
+    /// # Errors
+    /// Says what is wrong with it, without naming it.
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, String> {
+        let (user, group) = match text.iter().position(|b| *b == b':') {
+            Some(colon) => (&text[..colon], Some(&text[colon + 1..])),
+            None => (text, None),
+        };
+        Ok(Self {
+            user: Who::parse(user, "user")?,
+            group: group.map(|g| Who::parse(g, "group")).transpose()?,
+        })
+    }
+}
+
+/// The largest uid and gid: larger ones mean -1 somewhere, or wrap to root.
+pub(crate) const LARGEST_ID: u32 = 2_147_483_647;
+
+impl Who {
+    fn parse(text: &[u8], what: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err(format!("the {what} is empty"));
+        }
+        if text.iter().any(|b| matches!(b, b':' | b'\n' | 0)) {
+            return Err(format!("the {what} holds a character that no {what} can have"));
+        }
+        if !text.iter().all(u8::is_ascii_digit) {
+            return Ok(Self::Name(text.to_owned()));
+        }
+        let id = std::str::from_utf8(text).ok().and_then(|digits| digits.parse::<u32>().ok());
+        match id {
+            Some(id) if id <= LARGEST_ID => Ok(Self::Id(id)),
+            _ => Err(format!("the {what} is larger than 2147483647")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_ids_and_nothing_else_is() {
+        assert_eq!(UserSpec::parse(b"1000"), Ok(UserSpec { user: Who::Id(1000), group: None }));
+        for name in [&b"0day"[..], b"-1", b"+1", b" 0", b"0x10", b"1e3"] {
+            assert_eq!(UserSpec::parse(name), Ok(UserSpec { user: Who::Name(name.to_vec()), group: None }));
+        }
+        for bad in [&b""[..], b":", b"a:", b":b", b"2147483648", b"4294967296", b"a:b:c"] {
+            assert!(UserSpec::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+}
