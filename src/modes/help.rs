@@ -46,7 +46,7 @@ pub(crate) fn help(
             text.push('\n');
         }
     }
-    crate::print(&text)
+    crate::modes::print::print(&text)
 }
 
 /// The verbs of the environment, as `--list` has them.

@@ -1,6 +1,7 @@
 //! What preverb can be asked for, a file for each, named after its option.
 
 pub(crate) mod check;
+pub(crate) mod context;
 pub(crate) mod exec;
 pub(crate) mod explain;
 pub(crate) mod health;
@@ -8,6 +9,8 @@ pub(crate) mod help;
 pub(crate) mod list;
 pub(crate) mod main_process;
 pub(crate) mod parts;
+pub(crate) mod print;
+pub(crate) mod run;
 pub(crate) mod secret_files;
 pub(crate) mod shim;
 pub(crate) mod supervise;

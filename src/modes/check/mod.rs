@@ -168,7 +168,7 @@ fn look(check: &mut Check<'_>, tree: Tree<'_, '_>, findings: &mut Findings) -> O
 fn report(check: &Check<'_>, findings: &Findings, sources: &[crate::table::document::Source]) -> Result<u8> {
     if check.json {
         let list = findings.list(sources);
-        crate::print(&(serde_json::to_string_pretty(&list).unwrap_or_default() + "\n"))?;
+        crate::modes::print::print(&(serde_json::to_string_pretty(&list).unwrap_or_default() + "\n"))?;
     } else {
         for message in findings.messages(sources) {
             check.log.say(&message);

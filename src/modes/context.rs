@@ -1,0 +1,85 @@
+//! What every mode has at hand, and how it finds the table.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+
+use crate::cli::{self, Options, Request, Rest};
+use crate::plan;
+use crate::sys::signals::Signals;
+use crate::table;
+use crate::table::LeadingDash;
+use crate::table::decode::Decoder;
+use crate::table::document::{Document, Focus, Source};
+use crate::table::select::{Lookup, Tree};
+use crate::text::failure::{Failure, Kind, Result};
+use crate::text::log::{Format, Log};
+use crate::value::variables::Variables;
+
+/// What every mode has at hand.
+pub(crate) struct Context<'a> {
+    pub(crate) variables: Variables,
+    pub(crate) signals: Signals,
+    pub(crate) log: &'a mut Log,
+}
+
+impl Context<'_> {
+    /// Where the table is.
+    pub(crate) fn table(&self, option: Option<&OsStr>) -> PathBuf {
+        let variable = self.variables.non_empty(b"PREVERB_TABLE").map(OsStr::from_bytes);
+        option.or(variable).map_or_else(|| PathBuf::from(table::load::DEFAULT), PathBuf::from)
+    }
+
+    /// The request of words that begin with options of the rarer kind.
+    #[inline(never)]
+    pub(crate) fn parse(&mut self, words: Vec<OsString>) -> Result<Request> {
+        let split = cli::split(words);
+        // A mistake in another option is told in the format that was asked for.
+        let option = cli::value_of(&split.options, "--log");
+        if let Some(format) = option.and_then(|text| Format::parse(text.as_bytes())) {
+            self.log.format = format;
+        }
+        let dash_is_default = matches!(split.rest, Rest::Dash(_))
+            && self.leading_dash(cli::value_of(&split.options, "--table").as_deref())?
+                == LeadingDash::Default;
+        cli::parse(split, dash_is_default)
+    }
+
+    /// What the table says of words with a dash; a table that cannot be read says nothing, and is told of later.
+    #[inline(never)]
+    fn leading_dash(&mut self, option: Option<&OsStr>) -> Result<LeadingDash> {
+        let Some(sources) = self.sources_if_any(option)? else { return Ok(LeadingDash::Error) };
+        let Ok(document) = Document::read(&sources, Focus::Verb("")) else { return Ok(LeadingDash::Error) };
+        Ok(Decoder::default().settings(document.root()).leading_dash)
+    }
+
+    /// The table's files, where they can be read.
+    ///
+    /// # Errors
+    /// The request to stop.
+    pub(crate) fn sources_if_any(&mut self, option: Option<&OsStr>) -> Result<Option<Vec<Source>>> {
+        match table::load::read(&self.table(option), &mut self.signals) {
+            Err(failure) if failure.is_stop() => Err(failure),
+            read => Ok(read.ok()),
+        }
+    }
+
+    /// Whether the name that preverb was started by is a verb or an alias, here or in another environment.
+    pub(crate) fn is_verb(&self, tree: Tree<'_, '_>, name: &OsStr) -> bool {
+        let settings = tree.settings(&mut Decoder::default());
+        let environment = plan::environment(None, &settings, &self.variables);
+        let environment = environment.as_ref().map_or("", |environment| environment.name.as_str());
+        tree.lookup(name.as_bytes(), environment) != Lookup::Unknown
+    }
+}
+
+/// An invalid `PREVERB_LOG` is the operator's mistake, unless `--log` makes it of no account.
+pub(crate) fn check_log(format: Option<&(Option<Format>, String)>, options: &Options) -> Result<()> {
+    match format {
+        Some((None, shown)) if options.log.is_none() => {
+            let sentence = format!("variable `PREVERB_LOG` is {shown}, which is no format of messages");
+            Err(Failure::say(Kind::Variable, sentence).field("variable", "PREVERB_LOG").hint(Format::rule()))
+        }
+        _ => Ok(()),
+    }
+}

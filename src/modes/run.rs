@@ -1,0 +1,129 @@
+//! A run, and the modes that plan or list one: decide what counts of the table, plan, then explain the plan or
+//! perform it.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+
+use crate::cli::{Options, TableMode, Words};
+use crate::modes::context::Context;
+use crate::modes::print::print;
+use crate::modes::{explain, list, secret_files, shim, verb};
+use crate::plan::{self, Call, Planned};
+use crate::setup::{self, World};
+use crate::sys::child::{self, Children};
+use crate::sys::identity::Myself;
+use crate::sys::read;
+use crate::table;
+use crate::table::decode::Decoder;
+use crate::table::document::Focus;
+use crate::table::load::failing;
+use crate::table::select::Tree;
+use crate::text::failure::{Failure, Result};
+use crate::text::names::VerbName;
+use crate::text::paint::Paint;
+
+impl Context<'_> {
+    /// The sentence, with a table: decide what counts of it, plan, then explain the plan or perform it.
+    pub(crate) fn with_tree(mut self, options: &Options, mode: TableMode, tree: Tree<'_, '_>) -> Result<u8> {
+        let sources = tree.sources();
+        let mut decoder = Decoder::default();
+        let settings = tree.settings(&mut decoder);
+        if options.log.is_none()
+            && self.variables.non_empty(b"PREVERB_LOG").is_none()
+            && let Some(format) = settings.log
+        {
+            self.log.format = format;
+        }
+        if let Some(stop) = &settings.stop_signals {
+            if let Some(number) = self.signals.stop() {
+                return Err(child::Stop(number).failure("before setup"));
+            }
+            self.signals.heed_instead(stop)?;
+        }
+        let environment = plan::environment(options.environment.as_ref(), &settings, &self.variables);
+        let (words, json) = match mode {
+            TableMode::Run(words) => (words, None),
+            TableMode::Explain { words, json } => (words, Some(json)),
+            TableMode::List { json } => {
+                failing(sources, &decoder.mistakes)?;
+                let list = list::List::of(tree, &settings, &environment?.name, &mut decoder);
+                let paint = Paint::of_standard_output(&self.variables);
+                return print(&if json { list::json(&list) } else { list::text(&list, paint) });
+            }
+            TableMode::Shim { verb } => {
+                failing(sources, &decoder.mistakes)?;
+                return print(&shim::shim(&settings, tree, &environment?, verb.as_deref())?);
+            }
+        };
+        // A table whose top is wrong may choose the wrong environment: its mistakes come first.
+        if environment.is_err() || !decoder.mistakes.is_empty() {
+            failing(sources, &decoder.mistakes)?;
+            return environment.map(|_| 0);
+        }
+        let environment = environment?;
+        let skip_setup = if options.skip_setup {
+            Some("`--skip-setup` was given".to_owned())
+        } else if self.variables.non_empty(b"PREVERB_SKIP_SETUP").is_some() {
+            Some("the variable `PREVERB_SKIP_SETUP` is set".to_owned())
+        } else {
+            None
+        };
+        let (verb, words) = verb::of(words, tree, &settings, &environment.name)?;
+        // An alias was used, or a drop-in has another default: what counts is known only now.
+        let name = verb.as_ref().map_or("", VerbName::as_str);
+        let again = tree.is_light(name, environment.name.as_str());
+        let document = again.then(|| table::load::parse(sources, Focus::Verb(name))).transpose()?;
+        let tree = document.as_ref().map_or(tree, Tree::new);
+        let selection = tree.select(&mut decoder, &environment.name, verb.as_ref());
+        failing(sources, &decoder.mistakes)?;
+        let declarations = table::lay_declarations(selection.layers());
+        let files = secret_files::secret_files(&declarations, &self.variables, &mut self.signals)?;
+        let mentioned = json.is_some() && tree.mentions(environment.name.as_str());
+        let call = Call { words, skip_setup };
+        let health =
+            selection.verb.as_ref().filter(|_| json.is_some()).and_then(|verb| verb.part.health.clone());
+        let Planned { plan, failures } =
+            plan::plan(environment, &settings, selection, call, &self.variables, &files);
+        if let Some(json) = json {
+            let beside =
+                explain::Beside { mentioned, stop_signals: settings.stop_signals.as_deref(), health };
+            let explained = explain::Explained::of(&plan, &self.variables, &beside, Myself::observe());
+            let paint = Paint::of_standard_output(&self.variables);
+            print(&if json { explain::json(&explained) } else { explain::text(&explained, paint) })?;
+            return Failure::all(failures).map_or(Ok(0), Err);
+        }
+        if let Some(failure) = Failure::all(failures) {
+            return Err(failure);
+        }
+        let log = *self.log;
+        log.debug(|| {
+            let verb = plan.verb.as_ref().map_or("no verb".to_owned(), |verb| format!("verb `{verb}`"));
+            format!("{verb} in environment `{}`, {}", plan.environment.name, plan.environment.why.describe())
+        });
+        let children = Children::new(self.signals);
+        // Only steps and a supervisor are preverb again; asking the kernel where it is costs more than a step of
+        // the plan.
+        let again = plan.init.is_some() || !plan.steps.is_empty();
+        let program = if again { read::program() } else { PathBuf::new() };
+        let world = World { log, program, myself: Myself::observe(), children };
+        Err(setup::perform(plan, world))
+    }
+}
+
+/// What a mode needs of the table.
+pub(crate) fn focus(mode: &TableMode) -> Focus<'_> {
+    match mode {
+        TableMode::Run(words) => match words {
+            Words::None | Words::Default(_) => Focus::Default,
+            Words::Verb(word, _) => focus_of(word),
+            Words::Command(_) => Focus::Verb(""),
+        },
+        // What mentions an environment may stand in any verb.
+        TableMode::Explain { .. } | TableMode::List { .. } | TableMode::Shim { .. } => Focus::Everything,
+    }
+}
+
+/// A word that is no text is no verb either.
+pub(crate) fn focus_of(word: &OsStr) -> Focus<'_> {
+    Focus::Verb(word.to_str().unwrap_or_default())
+}
