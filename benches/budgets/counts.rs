@@ -1,7 +1,7 @@
 //! Costs that do not depend on the machine's mood: system calls under strace, instructions under callgrind.
 //! Knows the two tools' output and nothing of what is measured. `tests/budget.rs` holds its ceilings with it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
@@ -70,61 +70,20 @@ pub(crate) fn instructions<S: AsRef<OsStr>>(
     env: &[(&str, String)],
     scratch: &Path,
 ) -> Result<u64> {
-    callgrind(words, env, scratch, &[])?
+    callgrind(words, env, scratch)?
         .lines()
         .find_map(|line| line.strip_prefix("summary: ").or_else(|| line.strip_prefix("totals: ")))
         .and_then(|total| total.trim().parse().ok())
         .context("callgrind wrote no total")
 }
 
-/// What of a program a run of it, from its start to its `execve`, goes through.
-pub(crate) struct Trodden {
-    /// The functions, by their symbols.
-    pub(crate) functions: BTreeSet<String>,
-    /// The pieces of 64 KiB that the kernel maps at a time around an instruction that is not mapped yet.
-    pub(crate) pieces: BTreeSet<u64>,
-}
-
-/// Runs `words` as `instructions` does, and returns where it went.
-///
-/// # Errors
-/// When valgrind cannot be started.
-pub(crate) fn trodden<S: AsRef<OsStr>>(
-    words: &[S],
-    env: &[(&str, String)],
-    scratch: &Path,
-) -> Result<Trodden> {
-    let plain = ["--dump-instr=yes", "--demangle=no", "--compress-strings=no", "--compress-pos=no"];
-    let text = callgrind(words, env, scratch, &plain)?;
-    let name = |line: &str| {
-        let name = line.strip_prefix("fn=")?.split_once('\'').map_or(line.get(3..)?, |(name, _)| name).trim();
-        // What has no symbol is called by its address, and what calls `main` by `(below main)`.
-        let is_symbol = |byte: u8| byte.is_ascii_alphanumeric() || b"_.$".contains(&byte);
-        (!name.starts_with("0x") && name.bytes().all(is_symbol) && !name.is_empty()).then(|| name.to_owned())
-    };
-    let piece = |line: &str| {
-        let address = line.strip_prefix("0x")?.split_whitespace().next()?;
-        u64::from_str_radix(address, 16).ok().map(|address| address >> 16)
-    };
-    Ok(Trodden {
-        functions: text.lines().filter_map(name).collect(),
-        pieces: text.lines().filter_map(piece).collect(),
-    })
-}
-
-fn callgrind<S: AsRef<OsStr>>(
-    words: &[S],
-    env: &[(&str, String)],
-    scratch: &Path,
-    options: &[&str],
-) -> Result<String> {
+fn callgrind<S: AsRef<OsStr>>(words: &[S], env: &[(&str, String)], scratch: &Path) -> Result<String> {
     let out = scratch.join("callgrind.out");
     // The exec replaces valgrind with everything that it counted, so the counts are written as `execve` is entered.
     let dumped = scratch.join("callgrind.out.1");
     fs::remove_file(&dumped).ok();
     let run = Command::new(find("valgrind").context("`valgrind` is not installed")?)
         .args(["--tool=callgrind", "--dump-before=execve"])
-        .args(options)
         .arg(format!("--callgrind-out-file={}", out.display()))
         .args(words)
         .env_clear()

@@ -1,11 +1,10 @@
 //! The budgets of preverb, measured: `cargo bench` runs every figure side by side, prints a table and writes
 //! `docs/bench/`; `--quick` takes fewer samples, `--row NAME` (a budget, a contender or a set) measures one thing and
 //! what it is compared with, `--list` names them, `--binary FILE` measures another build, `--out FOLDER` writes elsewhere. Only a whole run writes
-//! without being told where to. `--order` measures nothing: it writes the linker's script that puts together what a run
-//! goes through.
+//! without `--out`.
 //!
 //! `ground` builds what is measured, `contest` says who takes part, `sample` is the stopwatch, `counts` counts what
-//! no stopwatch sees, `moments` measures what is no start, `order` is the script, `report` judges and shows.
+//! no stopwatch sees, `moments` measures what is no start, `report` judges and shows.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a bench is a program that prints")]
 #![expect(
@@ -18,7 +17,6 @@ mod contest;
 mod counts;
 mod ground;
 mod moments;
-mod order;
 mod report;
 mod sample;
 
@@ -43,7 +41,6 @@ use sample::Runner;
 struct Options {
     quick: bool,
     list: bool,
-    order: bool,
     row: Option<String>,
     binary: Option<PathBuf>,
     out: Option<PathBuf>,
@@ -173,13 +170,12 @@ fn options(mut words: impl Iterator<Item = String>) -> Result<Options> {
             "--bench" => {}
             "--quick" => options.quick = true,
             "--list" => options.list = true,
-            "--order" => options.order = true,
             "--row" => options.row = Some(words.next().context("`--row` needs a name; `--list` shows them")?),
             "--binary" => options.binary = Some(words.next().context("`--binary` needs a file")?.into()),
             "--out" => options.out = Some(words.next().context("`--out` needs a folder")?.into()),
             other => {
                 bail!(
-                    "unknown option `{other}`; there are --quick, --row NAME, --list, --order, --binary FILE and --out FOLDER"
+                    "unknown option `{other}`; there are --quick, --row NAME, --list, --binary FILE and --out FOLDER"
                 )
             }
         }
@@ -215,9 +211,6 @@ fn run(options: &Options) -> Result<bool> {
     if options.list {
         list(&contenders);
         return Ok(true);
-    }
-    if options.order {
-        return write_order(&contenders, &scratch);
     }
     let row = options.row.as_deref();
     let contenders = chosen(row, contenders);
@@ -261,24 +254,6 @@ const VERSIONS: [(&str, &[&str]); 7] = [
     ("gosu", &["gosu", "--version"]),
     ("rustc", &["rustc", "--version"]),
 ];
-
-/// Writes the order of functions from the run that the first budget is about.
-fn write_order(contenders: &[Contender], scratch: &Scratch) -> Result<bool> {
-    let run = contenders.iter().find(|it| it.set == Set::Start && it.name == "verbs-10");
-    let run = run.context("there is no contender `verbs-10`")?;
-    let with_symbols = build_preverb(Symbols::Kept)?;
-    let mut words: Vec<&OsStr> = run.words.iter().map(AsRef::as_ref).collect();
-    words[0] = with_symbols.as_ref();
-    let to = Path::new(env!("CARGO_MANIFEST_DIR")).join("link/order.ld");
-    let trodden = counts::trodden(&words, &run.env, &scratch.path(""))?;
-    order::write(&trodden, &to)?;
-    println!(
-        "written to {}; before, what was gone through lay in {} pieces of 64 KiB",
-        to.display(),
-        trodden.pieces.len()
-    );
-    Ok(true)
-}
 
 fn list(contenders: &[Contender]) {
     for budget in &RATIOS {

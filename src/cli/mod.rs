@@ -189,7 +189,6 @@ pub(crate) fn plain(words: &[OsString]) -> Option<Request> {
 }
 
 /// Splits the words after `argv[0]`.
-#[inline(never)]
 pub(crate) fn split(words: Vec<OsString>) -> Split {
     let plain = words.first().is_none_or(|word| !word.as_bytes().starts_with(b"-"));
     if plain {
@@ -265,7 +264,6 @@ fn asks(word: &OsStr) -> Option<Action> {
 ///
 /// # Errors
 /// Usage.
-#[inline(never)]
 pub(crate) fn parse(split: Split, dash_is_default: bool) -> Result<Request> {
     let Split { options, rest } = split;
     if let Rest::Dash(words) = &rest {

@@ -122,7 +122,6 @@ pub(super) fn unknown_option(word: &OsStr) -> Failure {
 ///
 /// # Errors
 /// Usage.
-#[inline(never)]
 pub(super) fn parse_options(options: &[OsString]) -> Result<ArgMatches> {
     let argv = std::iter::once(OsString::from("preverb")).chain(options.iter().cloned());
     command().try_get_matches_from(argv).map_err(|error| {

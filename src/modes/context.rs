@@ -31,7 +31,6 @@ impl Context<'_> {
     }
 
     /// The request of words that begin with options of the rarer kind.
-    #[inline(never)]
     pub(crate) fn parse(&mut self, words: Vec<OsString>) -> Result<Request> {
         let split = cli::split(words);
         // A mistake in another option is told in the format that was asked for.
@@ -46,7 +45,6 @@ impl Context<'_> {
     }
 
     /// What the table says of words with a dash; a table that cannot be read says nothing, and is told of later.
-    #[inline(never)]
     fn leading_dash(&mut self, option: Option<&OsStr>) -> Result<LeadingDash> {
         let Some(sources) = self.sources_if_any(option)? else { return Ok(LeadingDash::Error) };
         let Ok(document) = Document::read(&sources, Focus::Verb("")) else { return Ok(LeadingDash::Error) };

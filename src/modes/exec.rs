@@ -17,7 +17,6 @@ use crate::text::failure::{Failure, Kind, Result};
 use crate::value::variables::{Origin, Variables};
 
 /// Becomes the command, with the main process's variables, user and working directory. Returns only the failure.
-#[inline(never)]
 pub(crate) fn exec(command: &[OsString], signals: Signals) -> Failure {
     let mut children = Children::new(signals);
     let variables = match join(&mut children) {

@@ -109,7 +109,6 @@ struct ExplainedStep {
 
 impl Explained {
     /// Explains a plan. Only the files of hook directories and the users are looked up.
-    #[inline(never)]
     pub(crate) fn of(plan: &Plan, inherited: &Variables, beside: &Beside<'_>, myself: Myself) -> Self {
         let variables = &plan.variables;
         let shown = |expanded: &Expanded| expanded.shown();
@@ -219,7 +218,7 @@ fn changed(plan: &Plan, inherited: &Variables, myself: Myself) -> Vec<ExplainedV
             changed.push(ExplainedVariable { name: escaped(name), value: None, layer: "preverb".to_owned() });
         }
     }
-    crate::text::escape::sort_by_bytes(&mut changed, |each| each.name.clone().into_bytes());
+    changed.sort_by(|one, other| one.name.cmp(&other.name));
     changed.dedup_by(|a, b| a.name == b.name);
     changed
 }
@@ -391,7 +390,6 @@ impl Lines {
 }
 
 /// The explanation as text.
-#[inline(never)]
 pub(crate) fn text(explained: &Explained, paint: Paint) -> String {
     let mut lines = Lines { out: String::new(), paint };
     lines.item("verb", explained.verb.as_deref().unwrap_or("none: a command was given"));
@@ -496,7 +494,6 @@ fn step_lines(lines: &mut Lines, number: usize, step: &ExplainedStep) {
 }
 
 /// The explanation as JSON.
-#[inline(never)]
 pub(crate) fn json(explained: &Explained) -> String {
     serde_json::to_string_pretty(explained).unwrap_or_default() + "\n"
 }

@@ -31,7 +31,6 @@ use crate::value::variables::Variables;
 ///
 /// # Errors
 /// Unhealthy (1), or the request to stop.
-#[inline(never)]
 pub(crate) fn health(table: Option<PathBuf>, timeout: Duration, children: Children, log: Log) -> Result<u8> {
     examine(table, timeout, children, log).map(|()| 0).map_err(|failure| {
         if failure.is_stop() || failure.kind() == Kind::Unhealthy {
@@ -145,7 +144,6 @@ fn mark_secrets(selection: &Selection, variables: &mut Variables) {
 ///
 /// # Errors
 /// Unhealthy (1), or the request to stop.
-#[inline(never)]
 pub(crate) fn try_once(
     children: &mut Children,
     awaited: Awaited,

@@ -27,7 +27,6 @@ const USAGE: &str =
 ///
 /// # Errors
 /// The request to stop, or what keeps it from being written.
-#[inline(never)]
 pub(crate) fn help(
     path: &Path,
     environment: Option<&OsString>,
@@ -50,7 +49,6 @@ pub(crate) fn help(
 }
 
 /// The verbs of the environment, as `--list` has them.
-#[inline(never)]
 fn verbs(
     path: &Path,
     environment: Option<&OsString>,
@@ -75,7 +73,6 @@ fn verbs(
 }
 
 /// The usage and the options.
-#[inline(never)]
 fn options() -> String {
     let command = command();
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();

@@ -21,7 +21,7 @@ use crate::table::document::{Document, Focus};
 use crate::table::select::Tree;
 use crate::table::{Declaration, Settings, VariableKind, lay_declarations};
 use crate::text::escape::MASK;
-use crate::text::escape::{escaped, sort_by_bytes};
+use crate::text::escape::escaped;
 use crate::text::failure::Failure;
 use crate::text::names::EnvironmentName;
 use crate::text::paint::{Paint, hanging};
@@ -75,7 +75,6 @@ pub(crate) struct ListedVariable {
 
 impl List {
     /// The list of this environment. Mistakes in what is listed are the decoder's, and as a rule nobody asks for them.
-    #[inline(never)]
     pub(crate) fn of(
         tree: Tree<'_, '_>,
         settings: &Settings,
@@ -110,7 +109,7 @@ impl List {
             }
             let mut aliases: Vec<String> =
                 verb.part.aliases.iter().flatten().map(|alias| alias.as_str().to_owned()).collect();
-            sort_by_bytes(&mut aliases, |alias| alias.clone().into_bytes());
+            aliases.sort_unstable();
             list.verbs.push(ListedVerb {
                 default: settings.default.as_ref().is_some_and(|(default, _)| *default == name),
                 about: verb.part.about,
@@ -122,11 +121,8 @@ impl List {
             variable.default = variable.default.take().map(|_| MASK.to_owned());
             variable.one_of = None;
         }
-        sort_by_bytes(&mut list.verbs, |verb| verb.name.clone().into_bytes());
-        sort_by_bytes(&mut list.variables, |variable| {
-            let verb = variable.verb.as_deref().unwrap_or_default();
-            [variable.name.as_bytes(), b"\0", verb.as_bytes()].concat()
-        });
+        list.verbs.sort_by(|one, other| one.name.cmp(&other.name));
+        list.variables.sort_by(|one, other| (&one.name, &one.verb).cmp(&(&other.name, &other.verb)));
         list
     }
 
@@ -241,7 +237,6 @@ fn notes(variable: &ListedVariable) -> String {
 }
 
 /// The list as text.
-#[inline(never)]
 pub(crate) fn text(list: &List, paint: Paint) -> String {
     let mut lines = vec![paint.bold(&format!("Verbs in environment {}:", list.environment))];
     lines.extend(verb_lines(list, paint));
@@ -262,13 +257,11 @@ pub(crate) fn text(list: &List, paint: Paint) -> String {
 }
 
 /// The list as JSON.
-#[inline(never)]
 pub(crate) fn json(list: &List) -> String {
     serde_json::to_string_pretty(list).unwrap_or_default() + "\n"
 }
 
 /// Adds the list of verbs to a failure.
-#[inline(never)]
 pub(crate) fn with_verbs(
     failure: Failure,
     tree: Tree<'_, '_>,

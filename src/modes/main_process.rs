@@ -136,9 +136,7 @@ fn look() -> std::result::Result<MainProcess, Absent> {
         return Err(Absent::Alone);
     }
     let mut processes = proc::all();
-    crate::text::escape::sort_by_bytes(&mut processes, |(pid, stat)| {
-        [&stat.started.to_be_bytes()[..], &pid.to_be_bytes()].concat()
-    });
+    processes.sort_unstable_by_key(|(pid, stat)| (stat.started, *pid));
     let processes = Processes { by_age: processes, own };
     processes.main(processes.first()?)
 }

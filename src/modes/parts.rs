@@ -25,7 +25,6 @@ use crate::value::variables::{Origin, Variables};
 ///
 /// # Errors
 /// Each part's own.
-#[inline(never)]
 pub(crate) fn run(part: Part, variables: Variables, signals: Signals, log: Log) -> Result<u8> {
     match part {
         Part::As { user, command } => Err(step_down(&user, &command, variables, signals, log)),
@@ -41,7 +40,6 @@ pub(crate) fn run(part: Part, variables: Variables, signals: Signals, log: Log) 
 }
 
 /// `--as USER -- COMMAND...`: steps down, sets `HOME`, and becomes the command. Returns only the failure.
-#[inline(never)]
 fn step_down(
     user: &OsStr,
     command: &[OsString],
@@ -75,7 +73,6 @@ fn step_down(
 }
 
 /// `--wait TARGET... [-- COMMAND...]`: waits until all are ready, and becomes the command, if there is one.
-#[inline(never)]
 fn wait(
     targets: &[OsString],
     timeout: Duration,
@@ -105,7 +102,6 @@ fn wait(
 }
 
 /// `--probe TARGET`: one try.
-#[inline(never)]
 fn probe(target: &OsStr, timeout: Duration, variables: &Variables, signals: Signals) -> Result<u8> {
     let awaited = awaited_word(target, &read::program())?;
     health::try_once(&mut Children::new(signals), awaited, variables, timeout)

@@ -32,7 +32,6 @@ use crate::text::failure::{Failure, Kind, Result};
 ///
 /// # Errors
 /// Table (78): there is no image, or the verb is in other environments. Usage (64): there is no such verb.
-#[inline(never)]
 pub(crate) fn shim(
     settings: &Settings,
     tree: Tree<'_, '_>,

@@ -53,7 +53,6 @@ const AFTER_KILL_POLL: Duration = Duration::from_millis(5);
 ///
 /// # Errors
 /// Why the target could not be started (126, 127).
-#[inline(never)]
 pub(crate) fn supervise(
     command: &[OsString],
     options: &SuperviseOptions,
@@ -98,7 +97,6 @@ pub(crate) fn supervise(
 
 /// Becomes the target: what the child of a supervisor does to itself where that is needed. Its words are what to
 /// do, and the command. Returns only the failure.
-#[inline(never)]
 pub(crate) fn become_target(words: &[OsString], mut variables: Variables, log: &mut Log) -> Failure {
     default_in_children();
     let Some((tasks, command)) = words.split_first() else {

@@ -67,7 +67,6 @@ pub(crate) fn here(
     }
 }
 
-#[inline(never)]
 fn elsewhere(word: &[u8], environment: &EnvironmentName, others: &[String]) -> Failure {
     let list = others.iter().map(quoted).collect::<Vec<_>>().join(", ");
     let word = quoted(word);
@@ -80,7 +79,6 @@ fn elsewhere(word: &[u8], environment: &EnvironmentName, others: &[String]) -> F
 }
 
 /// The failure of a word that is no verb.
-#[inline(never)]
 pub(crate) fn unknown(
     word: &OsStr,
     tree: Tree<'_, '_>,

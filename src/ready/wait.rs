@@ -268,7 +268,6 @@ pub(crate) fn start(
 
 /// `--preverb-probe [MILLISECONDS]`: one try of the target that standard input names, for no longer; what is wrong
 /// goes to standard error as it is, for the process that asked.
-#[inline(never)]
 pub(crate) fn probe(words: &[OsString]) -> u8 {
     let mut target = Vec::new();
     // Half of a target is none.

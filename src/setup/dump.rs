@@ -5,13 +5,10 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::hash::BuildHasherDefault;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
 use super::shell::ShellKind;
-use rustc_hash::FxHasher;
-
 use super::surroundings::Changes;
 use crate::sys::read;
 use crate::table::document::{Document, Focus, Shape, Source};
@@ -21,7 +18,6 @@ use crate::value::variables::Variables;
 
 /// `--preverb-dump SOCKET`: hands this process's environment back. What was not sent is missed by the process that
 /// waits for it, which knows what hook it was.
-#[inline(never)]
 pub(crate) fn dump(words: &[OsString]) -> u8 {
     use std::io::{Read as _, Write as _};
     use std::os::linux::net::SocketAddrExt as _;
@@ -41,7 +37,7 @@ pub(crate) fn dump(words: &[OsString]) -> u8 {
 const LONGEST_FOR_ALL: usize = 64 << 10;
 
 /// Values by their names.
-type Index<'v> = HashMap<&'v [u8], &'v [u8], BuildHasherDefault<FxHasher>>;
+type Index<'v> = HashMap<&'v [u8], &'v [u8]>;
 
 /// What a shell handed back, as it came.
 #[derive(Debug, Clone, Copy)]

@@ -107,7 +107,7 @@ pub(crate) fn hook_paths(
             names.push(name);
         }
     }
-    crate::text::escape::sort_by_bytes(&mut names, |name| name.as_bytes().to_vec());
+    names.sort_unstable();
     Ok(names.into_iter().map(|name| path.join(name)).collect())
 }
 

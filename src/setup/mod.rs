@@ -204,7 +204,6 @@ impl Stage {
         })
     }
 
-    #[inline(never)]
     fn dispatch(&mut self, step: &PlanStep, doer: &Doer) -> Result<()> {
         match &step.step.kind {
             StepKind::Run(argv) => self.run(step, doer, argv),

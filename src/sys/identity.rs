@@ -64,11 +64,10 @@ impl Myself {
             nix::unistd::getgroups().unwrap_or_default().into_iter().map(Gid::as_raw).collect();
         let mut theirs = identity.groups.clone();
         mine.push(self.gid);
-        let key = |gid: &u32| gid.to_be_bytes().to_vec();
-        crate::text::escape::sort_by_bytes(&mut mine, key);
+        mine.sort_unstable();
         mine.dedup();
         theirs.push(identity.gid);
-        crate::text::escape::sort_by_bytes(&mut theirs, key);
+        theirs.sort_unstable();
         theirs.dedup();
         mine == theirs
     }

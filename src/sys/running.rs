@@ -244,7 +244,6 @@ fn find(text: &[u8], part: &[u8]) -> Option<usize> {
 /// Reads what the pipes of a child hold, without waiting. A pipe is never read to its end for its own sake: a
 /// daemonised child of a hook may hold it open for ever.
 // Not inlined: a run without children would pay for the pages of its buffer.
-#[inline(never)]
 pub(crate) fn read_pipes(child: &mut Running) {
     let mut overfull = false;
     // The last one first: what a script wrote before it handed its environment back must be there with that.

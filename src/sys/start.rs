@@ -66,7 +66,6 @@ const SECRET_PATH: &str = "secret-path";
 ///
 /// # Errors
 /// The refusal, where nobody has asked.
-#[inline(never)]
 pub(crate) fn step_down_and_exec(words: &[OsString]) -> Result<u8> {
     use std::io::Write as _;
     use std::os::fd::AsFd as _;

@@ -17,9 +17,6 @@ mod source;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
-
-use rustc_hash::FxHasher;
 
 pub(crate) use source::{Place, Source};
 
@@ -127,7 +124,7 @@ pub(crate) struct Document<'s> {
     sources: &'s [Source],
     nodes: Vec<Node<'s>>,
     /// The children of large tables by name; small ones are searched.
-    index: HashMap<(Id, Cow<'s, str>), Id, BuildHasherDefault<FxHasher>>,
+    index: HashMap<(Id, Cow<'s, str>), Id>,
     /// Whether something may be defined twice in what was not remembered.
     doubtful: bool,
     /// Whether more is wrong than that something is defined twice.

@@ -60,7 +60,7 @@ fn drop_ins(table: &Path) -> Result<Vec<PathBuf>> {
             names.push(name);
         }
     }
-    crate::text::escape::sort_by_bytes(&mut names, |name| name.as_bytes().to_vec());
+    names.sort_unstable();
     Ok(names.into_iter().map(|name| directory.join(name)).collect())
 }
 

@@ -5,24 +5,6 @@ pub(crate) const MASK: &str = "***";
 /// What stands for a reason that may contain a secret.
 pub(crate) const WHY_NOT_SHOWN: &str = "why is not shown, because a secret is a part of it";
 
-/// Sorts by a key of bytes, keeping the order of what has the same one.
-///
-/// The standard library's sort is several kilobytes of code for each type that is sorted, and a dozen types are;
-/// here it is there once, for the keys.
-pub(crate) fn sort_by_bytes<T>(items: &mut Vec<T>, key: impl Fn(&T) -> Vec<u8>) {
-    let order = order_of(items.iter().map(key).collect());
-    let mut items_by_place: Vec<Option<T>> = items.drain(..).map(Some).collect();
-    items.extend(order.into_iter().filter_map(|place| items_by_place[place].take()));
-}
-
-/// The places of these keys in their order.
-#[inline(never)]
-fn order_of(keys: Vec<Vec<u8>>) -> Vec<usize> {
-    let mut places: Vec<(Vec<u8>, usize)> = keys.into_iter().zip(0..).collect();
-    places.sort_unstable();
-    places.into_iter().map(|(_, place)| place).collect()
-}
-
 /// Bytes as they can be shown on a terminal: control characters, characters that reorder text, and
 /// what is not UTF-8 are escaped; a backslash is doubled only where it would be read as an escape.
 pub(crate) fn escaped(bytes: &[u8]) -> String {
@@ -67,13 +49,6 @@ pub(crate) fn shortened(text: String, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sorting_is_bytewise_and_keeps_the_order_of_equals() {
-        let mut items = vec![("b", 1), ("a", 2), ("b", 0), ("B", 3), ("ä", 4), ("", 5)];
-        sort_by_bytes(&mut items, |(name, _)| name.as_bytes().to_vec());
-        assert_eq!(items, [("", 5), ("B", 3), ("a", 2), ("b", 1), ("b", 0), ("ä", 4)]);
-    }
 
     #[test]
     fn what_could_confuse_a_terminal_is_escaped() {

@@ -154,7 +154,6 @@ impl Failure {
     }
 
     /// The messages that tell it, in order.
-    #[inline(never)]
     pub(crate) fn messages(&self) -> Vec<Message> {
         let mut message = Message::new(Level::Error, self.sentence());
         message.lines.clone_from(&self.lines);

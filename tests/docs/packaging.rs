@@ -24,7 +24,6 @@ fn the_package_is_small_and_has_what_a_user_needs() {
         "build.rs",
         "completions/preverb.bash",
         "link/no-unwinding.ld",
-        "link/order.ld",
         "man/preverb.1",
         "man/preverb.toml.5",
         "schema/preverb.json",

@@ -165,11 +165,11 @@ pub(super) fn templates(from: &Path) -> Result<Vec<PathBuf>, String> {
     for entry in std::fs::read_dir(from).map_err(|error| reason(&error))? {
         let name = entry.map_err(|error| reason(&error))?.file_name();
         if !name.as_bytes().starts_with(b".") && name.as_bytes().ends_with(b".template") {
-            found.push(from.join(name));
+            found.push(name);
         }
     }
-    crate::text::escape::sort_by_bytes(&mut found, |path| path.as_os_str().as_bytes().to_vec());
-    Ok(found)
+    found.sort_unstable();
+    Ok(found.into_iter().map(|name| from.join(name)).collect())
 }
 
 /// The program that the `#!` line of a file names, without its directory; also behind `env`.

@@ -61,7 +61,6 @@ pub(crate) struct Check<'c> {
 ///
 /// # Errors
 /// Table (78): it cannot be read at all. Usage (64), Variable (65): the environment that was asked for has no name.
-#[inline(never)]
 pub(crate) fn check(mut check: Check<'_>) -> Result<u8> {
     let mut findings = Findings::default();
     let sources = match load::read(check.table, check.signals) {
@@ -117,7 +116,7 @@ fn look(check: &mut Check<'_>, tree: Tree<'_, '_>, findings: &mut Findings) -> O
         }
     }
     // What is said of several names them in the same order wherever they stand.
-    crate::text::escape::sort_by_bytes(&mut names, |name| name.as_bytes().to_vec());
+    names.sort_unstable();
     let asked_for =
         chosen.as_ref().is_some_and(|chosen| matches!(chosen.why, Why::Option | Why::Variable(_)));
     if asked_for && !tree.mentions(chosen_name) {

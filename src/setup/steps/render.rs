@@ -119,7 +119,7 @@ fn sources(
             names.push(OsStr::from_bytes(name).to_owned());
         }
     }
-    crate::text::escape::sort_by_bytes(&mut names, |name| name.as_bytes().to_vec());
+    names.sort_unstable();
     let destination = |name: &OsString| {
         to.join(OsStr::from_bytes(name.as_bytes().strip_suffix(SUFFIX).unwrap_or(name.as_bytes())))
     };

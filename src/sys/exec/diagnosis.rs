@@ -18,7 +18,6 @@ use crate::text::log::quoted;
 use crate::value::variables::Variables;
 
 /// Why execve(2) refused `path`, in terms of the file.
-#[inline(never)]
 pub(crate) fn diagnose(
     program: &OsStr,
     path: &Path,

@@ -74,9 +74,7 @@ pub(super) fn read_one<'s>(
     parse_document(&chunk, &mut builder, &mut sink);
     document.broken |= !sink.found.is_empty();
     mistakes.append(&mut sink.found);
-    crate::text::escape::sort_by_bytes(mistakes, |mistake| {
-        [&mistake.span.file.to_be_bytes()[..], &mistake.span.start.to_be_bytes()].concat()
-    });
+    mistakes.sort_by_key(|mistake| (mistake.span.file, mistake.span.start));
     root
 }
 
