@@ -240,10 +240,19 @@ fn now(template: &Template, variables: &Variables) -> String {
         .map_or_else(|_| escaped(template.source().as_bytes()), |expanded| expanded.shown())
 }
 
+/// The words of an element of an argv, likewise.
+fn words_now(template: &Template, variables: &Variables) -> Vec<String> {
+    template.expand_words(variables).map_or_else(
+        |_| vec![escaped(template.source().as_bytes())],
+        |words| words.iter().map(Expanded::shown).collect(),
+    )
+}
+
 fn argv(plan: &Plan, variables: &Variables) -> Vec<String> {
-    let mut words: Vec<String> = plan.target.exec.iter().map(|template| now(template, variables)).collect();
+    let now = |template| words_now(template, variables);
+    let mut words: Vec<String> = plan.target.exec.iter().flat_map(now).collect();
     match &plan.target.arguments {
-        Arguments::Default(args) => words.extend(args.iter().map(|template| now(template, variables))),
+        Arguments::Default(args) => words.extend(args.iter().flat_map(now)),
         Arguments::Given(given) => words.extend(given.iter().map(|word| escaped(word.as_bytes()))),
     }
     words
@@ -262,7 +271,7 @@ fn explain_step(step: &PlanStep, plan: &Plan) -> ExplainedStep {
         .or_else(|| set.map(|name| format!("the variable `{}` is set", escaped(name.as_bytes()))))
         .or_else(|| done.map(|marker| format!("`{marker}` exists")));
     let all = |templates: &[Template]| -> Vec<String> {
-        templates.iter().map(|template| now(template, variables)).collect()
+        templates.iter().flat_map(|template| words_now(template, variables)).collect()
     };
     let (kind, does) = match &step.step.kind {
         StepKind::Run(argv) => ("run", vec![words(&all(argv))]),
@@ -292,7 +301,9 @@ fn explain_step(step: &PlanStep, plan: &Plan) -> ExplainedStep {
 fn probe_text(probe: &Probe, variables: &Variables) -> String {
     match probe {
         Probe::Url(template) => now(template, variables),
-        Probe::Exec(argv) => words(&argv.iter().map(|template| now(template, variables)).collect::<Vec<_>>()),
+        Probe::Exec(argv) => {
+            words(&argv.iter().flat_map(|template| words_now(template, variables)).collect::<Vec<_>>())
+        }
     }
 }
 

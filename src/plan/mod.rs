@@ -21,7 +21,7 @@ use crate::text::log::quoted;
 use crate::text::names::{EnvironmentName, NAME_RULE, VerbName};
 use crate::value::capability::Capability;
 use crate::value::limit::Limit;
-use crate::value::template::{Expanded, Template, Unset};
+use crate::value::template::{Expanded, Fault, Template};
 use crate::value::variables::{Origin, Variables};
 
 /// Why the environment is the one that it is.
@@ -175,8 +175,13 @@ impl Word {
 pub(crate) fn expand_argv(templates: &[Template], variables: &Variables, what: &str) -> Result<Vec<Word>> {
     let mut words = Vec::with_capacity(templates.len());
     for template in templates {
-        let expanded = expand(template, variables, what)?;
-        words.push(Word { word: crate::sys::exec::word(expanded.bytes), secret: expanded.secret });
+        let expanded =
+            template.expand_words(variables).map_err(|mut faults| faulty(faults.swap_remove(0), what))?;
+        words.extend(
+            expanded
+                .into_iter()
+                .map(|each| Word { word: crate::sys::exec::word(each.bytes), secret: each.secret }),
+        );
     }
     Ok(words)
 }
@@ -186,10 +191,11 @@ pub(crate) fn expand_argv(templates: &[Template], variables: &Variables, what: &
 /// # Errors
 /// Variable (65).
 pub(crate) fn expand(template: &Template, variables: &Variables, what: &str) -> Result<Expanded> {
-    template.expand(variables).map_err(|unset| {
-        Failure::say(Kind::Variable, format!("{}: {what} needs it", unset.sentence()))
-            .field("variable", unset.name)
-    })
+    template.expand(variables).map_err(|fault| faulty(fault, what))
+}
+
+fn faulty(fault: Fault, what: &str) -> Failure {
+    Failure::say(Kind::Variable, fault.needed_by(what)).field("variable", fault.name)
 }
 
 impl Target {
@@ -482,9 +488,9 @@ impl Building {
         }
     }
 
-    fn unset(&mut self, unset: &Unset, what: &str) {
+    fn unset(&mut self, unset: &Fault, what: &str) {
         if !self.unset.iter().any(|(name, _)| *name == unset.name) {
-            self.unset.push((unset.name.clone(), format!("{}: {what} needs it", unset.sentence())));
+            self.unset.push((unset.name.clone(), unset.needed_by(what)));
         }
     }
 

@@ -1,4 +1,4 @@
-//! How untrusted bytes are shown to people, and what stands for a secret. Pure.
+//! How untrusted bytes are shown to people and written for programs, and what stands for a secret. Pure.
 
 /// What stands for a secret wherever values are shown.
 pub(crate) const MASK: &str = "***";
@@ -46,6 +46,25 @@ pub(crate) fn shortened(text: String, most: usize) -> String {
     text.chars().take(most - 3).collect::<String>() + "..."
 }
 
+/// Everything but RFC 3986's unreserved characters (section 2.3) as `%XX`.
+pub(crate) fn percent_encoded(value: &[u8]) -> Vec<u8> {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let mut encoded = Vec::with_capacity(value.len() * 3);
+    for byte in value {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
+            encoded.push(*byte);
+        } else {
+            encoded.extend([b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
+    }
+    encoded
+}
+
+/// One word of a shell, whatever is in it.
+pub(crate) fn shell_quoted(value: &[u8]) -> Vec<u8> {
+    [b"'", &value.split(|byte| *byte == b'\'').collect::<Vec<_>>().join(&b"'\\''"[..])[..], b"'"].concat()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,5 +73,24 @@ mod tests {
     fn what_could_confuse_a_terminal_is_escaped() {
         assert_eq!(escaped(b"a\x1b[31m\n\xff"), "a\\x1b[31m\\n\\xff");
         assert_eq!(escaped("\u{202e}\u{61c}\u{85}ä".as_bytes()), "\\u{202e}\\u{61c}\\x85ä");
+    }
+
+    #[test]
+    fn percent_encoding_decodes_to_what_went_in() {
+        let all: Vec<u8> = (1..=255).collect();
+        let encoded = percent_encoded(&all);
+        assert!(encoded.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%".contains(byte)));
+        let mut decoded = Vec::new();
+        let mut rest = encoded.iter();
+        while let Some(byte) = rest.next() {
+            if *byte == b'%' {
+                let digits = [*rest.next().expect("a digit"), *rest.next().expect("a digit")];
+                let digits = std::str::from_utf8(&digits).expect("text");
+                decoded.push(u8::from_str_radix(digits, 16).expect("two digits"));
+            } else {
+                decoded.push(*byte);
+            }
+        }
+        assert_eq!(decoded, all);
     }
 }

@@ -8,3 +8,4 @@ pub(crate) mod names;
 pub(crate) mod nearest;
 pub(crate) mod paint;
 pub(crate) mod reason;
+pub(crate) mod split;

@@ -3,8 +3,11 @@
 //! The forms and their meanings are the shell's (POSIX, 2.6.2 Parameter Expansion) without word
 //! splitting, globbing and command substitution: one string stays one string. Pure.
 
-use crate::text::escape::MASK;
+use std::borrow::Cow;
+
+use crate::text::escape::{MASK, percent_encoded, shell_quoted};
 use crate::text::names::is_variable_name;
+use crate::text::split::split;
 use crate::value::variables::Variables;
 
 /// A string of the table with its `${...}` found.
@@ -25,9 +28,30 @@ enum Part {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Reference {
     name: String,
+    /// How the variable's value is written: what follows the `@`.
+    operator: Option<Operator>,
     /// Whether an empty value counts as unset: the colon.
     empty_is_unset: bool,
     form: Form,
+}
+
+/// How a value is written, so that it stays one thing in the text that it goes into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operator {
+    /// Percent-encoded.
+    Url,
+    /// The inside of a JSON string.
+    Json,
+    /// One word of a shell.
+    Sh,
+    /// Split into words, as a shell splits them.
+    Words,
+}
+
+impl Operator {
+    /// The names of the operators, as they follow the `@`.
+    pub(crate) const NAMES: [(&'static str, Self); 4] =
+        [("url", Self::Url), ("json", Self::Json), ("sh", Self::Sh), ("words", Self::Words)];
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +64,16 @@ enum Form {
     Demand(Vec<Part>),
     /// `${N+word}`
     Alternative(Vec<Part>),
+}
+
+impl Form {
+    /// What stands in it.
+    fn word(&self) -> &[Part] {
+        match self {
+            Self::Plain => &[],
+            Self::Default(word) | Self::Demand(word) | Self::Alternative(word) => word,
+        }
+    }
 }
 
 /// What an expansion yields.
@@ -63,26 +97,56 @@ impl Expanded {
     }
 }
 
-/// A variable that is needed is not set.
+/// A variable that cannot stand where it is needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Unset {
+pub(crate) struct Fault {
     /// Which.
     pub(crate) name: String,
+    /// What is wrong with it.
+    pub(crate) state: State,
     /// What `${N?message}` says of it.
     pub(crate) message: Option<Expanded>,
-    /// Whether it is set, but empty, and must not be.
-    pub(crate) empty: bool,
 }
 
-impl Unset {
+/// What is wrong with a variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It is not set.
+    Unset,
+    /// It is set, but empty, and must not be.
+    Empty,
+    /// `@json` needs UTF-8.
+    NotText,
+    /// `@words` found a quote that is not closed.
+    OpenQuote,
+}
+
+impl Fault {
+    fn new(name: &str, state: State) -> Self {
+        Self { name: name.to_owned(), state, message: None }
+    }
+
     /// The sentence about it.
     pub(crate) fn sentence(&self) -> String {
-        let state = if self.empty { "is empty" } else { "is not set" };
+        let state = match self.state {
+            State::Unset => "is not set",
+            State::Empty => "is empty",
+            State::NotText => "is not UTF-8, which `@json` needs",
+            State::OpenQuote => "has a quote that is not closed, so `@words` cannot split it",
+        };
         match &self.message {
             Some(message) if !message.bytes.is_empty() => {
                 format!("variable `{}` {state}: {}", self.name, message.shown())
             }
             _ => format!("variable `{}` {state}", self.name),
+        }
+    }
+
+    /// The sentence, and what in the table it is about.
+    pub(crate) fn needed_by(&self, what: &str) -> String {
+        match self.state {
+            State::Unset | State::Empty => format!("{}: {what} needs it", self.sentence()),
+            State::NotText | State::OpenQuote => format!("{what}: {}", self.sentence()),
         }
     }
 }
@@ -93,9 +157,42 @@ impl Template {
     /// # Errors
     /// Says what is malformed, for a message that names the place.
     pub(crate) fn parse(source: &str) -> Result<Self, String> {
+        let template = Self::parse_element(source)?;
+        if template.is_words() { Err(misplaced_words()) } else { Ok(template) }
+    }
+
+    /// Finds the `${...}` in an element of an argv, which may be one `${NAME@words}` as a whole.
+    ///
+    /// # Errors
+    /// As those of `parse`.
+    pub(crate) fn parse_element(source: &str) -> Result<Self, String> {
         let mut parser = Parser { rest: source.as_bytes(), depth: 0 };
         let parts = parser.parts(Until::End)?;
-        Ok(Self { source: source.to_owned(), parts })
+        let template = Self { source: source.to_owned(), parts };
+        let inside = match &template.parts[..] {
+            [Part::Variable(whole)] if template.is_words() => whole.form.word(),
+            parts => parts,
+        };
+        if inside.iter().any(has_words) { Err(misplaced_words()) } else { Ok(template) }
+    }
+
+    /// Whether it is one `${NAME@words}` as a whole.
+    pub(crate) fn is_words(&self) -> bool {
+        matches!(&self.parts[..], [Part::Variable(Reference { operator: Some(Operator::Words), .. })])
+    }
+
+    /// The words of an element of an argv: one, unless it is `${NAME@words}`.
+    ///
+    /// # Errors
+    /// As those of `expand_all`, and a quote that is not closed.
+    pub(crate) fn expand_words(&self, variables: &Variables) -> Result<Vec<Expanded>, Vec<Fault>> {
+        let whole = self.expand_all(variables)?;
+        let [Part::Variable(Reference { name, operator: Some(Operator::Words), .. })] = &self.parts[..]
+        else {
+            return Ok(vec![whole]);
+        };
+        let words = split(&whole.bytes).ok_or_else(|| vec![Fault::new(name, State::OpenQuote)])?;
+        Ok(words.into_iter().map(|bytes| Expanded { bytes, secret: whole.secret }).collect())
     }
 
     /// As it is written in the table.
@@ -106,16 +203,16 @@ impl Template {
     /// The value against these variables.
     ///
     /// # Errors
-    /// The first variable that is needed and not set.
-    pub(crate) fn expand(&self, variables: &Variables) -> Result<Expanded, Unset> {
+    /// The first variable that cannot stand where it is needed.
+    pub(crate) fn expand(&self, variables: &Variables) -> Result<Expanded, Fault> {
         self.expand_all(variables).map_err(|mut missing| missing.swap_remove(0))
     }
 
     /// The value against these variables.
     ///
     /// # Errors
-    /// Every variable that is needed and not set, in the order in which they stand; at least one.
-    pub(crate) fn expand_all(&self, variables: &Variables) -> Result<Expanded, Vec<Unset>> {
+    /// Every variable that cannot stand where it is needed, in the order in which they stand; at least one.
+    pub(crate) fn expand_all(&self, variables: &Variables) -> Result<Expanded, Vec<Fault>> {
         let mut out = Expanded::default();
         let mut missing = Vec::new();
         expand_into(&self.parts, variables, &mut out, &mut missing);
@@ -142,7 +239,7 @@ impl Template {
 /// malformed `${` and what is wrong.
 pub(crate) fn expand_text(text: &[u8], variables: &Variables) -> Result<Expanded, TextError> {
     let mut out = Expanded::default();
-    let mut unset: Vec<(usize, Unset)> = Vec::new();
+    let mut unset: Vec<(usize, Fault)> = Vec::new();
     let ended = pieces(text, |line, part| {
         let mut missing = Vec::new();
         expand_into(std::slice::from_ref(&part), variables, &mut out, &mut missing);
@@ -187,6 +284,9 @@ fn pieces(text: &[u8], mut take: impl FnMut(usize, Part)) -> Result<(), Malforme
         counted = parser.rest;
         let part = parser.part(Until::End).map_err(|reason| Malformed { line, reason })?;
         let Some(part) = part else { break };
+        if has_words(&part) {
+            return Err(Malformed { line, reason: misplaced_words() });
+        }
         take(line, part);
     }
     Ok(())
@@ -198,10 +298,10 @@ pub(crate) enum TextError {
     /// A `${` that is none of the forms.
     Malformed(Malformed),
     /// These variables are not set: the line that needs it, and which. At least one.
-    Unset(Vec<(usize, Unset)>),
+    Unset(Vec<(usize, Fault)>),
 }
 
-fn expand_into(parts: &[Part], variables: &Variables, out: &mut Expanded, missing: &mut Vec<Unset>) {
+fn expand_into(parts: &[Part], variables: &Variables, out: &mut Expanded, missing: &mut Vec<Fault>) {
     for part in parts {
         match part {
             Part::Literal(bytes) => out.bytes.extend_from_slice(bytes),
@@ -214,7 +314,7 @@ fn expand_reference(
     reference: &Reference,
     variables: &Variables,
     out: &mut Expanded,
-    missing: &mut Vec<Unset>,
+    missing: &mut Vec<Fault>,
 ) {
     let found = variables.get(reference.name.as_bytes());
     let present = found.filter(|found| !(reference.empty_is_unset && found.value.is_empty()));
@@ -225,13 +325,16 @@ fn expand_reference(
             expand_into(word, variables, out, missing);
         }
         (Form::Plain | Form::Default(_) | Form::Demand(_), Some(found)) => {
-            out.bytes.extend_from_slice(found.value);
+            match written(found.value, reference.operator) {
+                Ok(value) => out.bytes.extend_from_slice(&value),
+                Err(state) => missing.push(Fault::new(&reference.name, state)),
+            }
             out.secret |= found.secret;
         }
         (Form::Alternative(_), None) => {}
         (Form::Default(word), None) => expand_into(word, variables, out, missing),
         (Form::Plain, None) => {
-            missing.push(Unset { name: reference.name.clone(), message: None, empty: false });
+            missing.push(Fault::new(&reference.name, State::Unset));
         }
         (Form::Demand(word), None) => {
             let mut message = Expanded::default();
@@ -239,23 +342,46 @@ fn expand_reference(
             expand_into(word, variables, &mut message, missing);
             // As in the shell, what the message itself misses is told instead of it.
             if missing.len() == before {
-                let message = Some(message);
-                missing.push(Unset { name: reference.name.clone(), message, empty: found.is_some() });
+                let state = if found.is_some() { State::Empty } else { State::Unset };
+                missing.push(Fault { message: Some(message), ..Fault::new(&reference.name, state) });
             }
         }
     }
+}
+
+/// A value as its operator has it written; `@words` splits the whole in the end.
+fn written(value: &[u8], operator: Option<Operator>) -> Result<Cow<'_, [u8]>, State> {
+    Ok(match operator {
+        None | Some(Operator::Words) => value.into(),
+        Some(Operator::Url) => percent_encoded(value).into(),
+        Some(Operator::Sh) => shell_quoted(value).into(),
+        Some(Operator::Json) => {
+            let text = std::str::from_utf8(value).map_err(|_| State::NotText)?;
+            let quoted = serde_json::Value::from(text).to_string();
+            quoted.as_bytes()[1..quoted.len() - 1].to_vec().into()
+        }
+    })
+}
+
+/// Whether `@words` stands in it, at whatever depth.
+fn has_words(part: &Part) -> bool {
+    match part {
+        Part::Literal(_) => false,
+        Part::Variable(reference) => {
+            reference.operator == Some(Operator::Words) || reference.form.word().iter().any(has_words)
+        }
+    }
+}
+
+fn misplaced_words() -> String {
+    "`@words` must be a whole element of `exec`, `args`, `args-after` or `run`".to_owned()
 }
 
 fn collect_names<'t>(parts: &'t [Part], names: &mut Vec<&'t str>) {
     for part in parts {
         if let Part::Variable(reference) = part {
             names.push(&reference.name);
-            match &reference.form {
-                Form::Plain => {}
-                Form::Demand(word) | Form::Default(word) | Form::Alternative(word) => {
-                    collect_names(word, names);
-                }
-            }
+            collect_names(reference.form.word(), names);
         }
     }
 }
@@ -321,17 +447,30 @@ impl Parser<'_> {
             return Err(format!("`${{{shown}` does not name a variable"));
         }
         let name = String::from_utf8_lossy(name).into_owned();
+        let (operator, rest) = match rest {
+            [b'@', rest @ ..] => {
+                let length = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+                let (word, rest) = rest.split_at(length);
+                let known = Operator::NAMES.iter().find(|(name, _)| name.as_bytes() == word);
+                let (_, operator) = known.ok_or_else(|| {
+                    let shown = crate::text::escape::escaped(word);
+                    format!("`${{{name}@{shown}` is followed by none of `@url`, `@json`, `@sh`, `@words`")
+                })?;
+                (Some(*operator), rest)
+            }
+            rest => (None, rest),
+        };
         let (empty_is_unset, rest) = match rest {
             [b':', rest @ ..] => (true, rest),
             rest => (false, rest),
         };
-        let operator = rest.first().copied();
-        if operator.is_none() {
+        let sign = rest.first().copied();
+        if sign.is_none() {
             return Err(format!("`${{{name}` is not closed by a `}}`"));
         }
-        if operator == Some(b'}') && !empty_is_unset {
+        if sign == Some(b'}') && !empty_is_unset {
             self.rest = &rest[1..];
-            return Ok(Reference { name, empty_is_unset, form: Form::Plain });
+            return Ok(Reference { name, operator, empty_is_unset, form: Form::Plain });
         }
         self.rest = rest.get(1..).unwrap_or_default();
         let word = |parser: &mut Self| {
@@ -344,17 +483,17 @@ impl Parser<'_> {
             }
             Ok(word)
         };
-        let form = match operator {
+        let form = match sign {
             Some(b'-') => Form::Default(word(self)?),
             Some(b'?') => Form::Demand(word(self)?),
             Some(b'+') => Form::Alternative(word(self)?),
             _ => {
                 return Err(format!(
-                    "`${{{name}` is followed by none of `}}`, `:-`, `-`, `:?`, `?`, `:+`, `+`"
+                    "`${{{name}` is followed by none of `}}`, `:-`, `-`, `:?`, `?`, `:+`, `+`, `@`"
                 ));
             }
         };
-        Ok(Reference { name, empty_is_unset, form })
+        Ok(Reference { name, operator, empty_is_unset, form })
     }
 }
 
@@ -369,6 +508,10 @@ mod tests {
         variables.set(b"EMPTY", Vec::new(), Origin::Inherited, false);
         variables.set(b"my.var", b"dotted", Origin::Inherited, false);
         variables.set(b"SECRET", b"hunter2", Origin::Inherited, true);
+        variables.set(b"ODD", "p@s s:'\"\\ä~", Origin::Inherited, false);
+        variables.set(b"BYTES", b"\xff", Origin::Inherited, false);
+        variables.set(b"OPTIONS", " -a 'b c'\td\\\\\"\\\"\\$x\\y\"\n'' e ", Origin::Inherited, false);
+        variables.set(b"OPEN", b"a 'b", Origin::Inherited, false);
         variables
     }
 
@@ -393,6 +536,42 @@ mod tests {
         yields("${NONE:-a${SET}${NONE-b${NONE-c}}}", "avaluebc");
         yields("${my.var}", "dotted");
         yields("${SET:-}}", "value}");
+    }
+
+    #[test]
+    fn an_operator_says_how_the_value_is_written_and_not_the_word() {
+        yields("${ODD@url}", "p%40s%20s%3A%27%22%5C%C3%A4~");
+        yields("${ODD@json}", "p@s s:'\\\"\\\\ä~");
+        yields("${ODD@sh}", "'p@s s:'\\''\"\\ä~'");
+        yields("${EMPTY@sh}${EMPTY@url:-a b}${NONE@json-\"}${SET@url:+a b}${SET@url:?m}", "''a b\"a bvalue");
+        yields("${NONE:-${ODD@url}}", "p%40s%20s%3A%27%22%5C%C3%A4~");
+        let fault = Template::parse("${BYTES@json}").expect("well-formed").expand(&variables());
+        let fault = fault.expect_err("not UTF-8");
+        assert_eq!(fault.sentence(), "variable `BYTES` is not UTF-8, which `@json` needs");
+        yields("${BYTES@url}", "%FF");
+    }
+
+    #[test]
+    fn words_are_a_whole_element_and_split_as_a_shell_splits() {
+        let words = |element: &str| {
+            let template = Template::parse_element(element).expect("well-formed");
+            let words = template.expand_words(&variables()).expect("all set");
+            words.into_iter().map(|word| String::from_utf8(word.bytes).expect("text")).collect::<Vec<_>>()
+        };
+        assert_eq!(words("${OPTIONS@words}"), ["-a", "b c", "d\\\"$x\\y", "", "e"]);
+        assert_eq!(words("${EMPTY@words}"), [""; 0]);
+        assert_eq!(words("${NONE@words:-x 'y z' ${SET}}"), ["x", "y z", "value"]);
+        assert_eq!(words("${SET@words:+--flag on}"), ["--flag", "on"]);
+        assert_eq!(words("${NONE@words:+--flag}"), [""; 0]);
+        assert_eq!(words("a b"), ["a b"]);
+        for element in ["x${OPTIONS@words}", "${SET:-${OPTIONS@words}}", "${A@words:-${B@words}}"] {
+            assert!(Template::parse_element(element).is_err(), "{element}");
+        }
+        assert!(Template::parse("${OPTIONS@words}").is_err());
+        let open = Template::parse_element("${OPEN@words}").expect("well-formed").expand_words(&variables());
+        assert_eq!(open.expect_err("an open quote")[0].state, State::OpenQuote);
+        let secret = Template::parse_element("${SECRET@words}").expect("well-formed");
+        assert!(secret.expand_words(&variables()).expect("set").iter().all(|word| word.secret));
     }
 
     #[test]
@@ -427,6 +606,10 @@ mod tests {
             "${SET:-",
             "${-x}",
             "${SET%x}",
+            "${SET@}",
+            "${SET@uri}",
+            "${SET@url",
+            "${SET@urlx}",
         ] {
             malformed(template);
         }

@@ -42,6 +42,7 @@ mod stopping;
 mod supervise;
 mod table;
 mod transparency;
+mod values;
 mod variables;
 mod waiting;
 mod wording;

@@ -5,7 +5,7 @@ use super::findings::{Findings, Weight};
 use crate::table::document::Span;
 use crate::table::{Declaration, Layer};
 use crate::text::names::EnvironmentName;
-use crate::value::template::{Template, Unset};
+use crate::value::template::{Fault, Template};
 use crate::value::variables::{Origin, Variables};
 
 /// Variables that every container has when it runs, whether or not they are there while its image is built.
@@ -127,7 +127,7 @@ impl<'k> Known<'k> {
         let mut values = Vec::new();
         for setting in &layer.env {
             let missing = self.missing(&setting.value);
-            let beside = |unset: &&Unset| {
+            let beside = |unset: &&Fault| {
                 !unset.name.starts_with("PREVERB_") && layer.env.iter().any(|other| other.name == unset.name)
             };
             for unset in missing.iter().filter(beside) {
@@ -169,7 +169,7 @@ impl<'k> Known<'k> {
         self.quietly(template)
     }
 
-    fn tell(&self, unset: &Unset, span: Span, findings: &mut Findings) {
+    fn tell(&self, unset: &Fault, span: Span, findings: &mut Findings) {
         let (message, hint) = self.sentence(unset);
         findings.add(Weight::Warning, span, message, Some(hint));
     }
@@ -201,7 +201,7 @@ impl<'k> Known<'k> {
     }
 
     /// What a template needs that nobody is known to give.
-    pub(super) fn missing(&self, template: &Template) -> Vec<Unset> {
+    pub(super) fn missing(&self, template: &Template) -> Vec<Fault> {
         let mut missing = template.expand_all(&self.variables).err().unwrap_or_default();
         missing.retain(|unset| !self.is_open(&unset.name) && !self.is_mentioned(&unset.name));
         missing
@@ -213,7 +213,7 @@ impl<'k> Known<'k> {
     }
 
     /// What is to be said of a variable that nobody is known to give, and what would help.
-    pub(super) fn sentence(&self, unset: &Unset) -> (String, String) {
+    pub(super) fn sentence(&self, unset: &Fault) -> (String, String) {
         let name = &unset.name;
         let key = if name.contains('.') { format!("\"{name}\"") } else { name.clone() };
         if name == "PREVERB_VERB" {

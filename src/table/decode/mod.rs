@@ -209,8 +209,22 @@ impl Decoder {
     }
 
     fn template(&mut self, node: Node<'_, '_>, name: &str) -> Option<Template> {
+        self.parsed(node, name, Template::parse)
+    }
+
+    /// An element of an argv.
+    fn element(&mut self, node: Node<'_, '_>, name: &str) -> Option<Template> {
+        self.parsed(node, name, Template::parse_element)
+    }
+
+    fn parsed(
+        &mut self,
+        node: Node<'_, '_>,
+        name: &str,
+        parse: impl Fn(&str) -> Result<Template, String>,
+    ) -> Option<Template> {
         let text = self.string(node, name)?;
-        match Template::parse(text) {
+        match parse(text) {
             Ok(template) => Some(template),
             Err(mut reason) => {
                 if super::excerpt::concealed(node.sources(), node.span()).is_some() {
@@ -268,7 +282,7 @@ impl Decoder {
         let before = self.mistakes.len();
         let items = self.items(node, name, "an array of strings");
         let templates: Vec<Template> =
-            items.into_iter().filter_map(|item| self.template(item, name)).collect();
+            items.into_iter().filter_map(|item| self.element(item, name)).collect();
         if self.mistakes.len() > before {
             return None;
         }
@@ -293,7 +307,7 @@ impl Decoder {
 
     fn templates(&mut self, node: Node<'_, '_>, name: &str) -> Vec<Template> {
         let items = self.items(node, name, "an array of strings");
-        items.into_iter().filter_map(|item| self.template(item, name)).collect()
+        items.into_iter().filter_map(|item| self.element(item, name)).collect()
     }
 
     fn duration(&mut self, node: Node<'_, '_>, name: &str) -> Option<Duration> {

@@ -1,0 +1,87 @@
+//! Splitting a text into words, as a shell does. Pure.
+
+/// The words of a text, with a shell's quotes and backslashes and nothing else of a shell; `None` where a quote is
+/// not closed.
+pub(crate) fn split(text: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut words = Vec::new();
+    let mut word: Option<Vec<u8>> = None;
+    let mut rest = text.iter().copied();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b' ' | b'\t' | b'\n' => words.extend(word.take()),
+            b'\'' => {
+                let word = word.get_or_insert_default();
+                loop {
+                    match rest.next()? {
+                        b'\'' => break,
+                        byte => word.push(byte),
+                    }
+                }
+            }
+            b'"' => {
+                let word = word.get_or_insert_default();
+                loop {
+                    match rest.next()? {
+                        b'"' => break,
+                        b'\\' => match rest.next()? {
+                            byte @ (b'"' | b'\\' | b'$' | b'`') => word.push(byte),
+                            byte => word.extend([b'\\', byte]),
+                        },
+                        byte => word.push(byte),
+                    }
+                }
+            }
+            b'\\' => match rest.next() {
+                // A line that is continued, as in the shell.
+                Some(b'\n') => {}
+                // A backslash at the very end is itself.
+                next => word.get_or_insert_default().push(next.unwrap_or(byte)),
+            },
+            byte => word.get_or_insert_default().push(byte),
+        }
+    }
+    words.extend(word);
+    Some(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    use super::*;
+
+    #[test]
+    fn splitting_is_a_shells_own() {
+        #![allow(clippy::disallowed_methods, reason = "the shell is the yardstick")]
+        let shell = |script: &[u8]| {
+            let script = std::ffi::OsStr::from_bytes(script);
+            std::process::Command::new("sh").arg("-c").arg(script).output().expect("a shell")
+        };
+        let mut state = 1_u64;
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(state >> 33).expect("31 bits")
+        };
+        let (mut script, mut expected, mut open) = (Vec::new(), Vec::new(), 0);
+        for _ in 0..4000 {
+            let text: Vec<u8> = (0..random() % 9).map(|_| b"ab \t'\"\\"[random() % 7]).collect();
+            if let Some(words) = split(&text) {
+                let commands = [&b"set -- "[..], &text, b"\nprintf '%s\\0' \"$#\" \"$@\"\n"];
+                // At the end of a line a backslash would continue it.
+                if !text.ends_with(b"\\") {
+                    script.extend(commands.concat());
+                    expected.push(words.len().to_string().into_bytes());
+                    expected.extend(words);
+                }
+            } else if open < 100 {
+                open += 1;
+                assert!(!shell(&[&b": "[..], &text].concat()).status.success(), "{}", text.escape_ascii());
+            }
+        }
+        let printed = shell(&script).stdout;
+        let printed = printed.strip_suffix(b"\0").expect("the last word's end");
+        let printed: Vec<&[u8]> = printed.split(|byte| *byte == 0).collect();
+        assert!(expected.len() > 1000 && open > 50);
+        assert_eq!(printed, expected);
+    }
+}

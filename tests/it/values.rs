@@ -1,0 +1,122 @@
+//! Chapter 4 of the specification: how a value is written where it is expanded, and what a whole element is.
+
+use crate::dsl::{Test, bytes};
+
+fn run(table: &str, words: &[&str]) -> Test {
+    Test::new().table(table).args(words)
+}
+
+#[test]
+fn a_password_in_a_url_is_percent_encoded_and_an_address_is_not() {
+    let table = r#"
+        [env]
+        URL = "postgres://app:${DB_PASSWORD@url}@${DB_HOST:-db}/app"
+        [verbs.a]
+        exec = ["printenv", "URL"]
+    "#;
+    run(table, &["a"])
+        .env("DB_PASSWORD", "p@ss:w/rd?#%&$x é")
+        .stdout("postgres://app:p%40ss%3Aw%2Frd%3F%23%25%26%24x%20%C3%A9@db/app\n")
+        .run();
+}
+
+#[test]
+fn a_value_for_a_shell_is_one_word_of_it() {
+    let table = r#"
+        [verbs.a]
+        exec = ["sh", "-c", "printf '<%s>' ${NAME@sh:-admin}"]
+    "#;
+    for value in ["x; echo INJECTED", "O'Brien", "pa$$w0rd", "$(id) `id` \\ \" * ~\n#"] {
+        run(table, &["a"]).env("NAME", value).stdout(format!("<{value}>")).run();
+    }
+    run(table, &["a"]).stdout("<admin>").run();
+}
+
+#[test]
+fn a_value_in_json_is_the_inside_of_a_string() {
+    let table = r#"
+        [verbs.a]
+        exec = ["printf", "%s", '{"name": "${NAME@json}"}']
+    "#;
+    let value = "a \"b\" \\ \t\n é";
+    run(table, &["a"])
+        .env("NAME", value)
+        .check(move |output| assert_eq!(output.json()["name"], value))
+        .stdout_contains("name")
+        .run();
+    run(table, &["a"])
+        .env("NAME", bytes(b"\xff"))
+        .status(65)
+        .stderr("preverb: `exec`: variable `NAME` is not UTF-8, which `@json` needs\n")
+        .run();
+}
+
+#[test]
+fn operators_work_in_templates_except_for_words() {
+    let table = r#"
+        [[setup]]
+        render = "[DIR]/in"
+        to = "[DIR]/out"
+        [verbs.a]
+        exec = ["cat", "[DIR]/out"]
+    "#;
+    run(table, &["a"])
+        .file("in", "url=${X@url}\njson=\"${X@json}\"\nsh=${X@sh}\n", 0o644)
+        .env("X", "a 'b\"")
+        .stdout("url=a%20%27b%22\njson=\"a 'b\\\"\"\nsh='a '\\''b\"'\n")
+        .run();
+    run(table, &["a"]).file("in", "${X@words}\n", 0o644).status(78).stderr_contains("`@words`").run();
+}
+
+#[test]
+fn words_are_no_one_or_several_arguments() {
+    let table = r#"
+        [verbs.a]
+        exec = ["printf", "<%s>", "x", "${OPTIONS@words}", "y"]
+        args = ["${MORE@words:-one 'two three'}"]
+    "#;
+    run(table, &["a"]).env("OPTIONS", "").stdout("<x><y><one><two three>").run();
+    run(table, &["a"])
+        .env("OPTIONS", " -Xmx1g\t\"-Dname=a b\"\n\\$x '' $(id) *")
+        .env("MORE", "")
+        .stdout("<x><-Xmx1g><-Dname=a b><$x><><$(id)><*><y><one><two three>")
+        .run();
+    run(table, &["a", "${X@words}"]).env("OPTIONS", "o").stdout("<x><o><y><${X@words}>").run();
+    run(table, &["a"]).status(65).stderr("preverb: variable `OPTIONS` is not set: `exec` needs it\n").run();
+    run(table, &["a"])
+        .env("OPTIONS", "it's")
+        .status(65)
+        .stderr(
+            "preverb: `exec`: variable `OPTIONS` has a quote that is not closed, so `@words` cannot split it\n",
+        )
+        .run();
+}
+
+#[test]
+fn words_stand_only_for_whole_elements() {
+    for element in ["x${O@words}", "${A:-${O@words}}"] {
+        run(&format!("[verbs.a]\nexec = [\"echo\", \"{element}\"]\n"), &["a"])
+            .status(78)
+            .stderr_contains("`@words` must be a whole element of `exec`, `args`, `args-after` or `run`")
+            .run();
+    }
+    run("[env]\nA = \"${O@words}\"\n[verbs.a]\nexec = [\"true\"]\n", &["a"])
+        .status(78)
+        .stderr_contains("`@words` must be a whole element")
+        .run();
+}
+
+#[test]
+fn each_word_of_a_secret_is_masked() {
+    let table = r#"
+        [variables.OPTIONS]
+        secret = true
+        [verbs.a]
+        exec = ["echo", "${OPTIONS@words}"]
+    "#;
+    run(table, &["--explain", "a"])
+        .env("OPTIONS", "hunter2 swordfish")
+        .stdout_contains("target       echo *** ***\n")
+        .stdout_lacks("hunter2")
+        .run();
+}
