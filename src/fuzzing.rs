@@ -1,6 +1,5 @@
 //! What the fuzz targets in `fuzz/` reach of the insides: parsers that read what others wrote. No part of any interface.
 
-use crate::setup::dump::{Dump, Handed};
 use crate::value::template::{Template, TextError, expand_text};
 use crate::value::variables::{Origin, Variables};
 
@@ -47,12 +46,4 @@ pub type Written = (Vec<u8>, Vec<u8>);
 /// What else it wrote.
 pub fn written_variables(text: &[u8]) -> Result<Vec<Written>, String> {
     crate::setup::dump::written_variables(text)
-}
-
-/// What a small shell printed of itself: entries of its environment, its working directory, its umask.
-#[must_use]
-pub fn handed_back(lines: &[u8]) -> Option<(Vec<Vec<u8>>, Vec<u8>, u32)> {
-    let dump = Dump::parse(Handed::Lines(lines))?;
-    let entries = dump.variables.to_envp().iter().map(|entry| entry.to_bytes().to_vec()).collect();
-    Some((entries, dump.directory, dump.umask))
 }

@@ -324,19 +324,11 @@ impl Materials<'_> {
                 "bash, one shell for all",
             ),
             (
-                "bash-each",
-                "bash",
-                "( . \"$file\" )",
-                "bash, a subshell for each, exports lost",
-                "bash, a subshell for each",
-            ),
-            ("one-dash", "dash", ". \"$file\"", "all into one dash", "dash, one shell for all"),
-            (
-                "dash-each",
+                "sh-each",
                 "dash",
-                "( . \"$file\" )",
-                "dash, a subshell for each, exports lost",
-                "dash, a subshell for each",
+                "sh -c '. \"$1\"; env -0 >/dev/null' sh \"$file\"",
+                "`sh -c '. hook; env -0'` for each",
+                "a shell and an `env` for each",
             ),
         ];
         for (name, shell, how, about, line) in loops {

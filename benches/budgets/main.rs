@@ -66,7 +66,7 @@ enum Most {
     Any,
 }
 
-const RATIOS: [RatioBudget; 11] = [
+const RATIOS: [RatioBudget; 10] = [
     ratio("exec-10", "10 verbs, against the floor", Set::Start, "verbs-10", "floor", Most::Times(1.6)),
     ratio(
         "exec-10-dash",
@@ -96,19 +96,11 @@ const RATIOS: [RatioBudget; 11] = [
     ratio("as-start", "`--as`, against gosu", Set::Start, "as", "gosu", Most::Any),
     ratio(
         "hooks-20",
-        "20 hooks, against one bash for all",
+        "20 hooks, against `sh -c '. hook; env -0'` for each",
         Set::Hooks,
         "hooks",
-        "one-bash",
-        Most::Times(4.0),
-    ),
-    ratio(
-        "hooks-20-each",
-        "20 hooks, against a bash subshell each",
-        Set::Hooks,
-        "hooks",
-        "bash-each",
-        Most::Below(1.0),
+        "sh-each",
+        Most::Times(1.3),
     ),
     ratio(
         "whole-stack",

@@ -8,7 +8,6 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
-use super::shell::ShellKind;
 use super::surroundings::Changes;
 use crate::sys::read;
 use crate::table::document::{Document, Focus, Shape, Source};
@@ -33,38 +32,14 @@ pub(crate) fn dump(words: &[OsString]) -> u8 {
     u8::from(sent.is_err())
 }
 
-/// The most variables with which a shell is used for more than one hook, in bytes: far less than can be started.
-const LONGEST_FOR_ALL: usize = 64 << 10;
-
 /// Values by their names.
 type Index<'v> = HashMap<&'v [u8], &'v [u8]>;
-
-/// What a shell handed back, as it came.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Handed<'h> {
-    /// The block of `--preverb-dump`.
-    Block(&'h [u8]),
-    /// What the shell's own commands printed.
-    Lines(&'h [u8]),
-    /// The same, and what else there is to know of a shell that waits for the next hook.
-    State {
-        /// What its own commands printed.
-        lines: &'h [u8],
-        /// Its options, a newline, and what `set` printed.
-        state: &'h [u8],
-    },
-}
 
 /// The surroundings of a shell at the end of a hook.
 pub(crate) struct Dump {
     pub(crate) directory: Vec<u8>,
     pub(crate) umask: u32,
     pub(crate) variables: Variables,
-    /// Whether a name is exported that has no value.
-    has_bare_exports: bool,
-    /// The options and all variables of a shell that waits for the next hook.
-    options: Option<Vec<u8>>,
-    all: Vec<Written>,
 }
 
 /// The working directory of this process; empty where it is gone, as shells say it, or out of reach.
@@ -88,93 +63,17 @@ impl Dump {
     }
 
     /// Reads what was handed back; `None` where it is not whole.
-    pub(crate) fn parse(handed: Handed<'_>) -> Option<Self> {
-        match handed {
-            Handed::Block(block) => Self::of_block(block),
-            Handed::Lines(lines) => Self::of_lines(lines),
-            Handed::State { lines, state } => {
-                let (options, variables) = state.split_at(state.iter().position(|byte| *byte == b'\n')?);
-                let (all, _, rest) = assignments(&variables[1..], b"")?;
-                let dump = Self { options: Some(options.to_vec()), all, ..Self::of_lines(lines)? };
-                rest.is_empty().then_some(dump)
-            }
-        }
-    }
-
-    fn of_block(dump: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(dump: &[u8]) -> Option<Self> {
         let mut fields = dump.strip_suffix(b"\0")?.split(|byte| *byte == 0);
         let directory = fields.next()?.to_vec();
         let umask = octal(fields.next()?)?;
         let count: usize = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
         let entries: Vec<Vec<u8>> = fields.map(<[u8]>::to_vec).collect();
-        (entries.len() == count).then(|| Self {
-            directory,
-            umask,
-            variables: Variables::inherited(entries),
-            has_bare_exports: false,
-            options: None,
-            all: Vec::new(),
-        })
+        (entries.len() == count).then(|| Self { directory, umask, variables: Variables::inherited(entries) })
     }
 
-    /// What `export -p`, `pwd -P` and `umask` print.
-    fn of_lines(lines: &[u8]) -> Option<Self> {
-        let (exported, has_bare_exports, lines) = assignments(lines, b"export ")?;
-        // A directory's name can hold any line; the umask is the last one.
-        let lines = lines.strip_suffix(b"\n")?;
-        let end = lines.iter().rposition(|byte| *byte == b'\n')?;
-        let (directory, umask) = (lines.get(..end)?.to_vec(), octal(lines.get(end + 1..)?)?);
-        // Where a process that was left behind wrote in between, nothing of it can be believed.
-        if !directory.is_empty() && !directory.starts_with(b"/") {
-            return None;
-        }
-        let entries = exported.into_iter().map(|(name, value)| [&name, &b"="[..], &value].concat());
-        Some(Self {
-            directory,
-            umask,
-            variables: Variables::inherited(entries),
-            has_bare_exports,
-            options: None,
-            all: Vec::new(),
-        })
-    }
-
-    /// What the shell would have to unset to be as good as new for the next hook: every variable that is not
-    /// exported and that no fresh shell has. `None` where it would not be that: it does not wait, it was started with
-    /// other options than it has now, or it holds something that preverb does not hand on.
-    pub(super) fn remains<'v>(
-        &'v self,
-        before: &'v Variables,
-        options: &[OsString],
-    ) -> Option<Vec<&'v [u8]>> {
-        let sorted = |letters: &mut dyn Iterator<Item = &u8>| {
-            let mut letters: Vec<u8> = letters.copied().filter(|letter| *letter != b'-').collect();
-            letters.sort_unstable();
-            letters.dedup();
-            letters
-        };
-        let given = options.iter().flat_map(|option| option.as_bytes());
-        if sorted(&mut self.options.as_ref()?.iter()) != sorted(&mut given.chain(b"es")) {
-            return None;
-        }
-        // What it changed here is handed on to nobody, and a fresh one would have it as it was.
-        let kept = [&b"PREVERB_VERB"[..], b"PREVERB_ENVIRONMENT"];
-        let value = |variables: &'v Variables, name| variables.get(name).map(|found| found.value);
-        if kept.into_iter().any(|name| value(&self.variables, name) != value(before, name)) {
-            return None;
-        }
-        // What is exported without a value would be exported with the next one; and what is too large for a fresh
-        // shell to be started with is for that to say.
-        if self.has_bare_exports || self.variables.size() > LONGEST_FOR_ALL {
-            return None;
-        }
-        let exported: Index<'_> = self.variables.named().map(|(name, found)| (name, found.value)).collect();
-        let is_left = |name: &&[u8]| !exported.contains_key(name) && !has_every_shell(name);
-        Some(self.all.iter().map(|(name, _)| &**name).filter(is_left).collect())
-    }
-
-    /// What a shell of this kind changed.
-    pub(super) fn changes<'v>(&'v self, before: &'v Variables, shell: ShellKind) -> Changes {
+    /// What the shell changed. One that `is_bash` can hold exported functions (`BASH_FUNC_name%%`), too.
+    pub(super) fn changes<'v>(&'v self, before: &'v Variables, is_bash: impl Fn() -> bool) -> Changes {
         let mut changes = Changes {
             variables: Vec::new(),
             directory: Some(OsString::from_vec(self.directory.clone()).into())
@@ -193,7 +92,10 @@ impl Dump {
             }
         }
         for (name, _) in before.named() {
-            if !has.contains_key(name) && shell.holds(name) && !is_the_shells_own(name, None) {
+            // A name that a shell cannot hold was dropped by it, and not unset.
+            let is_function = name.starts_with(b"BASH_FUNC_") && name.ends_with(b"%%");
+            let holds = is_shell_name(name) || (is_function && is_bash());
+            if !has.contains_key(name) && holds && !is_the_shells_own(name, None) {
                 changes.variables.push((name.to_vec(), None));
             }
         }
@@ -201,72 +103,8 @@ impl Dump {
     }
 }
 
-/// Whether shells make something of a variable of this name, or have one, of their own accord.
-pub(super) fn is_every_shells(name: &[u8]) -> bool {
-    has_every_shell(name) || is_the_shells_own(name, None)
-}
-
-/// Whether a small shell that has just started has this variable, exported or not.
-fn has_every_shell(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"IFS"
-            | b"OPTIND"
-            | b"PPID"
-            | b"PS1"
-            | b"PS2"
-            | b"PS4"
-            | b"PWD"
-            | b"SHLVL"
-            | b"_"
-            | b"LINENO"
-            | b"RANDOM"
-            | b"SECONDS"
-            | b"EPOCHSECONDS"
-            | b"EPOCHREALTIME"
-            | b"FUNCNAME"
-            | b"HOSTNAME"
-    )
-}
-
-/// The lines at the beginning that each assign a value, after these words; whether there is a name without a value among
-/// them, which is of a variable that is not set; and what follows them.
-fn assignments<'l>(mut lines: &'l [u8], words: &[u8]) -> Option<(Vec<Written>, bool, &'l [u8])> {
-    let mut all = Vec::new();
-    let mut is_bare = false;
-    while let Some(rest) = lines.strip_prefix(words) {
-        let Some(end) = rest.iter().position(|byte| b"=\n".contains(byte)) else { break };
-        let (name, rest) = rest.split_at(end);
-        if !is_shell_name(name) {
-            break;
-        }
-        let rest = if let Some(word) = rest.strip_prefix(b"=") {
-            let (value, rest) = unquoted(word)?;
-            all.push((name.to_vec(), value));
-            rest
-        } else {
-            is_bare = true;
-            rest
-        };
-        lines = rest.strip_prefix(b"\n")?;
-    }
-    Some((all, is_bare, lines))
-}
-
 fn octal(digits: &[u8]) -> Option<u32> {
     u32::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok()
-}
-
-/// Takes a word apart as small shells quote it: runs of `'...'`, and of `"..."` where there are single quotes.
-/// Returns its value, and what follows it.
-fn unquoted(mut word: &[u8]) -> Option<(Vec<u8>, &[u8])> {
-    let mut value = Vec::new();
-    while let [quote @ (b'\'' | b'"'), rest @ ..] = word {
-        let end = rest.iter().position(|byte| byte == quote)?;
-        value.extend_from_slice(&rest[..end]);
-        word = &rest[end + 1..];
-    }
-    Some((value, word))
 }
 
 /// Whether a shell makes this change, to a value or to none, of its own accord. bash keeps its options in variables,
@@ -386,47 +224,11 @@ mod tests {
 
     #[test]
     fn a_dump_is_whole_or_nothing() {
-        let dump = Dump::of_block(b"/tmp\x0022\x002\0A=1\0B=2\0").expect("whole");
+        let dump = Dump::parse(b"/tmp\x0022\x002\0A=1\0B=2\0").expect("whole");
         assert_eq!((dump.directory.as_slice(), dump.umask), (&b"/tmp"[..], 0o22));
         for broken in [&b""[..], b"/tmp\x0022\x002\0A=1\0", b"/tmp\x0022\x002\0A=1\0B=2", b"/tmp\0"] {
-            assert!(Dump::of_block(broken).is_none(), "{broken:?}");
+            assert!(Dump::parse(broken).is_none(), "{broken:?}");
         }
-    }
-
-    #[test]
-    fn what_a_shell_prints_of_itself_is_taken_apart_as_it_quotes() {
-        let lines =
-            b"export A='1'\nexport B\nexport C='a\nexport D='\"'''\"'\xff'\nexport E=''\n/a\n0077\n/b\n0022\n";
-        let dump = Dump::of_lines(lines).expect("whole");
-        assert_eq!((dump.directory.as_slice(), dump.umask), (&b"/a\n0077\n/b"[..], 0o22));
-        let variables: Vec<_> = dump.variables.named().map(|(name, found)| (name, found.value)).collect();
-        assert_eq!(variables, [(&b"A"[..], &b"1"[..]), (b"C", b"a\nexport D='''\xff"), (b"E", b"")]);
-        for broken in
-            [&b""[..], b"/\n", b"/\n0022", b"export A='1\n/\n0022\n", b"export A='1' \n/\n0022\n", b"/\nx\n"]
-        {
-            assert!(Dump::of_lines(broken).is_none(), "{broken:?}");
-        }
-    }
-
-    #[test]
-    fn a_shell_is_as_good_as_new_once_what_it_alone_has_is_unset() {
-        let before = Variables::inherited(["A=1", "PREVERB_VERB=v"].map(|entry| entry.as_bytes().to_vec()));
-        let lines = b"export A='2'\nexport PREVERB_VERB='v'\n/\n0022\n";
-        let check = |lines: &[u8], state: &[u8], options: &[&str], expected: Option<&[&[u8]]>| {
-            let dump = Dump::parse(Handed::State { lines, state }).expect("whole");
-            let options: Vec<OsString> = options.iter().map(OsString::from).collect();
-            assert_eq!(dump.remains(&before, &options).as_deref(), expected);
-        };
-        let state = b"se\nA='2'\nIFS=' \t\n'\nPREVERB_VERB='v'\nx='1'\ny='a\nb=c'\n";
-        check(lines, state, &[], Some(&[b"x", b"y"]));
-        check(lines, b"sue\n", &["-eu"], Some(&[]));
-        check(lines, b"sue\n", &[], None);
-        check(lines, b"s\n", &[], None);
-        check(b"export A='1'\nexport PREVERB_VERB='w'\n/\n0022\n", state, &[], None);
-        for broken in [&b"se"[..], b"se\nA='1\n", b"se\nA=1\n", b"se\nx y='1'\n"] {
-            assert!(Dump::parse(Handed::State { lines, state: broken }).is_none(), "{broken:?}");
-        }
-        assert_eq!(Dump::of_lines(lines).expect("whole").remains(&before, &[]), None);
     }
 
     #[test]
@@ -435,8 +237,8 @@ mod tests {
             ["IFS=:", "PPID=1", "OPTIND=5", "PS1=x", "RANDOM=1"].map(|entry| entry.as_bytes().to_vec()),
         );
         let check = |after: &[u8], expected: &[(&[u8], Option<&[u8]>)]| {
-            let dump = Dump::of_block(after).expect("whole");
-            let changes = dump.changes(&before, ShellKind::Small).variables;
+            let dump = Dump::parse(after).expect("whole");
+            let changes = dump.changes(&before, || false).variables;
             let expected: Vec<_> =
                 expected.iter().map(|(name, value)| (name.to_vec(), value.map(<[u8]>::to_vec))).collect();
             assert_eq!(changes, expected);
@@ -453,8 +255,8 @@ mod tests {
         let before = Variables::inherited(
             ["A=1", "B=1", "my.var=x", "D=1", "D=2", "SHLVL=1"].map(|entry| entry.as_bytes().to_vec()),
         );
-        let after = Dump::of_block(b"/\x0022\x006\0A=2\0D=2\0PWD=/\0SHLVL=2\0_=x\0NEW=n\0").expect("whole");
-        let changes = after.changes(&before, ShellKind::Small).variables;
+        let after = Dump::parse(b"/\x0022\x006\0A=2\0D=2\0PWD=/\0SHLVL=2\0_=x\0NEW=n\0").expect("whole");
+        let changes = after.changes(&before, || false).variables;
         assert_eq!(
             changes,
             [
@@ -468,10 +270,8 @@ mod tests {
     #[test]
     fn a_function_that_is_gone_was_unset_by_bash_and_dropped_by_others() {
         let before = Variables::inherited([b"BASH_FUNC_f%%=() {  :\n}".to_vec(), b"my.var=1".to_vec()]);
-        let after = Dump::of_block(b"/\x0022\x000\0").expect("whole");
-        assert_eq!(after.changes(&before, ShellKind::Bash).variables, [(b"BASH_FUNC_f%%".to_vec(), None)]);
-        for other in [ShellKind::Small, ShellKind::Other] {
-            assert_eq!(after.changes(&before, other).variables, []);
-        }
+        let after = Dump::parse(b"/\x0022\x000\0").expect("whole");
+        assert_eq!(after.changes(&before, || true).variables, [(b"BASH_FUNC_f%%".to_vec(), None)]);
+        assert_eq!(after.changes(&before, || false).variables, []);
     }
 }

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::shell::{self, AtExit, Known, Script, ShellKind, Staying, runnable};
+use super::shell::{Script, runnable};
 use super::surroundings::Changes;
 use crate::plan;
 use crate::plan::PlanStep;
@@ -13,7 +13,7 @@ use crate::setup::dump::{Dump, is_preverbs_own, working_directory, written_varia
 use crate::setup::hook_files;
 use crate::setup::hook_files::How;
 use crate::setup::{Doer, Stage, once};
-use crate::sys::child::{Ended, HandsBack, Input, Running, Spawn};
+use crate::sys::child::{Ended, Running, Spawn};
 use crate::sys::start::start_program;
 use crate::sys::terminal::Terminal;
 use crate::text::duration::PROGRESS;
@@ -67,7 +67,7 @@ impl Stage {
                     safe_for_root(&path, step).inspect_err(|_| stage.secret |= hidden)?;
                 }
             }
-            stage.hook(step, doer, &Hook { name, work: Work::Program(argv) }, None)?;
+            stage.hook(step, doer, &Hook { name, work: Work::Program(argv) })?;
             Ok(Outcome::Done)
         })
     }
@@ -89,15 +89,13 @@ impl Stage {
                 return Ok(Outcome::Nothing);
             }
             let listed_in = PathBuf::from(crate::sys::exec::word(working_directory()));
-            for (index, file) in files.iter().enumerate() {
+            for file in files {
                 // A file is looked at where it will run, and that may be elsewhere than where it was listed.
                 stage.tracks.enter(doer.root)?;
                 let moved = path.is_relative() && working_directory() != listed_in.as_os_str().as_bytes();
                 let base = if moved { &*listed_in } else { Path::new("") };
-                let next = files.get(index + 1).map(|next| base.join(next));
-                stage.hook_file(step, doer, &named, base.join(file), next.as_deref())?;
+                stage.hook_file(step, doer, &named, base.join(file))?;
             }
-            stage.dismiss_shell(&format!("at the end of step `{}`", step.label))?;
             Ok(Outcome::Done)
         })
     }
@@ -137,14 +135,7 @@ impl Stage {
     }
 
     /// One file of a `hooks` step.
-    fn hook_file(
-        &mut self,
-        step: &PlanStep,
-        doer: &Doer,
-        named: &Expanded,
-        path: PathBuf,
-        next: Option<&Path>,
-    ) -> Result<()> {
+    fn hook_file(&mut self, step: &PlanStep, doer: &Doer, named: &Expanded, path: PathBuf) -> Result<()> {
         let file = hook_files::hook(path, &self.plan.interpreters);
         let is_secret = file.is_secret(named);
         let name = if is_secret { MASK.to_owned() } else { file.name() };
@@ -178,44 +169,15 @@ impl Stage {
                 let argv = words.chain([path.into_os_string()]).chain(parameters).collect();
                 Work::Program(argv)
             }
-            How::Source { shell, options } => Work::Script(Script::read(shell, options, path)),
-        };
-        self.hook(step, doer, &Hook { name, work }, next)
-    }
-
-    /// Has the shell that has stayed do this, if there is one and it suits; otherwise lets it go.
-    fn next_of_shell(&mut self, work: &Work, when: &str) -> Result<Option<Running>> {
-        if let (Some(shell), Work::Script(script)) = (&self.shell, work)
-            && shell.suits(script)
-            && let Some(mut shell) = self.shell.take()
-        {
-            if shell.source(script, &self.plan.parameters) {
-                return Ok(Some(shell.running));
+            How::Source { shell, options } => {
+                Work::Script(Script { shell: shell.clone(), options: options.clone(), path })
             }
-            self.shell = Some(shell);
-        }
-        self.dismiss_shell(when)?;
-        Ok(None)
-    }
-
-    /// Keeps the shell of a hook for the next one, if it waits and can be made as good as new.
-    fn keep_shell(&mut self, hook: &Hook, mut running: Running, told: Option<Vec<u8>>) -> Result<()> {
-        if let (Work::Script(script), Some(told)) = (&hook.work, told) {
-            self.shell = Some(Staying::after(running, script, told));
-            return Ok(());
-        }
-        let dismissed = self.world.children.dismiss(&mut running, Staying::END);
-        dismissed.map_err(|stop| stop.failure(&format!("after hook `{}`", hook.name)))
-    }
-
-    /// Lets the shell go that has stayed for more hooks, if there is one.
-    fn dismiss_shell(&mut self, when: &str) -> Result<()> {
-        let Some(mut shell) = self.shell.take() else { return Ok(()) };
-        self.world.children.dismiss(&mut shell.running, Staying::END).map_err(|stop| stop.failure(when))
+        };
+        self.hook(step, doer, &Hook { name, work })
     }
 
     /// Runs a hook to its end, and takes over what it changed.
-    fn hook(&mut self, step: &PlanStep, doer: &Doer, hook: &Hook, next: Option<&Path>) -> Result<()> {
+    fn hook(&mut self, step: &PlanStep, doer: &Doer, hook: &Hook) -> Result<()> {
         let log = self.world.log;
         self.terminal.get_or_insert_with(Terminal::observe);
         let variables = self.variables_of(doer);
@@ -227,11 +189,9 @@ impl Stage {
                 .field("environment", &environment)
         };
         log.say(&tell(format!("running hook `{}`", hook.name)));
-        let when = format!("before hook `{}`", hook.name);
-        let started = match (self.next_of_shell(&hook.work, &when)?, &hook.work) {
-            (Some(running), _) => Ok(running),
-            (None, Work::Program(argv)) => self.start(argv, &variables, doer, step, |_| {}),
-            (None, Work::Script(script)) => self.source(script, next, &variables, doer, step),
+        let started = match &hook.work {
+            Work::Program(argv) => self.start(argv, &variables, doer, step, |_| {}),
+            Work::Script(script) => self.source(script, &variables, doer, step),
         };
         let (ended, running) = match started {
             Err(reason) => (Ended::NotStarted(reason), None),
@@ -259,14 +219,13 @@ impl Stage {
         }
         if let Some(running) = running {
             let duration = running.started.elapsed();
-            let (changes, told) = self.changes(hook, &running, &variables, step)?;
+            let changes = self.changes(hook, &running, &variables, step)?;
             let secrets = &self.plan.secrets;
             self.tracks.absorb(&changes, doer.root, &hook.name, &|name| {
                 std::str::from_utf8(name).is_ok_and(|name| secrets.contains(name))
             });
             let message = tell(format!("hook `{}` done in {}", hook.name, spoken(duration)));
             log.say(&message.field("duration-ms", u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)));
-            self.keep_shell(hook, running, told)?;
         }
         Ok(())
     }
@@ -277,53 +236,18 @@ impl Stage {
         }
     }
 
-    /// Has a hook sourced by a shell that is started for it, and that may stay for the next one.
+    /// Has a hook sourced by a shell of its own.
     fn source(
         &mut self,
         script: &Script,
-        next: Option<&Path>,
         variables: &Variables,
         doer: &Doer,
         step: &PlanStep,
     ) -> std::result::Result<Running, String> {
-        let is_small = self.shell_kind(script, variables) == ShellKind::Small;
-        let parameters = &self.plan.parameters;
-        if !(is_small && script.is_plain()) {
-            let uid = doer.identity.as_ref().map_or(self.world.myself.uid, |identity| identity.uid);
-            let socket = self.world.children.socket().map_err(|error| crate::text::reason::reason(&error))?;
-            let at_exit = AtExit::dump(&self.world.program, &socket);
-            let argv = script.alone(&at_exit, parameters);
-            return self.start(&argv, variables, doer, step, |spawn| {
-                spawn.hands_back = Some(HandsBack::Socket(uid));
-            });
-        }
-        let marker = crate::sys::walk::unforeseen();
-        let at_exit = AtExit::builtins(&marker);
-        let hands_back = Some(HandsBack::Descriptor(marker.clone()));
-        let shares = !doer.kept_root
-            && script.only_sets()
-            && next.is_some_and(|next| {
-                shell::can_follow(script, &hook_files::hook(next.to_owned(), &self.plan.interpreters))
-            })
-            && Staying::is_possible(&self.plan.parameters);
-        if !shares {
-            let argv = script.alone(&at_exit, parameters);
-            return self.start(&argv, variables, doer, step, |spawn| spawn.hands_back = hands_back);
-        }
-        let argv = shell::staying_argv(script);
-        let mut running = self.start(&argv, variables, doer, step, |spawn| {
-            spawn.hands_back = hands_back;
-            spawn.input = Input::Scripts;
-        })?;
-        if running.take(&Staying::first(script, &marker, &self.plan.parameters)) {
-            return Ok(running);
-        }
-        Err("its shell cannot be told what to do".to_owned())
-    }
-
-    /// What kind of shell sources the script.
-    fn shell_kind(&mut self, script: &Script, variables: &Variables) -> ShellKind {
-        Known::find(&mut self.shells, &script.shell, variables).map_or(ShellKind::Other, |known| known.kind)
+        let uid = doer.identity.as_ref().map_or(self.world.myself.uid, |identity| identity.uid);
+        let socket = self.world.children.socket().map_err(|error| crate::text::reason::reason(&error))?;
+        let argv = script.argv(&self.world.program, &socket, &self.plan.parameters);
+        self.start(&argv, variables, doer, step, |spawn| spawn.hands_back = Some(uid))
     }
 
     /// Starts the program of a hook.
@@ -344,24 +268,22 @@ impl Stage {
         })
     }
 
-    /// What a hook changed: what its shell handed back, and what it wrote to descriptor 3. And what its shell must do to
-    /// be as good as new, if it can be.
+    /// What a hook changed: what its shell handed back, and what it wrote to descriptor 3.
     fn changes(
         &mut self,
         hook: &Hook,
         running: &Running,
         before: &Variables,
         step: &PlanStep,
-    ) -> Result<(Changes, Option<Vec<u8>>)> {
+    ) -> Result<Changes> {
         let mut changes = Changes::default();
-        let mut told = None;
         if let Work::Script(script) = &hook.work {
-            let handed = running.handed().and_then(Dump::parse).ok_or_else(|| {
+            let handed = running.handed_back().and_then(Dump::parse).ok_or_else(|| {
                 self.hook_failure(&hook.name, step, "ended without handing its variables back").hint(
                     "it replaced the EXIT trap or itself (`exec`), or left itself unable to start a program; a file without the extension `.sh` is run by itself",
                 )
             })?;
-            changes = handed.changes(before, self.shell_kind(script, before));
+            changes = handed.changes(before, || script.is_bash(before));
             if working_directory() == handed.directory {
                 changes.directory = None;
             } else if changes.directory.is_none() {
@@ -371,14 +293,13 @@ impl Stage {
             if changes.umask == Some(super::surroundings::current_umask()) {
                 changes.umask = None;
             }
-            told = shell::told_after(running, script, &changes, &handed, before);
         }
         let written = written_variables(running.variables_text()).map_err(|reason| {
             self.hook_failure(&hook.name, step, &format!("wrote to descriptor 3 {reason}"))
         })?;
         let written = written.into_iter().filter(|(name, _)| !is_preverbs_own(name));
         changes.variables.extend(written.map(|(name, value)| (name, Some(value))));
-        Ok((changes, told))
+        Ok(changes)
     }
 }
 

@@ -51,9 +51,6 @@ pub(crate) struct Stage {
     /// Whom the target is to run as, where that needs a step-down.
     identity: Option<Identity>,
     terminal: Option<Terminal>,
-    /// The shells that were looked up, and the one that has stayed for the next hook of a step.
-    shells: Vec<shell::Known>,
-    shell: Option<shell::Staying>,
     /// Whether it was said that nobody else can be become.
     warned_of_user: bool,
     /// Whether it was said that no files can be given away.
@@ -99,8 +96,6 @@ impl Stage {
             tracks,
             identity: None,
             terminal: None,
-            shells: Vec::new(),
-            shell: None,
             warned_of_user: false,
             warned_of_chown: false,
             secret: false,

@@ -23,7 +23,7 @@ use nix::unistd::Pid;
 use rustix::process::{WaitOptions, WaitStatus};
 
 pub(crate) use crate::sys::running::Running;
-use crate::sys::running::{Carries, Ending, Pipe, Scripts, read_pipes};
+use crate::sys::running::{Carries, Ending, Pipe, read_pipes};
 use crate::sys::signals::{Signals, group_lives};
 use crate::text::failure::{Failure, Kind};
 use crate::value::signal::signal_name;
@@ -45,18 +45,6 @@ pub(crate) enum Input {
     Nothing,
     /// It takes a report, and gives what nobody else is to see, as they could in an argv.
     Given,
-    /// It gives one script after the other to a shell, which waits for the next when it has handed its environment back.
-    /// It takes a report, too.
-    Scripts,
-}
-
-/// How a child hands its environment back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum HandsBack {
-    /// Through the socket of `Children::socket`, as this user.
-    Socket(u32),
-    /// On descriptor 3, between two lines that begin with this marker.
-    Descriptor(String),
 }
 
 /// What to start.
@@ -72,8 +60,8 @@ pub(crate) struct Spawn<'a> {
     pub(crate) takes_variables: bool,
     /// What its standard input is.
     pub(crate) input: Input,
-    /// How it hands its environment back, if it is to.
-    pub(crate) hands_back: Option<HandsBack>,
+    /// The user as whom it hands its environment back through `Children::socket`, if it is to.
+    pub(crate) hands_back: Option<u32>,
     /// Whether it is a try, whose standard error is kept instead of shown, and which is killed at its limit.
     pub(crate) quiet: bool,
     /// How long it may take; zero means for ever.
@@ -113,13 +101,10 @@ pub(crate) enum Ended {
     NotStarted(String),
 }
 
-/// How what went well ended.
-pub(crate) static WELL: Ended = Ended::Exited(0);
-
 impl Ended {
     /// Whether it went well.
     pub(crate) fn is_success(&self) -> bool {
-        *self == WELL
+        *self == Self::Exited(0)
     }
 
     /// The exit code that tells it: its own, or 128 + n for signal n, as in the shell.
@@ -209,7 +194,7 @@ impl Children {
             };
         let pipe = || nix::unistd::pipe2(OFlag::O_CLOEXEC);
         match spawn.input {
-            Input::Scripts | Input::Given => {
+            Input::Given => {
                 let pair = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
                 connect(&mut actions, Carries::Report, 0, pair)?;
             }
@@ -251,8 +236,7 @@ impl Children {
             killed: false,
             alone: false,
             status: None,
-            hands_back: spawn.hands_back.clone(),
-            scripts: (spawn.input == Input::Scripts).then(Scripts::begun),
+            hands_back: spawn.hands_back,
             quiet: spawn.quiet,
             pipes,
         })
@@ -391,9 +375,7 @@ impl Children {
             // A process of another PID namespace that shares the network has the number 0 here.
             let group = nix::unistd::getpgid(Some(Pid::from_raw(peer.pid()))).map(Pid::as_raw);
             let child = running.iter_mut().find(|child| {
-                peer.pid() > 0
-                    && child.hands_back == Some(HandsBack::Socket(peer.uid()))
-                    && group == Ok(child.pid)
+                peer.pid() > 0 && child.hands_back == Some(peer.uid()) && group == Ok(child.pid)
             });
             if let Some(child) = child
                 && connection.set_nonblocking(true).is_ok()
@@ -461,26 +443,6 @@ impl Children {
                 next += every;
             }
         }
-    }
-
-    /// Lets one that stays go, with a last script, and waits until it has gone.
-    ///
-    /// # Errors
-    /// The request to stop.
-    pub(crate) fn dismiss(&mut self, child: &mut Running, last: &[u8]) -> std::result::Result<(), Stop> {
-        if child.stays() {
-            child.take(last);
-        }
-        child.close_input();
-        child.scripts = None;
-        // It only has to read that there is nothing more; but somebody may have stopped it.
-        child.quiet = true;
-        child.limit = Some(GRACE);
-        child.started = Instant::now();
-        while child.ended().is_none() {
-            self.pump(&mut [child], None)?;
-        }
-        Ok(())
     }
 
     /// Waits until `until`, or a request to stop.

@@ -45,15 +45,6 @@ pub(crate) fn read_heeding(
     stop.map_or(Ok(content), |number| Err(Stop(number)))
 }
 
-/// The same for what can be read at once, and is no larger than `most`.
-pub(crate) fn read_at_once(path: &Path, most: usize) -> std::io::Result<Vec<u8>> {
-    // An empty file has nothing either, and has nothing again when it is asked once more.
-    let mut asked = false;
-    read(path, OFlags::NONBLOCK | OFlags::NOCTTY, 4096, most, &mut |_| {
-        if std::mem::replace(&mut asked, true) { Err(ErrorKind::WouldBlock.into()) } else { Ok(()) }
-    })
-}
-
 /// Reads a file; `until_ready` is called where it has nothing. A pipe that nobody has opened for writing yet looks
 /// as if it were at its end, so only the second end is believed.
 fn read(

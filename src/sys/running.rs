@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::socket::{Shutdown, shutdown};
 use nix::unistd::Pid;
 
-use crate::setup::dump::Handed;
-use crate::sys::child::{Ended, GRACE, HandsBack, LONGEST_OUTPUT, WELL};
+use crate::sys::child::{Ended, GRACE, LONGEST_OUTPUT};
 use crate::sys::signals::{send, send_to_group};
 use crate::text::escape::{escaped, shortened};
 
@@ -40,29 +39,10 @@ pub(crate) struct Running {
     /// Whether nobody of its group was left when that was last looked at.
     pub(crate) alone: bool,
     pub(crate) status: Option<Ended>,
-    pub(crate) hands_back: Option<HandsBack>,
-    pub(crate) scripts: Option<Scripts>,
+    pub(crate) hands_back: Option<u32>,
     pub(crate) quiet: bool,
     pub(crate) pipes: Vec<Pipe>,
 }
-
-/// A shell that stays for more scripts.
-#[derive(Debug)]
-pub(crate) struct Scripts {
-    /// Whether it can be given another one.
-    pub(crate) open: bool,
-}
-
-impl Scripts {
-    /// Of a shell that was just started.
-    pub(crate) fn begun() -> Self {
-        Self { open: true }
-    }
-}
-
-/// What stands behind the marker where a shell has sourced its script to the end and waits for the next one: elsewhere
-/// it is the script's status.
-const STAYS: &[u8] = b"stays\n";
 
 /// What a pipe of a child carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,63 +70,15 @@ impl Running {
         self.pipes.iter().find(|pipe| pipe.carries == carries).map(|pipe| &*pipe.read).unwrap_or_default()
     }
 
-    /// The marker behind which it hands its environment back on descriptor 3.
-    pub(crate) fn marker(&self) -> Option<&str> {
-        match &self.hands_back {
-            Some(HandsBack::Descriptor(marker)) => Some(marker),
-            Some(HandsBack::Socket(_)) | None => None,
-        }
-    }
-
-    /// What stands on descriptor 3: what the hook wrote, and behind the marker what its shell did.
-    fn descriptor_3(&self) -> (&[u8], Option<&[u8]>) {
-        let text = self.text(Carries::Variables);
-        let Some(marker) = self.marker() else { return (text, None) };
-        let line = [b"\n", marker.as_bytes(), b" "].concat();
-        match find(text, &line) {
-            Some(at) => (&text[..at], text.get(at + line.len()..)),
-            None => (text, None),
-        }
-    }
-
     /// What it wrote to descriptor 3.
     pub(crate) fn variables_text(&self) -> &[u8] {
-        self.descriptor_3().0
+        self.text(Carries::Variables)
     }
 
-    /// The environment that it handed back, if it did so whole; the last one if it did so more than once.
-    pub(crate) fn handed(&self) -> Option<Handed<'_>> {
-        if let Some(marker) = self.marker() {
-            let handed = self.descriptor_3().1?;
-            // What a process that was left behind writes after it is not the shell's.
-            let lines = handed.get(..find(handed, &[b"\n", marker.as_bytes(), b"\n"].concat())? + 1)?;
-            let Some(lines) = lines.strip_prefix(STAYS) else {
-                return lines.strip_prefix(b"0\n").map(Handed::Lines);
-            };
-            let line = [b"\n", marker.as_bytes(), b" "].concat();
-            let at = find(lines, &line)?;
-            return Some(Handed::State { lines: &lines[..=at], state: &lines[at + line.len()..] });
-        }
+    /// The environment that it handed back; the last one if it did so more than once.
+    pub(crate) fn handed_back(&self) -> Option<&[u8]> {
         let environment = self.pipes.iter().rfind(|pipe| pipe.carries == Carries::Environment);
-        environment.map(|pipe| Handed::Block(&pipe.read))
-    }
-
-    /// Whether it stays for another script.
-    pub(crate) fn stays(&self) -> bool {
-        self.status.is_none() && self.scripts.as_ref().is_some_and(|scripts| scripts.open)
-    }
-
-    /// Gives one that stays its next script, which has begun now. Returns whether it could be given.
-    pub(crate) fn take(&mut self, script: &[u8]) -> bool {
-        self.pipes.iter_mut().for_each(|pipe| pipe.read.clear());
-        self.started = Instant::now();
-        let Some(input) = self.input() else { return false };
-        // It has read all that came before, so that there is room; a part of a script would be worse than none.
-        let given = nix::unistd::write(input, script) == Ok(script.len());
-        if !given {
-            self.close_input();
-        }
-        given
+        environment.map(|pipe| &*pipe.read)
     }
 
     /// Gives all of the standard input of one that is given it. Returns whether it can have it whole: one that has
@@ -167,25 +99,6 @@ impl Running {
         self.pipes.iter().find(|pipe| pipe.carries == Carries::Report).and_then(|pipe| pipe.end.as_ref())
     }
 
-    /// Makes the script that runs, or has run, the last one.
-    pub(crate) fn close_input(&mut self) {
-        if self.scripts.as_mut().is_some_and(|scripts| std::mem::take(&mut scripts.open))
-            && let Some(input) = self.input()
-        {
-            let _ = shutdown(input.as_raw_fd(), Shutdown::Write);
-        }
-    }
-
-    /// Whether one that stays has handed its environment back and waits, which is the end of a script that went well.
-    pub(crate) fn has_handed_back(&self) -> bool {
-        let is_whole = || {
-            let end = [b"\n", self.marker()?.as_bytes(), b"\n"].concat();
-            let handed = self.descriptor_3().1?;
-            (handed.starts_with(STAYS) && find(handed, &end).is_some()).then_some(())
-        };
-        self.scripts.is_some() && self.ending.is_none() && is_whole().is_some()
-    }
-
     /// The last line of what it said, where that is kept: of a report, or else of its standard error.
     pub(crate) fn said(&self) -> String {
         let report = self.text(Carries::Report);
@@ -199,16 +112,11 @@ impl Running {
     /// How it ended, once it has. The leader may end before the others of its group have done what the signal
     /// asked.
     pub(crate) fn ended(&self) -> Option<&Ended> {
-        if self.has_handed_back() {
-            return Some(&WELL);
-        }
         self.status.as_ref().filter(|_| self.ending.is_none() || self.killed || self.alone)
     }
 
     pub(crate) fn end(&mut self, ending: Ending, signal: i32) {
         self.send(signal);
-        // If its script ends it must not wait for another one.
-        self.close_input();
         if self.ending.is_none() {
             self.ending = Some((ending, Instant::now() + GRACE));
         }
@@ -236,18 +144,12 @@ impl Running {
     }
 }
 
-/// Where a part stands first in a text.
-fn find(text: &[u8], part: &[u8]) -> Option<usize> {
-    text.windows(part.len()).position(|window| window == part)
-}
-
 /// Reads what the pipes of a child hold, without waiting. A pipe is never read to its end for its own sake: a
 /// daemonised child of a hook may hold it open for ever.
 // Not inlined: a run without children would pay for the pages of its buffer.
 pub(crate) fn read_pipes(child: &mut Running) {
     let mut overfull = false;
-    // The last one first: what a script wrote before it handed its environment back must be there with that.
-    for pipe in child.pipes.iter_mut().rev() {
+    for pipe in &mut child.pipes {
         let Some(end) = &pipe.end else { continue };
         let mut buffer = [0; 16_384];
         loop {
