@@ -42,7 +42,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::cli::{Action, Options, Request, TableMode, Words};
+use crate::cli::{Action, Invocation, Options, Request, TableMode};
 use crate::modes::context::{Context, check_log};
 use crate::modes::print::print;
 use crate::modes::run::{focus, focus_of};
@@ -120,15 +120,13 @@ fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log) -> Result<u8> {
         let tree = Tree::new(&document);
         if start.is_verb(tree, base) {
             check_log(format.as_ref(), &Options::default())?;
-            let mode = TableMode::Run(Words::Verb(base.to_owned(), words));
+            let mode = TableMode::Run(Invocation::Verb(base.to_owned(), words));
             return start.with_tree(&Options::default(), mode, tree);
         }
     }
 
-    let Request { options, action } = match cli::plain(&words) {
-        Some(request) => request,
-        None => start.parse(words)?,
-    };
+    let other_name = !base.is_empty() && base != "preverb";
+    let Request { options, action } = start.parse(words, other_name)?;
     if let Some(format) = options.log {
         start.log.format = format;
     }
@@ -149,12 +147,13 @@ fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log) -> Result<u8> {
             let table = options.table.map(PathBuf::from);
             health::health(table, timeout, Children::new(start.signals), *start.log)
         }
-        Action::Check { json } => {
+        Action::Check { json, strict } => {
             checked?;
             check::check(check::Check {
                 table: &start.table(options.table.as_deref()),
                 environment: options.environment.as_ref(),
                 json,
+                strict,
                 variables: &start.variables,
                 signals: &mut start.signals,
                 log: *start.log,

@@ -1,9 +1,8 @@
-//! argv to a request. clap is invisible elsewhere, but for `help.rs`, and is not touched for the words that a
-//! container's start most often has.
+//! argv to a request.
 //!
-//! The words are split by hand before clap sees any, because where preverb's options end is preverb's own
-//! rule: from the verb on, every word belongs to the target, byte for byte. The options themselves are defined in
-//! `cli/options.rs`.
+//! The arguments are split by hand before clap sees any, because where preverb's options end is preverb's own rule: from
+//! the verb on, every argument belongs to the target, byte for byte (preverb(1), "Description"). clap, whose definition
+//! of the options is in `cli/options.rs`, parses preverb's own options alone.
 
 mod options;
 
@@ -13,7 +12,8 @@ use std::time::Duration;
 
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::Format;
-pub(crate) use options::{PARTS, TABLE_MODES, command, supervise_words};
+use crate::value::supervision::Supervision;
+pub(crate) use options::{PARTS, TABLE_MODES, command};
 use options::{action, common, is_mode, parse_options, unknown_option};
 
 /// What the caller wants.
@@ -26,12 +26,8 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    fn run(options: Options, words: Words) -> Self {
+    fn run(options: Options, words: Invocation) -> Self {
         Self { options, action: Action::Table(TableMode::Run(words)) }
-    }
-
-    fn part(options: Options, part: Part) -> Self {
-        Self { options, action: Action::Part(part) }
     }
 }
 
@@ -48,10 +44,10 @@ pub(crate) struct Options {
     pub(crate) log: Option<Format>,
 }
 
-/// The words of the caller.
+/// What the caller asks to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Words {
-    /// None: the default verb with its default arguments.
+pub(crate) enum Invocation {
+    /// Nothing: the default verb with its default arguments.
     None,
     /// A verb and its arguments.
     Verb(OsString, Vec<OsString>),
@@ -67,7 +63,7 @@ pub(crate) enum Action {
     /// Something with the table, as it counts in one environment.
     Table(TableMode),
     /// `--check`: everything in the table, with its mistakes.
-    Check { json: bool },
+    Check { json: bool, strict: bool },
     /// `--health`: the verb is that of the container's main process.
     Health { timeout: Duration },
     /// Something without a table.
@@ -82,9 +78,9 @@ pub(crate) enum Action {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum TableMode {
     /// Set up and exec.
-    Run(Words),
+    Run(Invocation),
     /// `--explain`
-    Explain { words: Words, json: bool },
+    Explain { words: Invocation, json: bool },
     /// `--list`
     List { json: bool },
     /// `--shim`
@@ -97,7 +93,7 @@ pub(crate) enum Part {
     /// `--as`
     As { user: OsString, command: Vec<OsString> },
     /// `--supervise`
-    Supervise { options: SuperviseOptions, command: Vec<OsString> },
+    Supervise { options: Supervision, command: Vec<OsString> },
     /// `--wait`
     Wait { targets: Vec<OsString>, timeout: Duration, command: Vec<OsString> },
     /// `--probe`
@@ -106,114 +102,114 @@ pub(crate) enum Part {
     Exec { command: Vec<OsString> },
 }
 
-/// How `--supervise` supervises.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct SuperviseOptions {
-    /// Signals that are passed on as another one, or as none.
-    pub(crate) signals: Vec<(i32, Option<i32>)>,
-    /// Whether signals go to the target's whole group.
-    pub(crate) group: bool,
-    /// How long what the target leaves behind may take to end.
-    pub(crate) grace: Option<Duration>,
-    /// Whether a secret is a part of where the command lies, so that why it cannot be run is not shown.
-    pub(crate) conceal: bool,
-}
-
-/// The words, split where preverb's options end.
+/// The arguments, split where preverb's options end.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Split {
+struct Split {
     /// preverb's options, with their values.
-    pub(crate) options: Vec<OsString>,
+    options: Vec<OsString>,
     /// What follows them.
-    pub(crate) rest: Rest,
+    rest: Rest,
 }
 
 /// What follows preverb's options.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Rest {
+enum Rest {
     /// Nothing.
     Nothing,
-    /// Words, the first of which is a verb or should be.
-    Words(Vec<OsString>),
+    /// Arguments, the first of which is a verb or should be.
+    Verb(Vec<OsString>),
     /// What follows a `--`.
     Command(Vec<OsString>),
-    /// Words, the first of which begins with a dash and is no option of preverb's, or is one of those
+    /// Arguments, the first of which begins with a dash and is not an option of preverb's, or is one of those
     /// that belong to the program where the table says so.
     Dash(Vec<OsString>),
 }
 
-/// The request of words that a container's start most often has: a verb or `--`, with none but the common options in
-/// front; a supervisor's, as preverb itself words it; `--as USER --`. `None` is not a refusal: it leaves everything
-/// else, every mistake too, to `split` and `parse`, for which the whole command line has to be defined first.
-pub(crate) fn plain(words: &[OsString]) -> Option<Request> {
-    let mut options = Options::default();
-    let mut rest = words;
-    while let [word, after @ ..] = rest {
-        let bytes = word.as_bytes();
-        if bytes == b"--" {
-            let command = after.to_vec();
-            let words = (!command.is_empty()).then_some(Words::Command(command))?;
-            return Some(Request::run(options, words));
-        }
-        if !bytes.starts_with(b"-") {
-            return Some(Request::run(options, verb(rest.to_vec())));
-        }
-        if bytes == b"--skip-setup" && !options.skip_setup {
-            options.skip_setup = true;
-            rest = after;
-            continue;
-        }
-        if let (b"--as", [user, dashes, command @ ..]) = (bytes, after)
-            && dashes == "--"
-            && !command.is_empty()
-        {
-            return Some(Request::part(options, Part::As { user: user.clone(), command: command.to_vec() }));
-        }
-        if let (b"--supervise", [dashes, command @ ..]) = (bytes, after)
-            && dashes == "--"
-            && !command.is_empty()
-        {
-            let part = Part::Supervise { options: SuperviseOptions::default(), command: command.to_vec() };
-            return Some(Request::part(options, part));
-        }
-        let [value, after @ ..] = after else { return None };
-        match bytes {
-            b"--table" if options.table.is_none() => options.table = Some(value.clone()),
-            b"--environment" if options.environment.is_none() => options.environment = Some(value.clone()),
-            b"--log" if options.log.is_none() => options.log = Some(Format::parse(value.as_bytes())?),
-            _ => return None,
-        }
-        rest = after;
+/// The arguments without a `--table FILE` in front of them, and that file.
+///
+/// Only this much can be known before the table has been read: whose option a first argument with a dash is, `leading-dash`
+/// of the table says.
+pub(crate) fn after_table(arguments: &[OsString]) -> (Option<&OsStr>, &[OsString]) {
+    match arguments {
+        [option, file, rest @ ..] if option == "--table" => (Some(file), rest),
+        [option, rest @ ..] => match option.as_bytes().strip_prefix(b"--table=") {
+            Some(file) => (Some(OsStr::from_bytes(file)), rest),
+            None => (None, arguments),
+        },
+        [] => (None, arguments),
     }
-    Some(Request::run(options, Words::None))
 }
 
-/// Splits the words after `argv[0]`.
-pub(crate) fn split(words: Vec<OsString>) -> Split {
-    let plain = words.first().is_none_or(|word| !word.as_bytes().starts_with(b"-"));
-    if plain {
-        let rest = if words.is_empty() { Rest::Nothing } else { Rest::Words(words) };
+/// Whether these arguments begin with an option, so that the table says whose it is.
+pub(crate) fn begins_with_option(arguments: &[OsString]) -> bool {
+    arguments.first().is_some_and(|first| first.as_bytes().starts_with(b"-") && first != "--")
+}
+
+/// The request of arguments where the table has `leading-dash = "default"`: they belong to the default verb, but for those
+/// that begin with a mode. With `other_name` preverb was started by a name that is neither its own nor a verb's, and no
+/// argument is preverb's.
+///
+/// # Errors
+/// Usage.
+pub(crate) fn parse_for_program(arguments: Vec<OsString>, other_name: bool) -> Result<Request> {
+    let (table, rest) = if other_name { (None, &*arguments) } else { after_table(&arguments) };
+    if begins_with_option(rest) && (other_name || !rest.first().is_some_and(|first| is_mode(first))) {
+        let options = Options { table: table.map(OsStr::to_owned), ..Options::default() };
+        return Ok(Request::run(options, Invocation::Default(rest.to_vec())));
+    }
+    let Split { options, rest } = split(arguments, Dashes::Program);
+    if let Rest::Dash(arguments) = &rest
+        && !options.iter().any(|option| option == "--explain")
+    {
+        return dash(arguments, &options);
+    }
+    request(&options, rest)
+}
+
+/// The request of arguments where an unknown option is a mistake.
+///
+/// # Errors
+/// Usage.
+pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Request> {
+    let Split { options, rest } = split(arguments, Dashes::Preverb);
+    if let Rest::Dash(arguments) = &rest { dash(arguments, &options) } else { request(&options, rest) }
+}
+
+/// Whose the options are that follow a mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dashes {
+    /// preverb's.
+    Preverb,
+    /// The default verb's, as far as they are not options of that mode.
+    Program,
+}
+
+/// Splits the arguments where preverb's options end.
+fn split(arguments: Vec<OsString>, dashes: Dashes) -> Split {
+    if !arguments.first().is_some_and(|first| first.as_bytes().starts_with(b"-")) {
+        let rest = if arguments.is_empty() { Rest::Nothing } else { Rest::Verb(arguments) };
         return Split { options: Vec::new(), rest };
     }
     let command = command();
     let mut options = Vec::new();
-    // Parts that are used by themselves have no verb: words before `--` are theirs.
-    let mut part = false;
-    let mut words = words.into_iter();
-    while let Some(word) = words.next() {
-        let bytes = word.as_bytes();
-        let rest = |word: OsString, words: std::vec::IntoIter<OsString>| {
-            std::iter::once(word).chain(words).collect()
-        };
+    // Standalone modes have no verb: arguments before `--` are theirs.
+    let mut standalone = false;
+    let mut explain = false;
+    let mut arguments = arguments.into_iter();
+    while let Some(argument) = arguments.next() {
+        let bytes = argument.as_bytes();
         if bytes == b"--" {
-            return Split { options, rest: Rest::Command(words.collect()) };
+            return Split { options, rest: Rest::Command(arguments.collect()) };
         }
+        let all = |argument: OsString, rest: std::vec::IntoIter<OsString>| {
+            std::iter::once(argument).chain(rest).collect()
+        };
         if !bytes.starts_with(b"-") {
-            if part {
-                options.push(word);
+            if standalone {
+                options.push(argument);
                 continue;
             }
-            return Split { options, rest: Rest::Words(rest(word, words)) };
+            return Split { options, rest: Rest::Verb(all(argument, arguments)) };
         }
         let (name, value) = match bytes.iter().position(|byte| *byte == b'=') {
             Some(equals) => (&bytes[..equals], true),
@@ -222,32 +218,33 @@ pub(crate) fn split(words: Vec<OsString>) -> Split {
         let known = command
             .get_arguments()
             .find(|arg| arg.get_long().is_some_and(|long| name.strip_prefix(b"--") == Some(long.as_bytes())));
-        let Some(arg) = known else {
-            return Split { options, rest: Rest::Dash(rest(word, words)) };
+        let Some(arg) = known.filter(|arg| {
+            let id = arg.get_id().as_str();
+            let of_run = matches!(id, "table" | "environment" | "skip-setup" | "log" | "json");
+            !matches!(id, "help" | "version") && (dashes == Dashes::Preverb || !explain || of_run)
+        }) else {
+            return Split { options, rest: Rest::Dash(all(argument, arguments)) };
         };
-        if matches!(arg.get_id().as_str(), "help" | "version") {
-            return Split { options, rest: Rest::Dash(rest(word, words)) };
-        }
-        part |= matches!(arg.get_id().as_str(), "as" | "supervise" | "wait" | "probe" | "exec");
+        standalone |= matches!(arg.get_id().as_str(), "as" | "supervise" | "wait" | "probe" | "exec");
+        explain |= arg.get_id() == "explain";
         let takes_value = arg.get_action().takes_values();
-        options.push(word);
+        options.push(argument);
         if takes_value && !value {
-            options.extend(words.next());
+            options.extend(arguments.next());
         }
     }
     Split { options, rest: Rest::Nothing }
 }
 
-/// The value of an option before all are parsed: where the table is, because `leading-dash` stands in it, and
-/// the format of messages, because a mistake in another option is one.
-pub(crate) fn value_of(options: &[OsString], name: &str) -> Option<OsString> {
-    options.iter().enumerate().find_map(|(index, word)| {
-        let value = word.as_bytes().strip_prefix(name.as_bytes())?;
-        if value.is_empty() {
-            return options.get(index + 1).cloned();
+/// The format that `--log` asks for, before all options are parsed: a mistake in another option is reported in it.
+pub(crate) fn log_format(arguments: &[OsString]) -> Option<Format> {
+    let value = arguments.iter().enumerate().find_map(|(index, argument)| {
+        match argument.as_bytes().strip_prefix(b"--log")? {
+            b"" => Some(arguments.get(index + 1)?.as_bytes()),
+            rest => rest.strip_prefix(b"="),
         }
-        value.strip_prefix(b"=").map(|value| OsStr::from_bytes(value).to_owned())
-    })
+    });
+    Format::parse(value?)
 }
 
 /// Whether the word asks for help or the version.
@@ -259,46 +256,37 @@ fn asks(word: &OsStr) -> Option<Action> {
     }
 }
 
-/// The request of these words; `dash_is_default` says that words with a dash that are not preverb's go to
-/// the default verb.
-///
-/// # Errors
-/// Usage.
-pub(crate) fn parse(split: Split, dash_is_default: bool) -> Result<Request> {
-    let Split { options, rest } = split;
-    if let Rest::Dash(words) = &rest {
-        // What `--explain` explains is a run, with whatever words that has.
-        let in_mode = options.iter().any(|word| is_mode(word) && word != "--explain");
-        if !dash_is_default || in_mode {
-            if let Some(action) = words.first().and_then(|word| asks(word)) {
-                let options = common(&parse_options(&options)?)?;
-                return Ok(Request { options, action });
-            }
-            return Err(unknown_option(words.first().map(OsString::as_os_str).unwrap_or_default()));
-        }
+/// The request of preverb's own options, followed by a dash that is none of them: help, the version, or a mistake.
+fn dash(arguments: &[OsString], options: &[OsString]) -> Result<Request> {
+    match arguments.first().and_then(|first| asks(first)) {
+        Some(action) => Ok(Request { options: common(&parse_options(options)?)?, action }),
+        None => Err(unknown_option(arguments.first().map(OsString::as_os_str).unwrap_or_default())),
     }
+}
+
+fn request(options: &[OsString], rest: Rest) -> Result<Request> {
     if options.is_empty() {
         return Ok(Request::run(Options::default(), words(rest)?));
     }
-    let matches = parse_options(&options)?;
+    let matches = parse_options(options)?;
     Ok(Request { options: common(&matches)?, action: action(&matches, rest)? })
 }
 
-fn verb(words: Vec<OsString>) -> Words {
+fn verb(words: Vec<OsString>) -> Invocation {
     let mut words = words.into_iter();
-    words.next().map_or(Words::None, |verb| Words::Verb(verb, words.collect()))
+    words.next().map_or(Invocation::None, |verb| Invocation::Verb(verb, words.collect()))
 }
 
 /// The words of a run.
-fn words(rest: Rest) -> Result<Words> {
+fn words(rest: Rest) -> Result<Invocation> {
     match rest {
-        Rest::Nothing => Ok(Words::None),
-        Rest::Words(words) => Ok(verb(words)),
+        Rest::Nothing => Ok(Invocation::None),
+        Rest::Verb(words) => Ok(verb(words)),
         Rest::Command(words) if words.is_empty() => {
             Err(usage("a lone `--` names no command").hint("preverb -- COMMAND [ARGUMENT]..."))
         }
-        Rest::Command(words) => Ok(Words::Command(words)),
-        Rest::Dash(words) => Ok(Words::Default(words)),
+        Rest::Command(words) => Ok(Invocation::Command(words)),
+        Rest::Dash(words) => Ok(Invocation::Default(words)),
     }
 }
 
@@ -316,16 +304,12 @@ mod tests {
 
     /// What is plain means the same to the parser that knows everything.
     fn request(line: &[&str]) -> Result<Request> {
-        let parsed = parse(split(words(line)), false);
-        if let Some(plain) = plain(&words(line)) {
-            assert_eq!(Some(&plain), parsed.as_ref().ok(), "{line:?}");
-        }
-        parsed
+        parse(words(line))
     }
 
     #[track_caller]
     #[expect(clippy::wildcard_enum_match_arm, reason = "any other mode fails the test")]
-    fn run(line: &[&str]) -> Words {
+    fn run(line: &[&str]) -> Invocation {
         match request(line).expect("well-formed").action {
             Action::Table(TableMode::Run(words)) => words,
             other => panic!("{other:?}"),
@@ -336,32 +320,11 @@ mod tests {
     fn from_the_verb_on_every_word_is_the_targets() {
         let rest = ["--help", "--", "", " ", "--table", "x"];
         let line = [&["server"], &rest[..]].concat();
-        assert_eq!(run(&line), Words::Verb("server".into(), words(&rest)));
+        assert_eq!(run(&line), Invocation::Verb("server".into(), words(&rest)));
         let line = [&["--skip-setup", "server"], &rest[..]].concat();
-        assert_eq!(run(&line), Words::Verb("server".into(), words(&rest)));
+        assert_eq!(run(&line), Invocation::Verb("server".into(), words(&rest)));
         let line = [&["--"], &rest[..]].concat();
-        assert_eq!(run(&line), Words::Command(words(&rest)));
-    }
-
-    #[test]
-    fn what_is_plain_needs_no_definition_of_the_command_line() {
-        for line in [
-            &[][..],
-            &["server", "--list"],
-            &["--", "x"],
-            &["--table", "t", "--environment", "dev", "--skip-setup", "--log", "json", "server"],
-            &["--table", "t"],
-            &["--as", "app", "--", "id"],
-            &["--supervise", "--", "x"],
-        ] {
-            assert!(plain(&words(line)).is_some(), "{line:?}");
-            assert!(request(line).is_ok(), "{line:?}");
-        }
-        for line in
-            [&["--"][..], &["--table=t", "x"], &["--list"], &["--log", "loud", "x"], &["-x"], &["--table"]]
-        {
-            assert!(plain(&words(line)).is_none(), "{line:?}");
-        }
+        assert_eq!(run(&line), Invocation::Command(words(&rest)));
     }
 
     #[test]
@@ -388,6 +351,11 @@ mod tests {
             &["--supervise", "--signals", "KILL=TERM", "--", "x"],
             &["--supervise", "--signals", "STOP=none", "--", "x"],
             &["--supervise", "--signals", "TERM=QUIT,SIGTERM=INT", "--", "x"],
+            &["--supervise", "--exit", "143", "--", "x"],
+            &["--supervise", "--exit", "143=256", "--", "x"],
+            &["--supervise", "--exit", "143=0,143=1", "--", "x"],
+            &["--exit", "143=0", "x"],
+            &["--strict", "x"],
             &["--skip-setup=1", "--help"],
             &["--log", "json", "--log", "text", "--version"],
             &["--log", "loud", "--version"],
@@ -411,35 +379,85 @@ mod tests {
                 command: words(&["c", "--d"]),
             })
         );
-        let options = SuperviseOptions {
+        let options = Supervision {
             signals: vec![(15, Some(3)), (1, None)],
             group: true,
             grace: Some(Duration::from_millis(1500)),
+            exit: vec![(143, 0), (1, 2)],
             conceal: true,
         };
-        let mut line = supervise_words(&options);
+        let mut line = options.arguments();
         line.extend(words(&["--", "x"]));
-        let parsed = parse(split(line), false).expect("well-formed");
+        let parsed = parse(line).expect("well-formed");
         assert_eq!(parsed.action, Action::Part(Part::Supervise { options, command: words(&["x"]) }));
     }
 
+    #[track_caller]
+    fn for_program(line: &[&str]) -> Request {
+        parse_for_program(words(line), false).expect("well-formed")
+    }
+
     #[test]
-    fn help_and_version_belong_to_the_default_verb_where_the_table_says_so() {
+    fn options_belong_to_the_default_verb_where_the_table_says_so() {
         assert_eq!(request(&["--help"]).expect("help").action, Action::Help);
         assert_eq!(request(&["--skip-setup", "-V"]).expect("version").action, Action::Version);
-        let request = parse(split(words(&["--skip-setup", "--help", "x"])), true).expect("words");
-        assert_eq!(request.action, Action::Table(TableMode::Run(Words::Default(words(&["--help", "x"])))));
-        assert!(request.options.skip_setup);
+        // All of them are options of preverb, too.
+        for line in [
+            &["--help"][..],
+            &["--version"],
+            &["--timeout", "300"],
+            &["--log", "info"],
+            &["--json"],
+            &["--group", "app"],
+            &["--skip-setup", "--list"],
+            &["--workers", "4", "--timeout", "120"],
+            &["--timeout", "120", "--workers", "4"],
+            &["--timeout=120", "--check"],
+            &["-x", "--", "y"],
+            &["--lists"],
+        ] {
+            let default = Action::Table(TableMode::Run(Invocation::Default(words(line))));
+            assert_eq!(for_program(line), Request { options: Options::default(), action: default });
+            let table = [&["--table", "t"], line].concat();
+            let options = Options { table: Some("t".into()), ..Options::default() };
+            let default = Action::Table(TableMode::Run(Invocation::Default(words(line))));
+            assert_eq!(for_program(&table), Request { options, action: default });
+        }
+    }
+
+    #[test]
+    fn a_mode_in_front_is_preverbs_where_options_are_the_programs() {
+        let list = Action::Table(TableMode::List { json: true });
+        assert_eq!(for_program(&["--list", "--json"]).action, list);
+        assert_eq!(for_program(&["--table=t", "--check"]).options.table, Some("t".into()));
+        assert_eq!(for_program(&["--check", "--help"]).action, Action::Help);
+        assert!(matches!(for_program(&["--probe=tcp://a:1"]).action, Action::Part(Part::Probe { .. })));
+        let explained = |rest: &[&str]| {
+            Action::Table(TableMode::Explain { words: Invocation::Default(words(rest)), json: true })
+        };
+        for rest in [&["-c", "x=y"][..], &["--timeout", "300"], &["--help"]] {
+            assert_eq!(for_program(&[&["--explain", "--json"], rest].concat()).action, explained(rest));
+        }
+        let command = Action::Table(TableMode::Run(Invocation::Command(words(&["--list"]))));
+        assert_eq!(for_program(&["--", "--list"]).action, command);
+    }
+
+    #[test]
+    fn no_option_is_preverbs_under_another_name() {
+        for line in [&["--check"][..], &["--table", "t", "x"], &["--health"], &["--wait", "tcp://a:1"]] {
+            let request = parse_for_program(words(line), true).expect("well-formed");
+            assert_eq!(request.options, Options::default());
+            assert_eq!(request.action, Action::Table(TableMode::Run(Invocation::Default(words(line)))));
+        }
     }
 
     #[test]
     fn words_that_are_not_utf8_pass() {
         use std::os::unix::ffi::OsStringExt as _;
         let odd = OsString::from_vec(b"\xff".to_vec());
-        let parsed =
-            parse(split(vec!["--table".into(), odd.clone(), odd.clone()]), false).expect("well-formed");
+        let parsed = parse(vec!["--table".into(), odd.clone(), odd.clone()]).expect("well-formed");
         assert_eq!(parsed.options.table, Some(odd.clone()));
-        assert_eq!(parsed.action, Action::Table(TableMode::Run(Words::Verb(odd, vec![]))));
+        assert_eq!(parsed.action, Action::Table(TableMode::Run(Invocation::Verb(odd, vec![]))));
     }
 
     #[test]

@@ -8,11 +8,12 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::{Action, Options, Part, Rest, SuperviseOptions, TableMode, usage, words};
+use super::{Action, Options, Part, Rest, TableMode, usage, words};
 use crate::text::duration::{DURATION_RULE, PROBE_TIMEOUT, WAIT_TIMEOUT, parse_duration};
 use crate::text::failure::{Failure, Result};
 use crate::text::log::{Format, quoted};
 use crate::value::signal::{can_be_caught, parse_signal};
+use crate::value::supervision::Supervision;
 
 /// The modes, by their options.
 const MODES: [&str; 10] =
@@ -52,6 +53,7 @@ pub(crate) fn command() -> Command {
             flag("skip-setup", "Skip every setup step [variable: PREVERB_SKIP_SETUP]"),
             option("log", "FORMAT", "Messages as text, json, quiet or verbose [variable: PREVERB_LOG]"),
             flag("json", "With --list, --check, --explain: JSON on standard output"),
+            flag("strict", "With --check: warnings fail, too"),
             option(
                 "timeout",
                 "D",
@@ -75,6 +77,7 @@ pub(crate) fn command() -> Command {
                 option("signals", "LIST", "With --supervise: rewrite signals (TERM=QUIT,HUP=none)"),
                 flag("group", "With --supervise: forward to the whole group"),
                 option("grace", "D", "With --supervise: how long what is left behind may take to end"),
+                option("exit", "LIST", "With --supervise: replace exit codes of COMMAND (143=0)"),
                 flag("conceal", "What preverb tells itself").hide(true),
                 flag("wait", "Wait until every TARGET is ready, then exec COMMAND"),
                 option("probe", "TARGET", "Try TARGET once"),
@@ -93,10 +96,10 @@ pub(crate) fn command() -> Command {
         .arg(Arg::new("targets").num_args(0..).value_parser(clap::value_parser!(OsString)).hide(true))
 }
 
-/// Whether the word is the option of a mode.
-pub(super) fn is_mode(word: &OsStr) -> bool {
-    let name = word.as_bytes().strip_prefix(b"--");
-    MODES.iter().any(|mode| name == Some(mode.as_bytes()))
+/// Whether the argument is the option of a mode, with a value or without.
+pub(super) fn is_mode(argument: &OsStr) -> bool {
+    let name = argument.as_bytes().split(|byte| *byte == b'=').next().unwrap_or_default();
+    MODES.iter().any(|mode| name.strip_prefix(b"--") == Some(mode.as_bytes()))
 }
 
 /// The failure of a word that looks like an option and is none.
@@ -146,7 +149,11 @@ pub(super) fn parse_options(options: &[OsString]) -> Result<ArgMatches> {
                 error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
             }
         };
-        usage(sentence).hint("`preverb --help` lists the options")
+        let hint = match (error.kind(), &*option) {
+            (ErrorKind::ArgumentConflict, "--wait") => "several targets follow one `--wait`: `--wait A B`",
+            _ => "`preverb --help` lists the options",
+        };
+        usage(sentence).hint(hint)
     })
 }
 
@@ -190,13 +197,17 @@ pub(super) fn action(matches: &ArgMatches, rest: Rest) -> Result<Action> {
     if json && !matches!(mode, Some("list" | "check" | "explain")) {
         return Err(usage("option `--json` belongs to `--list`, `--check` or `--explain`"));
     }
+    let strict = matches.get_flag("strict");
+    if strict && mode != Some("check") {
+        return Err(usage("option `--strict` belongs to `--check`"));
+    }
     let timeout = duration(matches, "timeout")?;
     if timeout.is_some() && !matches!(mode, Some("health" | "wait" | "probe")) {
         return Err(usage("option `--timeout` belongs to `--health`, `--wait` or `--probe`"));
     }
     let supervise = supervise_options(matches)?;
-    if supervise != SuperviseOptions::default() && mode != Some("supervise") {
-        return Err(usage("options `--signals`, `--group` and `--grace` belong to `--supervise`"));
+    if supervise != Supervision::default() && mode != Some("supervise") {
+        return Err(usage("options `--signals`, `--group`, `--grace` and `--exit` belong to `--supervise`"));
     }
     let targets: Vec<OsString> =
         matches.get_many::<OsString>("targets").into_iter().flatten().cloned().collect();
@@ -207,14 +218,14 @@ pub(super) fn action(matches: &ArgMatches, rest: Rest) -> Result<Action> {
     }
     let command = |rest: Rest, mode: &str| match rest {
         Rest::Command(words) if !words.is_empty() => Ok(words),
-        Rest::Nothing | Rest::Words(_) | Rest::Dash(_) | Rest::Command(_) => {
-            Err(usage(format!("`--{mode}` needs a command behind `--`"))
+        Rest::Nothing | Rest::Verb(_) | Rest::Dash(_) | Rest::Command(_) => {
+            Err(usage(format!("`--{mode}` needs a command after `--`"))
                 .hint(format!("preverb --{mode} ... -- COMMAND [ARGUMENT]...")))
         }
     };
     let nothing = |rest: Rest, mode: &str| match rest {
         Rest::Nothing => Ok(()),
-        Rest::Words(words) | Rest::Command(words) | Rest::Dash(words) => {
+        Rest::Verb(words) | Rest::Command(words) | Rest::Dash(words) => {
             let word = words.first().map_or(OsStr::new("--"), OsString::as_os_str);
             Err(usage(format!("`--{mode}` takes no word {}", quoted(word.as_bytes()))))
         }
@@ -228,17 +239,15 @@ pub(super) fn action(matches: &ArgMatches, rest: Rest) -> Result<Action> {
         }
         Some("check") => {
             nothing(rest, "check")?;
-            Action::Check { json }
+            Action::Check { json, strict }
         }
         Some("health") => {
             nothing(rest, "health")?;
             Action::Health { timeout: timeout.unwrap_or(PROBE_TIMEOUT) }
         }
         Some("shim") => match rest {
-            Rest::Words(mut words) if words.len() == 1 => {
-                Action::Table(TableMode::Shim { verb: words.pop() })
-            }
-            Rest::Words(words) => {
+            Rest::Verb(mut words) if words.len() == 1 => Action::Table(TableMode::Shim { verb: words.pop() }),
+            Rest::Verb(words) => {
                 return Err(usage(format!("`--shim` takes one verb, not {} words", words.len())));
             }
             rest @ (Rest::Nothing | Rest::Command(_) | Rest::Dash(_)) => {
@@ -256,7 +265,7 @@ pub(super) fn action(matches: &ArgMatches, rest: Rest) -> Result<Action> {
             }
             let command = match rest {
                 Rest::Nothing => Vec::new(),
-                rest @ (Rest::Words(_) | Rest::Command(_) | Rest::Dash(_)) => command(rest, "wait")?,
+                rest @ (Rest::Verb(_) | Rest::Command(_) | Rest::Dash(_)) => command(rest, "wait")?,
             };
             Action::Part(Part::Wait { targets, timeout: timeout.unwrap_or(WAIT_TIMEOUT), command })
         }
@@ -280,11 +289,12 @@ fn mode(matches: &ArgMatches) -> Result<Option<&'static str>> {
     }
 }
 
-fn supervise_options(matches: &ArgMatches) -> Result<SuperviseOptions> {
-    let mut options = SuperviseOptions {
+fn supervise_options(matches: &ArgMatches) -> Result<Supervision> {
+    let mut options = Supervision {
         signals: Vec::new(),
         group: matches.get_flag("group"),
         grace: duration(matches, "grace")?,
+        exit: exit_codes(matches)?,
         conceal: matches.get_flag("conceal"),
     };
     let Some(list) = matches.get_one::<OsString>("signals") else { return Ok(options) };
@@ -310,27 +320,21 @@ fn supervise_options(matches: &ArgMatches) -> Result<SuperviseOptions> {
     Ok(options)
 }
 
-/// The words of `--supervise` with these options: the inverse of the parser.
-pub(crate) fn supervise_words(options: &SuperviseOptions) -> Vec<OsString> {
-    let mut words = vec![OsString::from("--supervise")];
-    if !options.signals.is_empty() {
-        let pairs: Vec<String> = options
-            .signals
-            .iter()
-            .map(|(from, to)| format!("{from}={}", to.map_or("none".to_owned(), |to| to.to_string())))
-            .collect();
-        words.push("--signals".into());
-        words.push(pairs.join(",").into());
+/// `--exit 143=0,130=0`.
+fn exit_codes(matches: &ArgMatches) -> Result<Vec<(u8, u8)>> {
+    let Some(list) = matches.get_one::<OsString>("exit") else { return Ok(Vec::new()) };
+    let wrong = || {
+        usage(format!("option `--exit` is {}, not a list of exit codes", quoted(list.as_bytes())))
+            .hint("exit codes are replaced as in `143=0,130=0`; each is 0 to 255")
+    };
+    let mut codes: Vec<(u8, u8)> = Vec::new();
+    for pair in list.to_str().ok_or_else(wrong)?.split(',') {
+        let (from, to) = pair.split_once('=').ok_or_else(wrong)?;
+        let from = from.parse().map_err(|_| wrong())?;
+        if codes.iter().any(|(earlier, _)| *earlier == from) {
+            return Err(usage(format!("exit code {from} is in `--exit` twice")));
+        }
+        codes.push((from, to.parse().map_err(|_| wrong())?));
     }
-    if options.group {
-        words.push("--group".into());
-    }
-    if let Some(grace) = options.grace {
-        words.push("--grace".into());
-        words.push(format!("{}ms", grace.as_millis()).into());
-    }
-    if options.conceal {
-        words.push("--conceal".into());
-    }
-    words
+    Ok(codes)
 }

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
-use crate::cli::{self, Options, Request, Rest};
+use crate::cli::{self, Options, Request};
 use crate::plan;
 use crate::sys::signals::Signals;
 use crate::table;
@@ -30,18 +30,19 @@ impl Context<'_> {
         option.or(variable).map_or_else(|| PathBuf::from(table::load::DEFAULT), PathBuf::from)
     }
 
-    /// The request of words that begin with options of the rarer kind.
-    pub(crate) fn parse(&mut self, words: Vec<OsString>) -> Result<Request> {
-        let split = cli::split(words);
-        // A mistake in another option is told in the format that was asked for.
-        let option = cli::value_of(&split.options, "--log");
-        if let Some(format) = option.and_then(|text| Format::parse(text.as_bytes())) {
+    /// The request of these arguments; with `other_name` preverb was started by a name that is neither its own nor a verb's.
+    ///
+    /// # Errors
+    /// Usage (64), and the request to stop.
+    pub(crate) fn parse(&mut self, arguments: Vec<OsString>, other_name: bool) -> Result<Request> {
+        let (table, rest) = if other_name { (None, &*arguments) } else { cli::after_table(&arguments) };
+        if cli::begins_with_option(rest) && self.leading_dash(table)? == LeadingDash::Default {
+            return cli::parse_for_program(arguments, other_name);
+        }
+        if let Some(format) = cli::log_format(&arguments) {
             self.log.format = format;
         }
-        let dash_is_default = matches!(split.rest, Rest::Dash(_))
-            && self.leading_dash(cli::value_of(&split.options, "--table").as_deref())?
-                == LeadingDash::Default;
-        cli::parse(split, dash_is_default)
+        cli::parse(arguments)
     }
 
     /// What the table says of words with a dash; a table that cannot be read says nothing, and is told of later.

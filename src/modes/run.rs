@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use crate::cli::{Options, TableMode, Words};
+use crate::cli::{Invocation, Options, TableMode};
 use crate::modes::context::Context;
 use crate::modes::print::print;
 use crate::modes::{explain, list, secret_files, shim, verb};
@@ -114,9 +114,9 @@ impl Context<'_> {
 pub(crate) fn focus(mode: &TableMode) -> Focus<'_> {
     match mode {
         TableMode::Run(words) => match words {
-            Words::None | Words::Default(_) => Focus::Default,
-            Words::Verb(word, _) => focus_of(word),
-            Words::Command(_) => Focus::Verb(""),
+            Invocation::None | Invocation::Default(_) => Focus::Default,
+            Invocation::Verb(word, _) => focus_of(word),
+            Invocation::Command(_) => Focus::Verb(""),
         },
         // What mentions an environment may stand in any verb.
         TableMode::Explain { .. } | TableMode::List { .. } | TableMode::Shim { .. } => Focus::Everything,

@@ -16,7 +16,6 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
 
-use crate::cli::SuperviseOptions;
 use crate::sys::child::{Change, Ended, inherited_descriptors, next_change, spawn_target};
 use crate::sys::exec;
 use crate::sys::signals::{
@@ -25,6 +24,7 @@ use crate::sys::signals::{
 };
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Format, Log};
+use crate::value::supervision::Supervision;
 use crate::value::variables::{Origin, Variables};
 
 /// The mode in which preverb becomes the target after doing to itself what only the target's own process can.
@@ -55,7 +55,7 @@ const AFTER_KILL_POLL: Duration = Duration::from_millis(5);
 /// Why the target could not be started (126, 127).
 pub(crate) fn supervise(
     command: &[OsString],
-    options: &SuperviseOptions,
+    options: &Supervision,
     variables: Variables,
     program: &Path,
     signals: Signals,
@@ -92,7 +92,7 @@ pub(crate) fn supervise(
     if let Some(grace) = options.grace {
         supervisor.end_the_rest(grace);
     }
-    Ok(ended.exit_code())
+    Ok(options.exit_code(ended.exit_code()))
 }
 
 /// Becomes the target: what the child of a supervisor does to itself where that is needed. Its words are what to
@@ -254,7 +254,7 @@ enum Stopped {
 /// A supervisor and its target.
 struct Supervisor<'o> {
     signals: Every,
-    options: &'o SuperviseOptions,
+    options: &'o Supervision,
     /// The target's process id, which is its group's.
     target: i32,
     /// Whether this is PID 1, which nothing can stop, and to which nobody has lent a terminal.

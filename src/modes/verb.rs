@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
-use crate::cli::Words;
+use crate::cli::Invocation;
 use crate::modes::list;
 use crate::modes::list::List;
 use crate::table::decode::Decoder;
@@ -19,7 +19,7 @@ use crate::text::nearest::nearest;
 /// # Errors
 /// Usage (64): the table knows no such verb, or no default one. Table (78): it knows it for other environments.
 pub(crate) fn of(
-    words: Words,
+    words: Invocation,
     tree: Tree<'_, '_>,
     settings: &Settings,
     environment: &EnvironmentName,
@@ -38,10 +38,10 @@ pub(crate) fn of(
         }
     };
     match words {
-        Words::None => default(None),
-        Words::Default(words) => default(Some(words)),
-        Words::Command(words) => Ok((None, Some(words))),
-        Words::Verb(word, rest) => match here(word.as_bytes(), tree, environment)? {
+        Invocation::None => default(None),
+        Invocation::Default(words) => default(Some(words)),
+        Invocation::Command(words) => Ok((None, Some(words))),
+        Invocation::Verb(word, rest) => match here(word.as_bytes(), tree, environment)? {
             Some(verb) => Ok((Some(verb), if rest.is_empty() { None } else { Some(rest) })),
             None => match settings.unknown {
                 Unknown::Exec => Ok((None, Some(std::iter::once(word).chain(rest).collect()))),

@@ -7,11 +7,11 @@ use std::path::Path;
 use rustix::process::{Rlimit, getrlimit, setrlimit};
 
 use super::Stage;
-use crate::cli::SuperviseOptions;
 use crate::sys::identity;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Format, Level, Log, Message};
 use crate::value::limit::Limit;
+use crate::value::supervision::Supervision;
 use crate::value::template::Expanded;
 use crate::value::variables::{Origin, Variables};
 
@@ -79,10 +79,11 @@ impl Stage {
             (None, None) => crate::sys::exec::exec(&argv, &variables),
             // preverb itself, by its path: the target's PATH need not lead to it.
             (None, Some(options)) => {
-                let options = SuperviseOptions {
+                let options = Supervision {
                     signals: options.signals.clone(),
                     group: options.group.unwrap_or(false),
                     grace: options.grace,
+                    exit: Vec::new(),
                     conceal,
                 };
                 let mut own = vec![OsString::from("preverb")];
@@ -91,7 +92,7 @@ impl Stage {
                 if format != Format::default() || variables.non_empty(b"PREVERB_LOG").is_some() {
                     own.extend(["--log", format.name()].map(OsString::from));
                 }
-                own.extend(crate::cli::supervise_words(&options));
+                own.extend(options.arguments());
                 own.push("--".into());
                 crate::sys::exec::exec_file(&self.world.program, &own, &argv, &variables)
             }

@@ -327,11 +327,17 @@ fn a_dash_goes_to_the_default_verb_where_the_table_says_so() {
 }
 
 #[test]
-fn help_and_version_belong_to_the_default_verb_there() {
-    for word in ["--help", "-h", "--version", "-V"] {
-        Test::new().table(DASH).args([word, "--list"]).stdout(format!("server<{word}>server<--list>")).run();
-        Test::new().table(DASH).args(["--environment", "dev", word]).stdout(format!("dev<{word}>")).run();
+fn options_that_preverb_also_has_belong_to_the_default_verb_there() {
+    let dash = |words: &[&str]| Test::new().table(DASH).args(words);
+    for word in ["--help", "-h", "--version", "-V", "--json", "--group", "--skip-setup", "--log=loud"] {
+        dash(&[word, "--list"]).stdout(format!("server<{word}>server<--list>")).run();
     }
+    dash(&["--timeout", "300"]).stdout("server<--timeout>server<300>").run();
+    dash(&["--log", "info"]).stdout("server<--log>server<info>").run();
+    dash(&["--environment", "dev", "-c"]).stdout("server<--environment>server<dev>server<-c>").run();
+    dash(&["--workers", "4", "--timeout", "120"])
+        .stdout("server<--workers>server<4>server<--timeout>server<120>")
+        .run();
 }
 
 #[test]
@@ -347,12 +353,35 @@ fn help_and_version_are_the_default_verbs_there_whatever_else_is_wrong() {
 }
 
 #[test]
-fn the_other_options_stay_preverbs_own_there() {
+fn a_mode_in_front_stays_preverbs_own_there() {
     let dash = |words: &[&str]| Test::new().table(DASH).args(words);
     dash(&["--list"]).stdout_contains("other").run();
-    dash(&["--environment=dev", "-c"]).stdout("dev<-c>").run();
-    dash(&["--skip-setup", "-c"]).stdout("server<-c>").run();
+    dash(&["--check"]).run();
+    dash(&["--explain", "-c", "x"]).stdout_contains("server<%s>").run();
+    dash(&["--list", "--timeout", "1s"]).status(64).stderr_contains("`--timeout`").run();
     dash(&["--", "printf", "<%s>", "-c"]).stdout("<-c>").run();
+}
+
+#[test]
+fn a_table_in_front_is_preverbs_own_and_what_follows_is_judged_as_without_it() {
+    let test = |words: &[&str]| {
+        Test::new().file("t.toml", DASH, 0o644).table("[verbs.x]\nexec = [\"true\"]\n").args(words)
+    };
+    test(&["--table", "t.toml", "--timeout", "3"]).stdout("server<--timeout>server<3>").run();
+    test(&["--table=t.toml", "--list"]).stdout_contains("other").run();
+    test(&["--table=t.toml", "--table=u"]).stdout("server<--table=u>").run();
+    test(&["--table=t.toml"]).stdout("server<default>").run();
+    test(&["--table=t.toml", "--", "printf", "<%s>", "-c"]).stdout("<-c>").run();
+}
+
+#[test]
+fn no_option_is_preverbs_there_under_a_name_that_is_not_a_verb() {
+    let test = |words: &[&str]| Test::new().table(DASH).argv0("docker-entrypoint.sh").args(words);
+    test(&["--check"]).stdout("server<--check>").run();
+    test(&["--list", "--json"]).stdout("server<--list>server<--json>").run();
+    test(&["--table", "x"]).stdout("server<--table>server<x>").run();
+    test(&["other", "--list"]).stdout("other<--list>").run();
+    test(&["--", "printf", "<%s>", "-c"]).stdout("<-c>").run();
 }
 
 #[test]

@@ -153,9 +153,13 @@ impl Findings {
 
     /// Whether anything is an error.
     pub(super) fn has_errors(&self) -> bool {
+        self.has(Weight::Error)
+    }
+
+    /// Whether anything of this weight was found.
+    pub(super) fn has(&self, weight: Weight) -> bool {
         let mut found = self.places.values().flat_map(|place| &place.found).map(|found| found.weight);
-        found.any(|weight| weight == Weight::Error)
-            || self.elsewhere.iter().any(|(weight, _, _)| *weight == Weight::Error)
+        found.any(|each| each == weight) || self.elsewhere.iter().any(|(each, _, _)| *each == weight)
     }
 
     /// Everything, in the order of the table.

@@ -47,6 +47,8 @@ pub(crate) struct Check<'c> {
     pub(crate) environment: Option<&'c OsString>,
     /// `--json`.
     pub(crate) json: bool,
+    /// `--strict`: warnings fail, too.
+    pub(crate) strict: bool,
     /// The variables of the image.
     pub(crate) variables: &'c Variables,
     /// The signals, for a table that is long in coming.
@@ -173,5 +175,6 @@ fn report(check: &Check<'_>, findings: &Findings, sources: &[crate::table::docum
             check.log.say(&message);
         }
     }
-    Ok(if findings.has_errors() { Kind::Table.exit_code() } else { 0 })
+    let failed = findings.has_errors() || check.strict && findings.has(Weight::Warning);
+    Ok(if failed { Kind::Table.exit_code() } else { 0 })
 }

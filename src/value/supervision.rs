@@ -1,0 +1,52 @@
+//! How a supervising preverb treats its target: the options of `--supervise`, and of `init` in a table. Pure.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+/// The options of `--supervise`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Supervision {
+    /// Signals that are forwarded as another one, or not at all.
+    pub(crate) signals: Vec<(i32, Option<i32>)>,
+    /// Whether signals go to the target's whole group.
+    pub(crate) group: bool,
+    /// How long what the target leaves behind may take to end.
+    pub(crate) grace: Option<Duration>,
+    /// Exit codes of the target that are replaced by another one.
+    pub(crate) exit: Vec<(u8, u8)>,
+    /// Whether a secret is part of the command's path, so that the reason why it cannot be run is withheld.
+    pub(crate) conceal: bool,
+}
+
+impl Supervision {
+    /// The code to exit with where the target exited with this one.
+    pub(crate) fn exit_code(&self, code: u8) -> u8 {
+        self.exit.iter().find(|(from, _)| *from == code).map_or(code, |(_, to)| *to)
+    }
+
+    /// The arguments that ask `--supervise` for this: the inverse of the parser.
+    pub(crate) fn arguments(&self) -> Vec<OsString> {
+        fn list<T>(pairs: &[T], pair: impl Fn(&T) -> String) -> String {
+            pairs.iter().map(pair).collect::<Vec<_>>().join(",")
+        }
+        let signal = |to: Option<i32>| to.map_or("none".to_owned(), |to| to.to_string());
+        let mut arguments = vec!["--supervise".to_owned()];
+        if !self.signals.is_empty() {
+            let signals = list(&self.signals, |(from, to)| format!("{from}={}", signal(*to)));
+            arguments.extend(["--signals".to_owned(), signals]);
+        }
+        if self.group {
+            arguments.push("--group".to_owned());
+        }
+        if let Some(grace) = self.grace {
+            arguments.extend(["--grace".to_owned(), format!("{}ms", grace.as_millis())]);
+        }
+        if !self.exit.is_empty() {
+            arguments.extend(["--exit".to_owned(), list(&self.exit, |(from, to)| format!("{from}={to}"))]);
+        }
+        if self.conceal {
+            arguments.push("--conceal".to_owned());
+        }
+        arguments.into_iter().map(OsString::from).collect()
+    }
+}
