@@ -14,7 +14,7 @@ _preverb() {
             continue
         fi
         case ${COMP_WORDS[i]} in
-            --table | --environment | --log | --timeout | --as | --signals | --grace | --probe) option=${COMP_WORDS[i]} ;;
+            --table | --environment | --log | --timeout | --as | --signals | --grace | --exit | --probe) option=${COMP_WORDS[i]} ;;
             --) compopt -o default; return ;;
             --wait | --supervise | --exec) given=(none) ;;
             -*) ;;
@@ -37,7 +37,7 @@ _preverb() {
         -*) ;;
         *)
             if [[ $word == -* ]]; then
-                mapfile -t COMPREPLY < <(compgen -W '--table --environment --skip-setup --log --json --timeout --help --version --list --check --explain --health --shim --as --supervise --signals --group --grace --wait --probe --exec' -- "$word")
+                mapfile -t COMPREPLY < <(compgen -W '--table --environment --skip-setup --log --json --strict --timeout --help --version --list --check --explain --health --shim --as --supervise --signals --group --grace --exit --wait --probe --exec' -- "$word")
             elif [[ ${given[0]-} != none ]]; then
                 mapfile -t COMPREPLY < <(compgen -W "$(preverb "${given[@]}" --list 2>/dev/null | sed -n '2,/^$/s/^  \([A-Za-z0-9_:][A-Za-z0-9._:-]*\).*/\1/p')" -- "$word")
             fi

@@ -7,7 +7,7 @@ function __preverb_own
     for word in $words
         if test $skip = 1
             set skip 0
-        else if string match -qr '^--(table|environment|log|timeout|as|signals|grace|probe)$' -- $word
+        else if string match -qr '^--(table|environment|log|timeout|as|signals|grace|exit|probe)$' -- $word
             set skip 1
         else if not string match -qr '^--.' -- $word
             return 1
@@ -27,6 +27,7 @@ complete -c preverb -n __preverb_own -l environment -x -d 'The deployment enviro
 complete -c preverb -n __preverb_own -l skip-setup -d 'Skip every setup step'
 complete -c preverb -n __preverb_own -l log -x -a 'text json quiet verbose' -d 'Messages as text, json, quiet or verbose'
 complete -c preverb -n __preverb_own -l json -d 'With --list, --check, --explain: JSON on standard output'
+complete -c preverb -n __preverb_own -l strict -d 'With --check: warnings fail, too'
 complete -c preverb -n __preverb_own -l timeout -x -d 'With --health, --wait, --probe: how long it may take (500ms, 60s, 5m, 1h)'
 complete -c preverb -n __preverb_own -l help -d 'Show this help'
 complete -c preverb -n __preverb_own -l version -d 'Show the version'
@@ -40,6 +41,7 @@ complete -c preverb -n __preverb_own -l supervise -d 'Stay as PID 1 with COMMAND
 complete -c preverb -n __preverb_own -l signals -x -d 'With --supervise: rewrite signals (TERM=QUIT,HUP=none)'
 complete -c preverb -n __preverb_own -l group -d 'With --supervise: forward to the whole group'
 complete -c preverb -n __preverb_own -l grace -x -d 'With --supervise: how long what is left behind may take to end'
+complete -c preverb -n __preverb_own -l exit -x -d 'With --supervise: replace exit codes of COMMAND (143=0)'
 complete -c preverb -n __preverb_own -l wait -d 'Wait until every TARGET is ready, then exec COMMAND'
 complete -c preverb -n __preverb_own -l probe -x -d 'Try TARGET once'
 complete -c preverb -n __preverb_own -l exec -d 'Run COMMAND as the container\'s main process would be run'

@@ -79,7 +79,8 @@ impl Walk {
         for environment in environments {
             let preverb = |words: &[&str]| {
                 let mut command = Command::new(PREVERB);
-                command.args(["--table", "preverb.toml", "--environment", &environment]).args(words);
+                let (mode, rest) = words.split_first().unwrap();
+                command.args(["--table", "preverb.toml", mode, "--environment", &environment]).args(rest);
                 let output = command.env_clear().current_dir(self.directory.path()).output().unwrap();
                 let errors = String::from_utf8(output.stderr).unwrap();
                 let status = output.status.code();

@@ -121,7 +121,7 @@ fn every_option_has_its_item_and_nothing_else_has() {
 
 #[test]
 fn every_exit_code_has_its_item_and_nothing_else_has() {
-    let source = read("src/failure.rs");
+    let source = read("src/text/failure.rs");
     let table = source.split("#[cfg(test)]").next().unwrap();
     let arm = |line: &str| {
         line.trim().split_once("=> ").and_then(|(_, code)| code.trim_end_matches(',').parse().ok())
