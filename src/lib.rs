@@ -50,6 +50,7 @@ use crate::modes::{check, health, help, parts, supervise};
 use crate::sys::child::Children;
 use crate::sys::read;
 use crate::sys::signals::Signals;
+use crate::sys::termination_log;
 use crate::table::document::Document;
 use crate::table::select::Tree;
 use crate::text::failure::Result;
@@ -76,9 +77,15 @@ pub fn run() -> ExitCode {
         let _ = rustix::thread::set_name(c"preverb");
     }
     let mut log = Log::default();
-    match hidden_part(&name, &words, &mut log).unwrap_or_else(|| start(&name, words, &mut log)) {
+    let mut starts_target = true;
+    let result = hidden_part(&name, &words, &mut log)
+        .unwrap_or_else(|| start(&name, words, &mut log, &mut starts_target));
+    match result {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
+            if starts_target {
+                termination_log::write(&failure);
+            }
             for message in failure.messages() {
                 log.say(&message);
             }
@@ -102,7 +109,8 @@ fn hidden_part(name: &OsStr, words: &[OsString], log: &mut Log) -> Option<Result
     }
 }
 
-fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log) -> Result<u8> {
+/// Finds out what is asked for, and does it. `starts_target` becomes false where that is not to start a target.
+fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log, starts_target: &mut bool) -> Result<u8> {
     let signals = Signals::heed()?;
     let mut start = Context { variables: read::environment(), signals, log };
     let format = start.variables.non_empty(b"PREVERB_LOG").map(|value| (Format::parse(value), quoted(value)));
@@ -127,6 +135,7 @@ fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log) -> Result<u8> {
 
     let other_name = !base.is_empty() && base != "preverb";
     let Request { options, action } = start.parse(words, other_name)?;
+    *starts_target = action.starts_target();
     if let Some(format) = options.log {
         start.log.format = format;
     }

@@ -183,7 +183,7 @@ fn value(part: &str, key: &str) -> Value {
     let yes_or_no = json!({ "type": "boolean", "default": false });
     match (part, key) {
         ("table" | "selection", "default") => reference("name"),
-        ("table", "unknown") => one_of(&["error", "exec"], "error"),
+        ("table", "unknown") => one_of(&["error", "exec", "default"], "error"),
         ("table", "leading-dash") => one_of(&["error", "default"], "error"),
         ("table", "log") => one_of(&Format::NAMES, "text"),
         ("table", "environment") => reference("selection"),

@@ -74,6 +74,22 @@ pub(crate) enum Action {
     Version,
 }
 
+impl Action {
+    /// Whether this starts a target, as the main process of a container does.
+    pub(crate) fn starts_target(&self) -> bool {
+        match self {
+            Self::Table(TableMode::Run(_))
+            | Self::Part(Part::As { .. } | Part::Supervise { .. } | Part::Wait { .. }) => true,
+            Self::Table(TableMode::Explain { .. } | TableMode::List { .. } | TableMode::Shim { .. })
+            | Self::Part(Part::Probe { .. } | Part::Exec { .. })
+            | Self::Check { .. }
+            | Self::Health { .. }
+            | Self::Help
+            | Self::Version => false,
+        }
+    }
+}
+
 /// A mode that runs a verb of the table, or speaks about one or all of them.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum TableMode {

@@ -262,14 +262,8 @@ pub(crate) fn json(list: &List) -> String {
 }
 
 /// Adds the list of verbs to a failure.
-pub(crate) fn with_verbs(
-    failure: Failure,
-    tree: Tree<'_, '_>,
-    settings: &Settings,
-    environment: &EnvironmentName,
-) -> Failure {
-    let list = List::of(tree, settings, environment, &mut Decoder::default());
-    let heading = format!("the verbs in environment `{environment}`:");
-    let lines = std::iter::once(heading).chain(verb_lines(&list, Paint::Plain));
+pub(crate) fn with_verbs(failure: Failure, list: &List) -> Failure {
+    let heading = format!("the verbs in environment `{}`:", list.environment);
+    let lines = std::iter::once(heading).chain(verb_lines(list, Paint::Plain));
     lines.fold(failure, Failure::line)
 }

@@ -18,7 +18,7 @@ use crate::table::decode::Decoder;
 use crate::table::document::Focus;
 use crate::table::load::failing;
 use crate::table::select::Tree;
-use crate::text::failure::{Failure, Result};
+use crate::text::failure::{Failure, Kind, Result};
 use crate::text::names::VerbName;
 use crate::text::paint::Paint;
 
@@ -68,7 +68,7 @@ impl Context<'_> {
         } else {
             None
         };
-        let (verb, words) = verb::of(words, tree, &settings, &environment.name)?;
+        let verb::Call { verb, words, not_a_verb } = verb::of(words, tree, &settings, &environment.name)?;
         // An alias was used, or a drop-in has another default: what counts is known only now.
         let name = verb.as_ref().map_or("", VerbName::as_str);
         let again = tree.is_light(name, environment.name.as_str());
@@ -106,7 +106,12 @@ impl Context<'_> {
         let again = plan.init.is_some() || !plan.steps.is_empty();
         let program = if again { read::program() } else { PathBuf::new() };
         let world = World { log, program, myself: Myself::observe(), children };
-        Err(setup::perform(plan, world))
+        let name = plan.environment.name.clone();
+        let failure = setup::perform(plan, world);
+        Err(match not_a_verb.filter(|_| failure.kind() == Kind::NotFound) {
+            Some(word) => verb::with_suggestion(failure, &word, tree, &settings, &name),
+            None => failure,
+        })
     }
 }
 

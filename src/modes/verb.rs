@@ -9,46 +9,61 @@ use crate::modes::list::List;
 use crate::table::decode::Decoder;
 use crate::table::select::{Lookup, Tree};
 use crate::table::{Settings, Unknown};
+use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::quoted;
 use crate::text::names::{EnvironmentName, VerbName};
 use crate::text::nearest::nearest;
 
-/// The verb of these words, if they have one, and the words that are left for it, or are the command.
+/// What an invocation means.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// The verb; none for a command.
+    pub(crate) verb: Option<VerbName>,
+    /// The caller's arguments, or the command; none where the verb's default arguments count.
+    pub(crate) words: Option<Vec<OsString>>,
+    /// The first argument, where it is a command only because it is not a verb (`unknown = "exec"`).
+    pub(crate) not_a_verb: Option<OsString>,
+}
+
+/// The verb that is called, and its arguments; or the command.
 ///
 /// # Errors
-/// Usage (64): the table knows no such verb, or no default one. Table (78): it knows it for other environments.
+/// Usage (64): the table has no such verb, or no default one. Table (78): other environments have it.
 pub(crate) fn of(
-    words: Invocation,
+    invocation: Invocation,
     tree: Tree<'_, '_>,
     settings: &Settings,
     environment: &EnvironmentName,
-) -> Result<(Option<VerbName>, Option<Vec<OsString>>)> {
-    let default = |words: Option<Vec<OsString>>| {
-        let Some((name, _)) = &settings.default else {
-            let failure = Failure::say(Kind::Usage, "no verb was given, and the table has no default");
-            return Err(list::with_verbs(failure, tree, settings, environment));
-        };
-        match here(name.as_str().as_bytes(), tree, environment)? {
-            Some(verb) => Ok((Some(verb), words)),
-            None => Err(Failure::say(
-                Kind::Table,
-                format!("the default verb {} does not exist", quoted(name.as_str())),
-            )),
-        }
-    };
-    match words {
-        Invocation::None => default(None),
-        Invocation::Default(words) => default(Some(words)),
-        Invocation::Command(words) => Ok((None, Some(words))),
-        Invocation::Verb(word, rest) => match here(word.as_bytes(), tree, environment)? {
-            Some(verb) => Ok((Some(verb), if rest.is_empty() { None } else { Some(rest) })),
-            None => match settings.unknown {
-                Unknown::Exec => Ok((None, Some(std::iter::once(word).chain(rest).collect()))),
+) -> Result<Call> {
+    let call = |verb, words| Ok(Call { verb, words, not_a_verb: None });
+    match invocation {
+        Invocation::None => call(Some(default(tree, settings, environment)?), None),
+        Invocation::Default(words) => call(Some(default(tree, settings, environment)?), Some(words)),
+        Invocation::Command(words) => call(None, Some(words)),
+        Invocation::Verb(word, rest) => {
+            if let Some(verb) = here(word.as_bytes(), tree, environment)? {
+                return call(Some(verb), (!rest.is_empty()).then_some(rest));
+            }
+            let words = std::iter::once(word.clone()).chain(rest).collect();
+            match settings.unknown {
+                Unknown::Exec => Ok(Call { verb: None, words: Some(words), not_a_verb: Some(word) }),
+                Unknown::Default => call(Some(default(tree, settings, environment)?), Some(words)),
                 Unknown::Error => Err(unknown(&word, tree, settings, environment)),
-            },
-        },
+            }
+        }
     }
+}
+
+fn default(tree: Tree<'_, '_>, settings: &Settings, environment: &EnvironmentName) -> Result<VerbName> {
+    let Some((name, _)) = &settings.default else {
+        let failure = Failure::say(Kind::Usage, "no verb was given, and the table has no default");
+        let list = List::of(tree, settings, environment, &mut Decoder::default());
+        return Err(list::with_verbs(failure, &list));
+    };
+    here(name.as_str().as_bytes(), tree, environment)?.ok_or_else(|| {
+        Failure::say(Kind::Table, format!("the default verb {} does not exist", quoted(name.as_str())))
+    })
 }
 
 /// The verb of this name or alias, or none where there is no such verb at all.
@@ -78,7 +93,7 @@ fn elsewhere(word: &[u8], environment: &EnvironmentName, others: &[String]) -> F
     .field("environment", environment.as_str())
 }
 
-/// The failure of a word that is no verb.
+/// The failure of a first argument that is not a verb.
 pub(crate) fn unknown(
     word: &OsStr,
     tree: Tree<'_, '_>,
@@ -86,15 +101,35 @@ pub(crate) fn unknown(
     environment: &EnvironmentName,
 ) -> Failure {
     let shown = quoted(word.as_bytes());
-    let mut failure =
+    let failure =
         Failure::say(Kind::Usage, format!("unknown verb {shown}")).field("verb", shown.trim_matches('`'));
+    with_suggestion(failure, word, tree, settings, environment)
+}
+
+/// Adds to the failure of a word that is not a verb which verb may be meant, and which there are.
+pub(crate) fn with_suggestion(
+    failure: Failure,
+    word: &OsStr,
+    tree: Tree<'_, '_>,
+    settings: &Settings,
+    environment: &EnvironmentName,
+) -> Failure {
     let list = List::of(tree, settings, environment, &mut Decoder::default());
-    let names = list
+    let mut names = list
         .verbs
         .iter()
         .flat_map(|verb| std::iter::once(&*verb.name).chain(verb.aliases.iter().map(|a| &**a)));
-    if let Some(near) = nearest(&word.to_string_lossy(), names) {
-        failure = failure.hint(format!("did you mean `{near}`?"));
-    }
-    list::with_verbs(failure, tree, settings, environment)
+    let text = word.to_string_lossy();
+    // A manifest that quotes several arguments as one.
+    let parts: Vec<&str> = text.split([' ', '\t']).filter(|part| !part.is_empty()).collect();
+    let failure = if parts.len() > 1 && names.clone().any(|name| name == parts[0]) {
+        let parts: Vec<String> =
+            parts.iter().map(|part| format!("\"{}\"", escaped(part.as_bytes()))).collect();
+        failure.hint(format!("give each argument by itself: [{}]", parts.join(", ")))
+    } else if let Some(near) = nearest(&text, &mut names) {
+        failure.hint(format!("did you mean `{near}`?"))
+    } else {
+        failure
+    };
+    list::with_verbs(failure, &list)
 }

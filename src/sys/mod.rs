@@ -9,4 +9,5 @@ pub(crate) mod running;
 pub(crate) mod signals;
 pub(crate) mod start;
 pub(crate) mod terminal;
+pub(crate) mod termination_log;
 pub(crate) mod walk;

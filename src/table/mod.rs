@@ -63,6 +63,8 @@ pub(crate) enum Unknown {
     Error,
     /// It is a command.
     Exec,
+    /// It is the first argument of the default verb.
+    Default,
 }
 
 /// `leading-dash`.

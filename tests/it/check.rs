@@ -69,7 +69,7 @@ golden! {
     hook_interpreters "hook-interpreters" 78
     hooks "hooks" 78
     kinds "kinds" 78
-    leading_dash "leading-dash" 0
+    leading_dash "leading-dash" 78
     limits_and_capabilities "limits-and-capabilities" 78
     malformed "malformed" 78
     markers "markers" 78

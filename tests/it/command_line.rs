@@ -277,6 +277,72 @@ fn unknown_words_are_a_command_where_the_table_says_so() {
 }
 
 #[test]
+fn where_any_command_is_taken_a_mistyped_verb_is_still_suggested() {
+    let test = |words: &[&str]| {
+        Test::new().table("unknown = \"exec\"\n[verbs.server]\nexec = [\"true\"]\n").args(words).status(127)
+    };
+    test(&["sever", "-x"])
+        .stderr_contains("`sever`")
+        .stderr_contains("did you mean `server`?")
+        .stderr_contains("the verbs in environment `prod`:")
+        .run();
+    test(&["server --port 80"])
+        .stderr_contains("give each argument by itself: [\"server\", \"--port\", \"80\"]")
+        .run();
+    // What is not meant to be a verb: after `--`, and where the program is found but cannot run.
+    test(&["--", "sever"]).stderr_lacks("did you mean").run();
+    test(&["/etc/passwd"]).status(126).stderr_lacks("the verbs in environment").run();
+}
+
+#[test]
+fn several_arguments_in_one_string_are_an_unknown_verb() {
+    words(&["worker --now  \t2"])
+        .status(64)
+        .stderr_contains("unknown verb `worker --now  \\t2`")
+        .stderr_contains("give each argument by itself: [\"worker\", \"--now\", \"2\"]")
+        .run();
+    words(&["nothing like it"]).status(64).stderr_lacks("by itself").run();
+}
+
+#[test]
+fn unknown_words_go_to_the_default_verb_where_the_table_says_so() {
+    const TABLE: &str = r#"
+        default = "app"
+        unknown = "default"
+        [verbs.app]
+        exec = ["printf", "app<%s>"]
+        args = ["default"]
+        [verbs.shell]
+        exec = ["printf", "shell<%s>"]
+        [environments.dev.verbs.debug]
+        exec = ["true"]
+    "#;
+    let test = |words: &[&str]| Test::new().table(TABLE).args(words);
+    test(&["scheduler", "--now", ""]).stdout("app<scheduler>app<--now>app<>").pid1().run();
+    test(&["server --port 80"]).stdout("app<server --port 80>").run();
+    test(&["shell", "x"]).stdout("shell<x>").run();
+    test(&[]).stdout("app<default>").run();
+    test(&["--", "printf", "<%s>", "scheduler"]).stdout("<scheduler>").run();
+    test(&["-x"]).status(64).stderr_contains("unknown option `-x`").run();
+    // A verb of another environment stays a mistake.
+    test(&["debug"]).status(78).stderr_contains("only in `dev`").run();
+}
+
+#[test]
+fn what_goes_to_the_default_verb_needs_one() {
+    for key in ["unknown", "leading-dash"] {
+        for words in [&["a"][..], &["x"], &[], &["--", "true"], &["--check"], &["--list"]] {
+            Test::new()
+                .table(format!("{key} = \"default\"\n[verbs.a]\nexec = [\"true\"]\n"))
+                .args(words)
+                .status(78)
+                .stderr_contains(format!("`{key}` is `default`, but the table has no `default` verb"))
+                .run();
+        }
+    }
+}
+
+#[test]
 fn unknown_error_is_what_happens_anyway() {
     Test::new()
         .table("unknown = \"error\"\n[verbs.a]\nexec = [\"true\"]\n")

@@ -304,3 +304,75 @@ fn a_supervisor_and_its_child_speak_as_the_run_was_asked_to() {
         test("", &["--log", "json", "a"]).under_shell(listens).check(is_json).run();
     }
 }
+
+// The termination log (preverb(1), "Files")
+
+/// Runs a test where `/dev` has a termination log, or what `make` makes of it.
+fn with_termination_log(table: &str, words: &[&str], make: &str) -> Test {
+    let script = format!(
+        "mkdir -p new && mount -t tmpfs none new && for each in null zero full random urandom tty; do
+            : >new/$each && mount --bind /dev/$each new/$each
+        done
+        {make}
+        mount --bind new /dev && {{ \"$@\"; status=$?; cat /dev/termination-log >log 2>&1; exit $status; }}"
+    );
+    Test::new()
+        .table(table)
+        .args(words)
+        .under(["unshare", "-m", "sh", "-c", &script, "sh"])
+        .needs_root()
+        .any_stderr()
+}
+
+#[test]
+fn what_ends_a_run_before_the_target_is_in_the_termination_log() {
+    const TABLE: &str = r#"
+        [variables.A]
+        required = true
+        [variables.B]
+        required = true
+        [verbs.a]
+        exec = ["true"]
+    "#;
+    let test = |words: &[&str], status, log: &'static str| {
+        with_termination_log(TABLE, words, ": >new/termination-log").status(status).check(move |output| {
+            let found = String::from_utf8(output.file("log").unwrap()).unwrap();
+            assert_eq!(found, log);
+        })
+    };
+    test(&["a"], 65, "preverb: variable `A` is required, and is not set\npreverb: variable `B` is required, and is not set\n").run();
+    test(&["b"], 64, "preverb: unknown verb `b`\n").run();
+    test(&["--nonsense"], 64, "preverb: unknown option `--nonsense`\n").run();
+    test(&["--as", "nosuchuser", "--", "true"], 77, "preverb: user `nosuchuser` does not exist\n").run();
+    // Nothing that is wrong with a container's start.
+    test(&["--explain", "a"], 65, "").any_stdout().run();
+    test(&["--probe", "file:///nowhere"], 1, "").run();
+    test(&["--exec", "--", "true"], 69, "").any_status().run();
+}
+
+#[test]
+fn the_termination_log_is_not_made_and_no_link_or_pipe_is_written_to() {
+    let test = |make: &str, log: &'static str| {
+        with_termination_log("[verbs.a]\nexec = [\"true\"]\n", &["b"], make).status(64).check(move |output| {
+            let found = String::from_utf8(output.file("log").unwrap()).unwrap();
+            assert!(found.contains(log) && !found.contains("unknown verb"), "{found}");
+        })
+    };
+    test("", "No such file").run();
+    test("echo kept >kept; ln -s $PWD/kept new/termination-log", "kept").run();
+    test("mkdir new/termination-log", "directory").run();
+}
+
+#[test]
+fn the_termination_log_holds_at_most_4096_bytes() {
+    use std::fmt::Write as _;
+    let mut table = String::from("[verbs.a]\nexec = [\"true\"]\n");
+    for number in 0..300 {
+        let _ = write!(table, "[variables.LONG_NAME_{number:03}_ä]\nrequired = true\n");
+    }
+    let table = table.replace("_ä", "");
+    with_termination_log(&table, &["a"], ": >new/termination-log")
+        .status(65)
+        .check(|output| assert_eq!(output.file("log").unwrap().len(), 4096))
+        .run();
+}

@@ -4,7 +4,7 @@
 use super::findings::{Findings, Weight};
 use crate::table::document::{NodeRef, Shape};
 use crate::table::select::{Lookup, Tree, filter_names};
-use crate::table::{LeadingDash, Settings, VariableKind};
+use crate::table::{Settings, VariableKind};
 use crate::text::log::quoted;
 use crate::text::names::{NAME_RULE, VerbName};
 use crate::text::nearest::nearest;
@@ -55,13 +55,6 @@ pub(super) fn check(
                 findings.table(Weight::Warning, *span, message, Some(hint));
             }
         }
-    }
-    if settings.leading_dash == LeadingDash::Default
-        && settings.default.is_none()
-        && let Some(node) = root.get("leading-dash")
-    {
-        let message = "`leading-dash` is `default`, and the table has no default verb".to_owned();
-        findings.table(Weight::Warning, node.span(), message, Some("default = \"VERB\"".to_owned()));
     }
 }
 

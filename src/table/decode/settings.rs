@@ -20,10 +20,12 @@ impl Decoder {
                     let parse = |word: &str| match word {
                         "error" => Some(Unknown::Error),
                         "exec" => Some(Unknown::Exec),
+                        "default" => Some(Unknown::Default),
                         _ => None,
                     };
-                    settings.unknown =
-                        self.choice(node, "unknown", &["error", "exec"], parse).unwrap_or_default();
+                    settings.unknown = self
+                        .choice(node, "unknown", &["error", "exec", "default"], parse)
+                        .unwrap_or_default();
                 }
                 "leading-dash" => {
                     let parse = |word: &str| match word {
@@ -49,6 +51,18 @@ impl Decoder {
                     self.is_table(node, node.key());
                 }
                 _ => {}
+            }
+        }
+        for (key, asked) in [
+            ("unknown", settings.unknown == Unknown::Default),
+            ("leading-dash", settings.leading_dash == LeadingDash::Default),
+        ] {
+            if asked
+                && root.get("default").is_none()
+                && let Some(node) = root.get(key)
+            {
+                let message = format!("`{key}` is `default`, but the table has no `default` verb");
+                self.mistake_with_hint(node.span(), message, "default = \"VERB\"");
             }
         }
         let variable = settings.environment_variable.as_deref().unwrap_or(ENVIRONMENT_VARIABLE);
