@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::ready::probe::{Target, attempt};
 use crate::sys::child::{Children, Ended, Input, Running, Stop};
-use crate::sys::identity::Identity;
-use crate::sys::start::start_program;
+use crate::sys::start::{AsWhom, start_program};
 use crate::text::duration::spoken;
 use crate::text::duration::{PROBE_TIMEOUT, PROGRESS};
 use crate::text::escape::WHY_NOT_SHOWN;
@@ -236,7 +235,7 @@ pub(crate) fn start_here(
     variables: &Variables,
     limit: Duration,
 ) -> std::result::Result<Running, String> {
-    start(children, None, awaited, variables, limit)
+    start(children, AsWhom::myself(), awaited, variables, limit)
 }
 
 /// How a try is started, by somebody else if need be.
@@ -245,18 +244,21 @@ pub(crate) fn start_here(
 /// Why it could not be.
 pub(crate) fn start(
     children: &mut Children,
-    as_whom: Option<(&Identity, &Path)>,
+    mut as_whom: AsWhom<'_>,
     awaited: &Awaited,
     variables: &Variables,
     limit: Duration,
 ) -> std::result::Result<Running, String> {
-    let mut running = start_program(children, as_whom, &awaited.argv, variables, |spawn| {
+    // Its own probe is this very program, wherever that lies.
+    as_whom.kept_root &= !awaited.is_probe();
+    let started = start_program(children, as_whom, &awaited.argv, variables, |spawn| {
         spawn.quiet = true;
         spawn.limit = Some(limit);
         if awaited.is_probe() {
             spawn.input = Input::Given;
         }
-    })?;
+    });
+    let mut running = started.map_err(|failure| failure.sentence())?;
     if let Some(target) = &awaited.target
         && !running.give(target)
     {

@@ -2,7 +2,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::shell::{Script, runnable};
@@ -14,14 +13,14 @@ use crate::setup::hook_files;
 use crate::setup::hook_files::How;
 use crate::setup::{Doer, Stage, once};
 use crate::sys::child::{Ended, Running, Spawn};
-use crate::sys::start::start_program;
+use crate::sys::proof::{self, Refused};
+use crate::sys::start::{AsWhom, start_program};
 use crate::sys::terminal::Terminal;
 use crate::text::duration::PROGRESS;
 use crate::text::duration::spoken;
-use crate::text::escape::escaped;
 use crate::text::escape::{MASK, WHY_NOT_SHOWN};
 use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::{Level, Message, quoted};
+use crate::text::log::{Level, Message};
 use crate::value::template::{Expanded, Template};
 use crate::value::variables::Variables;
 
@@ -59,14 +58,6 @@ impl Stage {
         };
         let argv: Vec<OsString> = words.into_iter().map(|word| word.word).collect();
         self.once(step, doer, |stage| {
-            if doer.kept_root {
-                let program = argv.first().map(OsString::as_os_str).unwrap_or_default();
-                let found = crate::sys::exec::find(program, &stage.tracks.of(true).variables);
-                if let Some(path) = found {
-                    let hidden = stage.tracks.of(true).variables.hides(program);
-                    safe_for_root(&path, step).inspect_err(|_| stage.secret |= hidden)?;
-                }
-            }
             stage.hook(step, doer, &Hook { name, work: Work::Program(argv) })?;
             Ok(Outcome::Done)
         })
@@ -140,8 +131,11 @@ impl Stage {
         let is_secret = file.is_secret(named);
         let name = if is_secret { MASK.to_owned() } else { file.name() };
         let path = runnable(&file.path);
-        if doer.kept_root && !matches!(file.how, How::Skip(_) | How::MistypedMount) {
-            safe_for_root(&path, step)?;
+        if doer.kept_root
+            && !matches!(file.how, How::Skip(_) | How::MistypedMount)
+            && let Err(why) = proof::file(&path)
+        {
+            return Err(not_as_root(Refused::Unsafe(path, why), &name, step));
         }
         let parameters = self.plan.parameters.clone();
         let work = match &file.how {
@@ -181,6 +175,18 @@ impl Stage {
         let log = self.world.log;
         self.terminal.get_or_insert_with(Terminal::observe);
         let variables = self.variables_of(doer);
+        if doer.kept_root {
+            let program = match &hook.work {
+                Work::Program(argv) => argv.first().cloned().unwrap_or_default(),
+                Work::Script(script) => script.shell.clone(),
+            };
+            if let Err(refused @ Refused::Unsafe(..)) =
+                proof::program(std::slice::from_ref(&program), &variables)
+            {
+                self.secret |= variables.hides(&program);
+                return Err(not_as_root(refused, &hook.name, step));
+            }
+        }
         let environment = self.plan.environment.name.to_string();
         let tell = |text: String| {
             Message::new(Level::Info, text)
@@ -194,7 +200,8 @@ impl Stage {
             Work::Script(script) => self.source(script, &variables, doer, step),
         };
         let (ended, running) = match started {
-            Err(reason) => (Ended::NotStarted(reason), None),
+            Err(failure) if failure.kind() == Kind::Identity => return Err(failure),
+            Err(failure) => (Ended::NotStarted(failure.sentence()), None),
             Ok(mut running) => {
                 let ended = self.world.children.run(&mut running, PROGRESS, |so_far| {
                     log.say(&tell(format!("hook `{}` still runs after {}", hook.name, spoken(so_far))));
@@ -243,9 +250,11 @@ impl Stage {
         variables: &Variables,
         doer: &Doer,
         step: &PlanStep,
-    ) -> std::result::Result<Running, String> {
+    ) -> Result<Running> {
         let uid = doer.identity.as_ref().map_or(self.world.myself.uid, |identity| identity.uid);
-        let socket = self.world.children.socket().map_err(|error| crate::text::reason::reason(&error))?;
+        let socket = self.world.children.socket();
+        let socket =
+            socket.map_err(|error| Failure::say(Kind::System, crate::text::reason::reason(&error)))?;
         let argv = script.argv(&self.world.program, &socket, &self.plan.parameters);
         self.start(&argv, variables, doer, step, |spawn| spawn.hands_back = Some(uid))
     }
@@ -258,9 +267,13 @@ impl Stage {
         doer: &Doer,
         step: &PlanStep,
         adjust: impl FnOnce(&mut Spawn<'_>),
-    ) -> std::result::Result<Running, String> {
+    ) -> Result<Running> {
         let limit = step.limit();
-        let as_whom = doer.identity.as_ref().map(|identity| (identity, self.world.program.as_path()));
+        let as_whom = AsWhom {
+            identity: doer.identity.as_ref(),
+            preverb: &self.world.program,
+            kept_root: doer.kept_root,
+        };
         start_program(&mut self.world.children, as_whom, argv, variables, |spawn| {
             spawn.takes_variables = true;
             spawn.limit = limit;
@@ -303,48 +316,7 @@ impl Stage {
     }
 }
 
-/// What root runs because the table says so must be root's alone: the file and its directory, as they are named
-/// and as they resolve.
-fn safe_for_root(path: &Path, step: &PlanStep) -> Result<()> {
-    unsafe_for_root(path).map_or(Ok(()), |why| Err(not_as_root(path, &why, step)))
-}
-
 /// The failure of what root must not run.
-pub(super) fn not_as_root(path: &Path, why: &str, step: &PlanStep) -> Failure {
-    let hook = quoted(path.as_os_str().as_bytes());
-    Failure::say(Kind::Identity, format!("step `{}` does not run {hook} as root: {why}", step.label))
-        .field("hook", escaped(path.as_os_str().as_bytes()))
-        .field("step", &step.label)
-        .hint("what root runs must belong to root, and so must its directory, writable by no one else")
-}
-
-/// Why root must not run this file, if so.
-pub(crate) fn unsafe_for_root(path: &Path) -> Option<String> {
-    let resolved = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let parent =
-        |path: &Path| path.parent().filter(|parent| !parent.as_os_str().is_empty()).map(Path::to_owned);
-    let here = PathBuf::from(".");
-    let places = [
-        path.to_owned(),
-        parent(path).unwrap_or_else(|| here.clone()),
-        resolved.clone(),
-        parent(&resolved).unwrap_or(here),
-    ];
-    for place in places {
-        let shown = quoted(place.as_os_str().as_bytes());
-        match place.metadata() {
-            Ok(metadata) if metadata.uid() != 0 => {
-                return Some(format!("{shown} belongs to uid {}", metadata.uid()));
-            }
-            Ok(metadata) if metadata.mode() & 0o022 != 0 => {
-                let mode = metadata.mode() & 0o7777;
-                return Some(format!("{shown} is writable by others than root (mode {mode:04o})"));
-            }
-            Ok(_) => {}
-            Err(error) => {
-                return Some(format!("{shown} cannot be looked at: {}", crate::text::reason::reason(&error)));
-            }
-        }
-    }
-    None
+fn not_as_root(refused: Refused, hook: &str, step: &PlanStep) -> Failure {
+    refused.failure(&format!("step `{}`", step.label)).field("hook", hook).field("step", &step.label)
 }

@@ -16,7 +16,8 @@ use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::quoted;
 use crate::value::variables::Variables;
-pub(crate) use diagnosis::{defect, diagnose};
+pub(crate) use diagnosis::{defect, diagnose, shebang};
+pub(crate) use elf::loader;
 
 /// Where programs are looked up when there is no `PATH`: what container engines set.
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -45,6 +46,19 @@ pub(crate) fn find(program: &OsStr, variables: &Variables) -> Option<PathBuf> {
     candidates(program, variables).into_iter().find(|path| {
         path.metadata().is_ok_and(|metadata| metadata.is_file())
             && rustix::fs::access(path.as_path(), rustix::fs::Access::EXEC_OK).is_ok()
+    })
+}
+
+/// The file that execvp(3) would start for `program`.
+///
+/// # Errors
+/// Why it would start none.
+pub(crate) fn locate(program: &OsStr, variables: &Variables) -> Result<PathBuf> {
+    attempt(&[program.to_owned()], variables, |file, _, _| {
+        let path = Path::new(OsStr::from_bytes(file.to_bytes()));
+        let allowed = rustix::fs::access(path, rustix::fs::Access::EXEC_OK);
+        allowed.map_err(|error| Errno::from_raw(error.raw_os_error()))?;
+        if path.is_dir() { Err(Errno::EACCES) } else { Ok(path.to_owned()) }
     })
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod child;
 pub(crate) mod exec;
 pub(crate) mod identity;
 pub(crate) mod proc;
+pub(crate) mod proof;
 pub(crate) mod read;
 pub(crate) mod running;
 pub(crate) mod signals;

@@ -6,22 +6,55 @@ use std::path::{Path, PathBuf};
 
 use crate::sys::child::{Children, Input, Running, Spawn};
 use crate::sys::identity::Identity;
-use crate::sys::read;
+use crate::sys::{proof, read};
 use crate::text::failure::{Failure, Kind, Result};
 use crate::value::template::Expanded;
 use crate::value::variables::Variables;
 
-/// Starts a program, after a step-down where `as_whom` says to whom and by which program.
+/// As whom a program is started.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AsWhom<'a> {
+    /// Whom to step down to; `None` is whoever this process is.
+    pub(crate) identity: Option<&'a Identity>,
+    /// This program, which does that.
+    pub(crate) preverb: &'a Path,
+    /// Whether it runs as root because the table says so, and so must be root's alone.
+    pub(crate) kept_root: bool,
+}
+
+impl AsWhom<'_> {
+    /// Whoever this process is.
+    pub(crate) fn myself() -> Self {
+        Self { identity: None, preverb: Path::new(""), kept_root: false }
+    }
+}
+
+/// Starts a program, after a step-down where one is asked for.
+///
+/// # Errors
+/// Identity (77): root does not run what is not root's alone; otherwise why it cannot be started.
 pub(crate) fn start_program(
     children: &mut Children,
-    as_whom: Option<(&Identity, &Path)>,
+    as_whom: AsWhom<'_>,
     argv: &[OsString],
     variables: &Variables,
     adjust: impl FnOnce(&mut Spawn<'_>),
-) -> std::result::Result<Running, String> {
-    let Some((identity, preverb)) = as_whom else {
+) -> Result<Running> {
+    let proved = as_whom.kept_root.then(|| proof::program(argv, variables)).transpose();
+    let proved = proved.map_err(|refused| refused.failure("preverb"))?;
+    let proved_argv = proved.as_ref().map(|program| program.argv(argv));
+    let argv = proved_argv.as_deref().unwrap_or(argv);
+    let Some(identity) = as_whom.identity else {
         let mut spawn = Spawn::new(PathBuf::new(), argv.to_vec(), variables);
         adjust(&mut spawn);
+        if let Some(program) = proved {
+            spawn.path = program.file;
+            let started = children.spawn(&spawn);
+            return started.map_err(|error| {
+                let name = argv.first().map(OsString::as_os_str).unwrap_or_default();
+                crate::sys::exec::diagnose(name, &spawn.path, error, argv, variables)
+            });
+        }
         // As the target is looked up, so that the same mistake has the same message.
         let started = crate::sys::exec::attempt(argv, variables, |file, _, _| {
             // A missing file is noticed here for less than a process costs.
@@ -30,8 +63,9 @@ pub(crate) fn start_program(
             spawn.path = PathBuf::from(OsStr::from_bytes(file.to_bytes()));
             children.spawn(&spawn)
         });
-        return started.map_err(|failure| failure.sentence());
+        return started;
     };
+    let preverb = as_whom.preverb;
     let mut words = vec![preverb.as_os_str().to_owned(), "--preverb-as".into()];
     words.push(OsString::from_vec(identity.spec.bytes.clone()));
     let mut spawn = Spawn::new(preverb.to_owned(), Vec::new(), variables);
@@ -45,13 +79,16 @@ pub(crate) fn start_program(
         [(keeps_input, KEEP_INPUT), (identity.spec.secret, SECRET_USER), (has_secret_path, SECRET_PATH)];
     let tasks: Vec<&str> = tasks.into_iter().filter(|(asked, _)| *asked).map(|(_, task)| task).collect();
     words.push(tasks.join(",").into());
-    words.extend(argv.iter().cloned());
+    match proved {
+        Some(program) => words.extend(program.by_its_file(argv)),
+        None => words.extend(argv.iter().cloned()),
+    }
     spawn.argv = words;
     children.spawn(&spawn).map_err(|error| {
         let program = argv.first().map(OsString::as_os_str).unwrap_or_default();
         // What is too large is the hook's; anything else is about preverb's own file.
         let file = if error == nix::errno::Errno::E2BIG { Path::new(program) } else { preverb };
-        crate::sys::exec::diagnose(program, file, error, argv, variables).sentence()
+        crate::sys::exec::diagnose(program, file, error, argv, variables)
     })
 }
 

@@ -29,8 +29,14 @@ pub(crate) enum Refusal {
     System(Errno),
     /// The directory that it is to stand in does not exist.
     NoDirectory(PathBuf),
-    /// It leads through this link, which somebody other than root can have put there.
+    /// It leads through this link, which others than root can have put there.
     Planted(PathBuf),
+    /// It leads through this, which belongs to this uid.
+    Owned(PathBuf, u32),
+    /// It leads through this, which others than root can change by this mode.
+    Open(PathBuf, u32),
+    /// The working directory is not where its path leads.
+    Moved,
 }
 
 impl fmt::Display for Refusal {
@@ -42,9 +48,18 @@ impl fmt::Display for Refusal {
             }
             Self::Planted(link) => write!(
                 f,
-                "{} is a symbolic link that somebody other than root can have put there, and root follows none of those",
+                "{} is a symbolic link that others than root can have put there, and root follows none of those",
                 quoted(link.as_os_str().as_bytes())
             ),
+            Self::Owned(place, uid) => {
+                write!(f, "{} belongs to uid {uid}", quoted(place.as_os_str().as_bytes()))
+            }
+            Self::Open(place, mode) => write!(
+                f,
+                "{} is writable by others than root (mode {mode:04o})",
+                quoted(place.as_os_str().as_bytes())
+            ),
+            Self::Moved => f.write_str("the working directory has been moved"),
         }
     }
 }
@@ -198,6 +213,30 @@ pub(crate) fn open(path: &Path, flags: OFlags) -> Result<OwnedFd, Refusal> {
     Ok(rustix::fs::openat(&walk.at, name, flags | OFlags::NOFOLLOW, Mode::empty())?)
 }
 
+/// Opens the directory that `path` leads to, and names what is in it, where only root can have made the way there: each
+/// directory and each link on it, and what is at its end, is root's, and nobody else can change it.
+///
+/// # Errors
+/// The first thing on the way that is not root's alone; it is missing.
+pub(crate) fn roots_alone(path: &Path) -> Result<Entry, Refusal> {
+    let mut walk = Walk::of_roots_alone()?;
+    if !path.is_absolute() {
+        let here = path_of(rustix::process::getcwd(Vec::new())?.into_bytes());
+        walk.push(&here);
+        walk.finish()?;
+        let (mine, there) = (rustix::fs::stat(".")?, walk.status()?);
+        if (mine.st_dev, mine.st_ino) != (there.st_dev, there.st_ino) {
+            return Err(Refusal::Moved);
+        }
+    }
+    walk.push(path);
+    match walk.finish()? {
+        Step::Missing(_) => Err(Errno::NOENT.into()),
+        Step::Other(name) => Ok(Entry { directory: walk.at, name }),
+        Step::Entered | Step::Arrived => Ok(Entry { directory: walk.at, name: ".".into() }),
+    }
+}
+
 /// What a new file must survive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Keep {
@@ -263,6 +302,17 @@ pub(crate) struct Walk {
     own: usize,
     /// Where it is, for messages.
     shown: PathBuf,
+    /// What it goes through.
+    asks: Asks,
+}
+
+/// What a walk goes through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    /// Any directory, and links that are root's.
+    RootsLinks,
+    /// What is root's alone.
+    RootsAlone,
 }
 
 /// What a step of a walk came to.
@@ -286,9 +336,47 @@ impl Walk {
     pub(crate) fn begin(path: &Path) -> Result<Self, Refusal> {
         let start = if path.is_absolute() { "/" } else { "." };
         let at = rustix::fs::openat(CWD, start, HELD, Mode::empty())?;
-        let mut walk = Self { at, rest: Vec::new(), links: 0, own: usize::MAX, shown: PathBuf::from(start) };
+        let mut walk = Self {
+            at,
+            rest: Vec::new(),
+            links: 0,
+            own: usize::MAX,
+            shown: PathBuf::from(start),
+            asks: Asks::RootsLinks,
+        };
         walk.push(path);
         Ok(walk)
+    }
+
+    /// Starts at `/`, and goes through nothing that is not root's alone.
+    fn of_roots_alone() -> Result<Self, Refusal> {
+        let mut walk = Self::begin(Path::new("/"))?;
+        walk.asks = Asks::RootsAlone;
+        walk.finish()?;
+        Ok(walk)
+    }
+
+    /// Goes as far as there is something.
+    fn finish(&mut self) -> Result<Step, Refusal> {
+        loop {
+            match self.step()? {
+                Step::Entered => {}
+                end @ (Step::Missing(_) | Step::Other(_) | Step::Arrived) => return Ok(end),
+            }
+        }
+    }
+
+    /// Refuses what is not root's alone. What is root's in a sticky directory of root's nobody else can move.
+    fn check(&self, name: &OsStr, status: &Stat) -> Result<(), Refusal> {
+        if status.st_uid != 0 {
+            return Err(Refusal::Owned(self.shown.join(name), status.st_uid));
+        }
+        let kind = FileType::from_raw_mode(status.st_mode);
+        let is_sticky = kind == FileType::Directory && status.st_mode & 0o1000 != 0;
+        if kind != FileType::Symlink && !is_sticky && status.st_mode & 0o022 != 0 {
+            return Err(Refusal::Open(self.shown.join(name), status.st_mode & 0o7777));
+        }
+        Ok(())
     }
 
     fn push(&mut self, path: &Path) {
@@ -309,9 +397,17 @@ impl Walk {
             Err(errno) => return Err(errno.into()),
         };
         let status = rustix::fs::fstat(&next)?;
+        if self.asks == Asks::RootsAlone {
+            self.check(&name, &status)?;
+        }
         match FileType::from_raw_mode(status.st_mode) {
             FileType::Directory => {
-                self.shown.push(&name);
+                // No link is left in what was walked, so that this is where `..` leads.
+                if name == ".." {
+                    self.shown.pop();
+                } else {
+                    self.shown.push(&name);
+                }
                 self.at = next;
                 Ok(Step::Entered)
             }

@@ -32,9 +32,7 @@ fn root_makes_no_directory_through_a_link_of_somebody_elses() {
             "[[setup]]\nmkdir = \"[DIR]/theirs/link/new/below\"\nmode = \"0777\"\n{user}\n"
         )))
         .status(71)
-        .stderr_contains(
-            "`[DIR]/theirs/link` is a symbolic link that somebody other than root can have put there",
-        )
+        .stderr_contains("`[DIR]/theirs/link` is a symbolic link that others than root can have put there")
         .check(|output| assert!(!exists(output, "roots/new")))
         .run();
     }
@@ -50,7 +48,7 @@ fn root_makes_no_directory_through_a_link_of_somebody_elses() {
 
 #[test]
 fn root_reads_no_template_through_a_link_of_somebody_elses() {
-    let refused = "is a symbolic link that somebody other than root can have put there";
+    let refused = "is a symbolic link that others than root can have put there";
     for (from, to) in [("theirs/shadow.template", "out/shadow"), ("theirs", "out")] {
         steps(&format!("[[setup]]\nrender = \"[DIR]/{from}\"\nto = \"[DIR]/{to}\"\n"))
             .needs_root()

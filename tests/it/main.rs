@@ -35,6 +35,7 @@ mod isolation;
 mod language;
 mod messages;
 mod peers;
+mod root;
 mod secrets;
 mod setup;
 mod steps;

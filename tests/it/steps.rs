@@ -145,7 +145,7 @@ fn what_root_runs_must_be_roots_alone() {
     );
     unsafe_hook(
         bad("mkdir real; mv hooks/1.sh real; ln -s ../real/1.sh hooks; chown 65534 real/1.sh"),
-        "`[DIR]/hooks/1.sh` belongs to uid 65534",
+        "`[DIR]/real/1.sh` belongs to uid 65534",
     );
     // And the one that is fit to be run.
     root(step)

@@ -7,9 +7,10 @@ use std::time::Duration;
 use crate::plan;
 use crate::plan::PlanStep;
 use crate::ready::wait::{Awaited, Unready, not_ready, start, wait_for};
-use crate::setup::hooks::{not_as_root, unsafe_for_root};
 use crate::setup::{Doer, Stage};
 use crate::sys::child::Children;
+use crate::sys::proof::{self, Refused};
+use crate::sys::start::AsWhom;
 use crate::sys::terminal::Terminal;
 use crate::table::Probe;
 use crate::text::duration::WAIT_TIMEOUT;
@@ -31,14 +32,10 @@ impl Stage {
             let program = each.argv.first().map(OsString::as_os_str).unwrap_or_default();
             each.secret |= variables.hides(program);
         }
-        let refused = |each: &Awaited| {
-            let program = each.argv.first().filter(|_| kept_root && !each.is_probe())?;
-            let path = crate::sys::exec::find(program, &variables)?;
-            unsafe_for_root(&path).map(|why| (path, why))
-        };
-        for each in &awaited {
-            if let Some((path, why)) = refused(each) {
-                let failure = not_as_root(&path, &why, step);
+        for each in awaited.iter().filter(|each| kept_root && !each.is_probe()) {
+            // One that is not there yet may come.
+            if let Err(refused @ Refused::Unsafe(..)) = proof::program(&each.argv, &variables) {
+                let failure = refused.failure(&what).field("step", &step.label);
                 return Err(if each.secret { failure.concealed(&what) } else { failure });
             }
         }
@@ -50,11 +47,7 @@ impl Stage {
             self.terminal.get_or_insert_with(Terminal::observe);
         }
         let start = |children: &mut Children, each: &Awaited, limit: Duration| {
-            // It may have been made, or changed, since the step began.
-            if let Some((_, why)) = refused(each) {
-                return Err(format!("not run as root: {why}"));
-            }
-            let as_whom = identity.as_ref().map(|identity| (identity, program.as_path()));
+            let as_whom = AsWhom { identity: identity.as_ref(), preverb: &program, kept_root };
             start(children, as_whom, each, &environment, limit)
         };
         let waited = wait_for(&mut self.world.children, self.world.log, awaited, timeout, &start);

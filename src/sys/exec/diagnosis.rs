@@ -101,7 +101,7 @@ fn reason(path: &Path, error: Errno, depth: u32) -> Reason {
         Errno::ETXTBSY => Reason::cannot("it is open for writing somewhere (text file busy)"),
         Errno::ENAMETOOLONG => Reason::missing("its path is too long"),
         Errno::EISDIR => Reason::cannot("its interpreter is a directory"),
-        Errno::ELIBBAD => match elf::loader(path, &head(path).unwrap_or_default()) {
+        Errno::ELIBBAD => match loader(path, &head(path).unwrap_or_default()) {
             Some(loader) => {
                 Reason::cannot(format!("its ELF loader {} is no program for this machine", quoted(&loader)))
             }
@@ -176,7 +176,7 @@ pub(crate) fn defect(path: &Path) -> Option<Failure> {
     // What cannot be read can be executed all the same.
     let head = head(path)?;
     let refused = |error| Some(diagnose(path.as_os_str(), path, error, &[], &Variables::default()));
-    if let Some(name) = shebang(&head) {
+    if let Some((name, _)) = shebang(&head) {
         return match Path::new(OsStr::from_bytes(name)) {
             _ if name.is_empty() => refused(Errno::ENOEXEC),
             interpreter if interpreter.exists() => None,
@@ -186,16 +186,23 @@ pub(crate) fn defect(path: &Path) -> Option<Failure> {
     if Elf::parse(&head).is_none_or(|elf| !elf.runs) || elf::foreign(&head).is_some() {
         return refused(Errno::ENOEXEC);
     }
-    let loader = elf::loader(path, &head)?;
+    let loader = loader(path, &head)?;
     if Path::new(OsStr::from_bytes(&loader)).exists() { None } else { refused(Errno::ENOENT) }
 }
 
-/// The interpreter that a `#!` line names, as the kernel reads it: blanks and tabs end it, a carriage return does
-/// not. `None` for another file.
-fn shebang(head: &[u8]) -> Option<&[u8]> {
+/// The interpreter that a `#!` line names and its one argument, as the kernel reads them: blanks and tabs end a name, a
+/// carriage return does not. `None` for another file.
+pub(crate) fn shebang(head: &[u8]) -> Option<(&[u8], &[u8])> {
     let line = head.strip_prefix(b"#!")?.split(|byte| matches!(byte, b'\n' | 0)).next()?;
-    let mut words = line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
-    Some(words.next().unwrap_or_default())
+    let line = line.trim_ascii_start();
+    let end = line.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(line.len());
+    let (name, rest) = line.split_at(end);
+    Some((name, rest.trim_ascii()))
+}
+
+/// What loads the ELF file at this path, if something does.
+fn loader(path: &Path, head: &[u8]) -> Option<Vec<u8>> {
+    elf::loader(&std::fs::File::open(path).ok()?, head)
 }
 
 /// The beginning of a file; `None` where it cannot be read.
@@ -232,7 +239,7 @@ const UNIX_LINE_ENDS: &str = "save the file with Unix line ends";
 
 fn missing_interpreter(path: &Path, error: Errno, depth: u32) -> Reason {
     let head = head(path).unwrap_or_default();
-    if let Some(name) = shebang(&head) {
+    if let Some((name, _)) = shebang(&head) {
         if Path::new(OsStr::from_bytes(name)).metadata().is_ok() {
             return interpreter(name, error, depth);
         }
@@ -258,7 +265,7 @@ fn missing_interpreter(path: &Path, error: Errno, depth: u32) -> Reason {
         return Reason::cannot(format!("{foreign}, and what would emulate it does not exist"))
             .hint("the image, or the file in it, was built for another platform");
     }
-    if let Some(loader) = elf::loader(path, &head) {
+    if let Some(loader) = loader(path, &head) {
         let kind = if loader.windows(4).any(|part| part == b"musl") { "musl" } else { "glibc" };
         return Reason::cannot(format!("its ELF loader {} does not exist", quoted(&loader))).hint(format!(
             "it is linked for {kind}: use an image with that C library, or link it statically"
@@ -284,7 +291,7 @@ fn no_format(path: &Path, depth: u32) -> Reason {
     if head.is_empty() {
         return Reason::cannot("it is empty");
     }
-    if let Some(name) = shebang(&head) {
+    if let Some((name, _)) = shebang(&head) {
         return interpreter(name, Errno::ENOEXEC, depth);
     }
     if head.starts_with(b"MZ")
@@ -350,10 +357,10 @@ fn permission(path: &Path, depth: u32) -> Reason {
         return Reason::cannot(format!("permission denied: {}", rights(&metadata)));
     }
     let head = head(path).unwrap_or_default();
-    if let Some(name) = shebang(&head) {
+    if let Some((name, _)) = shebang(&head) {
         return interpreter(name, Errno::EACCES, depth);
     }
-    if let Some(loader) = elf::loader(path, &head) {
+    if let Some(loader) = loader(path, &head) {
         let why = permission(Path::new(OsStr::from_bytes(&loader)), depth.saturating_sub(1));
         return Reason {
             text: format!("its ELF loader {} cannot be run: {}", quoted(&loader), why.text),

@@ -1,6 +1,6 @@
 //! What the header of an ELF file says: what it is for, and what loads it (elf(5)).
 
-use std::path::Path;
+use std::fs::File;
 
 /// What a binary is for, where that is another processor than this one.
 pub(super) fn foreign(head: &[u8]) -> Option<String> {
@@ -14,9 +14,8 @@ pub(super) fn foreign(head: &[u8]) -> Option<String> {
 }
 
 /// The program interpreter of an ELF file (elf(5), `PT_INTERP`).
-pub(super) fn loader(path: &Path, head: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn loader(file: &File, head: &[u8]) -> Option<Vec<u8>> {
     let elf = Elf::parse(head)?;
-    let file = std::fs::File::open(path).ok()?;
     let read = |offset: u64, length: usize| -> Option<Vec<u8>> {
         use std::os::unix::fs::FileExt as _;
         let mut bytes = vec![0; length.min(65_536)];

@@ -11,8 +11,8 @@ use crate::modes::check::image::Directory;
 use crate::modes::check::known::{Sure, Value};
 use crate::setup::hook_files;
 use crate::setup::hook_files::How;
-use crate::setup::hooks::unsafe_for_root;
 use crate::sys::identity::Identity;
+use crate::sys::proof;
 use crate::table::document::{Shape, Span};
 use crate::table::{Step, StepKind};
 use crate::text::escape::escaped;
@@ -211,12 +211,10 @@ impl Walk<'_, '_> {
             }
             if kept_root
                 && runs
-                && let Some(reason) = unsafe_for_root(&file.path)
+                && let Err(reason) = proof::file(&file.path)
             {
-                let hint =
-                    "what root runs must belong to root, and so must its directory, writable by no one else";
                 let message = format!("hook {name} does not run as root: {reason}");
-                self.add(heavy, span, (message, Some(hint.to_owned())));
+                self.add(heavy, span, (message, Some(proof::RULE.to_owned())));
             }
             texts.push(std::fs::read(&file.path).unwrap_or_default());
         }

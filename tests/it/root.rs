@@ -1,0 +1,184 @@
+//! What is done as root sees nothing that somebody else could have put there (preverb.toml(5), "SAFETY"): what root
+//! runs, where root writes, and what happens when names are exchanged meanwhile.
+
+use std::path::Path;
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+use crate::dsl::{PATH, Running, Test};
+
+/// The user of the verbs, who owns nothing that root may run.
+const APP: &str = "10001:10001";
+
+/// A verb of that user's with these steps of root's.
+fn root(steps: &str) -> Test {
+    Test::new()
+        .table(format!("log = \"quiet\"\nuser = \"{APP}\"\n{steps}\n[verbs.a]\nexec = [\"true\"]\n"))
+        .args(["a"])
+        .needs_root()
+}
+
+/// Starts the program many times and prints each status.
+const MANY: &str = "n=0; while [ $n -lt 60 ]; do \"$@\"; echo $?; n=$((n+1)); done";
+
+/// Exchanges two names, again and again as long as the program runs.
+fn exchange(run: &Running, one: &str, other: &str) {
+    let (one, other) = (run.dir().join(one), run.dir().join(other));
+    let here = |path: &Path| path.symlink_metadata().is_ok();
+    run.wait_until("the names to exchange", || here(&one) && here(&other));
+    while run.state().is_some_and(|state| state != 'Z') {
+        let _ = renameat_with(CWD, &one, CWD, &other, RenameFlags::EXCHANGE);
+    }
+}
+
+// What root runs
+
+#[test]
+fn the_first_match_on_the_path_must_be_roots_alone() {
+    let path = format!("[DIR]/venv/bin:{PATH}");
+    let planted = "#!/bin/sh\necho planted, as $(id -u)\n";
+    for (name, hook, word) in [
+        ("1.sh", "echo sourced\n", "sh"),
+        ("1.sh", "#!/usr/bin/env sh\necho sourced\n", "sh"),
+        ("1.py", "echo interpreted\n", "python3"),
+        ("1.txt", "echo interpreted\n", "tool"),
+        ("1", "#!/usr/bin/env sh\necho run\n", "sh"),
+        ("1", "#!/usr/bin/env -S sh -e\necho run\n", "sh"),
+        ("1", "#!/usr/bin/env -S -u NONE sh -e\necho run\n", "sh"),
+    ] {
+        let test = || {
+            let interpreters = "txt = [\"tool\"]\npy = [\"python3\"]";
+            root(&format!("[env]\nPATH = \"{path}\"\n[interpreters]\n{interpreters}\n[[setup]]\nhooks = \"[DIR]/hooks\"\nuser = \"root\"\n"))
+                .file(format!("hooks/{name}"), hook, if name == "1" { 0o755 } else { 0o644 })
+        };
+        test()
+            .file(format!("venv/bin/{word}"), planted, 0o755)
+            .under_shell(&format!("chown -R {APP} venv; exec \"$@\""))
+            .status(77)
+            .stderr_contains(
+                "`[DIR]/venv` belongs to uid 10001\nhint: everything that root runs must belong to root",
+            )
+            .stderr_lacks("planted")
+            .pid1()
+            .run();
+        // The same, and it is root's.
+        test()
+            .file(format!("venv/bin/{word}"), "#!/bin/sh\nexec /bin/sh \"$@\"\n", 0o755)
+            .stderr_lacks("as root")
+            .any_stderr()
+            .run();
+    }
+}
+
+#[test]
+fn a_directory_of_somebody_elses_on_the_path_does_no_harm_as_long_as_it_holds_no_match() {
+    for (name, hook) in [
+        ("1.sh", "echo hook\n"),
+        ("1", "#!/usr/bin/env sh\necho hook $#\n"),
+        ("1", "#!/usr/bin/env -S sh -e\necho hook $#\n"),
+        ("1", "#!/bin/sh\necho hook\n"),
+    ] {
+        root("[[setup]]\nhooks = \"[DIR]/hooks\"\nuser = \"root\"\n[[setup]]\nrun = [\"sh\", \"-c\", \"echo run\"]\nuser = \"root\"\n")
+            .hook(name, hook)
+            .directory("venv/bin", 0o755)
+            .env("PATH", format!("[DIR]/venv/bin:{PATH}"))
+            .under_shell(&format!("chown -R {APP} venv; exec \"$@\""))
+            .stderr(if hook.contains("$#") { "hook 1\nrun\n" } else { "hook\nrun\n" })
+            .run();
+    }
+}
+
+#[test]
+fn every_part_of_the_way_must_be_roots_alone() {
+    let refused = |prepare: &str, hooks: &str, why: &str| {
+        root(&format!("[[setup]]\nhooks = \"{hooks}\"\nuser = \"root\"\n"))
+            .file("app/hooks/1.sh", "echo no\n", 0o644)
+            .file("roots/hooks/1.sh", "echo no\n", 0o644)
+            .under_shell(&format!("set -e; {prepare}; exec \"$@\""))
+            .status(77)
+            .stderr(format!(
+                "preverb: step `hooks {hooks}` does not run `{hooks}/1.sh` as root: {why}\nhint: [..]\n"
+            ))
+            .run();
+    };
+    refused(&format!("chown {APP} app"), "[DIR]/app/hooks", "`[DIR]/app` belongs to uid 10001");
+    refused("chmod 775 app", "[DIR]/app/hooks", "`[DIR]/app` is writable by others than root (mode 0775)");
+    // A link to what is root's: whoever placed it chose among root's directories.
+    let link = format!("ln -s \"$PWD/roots\" app/link; chown -h {APP} app/link");
+    refused(&link, "[DIR]/app/link/hooks", "`[DIR]/app/link` belongs to uid 10001");
+    refused(
+        &format!("ln -s ../app/link roots/link; {link}"),
+        "[DIR]/roots/link/hooks",
+        "`[DIR]/app/link` belongs to uid 10001",
+    );
+    refused(
+        &format!("ln -s \"$PWD/app/../roots\" roots/link; chown {APP} app"),
+        "[DIR]/roots/link/hooks",
+        "`[DIR]/app` belongs to uid 10001",
+    );
+    refused(&format!("cd app; chown {APP} ."), "hooks", "`[DIR]/app` belongs to uid 10001");
+    // What is root's in a sticky directory is nobody else's to move.
+    root("[[setup]]\nhooks = \"[DIR]/tmp/hooks\"\nuser = \"root\"\n")
+        .file("tmp/hooks/1.sh", "echo yes\n", 0o644)
+        .stderr("yes\n")
+        .run();
+}
+
+#[test]
+fn an_interpreter_of_an_interpreter_must_be_roots_alone() {
+    for step in
+        ["hooks = \"[DIR]/hooks\"", "run = [\"[DIR]/hooks/1\"]", "wait = [{ exec = [\"[DIR]/hooks/1\"] }]"]
+    {
+        root(&format!("[[setup]]\n{step}\nuser = \"root\"\n"))
+            .hook("1", "#!/usr/bin/env outer\necho no\n")
+            .program("outer", "#! [DIR]/bin/inner -x\n")
+            .file("theirs/inner", "#!/bin/sh\necho planted\n", 0o755)
+            .link("bin/inner", "[DIR]/theirs/inner")
+            .under_shell(&format!(
+                "sed -i \"s:\\[DIR\\]:$PWD:\" bin/outer; chown {APP} theirs/inner; exec \"$@\""
+            ))
+            .status(77)
+            .stderr_contains("`[DIR]/theirs/inner` belongs to uid 10001")
+            .stderr_lacks("planted")
+            .run();
+    }
+}
+
+#[test]
+fn root_runs_nothing_that_is_exchanged_for_what_was_judged() {
+    // The directory of the hooks, by the owner of the one above it.
+    root("[[setup]]\nhooks = \"[DIR]/app/hooks\"\nuser = \"root\"\n")
+        .file("app/hooks/1.sh", "echo root\n", 0o644)
+        .file("app/evil/1.sh", "echo planted\n", 0o644)
+        .under_shell(&format!("chown {APP} app app/evil app/evil/1.sh; {MANY}"))
+        .during(|run| exchange(run, "app/hooks", "app/evil"))
+        .stdout("77\n".repeat(60))
+        .stderr_lacks("planted")
+        .run();
+    // A program that comes and goes before the one that is root's.
+    for (step, name) in [
+        ("run = [\"tool\"]", "none"),
+        ("wait = [{ exec = [\"tool\"] }]", "none"),
+        ("hooks = \"[DIR]/hooks\"", "1"),
+        ("hooks = \"[DIR]/hooks\"", "1.txt"),
+    ] {
+        root(&format!("[interpreters]\ntxt = [\"tool\"]\n[[setup]]\n{step}\nuser = \"root\"\n"))
+            .hook(name, "#!/usr/bin/env tool\n")
+            .program("tool", "#!/bin/sh\n")
+            .file("app/evil", "#!/bin/sh\necho planted\n", 0o755)
+            .directory("app/bin/tool", 0o755)
+            .env("PATH", format!("[DIR]/app/bin:[DIR]/bin:{PATH}"))
+            .under_shell(&format!("[ -e hooks/1.txt ] && chmod 644 hooks/1.txt; chown -R {APP} app; {MANY}"))
+            .during(|run| exchange(run, "app/bin/tool", "app/evil"))
+            .stdout_lacks("1\n")
+            .any_stdout()
+            .stderr_lacks("planted")
+            .any_stderr()
+            .check(|output| {
+                let safe = output.text().lines().filter(|status| *status == "0").count();
+                let refused = output.text().lines().filter(|status| *status == "77").count();
+                assert_eq!((safe + refused, safe > 0, refused > 0), (60, true, true), "{}", output.text());
+            })
+            .run();
+    }
+}
