@@ -401,6 +401,7 @@ mod tests {
             grace: Some(Duration::from_millis(1500)),
             exit: vec![(143, 0), (1, 2)],
             conceal: true,
+            blocked: vec![15, 40],
         };
         let mut line = options.arguments();
         line.extend(words(&["--", "x"]));

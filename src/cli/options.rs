@@ -79,6 +79,7 @@ pub(crate) fn command() -> Command {
                 option("grace", "D", "With --supervise: how long what is left behind may take to end"),
                 option("exit", "LIST", "With --supervise: replace exit codes of COMMAND (143=0)"),
                 flag("conceal", "What preverb tells itself").hide(true),
+                option("blocked", "LIST", "What preverb tells itself").hide(true),
                 flag("wait", "Wait until every TARGET is ready, then exec COMMAND"),
                 option("probe", "TARGET", "Try TARGET once"),
                 flag("exec", "Run COMMAND as the container's main process would be run"),
@@ -296,7 +297,14 @@ fn supervise_options(matches: &ArgMatches) -> Result<Supervision> {
         grace: duration(matches, "grace")?,
         exit: exit_codes(matches)?,
         conceal: matches.get_flag("conceal"),
+        blocked: Vec::new(),
     };
+    if let Some(list) = matches.get_one::<OsString>("blocked") {
+        let numbers = list.to_str().unwrap_or_default().split(',').filter(|number| !number.is_empty());
+        options.blocked = numbers
+            .map(|number| parse_signal(number).ok_or_else(|| usage("`--blocked` is for preverb itself")))
+            .collect::<Result<_>>()?;
+    }
     let Some(list) = matches.get_one::<OsString>("signals") else { return Ok(options) };
     let wrong = || {
         usage(format!("option `--signals` is {}, which names no signals", quoted(list.as_bytes())))

@@ -10,7 +10,7 @@ use std::io::IsTerminal as _;
 
 use crate::modes::main_process;
 use crate::modes::main_process::Absent;
-use crate::sys::child::{Children, Stop};
+use crate::sys::child::Children;
 use crate::sys::read;
 use crate::sys::signals::Signals;
 use crate::text::failure::{Failure, Kind, Result};
@@ -23,11 +23,7 @@ pub(crate) fn exec(command: &[OsString], signals: Signals) -> Failure {
         Ok(variables) => variables,
         Err(failure) => return failure,
     };
-    if let Some(stop) = children.signals().stop() {
-        return Stop(stop).failure("before the command started");
-    }
-    children.signals().restore();
-    crate::sys::exec::exec(command, &variables)
+    crate::sys::exec::exec_with(command, &variables, children.signals())
 }
 
 /// Makes this process like the main process; its variables are for the exec.

@@ -9,7 +9,7 @@ use crate::cli::Part;
 use crate::modes::{self, health, supervise};
 use crate::ready::wait::{Awaited, Unready, awaited_word, not_ready, start_here, wait_for};
 use crate::setup::not_root;
-use crate::sys::child::{Children, Stop};
+use crate::sys::child::Children;
 use crate::sys::exec;
 use crate::sys::identity;
 use crate::sys::identity::Myself;
@@ -65,11 +65,7 @@ fn step_down(
     } else if !myself.is(&identity) {
         log.say(&not_root(myself, &identity.spec.shown()));
     }
-    if let Some(stop) = signals.stop() {
-        return Stop(stop).failure("before the target started");
-    }
-    signals.restore();
-    exec::exec(command, &variables)
+    exec::exec_with(command, &variables, &mut signals)
 }
 
 /// `--wait TARGET... [-- COMMAND...]`: waits until all are ready, and becomes the command, if there is one.
@@ -94,11 +90,7 @@ fn wait(
         return Ok(0);
     }
     children.reap_all();
-    if let Some(stop) = children.signals().stop() {
-        return Err(Stop(stop).failure("before the target started"));
-    }
-    children.signals().restore();
-    Err(exec::exec(command, variables))
+    Err(exec::exec_with(command, variables, children.signals()))
 }
 
 /// `--probe TARGET`: one try.

@@ -16,7 +16,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
 
-use crate::sys::child::{Change, Ended, inherited_descriptors, next_change, spawn_target};
+use crate::sys::child::{Change, Ended, Stop, inherited_descriptors, next_change, spawn_target};
 use crate::sys::exec;
 use crate::sys::signals::{
     Caught, Every, Signals, default_in_children, group_lives, send, send_to_all, send_to_group, stop_here,
@@ -58,9 +58,14 @@ pub(crate) fn supervise(
     options: &Supervision,
     variables: Variables,
     program: &Path,
-    signals: Signals,
+    mut signals: Signals,
     log: Log,
 ) -> Result<u8> {
+    if !options.blocked.is_empty()
+        && let Some(stop) = signals.take_over(&options.blocked)?
+    {
+        return Err(Stop(stop).failure("before the target started"));
+    }
     let signals = Every::instead_of(signals)?;
     let init = std::process::id() == 1;
     // `--health` looks for a supervisor by its name, and the file may have any.

@@ -59,10 +59,6 @@ impl Stage {
         let limits: Vec<_> = self.plan.limits.iter().map(|limit| limit.resource.resource).collect();
         let limits: Vec<_> = limits.into_iter().map(|resource| (resource, getrlimit(resource))).collect();
         self.step_down()?;
-        if let Some(stop) = self.world.children.signals().stop() {
-            return Err(crate::sys::child::Stop(stop).failure("before the target started"));
-        }
-        self.world.children.signals().restore();
         let secret = program.is_some_and(|program| program.secret);
         let name = argv.first().map(OsString::as_os_str).unwrap_or_default();
         let conceal = secret || variables.hides(name);
@@ -76,7 +72,7 @@ impl Stage {
         });
         let failure = match (missing, &self.plan.init) {
             (Some(failure), _) => failure,
-            (None, None) => crate::sys::exec::exec(&argv, &variables),
+            (None, None) => crate::sys::exec::exec_with(&argv, &variables, self.world.children.signals()),
             // preverb itself, by its path: the target's PATH need not lead to it.
             (None, Some(options)) => {
                 let options = Supervision {
@@ -85,6 +81,7 @@ impl Stage {
                     grace: options.grace,
                     exit: Vec::new(),
                     conceal,
+                    blocked: self.world.children.signals().blocked(),
                 };
                 let mut own = vec![OsString::from("preverb")];
                 // The supervisor knows neither the options nor the table of this run.
@@ -97,7 +94,6 @@ impl Stage {
                 crate::sys::exec::exec_file(&self.world.program, &own, &argv, &variables)
             }
         };
-        self.world.children.signals().block_again();
         // The target's limits are not for what is still to be said: with `fsize = 0` that would be the end.
         for (resource, before) in limits {
             let hard = getrlimit(resource).maximum;

@@ -6,12 +6,15 @@
 mod diagnosis;
 mod elf;
 
+use std::convert::Infallible;
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
+use crate::sys::child::Stop;
+use crate::sys::signals::Signals;
 use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::quoted;
@@ -68,6 +71,31 @@ pub(crate) fn exec(argv: &[OsString], variables: &Variables) -> Failure {
     #[expect(clippy::disallowed_methods, reason = "the one place that execs")]
     let Err(failure) = attempt(argv, variables, |path, argv, envp| nix::unistd::execve(path, argv, envp));
     failure
+}
+
+/// Replaces this process, which has handled `signals` until now: the last look for a request to stop, the mask that it
+/// inherited and the exec are adjacent system calls. Returns only the failure; the signals are handled again then.
+pub(crate) fn exec_with(argv: &[OsString], variables: &Variables, signals: &mut Signals) -> Failure {
+    let mut stop = None;
+    // Nothing is unblocked for a directory of PATH that does not have the program.
+    let is_looked_up = argv.first().is_some_and(|program| !program.as_bytes().contains(&b'/'));
+    let attempted = attempt(argv, variables, |path, argv, envp| {
+        if is_looked_up {
+            rustix::fs::access(path, rustix::fs::Access::EXISTS)
+                .map_err(|error| Errno::from_raw(error.raw_os_error()))?;
+        }
+        stop = signals.stop();
+        if stop.is_some() {
+            return Err(Errno::EINTR);
+        }
+        signals.restore();
+        #[expect(clippy::disallowed_methods, reason = "the one place that execs")]
+        let Err(error) = nix::unistd::execve(path, argv, envp);
+        signals.block_again();
+        Err(error)
+    });
+    let Err::<Infallible, _>(failure) = attempted;
+    stop.map_or(failure, |number| Stop(number).failure("before the target started"))
 }
 
 /// Hands the files that `argv[0]` can mean to `start`, one after the other as execvp(3) does, until one is

@@ -144,13 +144,42 @@ impl Signals {
         &self.inherited
     }
 
+    /// The signals that this process has blocked itself, for the preverb that it execs next.
+    pub(crate) fn blocked(&self) -> Vec<i32> {
+        self.put_back();
+        let inherited = |number| Signal::try_from(number).is_ok_and(|signal| self.inherited.contains(signal));
+        let own = self.stop.iter().copied().chain([Signal::SIGCHLD as i32]);
+        own.filter(|number| !inherited(*number)).collect()
+    }
+
+    /// Takes over the signals that the preverb before this exec has `blocked`: what this process execs or starts does
+    /// not inherit that. Returns a request to stop that has come by now.
+    ///
+    /// # Errors
+    /// The system's refusal, which no real system gives.
+    pub(crate) fn take_over(&mut self, blocked: &[i32]) -> Result<Option<i32>> {
+        if takes_real_time(blocked) {
+            // A set can lose real-time signals only all at once.
+            self.inherited = self.inherited.iter().collect();
+        }
+        blocked
+            .iter()
+            .filter_map(|number| Signal::try_from(*number).ok())
+            .for_each(|signal| self.inherited.remove(signal));
+        self.stop = blocked.iter().copied().filter(|number| *number != Signal::SIGCHLD as i32).collect();
+        let set = set_of(&self.stop);
+        set.thread_block().and_then(|()| self.descriptor.set_mask(&set)).map_err(|error| {
+            Failure::say(Kind::System, format!("cannot handle signals: {}", error.desc()))
+        })?;
+        Ok(self.stop())
+    }
+
     /// Gives this process the mask that it inherited: the last thing before an exec. Only what was blocked here is
     /// unblocked: a C library keeps some signals for itself, and setting a whole mask would lose those.
     pub(crate) fn restore(&self) {
         if takes_real_time(&self.stop) {
             // Some of the real-time ones may have been blocked before, and no set can be made that lacks just those.
-            let own = i32::try_from(std::process::id()).unwrap_or(0);
-            self.passed_over.iter().for_each(|number| send(own, *number));
+            self.put_back();
             let _ = self.inherited.thread_set_mask();
             return;
         }
@@ -161,7 +190,14 @@ impl Signals {
         let _ = ours.thread_unblock();
     }
 
-    /// Blocks again what is heeded, where an exec after `restore` has failed.
+    /// Sends the real-time signals again that came and were not requests.
+    fn put_back(&self) {
+        for number in &self.passed_over {
+            send(i32::try_from(std::process::id()).unwrap_or(0), *number);
+        }
+    }
+
+    /// Blocks again what is handled, where an exec after `restore` has failed.
     pub(crate) fn block_again(&self) {
         let _ = set_of(&self.stop).thread_block();
     }

@@ -966,3 +966,46 @@ fn a_verb_with_init_runs_under_a_supervisor_with_the_same_variables() {
         .pid1()
         .run();
 }
+
+/// Starts the program after `--` with TERM blocked and pending.
+const TERM_IS_PENDING: &str = "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]); os.kill(os.getpid(), signal.SIGTERM); os.execvp(sys.argv[1], sys.argv[1:])";
+
+#[test]
+fn a_stop_while_preverb_becomes_the_supervisor_ends_the_run_before_the_target_starts() {
+    // What is handled stays blocked across that exec, and the supervisor knows what was blocked for it.
+    Test::new()
+        .table(
+            "[verbs.worker]\nexec = [\"sh\", \"-c\", '''tr '\\0' ' ' </proc/$PPID/cmdline''']\ninit = true\n",
+        )
+        .args(["worker"])
+        .stdout_contains("preverb --supervise --blocked 15,2,1,3,17 -- sh")
+        .pid1()
+        .run();
+    Test::new()
+        .args(["--supervise", "--blocked", "15,2,1,3,17", "--", "echo", "the target"])
+        .under(["python3", "-c", TERM_IS_PENDING])
+        .status(143)
+        .stderr("preverb: stopped by SIGTERM before the target started\n")
+        .pid1()
+        .run();
+}
+
+#[test]
+fn a_target_with_init_in_the_table_inherits_the_mask_that_preverb_inherited() {
+    for stop in ["TERM", "SIGRTMIN+3"] {
+        for blocked in [&[][..], &[2, 10, 17]] {
+            let block = format!(
+                "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, {blocked:?}); os.execvp(sys.argv[1], sys.argv[1:])"
+            );
+            Test::new()
+                .table(format!("stop-signals = [\"{stop}\"]\n[verbs.worker]\nexec = [\"grep\", \"^SigBlk\", \"/proc/self/status\"]\ninit = true\n"))
+                .args(["worker"])
+                .under(["python3", "-c", &block])
+                .any_stdout()
+                .check(move |output| {
+                    assert_eq!(signals(output.text(), "SigBlk:"), bits(blocked));
+                })
+                .run();
+        }
+    }
+}
