@@ -112,7 +112,8 @@ fn hidden_part(name: &OsStr, words: &[OsString], log: &mut Log) -> Option<Result
 /// Finds out what is asked for, and does it. `starts_target` becomes false where that is not to start a target.
 fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log, starts_target: &mut bool) -> Result<u8> {
     let signals = Signals::heed()?;
-    let mut start = Context { variables: read::environment(), signals, log };
+    let variables = read::environment().with_facts(sys::cgroup::fact);
+    let mut start = Context { variables, signals, log };
     let format = start.variables.non_empty(b"PREVERB_LOG").map(|value| (Format::parse(value), quoted(value)));
     if let Some((Some(format), _)) = format {
         start.log.format = format;

@@ -52,7 +52,7 @@ fn examine(option: Option<PathBuf>, timeout: Duration, mut children: Children, l
         | Absent::NoProc
         | Absent::NotSeen) => Failure::say(Kind::Unhealthy, absent.describe()),
     })?;
-    let mut variables = main.variables()?;
+    let mut variables = main.variables()?.with_facts(crate::sys::cgroup::fact);
     let Some(verb) = variables.non_empty(b"PREVERB_VERB") else {
         if variables.get(b"PREVERB_ENVIRONMENT").is_none() {
             return Err(unhealthy(format!(

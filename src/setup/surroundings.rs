@@ -150,7 +150,12 @@ impl Tracks {
         let targets: Vec<&mut Surroundings> =
             if shared { self.both().collect() } else { self.open.iter_mut().collect() };
         for surroundings in targets {
-            surroundings.variables.change(&changes.variables, &origin, secrets);
+            for (name, value) in &changes.variables {
+                match value {
+                    Some(value) => surroundings.variables.set(name, value, origin.clone(), secrets(name)),
+                    None => surroundings.variables.unset(name),
+                }
+            }
             if let Some(directory) = &changes.directory {
                 surroundings.directory = Some(directory.clone());
             }

@@ -1,5 +1,6 @@
 //! The kernel: one owner for each of its facilities. Nothing here knows the table.
 
+pub(crate) mod cgroup;
 pub(crate) mod child;
 pub(crate) mod exec;
 pub(crate) mod identity;

@@ -17,7 +17,7 @@ use crate::value::variables::Variables;
 pub(crate) fn environment() -> Variables {
     // The C library's list, which Rust reads, has lost nothing, but Rust passes over entries without `=`.
     match read_file(Path::new("/proc/self/environ"), 4000) {
-        Ok(bytes) if !bytes.is_empty() => Variables::from_block(bytes),
+        Ok(bytes) if !bytes.is_empty() => Variables::from_block(&bytes),
         Ok(_) | Err(_) => variables::from_runtime(),
     }
 }

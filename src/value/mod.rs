@@ -1,9 +1,15 @@
 //! What the program is about, as values: nothing here touches the world.
 
 pub(crate) mod capability;
+#[allow(dead_code, reason = "what uses it comes next")]
+pub(crate) mod condition;
+#[allow(dead_code, reason = "what uses it comes next")]
+pub(crate) mod env_file;
 pub(crate) mod limit;
 pub(crate) mod signal;
 pub(crate) mod supervision;
 pub(crate) mod template;
 pub(crate) mod user;
 pub(crate) mod variables;
+#[allow(dead_code, reason = "what uses it comes next")]
+pub(crate) mod words;

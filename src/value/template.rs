@@ -200,6 +200,11 @@ impl Template {
         &self.source
     }
 
+    /// The same, as it may be shown.
+    pub(crate) fn shown_source(&self) -> String {
+        crate::text::escape::escaped(self.source.as_bytes())
+    }
+
     /// The value against these variables.
     ///
     /// # Errors
@@ -316,23 +321,26 @@ fn expand_reference(
     out: &mut Expanded,
     missing: &mut Vec<Fault>,
 ) {
-    let found = variables.get(reference.name.as_bytes());
-    let present = found.filter(|found| !(reference.empty_is_unset && found.value.is_empty()));
+    let name = reference.name.as_bytes();
+    let fact = variables.fact(name);
+    let found = match &fact {
+        Some(fact) => Some((fact.as_bytes(), false)),
+        None => variables.get(name).map(|found| (found.value, found.secret)),
+    };
+    let present = found.filter(|(value, _)| !(reference.empty_is_unset && value.is_empty()));
     match (&reference.form, present) {
-        (Form::Alternative(word), Some(found)) => {
-            // Which of two words stands here tells whether a secret is set, not what it is.
-            let _ = found;
-            expand_into(word, variables, out, missing);
-        }
-        (Form::Plain | Form::Default(_) | Form::Demand(_), Some(found)) => {
-            match written(found.value, reference.operator) {
+        (Form::Plain | Form::Default(_) | Form::Demand(_), Some((value, secret))) => {
+            match written(value, reference.operator) {
                 Ok(value) => out.bytes.extend_from_slice(&value),
                 Err(state) => missing.push(Fault::new(&reference.name, state)),
             }
-            out.secret |= found.secret;
+            out.secret |= secret;
         }
         (Form::Alternative(_), None) => {}
-        (Form::Default(word), None) => expand_into(word, variables, out, missing),
+        // Which of two words stands here tells whether a secret is set, not what it is.
+        (Form::Alternative(word), Some(_)) | (Form::Default(word), None) => {
+            expand_into(word, variables, out, missing);
+        }
         (Form::Plain, None) => {
             missing.push(Fault::new(&reference.name, State::Unset));
         }

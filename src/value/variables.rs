@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::rc::Rc;
 
 /// Which layer gave a variable its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,21 +53,52 @@ impl Origin {
     }
 }
 
+/// What is expanded like a variable and is a fact of the machine: it is read where it is named, and nowhere else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fact {
+    /// How many processors this container can use, at least 1.
+    Cpus,
+    /// How much memory it can use, in MiB.
+    MemoryMib,
+}
+
+impl Fact {
+    /// The fact of this name.
+    pub(crate) fn named(name: &[u8]) -> Option<Self> {
+        match name {
+            b"PREVERB_CPUS" => Some(Self::Cpus),
+            b"PREVERB_MEMORY_MIB" => Some(Self::MemoryMib),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Entry {
     /// The entry as it stands in the environment, and a NUL.
-    text: Text,
+    text: Vec<u8>,
     /// Where its `=` is, if it has one. A `=` in front belongs to the name, as in the C library's.
     equals: Option<usize>,
     secret: bool,
     origin: Origin,
 }
 
-/// The bytes of an entry: a part of what was inherited, which is one piece, or its own.
-#[derive(Debug, Clone)]
-enum Text {
-    Inherited(std::ops::Range<usize>),
-    Own(Rc<[u8]>),
+impl Entry {
+    fn new(text: Vec<u8>, origin: Origin) -> Self {
+        // POSIX lets a name be anything without `=`; the first byte is skipped so that an entry `=x=y` has a name,
+        // as in the C library.
+        let equals = text.iter().skip(1).position(|byte| *byte == b'=').map(|at| at + 1);
+        Self { text, equals, secret: false, origin }
+    }
+
+    fn name(&self) -> Option<&[u8]> {
+        self.equals.map(|equals| &self.text[..equals])
+    }
+
+    fn found(&self) -> Option<Found<'_>> {
+        let value = &self.text[self.equals? + 1..self.text.len() - 1];
+        Some(Found { value, secret: self.secret, origin: &self.origin })
+    }
 }
 
 /// A variable that was found.
@@ -96,66 +126,63 @@ impl Found<'_> {
 /// The variables of a process.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Variables {
-    /// What was inherited: entries that each end in a NUL.
-    inherited: Rc<[u8]>,
-    entries: Vec<Entry>,
+    /// In order; what was removed leaves a gap, so that the places of the others stay.
+    entries: Vec<Option<Entry>>,
+    /// Where the entries of a name are: the first, which is the one that counts, and the duplicates after it.
+    places: BTreeMap<Vec<u8>, (usize, Vec<usize>)>,
+    /// How facts are read, where they can be.
+    facts: Option<fn(Fact) -> u64>,
 }
 
 impl Variables {
     /// The variables as a process inherits them: entries as they are.
     pub(crate) fn inherited(entries: impl IntoIterator<Item = Vec<u8>>) -> Self {
-        let mut block = Vec::new();
-        for entry in entries {
-            block.extend(entry);
-            block.push(0);
+        let mut variables = Self::default();
+        for mut text in entries {
+            text.push(0);
+            variables.push(Entry::new(text, Origin::Inherited));
         }
-        Self::from_block(block)
+        variables
     }
 
     /// The variables of a block in which each entry ends in a NUL, as `/proc/PID/environ` has them.
-    pub(crate) fn from_block(mut block: Vec<u8>) -> Self {
-        if block.last().is_some_and(|last| *last != 0) {
-            block.push(0);
+    pub(crate) fn from_block(block: &[u8]) -> Self {
+        let block = block.strip_suffix(b"\0").unwrap_or(block);
+        Self::inherited(block.split(|byte| *byte == 0).map(<[u8]>::to_vec))
+    }
+
+    /// The same with facts, which this function reads.
+    pub(crate) fn with_facts(mut self, read: fn(Fact) -> u64) -> Self {
+        self.facts = Some(read);
+        self
+    }
+
+    fn push(&mut self, entry: Entry) {
+        let at = self.entries.len();
+        match entry.name() {
+            None => {}
+            Some(name) => match self.places.get_mut(name) {
+                Some((_, duplicates)) => duplicates.push(at),
+                None => drop(self.places.insert(name.to_vec(), (at, Vec::new()))),
+            },
         }
-        let mut entries = Vec::with_capacity(block.len() / 32 + 8);
-        let mut start = 0;
-        for bytes in block.split_inclusive(|byte| *byte == 0) {
-            let end = start + bytes.len();
-            // POSIX lets a name be anything without `=`; the first byte is passed over so that an entry
-            // `=x=y` has a name, as in the C library.
-            let equals = bytes.iter().skip(1).position(|byte| *byte == b'=').map(|at| at + 1);
-            let text = Text::Inherited(start..end);
-            entries.push(Entry { text, equals, secret: false, origin: Origin::Inherited });
-            start = end;
-        }
-        Self { inherited: block.into(), entries }
+        self.entries.push(Some(entry));
     }
 
-    /// The bytes of an entry, without the NUL.
-    fn bytes<'v>(&'v self, entry: &'v Entry) -> &'v [u8] {
-        let bytes = self.with_nul(entry);
-        bytes.split_last().map_or(bytes, |(_, bytes)| bytes)
-    }
-
-    fn with_nul<'v>(&'v self, entry: &'v Entry) -> &'v [u8] {
-        match &entry.text {
-            Text::Inherited(range) => self.inherited.get(range.clone()).unwrap_or_default(),
-            Text::Own(bytes) => bytes,
-        }
-    }
-
-    fn is(&self, entry: &Entry, name: &[u8]) -> bool {
-        entry.equals == Some(name.len()) && self.bytes(entry).starts_with(name)
-    }
-
-    fn found<'v>(&'v self, entry: &'v Entry, equals: usize) -> Found<'v> {
-        Found { value: &self.bytes(entry)[equals + 1..], secret: entry.secret, origin: &entry.origin }
+    fn present(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().flatten()
     }
 
     /// The variable of this name; the first of several, as getenv(3) finds it.
     pub(crate) fn get(&self, name: &[u8]) -> Option<Found<'_>> {
-        let entry = self.entries.iter().find(|entry| self.is(entry, name))?;
-        Some(self.found(entry, name.len()))
+        let (first, _) = self.places.get(name)?;
+        self.entries[*first].as_ref()?.found()
+    }
+
+    /// The fact of this name. An inherited variable that is called so is not what is expanded.
+    pub(crate) fn fact(&self, name: &[u8]) -> Option<String> {
+        let read = self.facts?;
+        Some(read(Fact::named(name)?).to_string())
     }
 
     /// The value of this name, if it is not empty.
@@ -166,63 +193,31 @@ impl Variables {
     /// Sets a variable, where the first of its name stood or at the end. A variable that was secret stays
     /// secret.
     pub(crate) fn set(&mut self, name: &[u8], value: impl AsRef<[u8]>, origin: Origin, secret: bool) {
-        let bytes = [name, b"=", value.as_ref(), b"\0"].concat();
-        let mut entry = Entry { text: Text::Own(bytes.into()), equals: Some(name.len()), secret, origin };
-        let Some(first) = self.entries.iter().position(|entry| self.is(entry, name)) else {
-            self.entries.push(entry);
-            return;
-        };
-        entry.secret |= self.entries[first].secret;
-        self.entries[first] = entry;
-        while let Some(next) = self.entries[first + 1..].iter().position(|entry| self.is(entry, name)) {
-            self.entries.remove(first + 1 + next);
+        let text = [name, b"=", value.as_ref(), b"\0"].concat();
+        let mut entry = Entry { text, equals: Some(name.len()), secret, origin };
+        let Some((first, duplicates)) = self.places.get_mut(name) else { return self.push(entry) };
+        for duplicate in duplicates.drain(..) {
+            self.entries[duplicate] = None;
         }
-    }
-
-    /// Sets and unsets what something changed, all of it in one pass: there can be very many.
-    pub(crate) fn change(
-        &mut self,
-        changes: &[(Vec<u8>, Option<Vec<u8>>)],
-        origin: &Origin,
-        is_secret: &dyn Fn(&[u8]) -> bool,
-    ) {
-        // The last word on a name counts; it is taken away once it is done.
-        let mut open: BTreeMap<&[u8], Option<Option<&[u8]>>> =
-            changes.iter().map(|(name, value)| (&**name, Some(value.as_deref()))).collect();
-        let made = |name: &[u8], value: &[u8], secret: bool| {
-            let bytes = [name, b"=", value, b"\0"].concat();
-            let secret = secret || is_secret(name);
-            Entry { text: Text::Own(bytes.into()), equals: Some(name.len()), secret, origin: origin.clone() }
-        };
-        let mut entries = Vec::with_capacity(self.entries.len() + changes.len());
-        for entry in &self.entries {
-            let name = entry.equals.map(|equals| &self.bytes(entry)[..equals]);
-            match name.and_then(|name| Some((name, open.get_mut(name)?.take()))) {
-                None => entries.push(entry.clone()),
-                Some((name, Some(Some(value)))) => entries.push(made(name, value, entry.secret)),
-                Some((_, Some(None) | None)) => {}
-            }
-        }
-        for (name, _) in changes {
-            if let Some(Some(value)) = open.get_mut(&**name).and_then(Option::take) {
-                entries.push(made(name, value, false));
-            }
-        }
-        self.entries = entries;
+        let place = &mut self.entries[*first];
+        entry.secret |= place.as_ref().is_some_and(|before| before.secret);
+        *place = Some(entry);
     }
 
     /// Removes every variable of this name.
     pub(crate) fn unset(&mut self, name: &[u8]) {
-        while let Some(index) = self.entries.iter().position(|entry| self.is(entry, name)) {
-            self.entries.remove(index);
+        let Some((first, duplicates)) = self.places.remove(name) else { return };
+        for place in duplicates.into_iter().chain([first]) {
+            self.entries[place] = None;
         }
     }
 
     /// Marks a variable as shown nowhere.
     pub(crate) fn mark_secret(&mut self, name: &[u8]) {
-        for index in 0..self.entries.len() {
-            if self.is(&self.entries[index], name) {
-                self.entries[index].secret = true;
+        let Some((first, duplicates)) = self.places.get(name) else { return };
+        for place in duplicates.iter().chain([first]) {
+            if let Some(entry) = &mut self.entries[*place] {
+                entry.secret = true;
             }
         }
     }
@@ -234,27 +229,24 @@ impl Variables {
 
     /// The variables that have a name, in order.
     pub(crate) fn named(&self) -> impl Iterator<Item = (&[u8], Found<'_>)> {
-        self.entries.iter().filter_map(|entry| {
-            let equals = entry.equals?;
-            Some((&self.bytes(entry)[..equals], self.found(entry, equals)))
-        })
+        self.present().filter_map(|entry| Some((entry.name()?, entry.found()?)))
     }
 
     /// The entries for execve(2). One with a NUL inside cannot exist in an environment; none is made.
     pub(crate) fn to_envp(&self) -> Vec<&CStr> {
-        self.entries.iter().filter_map(|entry| CStr::from_bytes_with_nul(self.with_nul(entry)).ok()).collect()
+        self.present().filter_map(|entry| CStr::from_bytes_with_nul(&entry.text).ok()).collect()
     }
 
     /// The longest entry: its name and its size with the NUL, for the message when execve(2) refuses.
     pub(crate) fn longest(&self) -> Option<(&[u8], usize)> {
-        let entry = self.entries.iter().max_by_key(|entry| self.with_nul(entry).len())?;
-        let bytes = self.bytes(entry);
-        Some((&bytes[..entry.equals.unwrap_or(bytes.len())], bytes.len() + 1))
+        let entry = self.present().max_by_key(|entry| entry.text.len())?;
+        let size = entry.text.len();
+        Some((entry.name().unwrap_or(&entry.text[..size - 1]), size))
     }
 
     /// The size of all entries with their NULs.
     pub(crate) fn size(&self) -> usize {
-        self.entries.iter().map(|entry| self.with_nul(entry).len()).sum()
+        self.present().map(|entry| entry.text.len()).sum()
     }
 }
 
@@ -302,35 +294,38 @@ mod tests {
     }
 
     #[test]
-    fn changes_are_what_setting_and_unsetting_one_by_one_is() {
-        let odd = ["A=1", "noequals", "B=1", "A=2", "=x=y", "C=1", "D=1", "C=2"];
-        let change = |name: &str, value: Option<&str>| (name.into(), value.map(Into::into));
-        let changes: Vec<(Vec<u8>, Option<Vec<u8>>)> = vec![
-            change("A", Some("n")),
-            change("C", None),
-            change("NEW", Some("1")),
-            change("=x", Some("z")),
-            change("D", Some("2")),
-            change("D", None),
-            change("E", None),
-            change("E", Some("1")),
-            change("NEW", Some("2")),
-        ];
-        let (mut at_once, mut one_by_one) = (variables(&odd), variables(&odd));
-        at_once.change(&changes, &Origin::TableEnv, &|_| false);
-        for (name, value) in &changes {
-            match value {
-                Some(value) => one_by_one.set(name, value, Origin::TableEnv, false),
-                None => one_by_one.unset(name),
-            }
+    fn duplicates_go_with_the_first_and_a_name_that_comes_back_stands_at_the_end() {
+        let mut variables = variables(&["C=1", "A=1", "noequals", "A=2", "=x=y", "C=2"]);
+        variables.unset(b"C");
+        variables.set(b"=x", b"z", Origin::TableEnv, false);
+        variables.set(b"A", b"n", Origin::TableEnv, false);
+        variables.set(b"C", b"3", Origin::TableEnv, false);
+        assert_eq!(lines(&variables), ["A=n", "noequals", "=x=z", "C=3"]);
+        variables.set(b"C", b"4", Origin::TableEnv, false);
+        variables.unset(b"NONE");
+        assert_eq!(lines(&variables), ["A=n", "noequals", "=x=z", "C=4"]);
+        assert_eq!(variables.named().map(|(name, _)| name).collect::<Vec<_>>(), [&b"A"[..], b"=x", b"C"]);
+        assert_eq!(variables.longest(), Some((&b"noequals"[..], 9)));
+        assert_eq!(variables.size(), 4 + 9 + 5 + 4);
+    }
+
+    #[test]
+    fn a_block_is_read_whether_or_not_its_last_entry_ends() {
+        for block in [&b"A=1\0\0B=2\0"[..], b"A=1\0\0B=2"] {
+            assert_eq!(lines(&Variables::from_block(block)), ["A=1", "", "B=2"]);
         }
-        let sorted = |variables: &Variables| {
-            let mut lines = lines(variables);
-            lines.sort();
-            lines
-        };
-        assert_eq!(sorted(&at_once), sorted(&one_by_one));
-        assert_eq!(lines(&at_once), ["A=n", "noequals", "B=1", "=x=z", "NEW=2", "E=1"]);
+    }
+
+    #[test]
+    fn many_variables_cost_no_more_than_their_number() {
+        let mut variables = Variables::default();
+        for number in 0..40_000 {
+            variables.set(format!("N{number}").as_bytes(), b"x", Origin::TableEnv, false);
+        }
+        for number in 0..40_000 {
+            variables.unset(format!("N{number}").as_bytes());
+        }
+        assert_eq!(variables.size(), 0);
     }
 
     #[test]

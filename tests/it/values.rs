@@ -1,6 +1,6 @@
 //! Chapter 4 of the specification: how a value is written where it is expanded, and what a whole element is.
 
-use crate::dsl::{Test, bytes};
+use crate::dsl::{Test, bytes, skip};
 
 fn run(table: &str, words: &[&str]) -> Test {
     Test::new().table(table).args(words)
@@ -119,4 +119,66 @@ fn each_word_of_a_secret_is_masked() {
         .stdout_contains("target       echo *** ***\n")
         .stdout_lacks("hunter2")
         .run();
+}
+
+/// A table whose verb `a` shows the facts.
+const FACTS: &str = "[verbs.a]\nexec = [\"echo\", \"${PREVERB_CPUS} ${PREVERB_MEMORY_MIB}\"]\n";
+
+#[test]
+fn facts_of_the_machine_are_expanded_and_no_variables() {
+    let table = r#"
+        [env]
+        WORKERS = "${PREVERB_CPUS}"
+        [verbs.a]
+        exec = ["sh", "-c", 'test "$WORKERS" -ge 1 && env | grep PREVERB_CPUS; test ${PREVERB_MEMORY_MIB} -ge 16']
+    "#;
+    run(table, &["a"]).run();
+    let inherited = run(table, &["a"]).env("PREVERB_CPUS", "none").stdout("PREVERB_CPUS=none\n");
+    inherited.check(|output| assert_eq!(output.text(), "PREVERB_CPUS=none\n")).run();
+    let one = run(FACTS, &["a"]).under(["taskset", "1"]);
+    one.check(|output| assert!(output.text().starts_with("1 "))).stdout_contains("1 ").run();
+    // A template can name them, too.
+    let rendered =
+        "[[setup]]\nrender = \"[DIR]/in\"\nto = \"[DIR]/out\"\n[verbs.a]\nexec = [\"cat\", \"[DIR]/out\"]\n";
+    run(rendered, &["a"])
+        .under(["taskset", "1"])
+        .file("in", "workers ${PREVERB_CPUS};\n", 0o644)
+        .stdout("workers 1;\n")
+        .run();
+}
+
+#[test]
+fn the_limits_of_the_control_group_are_the_facts() {
+    let own_mounts = |script: &str| {
+        let script = format!(
+            "mount -t tmpfs none /sys/fs/cgroup && cd /sys/fs/cgroup && {script} && cd \"$OLDPWD\" && exec \"$@\""
+        );
+        run(FACTS, &["a"]).needs_root().under(["unshare", "--mount", "sh", "-c", &script, "sh"])
+    };
+    own_mounts("echo 50000 100000 >cpu.max && echo 268435456 >memory.max").stdout("1 256\n").run();
+    own_mounts("mkdir cpu memory && echo 90000 >cpu/cpu.cfs_quota_us && echo 100000 >cpu/cpu.cfs_period_us && echo 104857600 >memory/memory.limit_in_bytes")
+        .stdout("1 100\n")
+        .run();
+    let bare = own_mounts("umount -l /sys");
+    bare.check(|output| {
+        let numbers: Vec<u64> =
+            output.text().split_whitespace().map(|number| number.parse().unwrap()).collect();
+        assert!(numbers[0] >= 1 && numbers[1] > 100, "{numbers:?}");
+    })
+    .stdout_contains(" ")
+    .run();
+}
+
+#[test]
+fn facts_are_read_only_where_they_are_named() {
+    if !std::path::Path::new("/usr/bin/strace").exists() {
+        return skip("it needs strace");
+    }
+    let trace =
+        |table: &str| run(table, &["a"]).under(["strace", "-qq", "-o", "[DIR]/trace", "-e", "trace=%file"]);
+    let seen = |output: &crate::dsl::Output| {
+        String::from_utf8(output.file("trace").unwrap()).unwrap().contains("cgroup")
+    };
+    trace(FACTS).stdout_contains(" ").check(move |output| assert!(seen(output))).run();
+    trace("[verbs.a]\nexec = [\"true\"]\n").check(move |output| assert!(!seen(output))).run();
 }

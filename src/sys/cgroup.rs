@@ -1,0 +1,136 @@
+//! How many processors and how much memory this container can use. Read only where a table asks for it.
+
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
+
+use crate::sys::read::read_at_once;
+use crate::value::variables::Fact;
+
+/// Where engines mount the control groups.
+const MOUNT: &str = "/sys/fs/cgroup";
+/// The most that is read of a file here.
+const LONGEST: usize = 64 * 1024;
+
+/// Reads a fact. Where nothing limits the container, or nothing tells, it is the machine's.
+pub(crate) fn fact(fact: Fact) -> u64 {
+    let own = read_at_once(Path::new("/proc/self/cgroup"), LONGEST).unwrap_or_default();
+    let groups = groups(Path::new(MOUNT), &own);
+    match fact {
+        Fact::Cpus => {
+            let allowed = rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count().into());
+            quotas(&groups).chain([allowed]).min().unwrap_or(allowed).max(1)
+        }
+        Fact::MemoryMib => {
+            let machine = rustix::system::sysinfo();
+            let machine = machine.totalram as u64 * u64::from(machine.mem_unit);
+            limits(&groups).chain([machine]).min().unwrap_or(machine) >> 20
+        }
+    }
+}
+
+/// The directories of the groups that this process is in, up to their mounts: a limit of any of them holds. `own` is
+/// `/proc/self/cgroup`, in which a group's path need not be as it is mounted here.
+fn groups(mount: &Path, own: &[u8]) -> BTreeSet<PathBuf> {
+    let mut groups: BTreeSet<PathBuf> = ["", "cpu", "memory"].map(|name| mount.join(name)).into();
+    for line in String::from_utf8_lossy(own).lines() {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };
+        // The second version has one hierarchy, without names.
+        let places: Vec<&str> = match controllers {
+            "" => vec!["", "unified"],
+            names => std::iter::once(names).chain(names.split(',')).collect(),
+        };
+        if !places.iter().any(|place| matches!(*place, "" | "cpu" | "memory")) {
+            continue;
+        }
+        let inside = Path::new(path).components().filter(|each| matches!(each, Component::Normal(_)));
+        let inside: PathBuf = inside.collect();
+        let is_above = Path::new(path).components().any(|each| each == Component::ParentDir);
+        for place in places {
+            for group in inside.ancestors().filter(|group| !is_above || group.as_os_str().is_empty()) {
+                groups.insert(mount.join(place).join(group));
+            }
+        }
+    }
+    groups
+}
+
+/// The numbers in a file; what is not one, such as `max`, is `None`.
+fn numbers(group: &Path, file: &str) -> Vec<Option<u64>> {
+    let text = read_at_once(&group.join(file), LONGEST).unwrap_or_default();
+    String::from_utf8_lossy(&text).split_ascii_whitespace().map(|number| number.parse().ok()).collect()
+}
+
+/// The processors that the groups may use, a part of one counted as one.
+fn quotas(groups: &BTreeSet<PathBuf>) -> impl Iterator<Item = u64> {
+    groups.iter().filter_map(|group| {
+        let mut both = numbers(group, "cpu.max");
+        if both.is_empty() {
+            both = numbers(group, "cpu.cfs_quota_us");
+            both.extend(numbers(group, "cpu.cfs_period_us"));
+        }
+        match both[..] {
+            [Some(quota), Some(period)] if period > 0 => Some(quota.div_ceil(period)),
+            _ => None,
+        }
+    })
+}
+
+/// The bytes of memory that the groups may use.
+fn limits(groups: &BTreeSet<PathBuf>) -> impl Iterator<Item = u64> {
+    let files = |group| ["memory.max", "memory.limit_in_bytes"].map(|file| numbers(group, file));
+    groups.iter().flat_map(move |group| files(group).into_iter().flatten().flatten())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What these files say to a process of these groups.
+    fn facts(own: &str, files: &[(&str, &str)]) -> (Option<u64>, Option<u64>) {
+        let mount = tempfile::tempdir().expect("a directory is made");
+        for (path, text) in files {
+            let path = mount.path().join(path);
+            std::fs::create_dir_all(path.parent().expect("a directory")).expect("made");
+            std::fs::write(path, text).expect("written");
+        }
+        let groups = groups(mount.path(), own.as_bytes());
+        (quotas(&groups).min(), limits(&groups).min())
+    }
+
+    #[test]
+    fn both_versions_are_read_at_the_mount_and_on_the_way_down() {
+        let v2 = "0::/a/b\n";
+        assert_eq!(facts(v2, &[]), (None, None));
+        assert_eq!(
+            facts("", &[("cpu.max", "150000 100000\n"), ("memory.max", "536870912\n")]),
+            (Some(2), Some(1 << 29))
+        );
+        assert_eq!(facts(v2, &[("cpu.max", "max 100000\n"), ("memory.max", "max\n")]), (None, None));
+        let nested =
+            [("a/cpu.max", "400000 100000"), ("a/b/cpu.max", "50000 100000"), ("a/memory.max", "1048576")];
+        assert_eq!(facts(v2, &nested), (Some(1), Some(1 << 20)));
+        assert_eq!(facts("0::/../b\n", &[("b/cpu.max", "1 1"), ("cpu.max", "3 1")]), (Some(3), None));
+
+        let v1 = "3:cpuset:/x\n2:cpu,cpuacct:/docker/1\n1:memory:/docker/1\n";
+        let files = [
+            ("cpu,cpuacct/docker/1/cpu.cfs_quota_us", "250000\n"),
+            ("cpu,cpuacct/docker/1/cpu.cfs_period_us", "100000\n"),
+            ("memory/docker/1/memory.limit_in_bytes", "2097152\n"),
+            ("memory/memory.limit_in_bytes", "9223372036854771712\n"),
+        ];
+        assert_eq!(facts(v1, &files), (Some(3), Some(2 << 20)));
+        let unlimited = [("cpu/cpu.cfs_quota_us", "-1\n"), ("cpu/cpu.cfs_period_us", "100000\n")];
+        assert_eq!(facts(v1, &unlimited), (None, None));
+        assert_eq!(
+            facts("0::/u\n1:cpu:/c\n", &[("unified/u/cpu.max", "2 1"), ("cpu/c/cpu.cfs_quota_us", "x")]),
+            (Some(2), None)
+        );
+    }
+
+    #[test]
+    fn there_is_a_processor_and_some_memory() {
+        assert!(fact(Fact::Cpus) >= 1);
+        assert!(fact(Fact::MemoryMib) >= 16);
+    }
+}

@@ -1,0 +1,355 @@
+//! Conditions: `only-if`, `skip-if`, `if-exists`, `unless-exists`. Pure: what exists is looked up by whoever asks.
+
+use std::collections::BTreeSet;
+
+use crate::text::escape::MASK;
+use crate::text::names::is_variable_name;
+use crate::value::template::{Expanded, Fault, Template};
+use crate::value::variables::Variables;
+
+/// The forms that a condition can have, for messages.
+pub(crate) const CONDITION_RULE: &str =
+    "a condition is `NAME`, `!NAME`, `NAME=value`, `NAME!=value` or `NAME!=` (not empty)";
+
+/// A condition on a variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Condition {
+    name: String,
+    test: Test,
+    negated: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Test {
+    /// `NAME`: not empty, and not one of [`FALSE`] where that means something.
+    True,
+    /// `NAME=value`; what is unset is empty.
+    Is(Template),
+}
+
+/// What means no, in any case.
+const FALSE: [&str; 4] = ["false", "no", "off", "0"];
+
+/// Whether a value stands for yes: it is not empty, and does not say no.
+pub(crate) fn is_true(value: &[u8]) -> bool {
+    !value.is_empty() && !FALSE.iter().any(|word| word.as_bytes().eq_ignore_ascii_case(value))
+}
+
+/// What conditions are judged by.
+#[derive(Clone, Copy)]
+pub(crate) struct Facts<'f> {
+    /// The variables as they are now.
+    pub(crate) variables: &'f Variables,
+    /// The declared variables that are true when they are not empty: a `0` of theirs is a value like any other.
+    pub(crate) opaque: &'f BTreeSet<String>,
+    /// Whether there is something at this path.
+    pub(crate) exists: &'f dyn Fn(&[u8]) -> bool,
+}
+
+impl Condition {
+    /// Reads a condition; `None` where it has none of the forms.
+    ///
+    /// # Errors
+    /// Why its value is not a template.
+    pub(crate) fn parse(text: &str) -> Result<Option<Self>, String> {
+        let is_name = |name: &str| is_variable_name(name.as_bytes());
+        let (name, negated, test) = if let Some((before, value)) = text.split_once('=') {
+            let name = before.strip_suffix('!');
+            (name.unwrap_or(before), name.is_some(), Test::Is(Template::parse(value)?))
+        } else {
+            let name = text.strip_prefix('!');
+            (name.unwrap_or(text), name.is_some(), Test::True)
+        };
+        Ok(is_name(name).then(|| Self { name: name.to_owned(), test, negated }))
+    }
+
+    /// The variable.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Every variable that has a say in it.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        let mut names = vec![self.name()];
+        if let Test::Is(value) = &self.test {
+            names.extend(value.names());
+        }
+        names
+    }
+
+    /// Whether it holds.
+    ///
+    /// # Errors
+    /// A variable in its value that cannot stand there.
+    pub(crate) fn holds(&self, facts: Facts<'_>) -> Result<bool, Fault> {
+        let found = facts.variables.get(self.name.as_bytes());
+        let value = found.map(|found| found.value).unwrap_or_default();
+        let outcome = match &self.test {
+            Test::True if found.is_some_and(|found| found.secret) => !value.is_empty(),
+            Test::True if facts.opaque.contains(&self.name) => !value.is_empty(),
+            Test::True => is_true(value),
+            Test::Is(other) => other.expand(facts.variables)?.bytes == value,
+        };
+        Ok(outcome != self.negated)
+    }
+
+    /// As it is written, without what it says of a secret.
+    pub(crate) fn shown(&self, secrets: &BTreeSet<String>) -> String {
+        let name = &self.name;
+        match (&self.test, self.negated) {
+            (Test::True, false) => name.clone(),
+            (Test::True, true) => format!("!{name}"),
+            (Test::Is(value), negated) => {
+                let hides = secrets.contains(name) && !value.source().is_empty();
+                let value = if hides { MASK.to_owned() } else { value.shown_source() };
+                format!("{name}{}{value}", if negated { "!=" } else { "=" })
+            }
+        }
+    }
+}
+
+/// The conditions of a step, or of words.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Conditions {
+    /// All of these must hold.
+    pub(crate) only_if: Vec<Condition>,
+    /// Any of these skips.
+    pub(crate) skip_if: Vec<Condition>,
+    /// All of these paths must be there.
+    pub(crate) if_exists: Vec<Template>,
+    /// Any of these paths skips.
+    pub(crate) unless_exists: Vec<Template>,
+}
+
+/// The keys of conditions.
+pub(crate) const CONDITION_KEYS: [&str; 4] = ["only-if", "skip-if", "if-exists", "unless-exists"];
+
+/// One of several conditions, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Judged<'c> {
+    /// The key that it stands under.
+    pub(crate) key: &'static str,
+    /// What it is about.
+    pub(crate) subject: Subject<'c>,
+    /// Whether the variable is so, or something is at the path; or what keeps that from being known.
+    pub(crate) holds: Result<bool, Fault>,
+}
+
+/// What a condition is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Subject<'c> {
+    /// A variable.
+    Variable(&'c Condition),
+    /// A path: as it is written, and what that comes to.
+    Path(&'c Template, Expanded),
+}
+
+impl Judged<'_> {
+    /// Whether it keeps what it stands on from being done.
+    pub(crate) fn skips(&self) -> bool {
+        let wanted = matches!(self.key, "only-if" | "if-exists");
+        self.holds.as_ref().is_ok_and(|holds| *holds != wanted)
+    }
+
+    /// The condition as it may be shown.
+    pub(crate) fn shown(&self, secrets: &BTreeSet<String>) -> String {
+        match &self.subject {
+            Subject::Variable(condition) => condition.shown(secrets),
+            Subject::Path(template, _) if self.holds.is_err() => template.shown_source(),
+            Subject::Path(_, path) => path.shown(),
+        }
+    }
+
+    /// Why it skips, as a sentence.
+    pub(crate) fn reason(&self, secrets: &BTreeSet<String>) -> String {
+        let shown = self.shown(secrets);
+        match (self.key, &self.subject) {
+            ("only-if", _) => format!("its condition `{shown}` does not hold"),
+            ("if-exists", _) => format!("`{shown}` does not exist"),
+            (_, Subject::Path(..)) => format!("`{shown}` exists"),
+            (_, Subject::Variable(condition)) if condition.test == Test::True && !condition.negated => {
+                format!("the variable `{shown}` is set")
+            }
+            (_, Subject::Variable(_)) => format!("`{shown}` holds"),
+        }
+    }
+}
+
+impl Conditions {
+    /// Judges each of them.
+    pub(crate) fn judge<'c>(&'c self, facts: Facts<'c>) -> impl Iterator<Item = Judged<'c>> {
+        let variable = move |key| {
+            move |condition: &'c Condition| Judged {
+                key,
+                subject: Subject::Variable(condition),
+                holds: condition.holds(facts),
+            }
+        };
+        let path = move |key| {
+            move |template: &'c Template| {
+                let (path, holds) = match template.expand(facts.variables) {
+                    // Nothing is at a path that expands to nothing.
+                    Ok(path) => {
+                        let holds = !path.bytes.is_empty() && (facts.exists)(&path.bytes);
+                        (path, Ok(holds))
+                    }
+                    Err(fault) => (Expanded::default(), Err(fault)),
+                };
+                Judged { key, subject: Subject::Path(template, path), holds }
+            }
+        };
+        let [only_if, skip_if, if_exists, unless_exists] = CONDITION_KEYS;
+        let variables = self.only_if.iter().map(variable(only_if));
+        let variables = variables.chain(self.skip_if.iter().map(variable(skip_if)));
+        let paths = self.if_exists.iter().map(path(if_exists));
+        variables.chain(paths).chain(self.unless_exists.iter().map(path(unless_exists)))
+    }
+
+    /// The first one that skips, or `None` where all is as they ask.
+    ///
+    /// # Errors
+    /// A variable that cannot stand where it is needed.
+    pub(crate) fn skip<'c>(&'c self, facts: Facts<'c>) -> Result<Option<Judged<'c>>, Fault> {
+        for judged in self.judge(facts) {
+            if let Err(fault) = &judged.holds {
+                return Err(fault.clone());
+            }
+            if judged.skips() {
+                return Ok(Some(judged));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::variables::Origin;
+
+    const EMPTY: BTreeSet<String> = BTreeSet::new();
+
+    fn parse(text: &str) -> Condition {
+        Condition::parse(text).expect("a template").expect("a condition")
+    }
+
+    #[track_caller]
+    fn holds(condition: &str, value: Option<&str>, secret: bool, opaque: bool) -> bool {
+        let mut variables = Variables::default();
+        if let Some(value) = value {
+            variables.set(b"N", value, Origin::Inherited, secret);
+        }
+        let opaque = if opaque { BTreeSet::from(["N".to_owned()]) } else { EMPTY };
+        let facts = Facts { variables: &variables, opaque: &opaque, exists: &|_| false };
+        parse(condition).holds(facts).expect("all set")
+    }
+
+    #[test]
+    fn conditions_follow_the_truth_table() {
+        // Per value: N, N of a secret or a typed variable, N=x, N=, N=no.
+        let table = [
+            (None, false, false, false, true, false),
+            (Some(""), false, false, false, true, false),
+            (Some("x"), true, true, true, false, false),
+            (Some("X"), true, true, false, false, false),
+            (Some("1"), true, true, false, false, false),
+            (Some("true"), true, true, false, false, false),
+            (Some("yes"), true, true, false, false, false),
+            (Some("on"), true, true, false, false, false),
+            (Some("00"), true, true, false, false, false),
+            (Some(" "), true, true, false, false, false),
+            (Some("0"), false, true, false, false, false),
+            (Some("no"), false, true, false, false, true),
+            (Some("No"), false, true, false, false, false),
+            (Some("false"), false, true, false, false, false),
+            (Some("FALSE"), false, true, false, false, false),
+            (Some("oFF"), false, true, false, false, false),
+        ];
+        for (value, plain, not_empty, is_x, is_empty, is_no) in table {
+            for (condition, expected) in [("N", plain), ("N=x", is_x), ("N=", is_empty), ("N=no", is_no)] {
+                let negated = match condition.split_once('=') {
+                    Some((name, value)) => format!("{name}!={value}"),
+                    None => format!("!{condition}"),
+                };
+                assert_eq!(holds(condition, value, false, false), expected, "{condition} of {value:?}");
+                assert_eq!(holds(&negated, value, false, false), !expected, "{negated} of {value:?}");
+            }
+            for (secret, opaque) in [(true, false), (false, true), (true, true)] {
+                assert_eq!(holds("N", value, secret, opaque), not_empty, "{value:?}");
+                assert_eq!(holds("!N", value, secret, opaque), !not_empty, "{value:?}");
+                assert_eq!(holds("N!=", value, secret, opaque), not_empty, "{value:?}");
+                assert_eq!(holds("N=x", value, secret, opaque), is_x, "{value:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_forms_are_none() {
+        for text in ["", "!", "=", "=x", "!=x", "!!N", "!N=x", "!N!=x", "N ", " N", "N ==", "a-b", "1", "N!"]
+        {
+            assert_eq!(Condition::parse(text), Ok(None), "{text}");
+        }
+        Condition::parse("N=${").expect_err("a malformed template");
+        assert_eq!(parse("N==x").shown(&EMPTY), "N==x");
+        assert!(holds("N==x", Some("=x"), false, false) && holds("N=!=", Some("!="), false, false));
+    }
+
+    #[test]
+    fn a_value_can_be_another_variables() {
+        let mut variables = Variables::default();
+        variables.set(b"A", "same", Origin::Inherited, false);
+        variables.set(b"B", "same", Origin::Inherited, false);
+        let facts = Facts { variables: &variables, opaque: &EMPTY, exists: &|_| false };
+        assert_eq!(parse("A=${B}").holds(facts), Ok(true));
+        assert!(parse("A=${C}").holds(facts).is_err());
+        assert_eq!(parse("A=${C:-same}").names(), ["A", "C"]);
+    }
+
+    #[test]
+    fn all_must_hold_and_any_skips() {
+        let mut variables = Variables::default();
+        variables.set(b"YES", "1", Origin::Inherited, false);
+        variables.set(b"NO", "0", Origin::Inherited, false);
+        variables.set(b"P", "/there", Origin::Inherited, false);
+        let skips = |only: &[&str], skip: &[&str], there: &[&str], gone: &[&str]| {
+            let parsed = |texts: &[&str]| texts.iter().map(|text| parse(text)).collect();
+            let paths = |texts: &[&str]| {
+                texts.iter().map(|text| Template::parse(text).expect("well-formed")).collect()
+            };
+            let conditions = Conditions {
+                only_if: parsed(only),
+                skip_if: parsed(skip),
+                if_exists: paths(there),
+                unless_exists: paths(gone),
+            };
+            let exists = |path: &[u8]| path == b"/there";
+            let facts = Facts { variables: &variables, opaque: &EMPTY, exists: &exists };
+            let skip = conditions.skip(facts).expect("all set");
+            skip.map(|judged| judged.reason(&EMPTY))
+        };
+        assert_eq!(skips(&[], &[], &[], &[]), None);
+        assert_eq!(skips(&["YES", "!NO"], &["NO", "YES=2"], &["${P}"], &["/gone", ""]), None);
+        let reason = |only: &[&str], skip: &[&str], there: &[&str], gone: &[&str]| {
+            skips(only, skip, there, gone).expect("it skips")
+        };
+        assert_eq!(reason(&["YES", "NO"], &[], &[], &[]), "its condition `NO` does not hold");
+        assert_eq!(reason(&[], &["NO", "YES"], &[], &[]), "the variable `YES` is set");
+        assert_eq!(reason(&[], &["YES!=2"], &[], &[]), "`YES!=2` holds");
+        assert_eq!(reason(&[], &[], &["/there", "/gone"], &[]), "`/gone` does not exist");
+        assert_eq!(reason(&[], &[], &[""], &[]), "`` does not exist");
+        assert_eq!(reason(&[], &[], &[], &["/gone", "${P}"]), "`/there` exists");
+    }
+
+    #[test]
+    fn what_a_condition_says_of_a_secret_is_not_shown() {
+        let secrets = BTreeSet::from(["N".to_owned()]);
+        assert_eq!(parse("N=hunter2").shown(&secrets), "N=***");
+        assert_eq!(parse("N!=").shown(&secrets), "N!=");
+        assert_eq!(parse("M=x").shown(&secrets), "M=x");
+    }
+}

@@ -1,0 +1,178 @@
+//! Files of variables, as `env-file` takes them: lines `NAME=value`, nothing expanded and nothing run. Pure.
+
+use crate::text::names::is_variable_name;
+
+/// What is wrong with a file of variables. It never holds a part of the file, which may be a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mistake {
+    /// The line, counted from 1.
+    pub(crate) line: usize,
+    /// The sentence about it.
+    pub(crate) reason: &'static str,
+}
+
+/// Names and values, in their order.
+pub(crate) type Settings = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// The variables of a file.
+///
+/// # Errors
+/// The first line that is not one of those that such a file can have.
+pub(crate) fn parse(text: &[u8]) -> Result<Settings, Mistake> {
+    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+    let mut variables = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let line = 1 + newlines(&text[..text.len() - rest.len()]);
+        let mistake = |reason| Mistake { line, reason };
+        let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+        let content = check(&rest[..end]).map_err(mistake)?.trim_ascii_start();
+        let after_line = rest.get(end + 1..).unwrap_or_default();
+        if content.is_empty() || content.starts_with(b"#") {
+            rest = after_line;
+            continue;
+        }
+        let content = match content.strip_prefix(b"export") {
+            Some(after @ [b' ' | b'\t', ..]) => after.trim_ascii_start(),
+            _ => content,
+        };
+        let equals = content.iter().position(|byte| *byte == b'=');
+        let (name, value) = content.split_at(equals.ok_or_else(|| mistake("it is not `NAME=value`"))?);
+        if !is_variable_name(name) {
+            return Err(mistake("what stands before the `=` is not a variable's name"));
+        }
+        let value = &value[1..];
+        if let [quote @ (b'\'' | b'"'), ..] = value {
+            // It may go on in the lines that follow.
+            let start = end - value.len() + 1;
+            let (value, length) = quoted(&rest[start..], *quote).map_err(|(offset, reason)| Mistake {
+                line: line + newlines(&rest[start..start + offset]),
+                reason,
+            })?;
+            variables.push((name.to_vec(), value));
+            rest = match &rest[start + length..] {
+                [] => &[],
+                [b'\n', after @ ..] => after,
+                _ => {
+                    let line = line + newlines(&rest[start..start + length]);
+                    return Err(Mistake { line, reason: "something follows the quote that ends the value" });
+                }
+            };
+        } else {
+            variables.push((name.to_vec(), value.to_vec()));
+            rest = after_line;
+        }
+    }
+    Ok(variables)
+}
+
+fn newlines(text: &[u8]) -> usize {
+    text.iter().filter(|byte| **byte == b'\n').count()
+}
+
+const CARRIAGE_RETURN: &str = "it ends in a carriage return: the file has the line ends of another system";
+const NUL: &str = "it holds a NUL character, which no variable can";
+
+/// A line, if it has none of what no line can have.
+fn check(line: &[u8]) -> Result<&[u8], &'static str> {
+    match line {
+        _ if line.contains(&0) => Err(NUL),
+        [.., b'\r'] => Err(CARRIAGE_RETURN),
+        _ => Ok(line),
+    }
+}
+
+/// The value of a text that begins behind an opening quote, and its length with the closing one; or how far into the
+/// text a mistake is.
+fn quoted(text: &[u8], quote: u8) -> Result<(Vec<u8>, usize), (usize, &'static str)> {
+    let mut value = Vec::new();
+    let mut at = 0;
+    loop {
+        let wrong = |reason| Err((at, reason));
+        let Some(byte) = text.get(at) else { return Err((0, "its quote is not closed")) };
+        match (byte, text.get(at + 1)) {
+            (b'\0', _) => return wrong(NUL),
+            (b'\r', Some(b'\n')) => return wrong(CARRIAGE_RETURN),
+            (byte, _) if *byte == quote => return Ok((value, at + 1)),
+            (b'\\', Some(next)) if quote == b'"' => {
+                value.push(match next {
+                    b'\\' | b'"' | b'$' => *next,
+                    b'n' => b'\n',
+                    _ => {
+                        return wrong("a backslash in `\"…\"` can only stand before `\\`, `\"`, `$` and `n`");
+                    }
+                });
+                at += 1;
+            }
+            (byte, _) => value.push(*byte),
+        }
+        at += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn yields(text: &str, expected: &[(&str, &str)]) {
+        let parsed = parse(text.as_bytes()).expect("well-formed");
+        let parsed: Vec<(String, String)> = parsed
+            .into_iter()
+            .map(|(name, value)| {
+                (String::from_utf8_lossy(&name).into(), String::from_utf8_lossy(&value).into())
+            })
+            .collect();
+        let expected: Vec<(String, String)> =
+            expected.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        assert_eq!(parsed, expected, "{text:?}");
+    }
+
+    #[track_caller]
+    fn refused(text: &str, line: usize, part: &str) {
+        let mistake = parse(text.as_bytes()).expect_err("malformed");
+        assert_eq!(mistake.line, line, "{text:?}: {mistake:?}");
+        assert!(mistake.reason.contains(part), "{text:?}: {mistake:?}");
+    }
+
+    #[test]
+    fn a_plain_value_is_verbatim_to_the_end_of_its_line() {
+        yields("", &[]);
+        yields("A=1", &[("A", "1")]);
+        yields("\u{feff}A=1\nA=2\n", &[("A", "1"), ("A", "2")]);
+        yields("A=\nb.c= x # y \n", &[("A", ""), ("b.c", " x # y ")]);
+        yields("\n  \t\n# A=1\n \t# B=2\n\tC=3\n", &[("C", "3")]);
+        yields("export A=1\n export\t B=$(id) `id` ${A} \\n\n", &[("A", "1"), ("B", "$(id) `id` ${A} \\n")]);
+        yields("A=x\"y' z\nexport=1\nexport_=2\n", &[("A", "x\"y' z"), ("export", "1"), ("export_", "2")]);
+        yields("A=b\rc\n", &[("A", "b\rc")]);
+        assert_eq!(parse(b"A=\xff").expect("bytes"), [(b"A".to_vec(), b"\xff".to_vec())]);
+    }
+
+    #[test]
+    fn quotes_hold_lines_and_only_double_ones_know_a_backslash() {
+        yields("A='a\\n\"$x\nB=2'\nC=3", &[("A", "a\\n\"$x\nB=2"), ("C", "3")]);
+        yields("A=\"a\\\\b\\\"c\\nd\\$e 'f' $g\n# h\"\n", &[("A", "a\\b\"c\nd$e 'f' $g\n# h")]);
+        yields("A=''\nB=\"\"", &[("A", ""), ("B", "")]);
+    }
+
+    #[test]
+    fn anything_else_is_refused_with_its_line() {
+        refused("A=1\nB\n", 2, "not `NAME=value`");
+        refused("A=1\n\n1B=2\n", 3, "name");
+        refused("A =1\n", 1, "name");
+        refused("export\n", 1, "not `NAME=value`");
+        refused("set A=1\n", 1, "name");
+        refused("A=1\r\n", 1, "carriage return");
+        refused("A=1\n\r\n", 2, "carriage return");
+        refused("# x\r\n", 1, "carriage return");
+        refused("A='1'\r\n", 1, "carriage return");
+        refused("A='1\n2\r\n3'\n", 2, "carriage return");
+        refused("A=1\nB='2\n3\n", 2, "not closed");
+        refused("A=\"2\\\"\n", 1, "not closed");
+        refused("A='1' \n", 1, "follows");
+        refused("A=\"1\n2\"3\n", 2, "follows");
+        refused("A=\"1\n\\t\"\n", 2, "backslash");
+        refused("A=1\nB=\0\n", 2, "NUL");
+        refused("A='\n\0'\n", 2, "NUL");
+    }
+}

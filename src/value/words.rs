@@ -1,0 +1,153 @@
+//! The elements of an argv in the table, and the words that they come to. Pure.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+
+use crate::text::escape::{MASK, escaped};
+use crate::value::condition::{Conditions, Facts};
+use crate::value::template::{Expanded, Fault, Template};
+
+/// An element of `exec`, `args`, `args-after`, `run` or `during`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Element {
+    /// One word, or where it is `${NAME@words}` as many as the variable has.
+    Template(Template),
+    /// Words that are there only under conditions.
+    Words {
+        /// Which.
+        words: Vec<Template>,
+        /// When.
+        when: Conditions,
+    },
+    /// The target's arguments, in the argv of a step.
+    Arguments,
+}
+
+/// A word of an argv, and whether it may be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Word {
+    /// The word.
+    pub(crate) word: OsString,
+    /// Whether a secret went in.
+    pub(crate) secret: bool,
+}
+
+impl Word {
+    /// The word as it may be shown.
+    pub(crate) fn shown(&self) -> String {
+        use std::os::unix::ffi::OsStrExt as _;
+        if self.secret { MASK.to_owned() } else { escaped(self.word.as_bytes()) }
+    }
+}
+
+impl From<Expanded> for Word {
+    fn from(expanded: Expanded) -> Self {
+        Self { word: OsString::from_vec(expanded.bytes), secret: expanded.secret }
+    }
+}
+
+impl Element {
+    /// Every template in it.
+    pub(crate) fn templates(&self) -> &[Template] {
+        match self {
+            Self::Template(template) => std::slice::from_ref(template),
+            Self::Words { words, .. } => words,
+            Self::Arguments => &[],
+        }
+    }
+
+    /// The words that it comes to; `arguments` are the target's.
+    ///
+    /// # Errors
+    /// The first variable that cannot stand where it is needed.
+    pub(crate) fn expand(
+        &self,
+        facts: Facts<'_>,
+        arguments: &dyn Fn() -> Result<Vec<Word>, Fault>,
+    ) -> Result<Vec<Word>, Fault> {
+        let templates = match self {
+            Self::Template(template) => std::slice::from_ref(template),
+            Self::Words { words, when } => match when.skip(facts)? {
+                None => words,
+                Some(_) => &[][..],
+            },
+            Self::Arguments => return arguments(),
+        };
+        let mut words = Vec::with_capacity(templates.len());
+        for template in templates {
+            let expanded =
+                template.expand_words(facts.variables).map_err(|mut faults| faults.swap_remove(0))?;
+            words.extend(expanded.into_iter().map(Word::from));
+        }
+        Ok(words)
+    }
+
+    /// As it is written in the table, in short.
+    pub(crate) fn source(&self) -> String {
+        match self {
+            Self::Template(template) => template.source().to_owned(),
+            Self::Words { words, .. } => words.iter().map(Template::source).collect::<Vec<_>>().join(" "),
+            Self::Arguments => "${@}".to_owned(),
+        }
+    }
+}
+
+/// The words of an argv.
+///
+/// # Errors
+/// The first variable that cannot stand where it is needed.
+pub(crate) fn expand(
+    elements: &[Element],
+    facts: Facts<'_>,
+    arguments: &dyn Fn() -> Result<Vec<Word>, Fault>,
+) -> Result<Vec<Word>, Fault> {
+    let mut words = Vec::with_capacity(elements.len());
+    for element in elements {
+        words.extend(element.expand(facts, arguments)?);
+    }
+    Ok(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::value::condition::Condition;
+    use crate::value::variables::{Origin, Variables};
+
+    fn template(text: &str) -> Template {
+        Template::parse_element(text).expect("well-formed")
+    }
+
+    fn only_if(words: &[&str], condition: &str) -> Element {
+        let condition = Condition::parse(condition).expect("a template").expect("a condition");
+        let when = Conditions { only_if: vec![condition], ..Conditions::default() };
+        Element::Words { words: words.iter().map(|word| template(word)).collect(), when }
+    }
+
+    #[test]
+    fn words_are_there_under_their_conditions_and_the_arguments_are_as_they_came() {
+        let mut variables = Variables::default();
+        variables.set(b"TLS", "on", Origin::Inherited, false);
+        variables.set(b"OPTIONS", "a 'b c'", Origin::Inherited, false);
+        variables.set(b"SECRET", "x y", Origin::Inherited, true);
+        let facts = Facts { variables: &variables, opaque: &BTreeSet::new(), exists: &|_| false };
+        let odd = OsString::from_vec(b"\xff ${X}\n".to_vec());
+        let given =
+            [Word { word: odd.clone(), secret: false }, Word { word: OsString::new(), secret: false }];
+        let argv = [
+            Element::Template(template("run")),
+            only_if(&["--tls", "${OPTIONS@words}"], "TLS"),
+            only_if(&["--plain", "${MISSING}"], "!TLS"),
+            Element::Template(template("${SECRET@words}")),
+            Element::Arguments,
+        ];
+        let words = expand(&argv, facts, &|| Ok(given.to_vec())).expect("all set");
+        let shown: Vec<String> = words.iter().map(Word::shown).collect();
+        assert_eq!(shown, ["run", "--tls", "a", "b c", "***", "***", "\\xff ${X}\\n", ""]);
+        assert_eq!(words[6].word, odd);
+        let fault = expand(&[only_if(&["x"], "TLS=${MISSING}")], facts, &|| Ok(Vec::new()));
+        assert_eq!(fault.expect_err("unset").name, "MISSING");
+    }
+}
