@@ -321,11 +321,10 @@ fn expand_reference(
     out: &mut Expanded,
     missing: &mut Vec<Fault>,
 ) {
-    let name = reference.name.as_bytes();
-    let fact = variables.fact(name);
+    let fact = variables.fact(&reference.name);
     let found = match &fact {
         Some(fact) => Some((fact.as_bytes(), false)),
-        None => variables.get(name).map(|found| (found.value, found.secret)),
+        None => variables.get(reference.name.as_bytes()).map(|found| (found.value, found.secret)),
     };
     let present = found.filter(|(value, _)| !(reference.empty_is_unset && value.is_empty()));
     match (&reference.form, present) {

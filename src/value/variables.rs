@@ -64,10 +64,10 @@ pub(crate) enum Fact {
 
 impl Fact {
     /// The fact of this name.
-    pub(crate) fn named(name: &[u8]) -> Option<Self> {
+    pub(crate) fn named(name: &str) -> Option<Self> {
         match name {
-            b"PREVERB_CPUS" => Some(Self::Cpus),
-            b"PREVERB_MEMORY_MIB" => Some(Self::MemoryMib),
+            "PREVERB_CPUS" => Some(Self::Cpus),
+            "PREVERB_MEMORY_MIB" => Some(Self::MemoryMib),
             _ => None,
         }
     }
@@ -180,7 +180,7 @@ impl Variables {
     }
 
     /// The fact of this name. An inherited variable that is called so is not what is expanded.
-    pub(crate) fn fact(&self, name: &[u8]) -> Option<String> {
+    pub(crate) fn fact(&self, name: &str) -> Option<String> {
         let read = self.facts?;
         Some(read(Fact::named(name)?).to_string())
     }
