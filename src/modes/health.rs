@@ -25,6 +25,7 @@ use crate::text::duration::spoken;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Log, quoted};
 use crate::text::names::{EnvironmentName, VerbName};
+use crate::value::target::{UNSEEN_PATH, UNSEEN_PATH_HINT};
 use crate::value::variables::Variables;
 
 /// Says whether the container's verb is healthy.
@@ -89,7 +90,13 @@ fn examine(option: Option<PathBuf>, timeout: Duration, mut children: Children, l
         log.debug(|| format!("verb `{verb}` has no `health`, and is healthy while it runs"));
         return Ok(());
     };
-    let awaited = awaited_of(&probe, &variables, "`health`", &program)?;
+    let Some(awaited) = awaited_of(&probe, &variables, "`health`", &program)? else {
+        log.debug(|| format!("the `health` of verb `{verb}` is nothing to probe, and so healthy"));
+        return Ok(());
+    };
+    if awaited.hides_its_path() {
+        return Err(unhealthy(format!("`health` of verb `{verb}`: {UNSEEN_PATH}")).hint(UNSEEN_PATH_HINT));
+    }
     let shown = awaited.shown.clone();
     attempt(&mut children, awaited, &variables, timeout)?.map_err(|reason| {
         unhealthy(format!("verb `{verb}` is not healthy: `{shown}`: {reason}"))

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::cli::Part;
 use crate::modes::{self, health, supervise};
-use crate::ready::wait::{Awaited, Unready, awaited_word, not_ready, start_here, wait_for};
+use crate::ready::wait::{Awaited, Unready, awaited_word, not_ready, probed_word, start_here, wait_for};
 use crate::setup::not_root;
 use crate::sys::child::Children;
 use crate::sys::exec;
@@ -78,7 +78,10 @@ fn wait(
     log: Log,
 ) -> Result<u8> {
     let program = read::program();
-    let awaited = targets.iter().map(|target| awaited_word(target, &program)).collect::<Result<Vec<_>>>()?;
+    let awaited = targets
+        .iter()
+        .filter_map(|target| awaited_word(target, &program).transpose())
+        .collect::<Result<Vec<_>>>()?;
     let mut children = Children::new(signals);
     let start = |children: &mut Children, each: &Awaited, limit| start_here(children, each, variables, limit);
     match wait_for(&mut children, log, awaited, timeout, &start) {
@@ -95,6 +98,6 @@ fn wait(
 
 /// `--probe TARGET`: one try.
 fn probe(target: &OsStr, timeout: Duration, variables: &Variables, signals: Signals) -> Result<u8> {
-    let awaited = awaited_word(target, &read::program())?;
+    let Some(awaited) = probed_word(target, &read::program())? else { return Ok(0) };
     health::try_once(&mut Children::new(signals), awaited, variables, timeout)
 }

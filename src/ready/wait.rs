@@ -1,25 +1,27 @@
 //! Waiting until targets are ready: the `wait` step, `--wait`, and one try for `--probe` and `--health`.
 //!
-//! Every try is a process: name resolution blocks, and a process that blocks can be ended. So a probe runs as
-//! whom it should, sees what they see, and no thread is needed.
+//! Every try is a process: name resolution blocks, and a process that blocks can be ended. So a probe runs as the user
+//! that it should, and sees what that user sees.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::ready::probe::{Target, attempt};
+use crate::ready::attempt::attempt;
 use crate::sys::child::{Children, Ended, Input, Running, Stop};
 use crate::sys::start::{AsWhom, start_program};
 use crate::text::duration::spoken;
 use crate::text::duration::{PROBE_TIMEOUT, PROGRESS};
-use crate::text::escape::WHY_NOT_SHOWN;
+use crate::text::escape::{WHY_NOT_SHOWN, escaped};
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Level, Log, Message, quoted};
+use crate::text::url;
+use crate::value::target::{Target, UNSEEN_PATH, UNSEEN_PATH_HINT};
 use crate::value::variables::Variables;
 
-/// How long one try may take.
+/// How long one try of preverb's own may take; a program may take as long as is waited for it.
 const TRY: Duration = Duration::from_secs(5);
 /// When it is said what is being waited for.
 const QUIET: Duration = Duration::from_secs(1);
@@ -43,15 +45,25 @@ pub(crate) struct Awaited {
 }
 
 impl Awaited {
-    /// A target that `probe.rs` knows, tried by this program.
+    /// A target that preverb itself tries, by this program. `None` is nothing to wait for.
     ///
     /// # Errors
-    /// Why it is no target.
-    pub(crate) fn url(target: &[u8], shown: String, program: &Path) -> std::result::Result<Self, String> {
-        Target::parse(target)?;
+    /// Why it is not a target.
+    pub(crate) fn url(
+        target: &[u8],
+        shown: String,
+        program: &Path,
+    ) -> std::result::Result<Option<Self>, String> {
+        let Some(_) = Target::parse(target)? else { return Ok(None) };
         let argv = vec![program.as_os_str().to_owned(), OsString::from("--preverb-probe")];
-        // Not among the words, which everybody can read: a secret may be a part of it.
-        Ok(Self { target: Some(target.to_vec()), ..Self::exec(argv, shown) })
+        // Not among the arguments, which everybody can read: a secret may be a part of it.
+        Ok(Some(Self { target: Some(target.to_vec()), ..Self::exec(argv, shown) }))
+    }
+
+    /// Whether its answer would not say what its path asks for.
+    pub(crate) fn hides_its_path(&self) -> bool {
+        let target = self.target.as_deref().map(Target::parse);
+        matches!(target, Some(Ok(Some(target))) if target.hides_its_path())
     }
 
     /// A program that is ready when it exits 0.
@@ -114,7 +126,9 @@ pub(crate) fn wait_for(
     while !awaited.is_empty() {
         let now = Instant::now();
         for each in awaited.iter_mut().filter(|each| each.running.is_none() && each.next <= now) {
-            match start(children, each, TRY) {
+            // A program has no limit of its own, and is ended with the wait.
+            let limit = if each.is_probe() { TRY } else { Duration::ZERO };
+            match start(children, each, limit) {
                 Ok(running) => each.running = Some(running),
                 Err(error) => {
                     each.error = error;
@@ -278,7 +292,8 @@ pub(crate) fn probe(words: &[OsString]) -> u8 {
     }
     let milliseconds = words.first().and_then(|word| word.to_str()?.parse().ok());
     let limit = milliseconds.map_or(PROBE_TIMEOUT, Duration::from_millis);
-    let result = Target::parse(&target).and_then(|target| attempt(&target, limit));
+    let result =
+        Target::parse(&target).and_then(|target| target.map_or(Ok(()), |target| attempt(&target, limit)));
     match result {
         Ok(()) => 0,
         Err(reason) => {
@@ -288,14 +303,34 @@ pub(crate) fn probe(words: &[OsString]) -> u8 {
     }
 }
 
-/// A target of the command line.
+/// A target of `--wait`. `None` is nothing to wait for.
 ///
 /// # Errors
 /// Usage (64).
-pub(crate) fn awaited_word(target: &std::ffi::OsStr, program: &std::path::Path) -> Result<Awaited> {
+pub(crate) fn awaited_word(target: &OsStr, program: &Path) -> Result<Option<Awaited>> {
     let bytes = target.as_bytes();
-    Awaited::url(bytes, crate::text::escape::escaped(bytes), program)
-        .map_err(|reason| Failure::say(Kind::Usage, format!("{} is no target: {reason}", quoted(bytes))))
+    let shown = url::shown(bytes);
+    let reason = match Awaited::url(bytes, escaped(&shown), program) {
+        Ok(None) if bytes.is_empty() => "it is empty".to_owned(),
+        Ok(awaited) => return Ok(awaited),
+        Err(reason) => reason,
+    };
+    Err(Failure::say(Kind::Usage, format!("{} is not a target: {reason}", quoted(&shown))))
+}
+
+/// A target of `--probe`, of which nothing may be left unseen.
+///
+/// # Errors
+/// Usage (64).
+pub(crate) fn probed_word(target: &OsStr, program: &Path) -> Result<Option<Awaited>> {
+    let awaited = awaited_word(target, program)?;
+    match awaited {
+        Some(awaited) if awaited.hides_its_path() => {
+            let sentence = format!("`{}` cannot be probed: {UNSEEN_PATH}", awaited.shown);
+            Err(Failure::say(Kind::Usage, sentence).hint(UNSEEN_PATH_HINT))
+        }
+        awaited => Ok(awaited),
+    }
 }
 
 #[cfg(test)]

@@ -9,3 +9,4 @@ pub(crate) mod nearest;
 pub(crate) mod paint;
 pub(crate) mod reason;
 pub(crate) mod split;
+pub(crate) mod url;

@@ -8,6 +8,7 @@ pub(crate) mod env_file;
 pub(crate) mod limit;
 pub(crate) mod signal;
 pub(crate) mod supervision;
+pub(crate) mod target;
 pub(crate) mod template;
 pub(crate) mod user;
 pub(crate) mod variables;

@@ -95,6 +95,15 @@ impl Expanded {
     pub(crate) fn shown(&self) -> String {
         if self.secret { MASK.to_owned() } else { crate::text::escape::escaped(&self.bytes) }
     }
+
+    /// A target as it may be shown: without user information and query, too.
+    pub(crate) fn shown_target(&self) -> String {
+        if self.secret {
+            MASK.to_owned()
+        } else {
+            crate::text::escape::escaped(&crate::text::url::shown(&self.bytes))
+        }
+    }
 }
 
 /// A variable that cannot stand where it is needed.

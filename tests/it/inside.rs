@@ -710,7 +710,7 @@ fn a_probe_by_itself_is_one_try() {
         .pid1()
         .run();
     probe("unix:///none").status(1).stderr("preverb: `unix:///none` is not ready: does not exist\n").run();
-    probe("ftp://x").status(64).stderr_contains("preverb: `ftp://x` is no target: unknown scheme").run();
+    probe("ftp://x").status(64).stderr_contains("preverb: `ftp://x` is not a target: unknown scheme").run();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let target = format!("tcp://{}", listener.local_addr().unwrap());
     probe(&target).run();

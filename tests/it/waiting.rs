@@ -140,7 +140,7 @@ fn http_is_ready_from_200_to_399_and_not_else() {
     });
     wait(&format!("[\"http://{address}/health?x=1\"]"), "")
         .stdout("the target\n")
-        .stderr(format!("preverb: `http://{address}/health?x=1` is ready after [TIME]\n"))
+        .stderr(format!("preverb: `http://{address}/health` is ready after [TIME]\n"))
         .pid1()
         .run();
 }
@@ -160,24 +160,81 @@ fn all_targets_are_tried_at_the_same_time() {
 }
 
 #[test]
-fn a_probe_that_hangs_holds_no_other_up() {
-    wait(
-        "[{ exec = [\"sh\", \"-c\", \"[ -e tried ] && exit; echo >tried; trap '' TERM; sleep 100\"] }, \"file://[DIR]/made\"]",
-        "",
-    )
-    .during(|run| {
-        run.wait_for_stderr("waiting for");
-        std::fs::write(run.dir().join("made"), "").unwrap();
-    })
-    .stdout("the target\n")
-    .stderr_contains("`file://[DIR]/made` is ready after ")
-    .check(|output| {
-        // A try takes 5 s at most, whatever it ignores.
-        assert!(output.took > Duration::from_secs(5), "{:?}", output.took);
-        assert!(output.took < Duration::from_secs(8), "{:?}", output.took);
-    })
-    .pid1()
-    .run();
+fn a_program_that_hangs_holds_no_other_target_up() {
+    wait("[{ exec = [\"sh\", \"-c\", \"trap '' TERM; sleep 100\"] }, \"file://[DIR]/made\"]", "timeout = \"3s\"")
+        .during(|run| {
+            run.wait_for_stderr("waiting for");
+            std::fs::write(run.dir().join("made"), "").unwrap();
+        })
+        .status(69)
+        .stderr("[...]\npreverb: `file://[DIR]/made` is ready after [TIME]\npreverb: wait: not ready after 3 s: `sh -c trap '' TERM; sleep 100` (no answer in time)\n")
+        .check(|output| assert!(output.took < Duration::from_secs(6), "{:?}", output.took))
+        .pid1()
+        .run();
+}
+
+#[test]
+fn a_program_may_take_as_long_as_is_waited_for_it() {
+    // Longer than a try of preverb's own; a second try would begin from the start.
+    wait("[{ exec = [\"sh\", \"-c\", \"! [ -e tried ] && : >tried && sleep 5.5\"] }]", "timeout = \"20s\"")
+        .stdout("the target\n")
+        .stderr_contains("is ready after [TIME]\n")
+        .run();
+}
+
+#[test]
+fn a_target_that_expands_to_nothing_is_not_waited_for() {
+    wait("[\"${URL:-}\", \"${OTHER}\", \"sqlite:///db.sqlite3\"]", "")
+        .env("OTHER", "")
+        .stdout("the target\n")
+        .run();
+}
+
+#[test]
+fn an_address_of_ipv6_needs_no_brackets() {
+    let Ok(listener) = TcpListener::bind("[::1]:0") else { return skip("there is no IPv6") };
+    let port = listener.local_addr().unwrap().port();
+    wait("[\"tcp://${H}:${P}\"]", "")
+        .env("H", "::1")
+        .env("P", port.to_string())
+        .stdout("the target\n")
+        .during(move |_| {
+            let _open = &listener;
+        })
+        .run();
+}
+
+#[test]
+fn a_port_that_is_accepted_on_behalf_of_another_is_not_ready() {
+    // As docker-proxy does for a container in which nothing listens.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || listener.incoming().for_each(drop));
+    wait(&format!("[\"tcp://{address}\"]"), "timeout = \"300ms\"")
+        .status(69)
+        .stderr(format!(
+            "preverb: wait: not ready after 300 ms: `tcp://{address}` (connection closed at once)\n"
+        ))
+        .pid1()
+        .run();
+}
+
+#[test]
+fn no_login_and_no_query_of_a_target_is_shown() {
+    let address = free("127.0.0.1").unwrap();
+    wait("[\"${URL}\"]", "timeout = \"1200ms\"")
+        .env("URL", format!("postgresql+psycopg2://app:hunter2@{address}/shop?password=hunter3"))
+        .status(69)
+        .stderr(format!(
+            "preverb: waiting for `postgresql+psycopg2://***@{address}/shop` for [TIME]\npreverb: wait: not ready after 1.2 s: `postgresql+psycopg2://***@{address}/shop` (connection refused)\n"
+        ))
+        .run();
+    wait("[\"${URL}\"]", "")
+        .env("URL", "postgres://app:hunter2/3@db/shop?x=hunter4")
+        .status(65)
+        .stderr_contains("`postgres://***@db/shop`")
+        .stderr_lacks("hunter")
+        .run();
 }
 
 #[test]

@@ -20,6 +20,8 @@ use crate::text::escape::MASK;
 use crate::text::escape::escaped;
 use crate::text::log::quoted;
 use crate::text::names::{EnvironmentName, VerbName};
+use crate::text::url;
+use crate::value::target::{POSTGRES_SOCKET, POSTGRES_SOCKET_HINT, Target, UNSEEN_PATH, UNSEEN_PATH_HINT};
 use crate::value::template::{Expanded, Template};
 use crate::value::variables::{Origin, Variables};
 
@@ -394,10 +396,19 @@ impl Walk<'_, '_> {
             }
             Probe::Url(template) => {
                 let Ok(value) = self.value(template, node.span()) else { return };
-                if let Err(reason) = crate::ready::probe::Target::parse(&value.bytes) {
-                    let message = format!("{} in `{key}`: {reason}", quoted(&value.bytes));
-                    self.add(self.weight(value.sure), node.span(), (message, None));
-                }
+                let shown = quoted(url::shown(&value.bytes));
+                let weight = self.weight(value.sure);
+                let (weight, reason, hint) = match Target::parse(&value.bytes) {
+                    Err(reason) => (weight, reason, None),
+                    Ok(Some(target)) if key == "health" && target.hides_its_path() => {
+                        (weight, UNSEEN_PATH.to_owned(), Some(UNSEEN_PATH_HINT.to_owned()))
+                    }
+                    Ok(Some(target)) if target.is_postgres_socket() => {
+                        (Weight::Note, POSTGRES_SOCKET.to_owned(), Some(POSTGRES_SOCKET_HINT.to_owned()))
+                    }
+                    Ok(_) => return,
+                };
+                self.add(weight, node.span(), (format!("{shown} in `{key}`: {reason}"), hint));
             }
         }
     }

@@ -24,7 +24,7 @@ impl Stage {
         let what = format!("step `{}`", step.label);
         let mut awaited = Vec::new();
         for target in targets {
-            awaited.push(awaited_of(target, &variables, &what, &self.world.program)?);
+            awaited.extend(awaited_of(target, &variables, &what, &self.world.program)?);
         }
         let kept_root = doer.kept_root;
         // A refusal would say where the program lies.
@@ -67,16 +67,16 @@ impl Stage {
     }
 }
 
-/// A target of the table, expanded.
+/// A target of the table, expanded. `None` is nothing to wait for.
 ///
 /// # Errors
-/// Variable (65): one that is not set, or what makes it no target.
+/// Variable (65): one that is not set, or why it is not a target.
 pub(crate) fn awaited_of(
     probe: &Probe,
     variables: &Variables,
     what: &str,
     program: &Path,
-) -> Result<Awaited> {
+) -> Result<Option<Awaited>> {
     match probe {
         Probe::Exec(argv) => {
             let words = plan::expand_argv(argv, variables, what)?;
@@ -85,11 +85,11 @@ pub(crate) fn awaited_of(
             let argv = words.into_iter().map(|word| word.word).collect();
             let mut awaited = Awaited::exec(argv, shown.join(" "));
             awaited.secret = secret;
-            Ok(awaited)
+            Ok(Some(awaited))
         }
         Probe::Url(template) => {
             let expanded = plan::expand(template, variables, what)?;
-            let shown = expanded.shown();
+            let shown = expanded.shown_target();
             Awaited::url(&expanded.bytes, shown.clone(), program).map_err(|reason| {
                 Failure::say(Kind::Variable, format!("{what} cannot use `{shown}`: {reason}"))
             })

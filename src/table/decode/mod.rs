@@ -13,7 +13,9 @@ use crate::text::duration::{DURATION_RULE, parse_duration, parse_mode};
 use crate::text::log::quoted;
 use crate::text::names::{NAME_RULE, VerbName};
 use crate::text::nearest::nearest;
+use crate::text::url;
 use crate::value::signal::parse_signal;
+use crate::value::target::{Target, UNSEEN_PATH, UNSEEN_PATH_HINT};
 use crate::value::template::Template;
 
 /// The keys of the table.
@@ -428,11 +430,21 @@ impl Decoder {
             return None;
         }
         let template = self.template(node, name)?;
-        if template.is_literal()
-            && let Err(reason) = crate::ready::probe::Target::parse(template.source().as_bytes())
-        {
-            self.mistake(node.span(), format!("{} in {}: {reason}", quoted(template.source()), quoted(name)));
-            return None;
+        if template.is_literal() {
+            let source = template.source().as_bytes();
+            let mistake =
+                |reason: &str| format!("{} in {}: {reason}", quoted(url::shown(source)), quoted(name));
+            match Target::parse(source) {
+                Err(reason) => {
+                    self.mistake(node.span(), mistake(&reason));
+                    return None;
+                }
+                Ok(Some(target)) if name == "health" && target.hides_its_path() => {
+                    self.mistake_with_hint(node.span(), mistake(UNSEEN_PATH), UNSEEN_PATH_HINT);
+                    return None;
+                }
+                Ok(_) => {}
+            }
         }
         Some(Probe::Url(template))
     }

@@ -1,0 +1,64 @@
+//! AMQP 0-9-1 (its specification, sections 2.3.5 "Frame Details" and 4.2.2 "Protocol Header"): a broker that would take
+//! a login answers the protocol's header with Connection.Start.
+
+use crate::ready::connection::{Connection, Parsed};
+
+/// The longest frame that can be a Connection.Start; the limit in force is only negotiated after it.
+const LONGEST_FRAME: u32 = 128 * 1024;
+
+pub(crate) fn ask(mut connection: Connection) -> Result<(), String> {
+    connection.send(b"AMQP\0\0\x09\x01");
+    connection.receive(start)
+}
+
+/// The beginning of a Connection.Start: a method frame of channel 0, class 10, method 10.
+pub(crate) fn start(bytes: &[u8]) -> Parsed<()> {
+    if bytes.starts_with(b"AMQP") {
+        return Err("the server speaks another version of AMQP".to_owned());
+    }
+    let Some(frame) = bytes.first_chunk::<11>() else {
+        let may_be_start = bytes.iter().zip([1, 0, 0]).all(|(byte, expected)| *byte == expected);
+        let may_be_header = b"AMQP".starts_with(bytes);
+        return if may_be_start || may_be_header { Ok(None) } else { foreign() };
+    };
+    let [kind, channel @ .., _, _, _, _, _, _, _, _] = frame;
+    let size = u32::from_be_bytes([frame[3], frame[4], frame[5], frame[6]]);
+    let method = [frame[7], frame[8], frame[9], frame[10]];
+    let is_start =
+        *kind == 1 && *channel == [0, 0] && method == [0, 10, 0, 10] && (4..=LONGEST_FRAME).contains(&size);
+    if is_start { Ok(Some(((), 11))) } else { foreign() }
+}
+
+fn foreign<T>() -> Parsed<T> {
+    Err("the answer is not that of an AMQP broker".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_starts_the_connection() {
+        // RabbitMQ's, as far as it is read.
+        let frame = b"\x01\0\0\0\0\x01\xfb\0\x0a\0\x0a\0\x09";
+        assert_eq!(start(frame), Ok(Some(((), 11))));
+        for end in 0..11 {
+            assert_eq!(start(&frame[..end]), Ok(None), "{end}");
+        }
+    }
+
+    #[test]
+    fn other_answers_are_no_start() {
+        assert!(start(b"AMQP\0\x01\0\0").unwrap_err().contains("another version"));
+        for other in [
+            &b"HTTP/1.1 400 Bad Request"[..],
+            b"\x01\0\x01\0\0\x01\xfb\0\x0a\0\x0a",
+            b"\x01\0\0\0\0\x01\xfb\0\x0a\0\x32",
+            b"\x01\0\0\xff\xff\xff\xff\0\x0a\0\x0a",
+            b"\x01\0\0\0\0\0\0\0\x0a\0\x0a",
+            b"A\0",
+        ] {
+            assert!(start(other).is_err(), "{}", other.escape_ascii());
+        }
+    }
+}

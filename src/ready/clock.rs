@@ -1,0 +1,83 @@
+//! A span of time that is being used up.
+
+use std::time::{Duration, Instant};
+
+/// When a try began, and how long it may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock {
+    start: Instant,
+    limit: Duration,
+}
+
+impl Clock {
+    /// Begins now.
+    pub(crate) fn start(limit: Duration) -> Self {
+        Self { start: Instant::now(), limit }
+    }
+
+    /// The time that is left, which may be none.
+    pub(crate) fn rest(self) -> Duration {
+        self.limit.saturating_sub(self.start.elapsed())
+    }
+
+    /// The time that is left, or the error that none is: the system takes a timeout of zero as none at all.
+    pub(crate) fn left(self) -> Result<Duration, String> {
+        let rest = self.rest();
+        if rest.is_zero() { Err(self.expired()) } else { Ok(rest) }
+    }
+
+    /// A part of the time that is left.
+    pub(crate) fn share(self, parts: usize) -> Self {
+        Self::start(self.rest() / u32::try_from(parts).unwrap_or(u32::MAX).max(1))
+    }
+
+    /// At most this long, and no longer than is left.
+    pub(crate) fn at_most(self, limit: Duration) -> Self {
+        Self::start(self.rest().min(limit))
+    }
+
+    /// The whole span.
+    pub(crate) fn limit(self) -> Duration {
+        self.limit
+    }
+
+    /// The error that the time is over.
+    pub(crate) fn expired(self) -> String {
+        format!("no answer within {}", rounded(self.limit))
+    }
+}
+
+/// `5 s`, `2.5 s`, `500 ms`: a limit, to the tenth of a second where it is a second or more.
+pub(crate) fn rounded(limit: Duration) -> String {
+    // A share of a limit has lost some microseconds to what came before.
+    let millis = (limit.as_micros() + 500) / 1000;
+    let tenths = (millis + 50) / 100;
+    if tenths < 10 {
+        format!("{millis} ms")
+    } else if tenths.is_multiple_of(10) {
+        format!("{} s", tenths / 10)
+    } else {
+        format!("{}.{} s", tenths / 10, tenths % 10)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_rounded_for_the_reader() {
+        for (micros, text) in [
+            (0, "0 ms"),
+            (200_000, "200 ms"),
+            (199_987, "200 ms"),
+            (949_000, "949 ms"),
+            (1_000_000, "1 s"),
+            (2_500_000, "2.5 s"),
+            (4_999_871, "5 s"),
+            (60_000_000, "60 s"),
+        ] {
+            assert_eq!(rounded(Duration::from_micros(micros)), text);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! A connection to a server, and what it answers: read with a deadline, and only so much of it.
+//!
+//! It knows no protocol. A protocol's parser is a pure function of the bytes so far, which are kept within a fixed
+//! limit, whatever length an answer says it has.
+
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_linger, set_socket_timeout};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
+
+use crate::ready::clock::Clock;
+use crate::text::reason::reason;
+
+/// The most that is kept of an answer.
+const LONGEST: usize = 16 * 1024;
+
+/// How much is taken off a server before a close, and for how long, so that one that is not done writing sees no reset.
+const REST_MAX: usize = 64 * 1024;
+const REST_LIMIT: Duration = Duration::from_millis(20);
+
+/// Where to connect.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Address<'a> {
+    Tcp(SocketAddr),
+    Unix(&'a Path),
+}
+
+/// What a parser says of the bytes so far: nothing yet, or a value and the number of bytes that it took.
+pub(crate) type Parsed<T> = Result<Option<(T, usize)>, String>;
+
+/// An open connection. Every error is a short phrase that says why the server is not ready.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    socket: OwnedFd,
+    clock: Clock,
+    seen: Vec<u8>,
+}
+
+impl Connection {
+    /// Connects, in the time that the clock leaves.
+    pub(crate) fn open(address: Address<'_>, clock: Clock) -> Result<Self, String> {
+        let socket = match address {
+            Address::Tcp(address) => connect(address, clock)?,
+            Address::Unix(path) => connect_unix(path, clock)?,
+        };
+        Ok(Self { socket, clock, seen: Vec::new() })
+    }
+
+    /// Sends. A server may answer and close before it has read everything: then the answer counts, and if there is
+    /// none, reading says why.
+    pub(crate) fn send(&self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let Ok(left) = self.clock.left() else { return };
+            if set_socket_timeout(&self.socket, Timeout::Send, Some(left)).is_err() {
+                return;
+            }
+            match rustix::net::send(&self.socket, bytes, SendFlags::NOSIGNAL) {
+                Ok(sent) => bytes = bytes.get(sent..).unwrap_or_default(),
+                Err(Errno::INTR) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Reads until the parser has found what it looks for.
+    pub(crate) fn receive<T>(&mut self, mut parse: impl FnMut(&[u8]) -> Parsed<T>) -> Result<T, String> {
+        loop {
+            if let Some((value, count)) = parse(&self.seen)? {
+                self.seen.drain(..count.min(self.seen.len()));
+                return Ok(value);
+            }
+            if self.seen.len() >= LONGEST {
+                return Err(format!("the answer is longer than {} KiB", LONGEST / 1024));
+            }
+            if self.read()? == 0 {
+                let what =
+                    if self.seen.is_empty() { "without an answer" } else { "in the middle of the answer" };
+                return Err(format!("connection closed {what}"));
+            }
+        }
+    }
+
+    /// Reads what there is, after what was seen; 0 is the end.
+    fn read(&mut self) -> Result<usize, String> {
+        let mut chunk = [0; 1024];
+        loop {
+            let late = || format!("connected, but {}", self.clock.expired());
+            let left = self.clock.left().map_err(|_| late())?;
+            set_socket_timeout(&self.socket, Timeout::Recv, Some(left))
+                .map_err(|error| reason(&error.into()))?;
+            match rustix::net::recv(&self.socket, &mut chunk, RecvFlags::empty()) {
+                Ok((count, _)) => {
+                    self.seen.extend_from_slice(chunk.get(..count).unwrap_or_default());
+                    return Ok(count);
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Err(late()),
+                Err(error) => return Err(reason(&error.into())),
+            }
+        }
+    }
+
+    /// An error if the other side ends the connection within this time, in which it need not say anything.
+    pub(crate) fn stays_open(&mut self, time: Duration) -> Result<(), String> {
+        self.clock = self.clock.at_most(time);
+        match self.clock.left().and_then(|_| self.read()) {
+            Ok(0) => Err("connection closed at once".to_owned()),
+            // Whatever it says, it is there.
+            Ok(_) => Ok(()),
+            Err(_) if self.clock.left().is_err() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes the rest of an answer off the server, for a moment. A socket that is closed with bytes unread resets the
+    /// connection, and many a server writes that to its log, for each probe.
+    pub(crate) fn drain(mut self) {
+        self.clock = self.clock.at_most(REST_LIMIT);
+        let mut count = 0;
+        while count < REST_MAX
+            && let Ok(read) = self.read()
+            && read > 0
+        {
+            count += read;
+            self.seen.clear();
+        }
+    }
+}
+
+fn connect(address: SocketAddr, clock: Clock) -> Result<OwnedFd, String> {
+    let is_timeout = |error: &std::io::Error| {
+        [std::io::ErrorKind::TimedOut, std::io::ErrorKind::WouldBlock].contains(&error.kind())
+    };
+    let stream = TcpStream::connect_timeout(&address, clock.left()?)
+        .map_err(|error| if is_timeout(&error) { clock.expired() } else { reason(&error) })?;
+    if is_self(&stream) {
+        // Without a wait in the kernel after the close, or the server could not take its port.
+        let _ = set_socket_linger(&stream, Some(Duration::ZERO));
+        return Err("connection refused".to_owned());
+    }
+    Ok(stream.into())
+}
+
+/// Whether the stream is connected to itself. That happens where nothing listens on a local port from which the kernel
+/// also takes ports for clients: the probe is given the very port that it tries to reach.
+fn is_self(stream: &TcpStream) -> bool {
+    match (stream.local_addr(), stream.peer_addr()) {
+        (Ok(local), Ok(peer)) => local == peer,
+        (Ok(_) | Err(_), Ok(_) | Err(_)) => false,
+    }
+}
+
+fn connect_unix(path: &Path, clock: Clock) -> Result<OwnedFd, String> {
+    // The standard library's connect waits for ever while the server's queue is full.
+    let address = SocketAddrUnix::new(path).map_err(|error| reason(&error.into()))?;
+    let flags = SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+        .map_err(|error| reason(&error.into()))?;
+    loop {
+        // Connecting counts as sending.
+        set_socket_timeout(&socket, Timeout::Send, Some(clock.left()?))
+            .map_err(|error| reason(&error.into()))?;
+        match rustix::net::connect(&socket, &address) {
+            Ok(()) => return Ok(socket),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return Err(clock.expired()),
+            Err(Errno::PROTOTYPE) => return Err("is not a stream socket".to_owned()),
+            Err(Errno::NOENT) => return Err("does not exist".to_owned()),
+            Err(error) => return Err(reason(&error.into())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{Ipv4Addr, TcpListener};
+
+    #[test]
+    fn a_connection_to_itself_is_none() {
+        let socket =
+            rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+                .unwrap();
+        rustix::net::bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let own = SocketAddr::try_from(rustix::net::getsockname(&socket).unwrap()).unwrap();
+        rustix::net::connect(&socket, &own).unwrap();
+        assert!(is_self(&TcpStream::from(socket)));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert!(!is_self(&stream));
+    }
+
+    #[test]
+    fn an_answer_without_end_is_not_kept() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                use std::io::Write as _;
+                let (mut stream, _) = listener.accept().unwrap();
+                while stream.write_all(&[0; 4096]).is_ok() {}
+            });
+            let clock = Clock::start(Duration::from_secs(20));
+            let mut connection = Connection::open(Address::Tcp(address), clock).unwrap();
+            let mut most = 0;
+            let endless: Result<(), String> = connection.receive(|bytes| {
+                most = bytes.len().max(most);
+                Ok(None)
+            });
+            assert_eq!(endless, Err("the answer is longer than 16 KiB".to_owned()));
+            assert!((LONGEST..LONGEST + 1024).contains(&most), "{most}");
+        });
+    }
+}

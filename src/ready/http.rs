@@ -1,0 +1,124 @@
+//! HTTP/1.1 (RFC 9112, sections 3 and 4): ready when it answers a GET with 200 to 399.
+
+use crate::ready::connection::{Connection, Parsed};
+
+/// How much of an answer is read in search of its status.
+const ANSWER_MAX: usize = 8 * 1024;
+
+pub(crate) fn ask(mut connection: Connection, host: &str, port: u16, path: &[u8]) -> Result<(), String> {
+    connection.send(&request(host, port, path));
+    let code = connection.receive(status)?;
+    connection.drain();
+    if (200..400).contains(&code) { Ok(()) } else { Err(format!("answered {code}")) }
+}
+
+fn request(host: &str, port: u16, path: &[u8]) -> Vec<u8> {
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let port = if port == 80 { String::new() } else { format!(":{port}") };
+    let version = env!("CARGO_PKG_VERSION");
+    let rest = format!(
+        " HTTP/1.1\r\nHost: {host}{port}\r\nUser-Agent: preverb/{version}\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+    );
+    [b"GET ", path, rest.as_bytes()].concat()
+}
+
+/// Finds the status: that of the first answer that is not an interim one.
+pub(crate) fn status(all: &[u8]) -> Parsed<u16> {
+    const BEGIN: &[u8] = b"HTTP/1.";
+    let unfinished = || {
+        let too_long = all.len() > ANSWER_MAX;
+        if too_long { Err("no status in the first 8 KiB of the answer".to_owned()) } else { Ok(None) }
+    };
+    let not_http = || Err("answer is not HTTP/1".to_owned());
+    let mut bytes = all;
+    loop {
+        // Judged on the first byte already: what is not HTTP may never end a line.
+        if bytes.iter().zip(BEGIN).any(|(byte, expected)| byte != expected) {
+            return not_http();
+        }
+        let Some((line, rest)) = split_line(bytes) else { return unfinished() };
+        match status_of_line(line) {
+            None => return not_http(),
+            // 101 would change the protocol: nothing that can be read follows.
+            Some(code) if code >= 200 || code == 101 => return Ok(Some((code, all.len()))),
+            Some(_) => {}
+        }
+        bytes = rest;
+        loop {
+            let Some((line, rest)) = split_line(bytes) else { return unfinished() };
+            bytes = rest;
+            if line.is_empty() {
+                break;
+            }
+        }
+    }
+}
+
+/// A line without its end, and the rest.
+fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = bytes.iter().position(|byte| *byte == b'\n')?;
+    let line = &bytes[..at];
+    Some((line.strip_suffix(b"\r").unwrap_or(line), &bytes[at + 1..]))
+}
+
+/// The code of `HTTP/1.1 200 OK`; a server may leave out the phrase, and the blank before it.
+fn status_of_line(line: &[u8]) -> Option<u16> {
+    let rest = line.strip_prefix(b"HTTP/1.")?;
+    let (minor, rest) = rest.split_first()?;
+    let rest = rest.strip_prefix(b" ")?;
+    let (code, rest) = rest.split_at_checked(3)?;
+    let is_code = minor.is_ascii_digit() && code.iter().all(u8::is_ascii_digit);
+    if !is_code || !matches!(rest.first(), None | Some(b' ')) {
+        return None;
+    }
+    let code = std::str::from_utf8(code).ok()?.parse().ok()?;
+    (code >= 100).then_some(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_is_found_however_the_answer_is_cut() {
+        let answer = b"HTTP/1.1 103 Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\n";
+        for end in 0..answer.len() {
+            assert_eq!(status(&answer[..end]), Ok(None), "{end}");
+        }
+        assert_eq!(status(answer), Ok(Some((200, answer.len()))));
+        for ready in ["200 OK", "204", "301 Moved", "399 "] {
+            let line = format!("HTTP/1.1 {ready}\r\n");
+            assert!(matches!(status(line.as_bytes()), Ok(Some((200..400, _)))), "{ready}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_http_is_reported_as_that() {
+        for garbage in [
+            &b"SSH-2.0-OpenSSH_9.2\r\n"[..],
+            b"\x15\x03\x01\x00\x02\x02\x16",
+            b"\n",
+            b"\0\0\0\0",
+            b"HTTP/2 200 OK\r\n",
+            b"HTTP/1.1200 OK\r\n",
+            b"HTTP/1.x 200 OK\r\n",
+            b"HTTP/1.1 20\r\n",
+            b"HTTP/1.1 2000\r\n",
+            b"HTTP/1.1 +20 OK\r\n",
+            b"HTTP/1.1 099 No\r\n",
+            b"HTTP/1.1  200 OK\r\n",
+            b"HTTP/1.1\r\n",
+            b"http/1.1 200 OK\r\n",
+            b"HTTP/1.1 100 Continue\r\n\r\nX",
+        ] {
+            let error = Err("answer is not HTTP/1".to_owned());
+            assert_eq!(status(garbage), error, "{}", garbage.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn an_ipv6_address_stands_in_brackets() {
+        let request = String::from_utf8(request("::1", 80, b"/")).unwrap();
+        assert!(request.contains("\r\nHost: [::1]\r\n"), "{request}");
+    }
+}

@@ -1,0 +1,190 @@
+//! MySQL and MariaDB (MySQL's source documentation, "Client/Server Protocol": "Connection Phase", "`HandshakeResponse41`";
+//! MariaDB's documentation, "Connecting"; `max_connect_errors`).
+//!
+//! A connection that ends before its login counts as an error, and enough of them lock the host out, the application
+//! with it. So each connection made here logs in, as a user that does not exist: the server refuses that, and the
+//! handshake has ended as it should.
+//!
+//! One connection beyond the limit is let in, for an administrator: a server that is full would greet the first
+//! connection, and refuse the application's login in the end. So there is a second one, while the first waits.
+
+use crate::ready::clock::Clock;
+use crate::ready::connection::{Address, Connection, Parsed};
+
+/// Shorter than the longest name that a server takes, and to be understood in its log.
+const NOBODY: &[u8] = b"preverb-readiness-no-such-user";
+/// Long password, protocol 4.1, its way of passwords, names of plugins.
+const CAPABILITIES: u32 = 0x1 | 0x200 | 0x8000 | 0x8_0000;
+/// The longest packet of a handshake: a greeting, a name of a plugin with its salt, an error.
+const LONGEST_PACKET: usize = 4096;
+/// How many packets a login may take.
+const ROUNDS: usize = 5;
+
+pub(crate) fn ask(address: Address<'_>, clock: Clock) -> Result<(), String> {
+    let first = Login::greeted(address, clock)?;
+    // The first one must end well whatever becomes of the second.
+    let second = Login::greeted(address, clock).and_then(Login::end);
+    first.end().and(second)
+}
+
+/// A login under way.
+struct Login {
+    connection: Connection,
+    /// The number of the server's last packet.
+    sequence: u8,
+}
+
+impl Login {
+    /// Connects, and takes the greeting.
+    fn greeted(address: Address<'_>, clock: Clock) -> Result<Self, String> {
+        let mut connection = Connection::open(address, clock)?;
+        let Packet { sequence, payload } = connection.receive(packet)?;
+        greeting(&payload)?;
+        Ok(Self { connection, sequence })
+    }
+
+    fn send(&mut self, payload: &[u8]) {
+        let [low, middle, high, ..] = u32::try_from(payload.len()).unwrap_or_default().to_le_bytes();
+        let head = [low, middle, high, self.sequence.wrapping_add(1)];
+        self.connection.send(&[&head, payload].concat());
+    }
+
+    /// Logs in as nobody, and says whether somebody could have.
+    fn end(mut self) -> Result<(), String> {
+        const CHARSET: u8 = 33;
+        let head = [CAPABILITIES.to_le_bytes(), (1_u32 << 24).to_le_bytes()];
+        let rest = [&[CHARSET][..], &[0; 23], NOBODY, b"\0\0mysql_native_password\0"].concat();
+        self.send(&[head.as_flattened(), &rest].concat());
+        for _ in 0..ROUNDS {
+            let Packet { sequence, payload } = self.connection.receive(packet)?;
+            self.sequence = sequence;
+            match reply(&payload)? {
+                Reply::Refused => {
+                    self.connection.drain();
+                    return Ok(());
+                }
+                Reply::Welcome => {
+                    self.connection.send(b"\x01\0\0\0\x01");
+                    self.connection.drain();
+                    return Ok(());
+                }
+                Reply::Continue(password) => self.send(&password),
+            }
+        }
+        Err("the login does not come to an end".to_owned())
+    }
+}
+
+/// A packet.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Packet {
+    sequence: u8,
+    pub(crate) payload: Vec<u8>,
+}
+
+/// The whole of a packet.
+pub(crate) fn packet(bytes: &[u8]) -> Parsed<Packet> {
+    let Some(([low, middle, high, sequence], rest)) = bytes.split_first_chunk() else { return Ok(None) };
+    let length = usize::try_from(u32::from_le_bytes([*low, *middle, *high, 0])).unwrap_or(usize::MAX);
+    if !(1..=LONGEST_PACKET).contains(&length) {
+        return Err(FOREIGN.to_owned());
+    }
+    let packet =
+        rest.get(..length).map(|payload| Packet { sequence: *sequence, payload: payload.to_owned() });
+    Ok(packet.map(|packet| (packet, length + 4)))
+}
+
+const FOREIGN: &str = "the answer is not MySQL's";
+
+/// What a server says first.
+pub(crate) fn greeting(payload: &[u8]) -> Result<(), String> {
+    match payload {
+        [10, ..] => Ok(()),
+        [0xff, low, high, ..] => Err(match u16::from_le_bytes([*low, *high]) {
+            1040 => TOO_MANY.to_owned(),
+            1129 => {
+                "the server has blocked this host after too many broken connections (error 1129)".to_owned()
+            }
+            1130 => "the server refuses connections from this host (error 1130)".to_owned(),
+            code => format!("the server refuses connections: error {code}"),
+        }),
+        _ => Err(FOREIGN.to_owned()),
+    }
+}
+
+const TOO_MANY: &str = "too many connections";
+
+/// What a server says to a login.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// Anybody may come in.
+    Welcome,
+    /// It does not know this user, or wants TLS: so it looks at logins.
+    Refused,
+    /// It wants this for a password first, in another way.
+    Continue(Vec<u8>),
+}
+
+/// Reads what a server says to a login.
+pub(crate) fn reply(payload: &[u8]) -> Result<Reply, String> {
+    match payload {
+        [0, ..] => Ok(Reply::Welcome),
+        [0xff, low, high, ..] => match u16::from_le_bytes([*low, *high]) {
+            1040 => Err(TOO_MANY.to_owned()),
+            1203 => Err("too many connections of this user".to_owned()),
+            1053 => Err("the server is shutting down".to_owned()),
+            _ => Ok(Reply::Refused),
+        },
+        // No password at all is a password of every plugin but this one, to which it is a broken handshake.
+        [0xfe, plugin @ ..] if plugin.starts_with(b"client_ed25519\0") => Ok(Reply::Continue(vec![0; 64])),
+        [0xfe | 1, ..] => Ok(Reply::Continue(Vec::new())),
+        _ => Err(FOREIGN.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_is_taken_whole() {
+        let bytes = b"\x02\0\0\x07\x0aXrest";
+        let whole = Packet { sequence: 7, payload: b"\x0aX".to_vec() };
+        assert_eq!(packet(bytes), Ok(Some((whole, 6))));
+        for end in 0..6 {
+            assert_eq!(packet(&bytes[..end]), Ok(None), "{end}");
+        }
+        for other in [&b"HTTP/1.1"[..], b"\0\0\0\0", b"\xff\xff\xff\0"] {
+            assert!(packet(other).is_err(), "{}", other.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_greeting_is_one_or_says_why_not() {
+        assert_eq!(greeting(b"\x0a5.5.5-10.11.6-MariaDB\0"), Ok(()));
+        for (payload, why) in [
+            (&b"\xff\x10\x04Too many connections"[..], "too many connections"),
+            (b"\xff\x69\x04Host is blocked", "1129"),
+            (b"\xff\x6a\x04Host is not allowed", "1130"),
+            (b"\xff\x57\x04x", "1111"),
+            (b"\xff", "not MySQL's"),
+            (b"\x09", "not MySQL's"),
+        ] {
+            let reason = greeting(payload).unwrap_err();
+            assert!(reason.contains(why), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_refused_login_is_a_server_that_takes_logins() {
+        assert_eq!(reply(b"\xff\x15\x04#28000Access denied"), Ok(Reply::Refused));
+        assert_eq!(reply(b"\xff\x57\x0cinsecure transport"), Ok(Reply::Refused));
+        assert_eq!(reply(b"\0\0\0"), Ok(Reply::Welcome));
+        assert_eq!(reply(b"\xfecaching_sha2_password\0salt"), Ok(Reply::Continue(Vec::new())));
+        assert_eq!(reply(b"\xfeclient_ed25519\0salt"), Ok(Reply::Continue(vec![0; 64])));
+        assert_eq!(reply(b"\xff\x10\x04Too many connections"), Err("too many connections".to_owned()));
+        assert_eq!(reply(b"\xff\xb3\x04x"), Err("too many connections of this user".to_owned()));
+        assert!(reply(b"\xff\x1d").is_err());
+        assert!(reply(b"").is_err());
+    }
+}

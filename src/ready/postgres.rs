@@ -1,0 +1,112 @@
+//! PostgreSQL (its documentation, "Frontend/Backend Protocol": sections "Message Formats" and "Error and Notice Message
+//! Fields"; appendix "Error Codes").
+//!
+//! The start of a login without its end: user and database are sent, no password. A server that would take a login asks
+//! for a password, or has an objection to this one. One that starts, recovers, stops or is full says so instead.
+
+use crate::ready::connection::{Connection, Parsed};
+
+/// Version 3.0 of the protocol.
+const VERSION: u32 = 3 << 16;
+/// The longest error that libpq takes as well.
+const LONGEST_ERROR: usize = 30_000;
+
+pub(crate) fn ask(mut connection: Connection, user: &[u8], database: &[u8]) -> Result<(), String> {
+    let body = [&VERSION.to_be_bytes(), &b"user\0"[..], user, b"\0database\0", database, b"\0\0"].concat();
+    let length = u32::try_from(body.len() + 4).unwrap_or_default();
+    connection.send(&[&length.to_be_bytes()[..], &body].concat());
+    connection.receive(answer)?;
+    // Terminate: who trusts everybody has logged this user in.
+    connection.send(b"X\0\0\0\x04");
+    Ok(())
+}
+
+/// The first message of the server: nothing where it would take a login.
+pub(crate) fn answer(bytes: &[u8]) -> Parsed<()> {
+    let foreign = || Err("the answer is not PostgreSQL's".to_owned());
+    let Some((kind, rest)) = bytes.split_first() else { return Ok(None) };
+    if !b"REv".contains(kind) {
+        return foreign();
+    }
+    let Some((length, rest)) = rest.split_first_chunk() else { return Ok(None) };
+    let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+    // A server that cannot even fork says so in plain text after its `E`.
+    if !(8..=LONGEST_ERROR).contains(&length) {
+        return foreign();
+    }
+    if *kind != b'E' {
+        return Ok(Some(((), 5)));
+    }
+    // The code is one of the first fields, so the whole message need not be there.
+    let fields = rest.get(..length - 4);
+    let mut each = fields.unwrap_or(rest).split(|byte| *byte == 0);
+    // What follows the last NUL is not a whole field.
+    let whole = fields.map_or_else(|| rest.iter().filter(|byte| **byte == 0).count(), |_| usize::MAX);
+    let code = each.by_ref().take(whole).find_map(|field| field.strip_prefix(b"C"));
+    let reason = match code {
+        None if fields.is_none() => return Ok(None),
+        None => return foreign(),
+        Some(b"57P01" | b"57P02") => "the server is shutting down",
+        Some(b"57P03") => {
+            "the server takes no connections yet: it is starting up, recovering or shutting down"
+        }
+        Some(b"53300") => "too many connections",
+        Some(_) => return Ok(Some(((), 5))),
+    };
+    Err(reason.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(fields: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(fields.len() + 4).unwrap();
+        [b"E", &length.to_be_bytes()[..], fields].concat()
+    }
+
+    #[test]
+    fn a_server_that_would_take_a_login_is_ready() {
+        for ready in [
+            // SCRAM, trust, another version of the protocol.
+            &b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0"[..],
+            b"R\0\0\0\x08\0\0\0\0S",
+            b"v\0\0\0\x0c\0\x03\0\0",
+            &error(b"SFATAL\0VFATAL\0C28000\0Mno pg_hba.conf entry\0\0"),
+            &error(b"SFATAL\0C3D000\0Mdatabase does not exist\0\0"),
+        ] {
+            assert_eq!(answer(ready), Ok(Some(((), 5))), "{}", ready.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_server_that_would_not_take_one_says_why() {
+        for (code, why) in [
+            ("57P01", "shutting down"),
+            ("57P02", "shutting down"),
+            ("57P03", "starting up"),
+            ("53300", "too many"),
+        ] {
+            let message = error(format!("SFATAL\0VFATAL\0C{code}\0Mx\0\0").as_bytes());
+            assert!(answer(&message).unwrap_err().contains(why), "{code}");
+            for end in 0..message.len() {
+                let early = answer(&message[..end]);
+                assert!(early == Ok(None) || early == answer(&message), "{code} {end}: {early:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_answers_are_not_postgres() {
+        for other in [
+            &b"Ecould not fork new process for connection\0"[..],
+            b"HTTP/1.1 400 Bad Request\r\n",
+            b"E\xff\xff\xff\xff",
+            b"R\0\0\0\0",
+            &error(b"SFATAL\0Mno code\0\0"),
+            b"S",
+        ] {
+            assert!(answer(other).is_err(), "{}", other.escape_ascii());
+        }
+    }
+}

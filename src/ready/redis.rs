@@ -1,0 +1,156 @@
+//! Redis and Valkey (their documentation, "Redis serialization protocol specification", `AUTH`, `PING`).
+//!
+//! A server that has a password does not tell a stranger that it is still loading: it answers NOAUTH to both. So the
+//! password of the URL is sent, and without one NOAUTH can only mean that the server is up.
+
+use crate::ready::connection::{Connection, Parsed};
+use crate::value::target::Password;
+
+/// The longest line of an answer; errors are short.
+const LONGEST_LINE: usize = 1024;
+
+pub(crate) fn ask(mut connection: Connection, login: Option<&Password>) -> Result<(), String> {
+    let mut request = Vec::new();
+    if let Some(Password { user, password }) = login {
+        let user = (!user.is_empty()).then_some(&user[..]);
+        let words: Vec<&[u8]> = [&b"AUTH"[..]].into_iter().chain(user).chain([&password[..]]).collect();
+        request.extend(command(&words));
+    }
+    request.extend(command(&[b"PING"]));
+    connection.send(&request);
+    if login.is_some() {
+        judge_auth(&connection.receive(line)?)?;
+    }
+    judge_ping(&connection.receive(line)?, login.is_some())
+}
+
+/// A command as an array of strings.
+fn command(words: &[&[u8]]) -> Vec<u8> {
+    let mut command = format!("*{}\r\n", words.len()).into_bytes();
+    for word in words {
+        command.extend(format!("${}\r\n", word.len()).into_bytes());
+        command.extend_from_slice(word);
+        command.extend_from_slice(b"\r\n");
+    }
+    command
+}
+
+/// One simple string or error, with the sign in front of it.
+pub(crate) fn line(bytes: &[u8]) -> Parsed<Vec<u8>> {
+    let foreign = || Err("the answer is not that of Redis".to_owned());
+    if !matches!(bytes.first(), None | Some(b'+' | b'-')) {
+        return foreign();
+    }
+    match bytes.windows(2).take(LONGEST_LINE).position(|end| end == b"\r\n") {
+        Some(at) => Ok(Some((bytes[..at].to_vec(), at + 2))),
+        None if bytes.len() > LONGEST_LINE => foreign(),
+        None => Ok(None),
+    }
+}
+
+/// What the answer to `AUTH` says: no error where it is not the end of the matter.
+pub(crate) fn judge_auth(line: &[u8]) -> Result<(), String> {
+    if line.starts_with(b"+OK") {
+        return Ok(());
+    }
+    not_ready(line)?;
+    let reason = if line.starts_with(b"-ERR") && holds(line, b"without any password")
+        || holds(line, b"no password is set")
+    {
+        "the URL has a password, and the server has none"
+    } else {
+        // WRONGPASS, and `-ERR invalid password` before Redis 6.
+        "wrong password: the server refuses the one in the URL"
+    };
+    Err(reason.to_owned())
+}
+
+/// What the answer to `PING` says.
+pub(crate) fn judge_ping(line: &[u8], logged_in: bool) -> Result<(), String> {
+    not_ready(line)?;
+    // NOPERM: a user who may not ping is logged in.
+    if line.starts_with(b"+PONG")
+        || line.starts_with(b"-NOPERM")
+        || (line.starts_with(b"-NOAUTH") && !logged_in)
+    {
+        return Ok(());
+    }
+    Err("the answer to PING is an error".to_owned())
+}
+
+fn not_ready(line: &[u8]) -> Result<(), String> {
+    let reason = if line.starts_with(b"-LOADING") {
+        "the server is loading its data"
+    } else if line.starts_with(b"-MASTERDOWN") {
+        "the replica has no link to its master"
+    } else if line.starts_with(b"-BUSY") {
+        "the server is busy with a script"
+    } else if line.starts_with(b"-ERR max number of clients") {
+        "too many connections"
+    } else if line.starts_with(b"-DENIED") {
+        "the server is in protected mode, and refuses other hosts"
+    } else {
+        return Ok(());
+    };
+    Err(reason.to_owned())
+}
+
+fn holds(line: &[u8], part: &[u8]) -> bool {
+    line.windows(part.len()).any(|window| window == part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_an_array_of_strings() {
+        assert_eq!(command(&[b"AUTH", b"u", b"p\r\n"]), b"*3\r\n$4\r\nAUTH\r\n$1\r\nu\r\n$3\r\np\r\n\r\n");
+    }
+
+    #[test]
+    fn a_line_ends_where_it_says() {
+        assert_eq!(line(b""), Ok(None));
+        assert_eq!(line(b"+PON"), Ok(None));
+        assert_eq!(line(b"+OK\r\n+PONG\r\n"), Ok(Some((b"+OK".to_vec(), 5))));
+        assert!(line(b"$5\r\n").is_err());
+        assert!(line(&[b'-'; 2000]).is_err());
+        assert!(line(b"HTTP/1.1 400 Bad Request\r\n").is_err());
+    }
+
+    #[test]
+    fn each_error_has_its_reason() {
+        let ping = |line: &str, logged_in| judge_ping(line.as_bytes(), logged_in).err().unwrap_or_default();
+        for (line, why) in [
+            ("+PONG", ""),
+            ("-NOAUTH Authentication required.", ""),
+            ("-NOPERM this user has no permissions to run the 'ping' command", ""),
+            ("-LOADING Redis is loading the dataset in memory", "loading"),
+            ("-MASTERDOWN Link with MASTER is down", "master"),
+            ("-BUSY Redis is busy running a script.", "busy"),
+            ("-ERR max number of clients reached", "too many"),
+            ("-DENIED Redis is running in protected mode", "protected"),
+            ("-ERR unknown command", "an error"),
+            ("+OK", "an error"),
+        ] {
+            let reason = ping(line, false);
+            assert!(reason.is_empty() == why.is_empty() && reason.contains(why), "{line}: {reason}");
+        }
+        assert!(!ping("-NOAUTH Authentication required.", true).is_empty());
+        let auth = |line: &str| judge_auth(line.as_bytes()).err().unwrap_or_default();
+        for (line, why) in [
+            ("+OK", ""),
+            ("-WRONGPASS invalid username-password pair or user is disabled.", "wrong password"),
+            ("-ERR invalid password", "wrong password"),
+            ("-ERR Client sent AUTH, but no password is set", "the server has none"),
+            (
+                "-ERR AUTH <password> called without any password configured for the default user.",
+                "the server has none",
+            ),
+            ("-LOADING Redis is loading the dataset in memory", "loading"),
+        ] {
+            let reason = auth(line);
+            assert!(reason.is_empty() == why.is_empty() && reason.contains(why), "{line}: {reason}");
+        }
+    }
+}

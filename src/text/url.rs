@@ -1,0 +1,265 @@
+//! URLs as applications write them: their parts, percent-encoding, and how much of one may be shown.
+//!
+//! Looser than RFC 3986 where clients are: several hosts with commas, a driver after `+`, `jdbc:` in front, an IPv6
+//! address without brackets. No error repeats a part of the URL, because a password may be a part of it.
+
+use std::net::Ipv6Addr;
+
+/// A URL in its parts, which are still percent-encoded.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Url<'a> {
+    /// In lower case, without a driver.
+    pub(crate) scheme: String,
+    /// What stands after the `+` of the scheme, in lower case.
+    pub(crate) driver: String,
+    pub(crate) user: &'a [u8],
+    pub(crate) password: Option<&'a [u8]>,
+    /// None where nothing stands between `://` and the path.
+    pub(crate) hosts: Vec<Host>,
+    /// From its `/` on.
+    pub(crate) path: &'a [u8],
+    pub(crate) query: &'a [u8],
+}
+
+/// One host of a URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Host {
+    /// A name, an address without brackets, or the path of a socket: decoded.
+    pub(crate) name: Vec<u8>,
+    pub(crate) port: Option<u16>,
+}
+
+impl<'a> Url<'a> {
+    /// Takes a URL apart.
+    pub(crate) fn parse(text: &'a [u8]) -> Result<Self, String> {
+        let (scheme, rest) = split_scheme(text).ok_or("no scheme")?;
+        let (scheme, driver) = match scheme.split_once('+') {
+            None => (scheme.as_str(), ""),
+            Some((scheme, driver)) => (scheme, driver),
+        };
+        let rest = before(rest, b"#").0;
+        let (rest, query) = before(rest, b"?");
+        let (authority, path) = rest.split_at(before(rest, b"/").0.len());
+        let (login, hosts) = match authority.iter().rposition(|byte| *byte == b'@') {
+            None => (&[][..], authority),
+            Some(at) => (&authority[..at], &authority[at + 1..]),
+        };
+        let (user, password) = match login.iter().position(|byte| *byte == b':') {
+            None => (login, None),
+            Some(at) => (&login[..at], Some(&login[at + 1..])),
+        };
+        let hosts = if hosts.is_empty() {
+            Vec::new()
+        } else {
+            hosts.split(|byte| *byte == b',').map(Host::parse).collect::<Result<_, _>>()?
+        };
+        Ok(Self { scheme: scheme.to_owned(), driver: driver.to_owned(), user, password, hosts, path, query })
+    }
+
+    /// A value of the query, decoded; the last of that name.
+    pub(crate) fn value(&self, name: &str) -> Option<Vec<u8>> {
+        let pairs = self.query.split(|byte| *byte == b'&').rev();
+        pairs
+            .map(|pair| before(pair, b"="))
+            .find(|(key, _)| *key == name.as_bytes())
+            .map(|(_, value)| decoded(value))
+    }
+}
+
+impl Host {
+    /// `name`, `name:port`, `[v6]`, `[v6]:port`, or `v6:port`: the port stands after the last colon.
+    fn parse(text: &[u8]) -> Result<Self, String> {
+        if let Some(rest) = text.strip_prefix(b"[") {
+            let (inside, after) = before(rest, b"]");
+            if inside.len() == rest.len() {
+                return Err("a `[` without its `]`".to_owned());
+            }
+            if !is_v6(inside) {
+                return Err("the text in brackets is not an IPv6 address".to_owned());
+            }
+            let port = match after.split_first() {
+                None => None,
+                Some((b':', port)) => Some(parse_port(port)?),
+                Some(_) => return Err("only `:port` may follow the `]`".to_owned()),
+            };
+            return Ok(Self { name: inside.to_owned(), port });
+        }
+        let (name, port) = match text.iter().rposition(|byte| *byte == b':') {
+            Some(at) if text[..at].contains(&b':') && !is_v6(&text[..at]) && is_v6(text) => (text, None),
+            Some(at) => (&text[..at], Some(parse_port(&text[at + 1..])?)),
+            None => (text, None),
+        };
+        let name = decoded(name);
+        if name.is_empty() {
+            return Err("no host".to_owned());
+        }
+        let named = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
+        if !(is_v6(&name) || name.starts_with(b"/") && !name.contains(&0) || name.iter().all(named)) {
+            return Err(
+                "a host's name is made of letters, digits, `-`, `.` and `_`, and only a port may follow it"
+                    .to_owned(),
+            );
+        }
+        Ok(Self { name, port })
+    }
+}
+
+fn is_v6(text: &[u8]) -> bool {
+    std::str::from_utf8(text).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
+}
+
+/// A port: digits alone, for `str::parse` would take a `+`, too.
+pub(crate) fn parse_port(digits: &[u8]) -> Result<u16, String> {
+    let number =
+        std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    number
+        .and_then(|text| text.parse().ok())
+        .filter(|port| *port != 0)
+        .ok_or_else(|| "the port is not a number from 1 to 65535".to_owned())
+}
+
+/// The scheme in lower case, without a `jdbc:` in front of it, and what follows its `://`.
+pub(crate) fn split_scheme(text: &[u8]) -> Option<(String, &[u8])> {
+    let text = match text.split_at_checked(5) {
+        Some((jdbc, rest)) if jdbc.eq_ignore_ascii_case(b"jdbc:") => rest,
+        Some(_) | None => text,
+    };
+    let at = text.windows(3).position(|window| window == b"://")?;
+    let scheme = std::str::from_utf8(&text[..at]).ok()?;
+    let named = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    (!scheme.is_empty() && scheme.bytes().all(named)).then(|| (scheme.to_ascii_lowercase(), &text[at + 3..]))
+}
+
+/// What stands before the first of these bytes, and after it; all and nothing without one.
+fn before<'a>(text: &'a [u8], bytes: &[u8]) -> (&'a [u8], &'a [u8]) {
+    match text.iter().position(|byte| bytes.contains(byte)) {
+        None => (text, &[]),
+        Some(at) => (&text[..at], &text[at + 1..]),
+    }
+}
+
+/// Percent-encoding undone; a `%` that begins none stays.
+pub(crate) fn decoded(text: &[u8]) -> Vec<u8> {
+    let digit = |at: usize| text.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut at = 0;
+    while let Some(byte) = text.get(at) {
+        match (*byte, digit(at + 1), digit(at + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                decoded.push(u8::try_from(high * 16 + low).unwrap_or_default());
+                at += 3;
+            }
+            (byte, _, _) => {
+                decoded.push(byte);
+                at += 1;
+            }
+        }
+    }
+    decoded
+}
+
+/// A text with its user information as `***`: everything from the first `://` to the last `@`. Where a password holds
+/// an `@`, a `/` or a `?` that should have been encoded, a stricter reading would show a part of it.
+pub(crate) fn masked(text: &[u8]) -> Vec<u8> {
+    let start = text.windows(3).position(|window| window == b"://").map(|at| at + 3);
+    let end = text.iter().rposition(|byte| *byte == b'@');
+    match (start, end) {
+        (Some(start), Some(end)) if start <= end => [&text[..start], b"***", &text[end..]].concat(),
+        (Some(_) | None, Some(_) | None) => text.to_owned(),
+    }
+}
+
+/// A target as it may be shown: masked, and without its query, which holds passwords, too.
+pub(crate) fn shown(target: &[u8]) -> Vec<u8> {
+    let mut shown = masked(target);
+    let end = before(&shown, b"?").0.len();
+    shown.truncate(end);
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn hosts(text: &str) -> Vec<(String, Option<u16>)> {
+        let url = Url::parse(text.as_bytes()).unwrap();
+        url.hosts.into_iter().map(|host| (String::from_utf8(host.name).unwrap(), host.port)).collect()
+    }
+
+    #[track_caller]
+    fn rejected(text: &str, why: &str) {
+        let error = Url::parse(text.as_bytes()).unwrap_err();
+        assert!(error.contains(why), "{text}: {error}");
+    }
+
+    fn one(name: &str, port: impl Into<Option<u16>>) -> Vec<(String, Option<u16>)> {
+        vec![(name.to_owned(), port.into())]
+    }
+
+    #[test]
+    fn a_url_is_taken_apart() {
+        let url =
+            Url::parse(b"JDBC:PostgreSQL+PsycoPG2://u%40:p:w@db:5432/a/b?host=/run&x=%41&x=b#top").unwrap();
+        assert_eq!((url.scheme.as_str(), url.driver.as_str()), ("postgresql", "psycopg2"));
+        assert_eq!((url.user, url.password), (&b"u%40"[..], Some(&b"p:w"[..])));
+        assert_eq!((url.path, url.query), (&b"/a/b"[..], &b"host=/run&x=%41&x=b"[..]));
+        assert_eq!(url.value("x"), Some(b"b".to_vec()));
+        assert_eq!(url.value("host"), Some(b"/run".to_vec()));
+        assert_eq!(url.value("hos"), None);
+        assert_eq!(url.hosts, [Host { name: b"db".to_vec(), port: Some(5432) }]);
+    }
+
+    #[test]
+    fn the_port_stands_after_the_last_colon() {
+        assert_eq!(hosts("x://db"), one("db", None));
+        assert_eq!(hosts("x://db:1"), one("db", 1));
+        assert_eq!(hosts("x://::1:6379"), one("::1", 6379));
+        assert_eq!(hosts("x://[::1]:6379"), one("::1", 6379));
+        assert_eq!(hosts("x://[::1]"), one("::1", None));
+        assert_eq!(hosts("x://::1"), one("::1", None));
+        assert_eq!(hosts("x://fe80::1:80"), one("fe80::1", 80));
+        assert_eq!(hosts("x://1:2:3:4:5:6:7:8"), one("1:2:3:4:5:6:7:8", None));
+        assert_eq!(hosts("x://u:p@::1:80/x"), one("::1", 80));
+        assert_eq!(hosts("x://%2Frun%2Fpg:1"), one("/run/pg", 1));
+        assert_eq!(hosts("x://a:1,b,[::1]:3/d"), [one("a", 1), one("b", None), one("::1", 3)].concat());
+        assert_eq!(hosts("x:///d"), []);
+        assert_eq!(hosts("x://u@/d"), []);
+        rejected("x://a:b:80", "a host's name");
+        rejected("x://:80", "no host");
+        rejected("x://a,:80", "no host");
+        for port in ["", "0", "65536", "99999999999999999999", "+80", "-1", "http"] {
+            rejected(&format!("x://db:{port}"), "from 1 to 65535");
+            rejected(&format!("x://[::1]:{port}"), "from 1 to 65535");
+        }
+    }
+
+    #[test]
+    fn percent_encoding_is_undone() {
+        assert_eq!(decoded(b"a%20b%2f%2F%00%"), b"a b//\0%");
+        assert_eq!(decoded(b"%zz%4"), b"%zz%4");
+    }
+
+    #[test]
+    fn a_login_is_masked_however_it_is_written() {
+        for (text, shown) in [
+            ("http://u:p@h/x", "http://***@h/x"),
+            ("postgres://u:p@ss:w/rd?#%&$x@h/x", "postgres://***@h/x"),
+            ("jdbc:mysql://u@h", "jdbc:mysql://***@h"),
+            ("x://@h", "x://***@h"),
+            ("http://h/x", "http://h/x"),
+            ("a@b", "a@b"),
+            ("a@b://c", "a@b://c"),
+            ("", ""),
+        ] {
+            assert_eq!(String::from_utf8(masked(text.as_bytes())).unwrap(), shown);
+        }
+    }
+
+    #[test]
+    fn the_query_of_a_target_is_not_shown() {
+        assert_eq!(shown(b"postgres://u:p?x@h/d?password=x"), b"postgres://***@h/d");
+        assert_eq!(shown(b"http://h/p?a=b@c"), b"http://***@c");
+        assert_eq!(shown(b"http://h/p"), b"http://h/p");
+    }
+}

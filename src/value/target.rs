@@ -1,0 +1,660 @@
+//! What can be waited for and probed: a target, as the table and the command line write it.
+//!
+//! An application's own URL is one as it is. Parts of it that mean nothing to the first packets of its protocol are
+//! ignored. No error repeats a part of the target: it may have been expanded from a secret.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::text::duration::parse_duration;
+use crate::text::url::{Host, Url, decoded, parse_port, split_scheme};
+
+/// A parsed target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// Ready when it exists and was modified at most `max_age` ago.
+    File { path: PathBuf, max_age: Option<Duration> },
+    /// Ready when it accepts a connection; a stream socket.
+    Unix(PathBuf),
+    /// Ready when one of its places is, by its protocol.
+    Server { protocol: Protocol, places: Vec<Place> },
+}
+
+/// Where a server may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A name or an address, without brackets.
+    Tcp { host: String, port: u16 },
+    /// The path of a stream socket.
+    Unix(PathBuf),
+}
+
+/// How a server is asked whether it is ready, and what it is asked with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Tcp,
+    /// What is asked for, from the first `/` on, with the query.
+    Http(Vec<u8>),
+    Postgres {
+        user: Vec<u8>,
+        database: Vec<u8>,
+    },
+    Mysql,
+    Redis(Option<Password>),
+    Amqp,
+    Mongodb,
+    Kafka,
+    /// The service whose health is asked for; the whole server without a name.
+    Grpc(Vec<u8>),
+    /// Whether the URL also names a path, which is never asked for.
+    Tls {
+        has_path: bool,
+    },
+}
+
+/// A password, with the user that it belongs to.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Password {
+    pub(crate) user: Vec<u8>,
+    pub(crate) password: Vec<u8>,
+}
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("***")
+    }
+}
+
+/// What a target may look like.
+const SCHEMES: &str = "use `tcp://host:port`, `unix:///path`, `http://host:port/path`, `file:///path`, \
+    `tls://host:port`, or a URL of postgres, mysql, redis, amqp, mongodb, kafka or grpc";
+
+impl Target {
+    /// Reads a target. `None` is nothing to wait for: an empty text, or a database that is a file.
+    ///
+    /// # Errors
+    /// Why it is not a target.
+    pub(crate) fn parse(text: &[u8]) -> Result<Option<Self>, String> {
+        if text.is_empty() || is_sqlite(text) {
+            return Ok(None);
+        }
+        let (scheme, rest) = split_scheme(text).ok_or_else(|| format!("no scheme; {SCHEMES}"))?;
+        let target = match scheme.as_str() {
+            "unix" => Self::Unix(socket_path(rest)?),
+            "file" => parse_file(rest)?,
+            _ => parse_server(&scheme, text)?,
+        };
+        Ok(Some(target))
+    }
+
+    /// Whether only the TLS of a URL would be seen, and not what its path asks for.
+    pub(crate) fn hides_its_path(&self) -> bool {
+        matches!(self, Self::Server { protocol: Protocol::Tls { has_path: true }, .. })
+    }
+
+    /// The socket of a PostgreSQL server, where a target is one: the temporary server of the official image's first
+    /// start answers there, too.
+    pub(crate) fn is_postgres_socket(&self) -> bool {
+        let Self::Unix(path) = self else { return false };
+        path.file_name().is_some_and(|name| name.as_bytes().starts_with(b".s.PGSQL."))
+    }
+}
+
+/// What a health check of `https://` with a path should be instead.
+pub(crate) const UNSEEN_PATH: &str =
+    "only the start of TLS is seen, and nothing is sent inside, so what the path says is never asked for";
+/// The same as a hint.
+pub(crate) const UNSEEN_PATH_HINT: &str =
+    "use `tls://host:port` for the start of TLS alone, or a program that speaks https as an `exec` probe";
+
+/// What to know of a PostgreSQL server's socket.
+pub(crate) const POSTGRES_SOCKET: &str = "the temporary server of the official image's first start answers at this socket, too, before the real one is there";
+/// What to do about it.
+pub(crate) const POSTGRES_SOCKET_HINT: &str =
+    "a URL with the server's host and port, `postgres://host`, waits for the real one";
+
+/// `sqlite:///path`, `sqlite+aiosqlite:///path`, `jdbc:sqlite:path` and the like.
+fn is_sqlite(text: &[u8]) -> bool {
+    let text = match text.split_at_checked(5) {
+        Some((jdbc, rest)) if jdbc.eq_ignore_ascii_case(b"jdbc:") => rest,
+        Some(_) | None => text,
+    };
+    let scheme = text.split(|byte| *byte == b':').next().unwrap_or_default();
+    let named = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
+    scheme.len() < text.len()
+        && scheme.get(..6).is_some_and(|start| start.eq_ignore_ascii_case(b"sqlite"))
+        && scheme.iter().all(named)
+}
+
+fn parse_file(rest: &[u8]) -> Result<Target, String> {
+    let (path, max_age) = match rest.iter().position(|byte| *byte == b'?') {
+        None => (rest, None),
+        Some(at) => {
+            let age = rest[at + 1..]
+                .strip_prefix(b"max-age=")
+                .ok_or("only `max-age=DURATION` may follow the `?` of a file")?;
+            let age = std::str::from_utf8(age)
+                .ok()
+                .and_then(parse_duration)
+                .filter(|age| !age.is_zero())
+                .ok_or("`max-age` is not a duration like `500ms`, `60s`, `5m` or `1h`")?;
+            (&rest[..at], Some(age))
+        }
+    };
+    Ok(Target::File { path: absolute_path(path)?, max_age })
+}
+
+fn absolute_path(bytes: &[u8]) -> Result<PathBuf, String> {
+    if !bytes.starts_with(b"/") {
+        return Err("the path is not absolute; three slashes begin it, as in `file:///path`".to_owned());
+    }
+    if bytes.contains(&0) {
+        return Err("a NUL in the path".to_owned());
+    }
+    Ok(PathBuf::from(OsStr::from_bytes(bytes)))
+}
+
+fn socket_path(bytes: &[u8]) -> Result<PathBuf, String> {
+    let path = absolute_path(bytes)?;
+    std::os::unix::net::SocketAddr::from_pathname(&path)
+        .map_err(|_| "the path is longer than a socket's can be")?;
+    Ok(path)
+}
+
+/// A server by the scheme of its URL.
+fn parse_server(scheme: &str, text: &[u8]) -> Result<Target, String> {
+    let unknown = || format!("unknown scheme; {SCHEMES}");
+    let base = scheme.split('+').next().unwrap_or_default();
+    let (kind, port) = match base {
+        // These have no drivers.
+        "tcp" | "http" | "https" | "tls" if base != scheme => return Err(unknown()),
+        "tcp" | "tls" | "grpc" => (base, None),
+        "http" => (base, Some(80)),
+        "https" => (base, Some(443)),
+        "postgres" | "postgresql" | "pgsql" | "psql" | "postgis" => ("postgres", Some(5432)),
+        "mysql" | "mysql2" | "mariadb" | "trilogy" => ("mysql", Some(3306)),
+        "redis" | "valkey" => ("redis", Some(6379)),
+        "rediss" | "valkeys" => ("tls", Some(6379)),
+        "amqp" | "pyamqp" => ("amqp", Some(5672)),
+        "amqps" => ("tls", Some(5671)),
+        "mongodb" => (base, Some(27017)),
+        "kafka" => (base, Some(9092)),
+        _ => return Err(unknown()),
+    };
+    let url = Url::parse(text)?;
+    if ["srv", "sentinel", "unix", "socket"].contains(&url.driver.as_str()) {
+        return Err(
+            "a scheme with `+srv`, `+sentinel`, `+unix` or `+socket` finds its server in a way of its own; \
+            use a URL that names the host, `unix:///path`, or an `exec` probe"
+                .to_owned(),
+        );
+    }
+    // In databases TLS is negotiated after the start; everywhere else it comes first.
+    let of_driver = ["ssl", "tls"].contains(&url.driver.as_str());
+    let of_query = ["tls", "ssl"].iter().any(|name| url.value(name).is_some_and(|value| value == b"true"));
+    let protocol = match kind {
+        "tcp" => Protocol::Tcp,
+        "http" => http(&url)?,
+        "https" => Protocol::Tls { has_path: !url.path.is_empty() || !url.query.is_empty() },
+        "postgres" => postgres(&url)?,
+        "mysql" => Protocol::Mysql,
+        "mongodb" if of_query => Protocol::Tls { has_path: false },
+        "redis" if !of_driver => redis(&url)?,
+        "amqp" if !of_driver => Protocol::Amqp,
+        "mongodb" if !of_driver => Protocol::Mongodb,
+        "kafka" if !of_driver => Protocol::Kafka,
+        "grpc" if !of_driver => grpc(&url)?,
+        _ => Protocol::Tls { has_path: false },
+    };
+    let places = places(&url, &protocol, port)?;
+    Ok(Target::Server { protocol, places })
+}
+
+fn http(url: &Url<'_>) -> Result<Protocol, String> {
+    no_login(url)?;
+    let mut path = if url.path.is_empty() { b"/".to_vec() } else { url.path.to_vec() };
+    if !url.query.is_empty() {
+        path.push(b'?');
+        path.extend_from_slice(url.query);
+    }
+    // A blank would end the request's target, a line feed the header: neither may be smuggled in.
+    if path.iter().any(|byte| *byte <= b' ' || *byte == 0x7f) {
+        return Err("a blank or a control character in a URL; write it as `%20` and the like".to_owned());
+    }
+    Ok(Protocol::Http(path))
+}
+
+fn no_login(url: &Url<'_>) -> Result<(), String> {
+    if url.user.is_empty() && url.password.is_none() {
+        return Ok(());
+    }
+    Err("a user and a password are not sent to this kind of target; leave them out".to_owned())
+}
+
+/// The user and the database go into the first packet, so that a server that trusts everybody logs nothing odd.
+fn postgres(url: &Url<'_>) -> Result<Protocol, String> {
+    let named = |value: Option<Vec<u8>>, part: &[u8]| {
+        value.unwrap_or_else(|| decoded(part)).into_iter().filter(|byte| *byte != 0).collect::<Vec<u8>>()
+    };
+    let mut user = named(url.value("user"), url.user);
+    if user.is_empty() {
+        user = b"postgres".to_vec();
+    }
+    let mut database = named(url.value("dbname"), url.path.strip_prefix(b"/").unwrap_or_default());
+    if database.is_empty() {
+        database.clone_from(&user);
+    }
+    if user.len() > LONGEST_NAME || database.len() > LONGEST_NAME {
+        return Err("the name of the user or of the database is too long".to_owned());
+    }
+    Ok(Protocol::Postgres { user, database })
+}
+
+/// The longest name that is sent anywhere; no server has one that long.
+const LONGEST_NAME: usize = 1024;
+
+fn redis(url: &Url<'_>) -> Result<Protocol, String> {
+    let password =
+        url.value("password").or_else(|| url.password.map(decoded)).filter(|password| !password.is_empty());
+    let user = url.value("username").unwrap_or_else(|| decoded(url.user));
+    if user.len() > LONGEST_NAME
+        || password.as_ref().is_some_and(|password| password.len() > 64 * LONGEST_NAME)
+    {
+        return Err("the user or the password is too long".to_owned());
+    }
+    Ok(Protocol::Redis(password.map(|password| Password { user, password })))
+}
+
+fn grpc(url: &Url<'_>) -> Result<Protocol, String> {
+    no_login(url)?;
+    let service = decoded(url.path.strip_prefix(b"/").unwrap_or_default());
+    if service.len() > LONGEST_NAME {
+        return Err("the name of the service is too long".to_owned());
+    }
+    Ok(Protocol::Grpc(service))
+}
+
+/// Where the server of this URL may be.
+fn places(url: &Url<'_>, protocol: &Protocol, default: Option<u16>) -> Result<Vec<Place>, String> {
+    let port_rule = || format!("no port; use `{}://host:port`", url.scheme);
+    if matches!(protocol, Protocol::Tcp) {
+        no_login(url)?;
+        if !url.path.is_empty() || !url.query.is_empty() {
+            return Err("only a host and a port may follow `tcp://`".to_owned());
+        }
+    }
+    let of_postgres = matches!(protocol, Protocol::Postgres { .. });
+    let port_of_query = if of_postgres { url.value("port") } else { None };
+    let default = match port_of_query.as_deref().map(parse_port) {
+        // A list goes with a list of hosts, each of which may have its own.
+        Some(Ok(port)) => Some(port),
+        Some(Err(_)) | None => default,
+    };
+    let mut hosts = url.hosts.clone();
+    if of_postgres && let Some(named) = url.value("host").filter(|host| !host.is_empty()) {
+        let ports = port_of_query.unwrap_or_default();
+        let mut ports = ports.split(|byte| *byte == b',');
+        hosts = named
+            .split(|byte| *byte == b',')
+            .map(|name| Host {
+                name: name.to_vec(),
+                port: ports.next().and_then(|port| parse_port(port).ok()),
+            })
+            .collect();
+    }
+    let socket = if matches!(protocol, Protocol::Mysql) {
+        url.value("unix_socket").or_else(|| url.value("socket")).filter(|path| path.starts_with(b"/"))
+    } else {
+        None
+    };
+    if let Some(path) = socket {
+        hosts = vec![Host { name: path, port: None }];
+    }
+    if hosts.is_empty() {
+        hosts = match protocol {
+            // What libpq falls back to, here and upstream.
+            Protocol::Postgres { .. } => vec!["/var/run/postgresql", "/tmp", "localhost"],
+            Protocol::Mysql | Protocol::Redis(_) | Protocol::Amqp => vec!["localhost"],
+            Protocol::Tcp
+            | Protocol::Http(_)
+            | Protocol::Mongodb
+            | Protocol::Kafka
+            | Protocol::Grpc(_)
+            | Protocol::Tls { .. } => return Err("no host".to_owned()),
+        }
+        .into_iter()
+        .map(|name| Host { name: name.as_bytes().to_vec(), port: None })
+        .collect();
+    }
+    hosts
+        .into_iter()
+        .map(|host| {
+            let port = host.port.or(default).ok_or_else(port_rule)?;
+            if host.name.starts_with(b"/") {
+                let mut path = host.name;
+                match protocol {
+                    // There it is a directory.
+                    Protocol::Postgres { .. } => {
+                        path.extend_from_slice(format!("/.s.PGSQL.{port}").as_bytes());
+                    }
+                    Protocol::Mysql | Protocol::Mongodb | Protocol::Redis(_) => {}
+                    Protocol::Tcp
+                    | Protocol::Http(_)
+                    | Protocol::Amqp
+                    | Protocol::Kafka
+                    | Protocol::Grpc(_)
+                    | Protocol::Tls { .. } => return Err("the host is a path".to_owned()),
+                }
+                return socket_path(&path).map(Place::Unix);
+            }
+            let host = String::from_utf8(host.name).map_err(|_| "a host's name is not text")?;
+            Ok(Place::Tcp { host, port })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn target(text: &str) -> Target {
+        Target::parse(text.as_bytes()).unwrap().unwrap()
+    }
+
+    #[track_caller]
+    fn rejected(text: &[u8], why: &str) {
+        let error = Target::parse(text).expect_err("an invalid target");
+        assert!(error.contains(why), "{}: {error}", text.escape_ascii());
+    }
+
+    fn at(host: &str, port: u16) -> Place {
+        Place::Tcp { host: host.to_owned(), port }
+    }
+
+    fn server(protocol: Protocol, places: impl IntoIterator<Item = Place>) -> Target {
+        Target::Server { protocol, places: places.into_iter().collect() }
+    }
+
+    fn tcp(host: &str, port: u16) -> Target {
+        server(Protocol::Tcp, [at(host, port)])
+    }
+
+    fn http(host: &str, port: u16, path: &[u8]) -> Target {
+        server(Protocol::Http(path.to_vec()), [at(host, port)])
+    }
+
+    fn postgres(user: &str, database: &str, places: impl IntoIterator<Item = Place>) -> Target {
+        server(Protocol::Postgres { user: user.into(), database: database.into() }, places)
+    }
+
+    fn redis(user: &str, password: &str, host: &str, port: u16) -> Target {
+        let login = Password { user: user.into(), password: password.into() };
+        server(Protocol::Redis(Some(login)), [at(host, port)])
+    }
+
+    fn file(path: &[u8], max_age: Option<Duration>) -> Target {
+        Target::File { path: PathBuf::from(OsStr::from_bytes(path)), max_age }
+    }
+
+    fn socket(path: &str) -> Place {
+        Place::Unix(PathBuf::from(path))
+    }
+
+    #[test]
+    fn tcp_targets_are_a_host_and_a_port() {
+        assert_eq!(target("tcp://db:5432"), tcp("db", 5432));
+        assert_eq!(target("TCP://10.0.0.1:1"), tcp("10.0.0.1", 1));
+        assert_eq!(target("tcp://[::1]:65535"), tcp("::1", 65535));
+        assert_eq!(target("tcp://::1:6379"), tcp("::1", 6379));
+        assert_eq!(target("tcp://my_db.local.:80"), tcp("my_db.local.", 80));
+        rejected(b"tcp://db", "no port");
+        rejected(b"tcp://[::1]", "no port");
+        for port in ["", "0", "65536", "99999999999999999999", "+80", "-1", "http"] {
+            rejected(format!("tcp://db:{port}").as_bytes(), "from 1 to 65535");
+            rejected(format!("tcp://[::1]:{port}").as_bytes(), "from 1 to 65535");
+        }
+        for more in ["/", "?x"] {
+            rejected(format!("tcp://db:80{more}").as_bytes(), "only a host and a port");
+        }
+        rejected(b"tcp://", "no host");
+        rejected(b"tcp://:80", "no host");
+        rejected(b"tcp://[::1", "without its `]`");
+        rejected(b"tcp://[]:80", "not an IPv6 address");
+        rejected(b"tcp://[127.0.0.1]:80", "not an IPv6 address");
+        rejected(b"tcp://[::1]80", "only `:port`");
+        rejected(b"tcp://a b:80", "a host's name");
+        rejected(b"tcp://\xff:80", "a host's name");
+        rejected("tcp://bücher:80".as_bytes(), "a host's name");
+        rejected(b"tcp://%2Frun%2Fx:80", "a path");
+        rejected(b"tcp://u:p@db:80", "a user");
+    }
+
+    #[test]
+    fn http_targets_have_a_port_a_path_and_a_query_or_not() {
+        assert_eq!(target("http://web"), http("web", 80, b"/"));
+        assert_eq!(target("http://web:8000/"), http("web", 8000, b"/"));
+        assert_eq!(target("http://web/a/b?c=d&e#f?g"), http("web", 80, b"/a/b?c=d&e"));
+        assert_eq!(target("http://web?x"), http("web", 80, b"/?x"));
+        assert_eq!(target("http://web#x"), http("web", 80, b"/"));
+        assert_eq!(target("http://[fe80::1]:81/x"), http("fe80::1", 81, b"/x"));
+        assert_eq!(target("http://web/@:[x]"), http("web", 80, b"/@:[x]"));
+        assert_eq!(Target::parse(b"http://web/\xff"), Ok(Some(http("web", 80, b"/\xff"))));
+        rejected(b"http:///x", "no host");
+        rejected(b"http://user@web/", "a user");
+        rejected(b"http://user:secret@web/", "a user");
+        rejected(b"http://web:/x", "from 1 to 65535");
+        rejected(b"http://web\\x/", "a host's name");
+        for smuggled in ["a b", "a\r\nHost: x", "a\tb", "a\0", "\x7f"] {
+            rejected(format!("http://web/{smuggled}").as_bytes(), "control character");
+        }
+    }
+
+    #[test]
+    fn paths_are_bytes() {
+        let path = PathBuf::from(OsStr::from_bytes(b"/run/\xff %20?x#y.sock"));
+        assert_eq!(Target::parse(b"unix:///run/\xff %20?x#y.sock"), Ok(Some(Target::Unix(path))));
+        assert_eq!(Target::parse(b"file:///tmp/\xff %20#x"), Ok(Some(file(b"/tmp/\xff %20#x", None))));
+        rejected(b"unix://run/x", "not absolute");
+        rejected(b"unix://", "not absolute");
+        rejected(b"unix://@abstract", "not absolute");
+        rejected(b"unix:///a\0b", "NUL");
+        rejected(&[b"unix:///", &[b'x'; 107][..]].concat(), "longer");
+        rejected(b"file://tmp/x", "not absolute");
+        rejected(b"file:///a\0b", "NUL");
+    }
+
+    #[test]
+    fn max_age_is_a_duration() {
+        for (text, age) in [
+            ("500ms", Duration::from_millis(500)),
+            ("60s", Duration::from_mins(1)),
+            ("5m", Duration::from_mins(5)),
+            ("1h", Duration::from_hours(1)),
+        ] {
+            let text = format!("file:///beat?max-age={text}");
+            assert_eq!(target(&text), file(b"/beat", Some(age)));
+        }
+        for wrong in ["", "5", "s", "0s", "-1s", "+1s", "1.5s", "1d", "1S", "1s ", "1s&x", "1 s"] {
+            rejected(format!("file:///beat?max-age={wrong}").as_bytes(), "not a duration");
+        }
+        rejected(b"file:///beat?max-age=18446744073709551615h", "not a duration");
+        rejected(b"file:///beat?maxage=1s", "only `max-age=DURATION`");
+        rejected(b"file:///beat?", "only `max-age=DURATION`");
+    }
+
+    #[test]
+    fn a_url_of_postgres_is_read_as_libpq_reads_it() {
+        let app = |place| postgres("app", "shop", [place]);
+        for text in [
+            "postgres://app:p%40ss@db/shop",
+            "postgresql://app@db:5432/shop?sslmode=require&connect_timeout=3",
+            "PostgreSQL+psycopg2://app:p:w@db/shop",
+            "postgresql+asyncpg://app@db/shop",
+            "pgsql://app@db/shop",
+            "psql://app@db/shop",
+            "postgis://app@db/shop",
+            "jdbc:postgresql://db:5432/shop?user=app&password=x",
+            "postgres://other@db/other?user=app&dbname=shop",
+        ] {
+            assert_eq!(target(text), app(at("db", 5432)), "{text}");
+        }
+        assert_eq!(target("postgres://db"), postgres("postgres", "postgres", [at("db", 5432)]));
+        assert_eq!(target("postgres://a%00b%41@db"), postgres("abA", "abA", [at("db", 5432)]));
+        assert_eq!(
+            target("postgres://app@a:1,b,[::1]:3/shop"),
+            postgres("app", "shop", [at("a", 1), at("b", 5432), at("::1", 3)])
+        );
+        let here = socket("/run/postgresql/.s.PGSQL.5432");
+        assert_eq!(target("postgresql://app@/shop?host=/run/postgresql"), app(here.clone()));
+        assert_eq!(target("postgresql://app@%2Frun%2Fpostgresql/shop"), app(here));
+        assert_eq!(
+            target("postgresql://app@/shop?host=/run/pg,db&port=5433,5434"),
+            postgres("app", "shop", [socket("/run/pg/.s.PGSQL.5433"), at("db", 5434)])
+        );
+        assert_eq!(target("postgresql://app@/shop?host=db&port=1"), app(at("db", 1)));
+        assert_eq!(
+            target("postgresql:///shop"),
+            postgres(
+                "postgres",
+                "shop",
+                [
+                    socket("/var/run/postgresql/.s.PGSQL.5432"),
+                    socket("/tmp/.s.PGSQL.5432"),
+                    at("localhost", 5432)
+                ]
+            )
+        );
+        rejected(&[b"postgres://", &[b'x'; 1025][..], b"@db"].concat(), "too long");
+    }
+
+    #[test]
+    fn urls_of_other_servers_have_their_schemes_and_ports() {
+        for text in [
+            "mysql://u:p@db/x",
+            "mysql+pymysql://u:p@db/x",
+            "mysql2://db",
+            "mariadb://db",
+            "trilogy://db:3306/x?ssl=1",
+        ] {
+            assert_eq!(target(text), server(Protocol::Mysql, [at("db", 3306)]), "{text}");
+        }
+        assert_eq!(
+            target("mysql://u@localhost/x?unix_socket=/run/mysqld/mysqld.sock"),
+            server(Protocol::Mysql, [socket("/run/mysqld/mysqld.sock")])
+        );
+        assert_eq!(target("mysql:///x"), server(Protocol::Mysql, [at("localhost", 3306)]));
+        assert_eq!(target("jdbc:mysql://a,b:1/x"), server(Protocol::Mysql, [at("a", 3306), at("b", 1)]));
+        for text in ["redis://r", "valkey://r:6379/0", "redis://user@r", "redis://:@r"] {
+            assert_eq!(target(text), server(Protocol::Redis(None), [at("r", 6379)]), "{text}");
+        }
+        assert_eq!(target("redis://:p%3Aw@r:1/0"), redis("", "p:w", "r", 1));
+        assert_eq!(target("redis://u:p@[::1]"), redis("u", "p", "::1", 6379));
+        assert_eq!(target("redis://r?username=u&password=p"), redis("u", "p", "r", 6379));
+        for text in ["amqp://u:p@mq/vhost", "pyamqp://mq"] {
+            assert_eq!(target(text), server(Protocol::Amqp, [at("mq", 5672)]), "{text}");
+        }
+        assert_eq!(
+            target("mongodb://u:p@a,b:1/db?replicaSet=rs"),
+            server(Protocol::Mongodb, [at("a", 27017), at("b", 1)])
+        );
+        assert_eq!(target("mongodb://%2Ftmp%2Fm.sock/x"), server(Protocol::Mongodb, [socket("/tmp/m.sock")]));
+        assert_eq!(target("kafka://a,b"), server(Protocol::Kafka, [at("a", 9092), at("b", 9092)]));
+        assert_eq!(target("grpc://g:1"), server(Protocol::Grpc(Vec::new()), [at("g", 1)]));
+        assert_eq!(
+            target("grpc://g:1/my.Service"),
+            server(Protocol::Grpc(b"my.Service".to_vec()), [at("g", 1)])
+        );
+        rejected(b"grpc://g", "no port; use `grpc://host:port`");
+        rejected(b"kafka:///topic", "no host");
+        rejected(b"amqp://%2Frun%2Fx", "a path");
+    }
+
+    #[test]
+    fn tls_is_seen_from_outside_alone() {
+        let tls = |host, port| server(Protocol::Tls { has_path: false }, [at(host, port)]);
+        assert_eq!(target("https://web"), tls("web", 443));
+        assert_eq!(target("https://u:p@web:8443#x"), tls("web", 8443));
+        assert_eq!(target("tls://web:1"), tls("web", 1));
+        assert_eq!(target("rediss://:p@r/0"), tls("r", 6379));
+        assert_eq!(target("amqps://mq/vhost"), tls("mq", 5671));
+        assert_eq!(target("kafka+ssl://k:9096"), tls("k", 9096));
+        assert_eq!(target("mongodb://m/x?tls=true"), tls("m", 27017));
+        assert_eq!(target("mysql+ssl://db"), server(Protocol::Mysql, [at("db", 3306)]));
+        rejected(b"tls://web", "no port; use `tls://host:port`");
+        assert!(target("https://web/healthz").hides_its_path());
+        assert!(target("https://web/").hides_its_path());
+        assert!(target("https://web?x").hides_its_path());
+        for seen in ["https://web", "tls://web:1/x", "rediss://r/0", "http://web/x"] {
+            assert!(!target(seen).hides_its_path(), "{seen}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_nothing_to_wait_for() {
+        for text in [
+            "",
+            "sqlite:///db.sqlite3",
+            "sqlite3:/x",
+            "SQLite::memory:",
+            "sqlite+aiosqlite:///x",
+            "jdbc:sqlite:x.db",
+        ] {
+            assert_eq!(Target::parse(text.as_bytes()), Ok(None), "{text}");
+        }
+        rejected(b"sqlite", "no scheme");
+        rejected(b" ", "no scheme");
+    }
+
+    #[test]
+    fn hosts_that_are_found_in_other_ways_need_a_program() {
+        for text in
+            ["mongodb+srv://u:p@c.example/x", "redis+sentinel://a/m", "redis+unix:///x", "redis+socket:///x"]
+        {
+            rejected(text.as_bytes(), "`exec`");
+        }
+    }
+
+    #[test]
+    fn an_unknown_scheme_is_told_which_ones_there_are() {
+        for text in [
+            "db:5432",
+            "://x",
+            "udp://x:1",
+            " tcp://x:1",
+            "exec://x",
+            "http+unix://x",
+            "jdbc:oracle:thin:@//x:1/y",
+        ] {
+            for scheme in ["tcp://", "unix://", "http://", "file://", "postgres"] {
+                rejected(text.as_bytes(), scheme);
+            }
+        }
+    }
+
+    #[test]
+    fn no_error_repeats_the_target() {
+        for text in [
+            "hunter2",
+            "hunter2://x",
+            "tcp://hunter2",
+            "tcp://x:hunter2",
+            "tcp://[hunter2]:1",
+            "tcp://u:hunter2@x:1",
+            "http://hunter2@x",
+            "http://hunter2 /",
+            "postgres://u:p/hunter2@db/x",
+            "mongodb+srv://u:hunter2@x",
+            "redis://:hunter2@x:y",
+            "unix://hunter2",
+            "file:///x?hunter2",
+            "file:///x?max-age=hunter2",
+        ] {
+            let error = Target::parse(text.as_bytes()).expect_err("an invalid target");
+            assert!(!error.contains("hunter2"), "{text}: {error}");
+        }
+        assert!(!format!("{:?}", target("redis://:hunter2@x")).contains("hunter2"));
+    }
+}
