@@ -31,6 +31,10 @@ mod ready;
 #[doc(hidden)]
 pub mod schema;
 mod setup;
+#[cfg(test)]
+#[path = "../tests/support/skip.rs"]
+#[allow(dead_code, clippy::disallowed_methods, reason = "of the tests, not of the program")]
+mod skip;
 mod sys;
 mod table;
 mod text;

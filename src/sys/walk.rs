@@ -488,10 +488,10 @@ pub(crate) fn path_of(bytes: Vec<u8>) -> PathBuf {
 pub(crate) mod testing {
     //! Tests that change what belongs to the whole process: its ids, its umask, its mounts.
 
-    use std::io::Write as _;
     use std::path::Path;
     use std::process::Command;
 
+    use crate::skip::skip;
     use crate::sys::identity::Identity;
 
     const ALONE: &str = "PREVERB_TEST_ALONE";
@@ -516,13 +516,15 @@ pub(crate) mod testing {
             return None;
         }
         if needs != Needs::Process && !nix::unistd::geteuid().is_root() {
-            return skip(test, "it needs root");
+            skip("it needs root");
+            return None;
         }
         let own_mounts = ["unshare", "--mount", "--propagation", "private"];
         if needs == Needs::Mounts {
             let output = Command::new(own_mounts[0]).args(&own_mounts[1..]).arg("true").output();
             if !output.is_ok_and(|output| output.status.success()) {
-                return skip(test, "it needs `unshare --mount`");
+                skip("no process may have a mount namespace");
+                return None;
             }
         }
         let program = std::env::current_exe().expect("a test program knows itself");
@@ -551,13 +553,6 @@ pub(crate) mod testing {
             entries.map(|entry| entry.expect("read").file_name().into_string().expect("text")).collect();
         names.sort();
         names
-    }
-
-    fn skip(test: &str, reason: &str) -> Option<String> {
-        #![allow(clippy::disallowed_methods, reason = "of the tests, not of the program")]
-        assert!(std::env::var_os("PREVERB_TESTS_MUST_NOT_SKIP").is_none(), "skipped: {reason}");
-        let _ = writeln!(std::io::stderr(), "SKIP {test}: {reason}");
-        None
     }
 
     /// Somebody who owns nothing yet.

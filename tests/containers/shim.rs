@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::harness::{Context, Engine, Image, Output, Scratch, Terminal, base, engine, run, unique};
+use crate::skip::skip;
 
 /// The image, and the script that it printed, in a directory that is to be the current one.
 struct Shim {
@@ -72,8 +73,7 @@ fn files_that_are_written_belong_to_the_caller() {
     let socket = "/var/run/docker.sock";
     let (Ok(socket), 0, false) = (std::fs::metadata(socket), own_uid(), shim.engine.is_podman()) else {
         // Podman's images are each user's own.
-        eprintln!("SKIP: another user can be tried by root and with docker's socket alone");
-        return;
+        return skip("another user can be tried by root and with docker's socket alone");
     };
     let open = std::fs::Permissions::from_mode(0o777);
     // Not below the target directory, where another user may have no way.

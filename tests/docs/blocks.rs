@@ -15,6 +15,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::page::{self, Block};
+use crate::skip::lacks;
 use crate::{PREVERB, pattern, read, repository, updating};
 
 /// The pages: those at the top, `docs/` and `man/`.
@@ -141,7 +142,7 @@ const QUICKSTART: &str = "127.0.0.1:8000";
 fn quickstart(place: &str, text: &str) {
     let program = Path::new(PREVERB).with_file_name("examples").join("quickstart");
     // It is built by `cargo test`, and not by `cargo test --test docs`.
-    if !crate::is_there("curl") || !crate::is_there(program.to_str().unwrap()) {
+    if lacks("curl") || lacks(program.to_str().unwrap()) {
         return;
     }
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -231,6 +232,7 @@ fn every_block_does_what_the_page_says() {
                     walk.file(file, &block.text);
                 }
                 ("console", _) if block.text.contains(QUICKSTART) => quickstart(&place, &block.text),
+                ("console", _) if block.text.contains(".py") && lacks("python3") => {}
                 ("console", _) => changes.extend(walk.console(&block).map(|now| (block.clone(), now))),
                 ("sh", _) => {
                     let mut shell = Command::new("sh").arg("-n").stdin(Stdio::piped()).spawn().unwrap();

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
 
-use crate::{PREVERB, generated, is_there, repository};
+use crate::skip::lacks;
+use crate::{PREVERB, generated, repository};
 
 /// An option, as `--help` shows it.
 struct Opt {
@@ -206,7 +207,7 @@ fn the_completions_are_those_of_the_options() {
 
 /// What a shell says, with `preverb` on its path and a table of two verbs.
 fn said(shell: &str, script: &str) -> Option<Vec<String>> {
-    if !is_there(shell) {
+    if lacks(shell) {
         return None;
     }
     let directory = tempfile::tempdir().unwrap();

@@ -9,8 +9,7 @@
     clippy::unwrap_used,
     clippy::case_sensitive_file_extension_comparisons,
     clippy::disallowed_methods,
-    clippy::print_stderr,
-    reason = "a test says so by a panic, starts programs, and says aloud what it skips; our files have our extensions"
+    reason = "a test says so by a panic, starts programs; our files have our extensions"
 )]
 
 mod before;
@@ -23,9 +22,11 @@ mod page;
 #[allow(dead_code, reason = "the integration tests use all of it")]
 mod pattern;
 mod schema;
+#[path = "../support/skip.rs"]
+#[allow(dead_code, reason = "each kind of test uses some of it")]
+mod skip;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// The binary under test.
 const PREVERB: &str = env!("CARGO_BIN_EXE_preverb");
@@ -57,14 +58,4 @@ fn generated(path: &str, text: &str) {
         found == text,
         "{path} is not what would be generated now: PREVERB_UPDATE=1 cargo test --test docs"
     );
-}
-
-/// Whether this program is on the machine; says aloud that a test is skipped where it is not, and fails in CI.
-fn is_there(program: &str) -> bool {
-    let there = Command::new("sh").args(["-c", "command -v \"$0\" >/dev/null", program]).status().unwrap();
-    if !there.success() {
-        assert!(std::env::var_os("CI").is_none(), "CI must have {program}");
-        eprintln!("SKIP: there is no {program} on this machine");
-    }
-    there.success()
 }

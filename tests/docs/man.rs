@@ -5,7 +5,8 @@ use std::process::Command;
 
 use preverb::schema::{PARTS, keys};
 
-use crate::{PREVERB, is_there, read, repository};
+use crate::skip::lacks;
+use crate::{PREVERB, read, repository};
 
 const PAGES: [&str; 2] = ["man/preverb.1", "man/preverb.toml.5"];
 
@@ -213,14 +214,14 @@ fn every_field_of_json_is_told_and_no_other_is() {
 
 #[test]
 fn the_pages_are_well_formed() {
-    if is_there("mandoc") {
+    if !lacks("mandoc") {
         for page in PAGES {
             let output =
                 Command::new("mandoc").args(["-Tlint", "-Wwarning"]).arg(repository(page)).output().unwrap();
             assert_eq!(String::from_utf8(output.stdout).unwrap(), "", "{page}");
         }
     }
-    if is_there("groff") {
+    if !lacks("groff") {
         for page in PAGES {
             let output = Command::new("groff")
                 .args(["-mandoc", "-Tutf8", "-ww"])

@@ -3,7 +3,8 @@
 use std::fs;
 use std::process::Command;
 
-use crate::{blocks, is_there, page, read, repository};
+use crate::skip::lacks;
+use crate::{blocks, page, read, repository};
 
 #[test]
 fn the_package_is_small_and_has_what_a_user_needs() {
@@ -58,7 +59,7 @@ fn workflows_have_no_rights_but_those_they_name_and_use_what_they_know() {
 
 #[test]
 fn yamllint_has_nothing_to_say() {
-    if !is_there("yamllint") {
+    if lacks("yamllint") {
         return;
     }
     let output = Command::new("yamllint")

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{PREVERB, blocks, generated, is_there, man, page, read, repository};
+use crate::skip::lacks;
+use crate::{PREVERB, blocks, generated, man, page, read, repository};
 
 const SCHEMA: &str = "schema/preverb.json";
 
@@ -35,7 +36,7 @@ fn tables_of_the_examples() -> Vec<PathBuf> {
 
 #[test]
 fn a_validator_takes_every_table_of_the_examples_and_of_the_documentation() {
-    if !is_there("taplo") {
+    if lacks("taplo") {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
@@ -89,7 +90,7 @@ const BAD: [&str; 29] = [
 
 #[test]
 fn a_validator_refuses_what_preverb_refuses() {
-    let there = is_there("taplo");
+    let there = !lacks("taplo");
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("preverb.toml");
     let preverb = |words: &[&str]| {

@@ -2,7 +2,7 @@
 //! table, cannot be written, and has no `/proc`, `/dev`, `/tmp`, `/etc/passwd` or shell; and a uid that nobody has
 //! heard of.
 
-use crate::dsl::{Test, skip};
+use crate::dsl::Test;
 
 /// Makes the root in a mount namespace and starts preverb there. `$0` is the test's directory, `$1` the binary;
 /// `$AS` is handed to chroot(8), `$START` stands
@@ -27,7 +27,8 @@ fn scratch(table: &str, words: &[&str]) -> Test {
 }
 
 fn on(test: Test, table: &str, words: &[&str]) -> Test {
-    test.needs_root()
+    test.needs("busybox")
+        .needs_root()
         .file("root/etc/preverb/preverb.toml", table, 0o644)
         .env_clear()
         .env("PATH", "/")
@@ -41,22 +42,10 @@ fn openshift(table: &str, words: &[&str]) -> Test {
     on(Test::new().under(["/usr/bin/env", "AS=--userspec=+1000620000:+0 --groups="]), table, words)
 }
 
-/// Whether there is a static target. A machine without one has nothing to try.
-fn ready() -> bool {
-    let ready = std::path::Path::new("/bin/busybox").exists();
-    if !ready {
-        skip("there is no static busybox in /bin");
-    }
-    ready
-}
-
 const ENV: &str = "[verbs.env]\nexec = [\"busybox\", \"env\"]\nunset = [\"AS\"]\n";
 
 #[test]
 fn a_verb_runs_where_there_is_nothing() {
-    if !ready() {
-        return;
-    }
     let environment = "PATH=/\nPWD=/\nPREVERB_ENVIRONMENT=prod\nPREVERB_VERB=env\n";
     let lines = |output: &crate::dsl::Output| {
         let mut lines: Vec<_> =
@@ -77,9 +66,6 @@ fn a_verb_runs_where_there_is_nothing() {
 
 #[test]
 fn a_supervisor_needs_nothing_either() {
-    if !ready() {
-        return;
-    }
     let table = "[verbs.a]\nexec = [\"/busybox\", \"sh\", \"-c\", \"echo hello; exit 7\"]\ninit = true\n";
     scratch(table, &["a"]).stdout("hello\n").status(7).pid1().run();
     openshift(table, &["a"]).stdout("hello\n").status(7).pid1().run();
@@ -92,9 +78,6 @@ fn a_supervisor_needs_nothing_either() {
 
 #[test]
 fn a_step_down_needs_no_passwd() {
-    if !ready() {
-        return;
-    }
     let who = "exec = [\"/busybox\", \"sh\", \"-c\", \"echo $(/busybox id -u) $(/busybox id -g) $(/busybox id -G) $HOME\"]\n";
     scratch(&format!("[verbs.a]\nuser = \"4242:4243\"\n{who}"), &["a"])
         .stdout("4242 4243 4243 /\n")
@@ -122,9 +105,6 @@ fn a_step_down_needs_no_passwd() {
 
 #[test]
 fn steps_run_where_they_need_nothing_that_is_missing() {
-    if !ready() {
-        return;
-    }
     let run = |user: &str| {
         format!(
             "{user}[[setup]]\nname = \"h\"\nrun = [\"/busybox\", \"id\", \"-u\"]\n[[setup]]\nwait = [\"file:///busybox\"]\n[verbs.a]\nexec = [\"/busybox\", \"echo\", \"hello\"]\n"
@@ -138,9 +118,6 @@ fn steps_run_where_they_need_nothing_that_is_missing() {
 
 #[test]
 fn what_a_step_needs_and_is_missing_is_told() {
-    if !ready() {
-        return;
-    }
     let verb = "[verbs.a]\nexec = [\"/busybox\", \"echo\", \"hello\"]\n";
     scratch(&format!("[[setup]]\nhooks = \"/hooks\"\n{verb}"), &["a"])
         .file("root/hooks/1.sh", "export A=1\n", 0o755)
@@ -166,9 +143,6 @@ fn what_a_step_needs_and_is_missing_is_told() {
 
 #[test]
 fn preverb_finds_itself_by_a_relative_path_and_on_a_path() {
-    if !ready() {
-        return;
-    }
     // Without /proc it is the kernel that remembers how it was called.
     let table = "workdir = \"/etc\"\n[verbs.a]\nexec = [\"/busybox\", \"pwd\"]\ninit = true\nuser = \"4242:4243\"\n\
                  [[setup]]\nname = \"h\"\nrun = [\"/busybox\", \"pwd\"]\n";
@@ -189,9 +163,6 @@ fn preverb_finds_itself_by_a_relative_path_and_on_a_path() {
 
 #[test]
 fn there_is_nothing_indeed() {
-    if !ready() {
-        return;
-    }
     let script =
         "for each in proc dev tmp etc/passwd bin/sh; do [ ! -e /$each ] || echo /$each; done; echo x >/etc/x";
     scratch(&format!("[verbs.a]\nexec = [\"/busybox\", \"sh\", \"-c\", \"{script}\"]\n"), &["a"])
@@ -202,9 +173,6 @@ fn there_is_nothing_indeed() {
 
 #[test]
 fn the_other_modes_work_there_too() {
-    if !ready() {
-        return;
-    }
     let table = "[variables.PORT]\nabout = \"Port\"\ntype = \"port\"\ndefault = \"80\"\n[verbs.a]\nabout = \"Say hello\"\nexec = [\"/busybox\", \"echo\", \"hello\"]\n";
     for words in [
         &["--list"][..],
@@ -232,9 +200,6 @@ fn the_other_modes_work_there_too() {
 
 #[test]
 fn without_a_table_or_with_one_that_cannot_be_read_it_is_78() {
-    if !ready() {
-        return;
-    }
     scratch("", &["--table", "/nowhere.toml", "a"]).status(78).stderr_contains("/nowhere.toml").run();
     openshift("[verbs.a]\nexec = [\"/busybox\", \"true\"]\n", &["a"])
         .file("root/etc/preverb/preverb.toml", "[verbs.a]\nexec = [\"/busybox\", \"true\"]\n", 0o600)

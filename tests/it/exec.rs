@@ -1,7 +1,7 @@
 //! The exec itself: which file a word means, and why one cannot be run, told in terms of the file. Each reason is
 //! told the same way wherever preverb starts something: as the target, supervised, after `--as`, as a hook.
 
-use crate::dsl::{PATH, Test, skip};
+use crate::dsl::{PATH, Test, lacks, skip};
 
 /// The C library's own programs are at hand wherever these tests run.
 const REAL: &str = "/bin/true";
@@ -576,8 +576,8 @@ fn a_directory_of_the_path_that_cannot_be_entered_does_not_hide_that_a_program_i
 #[test]
 fn the_first_word_is_argv_0_as_it_stands() {
     let show = "import sys; sys.stdout.write(open('/proc/self/cmdline').read().replace('\\0', '|'))";
-    if !std::path::Path::new("/usr/bin/python3").exists() {
-        return skip("there is no /usr/bin/python3");
+    if lacks("python3") {
+        return;
     }
     for word in ["python3", "/usr/bin/python3", "/usr/bin/../bin/python3"] {
         let table = format!("[verbs.a]\nexec = [\"{word}\", \"-c\", \"{}\"]\n", show.replace('\\', "\\\\"));
@@ -662,8 +662,8 @@ fn dead_children_are_reaped_before_the_exec_and_live_ones_are_named() {
         .stderr(ran)
         .run();
     // A zombie that somebody else left.
-    if !std::path::Path::new("/usr/bin/python3").exists() {
-        return skip("there is no /usr/bin/python3");
+    if lacks("python3") {
+        return;
     }
     let leave = "import os, sys\np = os.fork()\np or os._exit(0)\nos.waitid(os.P_PID, p, os.WEXITED | os.WNOWAIT)\n\
                  os.execv(sys.argv[1], sys.argv[1:])";

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::dsl::{Test, bytes, skip};
+use crate::dsl::{Test, bytes};
 
 /// The verb's target, with a hook directory; what preverb says is left out, but for errors.
 fn hooks(target: &str) -> Test {
@@ -24,12 +24,8 @@ fn in_every_shell(case: impl Fn(&str) -> Test) {
     for line in SHELLS {
         let test = case(line);
         if line.ends_with("env ash") || line.ends_with("env sh") {
-            if !std::path::Path::new("/bin/busybox").exists() {
-                skip("there is no busybox");
-                continue;
-            }
             let name = line.rsplit(' ').next().unwrap();
-            test.link(&format!("bin/{name}"), "/bin/busybox").run();
+            test.needs("busybox").link(&format!("bin/{name}"), "/bin/busybox").run();
         } else {
             test.run();
         }
@@ -518,6 +514,7 @@ fn descriptor_three_of_every_kind_of_hook_takes_variables() {
 fn descriptor_three_takes_a_megabyte_whole() {
     let script = "import os\ntext = ''.join(f'V{n} = \"{\"x\" * 1000}\"\\n' for n in range(1000)).encode()\nwhile text:\n    text = text[os.write(3, text):]\n";
     hooks("env | grep -c '^V[0-9]*=x\\{1000\\}$'")
+        .needs("python3")
         .hook("1", format!("#!/usr/bin/env python3\n{script}"))
         .stdout("1000\n")
         .pid1()
@@ -528,6 +525,7 @@ fn descriptor_three_takes_a_megabyte_whole() {
 fn as_many_variables_as_fit_are_none_too_many() {
     let script = "import os\ntext = ''.join(f'V{n} = \"x\"\\n' for n in range(50000)).encode()\nwhile text:\n    text = text[os.write(3, text):]\n";
     hooks("env | grep -c ^V")
+        .needs("python3")
         .hook("1", format!("#!/usr/bin/env python3\n{script}"))
         .hook("2.sh", "export W=1\n")
         .stdout("50000\n")
@@ -636,6 +634,7 @@ for each in name:
 open('tmp/stolen', 'w').close()
 ";
     Test::new()
+        .needs("python3")
         .table("log = \"quiet\"\nuser = \"nobody\"\n[[setup]]\nrun = [\"sh\", \"-c\", \"python3 thief.py & while [ ! -e lurking ]; do sleep 0.01; done\"]\n[[setup]]\nhooks = \"[DIR]/hooks\"\nuser = \"root\"\n[[setup]]\nrun = [\"sh\", \"-c\", 'echo \"root sees ${STOLEN-nothing} $MINE\"']\nuser = \"root\"\n[verbs.a]\nexec = [\"echo\", \"${STOLEN-nothing}\"]\n")
         .args(["a"])
         .needs_root()
@@ -683,7 +682,7 @@ tty.setraw(fd)
 os.set_blocking(2, False)
 os.tcsetpgrp(fd, os.getpgrp())
 ";
-    is_asked_at_its_terminal(hooks(ASKS).hook("1", spoil));
+    is_asked_at_its_terminal(hooks(ASKS).needs("python3").hook("1", spoil));
 }
 
 #[test]
@@ -725,6 +724,7 @@ fn the_targets_streams_block_as_they_did() {
     let flags = "awk '/^flags/ { print $2 }' /proc/$$/fdinfo/2";
     let run = |spoil: &str| {
         hooks(flags)
+            .needs("python3")
             .hook("1", format!("#!/usr/bin/env python3\nimport os\n{spoil}\n"))
             .under_shell("exec 2>>err; exec \"$@\"")
             .stdout("0102001\n")
@@ -771,12 +771,14 @@ for n in range(3, 1000):
 ";
     // A pipe to write variables to, and nothing else, however many are inherited.
     hooks("true")
+        .needs("python3")
         .hook("1", list)
         .hook("2", list)
         .under_shell("exec 4</dev/null 5>x 9<&0; exec \"$@\"")
         .stderr("3 pipe\n3 pipe\n")
         .run();
     hooks("readlink /proc/self/fd/3")
+        .needs("python3")
         .hook("1", list)
         .under_shell("exec 3</dev/zero; exec \"$@\"")
         .stdout("/dev/zero\n")

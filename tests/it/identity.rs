@@ -2,7 +2,7 @@
 //!
 //! Most of these need root, and users of their own: a mount namespace has its own `/etc/passwd` and `/etc/group`.
 
-use crate::dsl::Test;
+use crate::dsl::{Test, lacks, skip};
 
 const PASSWD: &str = "\
 root:x:0:0:root:/root:/bin/sh
@@ -497,10 +497,11 @@ fn limits_are_soft_and_a_hard_one_is_raised_by_root_alone() {
         .stderr("preverb: cannot set limit `nofile` to unlimited: Operation not permitted (os error 1); the hard limit is [..]\n")
         .run();
     // Root with the right to do so raises the hard limit with it.
+    let raised = limits("nofile = 200").under_shell("ulimit -n 128; exec \"$@\"");
     if can_raise_limits() {
-        limits("nofile = 200").under_shell("ulimit -n 128; exec \"$@\"").stdout("200\n200\n").run();
+        raised.stdout("200\n200\n").run();
     } else {
-        crate::dsl::skip("this root lacks SYS_RESOURCE, so the part that raises a hard limit is left out");
+        raised.status(71).stderr_contains("cannot set limit `nofile` to 200: Operation not permitted").run();
     }
 }
 
@@ -555,8 +556,7 @@ fn a_workdir_is_entered_with_roots_rights_or_the_users_whoever_the_run_is() {
 /// of the failure.
 fn beside_gosu(spec: &str, command: &[&str]) -> Option<[(i32, String); 2]> {
     use std::sync::{Arc, Mutex};
-    if !std::path::Path::new("/usr/sbin/gosu").exists() {
-        crate::dsl::skip("there is no gosu on this machine to compare with");
+    if lacks("gosu") {
         return None;
     }
     let results = [false, true].map(|gosu| {
@@ -594,7 +594,7 @@ fn beside_gosu(spec: &str, command: &[&str]) -> Option<[(i32, String); 2]> {
 #[test]
 fn where_gosu_steps_down_so_does_preverb() {
     if !nix::unistd::geteuid().is_root() {
-        return crate::dsl::skip("it needs root");
+        return skip("it needs root");
     }
     // The scenarios of gosu's own tests: a name, a uid, a uid with a gid, a name with a group.
     for spec in ["root", "0", "0:0", "app", "1000", "1000:100", "app:extra", "app:200", "0:100", "4242:4243"]
@@ -608,7 +608,7 @@ fn where_gosu_steps_down_so_does_preverb() {
 #[test]
 fn where_preverb_differs_from_gosu_it_is_on_purpose() {
     if !nix::unistd::geteuid().is_root() {
-        return crate::dsl::skip("it needs root");
+        return skip("it needs root");
     }
     let who: &[&str] = &["who"];
     let groups: &[&str] = &["grep", "Groups", "/proc/self/status"];
@@ -661,10 +661,8 @@ fn gosu_refuses_who_is_not_root_and_preverb_goes_on() {
         ("exec gosu nobody id -u", 1, "", "error: failed switching to \"nobody\": operation not permitted\n"),
         ("shift 3; exec \"$0\" --as nobody -- \"$@\"", 0, "65534\n", ""),
     ] {
-        if !std::path::Path::new("/usr/sbin/gosu").exists() {
-            return crate::dsl::skip("there is no gosu on this machine to compare with");
-        }
         Test::new()
+            .needs("gosu")
             .needs_root()
             .under(NOBODY)
             .under(["sh", "-c", script])

@@ -318,6 +318,7 @@ fn a_main_process_that_has_ended_is_not_healthy() {
         inside.health().is_unhealthy("the main process 2 (`true`) has ended");
         inside.touch("tmp/gone");
     })
+    .needs("perl")
     .program("tini", init)
     .run();
 }
@@ -392,6 +393,7 @@ fn a_title_over_the_variables_is_no_answer() {
         assert!(answer.stderr.ends_with("with `init = true` a supervisor keeps them\n"), "{answer:?}");
         assert_eq!(inside.shell("echo no").status, Some(71));
     })
+    .needs("perl")
     .run();
     // Its supervisor has the same variables.
     container_of(&format!("{table}init = true\n"), &[], |inside| {
@@ -586,7 +588,7 @@ fn hidden(itself: &str, verb: &str, action: impl Fn(&Inside<'_>) + 'static) {
          while not os.path.exists('[DIR]/tmp/end'): time.sleep(0.02)\n"
     );
     let table = format!("[verbs.a]\nexec = [\"python3\", \"[DIR]/hidden.py\"]\n{verb}");
-    container_of(&table, &[], action).file("hidden.py", script, 0o644).run();
+    container_of(&table, &[], action).needs("python3").file("hidden.py", script, 0o644).run();
 }
 
 /// `prctl(PR_SET_DUMPABLE, 0)`.

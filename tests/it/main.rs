@@ -38,6 +38,8 @@ mod peers;
 mod root;
 mod secrets;
 mod setup;
+#[path = "../support/skip.rs"]
+mod skip;
 mod steps;
 mod stopping;
 mod supervise;

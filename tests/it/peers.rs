@@ -157,7 +157,7 @@ fn other_programs_than_shell_scripts_are_run() {
     compare(
         "cat log",
         |test| {
-            test.file("log", "", 0o644).hook("1", "#!/bin/sh\necho program >>log\n").file(
+            test.needs("python3").file("log", "", 0o644).hook("1", "#!/bin/sh\necho program >>log\n").file(
                 "hooks/2.py",
                 "print('python', file=open('log', 'a'))\n",
                 0o644,

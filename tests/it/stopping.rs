@@ -217,6 +217,7 @@ fn a_hook_that_left_its_process_group_is_stopped_too() {
         "1",
         "#!/usr/bin/env python3\nimport os, time\nos.setpgid(0, os.getpgid(os.getppid()))\nopen('ready', 'w').close()\ntime.sleep(100)\n",
     )
+    .needs("python3")
     .during(|run| {
         run.wait_for_file("ready");
         run.signal(Signal::SIGTERM);

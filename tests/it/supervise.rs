@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use rustix_libc_wrappers::process::SignalExt as _;
 
-use crate::dsl::{PREVERB, Running, Test, children, skip, state};
+use crate::dsl::{PREVERB, Running, Test, children, lacks, state};
 
 /// A program that stays behind with a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +30,8 @@ impl Init {
         let (program, end): (&[&str], &[&str]) = match self {
             Preverb => (&[PREVERB, "--supervise"], &["--"]),
             // Without -s it complains when it is not PID 1.
-            Tini => (&["/usr/bin/tini", "-s"], &["--"]),
-            DumbInit => (&["/usr/bin/dumb-init"], &["--"]),
+            Tini => (&["tini", "-s"], &["--"]),
+            DumbInit => (&["dumb-init"], &["--"]),
         };
         [program, options, end].concat()
     }
@@ -69,8 +69,7 @@ impl Init {
 fn under(inits: &[Init], case: impl Fn(Init) -> Test) {
     for init in inits {
         let program = init.words(&[])[0];
-        if !Path::new(program).exists() {
-            skip(&format!("there is no {program}"));
+        if lacks(program) {
             continue;
         }
         eprintln!("under {init:?}");
@@ -165,8 +164,9 @@ fn a_target_that_is_not_there_is_127_and_one_that_cannot_run_is_126() {
         .status(126)
         .pid1()
         .run();
-    let by =
-        |init: Init, program: &'static str| Test::new().under(init.words(&[])).under([program]).any_stderr();
+    let by = |init: Init, program: &'static str| {
+        Test::new().under([&init.words(&[])[..], &[program]].concat()).any_stderr()
+    };
     under(&[Tini, DumbInit], |init| by(init, "nonesuch").status(if init == Tini { 127 } else { 2 }));
     under(&[Tini, DumbInit], |init| by(init, "/etc/passwd").status(if init == Tini { 126 } else { 2 }));
 }

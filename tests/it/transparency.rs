@@ -4,13 +4,12 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 use std::rc::Rc;
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use crate::dsl::{Running, Test, skip};
+use crate::dsl::{Running, Test, lacks, skip};
 
 /// Sets up what a shell cannot, then execs. Its first word says what, its second whether preverb is between: where
 /// it is not, what stands before the last `--` is left out.
@@ -207,8 +206,8 @@ const DEFAULT: u64 = 1 << 12 | 1 << 16;
 /// Compares the two, and names everything that differs.
 #[track_caller]
 fn compare(test: impl Fn() -> Test, what: &str, way: &Way) {
-    if !Path::new("/usr/bin/python3").exists() {
-        return skip("there is no /usr/bin/python3");
+    if lacks("python3") {
+        return;
     }
     let mut without = look(test(), what, "without", way);
     let with = look(test(), what, "with", way);

@@ -1,6 +1,7 @@
 //! Tests of the script, run by shells in the place of engines.
 
 use super::{Shim, script};
+use crate::skip::lacks;
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -100,20 +101,7 @@ impl Drop for Scratch {
 /// The shells that read POSIX scripts on the hosts that there are; those that are missing are named.
 fn shells() -> Vec<Vec<&'static str>> {
     let all = [vec!["dash"], vec!["bash", "--posix"], vec!["busybox", "sh"], vec!["sh"]];
-    all.into_iter().filter(|shell| is_there(shell[0])).collect()
-}
-
-fn is_there(program: &str) -> bool {
-    let there = Command::new("sh")
-        .args(["-c", "command -v \"$1\"", "sh", program])
-        .stdout(Stdio::null())
-        .status()
-        .expect("sh is there")
-        .success();
-    if !there {
-        eprintln!("SKIP: `{program}` is not installed");
-    }
-    there
+    all.into_iter().filter(|shell| !lacks(shell[0])).collect()
 }
 
 /// Runs the script of `shim` by `shell` in `directory`, as `docker` finds it in the `PATH`.
@@ -163,7 +151,7 @@ fn joined(parts: &[&OsStr]) -> OsString {
 
 #[test]
 fn shellcheck_has_nothing_to_say() {
-    if !is_there("shellcheck") {
+    if lacks("shellcheck") {
         return;
     }
     let bare = Shim { verb: None, ..shim() };
@@ -525,7 +513,7 @@ fn the_engine_replaces_the_shell_and_its_exit_code_is_the_scripts() {
 #[test]
 fn a_terminal_is_given_where_there_is_one_at_both_ends() {
     // `script` of util-linux holds the other end of a terminal.
-    if !is_there("script") {
+    if lacks("script") {
         return;
     }
     let scratch = Scratch::new();

@@ -275,8 +275,7 @@ fn a_port_is_ready_when_it_accepts() {
 #[test]
 fn ipv6_is_probed_like_ipv4() {
     let Ok(listener) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) else {
-        eprintln!("SKIP: there is no IPv6 here");
-        return;
+        return crate::skip::skip("there is no IPv6");
     };
     let address = listener.local_addr().expect("it is bound");
     assert_eq!(attempt(&target(&format!("tcp://{address}")), AMPLE), Ok(()));

@@ -13,7 +13,7 @@
 //! assert_eq!(stopped.status, 143);
 //! ```
 //!
-//! - [`engine()`]: the engine that answers, or `None` after a loud `SKIP`.
+//! - [`engine()`]: the engine that answers, or `None`, which skips the test.
 //! - [`base()`]: an image of preverb and busybox and nothing else; a table is mounted by `Run::table`.
 //! - [`Context`]: a build context made in the test; [`Engine::build`]: one that is a directory.
 //! - [`Engine::run`]: `Run::output` waits for the end, `Run::start` gives a [`Container`].

@@ -17,7 +17,6 @@ mod terminal;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -26,6 +25,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+pub(crate) use crate::skip::{PATH, lacks, skip};
 pub(crate) use running::{Running, children, state};
 
 /// The binary under test: another one, such as the release build, where this variable names it when the tests are
@@ -34,9 +34,6 @@ pub(crate) const PREVERB: &str = match option_env!("PREVERB_UNDER_TEST") {
     Some(path) => path,
     None => env!("CARGO_BIN_EXE_preverb"),
 };
-
-/// The `PATH` of every test; the test's own `bin` directory stands before it.
-pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// How long a test may take before it is killed and has failed.
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -183,6 +180,8 @@ pub(crate) struct Test {
     checks: Vec<Check>,
     pid1: bool,
     needs_root: bool,
+    /// Programs that must be there.
+    needs: Vec<OsString>,
 }
 
 impl Test {
@@ -203,6 +202,7 @@ impl Test {
             checks: Vec::new(),
             pid1: false,
             needs_root: false,
+            needs: Vec::new(),
         }
     }
 
@@ -288,7 +288,11 @@ impl Test {
 
     /// Words before the program, which must exec it in the end: `under(["nice", "-n", "5"])`.
     pub(crate) fn under<A: AsRef<OsStr>>(mut self, words: impl IntoIterator<Item = A>) -> Self {
+        let from = self.under.len();
         self.under.extend(words.into_iter().map(|word| word.as_ref().to_owned()));
+        // Not the options of the words before.
+        let program = self.under.get(from).filter(|word| !word.as_bytes().starts_with(b"-"));
+        self.needs.extend(program.cloned());
         self
     }
 
@@ -316,7 +320,13 @@ impl Test {
         self
     }
 
-    /// Skips the case, loudly, unless root runs it.
+    /// Skips the case where this program is not on the machine. What `under` names is needed anyway.
+    pub(crate) fn needs(mut self, program: &str) -> Self {
+        self.needs.push(program.into());
+        self
+    }
+
+    /// Skips the case unless root runs it.
     pub(crate) fn needs_root(mut self) -> Self {
         self.needs_root = true;
         self
@@ -399,17 +409,42 @@ impl Test {
     /// Runs the case, and once more as process 1 if asked to.
     #[track_caller]
     pub(crate) fn run(self) {
-        if self.needs_root && !nix::unistd::geteuid().is_root() {
-            skip("it needs root");
+        if self.is_skipped() {
             return;
         }
         self.run_once(&[]);
         if self.pid1 {
             match as_pid1() {
                 Some(words) => self.run_once(words),
-                None => skip("there are no PID namespaces, so the part as process 1 is left out"),
+                None => skip("no process may have a PID namespace"),
             }
         }
+    }
+
+    /// Whether this machine lacks what the case needs, which is reported.
+    #[track_caller]
+    fn is_skipped(&self) -> bool {
+        if self.needs_root && !nix::unistd::geteuid().is_root() {
+            skip("it needs root");
+            return true;
+        }
+        // `unshare` may be a word of its own, or stand in a script.
+        let unshares = self.under.iter().chain(&self.args).any(|word| contains(word.as_bytes(), b"unshare"));
+        if unshares && self.needs_root && !namespaces() {
+            skip("root may not make namespaces");
+            return true;
+        }
+        let own = |program: &OsStr| {
+            let file = Path::new("bin").join(program);
+            self.entries.iter().any(|entry| match entry {
+                Entry::File(path, ..) | Entry::Link(path, _) => *path == file,
+                Entry::Directory(..) => false,
+            })
+        };
+        self.needs
+            .iter()
+            .filter(|program| !program.as_bytes().starts_with(b"[DIR]") && !own(program))
+            .any(|program| lacks(program.to_str().expect("a program of the machine has a plain name")))
     }
 
     #[track_caller]
@@ -585,15 +620,6 @@ impl Test {
     }
 }
 
-/// Says on the real standard error, not on the one that the harness captures, that a test did not run.
-#[track_caller]
-pub(crate) fn skip(why: &str) {
-    let thread = std::thread::current();
-    let name = thread.name().unwrap_or("?");
-    let _ = writeln!(std::io::stderr(), "SKIP {name}: {why}");
-    assert!(std::env::var_os("PREVERB_TESTS_MUST_NOT_SKIP").is_none(), "skipped: {why}");
-}
-
 /// A string for a byte sequence that is not one.
 pub(crate) fn bytes(bytes: &[u8]) -> OsString {
     OsString::from_vec(bytes.to_vec())
@@ -616,6 +642,15 @@ fn no_signal_is_ignored() {
 /// A lock that a failed test does not spoil for the others.
 fn lock() -> MutexGuard<'static, ()> {
     FILES_OR_CHILDREN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether root may make the namespaces that tests use.
+fn namespaces() -> bool {
+    static WORK: std::sync::LazyLock<bool> = std::sync::LazyLock::new(|| {
+        let probe = Command::new("unshare").args(["-mpf", "--mount-proc", "true"]).output();
+        probe.is_ok_and(|output| output.status.success())
+    });
+    *WORK
 }
 
 /// The words that start a program as process 1 of a namespace, if this machine can do that.
