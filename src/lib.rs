@@ -49,14 +49,12 @@ use std::process::ExitCode;
 use crate::cli::{Action, Invocation, Options, Request, TableMode};
 use crate::modes::context::{Context, check_log};
 use crate::modes::print::print;
-use crate::modes::run::{focus, focus_of};
 use crate::modes::{check, health, help, parts, supervise};
 use crate::sys::child::Children;
 use crate::sys::read;
 use crate::sys::signals::Signals;
 use crate::sys::termination_log;
-use crate::table::document::Document;
-use crate::table::select::Tree;
+use crate::table::select::{self, Tree};
 use crate::text::failure::Result;
 use crate::text::log::{Format, Log, quoted};
 
@@ -128,7 +126,7 @@ fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log, starts_target: &mut 
     if !base.is_empty()
         && base != "preverb"
         && let Some(sources) = start.sources_if_any(None)?
-        && let Ok(document) = Document::read(&sources, focus_of(base))
+        && let Ok(document) = select::read(&sources)
     {
         let tree = Tree::new(&document);
         if start.is_verb(tree, base) {
@@ -178,7 +176,7 @@ fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log, starts_target: &mut 
             checked?;
             let path = start.table(options.table.as_deref());
             let sources = table::load::read(&path, &mut start.signals)?;
-            let document = table::load::parse(&sources, focus(&mode))?;
+            let document = table::load::parse(&sources)?;
             start.with_tree(&options, mode, Tree::new(&document))
         }
     }

@@ -6,11 +6,11 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::table::VariableKind;
 use crate::table::decode::{
     ENVIRONMENT_KEYS, INIT_KEYS, KIND_KEYS, SELECTION_KEYS, SHIM_KEYS, STEP_KEYS, TABLE_KEYS, VARIABLE_KEYS,
     VERB_KEYS, kind_only_keys,
 };
+use crate::table::types::VariableKind;
 use crate::text::log::Format;
 use crate::value::capability::Capability;
 use crate::value::limit::Resource;

@@ -8,12 +8,12 @@ use crate::cli::{self, Options, Request};
 use crate::plan;
 use crate::sys::signals::Signals;
 use crate::table;
-use crate::table::LeadingDash;
 use crate::table::decode::Decoder;
-use crate::table::document::{Document, Focus, Source};
-use crate::table::select::{Lookup, Tree};
+use crate::table::select::{self, Lookup, Tree};
+use crate::table::types::LeadingDash;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Format, Log};
+use crate::value::toml::Sources;
 use crate::value::variables::Variables;
 
 /// What every mode has at hand.
@@ -48,7 +48,7 @@ impl Context<'_> {
     /// What the table says of words with a dash; a table that cannot be read says nothing, and is told of later.
     fn leading_dash(&mut self, option: Option<&OsStr>) -> Result<LeadingDash> {
         let Some(sources) = self.sources_if_any(option)? else { return Ok(LeadingDash::Error) };
-        let Ok(document) = Document::read(&sources, Focus::Verb("")) else { return Ok(LeadingDash::Error) };
+        let Ok(document) = select::read(&sources) else { return Ok(LeadingDash::Error) };
         Ok(Decoder::default().settings(document.root()).leading_dash)
     }
 
@@ -56,7 +56,7 @@ impl Context<'_> {
     ///
     /// # Errors
     /// The request to stop.
-    pub(crate) fn sources_if_any(&mut self, option: Option<&OsStr>) -> Result<Option<Vec<Source>>> {
+    pub(crate) fn sources_if_any(&mut self, option: Option<&OsStr>) -> Result<Option<Sources>> {
         match table::load::read(&self.table(option), &mut self.signals) {
             Err(failure) if failure.is_stop() => Err(failure),
             read => Ok(read.ok()),
@@ -64,7 +64,7 @@ impl Context<'_> {
     }
 
     /// Whether the name that preverb was started by is a verb or an alias, here or in another environment.
-    pub(crate) fn is_verb(&self, tree: Tree<'_, '_>, name: &OsStr) -> bool {
+    pub(crate) fn is_verb(&self, tree: Tree<'_>, name: &OsStr) -> bool {
         let settings = tree.settings(&mut Decoder::default());
         let environment = plan::environment(None, &settings, &self.variables);
         let environment = environment.as_ref().map_or("", |environment| environment.name.as_str());

@@ -26,7 +26,7 @@ use crate::setup::hook_files;
 use crate::setup::hook_files::How;
 use crate::sys::identity;
 use crate::sys::identity::Myself;
-use crate::table::{Probe, StepKind};
+use crate::table::types::{Probe, StepKind};
 use crate::text::duration::spoken;
 use crate::text::escape::escaped;
 use crate::text::escape::{MASK, WHY_NOT_SHOWN};

@@ -17,15 +17,15 @@ use crate::setup::steps::wait::awaited_of;
 use crate::sys::child::{Children, Stop};
 use crate::sys::read;
 use crate::table;
-use crate::table::Probe;
 use crate::table::decode::Decoder;
-use crate::table::document::{Focus, Source};
 use crate::table::select::{Selection, Tree};
+use crate::table::types::Probe;
 use crate::text::duration::spoken;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Log, quoted};
 use crate::text::names::{EnvironmentName, VerbName};
 use crate::value::target::{UNSEEN_PATH, UNSEEN_PATH_HINT};
+use crate::value::toml::Sources;
 use crate::value::variables::Variables;
 
 /// Says whether the container's verb is healthy.
@@ -112,13 +112,13 @@ fn unhealthy(sentence: String) -> Failure {
 
 /// The probe of this verb, and in `variables` what is secret; nothing else of the table counts.
 fn probe_of(
-    sources: &[Source],
+    sources: &Sources,
     path: &Path,
     verb: &VerbName,
     environment: &EnvironmentName,
     variables: &mut Variables,
 ) -> Result<Option<Probe>> {
-    let document = table::load::parse(sources, Focus::Verb(verb.as_str()))?;
+    let document = table::load::parse(sources)?;
     let tree = Tree::new(&document);
     if let (None, None) = tree.parts(verb.as_str(), environment.as_str()) {
         let table = quoted(path.as_os_str().as_bytes());
@@ -135,7 +135,7 @@ fn probe_of(
 
 /// Marks what was declared as a secret, and what the layers make from one.
 fn mark_secrets(selection: &Selection, variables: &mut Variables) {
-    for declaration in table::lay_declarations(selection.layers()) {
+    for declaration in table::types::lay_declarations(selection.layers()) {
         if declaration.is_secret() {
             variables.mark_secret(declaration.name.as_bytes());
         }

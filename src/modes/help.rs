@@ -12,7 +12,7 @@ use crate::modes::list;
 use crate::plan;
 use crate::sys::signals::Signals;
 use crate::table::decode::Decoder;
-use crate::table::document::Focus;
+
 use crate::table::load;
 use crate::table::load::failing;
 use crate::table::select::Tree;
@@ -56,7 +56,7 @@ fn verbs(
     signals: &mut Signals,
 ) -> Result<String> {
     let sources = load::read(path, signals)?;
-    let document = load::parse(&sources, Focus::Everything)?;
+    let document = load::parse(&sources)?;
     let tree = Tree::new(&document);
     let mut decoder = Decoder::default();
     let settings = tree.settings(&mut decoder);

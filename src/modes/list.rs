@@ -17,9 +17,8 @@
 use serde::Serialize;
 
 use crate::table::decode::Decoder;
-use crate::table::document::{Document, Focus};
 use crate::table::select::Tree;
-use crate::table::{Declaration, Settings, VariableKind, lay_declarations};
+use crate::table::types::{Declaration, Settings, VariableKind, lay_declarations};
 use crate::text::escape::MASK;
 use crate::text::escape::escaped;
 use crate::text::failure::Failure;
@@ -76,14 +75,11 @@ pub(crate) struct ListedVariable {
 impl List {
     /// The list of this environment. Mistakes in what is listed are the decoder's, and as a rule nobody asks for them.
     pub(crate) fn of(
-        tree: Tree<'_, '_>,
+        tree: Tree<'_>,
         settings: &Settings,
         environment: &EnvironmentName,
         decoder: &mut Decoder,
     ) -> Self {
-        // Where one verb was in focus the others have to be read now.
-        let whole = Document::read(tree.sources(), Focus::Everything);
-        let tree = whole.as_ref().map_or(tree, Tree::new);
         let mut list =
             Self { environment: environment.to_string(), verbs: Vec::new(), variables: Vec::new() };
         let shared = tree.select(decoder, environment, None);

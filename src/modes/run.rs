@@ -1,10 +1,9 @@
 //! A run, and the modes that plan or list one: decide what counts of the table, plan, then explain the plan or
 //! perform it.
 
-use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use crate::cli::{Invocation, Options, TableMode};
+use crate::cli::{Options, TableMode};
 use crate::modes::context::Context;
 use crate::modes::print::print;
 use crate::modes::{explain, list, secret_files, shim, verb};
@@ -13,18 +12,16 @@ use crate::setup::{self, World};
 use crate::sys::child::{self, Children};
 use crate::sys::identity::Myself;
 use crate::sys::read;
-use crate::table;
 use crate::table::decode::Decoder;
-use crate::table::document::Focus;
 use crate::table::load::failing;
 use crate::table::select::Tree;
+use crate::table::types::lay_declarations;
 use crate::text::failure::{Failure, Kind, Result};
-use crate::text::names::VerbName;
 use crate::text::paint::Paint;
 
 impl Context<'_> {
     /// The sentence, with a table: decide what counts of it, plan, then explain the plan or perform it.
-    pub(crate) fn with_tree(mut self, options: &Options, mode: TableMode, tree: Tree<'_, '_>) -> Result<u8> {
+    pub(crate) fn with_tree(mut self, options: &Options, mode: TableMode, tree: Tree<'_>) -> Result<u8> {
         let sources = tree.sources();
         let mut decoder = Decoder::default();
         let settings = tree.settings(&mut decoder);
@@ -69,14 +66,9 @@ impl Context<'_> {
             None
         };
         let verb::Call { verb, words, not_a_verb } = verb::of(words, tree, &settings, &environment.name)?;
-        // An alias was used, or a drop-in has another default: what counts is known only now.
-        let name = verb.as_ref().map_or("", VerbName::as_str);
-        let again = tree.is_light(name, environment.name.as_str());
-        let document = again.then(|| table::load::parse(sources, Focus::Verb(name))).transpose()?;
-        let tree = document.as_ref().map_or(tree, Tree::new);
         let selection = tree.select(&mut decoder, &environment.name, verb.as_ref());
         failing(sources, &decoder.mistakes)?;
-        let declarations = table::lay_declarations(selection.layers());
+        let declarations = lay_declarations(selection.layers());
         let files = secret_files::secret_files(&declarations, &self.variables, &mut self.signals)?;
         let mentioned = json.is_some() && tree.mentions(environment.name.as_str());
         let call = Call { words, skip_setup };
@@ -113,22 +105,4 @@ impl Context<'_> {
             None => failure,
         })
     }
-}
-
-/// What a mode needs of the table.
-pub(crate) fn focus(mode: &TableMode) -> Focus<'_> {
-    match mode {
-        TableMode::Run(words) => match words {
-            Invocation::None | Invocation::Default(_) => Focus::Default,
-            Invocation::Verb(word, _) => focus_of(word),
-            Invocation::Command(_) => Focus::Verb(""),
-        },
-        // What mentions an environment may stand in any verb.
-        TableMode::Explain { .. } | TableMode::List { .. } | TableMode::Shim { .. } => Focus::Everything,
-    }
-}
-
-/// A word that is no text is no verb either.
-pub(crate) fn focus_of(word: &OsStr) -> Focus<'_> {
-    Focus::Verb(word.to_str().unwrap_or_default())
 }

@@ -24,8 +24,8 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use crate::modes::verb;
 use crate::plan::{Environment, Why};
-use crate::table::Settings;
 use crate::table::select::Tree;
+use crate::table::types::Settings;
 use crate::text::failure::{Failure, Kind, Result};
 
 /// The script for `verb`, or for all verbs, with what the table says of it.
@@ -34,7 +34,7 @@ use crate::text::failure::{Failure, Kind, Result};
 /// Table (78): there is no image, or the verb is in other environments. Usage (64): there is no such verb.
 pub(crate) fn shim(
     settings: &Settings,
-    tree: Tree<'_, '_>,
+    tree: Tree<'_>,
     environment: &Environment,
     verb: Option<&OsStr>,
 ) -> Result<String> {

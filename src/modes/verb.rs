@@ -8,7 +8,7 @@ use crate::modes::list;
 use crate::modes::list::List;
 use crate::table::decode::Decoder;
 use crate::table::select::{Lookup, Tree};
-use crate::table::{Settings, Unknown};
+use crate::table::types::{Settings, Unknown};
 use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::quoted;
@@ -32,7 +32,7 @@ pub(crate) struct Call {
 /// Usage (64): the table has no such verb, or no default one. Table (78): other environments have it.
 pub(crate) fn of(
     invocation: Invocation,
-    tree: Tree<'_, '_>,
+    tree: Tree<'_>,
     settings: &Settings,
     environment: &EnvironmentName,
 ) -> Result<Call> {
@@ -55,7 +55,7 @@ pub(crate) fn of(
     }
 }
 
-fn default(tree: Tree<'_, '_>, settings: &Settings, environment: &EnvironmentName) -> Result<VerbName> {
+fn default(tree: Tree<'_>, settings: &Settings, environment: &EnvironmentName) -> Result<VerbName> {
     let Some((name, _)) = &settings.default else {
         let failure = Failure::say(Kind::Usage, "no verb was given, and the table has no default");
         let list = List::of(tree, settings, environment, &mut Decoder::default());
@@ -70,11 +70,7 @@ fn default(tree: Tree<'_, '_>, settings: &Settings, environment: &EnvironmentNam
 ///
 /// # Errors
 /// Table (78): other environments have it.
-pub(crate) fn here(
-    word: &[u8],
-    tree: Tree<'_, '_>,
-    environment: &EnvironmentName,
-) -> Result<Option<VerbName>> {
+pub(crate) fn here(word: &[u8], tree: Tree<'_>, environment: &EnvironmentName) -> Result<Option<VerbName>> {
     match tree.lookup(word, environment.as_str()) {
         Lookup::Verb(verb) => Ok(Some(verb)),
         Lookup::Elsewhere(others) => Err(elsewhere(word, environment, &others)),
@@ -96,7 +92,7 @@ fn elsewhere(word: &[u8], environment: &EnvironmentName, others: &[String]) -> F
 /// The failure of a first argument that is not a verb.
 pub(crate) fn unknown(
     word: &OsStr,
-    tree: Tree<'_, '_>,
+    tree: Tree<'_>,
     settings: &Settings,
     environment: &EnvironmentName,
 ) -> Failure {
@@ -110,7 +106,7 @@ pub(crate) fn unknown(
 pub(crate) fn with_suggestion(
     failure: Failure,
     word: &OsStr,
-    tree: Tree<'_, '_>,
+    tree: Tree<'_>,
     settings: &Settings,
     environment: &EnvironmentName,
 ) -> Failure {

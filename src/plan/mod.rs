@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::plan::secret_file::SecretFile;
 use crate::table::select::Selection;
-use crate::table::{
+use crate::table::types::{
     Declaration, ENVIRONMENT_DEFAULT, ENVIRONMENT_VARIABLE, Init, InitOptions, Layer, Settings, Step,
     StepKind, VariableKind, lay_declarations,
 };

@@ -10,9 +10,9 @@ use std::path::PathBuf;
 
 use super::surroundings::Changes;
 use crate::sys::read;
-use crate::table::document::{Document, Focus, Shape, Source};
 use crate::text::log::quoted;
 use crate::text::names::is_shell_name;
+use crate::value::toml::{Document, Shape, Sources};
 use crate::value::variables::Variables;
 
 /// `--preverb-dump SOCKET`: hands this process's environment back. What was not sent is missed by the process that
@@ -169,10 +169,11 @@ pub(crate) fn written_variables(text: &[u8]) -> std::result::Result<Vec<Written>
         return Ok(Vec::new());
     }
     let text = std::str::from_utf8(text).map_err(|_| "what is not UTF-8".to_owned())?;
-    let sources = [Source { path: PathBuf::from("descriptor 3"), text: text.to_owned() }];
-    let document = Document::read(&sources, Focus::Everything).map_err(|mistakes| {
+    let sources = Sources::one(PathBuf::from("descriptor 3"), text.to_owned());
+    let document = Document::read(&sources, |_| false).map_err(|mistakes| {
         let mistake = mistakes.first();
-        let line = mistake.map_or(1, |mistake| sources[0].place(mistake.span.start).line);
+        let place = mistake.and_then(|mistake| sources.place(mistake.span.start));
+        let line = place.map_or(1, |place| place.line);
         let message = mistake.map(|mistake| mistake.message.clone()).unwrap_or_default();
         format!("what is not TOML: line {line}: {message}")
     })?;
@@ -182,7 +183,9 @@ pub(crate) fn written_variables(text: &[u8]) -> std::result::Result<Vec<Written>
         let Some(value) = child.as_str() else {
             let shape = match child.shape() {
                 Shape::Table | Shape::Array => "which is no flat table of strings",
-                Shape::String | Shape::Integer | Shape::Boolean(_) | Shape::Other(_) => "which is no string",
+                Shape::String | Shape::Integer | Shape::Boolean(_) | Shape::Float | Shape::DateTime => {
+                    "which is no string"
+                }
             };
             return Err(format!("a value for {name} that is {}, {shape}", child.shape().name()));
         };

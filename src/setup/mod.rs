@@ -23,7 +23,7 @@ use crate::sys::child::Children;
 use crate::sys::identity;
 use crate::sys::identity::{Identity, Myself};
 use crate::sys::terminal::Terminal;
-use crate::table::StepKind;
+use crate::table::types::StepKind;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Level, Log, Message, quoted};
 use crate::value::template::{Expanded, Template};

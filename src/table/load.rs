@@ -5,12 +5,12 @@ use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::document::{Document, Focus, Mistake, Source};
-use super::excerpt::excerpt;
+use super::excerpt::Excerpts;
 use crate::sys::signals::Signals;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Level, Message, quoted};
 use crate::text::reason::reason;
+use crate::value::toml::{Document, Mistake, Place, Sources};
 
 /// Where the table is, unless an option or a variable says otherwise.
 pub(crate) const DEFAULT: &str = "/etc/preverb/preverb.toml";
@@ -22,10 +22,12 @@ const LONGEST: usize = 64 << 20;
 ///
 /// # Errors
 /// What keeps a file from being read: all are the table's (78); or the request to stop.
-pub(crate) fn read(path: &Path, signals: &mut Signals) -> Result<Vec<Source>> {
-    let mut sources = vec![read_one(path, "table", signals)?];
+pub(crate) fn read(path: &Path, signals: &mut Signals) -> Result<Sources> {
+    let mut sources = Sources::default();
+    sources.add(path.to_owned(), read_one(path, "table", signals)?);
     for drop_in in drop_ins(path)? {
-        sources.push(read_one(&drop_in, "drop-in", signals)?);
+        let text = read_one(&drop_in, "drop-in", signals)?;
+        sources.add(drop_in, text);
     }
     Ok(sources)
 }
@@ -65,7 +67,7 @@ fn drop_ins(table: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Reads a file of the table; `what` is what it is.
-fn read_one(path: &Path, what: &str, signals: &mut Signals) -> Result<Source> {
+fn read_one(path: &Path, what: &str, signals: &mut Signals) -> Result<String> {
     let shown = quoted(path.as_os_str().as_bytes());
     let read = crate::sys::read::read_heeding(path, LONGEST, signals);
     let read = read.map_err(|stop| stop.failure(&format!("while it read the {what} {shown}")))?;
@@ -78,29 +80,28 @@ fn read_one(path: &Path, what: &str, signals: &mut Signals) -> Result<Source> {
             failure
         }
     })?;
-    let text = match String::from_utf8(bytes) {
+    match String::from_utf8(bytes) {
         Ok(mut text) => {
             // Editors of other systems begin a file with a byte order mark; TOML knows none.
             if text.starts_with('\u{feff}') {
                 text.drain(..'\u{feff}'.len_utf8());
             }
-            text
+            Ok(text)
         }
         Err(error) => {
             let good = error.utf8_error().valid_up_to();
-            let source = Source {
-                path: path.to_owned(),
-                text: String::from_utf8_lossy(error.as_bytes()).into_owned(),
-            };
-            let place = source.place(u32::try_from(good).unwrap_or(u32::MAX));
-            let sentence =
-                format!("{}:{}:{}: the table is not UTF-8", shown_path(path), place.line, place.column);
-            return Err(
+            let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+            let sources = Sources::one(path.to_owned(), text);
+            let failure = |place: Place<'_>| {
+                let (line, column) = (place.line, place.column);
+                let sentence = format!("{}:{line}:{column}: the table is not UTF-8", shown_path(path));
                 Failure::say(Kind::Table, sentence).line(crate::text::escape::escaped(place.text.as_bytes()))
-            );
+            };
+            Err(sources
+                .place(good)
+                .map_or_else(|| Failure::say(Kind::Table, "the table is not UTF-8"), failure))
         }
-    };
-    Ok(Source { path: path.to_owned(), text })
+    }
 }
 
 /// A path in the form `path:line:column` that editors and terminals follow.
@@ -109,8 +110,8 @@ pub(crate) fn shown_path(path: &Path) -> String {
 }
 
 /// A mistake in the table as a failure.
-pub(crate) fn failure(sources: &[Source], mistake: &Mistake) -> Failure {
-    let message = message(sources, mistake, Level::Error);
+fn failure(excerpts: &Excerpts<'_>, mistake: &Mistake) -> Failure {
+    let message = message(excerpts, mistake, Level::Error);
     let mut failure = Failure::say(Kind::Table, &message.text);
     for (name, value) in message.fields {
         failure = failure.field(name, value);
@@ -125,15 +126,20 @@ pub(crate) fn failure(sources: &[Source], mistake: &Mistake) -> Failure {
 }
 
 /// A mistake in the table as a message: `path:line:column`, the sentence, the line with a mark below it.
-pub(crate) fn message(sources: &[Source], mistake: &Mistake, level: Level) -> Message {
-    let Some(source) = sources.get(usize::from(mistake.span.file)) else {
-        return Message::new(level, sentence(mistake));
+pub(crate) fn message(excerpts: &Excerpts<'_>, mistake: &Mistake, level: Level) -> Message {
+    // What is wrong, and where that is so if it is not everywhere.
+    let mut sentence =
+        excerpts.sentence(mistake.span, &mistake.message, mistake.masked.as_deref()).to_owned();
+    if let Some(environment) = &mistake.environment {
+        sentence = format!("{sentence} in environment {}", quoted(environment));
+    }
+    let span = excerpts.sources().narrowed(mistake.span);
+    let Some(place) = excerpts.sources().place(span.start) else {
+        return Message::new(level, sentence);
     };
-    let place = source.place(mistake.span.start);
-    let path = shown_path(&source.path);
-    let text = format!("{path}:{}:{}: {}", place.line, place.column, sentence(mistake));
-    let (line, mark) = excerpt(&place, sources, mistake.span);
-    let mut message = Message::new(level, text)
+    let path = shown_path(&place.source.path);
+    let (line, mark) = excerpts.lines(&place, span);
+    let mut message = Message::new(level, format!("{path}:{}:{}: {sentence}", place.line, place.column))
         .field("file", path)
         .field("line", place.line as u64)
         .field("column", place.column as u64);
@@ -142,33 +148,25 @@ pub(crate) fn message(sources: &[Source], mistake: &Mistake, level: Level) -> Me
     message
 }
 
-/// What is wrong, and where that is so if it is not everywhere.
-fn sentence(mistake: &Mistake) -> String {
-    match &mistake.environment {
-        Some(environment) => format!("{} in environment {}", mistake.message, quoted(environment)),
-        None => mistake.message.clone(),
-    }
-}
-
 /// The mistakes as a failure.
 ///
 /// # Errors
 /// Table (78), if there are any.
-pub(crate) fn failing(sources: &[Source], mistakes: &[Mistake]) -> Result<()> {
-    failures(sources, mistakes).map_or(Ok(()), Err)
-}
-
-/// All mistakes as one failure.
-fn failures(sources: &[Source], mistakes: &[Mistake]) -> Option<Failure> {
-    Failure::all(mistakes.iter().map(|mistake| failure(sources, mistake)))
+pub(crate) fn failing(sources: &Sources, mistakes: &[Mistake]) -> Result<()> {
+    if mistakes.is_empty() {
+        return Ok(());
+    }
+    let excerpts = Excerpts::of(sources);
+    Failure::all(mistakes.iter().map(|mistake| failure(&excerpts, mistake))).map_or(Ok(()), Err)
 }
 
 /// Reads the tree of the sources.
 ///
 /// # Errors
 /// Every mistake of syntax.
-pub(crate) fn parse<'s>(sources: &'s [Source], focus: Focus<'_>) -> Result<Document<'s>> {
-    Document::read(sources, focus).map_err(|mistakes| {
-        failures(sources, &mistakes).unwrap_or_else(|| Failure::say(Kind::Table, "cannot read the table"))
+pub(crate) fn parse(sources: &Sources) -> Result<Document<'_>> {
+    super::select::read(sources).or_else(|mistakes| {
+        failing(sources, &mistakes)?;
+        Err(Failure::say(Kind::Table, "cannot read the table"))
     })
 }

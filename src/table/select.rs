@@ -1,10 +1,13 @@
 //! Which part of the table counts: the chosen environment, and the verb that was asked for.
 
+use std::collections::BTreeSet;
+
 use super::decode::{Decoder, ENVIRONMENT_KEYS, Place};
-use super::document::{Document, Mistake, NodeRef, Shape, Span};
-use super::{Layer, Settings, VerbPart};
+use super::types::{Layer, Settings, VerbPart};
+
 use crate::text::log::quoted;
 use crate::text::names::{EnvironmentName, VerbName};
+use crate::value::toml::{Document, Mistake, Node, Shape, Sources, Span};
 
 /// What counts of the table in one environment, with one verb or none.
 #[derive(Debug, Default)]
@@ -49,36 +52,57 @@ pub(crate) enum Lookup {
 
 /// A verb in an environment, as nodes.
 #[derive(Debug, Clone, Copy)]
-struct Verb<'d, 's> {
+struct Verb<'d> {
     name: &'d str,
-    base: Option<NodeRef<'d, 's>>,
-    over: Option<NodeRef<'d, 's>>,
+    base: Option<Node<'d>>,
+    over: Option<Node<'d>>,
+}
+
+/// Reads a table and its drop-ins.
+///
+/// # Errors
+/// Every mistake of syntax.
+pub(crate) fn read(sources: &Sources) -> Result<Document<'_>, Vec<Mistake>> {
+    Document::read(sources, is_setup)
+}
+
+/// The same, and where nothing is wrong but that something is defined twice, the tree all the same.
+pub(crate) fn read_on(sources: &Sources) -> (Option<Document<'_>>, Vec<Mistake>) {
+    Document::read_on(sources, is_setup)
+}
+
+/// Whether a `setup` of preverb's is at this path (a variable or a verb may be so named): drop-ins add to it.
+fn is_setup(path: &[&str]) -> bool {
+    matches!(
+        path,
+        ["setup"] | ["verbs" | "environments", _, "setup"] | ["environments", _, "verbs", _, "setup"]
+    )
 }
 
 /// The table as a tree, asked questions.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Tree<'d, 's> {
-    document: &'d Document<'s>,
+pub(crate) struct Tree<'d> {
+    document: &'d Document<'d>,
 }
 
-impl<'d, 's> Tree<'d, 's> {
+impl<'d> Tree<'d> {
     /// Asks this document.
-    pub(crate) fn new(document: &'d Document<'s>) -> Self {
+    pub(crate) fn new(document: &'d Document<'d>) -> Self {
         Self { document }
     }
 
     /// The texts that the table was read from.
-    pub(crate) fn sources(self) -> &'s [super::document::Source] {
-        self.document.root().sources()
+    pub(crate) fn sources(self) -> &'d Sources {
+        self.document.sources()
     }
 
     /// The table's own node.
-    pub(crate) fn root(self) -> NodeRef<'d, 's> {
+    pub(crate) fn root(self) -> Node<'d> {
         self.document.root()
     }
 
     /// `verbs`: the table's, or an environment's.
-    fn verbs(self, environment: Option<&str>) -> Option<NodeRef<'d, 's>> {
+    fn verbs(self, environment: Option<&str>) -> Option<Node<'d>> {
         match environment {
             None => self.root().get("verbs"),
             Some(name) => self.environment(name)?.get("verbs"),
@@ -86,24 +110,24 @@ impl<'d, 's> Tree<'d, 's> {
     }
 
     /// The table of this environment.
-    pub(crate) fn environment(self, name: &str) -> Option<NodeRef<'d, 's>> {
+    pub(crate) fn environment(self, name: &str) -> Option<Node<'d>> {
         self.root().get("environments")?.get(name)
     }
 
     /// The environments that the table mentions.
-    pub(crate) fn environments(self) -> impl Iterator<Item = &'d str> + use<'d, 's> {
-        self.root().get("environments").into_iter().flat_map(NodeRef::children).map(NodeRef::key)
+    pub(crate) fn environments(self) -> impl Iterator<Item = &'d str> + use<'d> {
+        self.root().get("environments").into_iter().flat_map(Node::children).map(Node::key)
     }
 
     /// The environments that filters of steps name.
     pub(crate) fn filtered_environments(self) -> Vec<&'d str> {
-        let environments = || self.root().get("environments").into_iter().flat_map(NodeRef::children);
-        let verbs = |node: NodeRef<'d, 's>| node.get("verbs").into_iter().flat_map(NodeRef::children);
+        let environments = || self.root().get("environments").into_iter().flat_map(Node::children);
+        let verbs = |node: Node<'d>| node.get("verbs").into_iter().flat_map(Node::children);
         let mut parts = vec![self.root()];
         parts.extend(verbs(self.root()));
         parts.extend(environments());
         parts.extend(environments().flat_map(verbs));
-        let steps = parts.into_iter().filter_map(|part| part.get("setup")).flat_map(NodeRef::children);
+        let steps = parts.into_iter().filter_map(|part| part.get("setup")).flat_map(Node::children);
         steps.flat_map(|step| filter_names(step, "environments")).map(|(_, name)| name).collect()
     }
 
@@ -113,25 +137,15 @@ impl<'d, 's> Tree<'d, 's> {
     }
 
     /// The table's part and the environment's part of a verb.
-    pub(crate) fn parts(
-        self,
-        verb: &str,
-        environment: &str,
-    ) -> (Option<NodeRef<'d, 's>>, Option<NodeRef<'d, 's>>) {
+    pub(crate) fn parts(self, verb: &str, environment: &str) -> (Option<Node<'d>>, Option<Node<'d>>) {
         let base = self.verbs(None).and_then(|verbs| verbs.get(verb));
         let over = self.verbs(Some(environment)).and_then(|verbs| verbs.get(verb));
         (base, over)
     }
 
-    /// Whether only the name and the aliases of this verb were read.
-    pub(crate) fn is_light(self, verb: &str, environment: &str) -> bool {
-        let (base, over) = self.parts(verb, environment);
-        [base, over].into_iter().flatten().any(NodeRef::is_light)
-    }
-
     /// Everything that can have an `env`, `variables` and `setup`.
-    pub(crate) fn layers(self) -> Vec<NodeRef<'d, 's>> {
-        let below = |node: NodeRef<'d, 's>, key| node.get(key).into_iter().flat_map(NodeRef::children);
+    pub(crate) fn layers(self) -> Vec<Node<'d>> {
+        let below = |node: Node<'d>, key| node.get(key).into_iter().flat_map(Node::children);
         let mut layers = vec![self.root()];
         layers.extend(below(self.root(), "verbs"));
         for environment in below(self.root(), "environments") {
@@ -144,23 +158,47 @@ impl<'d, 's> Tree<'d, 's> {
     /// The variables that are declared to be a secret, for whichever verb and environment.
     pub(crate) fn secrets(self) -> Vec<String> {
         let variables = self.layers().into_iter().filter_map(|layer| layer.get("variables"));
-        let variables = variables.flat_map(NodeRef::children).filter(|variable| {
+        let variables = variables.flat_map(Node::children).filter(|variable| {
             // What is neither true nor false is a mistake, and not meant to be shown.
             variable.get("secret").is_some_and(|secret| secret.shape() != Shape::Boolean(false))
         });
         variables.map(|variable| variable.key().to_owned()).collect()
     }
 
+    /// Where the values of secrets stand, in order: those that variables are set to, and what a declaration says of them.
+    pub(crate) fn secret_values(self) -> Vec<Span> {
+        let secrets: BTreeSet<String> = self.secrets().into_iter().collect();
+        let mut values = Vec::new();
+        for layer in self.layers() {
+            let of = |section| {
+                let entries = layer.get(section).into_iter().flat_map(Node::entries);
+                entries.filter(|entry| secrets.contains(entry.key()))
+            };
+            values.extend(of("env").map(Node::span));
+            for variable in of("variables") {
+                if variable.shape() != Shape::Table {
+                    values.push(variable.span());
+                }
+                let said = variable.entries().filter(|entry| entry.key() != "about");
+                let is_value =
+                    |entry: &Node<'_>| matches!(entry.shape(), Shape::String | Shape::Array | Shape::Table);
+                values.extend(said.filter(is_value).map(Node::span));
+            }
+        }
+        values.sort_unstable();
+        values
+    }
+
     /// The verbs in this environment, each with the table's part and the environment's: first the table's verbs, then
     /// those that only the environment has.
-    fn verbs_in(self, environment: &str) -> impl Iterator<Item = Verb<'d, 's>> + use<'d, 's> {
+    fn verbs_in(self, environment: &str) -> impl Iterator<Item = Verb<'d>> + use<'d> {
         let (base, over) = (self.verbs(None), self.verbs(Some(environment)));
-        let shared = base.into_iter().flat_map(NodeRef::children);
+        let shared = base.into_iter().flat_map(Node::children);
         let shared = shared.map(move |node| {
             let name = node.key();
             Verb { name, base: Some(node), over: over.and_then(|over| over.get(name)) }
         });
-        let own = over.into_iter().flat_map(NodeRef::children);
+        let own = over.into_iter().flat_map(Node::children);
         let own = own.filter(move |node| base.is_none_or(|base| base.get(node.key()).is_none()));
         shared.chain(own.map(|node| Verb { name: node.key(), base: None, over: Some(node) }))
     }
@@ -176,13 +214,10 @@ impl<'d, 's> Tree<'d, 's> {
     }
 
     /// Every alias in this environment, as a node, with its verb.
-    fn all_aliases(
-        self,
-        environment: &str,
-    ) -> impl Iterator<Item = (&'d str, NodeRef<'d, 's>)> + use<'d, 's> {
+    fn all_aliases(self, environment: &str) -> impl Iterator<Item = (&'d str, Node<'d>)> + use<'d> {
         self.verbs_in(environment).flat_map(|verb| {
             let aliases = [verb.over, verb.base].into_iter().flatten().find_map(|part| part.get("aliases"));
-            aliases.into_iter().flat_map(NodeRef::children).map(move |alias| (verb.name, alias))
+            aliases.into_iter().flat_map(Node::children).map(move |alias| (verb.name, alias))
         })
     }
 
@@ -227,7 +262,7 @@ impl<'d, 's> Tree<'d, 's> {
         let mut seen: std::collections::BTreeMap<&str, &str> = std::collections::BTreeMap::new();
         let mut clash = |span: Span, message: String, verbs: [&str; 2]| {
             if verb.is_none_or(|verb| verbs.contains(&verb)) {
-                clashes.push(Mistake { span, message, hint: None, environment: None });
+                clashes.push(Mistake::new(span, message));
             }
         };
         for (owner, alias) in self.all_aliases(environment) {
@@ -264,10 +299,11 @@ impl<'d, 's> Tree<'d, 's> {
                 let all = all.chain(self.environments().flat_map(|environment| self.verb_names(environment)));
                 let near = crate::text::nearest::nearest(name.as_str(), all);
                 decoder.mistakes.push(Mistake {
-                    span: *span,
-                    message: format!("`default` is {}, which is no verb", quoted(name.as_str())),
                     hint: near.map(|near| format!("did you mean `{near}`?")),
-                    environment: None,
+                    ..Mistake::new(
+                        *span,
+                        format!("`default` is {}, which is not a verb", quoted(name.as_str())),
+                    )
                 });
             }
         }
@@ -294,7 +330,7 @@ impl<'d, 's> Tree<'d, 's> {
     }
 
     /// Decodes an environment without its verbs.
-    pub(crate) fn decode_environment(decoder: &mut Decoder, node: NodeRef<'_, '_>) -> Layer {
+    pub(crate) fn decode_environment(decoder: &mut Decoder, node: Node<'_>) -> Layer {
         let name = node.key();
         let place = Place::Environment(name);
         if node.shape() != Shape::Table {
@@ -338,10 +374,9 @@ impl<'d, 's> Tree<'d, 's> {
                 self.parts(verb.as_str(), other).1.is_some_and(|node| node.get("exec").is_some())
             });
             decoder.mistakes.push(Mistake {
-                span,
-                message: format!("{place} has no `exec`"),
                 hint: Some("`exec` is the target's argv: `exec = [\"program\", \"argument\"]`".to_owned()),
                 environment: elsewhere.then(|| environment.to_string()),
+                ..Mistake::new(span, format!("{place} has no `exec`"))
             });
         }
         SelectedVerb { name: verb.clone(), part, environment_layer }
@@ -349,12 +384,9 @@ impl<'d, 's> Tree<'d, 's> {
 }
 
 /// The names in a filter of a step, each without its `!`.
-pub(crate) fn filter_names<'d, 's>(
-    step: NodeRef<'d, 's>,
-    filter: &str,
-) -> impl Iterator<Item = (NodeRef<'d, 's>, &'d str)> {
+pub(crate) fn filter_names<'d>(step: Node<'d>, filter: &str) -> impl Iterator<Item = (Node<'d>, &'d str)> {
     let items = step.get(filter).filter(|node| node.shape() == Shape::Array);
-    items.into_iter().flat_map(NodeRef::children).filter_map(|item| {
+    items.into_iter().flat_map(Node::children).filter_map(|item| {
         let text = item.as_str()?;
         let name = text.strip_prefix('!').unwrap_or(text);
         VerbName::parse(name.as_bytes()).is_some().then_some((item, name))

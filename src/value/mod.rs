@@ -10,6 +10,7 @@ pub(crate) mod signal;
 pub(crate) mod supervision;
 pub(crate) mod target;
 pub(crate) mod template;
+pub(crate) mod toml;
 pub(crate) mod user;
 pub(crate) mod variables;
 #[allow(dead_code, reason = "what uses it comes next")]

@@ -259,7 +259,7 @@ hint: `exec` is the target's argv: `exec = ["program", "argument"]`
         "default = \"sevrer\"\n[verbs.server]\nexec = [\"true\"]\n",
         &["server"],
         78,
-        r#"preverb: [DIR]/preverb.toml:1:11: `default` is `sevrer`, which is no verb
+        r#"preverb: [DIR]/preverb.toml:1:11: `default` is `sevrer`, which is not a verb
 1 | default = "sevrer"
   |           ^^^^^^^^
 hint: did you mean `server`?

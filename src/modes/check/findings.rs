@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::table::document::{Mistake, Source, Span};
+use crate::table::excerpt::Excerpts;
 use crate::table::load;
 use crate::text::log::{Level, Message, quoted};
+use crate::value::toml::{Mistake, Sources, Span};
 
 /// How much a finding weighs; the heaviest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +46,8 @@ pub(super) struct Context {
 struct Found {
     weight: Weight,
     message: String,
+    /// The same without a value that is not to be shown.
+    masked: Option<String>,
     hint: Option<String>,
     /// The numbers of the contexts that it was found in, ascending; none where it is so in any.
     contexts: Vec<usize>,
@@ -65,7 +68,7 @@ impl Place {
     fn found(&mut self, weight: Weight, message: String, hint: Option<String>) -> &mut Found {
         let at = self.found.iter().position(|found| found.message == message).unwrap_or_else(|| {
             let (contexts, environments) = (Vec::new(), Vec::new());
-            self.found.push(Found { weight, message, hint, contexts, environments });
+            self.found.push(Found { weight, message, masked: None, hint, contexts, environments });
             self.found.len() - 1
         });
         &mut self.found[at]
@@ -145,6 +148,7 @@ impl Findings {
         for mistake in mistakes {
             let place = self.places.entry(mistake.span).or_default();
             let found = place.found(Weight::Error, mistake.message, mistake.hint);
+            found.masked = mistake.masked;
             if let Some(environment) = mistake.environment.filter(|name| !found.environments.contains(name)) {
                 found.environments.push(environment);
             }
@@ -163,17 +167,18 @@ impl Findings {
     }
 
     /// Everything, in the order of the table.
-    fn all(&self) -> impl Iterator<Item = (Weight, Mistake)> {
+    fn all<'f>(&'f self, excerpts: &'f Excerpts<'_>) -> impl Iterator<Item = (Weight, Mistake)> + 'f {
         self.places.iter().flat_map(move |(span, place)| {
             place.found.iter().map(move |found| {
-                let mut message = found.message.clone();
+                let mut message =
+                    excerpts.sentence(*span, &found.message, found.masked.as_deref()).to_owned();
                 if !found.environments.is_empty() {
                     message = format!("{message} {}", in_environments(&found.environments));
                 } else if !found.contexts.is_empty() && found.contexts != place.examined {
                     message = format!("{}: {message}", self.where_it_is(found, place));
                 }
                 let hint = found.hint.clone();
-                (found.weight, Mistake { span: *span, message, hint, environment: None })
+                (found.weight, Mistake { hint, ..Mistake::new(*span, message) })
             })
         })
     }
@@ -215,18 +220,20 @@ impl Findings {
     }
 
     /// As messages.
-    pub(super) fn messages(&self, sources: &[Source]) -> Vec<Message> {
+    pub(super) fn messages(&self, sources: &Sources) -> Vec<Message> {
         let elsewhere = self.elsewhere.iter().map(|(weight, message, hint)| {
             let mut message = Message::new(weight.level(), message);
             message.hint.clone_from(hint);
             message
         });
-        let placed = self.all().map(|(weight, mistake)| load::message(sources, &mistake, weight.level()));
+        let excerpts = Excerpts::of(sources);
+        let placed = self.all(&excerpts);
+        let placed = placed.map(|(weight, mistake)| load::message(&excerpts, &mistake, weight.level()));
         elsewhere.chain(placed).collect()
     }
 
     /// As `--json` lists them.
-    pub(super) fn list(&self, sources: &[Source]) -> Vec<Listed> {
+    pub(super) fn list(&self, sources: &Sources) -> Vec<Listed> {
         let elsewhere = self.elsewhere.iter().map(|(weight, message, hint)| Listed {
             level: weight.level().name(),
             message: message.clone(),
@@ -235,13 +242,13 @@ impl Findings {
             column: None,
             hint: hint.clone(),
         });
-        let placed = self.all().map(|(weight, mistake)| {
-            let source = sources.get(usize::from(mistake.span.file));
-            let place = source.map(|source| source.place(mistake.span.start));
+        let excerpts = Excerpts::of(sources);
+        let placed = self.all(&excerpts).map(|(weight, mistake)| {
+            let place = sources.place(sources.narrowed(mistake.span).start);
             Listed {
                 level: weight.level().name(),
                 message: mistake.message,
-                file: source.map(|source| load::shown_path(&source.path)),
+                file: place.as_ref().map(|place| load::shown_path(&place.source.path)),
                 line: place.as_ref().map(|place| place.line),
                 column: place.as_ref().map(|place| place.column),
                 hint: mistake.hint,

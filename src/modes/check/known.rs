@@ -2,10 +2,10 @@
 //! of them an operator or a hook may give or change.
 
 use super::findings::{Findings, Weight};
-use crate::table::document::Span;
-use crate::table::{Declaration, Layer};
+use crate::table::types::{Declaration, Layer};
 use crate::text::names::EnvironmentName;
 use crate::value::template::{Fault, Template};
+use crate::value::toml::Span;
 use crate::value::variables::{Origin, Variables};
 
 /// Variables that every container has when it runs, whether or not they are there while its image is built.

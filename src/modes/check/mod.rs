@@ -30,12 +30,13 @@ use crate::plan::Why;
 use crate::sys::identity::Myself;
 use crate::sys::signals::Signals;
 use crate::table::decode::Decoder;
-use crate::table::document::{Document, Focus};
-use crate::table::select::Tree;
-use crate::table::{ENVIRONMENT_DEFAULT, load};
+use crate::table::load;
+use crate::table::select::{self, Tree};
+use crate::table::types::ENVIRONMENT_DEFAULT;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Log, quoted};
 use crate::text::names::{EnvironmentName, VerbName};
+use crate::value::toml::Sources;
 use crate::value::variables::Variables;
 use findings::{Findings, Weight};
 
@@ -70,12 +71,12 @@ pub(crate) fn check(mut check: Check<'_>) -> Result<u8> {
         Err(failure) if check.json && !failure.is_stop() => {
             let (message, hint) = failure.told();
             findings.elsewhere(Weight::Error, message, hint);
-            return report(&check, &findings, &[]);
+            return report(&check, &findings, &Sources::default());
         }
         Err(failure) => return Err(failure),
     };
     let mut refused = None;
-    let (document, mistakes) = Document::read_on(&sources, Focus::Everything);
+    let (document, mistakes) = select::read_on(&sources);
     findings.mistakes(mistakes);
     if let Some(document) = document {
         refused = look(&mut check, Tree::new(&document), &mut findings);
@@ -97,7 +98,7 @@ pub(crate) fn check(mut check: Check<'_>) -> Result<u8> {
 }
 
 /// Looks at everything; why there is no chosen environment, if there is none.
-fn look(check: &mut Check<'_>, tree: Tree<'_, '_>, findings: &mut Findings) -> Option<Failure> {
+fn look(check: &mut Check<'_>, tree: Tree<'_>, findings: &mut Findings) -> Option<Failure> {
     let mut decoder = Decoder::default();
     let settings = tree.settings(&mut decoder);
     if let Some(format) = settings.log.filter(|_| !check.log_given) {
@@ -166,7 +167,7 @@ fn look(check: &mut Check<'_>, tree: Tree<'_, '_>, findings: &mut Findings) -> O
 }
 
 /// Says what was found; the exit code.
-fn report(check: &Check<'_>, findings: &Findings, sources: &[crate::table::document::Source]) -> Result<u8> {
+fn report(check: &Check<'_>, findings: &Findings, sources: &Sources) -> Result<u8> {
     if check.json {
         let list = findings.list(sources);
         crate::modes::print::print(&(serde_json::to_string_pretty(&list).unwrap_or_default() + "\n"))?;

@@ -13,9 +13,8 @@ use super::known::{Known, Sure, Unknown, Value};
 use crate::plan;
 use crate::sys::identity;
 use crate::sys::identity::{Identity, Myself};
-use crate::table::document::{NodeRef, Shape, Span};
 use crate::table::select::{Selection, Tree};
-use crate::table::{Declaration, Layer, Probe, Settings, Step, lay_declarations};
+use crate::table::types::{Declaration, Layer, Probe, Settings, Step, lay_declarations};
 use crate::text::escape::MASK;
 use crate::text::escape::escaped;
 use crate::text::log::quoted;
@@ -23,14 +22,13 @@ use crate::text::names::{EnvironmentName, VerbName};
 use crate::text::url;
 use crate::value::target::{POSTGRES_SOCKET, POSTGRES_SOCKET_HINT, Target, UNSEEN_PATH, UNSEEN_PATH_HINT};
 use crate::value::template::{Expanded, Template};
+use crate::value::toml::{Node, Shape, Span};
 use crate::value::variables::{Origin, Variables};
-
-type Node<'d, 's> = NodeRef<'d, 's>;
 
 /// What is the same for every walk.
 pub(super) struct Image<'i> {
     /// The table.
-    pub(super) tree: Tree<'i, 'i>,
+    pub(super) tree: Tree<'i>,
     /// Its top.
     pub(super) settings: &'i Settings,
     /// The variables of the image.
@@ -87,7 +85,7 @@ pub(super) fn walk(
     ];
     let declarations = lay_declarations(layers.iter().map(|(layer, _)| *layer));
     let variable =
-        image.settings.environment_variable.as_deref().unwrap_or(crate::table::ENVIRONMENT_VARIABLE);
+        image.settings.environment_variable.as_deref().unwrap_or(crate::table::types::ENVIRONMENT_VARIABLE);
     let is_default = environment.as_str() == image.default_environment;
     let variable = (variable, is_default);
     let known = Known::new(image.inherited, variable, environment, name, &declarations, image.secrets);
@@ -199,7 +197,7 @@ impl Walk<'_, '_> {
     }
 
     /// Whether `skip-if` or the marker of `once` keeps a step from running, and how sure that is.
-    fn skipped(&mut self, step: &Step, node: Node<'_, '_>) -> Option<Sure> {
+    fn skipped(&mut self, step: &Step, node: Node<'_>) -> Option<Sure> {
         let mut skipped = None;
         for name in &step.skip_if {
             let set = self.known.variables.non_empty(name.as_bytes()).is_some();
@@ -269,7 +267,7 @@ impl Walk<'_, '_> {
     }
 
     /// The values of declared variables that the table itself gives.
-    fn declarations(&mut self, declarations: &[Declaration], nodes: [Option<Node<'_, '_>>; 4]) {
+    fn declarations(&mut self, declarations: &[Declaration], nodes: [Option<Node<'_>>; 4]) {
         let last = |section: &str, name: &str, key: Option<&str>| {
             nodes.iter().rev().flatten().find_map(|node| {
                 let found = node.get(section)?.get(name)?;
@@ -358,7 +356,7 @@ impl Walk<'_, '_> {
     }
 
     /// An argv; where `runs` its first word is a program, run by `doer` or by the verb's user.
-    fn argv(&mut self, argv: &[Template], node: Node<'_, '_>, runs: bool, doer: Option<&Identity>) {
+    fn argv(&mut self, argv: &[Template], node: Node<'_>, runs: bool, doer: Option<&Identity>) {
         let spans: Vec<Span> = node.children().map(Node::span).collect();
         for (number, template) in argv.iter().enumerate() {
             let span = spans.get(number).copied().unwrap_or(node.span());
@@ -387,7 +385,7 @@ impl Walk<'_, '_> {
         image::program(program, &self.known.variables, self.directory.as_deref(), self.who(identity))
     }
 
-    fn probe(&mut self, probe: &Probe, node: Node<'_, '_>, key: &str) {
+    fn probe(&mut self, probe: &Probe, node: Node<'_>, key: &str) {
         match probe {
             Probe::Exec(argv) => {
                 if let Some(exec) = node.get("exec") {

@@ -2,18 +2,16 @@
 //! contradict themselves.
 
 use super::findings::{Findings, Weight};
-use crate::table::document::{NodeRef, Shape};
 use crate::table::select::{Lookup, Tree, filter_names};
-use crate::table::{Settings, VariableKind};
+use crate::table::types::{Settings, VariableKind};
 use crate::text::log::quoted;
 use crate::text::names::{NAME_RULE, VerbName};
 use crate::text::nearest::nearest;
-
-type Node<'d, 's> = NodeRef<'d, 's>;
+use crate::value::toml::{Node, Shape};
 
 /// Checks the table as such.
 pub(super) fn check(
-    tree: Tree<'_, '_>,
+    tree: Tree<'_>,
     settings: &Settings,
     environments: &[&str],
     secrets: &[String],
@@ -58,7 +56,7 @@ pub(super) fn check(
     }
 }
 
-fn verb_names(root: Node<'_, '_>, findings: &mut Findings) {
+fn verb_names(root: Node<'_>, findings: &mut Findings) {
     let environments = root.get("environments").into_iter().flat_map(Node::children);
     for place in std::iter::once(root).chain(environments) {
         for verb in place.get("verbs").into_iter().flat_map(Node::children) {
@@ -70,7 +68,7 @@ fn verb_names(root: Node<'_, '_>, findings: &mut Findings) {
     }
 }
 
-fn filter_of_verbs(tree: Tree<'_, '_>, step: Node<'_, '_>, verbs: &[&str], findings: &mut Findings) {
+fn filter_of_verbs(tree: Tree<'_>, step: Node<'_>, verbs: &[&str], findings: &mut Findings) {
     for (item, name) in filter_names(step, "verbs").filter(|(_, name)| !verbs.contains(name)) {
         let owner = std::iter::once("").chain(tree.environments()).find_map(|environment| {
             match tree.lookup(name.as_bytes(), environment) {
@@ -96,7 +94,7 @@ fn filter_of_verbs(tree: Tree<'_, '_>, step: Node<'_, '_>, verbs: &[&str], findi
 }
 
 /// An environment need not be mentioned anywhere else; one that is nearly another is likely a slip.
-fn filter_of_environments(step: Node<'_, '_>, known: &[&str], findings: &mut Findings) {
+fn filter_of_environments(step: Node<'_>, known: &[&str], findings: &mut Findings) {
     for (item, name) in filter_names(step, "environments").filter(|(_, name)| !known.contains(name)) {
         if let Some(near) = nearest(name, known.iter().copied()) {
             let message = format!("`environments` names {}, which nothing else mentions", quoted(name));
@@ -106,7 +104,7 @@ fn filter_of_environments(step: Node<'_, '_>, known: &[&str], findings: &mut Fin
 }
 
 /// One declaration by itself.
-fn declaration(node: Node<'_, '_>, secrets: &[String], findings: &mut Findings) {
+fn declaration(node: Node<'_>, secrets: &[String], findings: &mut Findings) {
     let name = node.key();
     let default = node.get("default");
     if let (Some(required), Some(_)) = (node.get("required"), default)

@@ -1,14 +1,14 @@
 //! What the table, an environment and a verb have in common: `env`, `variables`, `setup`.
 
-use super::{Decoder, Node, Place, VARIABLE_KEYS};
-use crate::table::document::Shape;
-use crate::table::{Declaration, Layer, Setting, VariableKind};
+use super::{Decoder, Place, VARIABLE_KEYS};
+use crate::table::types::{Declaration, Layer, Setting, VariableKind};
 use crate::text::log::quoted;
 use crate::text::names::is_variable_name;
+use crate::value::toml::{Node, Shape};
 
 impl Decoder {
     /// `env`, `variables` and `setup` of the table, an environment or a verb; `place` names it.
-    pub(crate) fn layer(&mut self, node: Node<'_, '_>, place: Place<'_>) -> Layer {
+    pub(crate) fn layer(&mut self, node: Node<'_>, place: Place<'_>) -> Layer {
         let mut layer = Layer::default();
         if let Some(env) = node.get("env")
             && self.is_table(env, "env")
@@ -19,7 +19,7 @@ impl Decoder {
                     self.mistake(child.key_span(), format!("{} cannot be a variable's name", quoted(name)));
                     continue;
                 }
-                if matches!(child.shape(), Shape::Integer | Shape::Boolean(_) | Shape::Other(_)) {
+                if !matches!(child.shape(), Shape::String | Shape::Array | Shape::Table) {
                     self.mistake_with_hint(
                         child.span(),
                         format!("{} must be a string, not {}", quoted(name), child.shape().name()),
@@ -47,7 +47,7 @@ impl Decoder {
         layer
     }
 
-    fn declaration(&mut self, node: Node<'_, '_>) -> Option<Declaration> {
+    fn declaration(&mut self, node: Node<'_>) -> Option<Declaration> {
         let name = node.key();
         if !is_variable_name(name.as_bytes()) {
             self.mistake_with_hint(

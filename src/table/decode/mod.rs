@@ -7,8 +7,7 @@ mod verb;
 
 use std::time::Duration;
 
-use super::Probe;
-use super::document::{Mistake, NodeRef, Shape, Span};
+use crate::table::types::Probe;
 use crate::text::duration::{DURATION_RULE, parse_duration, parse_mode};
 use crate::text::log::quoted;
 use crate::text::names::{NAME_RULE, VerbName};
@@ -17,6 +16,7 @@ use crate::text::url;
 use crate::value::signal::parse_signal;
 use crate::value::target::{Target, UNSEEN_PATH, UNSEEN_PATH_HINT};
 use crate::value::template::Template;
+use crate::value::toml::{Mistake, Node, Shape, Span};
 
 /// The keys of the table.
 pub(crate) const TABLE_KEYS: [&str; 16] = [
@@ -83,8 +83,6 @@ pub(crate) fn kind_only_keys(kind: &str) -> &'static [&'static str] {
     }
 }
 
-type Node<'d, 's> = NodeRef<'d, 's>;
-
 /// What a key stands in; in words only where a mistake asks for them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Place<'p> {
@@ -130,20 +128,19 @@ pub(crate) struct Decoder {
 impl Decoder {
     /// Adds a mistake.
     pub(crate) fn mistake(&mut self, span: Span, message: impl Into<String>) {
-        self.mistakes.push(Mistake { span, message: message.into(), hint: None, environment: None });
+        self.mistakes.push(Mistake::new(span, message));
     }
 
     fn mistake_with_hint(&mut self, span: Span, message: impl Into<String>, hint: impl Into<String>) {
-        let (message, hint) = (message.into(), Some(hint.into()));
-        self.mistakes.push(Mistake { span, message, hint, environment: None });
+        self.mistakes.push(Mistake { hint: Some(hint.into()), ..Mistake::new(span, message) });
     }
 
-    fn wrong_type(&mut self, node: Node<'_, '_>, name: &str, wanted: &str) {
+    fn wrong_type(&mut self, node: Node<'_>, name: &str, wanted: &str) {
         self.mistake(node.span(), format!("{} must be {wanted}, not {}", quoted(name), node.shape().name()));
     }
 
     /// Whether `node` is a table; a mistake if not.
-    fn is_table(&mut self, node: Node<'_, '_>, name: &str) -> bool {
+    fn is_table(&mut self, node: Node<'_>, name: &str) -> bool {
         let table = node.shape() == Shape::Table;
         if !table {
             self.wrong_type(node, name, "a table");
@@ -152,14 +149,14 @@ impl Decoder {
     }
 
     /// A mistake for each key of `node` that is not in `known`.
-    fn keys(&mut self, node: Node<'_, '_>, place: Place<'_>, known: &[&str]) {
+    fn keys(&mut self, node: Node<'_>, place: Place<'_>, known: &[&str]) {
         for child in node.children().filter(|child| !known.contains(&child.key())) {
             self.unknown_key(child, place, known);
         }
     }
 
     /// A mistake for a key that is not in `known`.
-    fn unknown_key(&mut self, child: Node<'_, '_>, place: Place<'_>, known: &[&str]) {
+    fn unknown_key(&mut self, child: Node<'_>, place: Place<'_>, known: &[&str]) {
         let key = child.key();
         let message = format!("unknown key {} in {place}", quoted(key));
         match nearest(key, known.iter().copied()) {
@@ -178,14 +175,14 @@ impl Decoder {
     }
 
     /// A mistake for each key of an environment that it cannot have, and for `verbs` that is no table.
-    pub(crate) fn environment_keys(&mut self, node: Node<'_, '_>, place: Place<'_>, known: &[&str]) {
+    pub(crate) fn environment_keys(&mut self, node: Node<'_>, place: Place<'_>, known: &[&str]) {
         self.keys(node, place, known);
         if let Some(verbs) = node.get("verbs") {
             self.is_table(verbs, "verbs");
         }
     }
 
-    fn string<'d>(&mut self, node: Node<'d, '_>, name: &str) -> Option<&'d str> {
+    fn string<'d>(&mut self, node: Node<'d>, name: &str) -> Option<&'d str> {
         match node.as_str() {
             Some(text) if text.contains('\0') => {
                 self.mistake(
@@ -202,7 +199,7 @@ impl Decoder {
         }
     }
 
-    fn boolean(&mut self, node: Node<'_, '_>, name: &str) -> Option<bool> {
+    fn boolean(&mut self, node: Node<'_>, name: &str) -> Option<bool> {
         if let Shape::Boolean(value) = node.shape() {
             return Some(value);
         }
@@ -210,41 +207,37 @@ impl Decoder {
         None
     }
 
-    fn template(&mut self, node: Node<'_, '_>, name: &str) -> Option<Template> {
+    fn template(&mut self, node: Node<'_>, name: &str) -> Option<Template> {
         self.parsed(node, name, Template::parse)
     }
 
     /// An element of an argv.
-    fn element(&mut self, node: Node<'_, '_>, name: &str) -> Option<Template> {
+    fn element(&mut self, node: Node<'_>, name: &str) -> Option<Template> {
         self.parsed(node, name, Template::parse_element)
     }
 
     fn parsed(
         &mut self,
-        node: Node<'_, '_>,
+        node: Node<'_>,
         name: &str,
         parse: impl Fn(&str) -> Result<Template, String>,
     ) -> Option<Template> {
         let text = self.string(node, name)?;
         match parse(text) {
             Ok(template) => Some(template),
-            Err(mut reason) => {
-                if super::excerpt::concealed(node.sources(), node.span()).is_some() {
-                    // What is wrong is told by a part of the value.
-                    "a `${` in it is none of the forms".clone_into(&mut reason);
-                }
-                self.mistake_with_hint(
-                    node.span(),
-                    format!("{}: {reason}", quoted(name)),
-                    "a literal `${` is written `$${`",
-                );
+            Err(reason) => {
+                self.mistakes.push(Mistake {
+                    masked: Some(format!("{}: a `${{` in it is none of the forms", quoted(name))),
+                    hint: Some("a literal `${` is written `$${`".to_owned()),
+                    ..Mistake::new(node.span(), format!("{}: {reason}", quoted(name)))
+                });
                 None
             }
         }
     }
 
     /// The items of an array.
-    fn items<'d, 's>(&mut self, node: Node<'d, 's>, name: &str, wanted: &str) -> Vec<Node<'d, 's>> {
+    fn items<'d>(&mut self, node: Node<'d>, name: &str, wanted: &str) -> Vec<Node<'d>> {
         if node.shape() == Shape::Array {
             return node.children().collect();
         }
@@ -252,13 +245,13 @@ impl Decoder {
         Vec::new()
     }
 
-    fn strings(&mut self, node: Node<'_, '_>, name: &str) -> Vec<String> {
+    fn strings(&mut self, node: Node<'_>, name: &str) -> Vec<String> {
         let items = self.items(node, name, "an array of strings");
         items.into_iter().filter_map(|item| self.string(item, name).map(str::to_owned)).collect()
     }
 
     /// One string, or an array of them.
-    fn one_or_more<'d, 's>(&mut self, node: Node<'d, 's>, name: &str) -> Vec<Node<'d, 's>> {
+    fn one_or_more<'d>(&mut self, node: Node<'d>, name: &str) -> Vec<Node<'d>> {
         if node.shape() == Shape::String {
             vec![node]
         } else {
@@ -271,7 +264,7 @@ impl Decoder {
     }
 
     /// An argv: an array of strings, the first not empty.
-    fn argv(&mut self, node: Node<'_, '_>, name: &str) -> Option<Vec<Template>> {
+    fn argv(&mut self, node: Node<'_>, name: &str) -> Option<Vec<Template>> {
         if let Some(text) = node.as_str() {
             let words: Vec<String> = text.split_whitespace().map(|word| format!("{word:?}")).collect();
             self.mistake_with_hint(
@@ -307,12 +300,12 @@ impl Decoder {
         }
     }
 
-    fn templates(&mut self, node: Node<'_, '_>, name: &str) -> Vec<Template> {
+    fn templates(&mut self, node: Node<'_>, name: &str) -> Vec<Template> {
         let items = self.items(node, name, "an array of strings");
         items.into_iter().filter_map(|item| self.element(item, name)).collect()
     }
 
-    fn duration(&mut self, node: Node<'_, '_>, name: &str) -> Option<Duration> {
+    fn duration(&mut self, node: Node<'_>, name: &str) -> Option<Duration> {
         let text = self.string(node, name)?;
         let duration = parse_duration(text);
         if duration.is_none() {
@@ -325,7 +318,7 @@ impl Decoder {
         duration
     }
 
-    fn mode(&mut self, node: Node<'_, '_>, name: &str) -> Option<u32> {
+    fn mode(&mut self, node: Node<'_>, name: &str) -> Option<u32> {
         let hint = format!("{name} = \"{}\"", if name == "umask" { "027" } else { "0755" });
         if node.shape() == Shape::Integer {
             self.mistake_with_hint(
@@ -344,7 +337,7 @@ impl Decoder {
         mode
     }
 
-    fn umask(&mut self, node: Node<'_, '_>) -> Option<u32> {
+    fn umask(&mut self, node: Node<'_>) -> Option<u32> {
         let mode = self.mode(node, "umask")?;
         if mode > 0o777 {
             self.mistake(node.span(), "`umask` is larger than 0777");
@@ -356,7 +349,7 @@ impl Decoder {
     /// One of a few words.
     fn choice<T>(
         &mut self,
-        node: Node<'_, '_>,
+        node: Node<'_>,
         name: &str,
         words: &[&str],
         parse: impl Fn(&str) -> Option<T>,
@@ -371,7 +364,7 @@ impl Decoder {
         value
     }
 
-    fn verb_name(&mut self, node: Node<'_, '_>, name: &str) -> Option<VerbName> {
+    fn verb_name(&mut self, node: Node<'_>, name: &str) -> Option<VerbName> {
         let text = self.string(node, name)?;
         let verb = VerbName::parse(text.as_bytes());
         if verb.is_none() {
@@ -392,7 +385,7 @@ impl Decoder {
         signal
     }
 
-    fn user(&mut self, node: Node<'_, '_>) -> Option<Template> {
+    fn user(&mut self, node: Node<'_>) -> Option<Template> {
         let template = self.template(node, "user")?;
         if template.is_literal()
             && let Err(reason) = crate::value::user::UserSpec::parse(template.source().as_bytes())
@@ -407,7 +400,7 @@ impl Decoder {
         Some(template)
     }
 
-    fn path(&mut self, node: Node<'_, '_>, name: &str) -> Option<Template> {
+    fn path(&mut self, node: Node<'_>, name: &str) -> Option<Template> {
         let template = self.template(node, name)?;
         if template.source().is_empty() {
             self.mistake(node.span(), format!("{} is an empty path", quoted(name)));
@@ -416,7 +409,7 @@ impl Decoder {
         Some(template)
     }
 
-    fn probe(&mut self, node: Node<'_, '_>, name: &str) -> Option<Probe> {
+    fn probe(&mut self, node: Node<'_>, name: &str) -> Option<Probe> {
         if node.shape() == Shape::Table {
             self.keys(node, Place::Named(name), &["exec"]);
             let Some(exec) = node.get("exec") else {

@@ -1,14 +1,14 @@
 //! The top of the table, without its verbs and environments.
 
-use super::{Decoder, Node, Place, SELECTION_KEYS, SHIM_KEYS, TABLE_KEYS};
-use crate::table::document::Shape;
-use crate::table::{ENVIRONMENT_VARIABLE, LeadingDash, Settings, ShimSettings, Unknown};
+use super::{Decoder, Place, SELECTION_KEYS, SHIM_KEYS, TABLE_KEYS};
+use crate::table::types::{ENVIRONMENT_VARIABLE, LeadingDash, Settings, ShimSettings, Unknown};
 use crate::text::log::{Format, quoted};
 use crate::text::names::{EnvironmentName, NAME_RULE, is_variable_name};
+use crate::value::toml::{Node, Shape};
 
 impl Decoder {
     /// The top level, without verbs and environments, which are decoded one by one.
-    pub(crate) fn settings(&mut self, root: Node<'_, '_>) -> Settings {
+    pub(crate) fn settings(&mut self, root: Node<'_>) -> Settings {
         self.keys(root, Place::Table, &TABLE_KEYS);
         let mut settings = Settings::default();
         for node in root.children() {
@@ -72,7 +72,7 @@ impl Decoder {
         settings
     }
 
-    fn stop_signals(&mut self, node: Node<'_, '_>) -> Vec<i32> {
+    fn stop_signals(&mut self, node: Node<'_>) -> Vec<i32> {
         let mut signals = Vec::new();
         for item in self.items(node, "stop-signals", "an array of strings") {
             let Some(text) = self.string(item, "stop-signals") else { continue };
@@ -87,7 +87,7 @@ impl Decoder {
         signals
     }
 
-    fn selection(&mut self, node: Node<'_, '_>, settings: &mut Settings) {
+    fn selection(&mut self, node: Node<'_>, settings: &mut Settings) {
         if !self.is_table(node, "environment") {
             return;
         }
@@ -115,7 +115,7 @@ impl Decoder {
         }
     }
 
-    fn interpreters(&mut self, node: Node<'_, '_>) -> Vec<(String, Vec<String>)> {
+    fn interpreters(&mut self, node: Node<'_>) -> Vec<(String, Vec<String>)> {
         let mut interpreters = Vec::new();
         if !self.is_table(node, "interpreters") {
             return interpreters;
@@ -155,7 +155,7 @@ impl Decoder {
         interpreters
     }
 
-    fn shim(&mut self, node: Node<'_, '_>) -> ShimSettings {
+    fn shim(&mut self, node: Node<'_>) -> ShimSettings {
         let mut shim = ShimSettings::default();
         if !self.is_table(node, "shim") {
             return shim;

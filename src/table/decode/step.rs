@@ -1,13 +1,13 @@
 //! A step of a `setup`.
 
-use super::{Decoder, KIND_KEYS, Node, Place, STEP_KEYS, kind_only_keys};
-use crate::table::document::Shape;
-use crate::table::{Filter, Step, StepKind};
+use super::{Decoder, KIND_KEYS, Place, STEP_KEYS, kind_only_keys};
+use crate::table::types::{Filter, Step, StepKind};
 use crate::text::log::quoted;
 use crate::text::names::{NAME_RULE, VerbName};
+use crate::value::toml::{Node, Shape};
 
 impl Decoder {
-    fn filter(&mut self, node: Option<Node<'_, '_>>, name: &str) -> Filter {
+    fn filter(&mut self, node: Option<Node<'_>>, name: &str) -> Filter {
         let mut filter = Filter::default();
         let Some(node) = node else { return filter };
         filter.present = true;
@@ -27,7 +27,7 @@ impl Decoder {
         filter
     }
 
-    pub(super) fn step(&mut self, node: Node<'_, '_>, place: Place<'_>) -> Option<Step> {
+    pub(super) fn step(&mut self, node: Node<'_>, place: Place<'_>) -> Option<Step> {
         if !self.is_table(node, "setup") {
             return None;
         }
@@ -97,7 +97,7 @@ impl Decoder {
         Some(step)
     }
 
-    fn variable_names(&mut self, node: Node<'_, '_>, name: &str) -> Vec<String> {
+    fn variable_names(&mut self, node: Node<'_>, name: &str) -> Vec<String> {
         let mut names = Vec::new();
         for item in self.one_or_more(node, name) {
             match self.string(item, name) {
@@ -111,7 +111,7 @@ impl Decoder {
         names
     }
 
-    fn step_kind(&mut self, node: Node<'_, '_>, kind: &str) -> Option<StepKind> {
+    fn step_kind(&mut self, node: Node<'_>, kind: &str) -> Option<StepKind> {
         let value = node.get(kind)?;
         Some(match kind {
             "run" => StepKind::Run(self.argv(value, "run")?),

@@ -1,17 +1,17 @@
 //! A verb, or what an environment changes in it.
 
-use super::{Decoder, INIT_KEYS, Node, Place, VERB_KEYS};
-use crate::table::document::Shape;
-use crate::table::{Init, InitOptions, VerbPart};
+use super::{Decoder, INIT_KEYS, Place, VERB_KEYS};
+use crate::table::types::{Init, InitOptions, VerbPart};
 use crate::text::log::quoted;
 use crate::text::nearest::nearest;
 use crate::value::capability::Capability;
 use crate::value::limit::{Limit, Resource};
 use crate::value::signal::can_be_caught;
+use crate::value::toml::{Node, Shape};
 
 impl Decoder {
     /// A verb, or what an environment changes in it; `place` names it.
-    pub(crate) fn verb(&mut self, node: Node<'_, '_>, place: Place<'_>) -> VerbPart {
+    pub(crate) fn verb(&mut self, node: Node<'_>, place: Place<'_>) -> VerbPart {
         let mut verb = VerbPart { span: Some(node.key_span()), ..VerbPart::default() };
         if !self.is_table(node, node.key()) {
             return verb;
@@ -51,7 +51,7 @@ impl Decoder {
         verb
     }
 
-    fn unset(&mut self, node: Node<'_, '_>) -> Vec<String> {
+    fn unset(&mut self, node: Node<'_>) -> Vec<String> {
         let names = self.strings(node, "unset");
         for name in names.iter().filter(|name| name.is_empty() || name.contains('=')) {
             self.mistake(node.span(), format!("{} cannot be a variable's name", quoted(name)));
@@ -59,7 +59,7 @@ impl Decoder {
         names
     }
 
-    fn limits(&mut self, node: Node<'_, '_>) -> Vec<Limit> {
+    fn limits(&mut self, node: Node<'_>) -> Vec<Limit> {
         let mut limits = Vec::new();
         if !self.is_table(node, "limits") {
             return limits;
@@ -85,7 +85,7 @@ impl Decoder {
         limits
     }
 
-    fn capabilities(&mut self, node: Node<'_, '_>) -> Vec<Capability> {
+    fn capabilities(&mut self, node: Node<'_>) -> Vec<Capability> {
         let mut capabilities = Vec::new();
         for item in self.items(node, "capabilities", "an array of strings") {
             let Some(text) = self.string(item, "capabilities") else { continue };
@@ -105,7 +105,7 @@ impl Decoder {
         capabilities
     }
 
-    fn init(&mut self, node: Node<'_, '_>) -> Option<Init> {
+    fn init(&mut self, node: Node<'_>) -> Option<Init> {
         if let Shape::Boolean(supervise) = node.shape() {
             return Some(if supervise { Init::Supervise } else { Init::Exec });
         }

@@ -13,14 +13,14 @@ use crate::setup::hook_files;
 use crate::setup::hook_files::How;
 use crate::sys::identity::Identity;
 use crate::sys::proof;
-use crate::table::document::{Shape, Span};
-use crate::table::{Step, StepKind};
+use crate::table::types::{Step, StepKind};
 use crate::text::escape::escaped;
 use crate::text::log::quoted;
 use crate::value::template::{Malformed, Template};
+use crate::value::toml::{Shape, Span};
 
 impl Walk<'_, '_> {
-    pub(super) fn step(&mut self, step: &Step, node: Node<'_, '_>) {
+    pub(super) fn step(&mut self, step: &Step, node: Node<'_>) {
         let span_of = |key: &str| node.get(key).map_or(step.span, Node::span);
         let own = step.user.as_ref().and_then(|user| self.user(user, span_of("user")));
         let doer = own.clone().or_else(|| if step.user.is_some() { None } else { self.identity.clone() });
@@ -46,7 +46,7 @@ impl Walk<'_, '_> {
             StepKind::Wait(targets) => {
                 let Some(node) = node.get("wait") else { return };
                 let many = node.shape() == Shape::Array;
-                let items: Vec<Node<'_, '_>> = if many { node.children().collect() } else { vec![node] };
+                let items: Vec<Node<'_>> = if many { node.children().collect() } else { vec![node] };
                 // Where a target was wrong, the rest cannot be matched with what is written.
                 if items.len() == targets.len() {
                     for (target, item) in targets.iter().zip(items) {
@@ -237,7 +237,7 @@ impl Walk<'_, '_> {
 /// Templates with the places of what is written; one string alone stands for a list of one.
 fn spans<'t>(
     templates: &'t [Template],
-    node: Option<Node<'_, '_>>,
+    node: Option<Node<'_>>,
     otherwise: Span,
 ) -> Vec<(&'t Template, Span)> {
     let items: Vec<Span> = node.into_iter().flat_map(Node::children).map(Node::span).collect();

@@ -1,0 +1,603 @@
+//! TOML text as a tree in which each node knows where it stands, and several texts merged into one tree.
+//!
+//! It is the program's only reader of TOML: the table, its drop-ins and what hooks write to descriptor 3 all come
+//! through here. The tree is the `toml` crate's own, so that reading a table of a thousand verbs costs nothing but
+//! its parse; a later text's spans are moved behind those of the texts before it, so that a place alone tells the
+//! text. What a key means is not known here.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use ::toml::Spanned;
+use ::toml::de::{DeTable, DeValue};
+
+/// Where something stands: bytes of all the texts, one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Span {
+    /// First byte.
+    pub(crate) start: usize,
+    /// The byte after the last.
+    pub(crate) end: usize,
+}
+
+/// A mistake in a text, at a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mistake {
+    /// Where.
+    pub(crate) span: Span,
+    /// What, in a sentence.
+    pub(crate) message: String,
+    /// The same without the value that it quotes, for one that is not to be shown.
+    pub(crate) masked: Option<String>,
+    /// What would help.
+    pub(crate) hint: Option<String>,
+    /// The environment, where it is a mistake in that one and not in the table as such.
+    pub(crate) environment: Option<String>,
+}
+
+impl Mistake {
+    /// One without a hint.
+    pub(crate) fn new(span: Span, message: impl Into<String>) -> Self {
+        Self { span, message: message.into(), masked: None, hint: None, environment: None }
+    }
+}
+
+/// A file of the table, or another text to read.
+#[derive(Debug)]
+pub(crate) struct Source {
+    /// What it is called in messages.
+    pub(crate) path: PathBuf,
+    /// Its text, without a byte order mark.
+    pub(crate) text: String,
+    /// Where it begins among all the texts.
+    pub(crate) start: usize,
+}
+
+/// The texts that are read as one.
+#[derive(Debug, Default)]
+pub(crate) struct Sources(Vec<Source>);
+
+/// A place in words: line and column from 1, the column in characters, and the line itself.
+pub(crate) struct Place<'s> {
+    pub(crate) source: &'s Source,
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+    /// Where the line begins in the source's text.
+    pub(crate) start: usize,
+    /// The line without its end.
+    pub(crate) text: &'s str,
+}
+
+impl Sources {
+    /// Adds a text, which is merged over those before it.
+    pub(crate) fn add(&mut self, path: PathBuf, text: String) {
+        // The place at the very end of a text is still in that text.
+        let start = self.0.last().map_or(0, |last| last.start + last.text.len() + 1);
+        self.0.push(Source { path, text, start });
+    }
+
+    /// A text by itself.
+    pub(crate) fn one(path: PathBuf, text: String) -> Self {
+        Self(vec![Source { path, text, start: 0 }])
+    }
+
+    /// All texts.
+    pub(crate) fn all(&self) -> &[Source] {
+        &self.0
+    }
+
+    /// The number of the text that this byte is in.
+    pub(crate) fn number(&self, offset: usize) -> usize {
+        self.0.partition_point(|source| source.start <= offset).saturating_sub(1)
+    }
+
+    /// The last key of a `[[header]]`, where a span is one; else the span as it is. The `toml` crate has no key of its
+    /// own for each table of an array.
+    pub(crate) fn narrowed(&self, span: Span) -> Span {
+        let source = self.0.get(self.number(span.start));
+        let text =
+            source.and_then(|source| source.text.get(span.start - source.start..span.end - source.start));
+        let inner = text.and_then(|text| text.strip_prefix("[[")?.strip_suffix("]]"));
+        let Some(inner) = inner.filter(|inner| !inner.contains(['[', '"', '\'', '\n'])) else { return span };
+        let last = inner.rsplit('.').next().unwrap_or(inner).trim_start();
+        let end = span.end - "]]".len();
+        Span { start: end - last.len(), end: end - (last.len() - last.trim_end().len()) }
+    }
+
+    /// Where the byte at `offset` stands; `None` where there is no text at all.
+    pub(crate) fn place(&self, offset: usize) -> Option<Place<'_>> {
+        let source = self.0.get(self.number(offset))?;
+        let text = source.text.as_str();
+        let mut offset = (offset - source.start).min(text.len());
+        while !text.is_char_boundary(offset) {
+            offset -= 1;
+        }
+        let before = &text[..offset];
+        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let end = text[offset..].find('\n').map_or(text.len(), |newline| offset + newline);
+        Some(Place {
+            source,
+            line: line_of(before),
+            column: before[start..].chars().count() + 1,
+            start,
+            text: text[start..end].trim_end_matches('\r'),
+        })
+    }
+}
+
+fn line_of(before: &str) -> usize {
+    before.bytes().filter(|byte| *byte == b'\n').count() + 1
+}
+
+/// What a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    String,
+    Integer,
+    Boolean(bool),
+    Float,
+    DateTime,
+    Array,
+    /// A table of any form.
+    Table,
+}
+
+impl Shape {
+    /// The shape in words, for messages.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::String => "a string",
+            Self::Integer => "an integer",
+            Self::Boolean(_) => "a boolean",
+            Self::Float => "a float",
+            Self::DateTime => "a date or time",
+            Self::Array => "an array",
+            Self::Table => "a table",
+        }
+    }
+}
+
+/// A tree, or several merged into one.
+#[derive(Debug)]
+pub(crate) struct Document<'s> {
+    sources: &'s Sources,
+    root: Spanned<DeValue<'s>>,
+}
+
+/// A node of a document.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Node<'d> {
+    key: Option<&'d Spanned<Cow<'d, str>>>,
+    value: &'d Spanned<DeValue<'d>>,
+}
+
+impl<'s> Document<'s> {
+    /// Reads the first text and merges each later one over it, in order: tables key by key, a later scalar or array in
+    /// the place of the earlier one, but an array whose path is `appended` after it.
+    ///
+    /// # Errors
+    /// Every mistake of syntax, in all the texts.
+    pub(crate) fn read(sources: &'s Sources, appended: fn(&[&str]) -> bool) -> Result<Self, Vec<Mistake>> {
+        match Self::read_on(sources, appended) {
+            (Some(document), mistakes) if mistakes.is_empty() => Ok(document),
+            (_, mistakes) => Err(mistakes),
+        }
+    }
+
+    /// The same, and of texts in which nothing is wrong but that something is defined twice the tree all the same, in
+    /// which the first definition counts.
+    pub(crate) fn read_on(
+        sources: &'s Sources,
+        appended: fn(&[&str]) -> bool,
+    ) -> (Option<Self>, Vec<Mistake>) {
+        let mut mistakes = Vec::new();
+        let mut root: Option<DeTable<'s>> = None;
+        let mut broken = false;
+        for source in &sources.0 {
+            let (table, errors) = DeTable::parse_recoverable(&source.text);
+            let mut table = table.into_inner();
+            if !errors.is_empty() {
+                broken |= syntax(source, &errors, &mut mistakes);
+            }
+            if source.start > 0 {
+                table = moved(table, source.start);
+            }
+            match &mut root {
+                None => root = Some(table),
+                Some(root) => merge(root, table, &mut Vec::new(), appended),
+            }
+        }
+        mistakes.sort_unstable_by_key(|mistake| mistake.span);
+        mistakes.dedup();
+        let end = sources.0.first().map_or(0, |source| source.text.len());
+        let root = Spanned::new(0..end, DeValue::Table(root.unwrap_or_default()));
+        let document = Self { sources, root };
+        ((!broken).then_some(document), mistakes)
+    }
+
+    /// The texts that it was read from.
+    pub(crate) fn sources(&self) -> &'s Sources {
+        self.sources
+    }
+
+    /// The table that everything is in.
+    pub(crate) fn root(&self) -> Node<'_> {
+        Node { key: None, value: &self.root }
+    }
+}
+
+/// Takes note of what is wrong in a text; whether it is more than that something is defined twice.
+fn syntax(source: &Source, errors: &[::toml::de::Error], mistakes: &mut Vec<Mistake>) -> bool {
+    let global = |span: Range<usize>| Span { start: source.start + span.start, end: source.start + span.end };
+    let mut broken = false;
+    let mut twice = Vec::new();
+    for error in errors {
+        let span = error.span().unwrap_or_default();
+        if error.message().starts_with("duplicate key") || error.message().starts_with("cannot extend ") {
+            twice.push(span);
+        } else {
+            broken = true;
+            mistakes.push(Mistake::new(global(span), in_words(error.message())));
+        }
+    }
+    if !twice.is_empty() {
+        twice.sort_unstable_by_key(|span| span.start);
+        twice.dedup();
+        let found = defined_twice(&source.text, &twice);
+        mistakes.extend(found.into_iter().map(|(span, message)| Mistake::new(global(span), message)));
+    }
+    broken
+}
+
+/// An error of the `toml` crate's, in the words of our other messages.
+fn in_words(message: &str) -> String {
+    if message.starts_with("cannot recurse") || message.starts_with("recursion limit") {
+        return "arrays, tables or keys are nested too deep".to_owned();
+    }
+    let Some((what, expected)) = message.split_once(", expected ") else { return message.to_owned() };
+    if expected == "nothing" {
+        return what.to_owned();
+    }
+    let in_words = |word| if word == "newline" { "the end of the line" } else { word };
+    format!("{what}, expected {}", expected.split(", ").map(in_words).collect::<Vec<_>>().join(" or "))
+}
+
+/// What to say of keys, in the order of the text, that define something again. The `toml` crate does not say what they
+/// repeat, so the text is read once more with another name for each of them, which then stands beside the first.
+fn defined_twice(text: &str, twice: &[Range<usize>]) -> Vec<(Range<usize>, String)> {
+    let mut mark = "twice".to_owned();
+    while text.contains(&mark) {
+        mark.push('.');
+    }
+    let (mut marked, mut done) = (String::with_capacity(text.len() + twice.len() * 16), 0);
+    for (number, span) in twice.iter().enumerate() {
+        marked.push_str(text.get(done..span.start).unwrap_or_default());
+        marked.extend(["\"", &mark, &number.to_string(), "\""]);
+        done = span.end;
+    }
+    marked.push_str(text.get(done..).unwrap_or_default());
+    let (tree, _) = DeTable::parse_recoverable(&marked);
+    let names: Vec<String> = twice.iter().map(|span| key_of(text.get(span.clone()))).collect();
+    // For each whether it was found, and the line of the first.
+    let mut found = vec![(false, None); twice.len()];
+    let mut tables = vec![tree.get_ref()];
+    while let Some(table) = tables.pop() {
+        for (key, value) in table {
+            let number = key.get_ref().strip_prefix(&mark).and_then(|number| number.parse::<usize>().ok());
+            if let Some(number) = number.filter(|number| *number < names.len()) {
+                let first = table.get_key_value(names[number].as_str()).map(|(first, _)| first.span().start);
+                found[number] = (true, first.and_then(|start| marked.get(..start)).map(line_of));
+            }
+            match value.get_ref() {
+                DeValue::Table(table) => tables.push(table),
+                DeValue::Array(array) => {
+                    tables.extend(array.iter().filter_map(|item| item.get_ref().as_table()));
+                }
+                DeValue::String(_)
+                | DeValue::Integer(_)
+                | DeValue::Float(_)
+                | DeValue::Boolean(_)
+                | DeValue::Datetime(_) => {}
+            }
+        }
+    }
+    let sentences = twice.iter().zip(names).zip(found).filter_map(|((span, name), found)| {
+        let name = crate::text::escape::escaped(name.as_bytes());
+        let message = match found {
+            (_, Some(line)) => format!("`{name}` is defined twice, first in line {line}"),
+            (false, None) => format!("`{name}` is defined twice"),
+            // It is in a table whose own header is there twice, which is reported.
+            (true, None) => return None,
+        };
+        Some((span.clone(), message))
+    });
+    sentences.collect()
+}
+
+/// A key without its quotes and escapes.
+fn key_of(written: Option<&str>) -> String {
+    let text = format!("{} = 0", written.unwrap_or_default());
+    let (table, _) = DeTable::parse_recoverable(&text);
+    table.get_ref().keys().next().map_or_else(String::new, |key| key.get_ref().to_string())
+}
+
+/// Merges the table `over` into the table `base`.
+fn merge<'s>(
+    base: &mut DeTable<'s>,
+    over: DeTable<'s>,
+    path: &mut Vec<String>,
+    appended: fn(&[&str]) -> bool,
+) {
+    for (key, value) in over {
+        path.push(key.get_ref().to_string());
+        let over = match (base.get_mut(key.get_ref().as_ref()).map(Spanned::get_mut), value) {
+            (Some(DeValue::Table(base)), over) if over.get_ref().is_table() => {
+                if let DeValue::Table(over) = over.into_inner() {
+                    merge(base, over, path, appended);
+                }
+                None
+            }
+            (Some(DeValue::Array(base)), over)
+                if over.get_ref().is_array()
+                    && appended(&path.iter().map(String::as_str).collect::<Vec<_>>()) =>
+            {
+                if let DeValue::Array(over) = over.into_inner() {
+                    over.into_iter().for_each(|item| base.push(item));
+                }
+                None
+            }
+            (_, value) => Some(value),
+        };
+        if let Some(over) = over {
+            // The key that stands there is kept by an insertion, with its place.
+            base.remove(key.get_ref().as_ref());
+            base.insert(key, over);
+        }
+        path.pop();
+    }
+}
+
+/// A table with its spans moved behind those of the texts before it.
+fn moved(table: DeTable<'_>, by: usize) -> DeTable<'_> {
+    let range = |range: Range<usize>| range.start + by..range.end + by;
+    let entries = table
+        .into_iter()
+        .map(|(key, value)| (Spanned::new(range(key.span()), key.into_inner()), moved_value(value, by)));
+    entries.collect()
+}
+
+fn moved_value(value: Spanned<DeValue<'_>>, by: usize) -> Spanned<DeValue<'_>> {
+    let Range { start, end } = value.span();
+    let value = match value.into_inner() {
+        DeValue::Table(table) => DeValue::Table(moved(table, by)),
+        DeValue::Array(array) => {
+            DeValue::Array(array.into_iter().map(|item| moved_value(item, by)).collect())
+        }
+        scalar @ (DeValue::String(_)
+        | DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_)) => scalar,
+    };
+    Spanned::new(start + by..end + by, value)
+}
+
+impl<'d> Node<'d> {
+    /// What it is.
+    pub(crate) fn shape(self) -> Shape {
+        match self.value.get_ref() {
+            DeValue::String(_) => Shape::String,
+            DeValue::Integer(_) => Shape::Integer,
+            DeValue::Boolean(value) => Shape::Boolean(*value),
+            DeValue::Float(_) => Shape::Float,
+            DeValue::Datetime(_) => Shape::DateTime,
+            DeValue::Array(_) => Shape::Array,
+            DeValue::Table(_) => Shape::Table,
+        }
+    }
+
+    /// Where its value stands; of a table that has a header, the header's last key.
+    pub(crate) fn span(self) -> Span {
+        let Range { start, end } = self.value.span();
+        match self.key.map(Spanned::span) {
+            Some(key) if start < key.start => Span { start: key.start, end: key.end },
+            _ => Span { start, end },
+        }
+    }
+
+    /// Its key in the table that it is in; empty for an array's items.
+    pub(crate) fn key(self) -> &'d str {
+        self.key.map_or("", |key| key.get_ref().as_ref())
+    }
+
+    /// Where its key stands; of an array's item, where that stands.
+    pub(crate) fn key_span(self) -> Span {
+        let Range { start, end } = self.key.map_or_else(|| self.value.span(), Spanned::span);
+        Span { start, end }
+    }
+
+    /// Its value, where it is a string.
+    pub(crate) fn as_str(self) -> Option<&'d str> {
+        self.value.get_ref().as_str()
+    }
+
+    /// Its value, where it is an integer that fits.
+    pub(crate) fn as_integer(self) -> Option<i64> {
+        let integer = self.value.get_ref().as_integer()?;
+        i64::from_str_radix(integer.as_str(), integer.radix()).ok()
+    }
+
+    /// The child of this key.
+    pub(crate) fn get(self, key: &str) -> Option<Self> {
+        let (key, value) = self.value.get_ref().as_table()?.get_key_value(key)?;
+        Some(Self { key: Some(key), value })
+    }
+
+    /// The entries of a table or the items of an array, in the order of the text; none for a scalar.
+    pub(crate) fn children(self) -> std::vec::IntoIter<Self> {
+        let mut children: Vec<Self> = self.entries().collect();
+        if let DeValue::Array(array) = self.value.get_ref() {
+            children = array.iter().map(|value| Self { key: None, value }).collect();
+        } else {
+            children.sort_unstable_by_key(|child| child.key_span());
+        }
+        children.into_iter()
+    }
+
+    /// The entries of a table, sorted by key; none for anything else. Cheaper than `children`.
+    pub(crate) fn entries(self) -> impl Iterator<Item = Self> + use<'d> {
+        let table = self.value.get_ref().as_table();
+        table.into_iter().flatten().map(|(key, value)| Self { key: Some(key), value })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources(texts: &[&str]) -> Sources {
+        let mut sources = Sources::default();
+        for (number, text) in texts.iter().enumerate() {
+            sources.add(format!("{number}.toml").into(), (*text).to_owned());
+        }
+        sources
+    }
+
+    fn appended(path: &[&str]) -> bool {
+        path == ["setup"]
+    }
+
+    fn dump(node: Node<'_>) -> String {
+        let children = |show: fn(Node<'_>) -> String| node.children().map(show).collect::<Vec<_>>().join(",");
+        match node.shape() {
+            Shape::Table => format!("{{{}}}", children(|child| format!("{}={}", child.key(), dump(child)))),
+            Shape::Array => format!("[{}]", children(dump)),
+            Shape::String => format!("{:?}", node.as_str().unwrap_or_default()),
+            Shape::Integer => node.as_integer().map_or("?".into(), |number| number.to_string()),
+            Shape::Boolean(value) => value.to_string(),
+            Shape::Float | Shape::DateTime => node.shape().name().to_owned(),
+        }
+    }
+
+    #[track_caller]
+    fn check(texts: &[&str], expected: &str) {
+        let sources = sources(texts);
+        let document = Document::read(&sources, appended).expect("well-formed");
+        assert_eq!(dump(document.root()), expected);
+    }
+
+    /// The mistakes, each as `FILE:LINE:COLUMN: SENTENCE`.
+    #[track_caller]
+    fn wrong(texts: &[&str], expected: &[&str]) {
+        let sources = sources(texts);
+        let mistakes = Document::read(&sources, appended).expect_err("a mistake");
+        let shown = mistakes.iter().map(|mistake| {
+            let place = sources.place(mistake.span.start).expect("a place");
+            let file = sources.number(mistake.span.start);
+            format!("{file}:{}:{}: {}", place.line, place.column, mistake.message)
+        });
+        assert_eq!(shown.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn all_forms_of_tables_make_one_tree() {
+        check(
+            &["a.b = 1\n[c.d]\ne = 'x'\n[c]\nf = {g.h = true}"],
+            r#"{a={b=1},c={d={e="x"},f={g={h=true}}}}"#,
+        );
+        check(&["[[s]]\na = 1\n[s.t]\nb = 2\n[[s]]\na = 3\n"], "{s=[{a=1,t={b=2}},{a=3}]}");
+        check(&["a = [1, [2, {b = \"c\"}],\n 0x1F, 0b11, 1_000]"], r#"{a=[1,[2,{b="c"}],31,3,1000]}"#);
+        check(&["a = \"\\u00e9\\n\"\nb = '''\nx'''\n\"q r\" = 1.5"], r#"{a="é\n",b="x",q r=a float}"#);
+    }
+
+    #[test]
+    fn entries_come_in_the_order_of_the_text() {
+        check(&["z = 1\na = 2\n[m]\nz = 1\nb = 2\n[c]"], "{z=1,a=2,m={z=1,b=2},c={}}");
+        check(&["z = 1\na = 2", "m = 3\nz = 4"], "{a=2,m=3,z=4}");
+    }
+
+    #[test]
+    fn what_is_defined_twice_is_reported_with_the_line_of_the_first() {
+        let first = |place: &str, name: &str, line: u32| {
+            format!("{place}: `{name}` is defined twice, first in line {line}")
+        };
+        let check = |text: &str, expected: &[String]| {
+            wrong(&[text], &expected.iter().map(String::as_str).collect::<Vec<_>>());
+        };
+        check("a = 1\na = 2\n'a' = 3", &[first("0:2:1", "a", 1), first("0:3:1", "a", 1)]);
+        check("[a]\nx = 1\n[a]\nx = 2", &[first("0:3:2", "a", 1)]);
+        check("a = {b = 1}\n[a.c]\n", &[first("0:2:2", "a", 1)]);
+        check("a = {b = 1, c = {}, b = 2}", &[first("0:1:21", "b", 1)]);
+        check("a = []\n[[a]]", &[first("0:2:3", "a", 1)]);
+        check("[[a]]\n[a]", &[first("0:2:2", "a", 1)]);
+        check("[a.b]\nx = 1\n[a]\nb.y = 1", &[first("0:4:1", "b", 1)]);
+        check("a = {b.c = 1, b = {d = 2}}", &[first("0:1:15", "b", 1)]);
+        // The names that take part in this can be there as well.
+        check("twice0 = 1\na = 1\na = 2", &[first("0:3:1", "a", 2)]);
+    }
+
+    #[test]
+    fn of_two_definitions_the_first_counts_where_nothing_else_is_wrong() {
+        let read = |text: &str| {
+            let sources = sources(&[text]);
+            let (document, mistakes) = Document::read_on(&sources, appended);
+            (document.map(|document| dump(document.root())), mistakes.len())
+        };
+        assert_eq!(read("a = 1\na = 2\nb = 3"), (Some("{a=1,b=3}".to_owned()), 1));
+        assert_eq!(read("[a]\nx = 1\n[a]\ny = 2\nx = 3"), (Some("{a={x=1,y=2}}".to_owned()), 1));
+        assert_eq!(read("a = 1\na = 2\nb = "), (None, 2));
+    }
+
+    #[test]
+    fn every_mistake_of_syntax_has_a_place_and_says_what_is_expected() {
+        wrong(
+            &["x = 1\ny = \nz = '1' 2", "a = [1"],
+            &[
+                "0:2:5: string values must be quoted, expected literal string",
+                "0:3:9: unexpected key or value, expected the end of the line or `#`",
+                "1:1:7: unclosed array, expected `]`",
+            ],
+        );
+        wrong(&["a = 01"], &["0:1:5: unexpected leading zero"]);
+    }
+
+    #[test]
+    fn merging_goes_key_by_key_and_appends_the_lists_that_are_named() {
+        check(
+            &["d = 1\n[e]\na = 1\nb = [1]\n[[setup]]\nx = 1", "d = 2\n[e]\nb = [2]\nc = 3\n[[setup]]\nx = 2"],
+            "{e={a=1,b=[2],c=3},setup=[{x=1},{x=2}],d=2}",
+        );
+        check(&["[e]\nsetup = [1]", "[e]\nsetup = [2]"], "{e={setup=[2]}}");
+        check(&["setup = [1]", "setup = 2", "setup = [3]\na = {b = 1}", "a = 1"], "{setup=[3],a=1}");
+    }
+
+    #[test]
+    fn places_are_found_in_whatever_text_they_are() {
+        let sources = sources(&["a = 1", "", "b = \"ä\" # x\r\nc = 2\n"]);
+        let document = Document::read(&sources, appended).expect("well-formed");
+        let place = |key: &str| {
+            let node = document.root().get(key).expect("a key");
+            let place = sources.place(node.span().start).expect("a place");
+            (sources.number(node.key_span().start), place.line, place.column, place.text.to_owned())
+        };
+        assert_eq!(place("a"), (0, 1, 5, "a = 1".to_owned()));
+        assert_eq!(place("b"), (2, 1, 5, "b = \"ä\" # x".to_owned()));
+        assert_eq!(place("c"), (2, 2, 5, "c = 2".to_owned()));
+        assert_eq!(sources.place(5).map(|place| (place.line, place.column)), Some((1, 6)));
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let (open, close) = ("[".repeat(5000), "]".repeat(5000));
+        let deep = format!("a = {open}{close}");
+        let keys = format!("{}a = 1", "a.".repeat(5000));
+        for text in [&*deep, &*keys, &*format!("[{}a]", "a.".repeat(5000))] {
+            for texts in [vec![text], vec!["", text]] {
+                let sources = sources(&texts);
+                let mistakes = Document::read(&sources, appended).expect_err("nested too deep");
+                assert!(mistakes[0].message.ends_with("nested too deep"), "{mistakes:?}");
+            }
+        }
+    }
+}
