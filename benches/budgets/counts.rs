@@ -1,5 +1,5 @@
 //! Costs that do not depend on the machine's mood: system calls under strace, instructions under callgrind.
-//! Knows the two tools' output and nothing of what is measured. `tests/budget.rs` holds its ceilings with it.
+//! Knows the two tools' output and nothing of what is measured.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

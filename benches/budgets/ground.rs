@@ -1,5 +1,5 @@
 //! What a measurement stands on: the static preverb, the two C programs, and the peers that this machine has.
-//! Knows cargo and the C compilers; knows nothing of rows and budgets. `tests/budget.rs` stands on it too.
+//! Knows cargo and the C compilers; knows nothing of rows and budgets.
 
 use std::env;
 use std::ffi::OsString;

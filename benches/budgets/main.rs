@@ -1,10 +1,10 @@
 //! The budgets of preverb, measured: `cargo bench` runs every figure side by side, prints a table and writes
 //! `docs/bench/`; `--quick` takes fewer samples, `--row NAME` (a budget, a contender or a set) measures one thing and
-//! what it is compared with, `--list` names them, `--binary FILE` measures another build, `--out FOLDER` writes elsewhere. Only a whole run writes
-//! without `--out`.
+//! what it is compared with, `--list` names them, `--binary FILE` measures another build, `--out FOLDER` writes
+//! elsewhere. Only a whole run writes without `--out`. `--ceilings` measures no time, and fails over a ceiling.
 //!
 //! `ground` builds what is measured, `contest` says who takes part, `sample` is the stopwatch, `counts` counts what
-//! no stopwatch sees, `moments` measures what is no start, `report` judges and shows.
+//! no stopwatch sees, `ceilings` holds what is counted, `moments` measures what is no start, `report` judges and shows.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a bench is a program that prints")]
 #![expect(
@@ -12,6 +12,7 @@
     reason = "who owns what is a rule of preverb's; a bench starts others and waits"
 )]
 
+mod ceilings;
 mod chart;
 mod contest;
 mod counts;
@@ -41,6 +42,7 @@ use sample::Runner;
 struct Options {
     quick: bool,
     list: bool,
+    ceilings: bool,
     row: Option<String>,
     binary: Option<PathBuf>,
     out: Option<PathBuf>,
@@ -162,12 +164,13 @@ fn options(mut words: impl Iterator<Item = String>) -> Result<Options> {
             "--bench" => {}
             "--quick" => options.quick = true,
             "--list" => options.list = true,
+            "--ceilings" => options.ceilings = true,
             "--row" => options.row = Some(words.next().context("`--row` needs a name; `--list` shows them")?),
             "--binary" => options.binary = Some(words.next().context("`--binary` needs a file")?.into()),
             "--out" => options.out = Some(words.next().context("`--out` needs a folder")?.into()),
             other => {
                 bail!(
-                    "unknown option `{other}`; there are --quick, --row NAME, --list, --binary FILE and --out FOLDER"
+                    "unknown option `{other}`; there are --quick, --row NAME, --list, --ceilings, --binary FILE and --out FOLDER"
                 )
             }
         }
@@ -177,6 +180,9 @@ fn options(mut words: impl Iterator<Item = String>) -> Result<Options> {
 
 /// Measures what was asked for; false when something that should have run did not.
 fn run(options: &Options) -> Result<bool> {
+    if options.ceilings {
+        return ceilings::hold();
+    }
     let scratch = Scratch::new("bench")?;
     // What is measured lies side by side in one folder that everybody may read, ours a copy like the others.
     let (floor, target, preverb) = (scratch.path("floor"), scratch.path("target"), scratch.path("preverb"));
