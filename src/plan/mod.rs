@@ -19,6 +19,7 @@ use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::quoted;
 use crate::text::names::{EnvironmentName, NAME_RULE, VerbName};
+use crate::text::url::masked;
 use crate::value::capability::Capability;
 use crate::value::limit::Limit;
 use crate::value::template::{Expanded, Fault, Template};
@@ -164,7 +165,7 @@ pub(crate) struct Word {
 impl Word {
     /// The word as it may be shown.
     pub(crate) fn shown(&self) -> String {
-        if self.secret { MASK.to_owned() } else { escaped(self.word.as_bytes()) }
+        if self.secret { MASK.to_owned() } else { escaped(&masked(self.word.as_bytes())) }
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod condition;
 #[allow(dead_code, reason = "what uses it comes next")]
 pub(crate) mod env_file;
 pub(crate) mod limit;
+pub(crate) mod reference;
 pub(crate) mod signal;
 pub(crate) mod supervision;
 pub(crate) mod target;

@@ -5,9 +5,12 @@
 
 use std::borrow::Cow;
 
-use crate::text::escape::{MASK, percent_encoded, shell_quoted};
-use crate::text::names::is_variable_name;
+use crate::text::escape::{MASK, escaped, percent_encoded, shell_quoted};
 use crate::text::split::split;
+use crate::text::url;
+use crate::value::reference::{
+    Form, Malformed, Operator, Part, Reference, has_words, misplaced_words, parts, pieces,
+};
 use crate::value::variables::Variables;
 
 /// A string of the table with its `${...}` found.
@@ -16,64 +19,6 @@ pub(crate) struct Template {
     /// As it is written in the table.
     source: String,
     parts: Vec<Part>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
-    Literal(Vec<u8>),
-    Variable(Reference),
-}
-
-/// One `${NAME...}`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Reference {
-    name: String,
-    /// How the variable's value is written: what follows the `@`.
-    operator: Option<Operator>,
-    /// Whether an empty value counts as unset: the colon.
-    empty_is_unset: bool,
-    form: Form,
-}
-
-/// How a value is written, so that it stays one thing in the text that it goes into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Operator {
-    /// Percent-encoded.
-    Url,
-    /// The inside of a JSON string.
-    Json,
-    /// One word of a shell.
-    Sh,
-    /// Split into words, as a shell splits them.
-    Words,
-}
-
-impl Operator {
-    /// The names of the operators, as they follow the `@`.
-    pub(crate) const NAMES: [(&'static str, Self); 4] =
-        [("url", Self::Url), ("json", Self::Json), ("sh", Self::Sh), ("words", Self::Words)];
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Form {
-    /// `${N}`
-    Plain,
-    /// `${N-word}`
-    Default(Vec<Part>),
-    /// `${N?message}`
-    Demand(Vec<Part>),
-    /// `${N+word}`
-    Alternative(Vec<Part>),
-}
-
-impl Form {
-    /// What stands in it.
-    fn word(&self) -> &[Part] {
-        match self {
-            Self::Plain => &[],
-            Self::Default(word) | Self::Demand(word) | Self::Alternative(word) => word,
-        }
-    }
 }
 
 /// What an expansion yields.
@@ -91,18 +36,14 @@ impl Expanded {
         Self { bytes: bytes.into(), secret: false }
     }
 
-    /// The value as it may be shown: escaped, or `***`.
+    /// The value as it may be shown: escaped, without the user information of a URL; or `***`.
     pub(crate) fn shown(&self) -> String {
-        if self.secret { MASK.to_owned() } else { crate::text::escape::escaped(&self.bytes) }
+        if self.secret { MASK.to_owned() } else { escaped(&url::masked(&self.bytes)) }
     }
 
     /// A target as it may be shown: without user information and query, too.
     pub(crate) fn shown_target(&self) -> String {
-        if self.secret {
-            MASK.to_owned()
-        } else {
-            crate::text::escape::escaped(&crate::text::url::shown(&self.bytes))
-        }
+        if self.secret { MASK.to_owned() } else { escaped(&url::shown(&self.bytes)) }
     }
 }
 
@@ -175,9 +116,7 @@ impl Template {
     /// # Errors
     /// As those of `parse`.
     pub(crate) fn parse_element(source: &str) -> Result<Self, String> {
-        let mut parser = Parser { rest: source.as_bytes(), depth: 0 };
-        let parts = parser.parts(Until::End)?;
-        let template = Self { source: source.to_owned(), parts };
+        let template = Self { source: source.to_owned(), parts: parts(source.as_bytes())? };
         let inside = match &template.parts[..] {
             [Part::Variable(whole)] if template.is_words() => whole.form.word(),
             parts => parts,
@@ -211,7 +150,7 @@ impl Template {
 
     /// The same, as it may be shown.
     pub(crate) fn shown_source(&self) -> String {
-        crate::text::escape::escaped(self.source.as_bytes())
+        escaped(&url::masked(self.source.as_bytes()))
     }
 
     /// The value against these variables.
@@ -277,33 +216,6 @@ pub(crate) fn references(text: &[u8]) -> (Vec<(usize, Template)>, Option<Malform
         }
     });
     (found, ended.err())
-}
-
-/// A `${` that is none of the forms.
-#[derive(Debug)]
-pub(crate) struct Malformed {
-    /// The line that it starts in.
-    pub(crate) line: usize,
-    /// What is wrong with it.
-    pub(crate) reason: String,
-}
-
-/// Gives the parts of a text with their lines to `take`, one after the other.
-fn pieces(text: &[u8], mut take: impl FnMut(usize, Part)) -> Result<(), Malformed> {
-    let mut parser = Parser { rest: text, depth: 0 };
-    let (mut line, mut counted) = (1, text);
-    while !parser.rest.is_empty() {
-        let passed = &counted[..counted.len() - parser.rest.len()];
-        line += passed.iter().filter(|byte| **byte == b'\n').count();
-        counted = parser.rest;
-        let part = parser.part(Until::End).map_err(|reason| Malformed { line, reason })?;
-        let Some(part) = part else { break };
-        if has_words(&part) {
-            return Err(Malformed { line, reason: misplaced_words() });
-        }
-        take(line, part);
-    }
-    Ok(())
 }
 
 /// Why a text could not be expanded.
@@ -379,137 +291,12 @@ fn written(value: &[u8], operator: Option<Operator>) -> Result<Cow<'_, [u8]>, St
     })
 }
 
-/// Whether `@words` stands in it, at whatever depth.
-fn has_words(part: &Part) -> bool {
-    match part {
-        Part::Literal(_) => false,
-        Part::Variable(reference) => {
-            reference.operator == Some(Operator::Words) || reference.form.word().iter().any(has_words)
-        }
-    }
-}
-
-fn misplaced_words() -> String {
-    "`@words` must be a whole element of `exec`, `args`, `args-after` or `run`".to_owned()
-}
-
 fn collect_names<'t>(parts: &'t [Part], names: &mut Vec<&'t str>) {
     for part in parts {
         if let Part::Variable(reference) = part {
             names.push(&reference.name);
             collect_names(reference.form.word(), names);
         }
-    }
-}
-
-/// Where a run of parts ends.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Until {
-    End,
-    Brace,
-}
-
-struct Parser<'t> {
-    rest: &'t [u8],
-    depth: usize,
-}
-
-impl Parser<'_> {
-    fn parts(&mut self, until: Until) -> Result<Vec<Part>, String> {
-        let mut parts = Vec::new();
-        while let Some(part) = self.part(until)? {
-            parts.push(part);
-        }
-        Ok(parts)
-    }
-
-    /// The next part, or `None` at the end of the run.
-    fn part(&mut self, until: Until) -> Result<Option<Part>, String> {
-        let mut literal = Vec::new();
-        loop {
-            match self.rest {
-                [b'$', b'$', b'{', rest @ ..] => {
-                    literal.extend_from_slice(b"${");
-                    self.rest = rest;
-                }
-                [b'$', b'{', rest @ ..] => {
-                    if !literal.is_empty() {
-                        return Ok(Some(Part::Literal(literal)));
-                    }
-                    self.rest = rest;
-                    return self.reference().map(|reference| Some(Part::Variable(reference)));
-                }
-                [b'}', ..] if until == Until::Brace => break,
-                [byte, rest @ ..] => {
-                    literal.push(*byte);
-                    self.rest = rest;
-                }
-                [] => break,
-            }
-        }
-        Ok((!literal.is_empty()).then_some(Part::Literal(literal)))
-    }
-
-    /// What follows `${`, up to and with its brace.
-    fn reference(&mut self) -> Result<Reference, String> {
-        // Each level is a call; a text must not decide how deep the stack gets.
-        if self.depth >= 32 {
-            return Err("`${` is nested more than 32 deep".to_owned());
-        }
-        let length = self.rest.iter().take_while(|b| b.is_ascii_alphanumeric() || b"_.".contains(b)).count();
-        let (name, rest) = self.rest.split_at(length);
-        if !is_variable_name(name) {
-            let shown = crate::text::escape::escaped(&self.rest[..self.rest.len().min(length + 1)]);
-            return Err(format!("`${{{shown}` does not name a variable"));
-        }
-        let name = String::from_utf8_lossy(name).into_owned();
-        let (operator, rest) = match rest {
-            [b'@', rest @ ..] => {
-                let length = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
-                let (word, rest) = rest.split_at(length);
-                let known = Operator::NAMES.iter().find(|(name, _)| name.as_bytes() == word);
-                let (_, operator) = known.ok_or_else(|| {
-                    let shown = crate::text::escape::escaped(word);
-                    format!("`${{{name}@{shown}` is followed by none of `@url`, `@json`, `@sh`, `@words`")
-                })?;
-                (Some(*operator), rest)
-            }
-            rest => (None, rest),
-        };
-        let (empty_is_unset, rest) = match rest {
-            [b':', rest @ ..] => (true, rest),
-            rest => (false, rest),
-        };
-        let sign = rest.first().copied();
-        if sign.is_none() {
-            return Err(format!("`${{{name}` is not closed by a `}}`"));
-        }
-        if sign == Some(b'}') && !empty_is_unset {
-            self.rest = &rest[1..];
-            return Ok(Reference { name, operator, empty_is_unset, form: Form::Plain });
-        }
-        self.rest = rest.get(1..).unwrap_or_default();
-        let word = |parser: &mut Self| {
-            parser.depth += 1;
-            let word = parser.parts(Until::Brace)?;
-            parser.depth -= 1;
-            match parser.rest {
-                [b'}', rest @ ..] => parser.rest = rest,
-                _ => return Err(format!("`${{{name}` is not closed by a `}}`")),
-            }
-            Ok(word)
-        };
-        let form = match sign {
-            Some(b'-') => Form::Default(word(self)?),
-            Some(b'?') => Form::Demand(word(self)?),
-            Some(b'+') => Form::Alternative(word(self)?),
-            _ => {
-                return Err(format!(
-                    "`${{{name}` is followed by none of `}}`, `:-`, `-`, `:?`, `?`, `:+`, `+`, `@`"
-                ));
-            }
-        };
-        Ok(Reference { name, operator, empty_is_unset, form })
     }
 }
 

@@ -1,11 +1,14 @@
 //! The variables of a process as a value: bytes, in order, what is not touched kept as it came.
 //!
 //! Duplicates, names with odd characters and entries without `=` pass through. Pure: where variables
-//! come from and what the layers are is `plan.rs`'s and `observe.rs`'s affair.
+//! come from and what the layers are is for `plan` to know.
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+
+use crate::text::escape::{MASK, escaped};
+use crate::text::url::masked;
 
 /// Which layer gave a variable its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,13 +116,9 @@ pub(crate) struct Found<'v> {
 }
 
 impl Found<'_> {
-    /// The value as it may be shown.
+    /// The value as it may be shown: as one that is expanded.
     pub(crate) fn shown(self) -> String {
-        if self.secret {
-            crate::text::escape::MASK.to_owned()
-        } else {
-            crate::text::escape::escaped(self.value)
-        }
+        if self.secret { MASK.to_owned() } else { escaped(&masked(self.value)) }
     }
 }
 

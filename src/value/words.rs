@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 
 use crate::text::escape::{MASK, escaped};
+use crate::text::url::masked;
 use crate::value::condition::{Conditions, Facts};
 use crate::value::template::{Expanded, Fault, Template};
 
@@ -36,7 +37,7 @@ impl Word {
     /// The word as it may be shown.
     pub(crate) fn shown(&self) -> String {
         use std::os::unix::ffi::OsStrExt as _;
-        if self.secret { MASK.to_owned() } else { escaped(self.word.as_bytes()) }
+        if self.secret { MASK.to_owned() } else { escaped(&masked(self.word.as_bytes())) }
     }
 }
 

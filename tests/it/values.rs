@@ -182,3 +182,28 @@ fn facts_are_read_only_where_they_are_named() {
     trace(FACTS).stdout_contains(" ").check(move |output| assert!(seen(output))).run();
     trace("[verbs.a]\nexec = [\"true\"]\n").check(move |output| assert!(!seen(output))).run();
 }
+
+#[test]
+fn user_information_in_a_url_is_shown_nowhere() {
+    let table = r#"
+        [env]
+        COPY = "${DATABASE_URL}"
+        [[setup]]
+        wait = "${DATABASE_URL}"
+        [verbs.a]
+        exec = ["true", "--url=${DATABASE_URL}", "a@b"]
+        args = ["jdbc:mysql://root:hunter2@db"]
+    "#;
+    run(table, &["--explain", "a"])
+        .env("DATABASE_URL", "postgres://app:hunter2@db/app")
+        .stdout_contains("COPY                = postgres://***@db/app")
+        .stdout_contains("target       true --url=postgres://***@db/app a@b jdbc:mysql://***@db\n")
+        .stdout_lacks("hunter2")
+        .run();
+    let typed = "[variables.PORT]\ntype = \"port\"\n[verbs.a]\nexec = [\"true\"]\n";
+    run(typed, &["a"])
+        .env("PORT", "http://u:hunter2@h")
+        .status(65)
+        .stderr("preverb: variable `PORT` is `http://***@h`, and must be a port from 1 to 65535\n")
+        .run();
+}

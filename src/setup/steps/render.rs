@@ -21,7 +21,8 @@ use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::quoted;
 use crate::text::reason::of_errno as why;
-use crate::value::template::{Expanded, Malformed, TextError, expand_text};
+use crate::value::reference::Malformed;
+use crate::value::template::{Expanded, TextError, expand_text};
 use crate::value::variables::Variables;
 
 /// What the names of templates in a directory end in.

@@ -16,7 +16,8 @@ use crate::sys::proof;
 use crate::table::types::{Step, StepKind};
 use crate::text::escape::escaped;
 use crate::text::log::quoted;
-use crate::value::template::{Malformed, Template};
+use crate::value::reference::Malformed;
+use crate::value::template::Template;
 use crate::value::toml::{Shape, Span};
 
 impl Walk<'_, '_> {

@@ -1,0 +1,223 @@
+//! The grammar of `${...}`: a text as parts, literal ones and references to variables. Pure.
+
+use crate::text::escape::escaped;
+use crate::text::names::is_variable_name;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Part {
+    Literal(Vec<u8>),
+    Variable(Reference),
+}
+
+/// One `${NAME...}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reference {
+    pub(crate) name: String,
+    /// How the variable's value is written: what follows the `@`.
+    pub(crate) operator: Option<Operator>,
+    /// Whether an empty value counts as unset: the colon.
+    pub(crate) empty_is_unset: bool,
+    /// What is to be done with it.
+    pub(crate) form: Form,
+}
+
+/// How a value is written, so that it stays one thing in the text that it goes into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operator {
+    /// Percent-encoded.
+    Url,
+    /// The inside of a JSON string.
+    Json,
+    /// One word of a shell.
+    Sh,
+    /// Split into words, as a shell splits them.
+    Words,
+}
+
+impl Operator {
+    /// The names of the operators, as they follow the `@`.
+    pub(crate) const NAMES: [(&'static str, Self); 4] =
+        [("url", Self::Url), ("json", Self::Json), ("sh", Self::Sh), ("words", Self::Words)];
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// `${N}`
+    Plain,
+    /// `${N-word}`
+    Default(Vec<Part>),
+    /// `${N?message}`
+    Demand(Vec<Part>),
+    /// `${N+word}`
+    Alternative(Vec<Part>),
+}
+
+impl Form {
+    /// What stands in it.
+    pub(crate) fn word(&self) -> &[Part] {
+        match self {
+            Self::Plain => &[],
+            Self::Default(word) | Self::Demand(word) | Self::Alternative(word) => word,
+        }
+    }
+}
+
+/// A `${` that is none of the forms.
+#[derive(Debug)]
+pub(crate) struct Malformed {
+    /// The line that it starts in.
+    pub(crate) line: usize,
+    /// What is wrong with it.
+    pub(crate) reason: String,
+}
+
+/// The parts of a text, in order.
+///
+/// # Errors
+/// What is malformed.
+pub(crate) fn parts(text: &[u8]) -> Result<Vec<Part>, String> {
+    Parser { rest: text, depth: 0 }.parts(Until::End)
+}
+
+/// Gives the parts of a text with their lines to `take`, one after the other.
+pub(crate) fn pieces(text: &[u8], mut take: impl FnMut(usize, Part)) -> Result<(), Malformed> {
+    let mut parser = Parser { rest: text, depth: 0 };
+    let (mut line, mut counted) = (1, text);
+    while !parser.rest.is_empty() {
+        let passed = &counted[..counted.len() - parser.rest.len()];
+        line += passed.iter().filter(|byte| **byte == b'\n').count();
+        counted = parser.rest;
+        let part = parser.part(Until::End).map_err(|reason| Malformed { line, reason })?;
+        let Some(part) = part else { break };
+        if has_words(&part) {
+            return Err(Malformed { line, reason: misplaced_words() });
+        }
+        take(line, part);
+    }
+    Ok(())
+}
+
+/// Whether `@words` stands in it, at whatever depth.
+pub(crate) fn has_words(part: &Part) -> bool {
+    match part {
+        Part::Literal(_) => false,
+        Part::Variable(reference) => {
+            reference.operator == Some(Operator::Words) || reference.form.word().iter().any(has_words)
+        }
+    }
+}
+
+pub(crate) fn misplaced_words() -> String {
+    "`@words` must be a whole element of `exec`, `args`, `args-after` or `run`".to_owned()
+}
+
+/// Where a run of parts ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    End,
+    Brace,
+}
+
+struct Parser<'t> {
+    rest: &'t [u8],
+    depth: usize,
+}
+
+impl Parser<'_> {
+    fn parts(&mut self, until: Until) -> Result<Vec<Part>, String> {
+        let mut parts = Vec::new();
+        while let Some(part) = self.part(until)? {
+            parts.push(part);
+        }
+        Ok(parts)
+    }
+
+    /// The next part, or `None` at the end of the run.
+    fn part(&mut self, until: Until) -> Result<Option<Part>, String> {
+        let mut literal = Vec::new();
+        loop {
+            match self.rest {
+                [b'$', b'$', b'{', rest @ ..] => {
+                    literal.extend_from_slice(b"${");
+                    self.rest = rest;
+                }
+                [b'$', b'{', rest @ ..] => {
+                    if !literal.is_empty() {
+                        return Ok(Some(Part::Literal(literal)));
+                    }
+                    self.rest = rest;
+                    return self.reference().map(|reference| Some(Part::Variable(reference)));
+                }
+                [b'}', ..] if until == Until::Brace => break,
+                [byte, rest @ ..] => {
+                    literal.push(*byte);
+                    self.rest = rest;
+                }
+                [] => break,
+            }
+        }
+        Ok((!literal.is_empty()).then_some(Part::Literal(literal)))
+    }
+
+    /// What follows `${`, up to and with its brace.
+    fn reference(&mut self) -> Result<Reference, String> {
+        // Each level is a call; a text must not decide how deep the stack gets.
+        if self.depth >= 32 {
+            return Err("`${` is nested more than 32 deep".to_owned());
+        }
+        let length = self.rest.iter().take_while(|b| b.is_ascii_alphanumeric() || b"_.".contains(b)).count();
+        let (name, rest) = self.rest.split_at(length);
+        if !is_variable_name(name) {
+            let shown = escaped(&self.rest[..self.rest.len().min(length + 1)]);
+            return Err(format!("`${{{shown}` does not name a variable"));
+        }
+        let name = String::from_utf8_lossy(name).into_owned();
+        let (operator, rest) = match rest {
+            [b'@', rest @ ..] => {
+                let length = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+                let (word, rest) = rest.split_at(length);
+                let known = Operator::NAMES.iter().find(|(name, _)| name.as_bytes() == word);
+                let (_, operator) = known.ok_or_else(|| {
+                    let shown = escaped(word);
+                    format!("`${{{name}@{shown}` is followed by none of `@url`, `@json`, `@sh`, `@words`")
+                })?;
+                (Some(*operator), rest)
+            }
+            rest => (None, rest),
+        };
+        let (empty_is_unset, rest) = match rest {
+            [b':', rest @ ..] => (true, rest),
+            rest => (false, rest),
+        };
+        let sign = rest.first().copied();
+        if sign.is_none() {
+            return Err(format!("`${{{name}` is not closed by a `}}`"));
+        }
+        if sign == Some(b'}') && !empty_is_unset {
+            self.rest = &rest[1..];
+            return Ok(Reference { name, operator, empty_is_unset, form: Form::Plain });
+        }
+        self.rest = rest.get(1..).unwrap_or_default();
+        let word = |parser: &mut Self| {
+            parser.depth += 1;
+            let word = parser.parts(Until::Brace)?;
+            parser.depth -= 1;
+            match parser.rest {
+                [b'}', rest @ ..] => parser.rest = rest,
+                _ => return Err(format!("`${{{name}` is not closed by a `}}`")),
+            }
+            Ok(word)
+        };
+        let form = match sign {
+            Some(b'-') => Form::Default(word(self)?),
+            Some(b'?') => Form::Demand(word(self)?),
+            Some(b'+') => Form::Alternative(word(self)?),
+            _ => {
+                return Err(format!(
+                    "`${{{name}` is followed by none of `}}`, `:-`, `-`, `:?`, `?`, `:+`, `+`, `@`"
+                ));
+            }
+        };
+        Ok(Reference { name, operator, empty_is_unset, form })
+    }
+}
