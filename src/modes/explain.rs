@@ -75,7 +75,7 @@ struct ExplainedInit {
 
 /// What the table says of the run that is no part of its plan.
 #[derive(Debug)]
-pub(crate) struct Beside<'b> {
+pub(crate) struct TableFacts<'b> {
     /// Whether it mentions the environment.
     pub(crate) mentioned: bool,
     /// The signals that end setup, where it says so.
@@ -109,14 +109,14 @@ struct ExplainedStep {
 
 impl Explained {
     /// Explains a plan. Only the files of hook directories and the users are looked up.
-    pub(crate) fn of(plan: &Plan, inherited: &Variables, beside: &Beside<'_>, myself: Myself) -> Self {
+    pub(crate) fn of(plan: &Plan, inherited: &Variables, facts: &TableFacts<'_>, myself: Myself) -> Self {
         let variables = &plan.variables;
         let shown = |expanded: &Expanded| expanded.shown();
         Self {
             verb: plan.verb.as_ref().map(ToString::to_string),
             environment: plan.environment.name.to_string(),
             environment_reason: plan.environment.why.describe(),
-            environment_in_table: beside.mentioned,
+            environment_in_table: facts.mentioned,
             variables: changed(plan, inherited, myself),
             unset: plan.unset.iter().map(|name| escaped(name.as_bytes())).collect(),
             removed: removed(plan),
@@ -148,8 +148,8 @@ impl Explained {
                 group: init.group.unwrap_or(false),
                 grace: init.grace.map(spoken),
             }),
-            stop_signals: beside.stop_signals.map(|signals| signals.iter().copied().map(short).collect()),
-            health: beside.health.as_ref().map(|probe| probe_text(probe, variables)),
+            stop_signals: facts.stop_signals.map(|signals| signals.iter().copied().map(short).collect()),
+            health: facts.health.as_ref().map(|probe| probe_text(probe, variables)),
             argv: argv(plan, variables),
         }
     }

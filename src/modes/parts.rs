@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::cli::Part;
 use crate::modes::{self, health, supervise};
 use crate::ready::wait::{Awaited, Unready, awaited_word, not_ready, probed_word, start_here, wait_for};
-use crate::setup::not_root;
+use crate::setup::state::not_root;
 use crate::sys::child::Children;
 use crate::sys::exec;
 use crate::sys::identity;

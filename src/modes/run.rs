@@ -8,7 +8,7 @@ use crate::modes::context::Context;
 use crate::modes::print::print;
 use crate::modes::{explain, list, secret_files, shim, verb};
 use crate::plan::{self, Call, Planned};
-use crate::setup::{self, World};
+use crate::setup::{self, state::World};
 use crate::sys::child::{self, Children};
 use crate::sys::identity::Myself;
 use crate::sys::read;
@@ -77,9 +77,9 @@ impl Context<'_> {
         let Planned { plan, failures } =
             plan::plan(environment, &settings, selection, call, &self.variables, &files);
         if let Some(json) = json {
-            let beside =
-                explain::Beside { mentioned, stop_signals: settings.stop_signals.as_deref(), health };
-            let explained = explain::Explained::of(&plan, &self.variables, &beside, Myself::observe());
+            let facts =
+                explain::TableFacts { mentioned, stop_signals: settings.stop_signals.as_deref(), health };
+            let explained = explain::Explained::of(&plan, &self.variables, &facts, Myself::observe());
             let paint = Paint::of_standard_output(&self.variables);
             print(&if json { explain::json(&explained) } else { explain::text(&explained, paint) })?;
             return Failure::all(failures).map_or(Ok(0), Err);

@@ -211,7 +211,7 @@ impl Awaited {
     /// # Errors
     /// Why it is not ready.
     pub(crate) fn verdict(&self, running: &Running, ended: &Ended) -> std::result::Result<(), String> {
-        let said = running.said();
+        let said = running.last_line();
         Err(match ended {
             Ended::Exited(0) => return Ok(()),
             Ended::TimedOut(limit) => format!("no answer within {}", spoken(*limit)),
@@ -219,7 +219,7 @@ impl Awaited {
             other @ (Ended::Exited(_)
             | Ended::Signaled(_)
             | Ended::Stopped(_)
-            | Ended::Overfull
+            | Ended::TooMuchOutput
             | Ended::NotStarted(_)) => {
                 let separator = if said.is_empty() { "" } else { ": " };
                 format!("{}{separator}{said}", other.describe())

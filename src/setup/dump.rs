@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
-use super::surroundings::Changes;
+use crate::setup::surroundings::{Changes, current_umask};
 use crate::sys::read;
 use crate::text::log::quoted;
 use crate::text::names::is_shell_name;
@@ -55,7 +55,7 @@ impl Dump {
         let entries = variables.to_envp();
         let mut dump = working_directory();
         dump.push(0);
-        dump.extend(format!("{:o}\0{}\0", super::surroundings::current_umask(), entries.len()).bytes());
+        dump.extend(format!("{:o}\0{}\0", current_umask(), entries.len()).bytes());
         for entry in entries {
             dump.extend_from_slice(entry.to_bytes_with_nul());
         }

@@ -1,21 +1,18 @@
 //! The end of a run: limits, groups, user, capabilities, one more look for a request to stop, and the exec.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::ffi::OsString;
 
 use rustix::process::{Rlimit, getrlimit, setrlimit};
 
-use super::Stage;
+use crate::setup::state::{Setup, set_home};
 use crate::sys::identity;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Format, Level, Log, Message};
 use crate::value::limit::Limit;
 use crate::value::supervision::Supervision;
-use crate::value::template::Expanded;
 use crate::value::variables::{Origin, Variables};
 
-impl Stage {
+impl Setup {
     /// Becomes the target. Returns only the failure.
     pub(super) fn finish(mut self) -> Failure {
         match self.become_target() {
@@ -29,17 +26,17 @@ impl Stage {
             && let Some(identity) = &self.identity
         {
             let now = identity::resolve(&identity.spec)?;
-            super::set_home(&mut self.tracks.of(now.uid == 0).variables, &now);
+            set_home(&mut self.surroundings.of(now.uid == 0).variables, &now);
             self.identity = Some(now);
         }
         let root =
             self.world.myself.is_root() && self.identity.as_ref().is_none_or(|identity| identity.uid == 0);
-        self.tracks.enter(root)?;
+        self.surroundings.enter(root)?;
         self.workdir(root)?;
         if let Some(terminal) = &self.terminal {
             terminal.restore();
         }
-        let mut variables = self.tracks.of(root).variables.clone();
+        let mut variables = self.surroundings.of(root).variables.clone();
         self.name_verb(&mut variables);
         let words = self.plan.target.argv(&variables)?;
         let program = words.first().cloned();
@@ -120,15 +117,6 @@ impl Stage {
         }
     }
 
-    /// Enters the working directory, if nobody has entered or changed it before now.
-    pub(super) fn workdir(&mut self, root: bool) -> Result<()> {
-        let Some(workdir) = &self.plan.workdir else { return Ok(()) };
-        if self.tracks.has_directory(root) {
-            return Ok(());
-        }
-        self.tracks.set_workdir(workdir_path(workdir)).map_err(|error| workdir_failure(workdir, &error))
-    }
-
     fn step_down(&self) -> Result<()> {
         for limit in &self.plan.limits {
             set_limit(limit)?;
@@ -161,18 +149,6 @@ impl Stage {
         }
         Ok(())
     }
-}
-
-/// A working directory as a path.
-pub(super) fn workdir_path(workdir: &Expanded) -> &Path {
-    Path::new(OsStr::from_bytes(&workdir.bytes))
-}
-
-/// The failure of a working directory.
-fn workdir_failure(workdir: &Expanded, error: &std::io::Error) -> Failure {
-    let reason = crate::text::reason::reason(error);
-    Failure::say(Kind::System, format!("cannot enter `workdir` `{}`: {reason}", workdir.shown()))
-        .field("workdir", workdir.shown())
 }
 
 /// Sets a soft limit; the hard one is raised with it only where it would be below.

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant, SystemTime};
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::plan::{self, PlanStep};
+use crate::setup::state::{Actor, Setup};
 use crate::sys::child::Children;
 use crate::sys::identity::{Identity, acting_as};
 use crate::sys::walk::{Entry, Keep, errno_of, fill};
@@ -22,6 +24,49 @@ use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Level, Log, Message, quoted};
 use crate::text::reason::of_errno as why;
 use crate::value::template::Expanded;
+
+/// What a step came to that went well.
+pub(super) enum Outcome {
+    Done,
+    /// There was nothing to be done, and there may be another time.
+    Nothing,
+}
+
+impl Setup {
+    /// Does `work`, or where the step is done once, does it only if it has not been done.
+    pub(super) fn once(
+        &mut self,
+        step: &PlanStep,
+        actor: &Actor,
+        work: impl FnOnce(&mut Self) -> Result<Outcome>,
+    ) -> Result<()> {
+        let Some(marker) = &step.step.once else { return work(self).map(|_| ()) };
+        let marker = plan::expand(marker, &self.surroundings.of(actor.root).variables, "`once`")?;
+        // What keeps a file from being written can be any part of its path.
+        let concealed = |failure: Failure| {
+            if marker.secret { failure.concealed(&format!("step `{}`", step.label)) } else { failure }
+        };
+        let log = self.world.log;
+        let identity = actor.identity.as_ref();
+        let begun = Once::begin(&marker, &step.label, identity, log, &mut self.world.children);
+        let Some(lock) = begun.map_err(concealed)? else {
+            log.debug(|| format!("step `{}` is skipped: `{}` exists", step.label, marker.shown()));
+            return Ok(());
+        };
+        match work(self) {
+            Ok(Outcome::Done) => lock.succeed(&step.label).map_err(concealed),
+            // The marker would keep a volume that is mounted next time from being set up.
+            Ok(Outcome::Nothing) => {
+                lock.abandon();
+                Ok(())
+            }
+            Err(failure) => {
+                lock.abandon();
+                Err(failure)
+            }
+        }
+    }
+}
 
 /// What the name of the lock has after that of the marker.
 const LOCK: &str = ".lock";

@@ -10,9 +10,9 @@ use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::quoted;
 use crate::value::variables::{Origin, Variables};
 
-/// Variables, working directory and umask.
+/// Variables, working directory and umask of what is done as root, or as others.
 #[derive(Debug, Clone)]
-pub(crate) struct Surroundings {
+pub(crate) struct Scope {
     /// The variables.
     pub(crate) variables: Variables,
     /// The working directory; `None` is the one that was inherited.
@@ -34,9 +34,9 @@ pub(crate) struct Changes {
 
 /// The surroundings of root, and where they are kept apart those of everybody else.
 #[derive(Debug)]
-pub(crate) struct Tracks {
-    base: Surroundings,
-    open: Option<Surroundings>,
+pub(crate) struct Surroundings {
+    root: Scope,
+    others: Option<Scope>,
     /// The directory and umask that this process has at the moment, as far as they were changed.
     directory: Option<PathBuf>,
     umask: Option<u32>,
@@ -44,12 +44,12 @@ pub(crate) struct Tracks {
     inherited: Option<(PathBuf, u32)>,
 }
 
-impl Tracks {
+impl Surroundings {
     /// One surroundings for all.
     pub(crate) fn new(variables: Variables) -> Self {
         Self {
-            base: Surroundings { variables, directory: None, umask: None },
-            open: None,
+            root: Scope { variables, directory: None, umask: None },
+            others: None,
             directory: None,
             umask: None,
             inherited: None,
@@ -57,24 +57,24 @@ impl Tracks {
     }
 
     /// Keeps root's surroundings apart from here on.
-    pub(crate) fn part(&mut self) {
+    pub(crate) fn split(&mut self) {
         let directory = rustix::process::getcwd(Vec::new()).ok();
         let directory = directory.map(|path| crate::sys::exec::word(path.into_bytes()).into());
         let umask = current_umask();
         self.inherited = Some((directory.unwrap_or_else(|| PathBuf::from("/")), umask));
-        self.open = Some(self.base.clone());
+        self.others = Some(self.root.clone());
     }
 
     /// The surroundings of what is done as root, or as somebody else.
-    pub(crate) fn of(&mut self, root: bool) -> &mut Surroundings {
-        match &mut self.open {
-            Some(open) if !root => open,
-            _ => &mut self.base,
+    pub(crate) fn of(&mut self, root: bool) -> &mut Scope {
+        match &mut self.others {
+            Some(others) if !root => others,
+            _ => &mut self.root,
         }
     }
 
-    fn both(&mut self) -> impl Iterator<Item = &mut Surroundings> {
-        std::iter::once(&mut self.base).chain(self.open.as_mut())
+    fn both(&mut self) -> impl Iterator<Item = &mut Scope> {
+        std::iter::once(&mut self.root).chain(self.others.as_mut())
     }
 
     /// Sets the umask of all, and of this process.
@@ -146,9 +146,9 @@ impl Tracks {
         secrets: &dyn Fn(&[u8]) -> bool,
     ) {
         let origin = Origin::Hook(hook.to_owned());
-        let shared = root || self.open.is_none();
-        let targets: Vec<&mut Surroundings> =
-            if shared { self.both().collect() } else { self.open.iter_mut().collect() };
+        let shared = root || self.others.is_none();
+        let targets: Vec<&mut Scope> =
+            if shared { self.both().collect() } else { self.others.iter_mut().collect() };
         for surroundings in targets {
             for (name, value) in &changes.variables {
                 match value {

@@ -96,7 +96,7 @@ pub(crate) enum Ended {
     /// It was past its limit, and was ended.
     TimedOut(Duration),
     /// It wrote more than this process reads, and was killed.
-    Overfull,
+    TooMuchOutput,
     /// It was not even started: why.
     NotStarted(String),
 }
@@ -112,7 +112,7 @@ impl Ended {
         match self {
             Self::Exited(status) => u8::try_from(*status).unwrap_or(u8::MAX),
             Self::Signaled(signal) | Self::Stopped(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
-            Self::TimedOut(_) | Self::Overfull | Self::NotStarted(_) => u8::MAX,
+            Self::TimedOut(_) | Self::TooMuchOutput | Self::NotStarted(_) => u8::MAX,
         }
     }
 
@@ -129,7 +129,7 @@ impl Ended {
             Self::TimedOut(limit) => {
                 format!("took longer than its timeout of {}", crate::text::duration::spoken(*limit))
             }
-            Self::Overfull => format!("wrote more than the {} MiB that are read", LONGEST_OUTPUT >> 20),
+            Self::TooMuchOutput => format!("wrote more than the {} MiB that are read", LONGEST_OUTPUT >> 20),
             Self::NotStarted(reason) => format!("could not be started: {reason}"),
         }
     }
@@ -352,7 +352,7 @@ impl Children {
             child.status = Some(match child.ending {
                 Some((Ending::TimedOut, _)) => Ended::TimedOut(child.limit.unwrap_or_default()),
                 Some((Ending::Stopped(signal), _)) => Ended::Stopped(signal),
-                Some((Ending::Overfull, _)) => Ended::Overfull,
+                Some((Ending::TooMuchOutput, _)) => Ended::TooMuchOutput,
                 Some((Ending::Requested, _)) | None => decode(status),
             });
         }

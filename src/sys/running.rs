@@ -21,7 +21,7 @@ pub(crate) enum Ending {
     TimedOut,
     Stopped(i32),
     /// It wrote too much.
-    Overfull,
+    TooMuchOutput,
     /// A request to stop came.
     Requested,
 }
@@ -100,7 +100,7 @@ impl Running {
     }
 
     /// The last line of what it said, where that is kept: of a report, or else of its standard error.
-    pub(crate) fn said(&self) -> String {
+    pub(crate) fn last_line(&self) -> String {
         let report = self.text(Carries::Report);
         let said = if report.is_empty() { self.text(Carries::Output) } else { report };
         let line = said.trim_ascii().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
@@ -148,7 +148,7 @@ impl Running {
 /// daemonised child of a hook may hold it open for ever.
 // Not inlined: a run without children would pay for the pages of its buffer.
 pub(crate) fn read_pipes(child: &mut Running) {
-    let mut overfull = false;
+    let mut too_much = false;
     for pipe in &mut child.pipes {
         let Some(end) = &pipe.end else { continue };
         let mut buffer = [0; 16_384];
@@ -161,7 +161,7 @@ pub(crate) fn read_pipes(child: &mut Running) {
                 Ok(count) => {
                     pipe.read.extend_from_slice(&buffer[..count]);
                     if pipe.read.len() > LONGEST_OUTPUT {
-                        overfull = true;
+                        too_much = true;
                         pipe.end = None;
                         break;
                     }
@@ -171,11 +171,11 @@ pub(crate) fn read_pipes(child: &mut Running) {
             }
         }
     }
-    if overfull {
+    if too_much {
         if child.status.is_some() {
-            child.status = Some(Ended::Overfull);
+            child.status = Some(Ended::TooMuchOutput);
         } else {
-            child.end(Ending::Overfull, 9);
+            child.end(Ending::TooMuchOutput, 9);
             child.kill();
         }
     }

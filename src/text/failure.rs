@@ -149,7 +149,7 @@ impl Failure {
     }
 
     /// The sentence and what would help.
-    pub(crate) fn told(self) -> (String, Option<String>) {
+    pub(crate) fn into_parts(self) -> (String, Option<String>) {
         (self.sentence(), self.hint)
     }
 

@@ -74,7 +74,7 @@ pub(super) fn program(
         match who.look(|| path.metadata()) {
             None => return Ok(()),
             Some(Ok(metadata)) if metadata.is_file() && who.may_execute(&metadata) => {
-                return exec::defect(&path).map_or(Ok(()), |failure| Err(failure.told()));
+                return exec::defect(&path).map_or(Ok(()), |failure| Err(failure.into_parts()));
             }
             Some(Ok(metadata)) => {
                 refused.get_or_insert((path, Some(metadata)));
@@ -86,10 +86,10 @@ pub(super) fn program(
         }
     }
     match refused {
-        None => Err(exec::not_found(program, variables).told()),
+        None => Err(exec::not_found(program, variables).into_parts()),
         Some((path, Some(metadata))) if !metadata.is_file() || metadata.mode() & 0o111 == 0 => {
             let failure = exec::diagnose(program, &path, Errno::EACCES, &[], variables);
-            Err(failure.told())
+            Err(failure.into_parts())
         }
         Some((path, metadata)) => {
             let shown = quoted(path.as_os_str().as_bytes());

@@ -69,7 +69,7 @@ pub(crate) fn check(mut check: Check<'_>) -> Result<u8> {
     let sources = match load::read(check.table, check.signals) {
         Ok(sources) => sources,
         Err(failure) if check.json && !failure.is_stop() => {
-            let (message, hint) = failure.told();
+            let (message, hint) = failure.into_parts();
             findings.elsewhere(Weight::Error, message, hint);
             return report(&check, &findings, &Sources::default());
         }
@@ -86,7 +86,7 @@ pub(crate) fn check(mut check: Check<'_>) -> Result<u8> {
         // It is the table that is to be mended first.
         Some(failure) if check.json || findings.has_errors() => {
             let code = if findings.has_errors() { Kind::Table } else { failure.kind() }.exit_code();
-            let (message, hint) = failure.told();
+            let (message, hint) = failure.into_parts();
             findings.elsewhere(Weight::Error, message, hint);
             report(&check, &findings, &sources).map(|_| code)
         }

@@ -336,7 +336,7 @@ impl Walk<'_, '_> {
         match identity::resolve(&Expanded::open(value.bytes)) {
             Ok(identity) => Some(identity),
             Err(failure) => {
-                self.add(self.weight(value.sure), span, failure.told());
+                self.add(self.weight(value.sure), span, failure.into_parts());
                 None
             }
         }

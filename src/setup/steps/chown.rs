@@ -15,28 +15,58 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, SeekFrom, StatxFlags, Uid};
 use rustix::io::Errno;
 
-use crate::setup::pace::MayGoOn;
-use crate::sys::identity::Identity;
+use crate::plan::PlanStep;
+use crate::setup::state::{Actor, Setup};
+use crate::setup::steps::progress::{self, Progress};
+use crate::sys::identity::{self, Identity};
 use crate::sys::walk::{Entry, path_of};
 use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::quoted;
+use crate::text::log::{self, Message, quoted};
 use crate::text::reason::of_errno as why;
+use crate::value::template::{Expanded, Template};
 
 /// How many directories of a branch are held open.
 const HELD: usize = 16;
 /// How many entries there are between two questions whether to go on.
 const BEAT: u32 = 256;
 
+impl Setup {
+    /// A `chown` step.
+    pub(in crate::setup) fn chown(
+        &mut self,
+        step: &PlanStep,
+        actor: &Actor,
+        paths: &[Template],
+    ) -> Result<()> {
+        if !self.world.myself.is_root() {
+            if !self.warned_of_chown {
+                self.warned_of_chown = true;
+                let message = format!("step `{}` does nothing: only root can give files away", step.label);
+                self.world.log.say(&Message::new(log::Level::Warning, message).field("step", &step.label));
+            }
+            return Ok(());
+        }
+        let paths = self.paths(paths, actor, "`chown`")?;
+        let owner = match (&actor.identity, &self.plan.user) {
+            (Some(identity), _) => identity.clone(),
+            (None, Some(user)) if !actor.kept_root => identity::resolve(user)?,
+            _ => identity::resolve(&Expanded::open("0:0"))?,
+        };
+        let mut progress = progress::of_step(step, &mut self.world);
+        chown(&paths, &owner, &mut progress)
+    }
+}
+
 /// Gives the trees at `paths` to `owner`, changing only what differs, each directory after what is in it.
-/// `pace` is asked now and then whether to go on. What vanishes meanwhile is passed over.
+/// `progress` is asked now and then whether to go on. What vanishes meanwhile is passed over.
 ///
 /// Links in the directory part of a path are root's own or refused; a link at its end is given itself.
 ///
 /// # Errors
-/// System (71): a path is missing, or the system refuses; otherwise what `pace` returns.
-pub(crate) fn chown(paths: &[PathBuf], owner: &Identity, pace: &mut MayGoOn<'_>) -> Result<()> {
-    let mut giving = Giving { owner, pace, entries: 0, tree: Path::new("") };
+/// System (71): a path is missing, or the system refuses; otherwise what `progress` returns.
+pub(crate) fn chown(paths: &[PathBuf], owner: &Identity, progress: &mut Progress<'_>) -> Result<()> {
+    let mut giving = Giving { owner, progress, entries: 0, tree: Path::new("") };
     for path in paths {
         giving.tree = path;
         giving.tree()?;
@@ -47,7 +77,7 @@ pub(crate) fn chown(paths: &[PathBuf], owner: &Identity, pace: &mut MayGoOn<'_>)
 /// What is being given.
 struct Giving<'a> {
     owner: &'a Identity,
-    pace: &'a mut MayGoOn<'a>,
+    progress: &'a mut Progress<'a>,
     entries: u32,
     tree: &'a Path,
 }
@@ -236,7 +266,7 @@ impl Giving<'_> {
         if self.entries % BEAT != 1 {
             return Ok(());
         }
-        (self.pace)()
+        (self.progress)()
     }
 
     /// `name` in the directory `at`, whose path the kernel knows where there is `/proc`.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
-use crate::setup::pace::MayGoOn;
+use crate::setup::steps::progress::Progress;
 use crate::sys::identity::{Identity, Myself, acting_as};
 use crate::sys::walk::{Refusal, Step, Walk, is_open_to_others};
 use crate::text::escape::escaped;
@@ -31,15 +31,15 @@ const NARROW: u32 = 0o700;
 ///
 /// # Errors
 /// System (71): something that is no directory is there, or the system or a planted link is in the way; otherwise
-/// what `pace` returns.
+/// what `progress` returns.
 pub(crate) fn mkdir(
     paths: &[PathBuf],
     mode: Option<u32>,
     owner: Option<&Identity>,
-    pace: &mut MayGoOn<'_>,
+    progress: &mut Progress<'_>,
 ) -> Result<()> {
     for path in paths {
-        pace()?;
+        progress()?;
         let make = || {
             if Myself::observe().is_root() { make_as_root(path, mode) } else { Ok(make(CWD, path, mode)?) }
         };

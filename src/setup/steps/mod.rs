@@ -1,6 +1,9 @@
-//! The steps that preverb does itself, a file for each kind.
+//! A file for each kind of step.
 
 pub(crate) mod chown;
+pub(crate) mod hooks;
 pub(crate) mod mkdir;
+pub(crate) mod progress;
 pub(crate) mod render;
+pub(crate) mod run;
 pub(crate) mod wait;

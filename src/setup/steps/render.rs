@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::setup::pace::MayGoOn;
+use crate::setup::steps::progress::Progress;
 use crate::sys::identity::{Identity, Myself, acting_as};
 use crate::sys::walk::{self as entry, Entry, Keep, Refusal, errno_of, fill};
 use crate::text::escape::escaped;
@@ -39,20 +39,20 @@ const PRIVATE: u32 = 0o600;
 ///
 /// # Errors
 /// Variable (65): a variable that is not set; all templates that miss one are told. Table (78): a `${`
-/// that is malformed. System (71): what cannot be read or written. Otherwise what `pace` returns.
+/// that is malformed. System (71): what cannot be read or written. Otherwise what `progress` returns.
 pub(crate) fn render(
     from: &Path,
     to: &Path,
     mode: Option<u32>,
     variables: &Variables,
     writer: Option<&Identity>,
-    pace: &mut MayGoOn<'_>,
+    progress: &mut Progress<'_>,
 ) -> Result<()> {
     acting_as(writer, || {
         let mut files = Vec::new();
         let mut failures = Vec::new();
         for (template, file, to) in sources(from, to, writer)? {
-            pace()?;
+            progress()?;
             match expanded(&template, file, variables, writer) {
                 Ok(content) => files.push((to, content)),
                 Err(several) => failures.extend(several),
@@ -62,7 +62,7 @@ pub(crate) fn render(
             return Err(failure);
         }
         for (to, content) in files {
-            pace()?;
+            progress()?;
             write(&to, &content, mode, writer)?;
         }
         Ok(())

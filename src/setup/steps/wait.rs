@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::plan;
 use crate::plan::PlanStep;
 use crate::ready::wait::{Awaited, Unready, not_ready, start, wait_for};
-use crate::setup::{Doer, Stage};
+use crate::setup::state::{Actor, Setup};
 use crate::sys::child::Children;
 use crate::sys::proof::{self, Refused};
 use crate::sys::start::AsWhom;
@@ -17,16 +17,16 @@ use crate::text::duration::WAIT_TIMEOUT;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::value::variables::Variables;
 
-impl Stage {
+impl Setup {
     /// A `wait` step.
-    pub(in crate::setup) fn wait(&mut self, step: &PlanStep, doer: &Doer, targets: &[Probe]) -> Result<()> {
-        let variables = self.tracks.of(doer.root).variables.clone();
+    pub(in crate::setup) fn wait(&mut self, step: &PlanStep, actor: &Actor, targets: &[Probe]) -> Result<()> {
+        let variables = self.surroundings.of(actor.root).variables.clone();
         let what = format!("step `{}`", step.label);
         let mut awaited = Vec::new();
         for target in targets {
             awaited.extend(awaited_of(target, &variables, &what, &self.world.program)?);
         }
-        let kept_root = doer.kept_root;
+        let kept_root = actor.kept_root;
         // A refusal would say where the program lies.
         for each in awaited.iter_mut().filter(|_| kept_root) {
             let program = each.argv.first().map(OsString::as_os_str).unwrap_or_default();
@@ -41,8 +41,8 @@ impl Stage {
         }
         let timeout = step.limit().unwrap_or(WAIT_TIMEOUT);
         let program = self.world.program.clone();
-        let identity = doer.identity.clone();
-        let environment = self.variables_of(doer);
+        let identity = actor.identity.clone();
+        let environment = self.variables_of(actor);
         if targets.iter().any(|target| matches!(target, Probe::Exec(_))) {
             self.terminal.get_or_insert_with(Terminal::observe);
         }

@@ -4,6 +4,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::plan::PlanStep;
+use crate::setup::state::World;
 use crate::sys::child::{Children, Stop};
 use crate::text::duration::PROGRESS;
 use crate::text::duration::spoken;
@@ -11,7 +13,7 @@ use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Level, Log, Message};
 
 /// Asked before each piece of work; an error ends the step.
-pub(crate) type MayGoOn<'a> = dyn FnMut() -> Result<()> + 'a;
+pub(crate) type Progress<'a> = dyn FnMut() -> Result<()> + 'a;
 
 /// How often the signals are looked at: a step that is shorter costs no look.
 const LOOK: Duration = Duration::from_millis(10);
@@ -49,6 +51,11 @@ pub(crate) fn of<'a>(
     }
 }
 
+/// The same for a step that begins now.
+pub(crate) fn of_step<'a>(step: &'a PlanStep, world: &'a mut World) -> impl FnMut() -> Result<()> + 'a {
+    of(&step.label, step.limit(), Instant::now(), world.log, &mut world.children)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,12 +78,12 @@ mod tests {
         let test = "a_step_that_lasts_says_so_and_ends_at_a_request_to_stop";
         let said = alone(module_path!(), test, Needs::Process, || {
             let mut children = children();
-            let mut pace = of("it", None, ago(PROGRESS), TEXT, &mut children);
-            pace().expect("it may go on");
+            let mut progress = of("it", None, ago(PROGRESS), TEXT, &mut children);
+            progress().expect("it may go on");
             nix::sys::signal::raise(nix::sys::signal::Signal::SIGTERM).expect("raised");
             let deadline = Instant::now() + Duration::from_secs(10);
             let failure = loop {
-                if let Err(failure) = pace() {
+                if let Err(failure) = progress() {
                     break failure;
                 }
                 assert!(Instant::now() < deadline, "it goes on");

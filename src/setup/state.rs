@@ -1,0 +1,238 @@
+//! A run of setup in progress: its plan, its world, who does what, and in which surroundings.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::plan;
+use crate::plan::{Plan, PlanStep};
+use crate::setup::surroundings::Surroundings;
+use crate::sys::child::Children;
+use crate::sys::identity;
+use crate::sys::identity::{Identity, Myself};
+use crate::sys::terminal::Terminal;
+use crate::table::types::StepKind;
+use crate::text::failure::{Failure, Kind, Result};
+use crate::text::log::{Level, Log, Message};
+use crate::value::template::{Expanded, Template};
+use crate::value::variables::{Origin, Variables};
+
+/// What performing needs of the world.
+#[derive(Debug)]
+pub(crate) struct World {
+    /// Where messages go.
+    pub(crate) log: Log,
+    /// The path of this program, for the parts of it that run as children.
+    pub(crate) program: PathBuf,
+    /// Who this process is.
+    pub(crate) myself: Myself,
+    /// The children, and the signals.
+    pub(crate) children: Children,
+}
+
+/// A run in progress.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(super) plan: Plan,
+    pub(super) world: World,
+    pub(super) surroundings: Surroundings,
+    /// Whom the target is to run as, where that needs a step-down.
+    pub(super) identity: Option<Identity>,
+    pub(super) terminal: Option<Terminal>,
+    /// Whether it was said that nobody else can be become.
+    pub(super) warned_of_user: bool,
+    /// Whether it was said that no files can be given away.
+    pub(super) warned_of_chown: bool,
+    /// Whether a secret went into what the present step names.
+    pub(super) secret: bool,
+}
+
+/// Who does a step.
+#[derive(Debug, Clone)]
+pub(crate) struct Actor {
+    /// Whom to step down to; `None` is whoever this process is.
+    pub(crate) identity: Option<Identity>,
+    /// Whose `HOME` it has; `None` leaves that as it is.
+    home: Option<Identity>,
+    /// Whether it is done as root.
+    pub(crate) root: bool,
+    /// Whether the step itself says that it is root's.
+    pub(crate) kept_root: bool,
+}
+
+impl Setup {
+    pub(super) fn prepare(plan: Plan, world: World) -> Result<Self> {
+        let surroundings = Surroundings::new(plan.variables.clone());
+        let mut setup = Self {
+            plan,
+            world,
+            surroundings,
+            identity: None,
+            terminal: None,
+            warned_of_user: false,
+            warned_of_chown: false,
+            secret: false,
+        };
+        let mut home = None;
+        if let Some(user) = &setup.plan.user {
+            let identity = identity::resolve(user)?;
+            // Root gets the home of the user also where it is already root itself.
+            home = setup.world.myself.is_root().then(|| identity.clone());
+            setup.identity = setup.become_of(identity);
+        }
+        let unprivileged = setup.identity.as_ref().is_some_and(|identity| identity.uid != 0);
+        let steps_with_users =
+            setup.plan.steps.iter().any(|step| step.step.user.is_some() && step.skip.is_none());
+        if setup.world.myself.is_root() && (unprivileged || steps_with_users) {
+            setup.surroundings.split();
+        }
+        if let Some(identity) = home {
+            let scope = setup.surroundings.of(identity.uid == 0);
+            set_home(&mut scope.variables, &identity);
+        }
+        if let Some(umask) = setup.plan.umask {
+            setup.surroundings.set_umask(umask);
+        }
+        Ok(setup)
+    }
+
+    /// Whom to step down to for this user; `None` where nothing needs to be done, or nothing can be.
+    pub(super) fn become_of(&mut self, identity: Identity) -> Option<Identity> {
+        if self.world.myself.is(&identity) {
+            return None;
+        }
+        if self.world.myself.is_root() {
+            return Some(identity);
+        }
+        if !self.warned_of_user {
+            self.warned_of_user = true;
+            self.world.log.say(&not_root(self.world.myself, &identity.spec.shown()));
+        }
+        None
+    }
+
+    pub(super) fn actor_of(&mut self, step: &PlanStep) -> Result<Actor> {
+        let root = self.world.myself.is_root();
+        // These root does itself, whoever they are for: what others exported has no say in them.
+        let always_root = root && matches!(step.step.kind, StepKind::Mkdir { .. } | StepKind::Chown(_));
+        let Some(template) = &step.step.user else {
+            let identity = self.identity.clone();
+            let root = root && identity.as_ref().is_none_or(|identity| identity.uid == 0);
+            let home = identity.clone();
+            return Ok(Actor { identity, home, root: root || always_root, kept_root: false });
+        };
+        // Whom root becomes is decided by what root alone has set.
+        let spec = plan::expand(template, &self.surroundings.of(true).variables, "`user`")?;
+        let identity = identity::resolve(&spec)?;
+        if root && identity.uid == 0 {
+            // Root of another group, `root:adm`, is somebody to become all the same.
+            let home = Some(identity);
+            let identity = home.clone().filter(|who| who.gid != self.world.myself.gid);
+            return Ok(Actor { identity, home, root: true, kept_root: true });
+        }
+        let identity = self.become_of(identity);
+        let root = root && identity.is_none();
+        Ok(Actor { home: identity.clone(), identity, root: root || always_root, kept_root: false })
+    }
+
+    /// The variables of a program that is run for a step.
+    pub(super) fn variables_of(&mut self, actor: &Actor) -> Variables {
+        let mut variables = self.surroundings.of(actor.root).variables.clone();
+        if let Some(identity) = &actor.home {
+            set_home(&mut variables, identity);
+        }
+        variables
+    }
+
+    pub(super) fn path(&mut self, template: &Template, root: bool, what: &str) -> Result<PathBuf> {
+        let expanded = plan::expand(template, &self.surroundings.of(root).variables, what)?;
+        self.secret |= expanded.secret;
+        Ok(PathBuf::from(OsStr::from_bytes(&expanded.bytes)))
+    }
+
+    /// Gives this process the surroundings of what is done next, and `workdir` from the moment it exists.
+    pub(super) fn enter(&mut self, root: bool) -> Result<()> {
+        self.surroundings.enter(root)?;
+        let workdir = self.plan.workdir.as_ref().map(workdir_path);
+        // It may be that a step makes it; that it is missing in the end is reported at the end.
+        if workdir.is_some_and(|path| !self.surroundings.has_directory(root) && path.is_dir()) {
+            self.workdir(root)?;
+        }
+        Ok(())
+    }
+
+    /// Enters the working directory, if nobody has entered or changed it before now.
+    pub(super) fn workdir(&mut self, root: bool) -> Result<()> {
+        let Some(workdir) = &self.plan.workdir else { return Ok(()) };
+        if self.surroundings.has_directory(root) {
+            return Ok(());
+        }
+        self.surroundings.set_workdir(workdir_path(workdir)).map_err(|error| workdir_failure(workdir, &error))
+    }
+
+    pub(super) fn paths(
+        &mut self,
+        templates: &[Template],
+        actor: &Actor,
+        what: &str,
+    ) -> Result<Vec<PathBuf>> {
+        templates.iter().map(|template| self.path(template, actor.root, what)).collect()
+    }
+
+    /// How a failure of a hook begins: its name, its step, the environment.
+    pub(super) fn hook_failure(&self, hook: &str, step: &PlanStep, what: &str) -> Failure {
+        let environment = self.plan.environment.name.as_str();
+        let sentence =
+            format!("hook `{hook}` of step `{}` in environment `{environment}` {what}", step.label);
+        Failure::say(Kind::Hook, sentence)
+            .field("hook", hook)
+            .field("step", &step.label)
+            .field("environment", environment)
+    }
+
+    pub(super) fn restore_terminal(&self) {
+        if let Some(terminal) = &self.terminal {
+            terminal.restore();
+        }
+    }
+}
+
+/// A working directory as a path.
+fn workdir_path(workdir: &Expanded) -> &Path {
+    Path::new(OsStr::from_bytes(&workdir.bytes))
+}
+
+/// The failure of a working directory.
+fn workdir_failure(workdir: &Expanded, error: &std::io::Error) -> Failure {
+    let reason = crate::text::reason::reason(error);
+    Failure::say(Kind::System, format!("cannot enter `workdir` `{}`: {reason}", workdir.shown()))
+        .field("workdir", workdir.shown())
+}
+
+/// The warning that a process which is not root stays who it is: the operator chose it.
+pub(crate) fn not_root(myself: Myself, user: &str) -> Message {
+    let uid = myself.uid;
+    Message::new(Level::Warning, format!("the run goes on as uid {uid}: only root can become user `{user}`"))
+        .field("user", user)
+}
+
+/// Sets `HOME` to that of the identity, unless the table or a hook has set it.
+pub(super) fn set_home(variables: &mut Variables, identity: &Identity) {
+    let ours = match variables.get(b"HOME").map(|found| found.origin) {
+        None | Some(Origin::Inherited | Origin::User) => true,
+        Some(
+            Origin::Preverb
+            | Origin::Option
+            | Origin::File(_)
+            | Origin::Default
+            | Origin::TableEnv
+            | Origin::EnvironmentEnv
+            | Origin::VerbEnv
+            | Origin::EnvironmentVerbEnv
+            | Origin::Hook(_),
+        ) => false,
+    };
+    if ours {
+        variables.set(b"HOME", identity::home(identity), Origin::User, identity.spec.secret);
+    }
+}

@@ -1,0 +1,93 @@
+//! A `hooks` step: a file, or each file of a directory.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::plan::{self, PlanStep};
+use crate::setup::dump::working_directory;
+use crate::setup::hook::{Hook, Work, not_as_root};
+use crate::setup::hook_files::{self, How};
+use crate::setup::once::Outcome;
+use crate::setup::shell::{Script, runnable};
+use crate::setup::state::{Actor, Setup};
+use crate::sys::proof::{self, Refused};
+use crate::text::escape::{MASK, WHY_NOT_SHOWN};
+use crate::text::failure::Result;
+use crate::text::log::{Level, Message};
+use crate::value::template::{Expanded, Template};
+
+impl Setup {
+    /// A `hooks` step.
+    pub(in crate::setup) fn hooks(&mut self, step: &PlanStep, actor: &Actor, path: &Template) -> Result<()> {
+        let what = format!("step `{}`", step.label);
+        let named = plan::expand(path, &self.surroundings.of(actor.root).variables, &what)?;
+        self.secret = named.secret;
+        let path = Path::new(OsStr::from_bytes(&named.bytes));
+        self.once(step, actor, |setup| {
+            let files = hook_files::hook_paths(path, &setup.plan.interpreters).map_err(|reason| {
+                setup.hook_failure(&named.shown(), step, &format!("cannot be read: {reason}"))
+            })?;
+            if files.is_empty() && !path.exists() {
+                let log = setup.world.log;
+                let shown = named.shown();
+                log.debug(|| format!("step `{}` has nothing to do: `{shown}` does not exist", step.label));
+                return Ok(Outcome::Nothing);
+            }
+            let listed_in = PathBuf::from(crate::sys::exec::word(working_directory()));
+            for file in files {
+                // A file is looked at where it will run, and that may be elsewhere than where it was listed.
+                setup.surroundings.enter(actor.root)?;
+                let moved = path.is_relative() && working_directory() != listed_in.as_os_str().as_bytes();
+                let base = if moved { &*listed_in } else { Path::new("") };
+                setup.hook_file(step, actor, &named, base.join(file))?;
+            }
+            Ok(Outcome::Done)
+        })
+    }
+
+    /// One file of a `hooks` step.
+    fn hook_file(&mut self, step: &PlanStep, actor: &Actor, named: &Expanded, path: PathBuf) -> Result<()> {
+        let file = hook_files::hook(path, &self.plan.interpreters);
+        let is_secret = file.is_secret(named);
+        let name = if is_secret { MASK.to_owned() } else { file.name() };
+        let path = runnable(&file.path);
+        if actor.kept_root
+            && !matches!(file.how, How::Skip(_) | How::MistypedMount)
+            && let Err(why) = proof::file(&path)
+        {
+            return Err(not_as_root(Refused::Unsafe(path, why), &name, step));
+        }
+        let parameters = self.plan.parameters.clone();
+        let work = match &file.how {
+            How::Skip(reason) => {
+                let reason = if is_secret { WHY_NOT_SHOWN } else { reason };
+                let shown = file.shown(named);
+                let message = format!("`{shown}` in step `{}` is passed over: {reason}", step.label);
+                let message =
+                    Message::new(Level::Warning, message).field("hook", &name).field("step", &step.label);
+                self.world.log.say(&message);
+                return Ok(());
+            }
+            How::MistypedMount => {
+                let failure = self.hook_failure(&name, step, "is a directory, and should be a file");
+                return Err(
+                    failure.hint("a mount whose source does not exist makes a directory of that name")
+                );
+            }
+            How::Run => {
+                let argv = std::iter::once(path.into_os_string()).chain(parameters).collect();
+                Work::Program(argv)
+            }
+            How::Interpret(interpreter) => {
+                let words = interpreter.iter().map(OsString::from);
+                let argv = words.chain([path.into_os_string()]).chain(parameters).collect();
+                Work::Program(argv)
+            }
+            How::Source { shell, options } => {
+                Work::Script(Script { shell: shell.clone(), options: options.clone(), path })
+            }
+        };
+        self.hook(step, actor, &Hook { name, work })
+    }
+}

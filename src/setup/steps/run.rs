@@ -1,0 +1,31 @@
+//! A `run` step: a program.
+
+use std::ffi::OsString;
+
+use crate::plan::{self, PlanStep};
+use crate::setup::hook::{Hook, Work};
+use crate::setup::once::Outcome;
+use crate::setup::state::{Actor, Setup};
+use crate::text::failure::Result;
+use crate::value::template::Template;
+
+impl Setup {
+    /// A `run` step.
+    pub(in crate::setup) fn run(&mut self, step: &PlanStep, actor: &Actor, argv: &[Template]) -> Result<()> {
+        let words = plan::expand_argv(
+            argv,
+            &self.surroundings.of(actor.root).variables,
+            &format!("step `{}`", step.label),
+        )?;
+        self.secret = words.first().is_some_and(|word| word.secret);
+        let name = match &step.step.name {
+            Some(_) => step.label.clone(),
+            None => words.first().map(plan::Word::shown).unwrap_or_default(),
+        };
+        let argv: Vec<OsString> = words.into_iter().map(|word| word.word).collect();
+        self.once(step, actor, |setup| {
+            setup.hook(step, actor, &Hook { name, work: Work::Program(argv) })?;
+            Ok(Outcome::Done)
+        })
+    }
+}
