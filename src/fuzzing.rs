@@ -1,6 +1,7 @@
 //! What the fuzz targets in `fuzz/` reach of the insides: parsers that read what others wrote. No part of any interface.
 
-use crate::value::template::{Template, TextError, expand_text};
+use crate::value::template::Template;
+use crate::value::text::{Scope, TextError, expand_text};
 use crate::value::variables::{Origin, Variables};
 
 fn variables(entries: &[(&str, &[u8])]) -> Variables {
@@ -23,7 +24,7 @@ pub fn expand(source: &str, entries: &[(&str, &[u8])]) -> Option<Result<Vec<u8>,
 /// The same for a text of `render`.
 #[must_use]
 pub fn render(text: &[u8], entries: &[(&str, &[u8])]) -> Option<Result<Vec<u8>, String>> {
-    match expand_text(text, &variables(entries)) {
+    match expand_text(text, &variables(entries), &Scope::default()) {
         Ok(expanded) => Some(Ok(expanded.bytes)),
         Err(TextError::Unset(mut unset)) => Some(Err(unset.swap_remove(0).1.name)),
         Err(TextError::Malformed(_)) => None,

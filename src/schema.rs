@@ -213,7 +213,7 @@ fn value(part: &str, key: &str) -> Value {
         ("verb", "health") => reference("probe"),
         ("variable", "type") => one_of(&VariableKind::NAMES, "string"),
         ("step", "wait") => json!({ "anyOf": [reference("probe"), list(&reference("probe"))] }),
-        ("step", "skip-if") => json!({ "anyOf": [text, list(&text)] }),
+        ("step", "skip-if" | "only") => json!({ "anyOf": [text, list(&text)] }),
         ("step", "verbs" | "environments") => reference("filter"),
         ("init", "signals") => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
         ("shim", "env") | (_, "unset" | "skip-setup-on" | "args" | "one-of" | "stop-signals" | "mounts") => {
@@ -224,11 +224,12 @@ fn value(part: &str, key: &str) -> Value {
         (_, "setup") => json!({ "type": "array", "items": { "$ref": "#/definitions/step" } }),
         (_, "verbs") => named("verb"),
         (_, "exec" | "run") => reference("argv"),
+        (_, "suffix") => json!({ "type": "string", "minLength": 1 }),
         (_, "mkdir" | "chown") => reference("paths"),
         (_, "workdir" | "hooks" | "render" | "once" | "to") => reference("path"),
         (_, "umask" | "mode") => reference("mode"),
         (_, "timeout" | "grace") => reference("duration"),
-        (_, "no-new-privileges" | "hidden" | "required" | "secret" | "group") => yes_or_no,
+        (_, "no-new-privileges" | "hidden" | "required" | "secret" | "group" | "keep-unset") => yes_or_no,
         (_, "about" | "default" | "user" | "name" | "image" | "network") => text,
         _ => unreachable!("the schema knows nothing of `{key}` in {part}"),
     }

@@ -279,8 +279,16 @@ fn explain_step(step: &PlanStep, plan: &Plan) -> ExplainedStep {
         StepKind::Wait(targets) => {
             ("wait", targets.iter().map(|probe| probe_text(probe, variables)).collect())
         }
-        StepKind::Render { from, to, .. } => {
-            ("render", vec![format!("{} to {}", now(from, variables), now(to, variables))])
+        StepKind::Render(render) => {
+            let mut does =
+                vec![format!("{} to {}", now(&render.from, variables), now(&render.to, variables))];
+            if let Some(only) = &render.only {
+                does.push(format!("only {}", all(only).join(", ")));
+            }
+            if render.keep_unset {
+                does.push("unset variables stay".to_owned());
+            }
+            ("render", does)
         }
         StepKind::Mkdir { paths, .. } => ("mkdir", all(paths)),
         StepKind::Chown(paths) => ("chown", all(paths)),

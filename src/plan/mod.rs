@@ -244,7 +244,7 @@ pub(crate) fn label(step: &Step) -> String {
         StepKind::Run(argv) => format!("run {}", join(argv)),
         StepKind::Hooks(path) => format!("hooks {}", path.source()),
         StepKind::Wait(_) => "wait".to_owned(),
-        StepKind::Render { to, .. } => format!("render {}", to.source()),
+        StepKind::Render(render) => format!("render {}", render.to.source()),
         StepKind::Mkdir { paths, .. } => format!("mkdir {}", join(paths)),
         StepKind::Chown(paths) => format!("chown {}", join(paths)),
     };

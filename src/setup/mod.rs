@@ -12,11 +12,13 @@ pub(crate) mod surroundings;
 
 use crate::plan::{Plan, PlanStep};
 use crate::setup::state::{Actor, Setup, World};
-use crate::setup::steps::{mkdir, progress, render};
+use crate::setup::steps::render::Rendering;
+use crate::setup::steps::{mkdir, progress, render, templates};
 use crate::sys::child::Stop;
-use crate::table::types::StepKind;
+use crate::table::types::{Render, StepKind};
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Level, Message, quoted};
+use crate::value::text::Scope;
 
 /// Performs the plan. Returns only the failure: otherwise the target has replaced this process.
 pub(crate) fn perform(plan: Plan, world: World) -> Failure {
@@ -67,12 +69,11 @@ impl Setup {
             StepKind::Run(argv) => self.run(step, actor, argv),
             StepKind::Hooks(path) => self.hooks(step, actor, path),
             StepKind::Wait(targets) => self.wait(step, actor, targets),
-            StepKind::Render { from, to, mode } => {
-                let from = self.path(from, actor.root, "`render`")?;
-                let to = self.path(to, actor.root, "`to`")?;
+            StepKind::Render(render) => {
+                let what = self.rendering(render, actor.root)?;
                 let variables = &self.surroundings.of(actor.root).variables;
                 let mut progress = progress::of_step(step, &mut self.world);
-                render::render(&from, &to, *mode, variables, actor.identity.as_ref(), &mut progress)
+                render::render(&what, variables, actor.identity.as_ref(), &mut progress)
             }
             StepKind::Mkdir { paths, mode } => {
                 let paths = self.paths(paths, actor, "`mkdir`")?;
@@ -81,5 +82,28 @@ impl Setup {
             }
             StepKind::Chown(paths) => self.chown(step, actor, paths),
         }
+    }
+
+    fn rendering(&mut self, render: &Render, root: bool) -> Result<Rendering> {
+        let suffix = match &render.suffix {
+            Some(suffix) => self.expanded(suffix, root, "`suffix`")?,
+            None => templates::SUFFIX.into(),
+        };
+        if suffix.is_empty() {
+            return Err(Failure::say(Kind::Variable, "`suffix` expands to nothing"));
+        }
+        let only = match &render.only {
+            Some(only) => {
+                Some(only.iter().map(|name| self.expanded(name, root, "`only`")).collect::<Result<_>>()?)
+            }
+            None => None,
+        };
+        Ok(Rendering {
+            from: self.path(&render.from, root, "`render`")?,
+            to: self.path(&render.to, root, "`to`")?,
+            mode: render.mode,
+            suffix,
+            scope: Scope { only, keep_unset: render.keep_unset },
+        })
     }
 }

@@ -144,10 +144,15 @@ impl Setup {
         variables
     }
 
-    pub(super) fn path(&mut self, template: &Template, root: bool, what: &str) -> Result<PathBuf> {
+    pub(super) fn expanded(&mut self, template: &Template, root: bool, what: &str) -> Result<Vec<u8>> {
         let expanded = plan::expand(template, &self.surroundings.of(root).variables, what)?;
         self.secret |= expanded.secret;
-        Ok(PathBuf::from(OsStr::from_bytes(&expanded.bytes)))
+        Ok(expanded.bytes)
+    }
+
+    pub(super) fn path(&mut self, template: &Template, root: bool, what: &str) -> Result<PathBuf> {
+        let bytes = self.expanded(template, root, what)?;
+        Ok(PathBuf::from(OsStr::from_bytes(&bytes)))
     }
 
     /// Gives this process the surroundings of what is done next, and `workdir` from the moment it exists.

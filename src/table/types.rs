@@ -298,15 +298,8 @@ pub(crate) enum StepKind {
     Hooks(Template),
     /// Waits until all are ready.
     Wait(Vec<Probe>),
-    /// Writes a file with its `${...}` expanded.
-    Render {
-        /// The file, or a directory of `*.template` files.
-        from: Template,
-        /// Where to.
-        to: Template,
-        /// The permission bits of what is written.
-        mode: Option<u32>,
-    },
+    /// Writes files with their `${...}` expanded.
+    Render(Render),
     /// Makes directories.
     Mkdir {
         /// Which.
@@ -316,6 +309,23 @@ pub(crate) enum StepKind {
     },
     /// Gives trees to the user.
     Chown(Vec<Template>),
+}
+
+/// What `render` renders, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct Render {
+    /// The file, or a directory of templates.
+    pub(crate) from: Template,
+    /// Where to.
+    pub(crate) to: Template,
+    /// The permission bits of what is written.
+    pub(crate) mode: Option<u32>,
+    /// What the names of templates in a directory end in.
+    pub(crate) suffix: Option<Template>,
+    /// Patterns of the names that are expanded; `None` is all.
+    pub(crate) only: Option<Vec<Template>>,
+    /// Whether the `${...}` of unset variables stay.
+    pub(crate) keep_unset: bool,
 }
 
 /// Something that can be ready or not.

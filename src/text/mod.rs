@@ -7,6 +7,7 @@ pub(crate) mod log;
 pub(crate) mod names;
 pub(crate) mod nearest;
 pub(crate) mod paint;
+pub(crate) mod pattern;
 pub(crate) mod reason;
 pub(crate) mod split;
 pub(crate) mod url;

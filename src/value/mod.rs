@@ -11,6 +11,7 @@ pub(crate) mod signal;
 pub(crate) mod supervision;
 pub(crate) mod target;
 pub(crate) mod template;
+pub(crate) mod text;
 pub(crate) mod toml;
 pub(crate) mod user;
 pub(crate) mod variables;

@@ -62,15 +62,6 @@ impl Form {
     }
 }
 
-/// A `${` that is none of the forms.
-#[derive(Debug)]
-pub(crate) struct Malformed {
-    /// The line that it starts in.
-    pub(crate) line: usize,
-    /// What is wrong with it.
-    pub(crate) reason: String,
-}
-
 /// The parts of a text, in order.
 ///
 /// # Errors
@@ -79,22 +70,11 @@ pub(crate) fn parts(text: &[u8]) -> Result<Vec<Part>, String> {
     Parser { rest: text, depth: 0 }.parts(Until::End)
 }
 
-/// Gives the parts of a text with their lines to `take`, one after the other.
-pub(crate) fn pieces(text: &[u8], mut take: impl FnMut(usize, Part)) -> Result<(), Malformed> {
+/// The first part of a text, text or one `${...}`, and what follows it.
+pub(crate) fn first_part(text: &[u8]) -> Result<(Option<Part>, &[u8]), String> {
     let mut parser = Parser { rest: text, depth: 0 };
-    let (mut line, mut counted) = (1, text);
-    while !parser.rest.is_empty() {
-        let passed = &counted[..counted.len() - parser.rest.len()];
-        line += passed.iter().filter(|byte| **byte == b'\n').count();
-        counted = parser.rest;
-        let part = parser.part(Until::End).map_err(|reason| Malformed { line, reason })?;
-        let Some(part) = part else { break };
-        if has_words(&part) {
-            return Err(Malformed { line, reason: misplaced_words() });
-        }
-        take(line, part);
-    }
-    Ok(())
+    let part = parser.part(Until::End)?;
+    Ok((part, parser.rest))
 }
 
 /// Whether `@words` stands in it, at whatever depth.

@@ -9,7 +9,7 @@ use crate::text::escape::{MASK, escaped, percent_encoded, shell_quoted};
 use crate::text::split::split;
 use crate::text::url;
 use crate::value::reference::{
-    Form, Malformed, Operator, Part, Reference, has_words, misplaced_words, parts, pieces,
+    Form, Operator, Part, Reference, first_part, has_words, misplaced_words, parts,
 };
 use crate::value::variables::Variables;
 
@@ -124,6 +124,18 @@ impl Template {
         if inside.iter().any(has_words) { Err(misplaced_words()) } else { Ok(template) }
     }
 
+    /// What a text begins with, up to the next `${` or one of those, and the rest.
+    ///
+    /// # Errors
+    /// As those of `parse`.
+    pub(crate) fn first(text: &[u8]) -> Result<(Self, &[u8]), String> {
+        let (part, rest) = first_part(text)?;
+        if part.iter().any(has_words) {
+            return Err(misplaced_words());
+        }
+        Ok((Self { source: String::new(), parts: part.into_iter().collect() }, rest))
+    }
+
     /// Whether it is one `${NAME@words}` as a whole.
     pub(crate) fn is_words(&self) -> bool {
         matches!(&self.parts[..], [Part::Variable(Reference { operator: Some(Operator::Words), .. })])
@@ -183,48 +195,6 @@ impl Template {
     pub(crate) fn is_literal(&self) -> bool {
         self.parts.iter().all(|part| matches!(part, Part::Literal(_)))
     }
-}
-
-/// Expands text that is not the table's own: a file of `render`, which need not be UTF-8.
-///
-/// # Errors
-/// Every variable that is not set, each once, with the first line that needs it; where there is none, the line of a
-/// malformed `${` and what is wrong.
-pub(crate) fn expand_text(text: &[u8], variables: &Variables) -> Result<Expanded, TextError> {
-    let mut out = Expanded::default();
-    let mut unset: Vec<(usize, Fault)> = Vec::new();
-    let ended = pieces(text, |line, part| {
-        let mut missing = Vec::new();
-        expand_into(std::slice::from_ref(&part), variables, &mut out, &mut missing);
-        missing.retain(|each| unset.iter().all(|(_, told)| told.name != each.name));
-        unset.extend(missing.into_iter().map(|each| (line, each)));
-    });
-    match ended {
-        Ok(()) | Err(_) if !unset.is_empty() => Err(TextError::Unset(unset)),
-        Ok(()) => Ok(out),
-        Err(malformed) => Err(TextError::Malformed(malformed)),
-    }
-}
-
-/// The `${...}` of a text that is not the table's own, each with its line, up to the first that is malformed;
-/// then its line and what is wrong with it.
-pub(crate) fn references(text: &[u8]) -> (Vec<(usize, Template)>, Option<Malformed>) {
-    let mut found = Vec::new();
-    let ended = pieces(text, |line, part| {
-        if matches!(part, Part::Variable(_)) {
-            found.push((line, Template { source: String::new(), parts: vec![part] }));
-        }
-    });
-    (found, ended.err())
-}
-
-/// Why a text could not be expanded.
-#[derive(Debug)]
-pub(crate) enum TextError {
-    /// A `${` that is none of the forms.
-    Malformed(Malformed),
-    /// These variables are not set: the line that needs it, and which. At least one.
-    Unset(Vec<(usize, Fault)>),
 }
 
 fn expand_into(parts: &[Part], variables: &Variables, out: &mut Expanded, missing: &mut Vec<Fault>) {
@@ -438,27 +408,5 @@ mod tests {
         let names: Vec<&str> = missing.iter().map(|unset| &*unset.name).collect();
         assert_eq!(names, ["A", "D", "E", "H", "J"]);
         assert_eq!(template.names(), ["A", "B", "C", "D", "E", "F", "G", "SET", "H", "I", "J"]);
-    }
-
-    #[test]
-    fn references_of_a_text_have_their_lines() {
-        let (found, malformed) = references(b"a $x\n${A} ${B:-\n}\n${C}\xff\n${D");
-        let found: Vec<_> = found.iter().map(|(line, template)| (*line, template.names())).collect();
-        assert_eq!(found, [(2, vec!["A"]), (2, vec!["B"]), (4, vec!["C"])]);
-        assert_eq!(malformed.map(|malformed| malformed.line), Some(5));
-    }
-
-    #[test]
-    fn a_text_says_in_which_line_it_is_wrong() {
-        let text = b"one\n\xff ${SET}\nthree ${NONE}\n";
-        match expand_text(text, &variables()) {
-            Err(TextError::Unset(unset)) => {
-                let told: Vec<_> = unset.iter().map(|(line, unset)| (*line, &*unset.name)).collect();
-                assert_eq!(told, [(3, "NONE")]);
-            }
-            other => panic!("{other:?}"),
-        }
-        let good = expand_text(b"\xff${SET}$host $${x}", &variables()).expect("all set");
-        assert_eq!(good.bytes, b"\xffvalue$host ${x}");
     }
 }

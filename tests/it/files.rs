@@ -121,10 +121,169 @@ fn every_variable_that_a_template_misses_is_told() {
         .file("from", "${ONE}\n${TWO:?give it} ${ONE}\n${THREE-}${FOUR}\n", 0o644)
         .status(65)
         .stderr(
-            "preverb: variable `ONE` is not set: line 1 of template `[DIR]/from` needs it\npreverb: variable `TWO` is not set: give it: line 2 of template `[DIR]/from` needs it\npreverb: variable `FOUR` is not set: line 3 of template `[DIR]/from` needs it\n",
+            "preverb: variable `ONE` is not set: line 1 of template `[DIR]/from` needs it\npreverb: variable `TWO` is not set: give it: line 2 of template `[DIR]/from` needs it\npreverb: variable `FOUR` is not set: line 3 of template `[DIR]/from` needs it\nhint: a literal `${` is written `$${`; `only` names the variables that the step expands, and leaves all others\n",
         )
         .check(|output| assert!(!exists(output, "to")))
         .run();
+}
+
+// What is rendered
+
+#[test]
+fn a_tree_is_rendered_with_its_subdirectories_by_their_suffix() {
+    let tree = |step: &str| {
+        steps(&format!("[[setup]]\nrender = \"[DIR]/in\"\nto = \"[DIR]/etc/out\"\n{step}\n"))
+            .file("in/a.conf.template", "${NAME}\n", 0o644)
+            .file("in/sub/b.conf.template", "${NAME} $host\n", 0o644)
+            .file("in/sub/deep/c.stream-template", "stream ${NAME}\n", 0o644)
+            .file("in/sub/plain.conf", "${NOT_SET}\n", 0o644)
+            .file("in/.hidden/d.template", "${NOT_SET}\n", 0o644)
+            .env("NAME", "world")
+            .stdout("the target\n")
+    };
+    tree("")
+        .check(|output| {
+            assert_eq!(output.file("etc/out/a.conf").unwrap(), b"world\n");
+            assert_eq!(output.file("etc/out/sub/b.conf").unwrap(), b"world $host\n");
+            // No directory that nothing is rendered into.
+            assert!(!exists(output, "etc/out/sub/deep") && !exists(output, "etc/out/.hidden"));
+        })
+        .run();
+    tree("suffix = \"${SUFFIX:-.stream-template}\"")
+        .check(|output| {
+            assert_eq!(output.file("etc/out/sub/deep/c").unwrap(), b"stream world\n");
+            assert!(!exists(output, "etc/out/a.conf"));
+        })
+        .run();
+}
+
+#[test]
+fn a_linked_directory_of_templates_is_entered_once() {
+    let tree = || {
+        steps("[[setup]]\nrender = \"[DIR]/in\"\nto = \"[DIR]/out\"\n")
+            .file("in/..1/sub/a.template", "a\n", 0o644)
+            .link("in/..data", "..1")
+            .link("in/sub", "..data/sub")
+    };
+    tree().stdout("the target\n").check(|output| assert_eq!(output.file("out/sub/a").unwrap(), b"a\n")).run();
+    tree()
+        .link("in/..1/sub/back", "..")
+        .link("in/..1/again", "..")
+        .status(71)
+        .stderr(
+            "preverb: cannot read template `[DIR]/in/sub/back/again`: too many symbolic links encountered\n",
+        )
+        .run();
+}
+
+#[test]
+fn the_subdirectories_of_a_tree_are_the_users() {
+    steps("[[setup]]\nrender = \"[DIR]/in\"\nto = \"[DIR]/theirs/out\"\nuser = \"daemon\"\n")
+        .needs_root()
+        .file("in/sub/a.template", "a\n", 0o644)
+        .directory("theirs", 0o755)
+        .under_shell("chown daemon theirs; exec \"$@\"")
+        .stdout("the target\n")
+        .check(|output| {
+            for path in ["theirs/out", "theirs/out/sub", "theirs/out/sub/a"] {
+                assert_eq!(output.dir.path().join(path).metadata().unwrap().uid(), 1, "{path}");
+            }
+        })
+        .run();
+    // Root makes no directory through somebody else's link.
+    planted(steps("[[setup]]\nrender = \"[DIR]/in\"\nto = \"[DIR]/theirs/link\"\n"))
+        .file("in/sub/a.template", "a\n", 0o644)
+        .status(71)
+        .stderr_contains("and root follows none of those\n")
+        .check(|output| assert!(!exists(output, "roots/sub")))
+        .run();
+}
+
+#[test]
+fn a_template_can_leave_what_is_not_its_own() {
+    let template = |keys: &str| {
+        steps(&format!("[[setup]]\nrender = \"[DIR]/in\"\nto = \"[DIR]/out\"\n{keys}\n"))
+            .file("in", "${PORT} ${NGINX_HOST} ${request_time} ${1} $${PORT} ${PORT_:-d}\n", 0o644)
+            .env("PORT", "80")
+            .env("NGINX_HOST", "host")
+    };
+    for only in ["[\"NGINX_*\", \"PORT\"]", "[\"${NAMES:-NGINX_*}\", \"PORT\"]"] {
+        template(&format!("only = {only}"))
+            .stdout("the target\n")
+            .check(|output| {
+                let expected = b"80 host ${request_time} ${1} ${PORT} ${PORT_:-d}\n";
+                assert_eq!(output.file("out").unwrap(), expected);
+            })
+            .run();
+    }
+    let hint = "hint: a literal `${` is written `$${`; `only` names the variables that the step expands, and leaves all others\n";
+    template("only = \"request_*\"")
+        .status(65)
+        .stderr(format!(
+            "preverb: variable `request_time` is not set: line 1 of template `[DIR]/in` needs it\n{hint}"
+        ))
+        .check(|output| assert!(!exists(output, "out")))
+        .run();
+    template("keep-unset = true")
+        .status(78)
+        .stderr(format!("preverb: [DIR]/in:1: `${{1}}` does not name a variable\n{hint}"))
+        .run();
+    template("only = [\"*\"]\nkeep-unset = true")
+        .stdout("the target\n")
+        .check(|output| {
+            let expected = b"80 host ${request_time} ${1} ${PORT} d\n";
+            assert_eq!(output.file("out").unwrap(), expected);
+        })
+        .run();
+}
+
+#[test]
+fn a_source_that_does_not_exist_is_nothing_to_do_where_a_directory_is_meant() {
+    let render = |from: &str, to: &str| {
+        steps(&format!("[[setup]]\nrender = \"[DIR]/{from}\"\nto = \"[DIR]/{to}\"\n"))
+            .file("file", "text\n", 0o644)
+    };
+    render("none", "out")
+        .status(71)
+        .stderr("preverb: cannot read template `[DIR]/none`: it does not exist\n")
+        .run();
+    for (from, to) in [("none/", "out"), ("none", "out/"), ("none/below/", "out/")] {
+        render(from, to).stdout("the target\n").check(|output| assert!(!exists(output, "out"))).run();
+    }
+    render("file/", "out").status(71).stderr_contains("cannot read template `[DIR]/file/`: ").run();
+    render("file", "out/")
+        .status(71)
+        .stderr("preverb: cannot write `[DIR]/out/`: `[DIR]/file` is a file\nhint: `to` ends in a slash, which only a tree of templates can be rendered to\n")
+        .run();
+}
+
+#[test]
+fn the_keys_of_render_are_explained_and_checked() {
+    let table = |keys: &str| {
+        Test::new().table(format!(
+            "[[setup]]\nrender = \"[DIR]/in/\"\nto = \"[DIR]\"\n{keys}\n[verbs.a]\nexec = [\"true\"]\n"
+        ))
+    };
+    table("only = [\"A\", \"B_*\"]\nkeep-unset = true")
+        .args(["--explain", "a"])
+        .stdout_contains("only A, B_*\n")
+        .stdout_contains("unset variables stay\n")
+        .any_stderr()
+        .run();
+    let checked = |keys: &str| {
+        table(keys).file("in/sub/a.tpl", "${A} ${other} ${\n", 0o644).args(["--check"]).any_stdout()
+    };
+    checked("suffix = \".tpl\"\nonly = [\"A\"]")
+        .stderr_contains("line 1 of template `[DIR]/in/sub/a.tpl`: variable `A` is not declared")
+        .stderr_lacks("other")
+        .run();
+    checked("suffix = \".tpl\"").status(78).stderr_contains("variable `other` is not declared").run();
+    checked("").stderr_contains("there is no `*.template` in `[DIR]/in/`").run();
+    checked("suffix = \"\"")
+        .status(78)
+        .stderr_contains("`suffix` is what the names of templates end in")
+        .run();
+    checked("only = []").status(78).stderr_contains("`only` is empty").run();
 }
 
 // How they end

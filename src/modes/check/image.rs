@@ -152,26 +152,6 @@ pub(super) fn obstacle(path: &Path) -> Option<String> {
     }
 }
 
-/// The templates of a `render` step, or why there are none: the file itself, or those of the directory.
-pub(super) fn templates(from: &Path) -> Result<Vec<PathBuf>, String> {
-    let metadata = from.metadata().map_err(|error| reason(&error))?;
-    if metadata.is_file() {
-        return Ok(vec![from.to_owned()]);
-    }
-    if !metadata.is_dir() {
-        return Err("it is no file and no directory".to_owned());
-    }
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(from).map_err(|error| reason(&error))? {
-        let name = entry.map_err(|error| reason(&error))?.file_name();
-        if !name.as_bytes().starts_with(b".") && name.as_bytes().ends_with(b".template") {
-            found.push(name);
-        }
-    }
-    found.sort_unstable();
-    Ok(found.into_iter().map(|name| from.join(name)).collect())
-}
-
 /// The program that the `#!` line of a file names, without its directory; also behind `env`.
 pub(super) fn shebang_name(path: &Path) -> Option<String> {
     let text = std::fs::read(path).ok()?;

@@ -6,4 +6,5 @@ pub(crate) mod mkdir;
 pub(crate) mod progress;
 pub(crate) mod render;
 pub(crate) mod run;
+pub(crate) mod templates;
 pub(crate) mod wait;

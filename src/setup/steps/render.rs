@@ -1,69 +1,88 @@
-//! `render`: writes a file with its `${...}` expanded.
+//! `render`: writes a file, or the files of a tree, with their `${...}` expanded.
 //!
 //! Knows templates and destinations. Must not know the table: which variables there are and who writes is
 //! decided by the caller. The templates are read by the one who writes, so that root reads nothing for
 //! somebody who could not read it.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::setup::steps::mkdir::mkdir;
 use crate::setup::steps::progress::Progress;
+use crate::setup::steps::templates::{self, Templates, Trouble};
 use crate::sys::identity::{Identity, Myself, acting_as};
-use crate::sys::walk::{self as entry, Entry, Keep, Refusal, errno_of, fill};
+use crate::sys::walk::{Entry, Keep, Refusal, errno_of, fill};
 use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::quoted;
 use crate::text::reason::of_errno as why;
-use crate::value::reference::Malformed;
-use crate::value::template::{Expanded, TextError, expand_text};
+use crate::value::template::Expanded;
+use crate::value::text::{HINT, Malformed, Scope, TextError, expand_text};
 use crate::value::variables::Variables;
 
-/// What the names of templates in a directory end in.
-const SUFFIX: &[u8] = b".template";
 /// The mode of a file that anybody may read.
 const PUBLIC: u32 = 0o644;
 /// The mode of a file that a secret went into.
 const PRIVATE: u32 = 0o600;
 
-/// Renders the file `from` to `to`, or each `*.template` in the directory `from` into the directory `to`.
+/// What a step renders, and how.
+#[derive(Debug)]
+pub(crate) struct Rendering {
+    /// The template, or the directory of templates.
+    pub(crate) from: PathBuf,
+    /// The file, or the directory, that they become.
+    pub(crate) to: PathBuf,
+    /// The permission bits of the files.
+    pub(crate) mode: Option<u32>,
+    /// What the names of templates in a directory end in.
+    pub(crate) suffix: Vec<u8>,
+    /// Which `${...}` are expanded.
+    pub(crate) scope: Scope,
+}
+
+/// Renders the file `from` to `to`, or each template of the tree `from` into the tree `to`.
 /// Every template is expanded before the first file is written, so that a variable that is not set leaves
 /// all the old files. A link at the destination is replaced, not followed; a file that is already what
 /// it should be is left alone.
 ///
 /// # Errors
-/// Variable (65): a variable that is not set; all templates that miss one are told. Table (78): a `${`
+/// Variable (65): variables that are not set; all of them are reported. Table (78): a `${`
 /// that is malformed. System (71): what cannot be read or written. Otherwise what `progress` returns.
 pub(crate) fn render(
-    from: &Path,
-    to: &Path,
-    mode: Option<u32>,
+    what: &Rendering,
     variables: &Variables,
     writer: Option<&Identity>,
     progress: &mut Progress<'_>,
 ) -> Result<()> {
-    acting_as(writer, || {
+    let (directories, files) = acting_as(writer, || {
+        let (directories, sources) = sources(what, writer, progress)?;
         let mut files = Vec::new();
         let mut failures = Vec::new();
-        for (template, file, to) in sources(from, to, writer)? {
+        for (template, file, to) in sources {
             progress()?;
-            match expanded(&template, file, variables, writer) {
+            match expanded(&template, file, variables, &what.scope, writer) {
                 Ok(content) => files.push((to, content)),
                 Err(several) => failures.extend(several),
             }
         }
-        if let Some(failure) = Failure::all(failures) {
-            return Err(failure);
+        // Once for all of them, and not where a template cannot be read.
+        if let Some(last) = failures.pop() {
+            failures.push(if last.kind() == Kind::System { last } else { last.hint(HINT) });
         }
+        Failure::all(failures).map_or(Ok((directories, files)), Err)
+    })?;
+    mkdir(&directories, None, writer, progress)?;
+    acting_as(writer, || {
         for (to, content) in files {
             progress()?;
-            write(&to, &content, mode, writer)?;
+            write(&to, &content, what.mode, writer)?;
         }
         Ok(())
     })
@@ -86,59 +105,62 @@ fn unreadable(path: &Path, refusal: &Refusal, writer: Option<&Identity>) -> Fail
     }
 }
 
-/// Opens a template; a pipe that nobody writes to must not hold the run up.
-fn open(path: &Path) -> std::result::Result<(OwnedFd, FileType), Refusal> {
-    let file = entry::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
-    let kind = FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode);
-    Ok((file, kind))
-}
-
 fn no_file(path: &Path, or: &str) -> Failure {
-    Failure::say(Kind::System, format!("template {} is no file{or}", shown(path)))
+    Failure::say(Kind::System, format!("template {} is not a file{or}", shown(path)))
         .field("template", escaped(path.as_os_str().as_bytes()))
 }
 
-/// The templates, opened where that has been done already, and where each goes.
+/// A template, open where that has been done already, and where it goes.
+type Source = (PathBuf, Option<OwnedFd>, PathBuf);
+
+/// The directories that the files need, and the templates.
 fn sources(
-    from: &Path,
-    to: &Path,
+    what: &Rendering,
     writer: Option<&Identity>,
-) -> Result<Vec<(PathBuf, Option<OwnedFd>, PathBuf)>> {
-    let refused = |refusal: Refusal| unreadable(from, &refusal, writer);
-    let (file, kind) = open(from).map_err(refused)?;
-    if kind == FileType::RegularFile {
-        return Ok(vec![(from.to_owned(), Some(file), to.to_owned())]);
-    }
-    if kind != FileType::Directory {
-        return Err(no_file(from, " and no directory"));
-    }
-    let mut names: Vec<OsString> = Vec::new();
-    for entry in Dir::new(file).map_err(|errno| refused(errno.into()))? {
-        let entry = entry.map_err(|errno| refused(errno.into()))?;
-        let name = entry.file_name().to_bytes();
-        if !name.starts_with(b".") && name.ends_with(SUFFIX) {
-            names.push(OsStr::from_bytes(name).to_owned());
+    progress: &mut Progress<'_>,
+) -> Result<(Vec<PathBuf>, Vec<Source>)> {
+    let Rendering { from, to, suffix, .. } = what;
+    let found = templates::find(from, to, suffix, progress).map_err(|trouble| match trouble {
+        Trouble::At(path, refusal) => unreadable(&path, &refusal, writer),
+        Trouble::Ended(failure) => failure,
+    })?;
+    match found {
+        Templates::Missing => Ok(Default::default()),
+        Templates::Other => Err(no_file(from, " and not a directory")),
+        Templates::File(_) if templates::is_directorys(to) => {
+            Err(Failure::say(Kind::System, format!("cannot write {}: {} is a file", shown(to), shown(from)))
+                .hint("`to` ends in a slash, which only a tree of templates can be rendered to"))
+        }
+        Templates::File(file) => Ok((Vec::new(), vec![(from.clone(), Some(file), to.clone())])),
+        Templates::Tree(below) => {
+            let mut directories: Vec<PathBuf> = Vec::new();
+            let mut sources = Vec::new();
+            for template in below {
+                let name = template.as_os_str().as_bytes();
+                let file = to.join(OsStr::from_bytes(name.strip_suffix(&suffix[..]).unwrap_or(name)));
+                directories.extend(file.parent().map(Path::to_owned));
+                sources.push((from.join(template), None, file));
+            }
+            directories.sort_unstable();
+            directories.dedup();
+            Ok((directories, sources))
         }
     }
-    names.sort_unstable();
-    let destination = |name: &OsString| {
-        to.join(OsStr::from_bytes(name.as_bytes().strip_suffix(SUFFIX).unwrap_or(name.as_bytes())))
-    };
-    Ok(names.iter().map(|name| (from.join(name), None, destination(name))).collect())
 }
 
 fn expanded(
     template: &Path,
     file: Option<OwnedFd>,
     variables: &Variables,
+    scope: &Scope,
     writer: Option<&Identity>,
 ) -> std::result::Result<Expanded, Vec<Failure>> {
     let refused = |refusal| vec![unreadable(template, &refusal, writer)];
     let file = match file {
         Some(file) => file,
-        None => match open(template).map_err(refused)? {
+        None => match templates::open(template).map_err(refused)? {
             (file, FileType::RegularFile) => file,
-            // Not passed over: a directory of such a name is a mistyped mount.
+            // Not skipped: a directory of such a name is a mistyped mount.
             (_, _) => return Err(vec![no_file(template, "")]),
         },
     };
@@ -146,7 +168,7 @@ fn expanded(
     let read = File::from(file).read_to_end(&mut text);
     read.map_err(|error| refused(errno_of(&error).into()))?;
     let name = escaped(template.as_os_str().as_bytes());
-    expand_text(&text, variables).map_err(|error| match error {
+    expand_text(&text, variables, scope).map_err(|error| match error {
         TextError::Unset(unset) => unset
             .into_iter()
             .map(|(line, unset)| {
@@ -161,8 +183,7 @@ fn expanded(
             vec![
                 Failure::say(Kind::Table, format!("{name}:{line}: {reason}"))
                     .field("template", name)
-                    .field("line", line as u64)
-                    .hint("a `${` that is to stay is written `$${`"),
+                    .field("line", line as u64),
             ]
         }
     })
@@ -310,7 +331,9 @@ mod tests {
         variables: &Variables,
         writer: Option<&Identity>,
     ) -> Result<()> {
-        super::render(from, to, mode, variables, writer, &mut || Ok(()))
+        let suffix = templates::SUFFIX.into();
+        let what = Rendering { from: from.into(), to: to.into(), mode, suffix, scope: Scope::default() };
+        super::render(&what, variables, writer, &mut || Ok(()))
     }
 
     fn variables() -> Variables {
@@ -398,7 +421,8 @@ mod tests {
         put(&from.join("nested/real"), b"linked");
         symlink("nested/real", from.join("l.template")).expect("made");
         render(&from, &to, None, &variables(), None).expect("rendered");
-        assert_eq!(names(&to), ["b.conf", "l"]);
+        assert_eq!(names(&to), ["b.conf", "l", "nested"]);
+        assert_eq!(read(&to.join("nested/c")), b"c");
         assert_eq!(
             (read(&to.join("b.conf")), read(&to.join("l"))),
             (b"b world".to_vec(), b"linked".to_vec())
@@ -432,11 +456,11 @@ mod tests {
         refused(&missing, &format!("cannot read template `{}`: {reason}", missing.display()));
         let pipe = place.path().join("pipe");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("made");
-        refused(&pipe, &format!("template `{}` is no file and no directory", pipe.display()));
+        refused(&pipe, &format!("template `{}` is not a file and not a directory", pipe.display()));
         let mistyped = place.path().join("templates");
         std::fs::create_dir_all(mistyped.join("x.template")).expect("made");
         let template = mistyped.join("x.template");
-        refused(&mistyped, &format!("template `{}` is no file", template.display()));
+        refused(&mistyped, &format!("template `{}` is not a file", template.display()));
     }
 
     #[test]

@@ -77,7 +77,7 @@ pub(crate) const STEP_KEYS: [&str; 6] = ["name", "verbs", "environments", "skip-
 pub(crate) fn kind_only_keys(kind: &str) -> &'static [&'static str] {
     match kind {
         "run" | "hooks" => &["once"],
-        "render" => &["to", "mode"],
+        "render" => &["to", "suffix", "only", "keep-unset", "mode"],
         "mkdir" => &["mode"],
         _ => &[],
     }

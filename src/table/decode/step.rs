@@ -1,7 +1,7 @@
 //! A step of a `setup`.
 
 use super::{Decoder, KIND_KEYS, Place, STEP_KEYS, kind_only_keys};
-use crate::table::types::{Filter, Step, StepKind};
+use crate::table::types::{Filter, Render, Step, StepKind};
 use crate::text::log::quoted;
 use crate::text::names::{NAME_RULE, VerbName};
 use crate::value::toml::{Node, Shape};
@@ -121,19 +121,7 @@ impl Decoder {
                     if value.shape() == Shape::Table { vec![value] } else { self.one_or_more(value, "wait") };
                 StepKind::Wait(nodes.into_iter().filter_map(|item| self.probe(item, "wait")).collect())
             }
-            "render" => {
-                let from = self.path(value, "render");
-                let Some(to) = node.get("to") else {
-                    self.mistake(
-                        value.span(),
-                        "a `render` step needs a `to`: the file or directory to write",
-                    );
-                    return None;
-                };
-                let to = self.path(to, "to");
-                let mode = node.get("mode").and_then(|mode| self.mode(mode, "mode"));
-                StepKind::Render { from: from?, to: to?, mode }
-            }
+            "render" => StepKind::Render(self.render(node, value)?),
             "mkdir" => {
                 let paths = self.one_or_more(value, "mkdir");
                 let mode = node.get("mode").and_then(|mode| self.mode(mode, "mode"));
@@ -145,5 +133,30 @@ impl Decoder {
                 StepKind::Chown(paths.into_iter().filter_map(|item| self.path(item, "chown")).collect())
             }
         })
+    }
+
+    fn render(&mut self, node: Node<'_>, value: Node<'_>) -> Option<Render> {
+        let from = self.path(value, "render");
+        let to = node.get("to");
+        if to.is_none() {
+            self.mistake(value.span(), "a `render` step needs a `to`: the file or directory to write");
+        }
+        let to = to.and_then(|to| self.path(to, "to"));
+        let mode = node.get("mode").and_then(|mode| self.mode(mode, "mode"));
+        let suffix = node.get("suffix").and_then(|suffix| {
+            let template = self.template(suffix, "suffix")?;
+            let bad =
+                template.source().is_empty() || template.source().contains('/') && template.is_literal();
+            if bad {
+                self.mistake(suffix.span(), "`suffix` is what the names of templates end in");
+            }
+            (!bad).then_some(template)
+        });
+        let only = node.get("only").map(|only| {
+            let items = self.one_or_more(only, "only");
+            items.into_iter().filter_map(|item| self.template(item, "only")).collect()
+        });
+        let keep_unset = node.get("keep-unset").and_then(|keep| self.boolean(keep, "keep-unset"));
+        Some(Render { from: from?, to: to?, mode, suffix, only, keep_unset: keep_unset.unwrap_or(false) })
     }
 }

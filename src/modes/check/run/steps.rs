@@ -11,13 +11,14 @@ use crate::modes::check::image::Directory;
 use crate::modes::check::known::{Sure, Value};
 use crate::setup::hook_files;
 use crate::setup::hook_files::How;
+use crate::setup::steps::templates::{self, Templates, Trouble};
 use crate::sys::identity::Identity;
 use crate::sys::proof;
-use crate::table::types::{Step, StepKind};
+use crate::table::types::{Render, Step, StepKind};
 use crate::text::escape::escaped;
 use crate::text::log::quoted;
-use crate::value::reference::Malformed;
 use crate::value::template::Template;
+use crate::value::text::{HINT, Malformed, Scope, references};
 use crate::value::toml::{Shape, Span};
 
 impl Walk<'_, '_> {
@@ -55,9 +56,7 @@ impl Walk<'_, '_> {
                     }
                 }
             }
-            StepKind::Render { from, to, .. } => {
-                self.render(from, to, span_of("render"), span_of("to"), doer.as_ref());
-            }
+            StepKind::Render(render) => self.render(render, node, step.span, doer.as_ref()),
             StepKind::Mkdir { paths, .. } => {
                 for (template, span) in spans(paths, node.get("mkdir"), step.span) {
                     let Ok(value) = self.value(template, span) else { continue };
@@ -102,39 +101,66 @@ impl Walk<'_, '_> {
         self.add(self.weight(value.sure), span, (message, Some(hint)));
     }
 
-    fn render(&mut self, from: &Template, to: &Template, span: Span, to_span: Span, doer: Option<&Identity>) {
-        let to = self.value(to, to_span).ok();
-        let from = self.value(from, span).ok();
+    fn render(&mut self, render: &Render, node: Node<'_>, span: Span, doer: Option<&Identity>) {
+        let span_of = |key: &str| node.get(key).map_or(span, Node::span);
+        let (span, to_span) = (span_of("render"), span_of("to"));
+        let to = self.value(&render.to, to_span).ok();
+        let from = self.value(&render.from, span).ok();
+        let suffix = match &render.suffix {
+            Some(suffix) => self.value(suffix, span_of("suffix")).ok().map(|suffix| suffix.bytes),
+            None => Some(templates::SUFFIX.into()),
+        };
+        let mut only = Vec::new();
+        for (pattern, span) in spans(render.only.as_deref().unwrap_or_default(), node.get("only"), span) {
+            only.extend(self.value(pattern, span).ok().map(|pattern| pattern.bytes));
+        }
+        let scope = Scope { only: render.only.as_ref().map(|_| only), keep_unset: render.keep_unset };
         let source = from.as_ref().map(path).and_then(|path| self.here(path));
         let many = source.as_ref().is_some_and(|path| path.is_dir());
         if let Some(to) = &to {
             let destination = path(to);
-            if let (Some(from), true) = (&from, source.as_ref().is_some_and(|path| path.is_file()))
+            let is_file = source.as_ref().is_some_and(|path| path.is_file());
+            if let (Some(from), true) = (&from, is_file)
                 && self.here(destination.clone()).is_some_and(|path| path.is_dir())
             {
                 let sure = if from.sure == Sure::Fixed { to.sure } else { from.sure };
                 let message = format!("cannot write to {}: it is a directory", shown(&destination));
                 self.add(self.weight(sure), to_span, (message, None));
             }
-            let file = if many { destination.join("file") } else { destination };
-            self.place_for(&file, to, to_span, "to", doer);
+            if is_file {
+                self.place_for(&destination, to, to_span, "to", doer);
+            } else if let Some(obstacle) =
+                self.here(destination).filter(|_| many).and_then(|path| image::obstacle(&path))
+            {
+                let message = format!("cannot make directory {}: {obstacle}", shown(&path(to)));
+                self.add(self.weight(to.sure), to_span, (message, None));
+            }
         }
-        if let (Some(from), Some(source)) = (&from, &source) {
-            match image::templates(source) {
+        if let (Some(from), Some(source), Some(suffix)) = (&from, &source, suffix) {
+            let to = to.as_ref().map(path).unwrap_or_default();
+            let weight = self.weight(from.sure);
+            match templates::find(source, &to, &suffix, &mut || Ok(())) {
                 Err(_) if self.is_made(source) => {}
-                Err(reason) => {
-                    let message = format!("cannot read template {}: {reason}", shown(source));
-                    self.add(self.weight(from.sure), span, (message, None));
+                Err(Trouble::At(path, refusal)) => {
+                    let message = format!("cannot read template {}: {refusal}", shown(&path));
+                    self.add(weight, span, (message, None));
                 }
-                Ok(files) if files.is_empty() => {
-                    let message = format!("there is no `*.template` in {}", shown(source));
+                Ok(Templates::Other) => {
+                    let message = format!("template {} is not a file and not a directory", shown(source));
+                    self.add(weight, span, (message, None));
+                }
+                Ok(Templates::Tree(files)) if files.is_empty() => {
+                    let suffix = escaped(&suffix);
+                    let message = format!("there is no `*{suffix}` in {}", shown(source));
                     self.findings.add(Weight::Warning, span, message, None);
                 }
-                Ok(files) => {
+                Ok(Templates::File(_)) => self.template(source, &scope, weight, span),
+                Ok(Templates::Tree(files)) => {
                     for file in files {
-                        self.template(&file, self.weight(from.sure), span);
+                        self.template(&source.join(file), &scope, weight, span);
                     }
                 }
+                Ok(Templates::Missing) | Err(Trouble::Ended(_)) => {}
             }
         }
         if let Some(to) = to {
@@ -143,11 +169,14 @@ impl Walk<'_, '_> {
     }
 
     /// The `${...}` of a template.
-    fn template(&mut self, file: &Path, weight: Weight, span: Span) {
+    fn template(&mut self, file: &Path, scope: &Scope, weight: Weight, span: Span) {
         let Ok(text) = std::fs::read(file) else { return };
-        let (references, malformed) = crate::value::template::references(&text);
+        let (references, malformed) = references(&text, scope);
         for (line, reference) in references {
             for unset in self.known.missing(&reference) {
+                if scope.keep_unset && unset.message.is_none() {
+                    continue;
+                }
                 let (sentence, hint) = self.known.sentence(&unset);
                 let message = format!("line {line} of template {}: {sentence}", shown(file));
                 self.add(Weight::Warning, span, (message, Some(hint)));
@@ -155,8 +184,7 @@ impl Walk<'_, '_> {
         }
         if let Some(Malformed { line, reason }) = malformed {
             let message = format!("line {line} of template {}: {reason}", shown(file));
-            let hint = "a `${` that is to stay is written `$${`".to_owned();
-            self.add(weight, span, (message, Some(hint)));
+            self.add(weight, span, (message, Some(HINT.to_owned())));
         }
     }
 

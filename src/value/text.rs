@@ -1,0 +1,203 @@
+//! Text that is not the table's own: a template of `render`, which need not be UTF-8, and in which not every `${...}`
+//! need be ours. Pure.
+
+use crate::text::names::is_variable_name;
+use crate::text::pattern::matches;
+use crate::value::template::{Expanded, Fault, State, Template};
+use crate::value::variables::Variables;
+
+/// What to do about a `${...}` that is to stay.
+pub(crate) const HINT: &str = "a literal `${` is written `$${`; `only` names the variables that the step expands, and leaves all others";
+
+/// Which `${...}` of a text are expanded. The others stay as they are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Scope {
+    /// Patterns of names; without them all are expanded.
+    pub(crate) only: Option<Vec<Vec<u8>>>,
+    /// Whether those of unset variables stay.
+    pub(crate) keep_unset: bool,
+}
+
+impl Scope {
+    fn has(&self, name: &[u8]) -> bool {
+        self.only.as_ref().is_none_or(|only| only.iter().any(|pattern| matches(pattern, name)))
+    }
+}
+
+/// A `${` that is none of the forms.
+#[derive(Debug)]
+pub(crate) struct Malformed {
+    /// The line that it starts in.
+    pub(crate) line: usize,
+    /// What is wrong with it.
+    pub(crate) reason: String,
+}
+
+/// Why a text could not be expanded.
+#[derive(Debug)]
+pub(crate) enum TextError {
+    /// A `${` that is none of the forms.
+    Malformed(Malformed),
+    /// These variables are not set: the line that needs it, and which. At least one.
+    Unset(Vec<(usize, Fault)>),
+}
+
+/// Expands what is in the scope.
+///
+/// # Errors
+/// Every variable that is not set, each once, with the first line that needs it; where there is none, the line of a
+/// malformed `${` and what is wrong.
+pub(crate) fn expand_text(text: &[u8], variables: &Variables, scope: &Scope) -> Result<Expanded, TextError> {
+    let mut out = Expanded::default();
+    let mut unset: Vec<(usize, Fault)> = Vec::new();
+    let ended = pieces(text, scope, |line, source, template| {
+        match template.map_or_else(|| Ok(Expanded::open(source)), |template| template.expand_all(variables)) {
+            Ok(piece) => {
+                out.bytes.extend_from_slice(&piece.bytes);
+                out.secret |= piece.secret;
+            }
+            Err(faults) if scope.keep_unset && faults.iter().all(is_plain) => {
+                out.bytes.extend_from_slice(source);
+            }
+            Err(faults) => {
+                for fault in faults {
+                    if unset.iter().all(|(_, earlier)| earlier.name != fault.name) {
+                        unset.push((line, fault));
+                    }
+                }
+            }
+        }
+    });
+    match ended {
+        Ok(()) | Err(_) if !unset.is_empty() => Err(TextError::Unset(unset)),
+        Ok(()) => Ok(out),
+        Err(malformed) => Err(TextError::Malformed(malformed)),
+    }
+}
+
+/// Whether nothing is wrong but that a variable is not set, and the text does not demand that it is.
+fn is_plain(fault: &Fault) -> bool {
+    fault.state == State::Unset && fault.message.is_none()
+}
+
+/// The `${...}` of a text that are in the scope, each with its line, up to the first that is malformed; then its line
+/// and what is wrong with it.
+pub(crate) fn references(text: &[u8], scope: &Scope) -> (Vec<(usize, Template)>, Option<Malformed>) {
+    let mut found = Vec::new();
+    let ended = pieces(text, scope, |line, _, template| {
+        found.extend(template.filter(|template| !template.is_literal()).map(|template| (line, template)));
+    });
+    (found, ended.err())
+}
+
+/// Gives the pieces of a text to `take`, one after the other: its line, its bytes, and what it is, unless it stays as
+/// it is.
+fn pieces<'t>(
+    text: &'t [u8],
+    scope: &Scope,
+    mut take: impl FnMut(usize, &'t [u8], Option<Template>),
+) -> Result<(), Malformed> {
+    let mut rest = text;
+    let mut line = 1;
+    while !rest.is_empty() {
+        let parsed = Template::first(rest);
+        // A piece is either text, or one `${...}` with nothing before it.
+        let is_ours = rest.strip_prefix(b"${").is_none_or(|inside| {
+            let length = inside.iter().take_while(|b| b.is_ascii_alphanumeric() || b"_.".contains(b)).count();
+            scope.only.is_none() || (is_variable_name(&inside[..length]) && scope.has(&inside[..length]))
+        });
+        let (template, after) = match parsed {
+            Ok((template, after)) => (Some(template).filter(|_| is_ours), after),
+            Err(_) if !is_ours => (None, &rest[2..]),
+            Err(reason) => return Err(Malformed { line, reason }),
+        };
+        let source = &rest[..rest.len() - after.len()];
+        take(line, source, template);
+        line += source.iter().filter(|byte| **byte == b'\n').count();
+        rest = after;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::variables::Origin;
+
+    fn variables() -> Variables {
+        let mut variables = Variables::default();
+        variables.set(b"SET", b"value", Origin::Inherited, false);
+        variables.set(b"SETTLED", b"more", Origin::Inherited, false);
+        variables
+    }
+
+    fn only(patterns: &[&str]) -> Scope {
+        let only = patterns.iter().map(|pattern| pattern.as_bytes().to_vec()).collect();
+        Scope { only: Some(only), keep_unset: false }
+    }
+
+    #[track_caller]
+    fn yields(scope: &Scope, text: &str, expected: &str) {
+        let expanded = expand_text(text.as_bytes(), &variables(), scope).expect("it can be expanded");
+        assert_eq!(String::from_utf8_lossy(&expanded.bytes), expected);
+    }
+
+    #[test]
+    fn references_of_a_text_have_their_lines() {
+        let text = b"a $x\n${A} ${B:-\n}\n${C}\xff\n${D";
+        let names = |scope: &Scope| {
+            let (found, malformed) = references(text, scope);
+            let found: Vec<_> =
+                found.iter().map(|(line, template)| (*line, template.names()[0].to_owned())).collect();
+            (found, malformed.map(|malformed| malformed.line))
+        };
+        let found = |found: &[(usize, &str)]| -> Vec<(usize, String)> {
+            found.iter().map(|(line, name)| (*line, (*name).to_owned())).collect()
+        };
+        assert_eq!(names(&Scope::default()), (found(&[(2, "A"), (2, "B"), (4, "C")]), Some(5)));
+        assert_eq!(names(&only(&["B"])), (found(&[(2, "B")]), None));
+    }
+
+    #[test]
+    fn a_text_says_in_which_line_it_is_wrong() {
+        let text = b"one\n\xff ${SET}\nthree ${NONE}\n";
+        match expand_text(text, &variables(), &Scope::default()) {
+            Err(TextError::Unset(unset)) => {
+                let told: Vec<_> = unset.iter().map(|(line, unset)| (*line, &*unset.name)).collect();
+                assert_eq!(told, [(3, "NONE")]);
+            }
+            other => panic!("{other:?}"),
+        }
+        let good = expand_text(b"\xff${SET}$host $${x}", &variables(), &Scope::default()).expect("all set");
+        assert_eq!(good.bytes, b"\xffvalue$host ${x}");
+    }
+
+    #[test]
+    fn names_that_only_does_not_match_stay_as_they_are() {
+        yields(
+            &only(&["SET"]),
+            "${SET} ${SETTLED} ${none} ${none:-${SET}}",
+            "value ${SETTLED} ${none} ${none:-${SET}}",
+        );
+        yields(&only(&["SET*", "x"]), "${SET}${SETTLED}${x:-d}$${SET}", "valuemored${SET}");
+        // What no variable could be called is somebody else's, too.
+        yields(&only(&["*"]), "${1} ${SET} ${} ${", "${1} value ${} ${");
+        yields(&only(&["SET"]), "${other ${SET} ${other@words}", "${other value ${other@words}");
+        let ours = expand_text(b"\n${SET", &variables(), &only(&["SET"]));
+        assert!(matches!(ours, Err(TextError::Malformed(Malformed { line: 2, .. }))), "{ours:?}");
+        let unset = expand_text(b"${NONE}", &variables(), &only(&["N*"]));
+        assert!(matches!(unset, Err(TextError::Unset(_))), "{unset:?}");
+    }
+
+    #[test]
+    fn unset_variables_can_stay_but_for_those_that_the_text_demands() {
+        let scope = Scope { only: None, keep_unset: true };
+        yields(
+            &scope,
+            "${SET} ${NONE} ${NONE:-d} ${NONE+x} ${NONE:-${OTHER}} ${NONE@url}",
+            "value ${NONE} d  ${NONE:-${OTHER}} ${NONE@url}",
+        );
+        let demanded = expand_text(b"${NONE?give it}", &variables(), &scope);
+        assert!(matches!(demanded, Err(TextError::Unset(_))), "{demanded:?}");
+    }
+}
