@@ -31,8 +31,7 @@ impl Setup {
         }
         let root =
             self.world.myself.is_root() && self.identity.as_ref().is_none_or(|identity| identity.uid == 0);
-        self.surroundings.enter(root)?;
-        self.workdir(root)?;
+        self.enter_for_target(root)?;
         if let Some(terminal) = &self.terminal {
             terminal.restore();
         }

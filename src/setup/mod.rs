@@ -54,7 +54,7 @@ impl Setup {
         if let Some(stop) = self.world.children.signals().stop() {
             return Err(Stop(stop).failure(&format!("before step `{}`", step.label)));
         }
-        self.enter(actor.root)?;
+        self.enter(&actor)?;
         self.secret = false;
         let done = self.dispatch(step, &actor);
         // A hook's failure has left out by itself what is secret in it, and nothing else.

@@ -16,8 +16,8 @@ use rustix::io::Errno;
 use crate::plan::{self, PlanStep};
 use crate::setup::state::{Actor, Setup};
 use crate::sys::child::Children;
+use crate::sys::entry::{Entry, Keep, errno_of, fill};
 use crate::sys::identity::{Identity, acting_as};
-use crate::sys::walk::{Entry, Keep, errno_of, fill};
 use crate::text::duration::spoken;
 use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
@@ -305,8 +305,8 @@ mod tests {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt, symlink};
 
     use super::*;
+    use crate::sys::entry::testing::{Needs, alone, directory, give, names, someone};
     use crate::sys::signals::Signals;
-    use crate::sys::walk::testing::{Needs, alone, directory, give, names, someone};
     use crate::text::log::Format;
 
     const QUIET: Log = Log { format: Format::Quiet };

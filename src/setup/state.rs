@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 use crate::plan;
 use crate::plan::{Plan, PlanStep};
 use crate::setup::surroundings::Surroundings;
@@ -11,7 +13,9 @@ use crate::sys::child::Children;
 use crate::sys::identity;
 use crate::sys::identity::{Identity, Myself};
 use crate::sys::terminal::Terminal;
+use crate::sys::walk::Refusal;
 use crate::table::types::StepKind;
+use crate::text::escape::WHY_NOT_SHOWN;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Level, Log, Message};
 use crate::value::template::{Expanded, Template};
@@ -155,24 +159,47 @@ impl Setup {
         Ok(PathBuf::from(OsStr::from_bytes(&bytes)))
     }
 
+    /// Looks at files for a step, as whoever it is done as.
+    pub(super) fn look<T>(&self, actor: &Actor, work: impl FnOnce() -> T) -> Result<T> {
+        let as_whom = actor.identity.as_ref().filter(|_| self.world.myself.is_root());
+        identity::acting_as(as_whom, || Ok(work()))
+    }
+
     /// Gives this process the surroundings of what is done next, and `workdir` from the moment it exists.
-    pub(super) fn enter(&mut self, root: bool) -> Result<()> {
-        self.surroundings.enter(root)?;
-        let workdir = self.plan.workdir.as_ref().map(workdir_path);
-        // It may be that a step makes it; that it is missing in the end is reported at the end.
-        if workdir.is_some_and(|path| !self.surroundings.has_directory(root) && path.is_dir()) {
-            self.workdir(root)?;
+    pub(super) fn enter(&mut self, actor: &Actor) -> Result<()> {
+        let verb = self.identity.clone();
+        let users = users(actor.identity.as_ref(), verb.as_ref());
+        self.surroundings.enter(actor.root, &users)?;
+        match self.workdir(actor.root, &users) {
+            // It may be that a step makes it; that it is missing in the end is reported at the end.
+            Err(Refusal::System(Errno::NOENT | Errno::NOTDIR)) => Ok(()),
+            entered => entered.map_err(|refusal| self.workdir_failure(&refusal)),
         }
-        Ok(())
+    }
+
+    /// The same for the target.
+    pub(super) fn enter_for_target(&mut self, root: bool) -> Result<()> {
+        let verb = self.identity.clone();
+        let users = users(None, verb.as_ref());
+        self.surroundings.enter(root, &users)?;
+        self.workdir(root, &users).map_err(|refusal| self.workdir_failure(&refusal))
     }
 
     /// Enters the working directory, if nobody has entered or changed it before now.
-    pub(super) fn workdir(&mut self, root: bool) -> Result<()> {
+    fn workdir(&mut self, root: bool, users: &[&Identity]) -> std::result::Result<(), Refusal> {
         let Some(workdir) = &self.plan.workdir else { return Ok(()) };
         if self.surroundings.has_directory(root) {
             return Ok(());
         }
-        self.surroundings.set_workdir(workdir_path(workdir)).map_err(|error| workdir_failure(workdir, &error))
+        self.surroundings.set_workdir(Path::new(OsStr::from_bytes(&workdir.bytes)), root, users)
+    }
+
+    fn workdir_failure(&self, refusal: &Refusal) -> Failure {
+        let shown = self.plan.workdir.as_ref().map(Expanded::shown).unwrap_or_default();
+        let is_secret = self.plan.workdir.as_ref().is_some_and(|workdir| workdir.secret);
+        let reason = if is_secret { WHY_NOT_SHOWN.to_owned() } else { refusal.to_string() };
+        Failure::say(Kind::System, format!("cannot enter `workdir` `{shown}`: {reason}"))
+            .field("workdir", shown)
     }
 
     pub(super) fn paths(
@@ -202,16 +229,11 @@ impl Setup {
     }
 }
 
-/// A working directory as a path.
-fn workdir_path(workdir: &Expanded) -> &Path {
-    Path::new(OsStr::from_bytes(&workdir.bytes))
-}
-
-/// The failure of a working directory.
-fn workdir_failure(workdir: &Expanded, error: &std::io::Error) -> Failure {
-    let reason = crate::text::reason::reason(error);
-    Failure::say(Kind::System, format!("cannot enter `workdir` `{}`: {reason}", workdir.shown()))
-        .field("workdir", workdir.shown())
+/// Those as whom a directory is entered that root cannot, or must not, enter itself.
+fn users<'i>(actor: Option<&'i Identity>, verb: Option<&'i Identity>) -> Vec<&'i Identity> {
+    let mut users: Vec<&Identity> = actor.into_iter().chain(verb).filter(|user| user.uid != 0).collect();
+    users.dedup();
+    users
 }
 
 /// The warning that a process which is not root stays who it is: the operator chose it.

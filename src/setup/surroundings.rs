@@ -3,9 +3,12 @@
 //! There are two of them where root steps down: what is done as root sees nothing of what a hook that was
 //! not root exported, so root's are kept apart from the others'.
 
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::sys::identity::Identity;
+use crate::sys::walk::{self, Refusal};
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::quoted;
 use crate::value::variables::{Origin, Variables};
@@ -41,7 +44,7 @@ pub(crate) struct Surroundings {
     directory: Option<PathBuf>,
     umask: Option<u32>,
     /// What was inherited, noted before the first change.
-    inherited: Option<(PathBuf, u32)>,
+    inherited: Option<(Option<OwnedFd>, u32)>,
 }
 
 impl Surroundings {
@@ -58,10 +61,7 @@ impl Surroundings {
 
     /// Keeps root's surroundings apart from here on.
     pub(crate) fn split(&mut self) {
-        let directory = rustix::process::getcwd(Vec::new()).ok();
-        let directory = directory.map(|path| crate::sys::exec::word(path.into_bytes()).into());
-        let umask = current_umask();
-        self.inherited = Some((directory.unwrap_or_else(|| PathBuf::from("/")), umask));
+        self.inherited = Some((walk::here(), current_umask()));
         self.others = Some(self.root.clone());
     }
 
@@ -91,11 +91,21 @@ impl Surroundings {
     /// Sets the working directory of this process, and of all for whom no hook has changed it.
     ///
     /// # Errors
-    /// chdir(2)'s.
-    pub(crate) fn set_workdir(&mut self, path: &Path) -> std::io::Result<()> {
-        std::env::set_current_dir(path)?;
+    /// It cannot be entered.
+    pub(crate) fn set_workdir(
+        &mut self,
+        path: &Path,
+        root: bool,
+        users: &[&Identity],
+    ) -> std::result::Result<(), Refusal> {
+        walk::change_directory(path, root, users)?;
         // From another directory a relative path would lead elsewhere.
-        let path = if path.is_absolute() { path.to_owned() } else { std::env::current_dir()? };
+        let path = if path.is_absolute() {
+            path.to_owned()
+        } else {
+            let here = rustix::process::getcwd(Vec::new())?;
+            crate::sys::exec::word(here.into_bytes()).into()
+        };
         for each in self.both().filter(|each| each.directory.is_none()) {
             each.directory = Some(path.clone());
         }
@@ -108,27 +118,30 @@ impl Surroundings {
         self.of(root).directory.is_some()
     }
 
-    /// Gives this process the working directory and umask of what is done next.
+    /// Gives this process the working directory and umask of what is done next, as root or for one of these users.
     ///
     /// # Errors
     /// System (71): the directory cannot be entered.
-    pub(crate) fn enter(&mut self, root: bool) -> Result<()> {
-        let inherited = self.inherited.clone();
+    pub(crate) fn enter(&mut self, root: bool, users: &[&Identity]) -> Result<()> {
         let wanted = self.of(root).directory.clone();
         if wanted != self.directory {
-            let path = wanted.clone().or_else(|| inherited.as_ref().map(|(path, _)| path.clone()));
-            if let Some(path) = path {
-                std::env::set_current_dir(&path).map_err(|error| {
-                    let reason = crate::text::reason::reason(&error);
-                    let sentence = format!("cannot enter {}: {reason}", quoted(path.as_os_str().as_bytes()));
-                    Failure::say(Kind::System, sentence)
-                })?;
-            }
+            let (shown, entered) = match (&wanted, &self.inherited) {
+                (Some(path), _) => (&**path, walk::change_directory(path, root, users)),
+                (None, Some((Some(directory), _))) => {
+                    (Path::new("."), walk::change_directory_to(directory, users))
+                }
+                (None, Some((None, _)) | None) => (Path::new("."), Ok(())),
+            };
+            entered.map_err(|refusal| {
+                let shown = quoted(shown.as_os_str().as_bytes());
+                Failure::say(Kind::System, format!("cannot enter {shown}: {refusal}"))
+            })?;
             self.directory = wanted;
         }
+        let inherited = self.inherited.as_ref().map(|(_, umask)| *umask);
         let wanted = self.of(root).umask;
         if wanted != self.umask
-            && let Some(umask) = wanted.or_else(|| inherited.as_ref().map(|(_, umask)| *umask))
+            && let Some(umask) = wanted.or(inherited)
         {
             self.apply_umask(umask);
             self.umask = wanted;

@@ -2,6 +2,7 @@
 
 pub(crate) mod cgroup;
 pub(crate) mod child;
+pub(crate) mod entry;
 pub(crate) mod exec;
 pub(crate) mod identity;
 pub(crate) mod proc;

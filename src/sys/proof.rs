@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::sys::entry::roots_alone;
 use crate::sys::exec;
-use crate::sys::walk::{Refusal, roots_alone};
+use crate::sys::walk::Refusal;
 use crate::text::failure::{Failure, Kind};
 use crate::text::log::quoted;
 use crate::value::variables::Variables;

@@ -182,3 +182,111 @@ fn root_runs_nothing_that_is_exchanged_for_what_was_judged() {
             .run();
     }
 }
+
+// Where root makes and writes
+
+#[test]
+fn a_directory_that_is_exchanged_for_another_of_roots_keeps_its_mode() {
+    // `d` is somebody else's, `s` in it root's own. Prints each status, and the mode of what holds the secret and how
+    // much is in it, once nothing can be exchanged any more.
+    let many = format!(
+        "n=0; while [ $n -lt 40 ]; do rm -rf d done; mkdir -m 755 d; mkdir -m 700 d/s; : >d/s/secret; chown {APP} d; \
+         \"$@\"; status=$?; mv d done; what=; while [ -z \"$what\" ]; do what=$(find done -name secret -execdir \
+         sh -c 'echo $(stat -c %a .) $(ls | wc -l)' ';'); done; echo $status $what; n=$((n+1)); done"
+    );
+    for (path, mode) in [("a", "0777"), ("a/b", "2775")] {
+        root(&format!("[[setup]]\nmkdir = \"[DIR]/d/{path}\"\nmode = \"{mode}\"\nuser = \"root\"\n"))
+            .under_shell(&many)
+            .during(|run| {
+                let at = |name: &str| run.dir().join("d").join(name);
+                while run.state().is_some_and(|state| state != 'Z') {
+                    if renameat_with(CWD, at("a"), CWD, at("s"), RenameFlags::EXCHANGE).is_ok() {
+                        // Back again, and then not until the next start.
+                        run.wait_until("the next start", || {
+                            run.state().is_none_or(|state| state == 'Z') || !at("a").exists()
+                        });
+                    }
+                }
+            })
+            .any_stdout()
+            .any_stderr()
+            .check(|output| {
+                for line in output.text().lines() {
+                    assert!(["0 700 1", "71 700 1"].contains(&line), "{line}\n{}", output.messages());
+                }
+                assert_eq!(output.text().lines().count(), 40);
+            })
+            .run();
+    }
+}
+
+#[test]
+fn the_mode_of_a_directory_in_somebody_elses_is_what_it_would_be_anywhere() {
+    for (mode, umask, expected) in [
+        ("", "027", "2750\n2750\n"),
+        ("mode = \"0777\"", "077", "777\n2700\n"),
+        ("mode = \"3775\"", "077", "3775\n2700\n"),
+    ] {
+        Test::new()
+            .table(format!(
+                "[[setup]]\nmkdir = \"[DIR]/theirs/a/b\"\n{mode}\n[verbs.a]\nexec = [\"stat\", \"-c\", \"%a\", \"[DIR]/theirs/a/b\", \"[DIR]/theirs/a\"]\n"
+            ))
+            .args(["a"])
+            .needs_root()
+            .directory("theirs", 0o755)
+            .under_shell(&format!("chown {APP} theirs; chmod 2755 theirs; umask {umask}; exec \"$@\""))
+            .stdout(expected)
+            .run();
+    }
+}
+
+#[test]
+fn nobody_is_taken_into_a_working_directory_that_they_could_not_enter() {
+    // A link of theirs to root's own, and a directory that is exchanged for one.
+    let verb = |workdir: &str, steps: &str| {
+        Test::new()
+            .needs_root()
+            .directory("private", 0o700)
+            .directory("app/private", 0o700)
+            .link("app/link", "[DIR]/private")
+            .table(format!("log = \"quiet\"\nuser = \"{APP}\"\nworkdir = \"[DIR]/{workdir}\"\n{steps}\n[verbs.a]\nexec = [\"pwd\"]\n"))
+            .args(["a"])
+            .under_shell(&format!("chown -h {APP} app app/link; exec \"$@\""))
+    };
+    for workdir in ["app/link", "app/private"] {
+        verb(workdir, "")
+            .status(71)
+            .stderr(format!("preverb: cannot enter `workdir` `[DIR]/{workdir}`: permission denied\n"))
+            .run();
+    }
+    // Nor is root, by a link that is not root's.
+    verb("app/link", "[[setup]]\nrun = [\"pwd\"]\nuser = \"root\"\n")
+        .status(71)
+        .stderr("preverb: cannot enter `workdir` `[DIR]/app/link`: `[DIR]/app/link` is a symbolic link that others than root can have put there, and root follows none of those\n")
+        .run();
+    // Where only root can have chosen it, the table has.
+    verb("private", "[[setup]]\nrun = [\"pwd\"]\n").stdout("[DIR]/private\n").stderr("[DIR]/private\n").run();
+}
+
+#[test]
+fn the_users_own_directories_and_hooks_are_read_as_the_user() {
+    Test::new()
+        .needs_root()
+        .directory("dir", 0o700)
+        .file("hooks/1.sh", "#!/bin/bash\necho \"$(id -u) ${BASH_VERSION:+bash} $PWD\"\nexport A=1\n", 0o600)
+        .file("hooks/2", "#!/bin/sh\necho \"$A $PWD\"\ncd ..\n", 0o700)
+        .file("hooks/4.txt", "", 0o600)
+        .file("hooks/3.sh", "cd sub 2>/dev/null || { mkdir -m 700 sub; cd sub; }\n", 0o600)
+        .table(format!(
+            "log = \"quiet\"\nuser = \"{APP}\"\nworkdir = \"[DIR]/dir\"\n[[setup]]\nhooks = \"[DIR]/hooks\"\n\
+             [[setup]]\nmkdir = \"[DIR]/dir/made\"\n[[setup]]\nrender = \"[DIR]/hooks/4.txt\"\nto = \"[DIR]/dir/rendered\"\n\
+             [[setup]]\nrun = [\"pwd\"]\nuser = \"root\"\n[verbs.a]\nexec = [\"sh\", \"-c\", \"pwd; ls ..; id -u\"]\n"
+        ))
+        .args(["a"])
+        .under(["setpriv", "--bounding-set", "-all,+setuid,+setgid,+chown", "sh", "-c"])
+        .under([&format!("chmod 700 hooks; chown -R {APP} dir hooks; exec setpriv --bounding-set -chown \"$@\""), "sh"])
+        .stdout("[DIR]/dir/sub\nmade\nrendered\nsub\n10001\n")
+        .stderr("10001 bash [DIR]/dir\n1 [DIR]/dir\n[DIR]/dir\n")
+        .pid1()
+        .run();
+}

@@ -18,8 +18,8 @@ use rustix::io::Errno;
 use crate::plan::PlanStep;
 use crate::setup::state::{Actor, Setup};
 use crate::setup::steps::progress::{self, Progress};
+use crate::sys::entry::{Entry, path_of};
 use crate::sys::identity::{self, Identity};
-use crate::sys::walk::{Entry, path_of};
 use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{self, Message, quoted};
@@ -296,7 +296,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::sys::walk::testing::{Needs, alone, directory, give, someone};
+    use crate::sys::entry::testing::{Needs, alone, directory, give, someone};
 
     const OWNER: u32 = 12_345;
 

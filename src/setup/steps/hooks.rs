@@ -25,10 +25,16 @@ impl Setup {
         self.secret = named.secret;
         let path = Path::new(OsStr::from_bytes(&named.bytes));
         self.once(step, actor, |setup| {
-            let files = hook_files::hook_paths(path, &setup.plan.interpreters).map_err(|reason| {
+            let list = || (hook_files::hook_paths(path, &setup.plan.interpreters), path.exists());
+            let (mut files, exists) = setup.look(actor, list)?;
+            // A directory that only root may list can hold what its user may run.
+            if files.is_err() && proof::file(path).is_ok() {
+                (files, _) = list();
+            }
+            let files = files.map_err(|reason| {
                 setup.hook_failure(&named.shown(), step, &format!("cannot be read: {reason}"))
             })?;
-            if files.is_empty() && !path.exists() {
+            if files.is_empty() && !exists {
                 let log = setup.world.log;
                 let shown = named.shown();
                 log.debug(|| format!("step `{}` has nothing to do: `{shown}` does not exist", step.label));
@@ -37,7 +43,7 @@ impl Setup {
             let listed_in = PathBuf::from(crate::sys::exec::word(working_directory()));
             for file in files {
                 // A file is looked at where it will run, and that may be elsewhere than where it was listed.
-                setup.surroundings.enter(actor.root)?;
+                setup.enter(actor)?;
                 let moved = path.is_relative() && working_directory() != listed_in.as_os_str().as_bytes();
                 let base = if moved { &*listed_in } else { Path::new("") };
                 setup.hook_file(step, actor, &named, base.join(file))?;
@@ -48,7 +54,7 @@ impl Setup {
 
     /// One file of a `hooks` step.
     fn hook_file(&mut self, step: &PlanStep, actor: &Actor, named: &Expanded, path: PathBuf) -> Result<()> {
-        let file = hook_files::hook(path, &self.plan.interpreters);
+        let file = self.look(actor, || hook_files::hook(path, &self.plan.interpreters))?;
         let is_secret = file.is_secret(named);
         let name = if is_secret { MASK.to_owned() } else { file.name() };
         let path = runnable(&file.path);

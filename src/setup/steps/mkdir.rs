@@ -5,7 +5,8 @@
 //! the place. What root makes for itself it makes anywhere, and is led nowhere by a link that somebody else can
 //! have put there.
 
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::ffi::OsStr;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,9 @@ use crate::text::reason::of_errno as why;
 const DEFAULT: u32 = 0o777;
 /// The mode of a directory until it has the one that is given.
 const NARROW: u32 = 0o700;
+/// The same where somebody else could put another one of root's in its place. No directory is left with this mode, so
+/// that one which has it was made a moment ago.
+const MARK: u32 = 0o1700;
 
 /// Makes the directories that are missing, with their parents, for `owner`; without one, as this process.
 /// `mode` is exact and for the directories that are named: their parents get what the umask leaves, as
@@ -97,13 +101,39 @@ fn make_as_root(path: &Path, mode: Option<u32>) -> std::result::Result<(), Refus
             // A link that leads nowhere is in the way.
             Step::Missing(_) if walk.is_in_link() => return Err(Errno::NOTDIR.into()),
             Step::Missing(name) => {
-                if !make_one(walk.at(), Path::new(&name), mode.filter(|_| walk.is_at_end()))? {
+                let mode = mode.filter(|_| walk.is_at_end());
+                if is_open_to_others(&walk.status()?) {
+                    let new = make_marked(&walk, &name, mode)?;
+                    walk.enter(name, new);
+                } else if make_one(walk.at(), Path::new(&name), mode)? {
+                    walk.retry(name);
+                } else {
                     return Err(Errno::NOENT.into());
                 }
-                walk.retry(name);
             }
         }
     }
+}
+
+/// Makes one directory as root where others can move what is root's, and opens it: it must not be another one of root's
+/// whose mode is changed, or below which more is made.
+fn make_marked(walk: &Walk, name: &OsStr, mode: Option<u32>) -> std::result::Result<OwnedFd, Refusal> {
+    let umask = rustix::process::umask(Mode::empty());
+    let made = rustix::fs::mkdirat(walk.at(), name, Mode::from_raw_mode(MARK));
+    rustix::process::umask(umask);
+    made?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let exchanged = |_| Refusal::Exchanged(walk.shown().join(name));
+    let new = rustix::fs::openat(walk.at(), name, flags, Mode::empty()).map_err(exchanged)?;
+    let status = rustix::fs::fstat(&new)?;
+    // The group's bit is inherited from the directory that it is in.
+    if status.st_uid != 0 || status.st_mode & 0o5777 != MARK {
+        return Err(exchanged(Errno::EXIST));
+    }
+    let inherited = status.st_mode & 0o2000;
+    let mode = mode.unwrap_or(DEFAULT & !umask.as_raw_mode() | inherited);
+    rustix::fs::fchmod(&new, Mode::from_raw_mode(mode))?;
+    Ok(new)
 }
 
 /// Makes one directory unless it is there; whether it is there then, or its parent is missing.
@@ -193,7 +223,7 @@ mod tests {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt, symlink};
 
     use super::*;
-    use crate::sys::walk::testing::{Needs, alone, directory, give, someone};
+    use crate::sys::entry::testing::{Needs, alone, directory, give, someone};
 
     fn mkdir(paths: &[PathBuf], mode: Option<u32>, owner: Option<&Identity>) -> Result<()> {
         super::mkdir(paths, mode, owner, &mut || Ok(()))

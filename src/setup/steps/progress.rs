@@ -59,8 +59,8 @@ pub(crate) fn of_step<'a>(step: &'a PlanStep, world: &'a mut World) -> impl FnMu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::entry::testing::{Needs, alone};
     use crate::sys::signals::Signals;
-    use crate::sys::walk::testing::{Needs, alone};
     use crate::text::log::Format;
 
     const TEXT: Log = Log { format: Format::Text };

@@ -17,8 +17,9 @@ use rustix::io::Errno;
 use crate::setup::steps::mkdir::mkdir;
 use crate::setup::steps::progress::Progress;
 use crate::setup::steps::templates::{self, Templates, Trouble};
+use crate::sys::entry::{Entry, Keep, errno_of, fill};
 use crate::sys::identity::{Identity, Myself, acting_as};
-use crate::sys::walk::{Entry, Keep, Refusal, errno_of, fill};
+use crate::sys::walk::Refusal;
 use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::quoted;
@@ -222,7 +223,8 @@ fn write(to: &Path, content: &Expanded, mode: Option<u32>, writer: Option<&Ident
     if !matches!(errno, Errno::BUSY | Errno::XDEV | Errno::ACCESS | Errno::PERM | Errno::ROFS) {
         return Err(failure(&why(errno)));
     }
-    match write_in_place(&entry, &wanted) {
+    let by = if matches!(errno, Errno::ACCESS | Errno::PERM) { By::Name } else { By::Mount };
+    match write_in_place(&entry, &wanted, by) {
         Ok(()) => Ok(()),
         // What cannot be made cannot be made for the first reason.
         Err(InPlace::System(Errno::NOENT)) => Err(failure(&why(errno))),
@@ -285,8 +287,17 @@ impl From<Errno> for InPlace {
     }
 }
 
+/// How it came to stand there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// It is a mount point, which only root makes.
+    Mount,
+    /// Anybody who may write to the directory gave it its name.
+    Name,
+}
+
 /// Writes over what is there: whoever reads at the same moment can see half of it.
-fn write_in_place(entry: &Entry, wanted: &Wanted<'_>) -> std::result::Result<(), InPlace> {
+fn write_in_place(entry: &Entry, wanted: &Wanted<'_>, by: By) -> std::result::Result<(), InPlace> {
     let root = Myself::observe().is_root();
     let mut flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
     if root {
@@ -302,6 +313,9 @@ fn write_in_place(entry: &Entry, wanted: &Wanted<'_>) -> std::result::Result<(),
     let status = rustix::fs::fstat(&file)?;
     if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
         return Err(InPlace::Is("it is no regular file"));
+    }
+    if root && by == By::Name && status.st_nlink > 1 {
+        return Err(InPlace::Is("it has other names (hard links), through which root writes nothing"));
     }
     if status.st_mode & 0o7777 != wanted.mode
         && let Err(errno) = rustix::fs::fchmod(&file, Mode::from_raw_mode(wanted.mode))
@@ -321,7 +335,7 @@ mod tests {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt, symlink};
 
     use super::*;
-    use crate::sys::walk::testing::{Needs, alone, directory, give, names, someone};
+    use crate::sys::entry::testing::{Needs, alone, directory, give, names, someone};
     use crate::value::variables::Origin;
 
     fn render(

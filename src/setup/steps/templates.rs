@@ -9,7 +9,8 @@ use rustix::fs::{AtFlags, Dir, FileType, OFlags};
 use rustix::io::Errno;
 
 use crate::setup::steps::progress::Progress;
-use crate::sys::walk::{self, Refusal};
+use crate::sys::entry;
+use crate::sys::walk::Refusal;
 use crate::text::failure::Failure;
 
 /// What the names of templates in a tree end in, unless the step says otherwise.
@@ -39,7 +40,7 @@ pub(crate) enum Trouble {
 
 /// Opens a template; a pipe without a writer must not hold the run up.
 pub(crate) fn open(path: &Path) -> Result<(OwnedFd, FileType), Refusal> {
-    let file = walk::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
+    let file = entry::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
     let kind = FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode);
     Ok((file, kind))
 }
@@ -120,7 +121,7 @@ impl Tree<'_, '_> {
             let below = below.join(name);
             let path = self.top.join(&below);
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK;
-            let directory = walk::open(&path, flags).map_err(|refusal| Trouble::At(path, refusal))?;
+            let directory = entry::open(&path, flags).map_err(|refusal| Trouble::At(path, refusal))?;
             self.walk(&below, directory)?;
         }
         self.above.pop();
