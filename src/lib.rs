@@ -31,10 +31,6 @@ mod ready;
 #[doc(hidden)]
 pub mod schema;
 mod setup;
-#[cfg(test)]
-#[path = "../tests/support/skip.rs"]
-#[allow(dead_code, clippy::disallowed_methods, reason = "of the tests, not of the program")]
-mod skip;
 mod sys;
 mod table;
 mod text;
@@ -181,3 +177,8 @@ fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log, starts_target: &mut 
         }
     }
 }
+
+#[cfg(test)]
+#[path = "../tests/support/skip.rs"]
+#[allow(dead_code, clippy::disallowed_methods, reason = "of the tests, not of the program")]
+mod skip;
