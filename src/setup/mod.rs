@@ -14,7 +14,6 @@ use crate::plan::{Plan, PlanStep};
 use crate::setup::state::{Actor, Setup, World};
 use crate::setup::steps::render::Rendering;
 use crate::setup::steps::{mkdir, progress, render, templates};
-use crate::sys::child::Stop;
 use crate::table::types::{Render, StepKind};
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Level, Message, quoted};
@@ -51,8 +50,8 @@ impl Setup {
             log.say(&Message::new(Level::Info, message).field("step", &step.label).field("variable", name));
             return Ok(());
         }
-        if let Some(stop) = self.world.children.signals().stop() {
-            return Err(Stop(stop).failure(&format!("before step `{}`", step.label)));
+        if let Some(stop) = self.world.children.stop() {
+            return Err(stop.failure(&format!("before step `{}`", step.label)));
         }
         self.enter(&actor)?;
         self.secret = false;

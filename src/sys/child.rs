@@ -20,21 +20,17 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::socket::sockopt::PeerCredentials;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, getsockopt, socketpair};
 use nix::unistd::Pid;
-use rustix::process::{WaitOptions, WaitStatus};
+use rustix::process::WaitOptions;
 
+pub(crate) use crate::sys::ended::{Ended, Stop};
+use crate::sys::ended::{GRACE, decode};
 pub(crate) use crate::sys::running::Running;
 use crate::sys::running::{Carries, Ending, Pipe, read_pipes};
 use crate::sys::signals::{Signals, group_lives};
-use crate::text::failure::{Failure, Kind};
-use crate::value::signal::signal_name;
 use crate::value::variables::Variables;
 
-/// How long a group that was asked to end may take before it is killed.
-pub(crate) const GRACE: Duration = Duration::from_secs(5);
 /// How often a group is looked at whose leader has ended: its members are nobody's children here.
 const GROUP_POLL: Duration = Duration::from_millis(10);
-/// The most that is read from a child: a hook that writes without end must not eat the memory.
-pub(crate) const LONGEST_OUTPUT: usize = 16 << 20;
 /// The descriptor that hooks write variables to.
 const VARIABLES_FD: RawFd = 3;
 
@@ -66,6 +62,8 @@ pub(crate) struct Spawn<'a> {
     pub(crate) quiet: bool,
     /// How long it may take; zero means for ever.
     pub(crate) limit: Option<Duration>,
+    /// How long its group may take to end before it is killed.
+    pub(crate) grace: Duration,
 }
 
 impl<'a> Spawn<'a> {
@@ -80,57 +78,7 @@ impl<'a> Spawn<'a> {
             hands_back: None,
             quiet: false,
             limit: None,
-        }
-    }
-}
-
-/// How a child ended. Every status is decoded here.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Ended {
-    /// It exited with this status.
-    Exited(i32),
-    /// This signal ended it.
-    Signaled(i32),
-    /// This signal stopped it, and then it was killed: nobody would ever continue it.
-    Stopped(i32),
-    /// It was past its limit, and was ended.
-    TimedOut(Duration),
-    /// It wrote more than this process reads, and was killed.
-    TooMuchOutput,
-    /// It was not even started: why.
-    NotStarted(String),
-}
-
-impl Ended {
-    /// Whether it went well.
-    pub(crate) fn is_success(&self) -> bool {
-        *self == Self::Exited(0)
-    }
-
-    /// The exit code that tells it: its own, or 128 + n for signal n, as in the shell.
-    pub(crate) fn exit_code(&self) -> u8 {
-        match self {
-            Self::Exited(status) => u8::try_from(*status).unwrap_or(u8::MAX),
-            Self::Signaled(signal) | Self::Stopped(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
-            Self::TimedOut(_) | Self::TooMuchOutput | Self::NotStarted(_) => u8::MAX,
-        }
-    }
-
-    /// How it ended, as the end of a sentence.
-    pub(crate) fn describe(&self) -> String {
-        match self {
-            Self::Exited(status) => format!("exited with status {status}"),
-            Self::Signaled(signal) => format!("was ended by {}", signal_name(*signal)),
-            Self::Stopped(signal) => {
-                let terminal = [Signal::SIGTTIN as i32, Signal::SIGTTOU as i32].contains(signal);
-                let why = if terminal { ": a hook cannot use the terminal" } else { "" };
-                format!("was stopped by {}{why}", signal_name(*signal))
-            }
-            Self::TimedOut(limit) => {
-                format!("took longer than its timeout of {}", crate::text::duration::spoken(*limit))
-            }
-            Self::TooMuchOutput => format!("wrote more than the {} MiB that are read", LONGEST_OUTPUT >> 20),
-            Self::NotStarted(reason) => format!("could not be started: {reason}"),
+            grace: GRACE,
         }
     }
 }
@@ -142,26 +90,16 @@ pub(crate) struct Children {
     /// The descriptors above 2 that this process inherited: no hook gets them. Listed once.
     inherited: Option<Vec<RawFd>>,
     groups: Vec<i32>,
+    /// What runs while others come and go, until it is asked to end.
+    pub(crate) companion: Option<Running>,
     /// Where shells hand their environment back, and its name.
     socket: Option<(UnixListener, String)>,
-}
-
-/// The request that ends the run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stop(pub(crate) i32);
-
-impl Stop {
-    /// The failure of a run that was stopped while it did `what`.
-    pub(crate) fn failure(self, what: &str) -> Failure {
-        Failure::say(Kind::Stopped(self.0), format!("stopped by {} {what}", signal_name(self.0)))
-            .field("signal", signal_name(self.0))
-    }
 }
 
 impl Children {
     /// With these signals.
     pub(crate) fn new(signals: Signals) -> Self {
-        Self { signals, inherited: None, groups: Vec::new(), socket: None }
+        Self { signals, inherited: None, groups: Vec::new(), companion: None, socket: None }
     }
 
     /// The signals.
@@ -232,6 +170,7 @@ impl Children {
             pid: pid.as_raw(),
             started,
             limit: spawn.limit,
+            grace: spawn.grace,
             ending: None,
             killed: false,
             alone: false,
@@ -302,13 +241,34 @@ impl Children {
             {
                 return Ok(());
             }
-            self.poll(running, until);
+            if !self.has_lost_companion() {
+                self.poll(running, until);
+            }
         }
+    }
+
+    /// What ends the work in progress, if anything does.
+    pub(crate) fn stop(&mut self) -> Option<Stop> {
+        if self.companion.is_some() {
+            self.reap(&mut []);
+        }
+        self.has_to_stop()
+    }
+
+    fn has_to_stop(&mut self) -> Option<Stop> {
+        let companion = self.has_lost_companion().then_some(Stop::COMPANION);
+        self.signals.stop().map(Stop).or(companion)
+    }
+
+    /// Whether what runs meanwhile has ended before it was asked to.
+    fn has_lost_companion(&self) -> bool {
+        self.companion.as_ref().is_some_and(|companion| companion.status.is_some())
     }
 
     /// Reads what signals have come; a request to stop is passed on and ends everything.
     fn heed(&mut self, running: &mut [&mut Running]) -> std::result::Result<(), Stop> {
-        let Some(number) = self.signals.stop() else { return Ok(()) };
+        let Some(stop) = self.has_to_stop() else { return Ok(()) };
+        let number = if stop == Stop::COMPANION { Signal::SIGTERM as i32 } else { stop.0 };
         for child in running.iter_mut() {
             child.end(Ending::Requested, number);
         }
@@ -329,17 +289,20 @@ impl Children {
                 self.poll(running, None);
             }
         }
-        Err(Stop(number))
+        Err(stop)
     }
 
     /// Collects every child that has changed its state, whoever's it is: as PID 1 this process is the
     /// parent of every orphan.
-    fn reap(&mut self, running: &mut [&mut Running]) {
+    pub(super) fn reap(&mut self, running: &mut [&mut Running]) {
         let options = WaitOptions::NOHANG | WaitOptions::UNTRACED;
         #[expect(clippy::disallowed_methods, reason = "the one place that waits")]
         while let Ok(Some((pid, status))) = rustix::process::wait(options) {
             let pid = pid.as_raw_nonzero().get();
-            let Some(child) = running.iter_mut().find(|child| child.pid == pid) else { continue };
+            let others = running.iter_mut().map(|child| &mut **child);
+            let Some(child) = others.chain(self.companion.as_mut()).find(|child| child.pid == pid) else {
+                continue;
+            };
             if let Some(signal) = status.stopping_signal() {
                 if child.ending.is_none() {
                     child.end(Ending::Stopped(signal), 9);
@@ -387,7 +350,7 @@ impl Children {
     }
 
     /// Sleeps until a signal comes, a pipe has something, or a time is reached.
-    fn poll(&self, running: &[&mut Running], until: Option<Instant>) {
+    pub(super) fn poll(&self, running: &[&mut Running], until: Option<Instant>) {
         let mut wake = until;
         let mut sooner = |time: Option<Instant>| {
             if let Some(time) = time {
@@ -527,15 +490,6 @@ fn group_works(group: i32) -> bool {
     let processes = if group_lives(group) { crate::sys::proc::all() } else { return false };
     let mut members = processes.iter().filter(|(_, process)| process.group == group).peekable();
     members.peek().is_none() || members.any(|(_, process)| !matches!(process.state, b'Z' | b'X'))
-}
-
-/// The one place where a wait status is decoded.
-pub(crate) fn decode(status: WaitStatus) -> Ended {
-    match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) => Ended::Exited(code),
-        (None, Some(signal)) => Ended::Signaled(signal),
-        (None, None) => Ended::Exited(0),
-    }
 }
 
 /// `/dev/null`, or where there is none something else that is always at its end.

@@ -2,6 +2,9 @@
 
 pub(crate) mod cgroup;
 pub(crate) mod child;
+#[allow(dead_code, reason = "what uses it comes next")]
+pub(crate) mod companion;
+pub(crate) mod ended;
 pub(crate) mod entry;
 pub(crate) mod exec;
 pub(crate) mod identity;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::socket::{Shutdown, shutdown};
 use nix::unistd::Pid;
 
-use crate::sys::child::{Ended, GRACE, LONGEST_OUTPUT};
+use crate::sys::ended::{Ended, LONGEST_OUTPUT};
 use crate::sys::signals::{send, send_to_group};
 use crate::text::escape::{escaped, shortened};
 
@@ -34,6 +34,8 @@ pub(crate) struct Running {
     /// When it was started.
     pub(crate) started: Instant,
     pub(crate) limit: Option<Duration>,
+    /// How long its group may take to end before it is killed.
+    pub(crate) grace: Duration,
     pub(crate) ending: Option<(Ending, Instant)>,
     pub(crate) killed: bool,
     /// Whether nobody of its group was left when that was last looked at.
@@ -118,7 +120,7 @@ impl Running {
     pub(crate) fn end(&mut self, ending: Ending, signal: i32) {
         self.send(signal);
         if self.ending.is_none() {
-            self.ending = Some((ending, Instant::now() + GRACE));
+            self.ending = Some((ending, Instant::now() + self.grace));
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::plan::PlanStep;
 use crate::setup::state::World;
-use crate::sys::child::{Children, Stop};
+use crate::sys::child::Children;
 use crate::text::duration::PROGRESS;
 use crate::text::duration::spoken;
 use crate::text::failure::{Failure, Kind, Result};
@@ -39,8 +39,8 @@ pub(crate) fn of<'a>(
             return Ok(());
         }
         look = now + LOOK;
-        if let Some(stop) = children.signals().stop() {
-            return Err(Stop(stop).failure(&format!("during step `{label}`")));
+        if let Some(stop) = children.stop() {
+            return Err(stop.failure(&format!("during step `{label}`")));
         }
         if now >= say {
             let sentence = format!("step `{label}` still runs after {}", spoken(now - started));

@@ -1,0 +1,89 @@
+//! How children end, and what ends them.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use rustix::process::WaitStatus;
+
+use crate::text::failure::{Failure, Kind};
+use crate::value::signal::signal_name;
+
+/// How long a group that was asked to end may take before it is killed.
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
+/// The most that is read from a child: a hook that writes without end must not eat the memory.
+pub(crate) const LONGEST_OUTPUT: usize = 16 << 20;
+
+/// How a child ended. Every status is decoded here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It exited with this status.
+    Exited(i32),
+    /// This signal ended it.
+    Signaled(i32),
+    /// This signal stopped it, and then it was killed: nobody would ever continue it.
+    Stopped(i32),
+    /// It was past its limit, and was ended.
+    TimedOut(Duration),
+    /// It wrote more than this process reads, and was killed.
+    TooMuchOutput,
+    /// It was not even started: why.
+    NotStarted(String),
+}
+
+impl Ended {
+    /// Whether it went well.
+    pub(crate) fn is_success(&self) -> bool {
+        *self == Self::Exited(0)
+    }
+
+    /// The exit code that tells it: its own, or 128 + n for signal n, as in the shell.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Exited(status) => u8::try_from(*status).unwrap_or(u8::MAX),
+            Self::Signaled(signal) | Self::Stopped(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+            Self::TimedOut(_) | Self::TooMuchOutput | Self::NotStarted(_) => u8::MAX,
+        }
+    }
+
+    /// How it ended, as the end of a sentence.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::Exited(status) => format!("exited with status {status}"),
+            Self::Signaled(signal) => format!("was ended by {}", signal_name(*signal)),
+            Self::Stopped(signal) => {
+                let terminal = [Signal::SIGTTIN as i32, Signal::SIGTTOU as i32].contains(signal);
+                let why = if terminal { ": a hook cannot use the terminal" } else { "" };
+                format!("was stopped by {}{why}", signal_name(*signal))
+            }
+            Self::TimedOut(limit) => {
+                format!("took longer than its timeout of {}", crate::text::duration::spoken(*limit))
+            }
+            Self::TooMuchOutput => format!("wrote more than the {} MiB that are read", LONGEST_OUTPUT >> 20),
+            Self::NotStarted(reason) => format!("could not be started: {reason}"),
+        }
+    }
+}
+
+/// What ends the work in progress: a request to stop, by its signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stop(pub(crate) i32);
+
+impl Stop {
+    /// No request: what was to run meanwhile has ended, whose owner knows how.
+    pub(crate) const COMPANION: Self = Self(0);
+
+    /// The failure of a run that was stopped while it did `what`.
+    pub(crate) fn failure(self, what: &str) -> Failure {
+        Failure::say(Kind::Stopped(self.0), format!("stopped by {} {what}", signal_name(self.0)))
+            .field("signal", signal_name(self.0))
+    }
+}
+
+/// The one place where a wait status is decoded.
+pub(crate) fn decode(status: WaitStatus) -> Ended {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Ended::Exited(code),
+        (None, Some(signal)) => Ended::Signaled(signal),
+        (None, None) => Ended::Exited(0),
+    }
+}
