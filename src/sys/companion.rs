@@ -1,6 +1,6 @@
 //! A program that runs while others come and go: the temporary server of a database image.
 //!
-//! Where it ends before it is asked to, what runs at that moment is ended (`Children::pump`), and here is how it ended.
+//! Where it ends before it is asked to, `Children::pump` ends what runs at that moment.
 
 use std::time::{Duration, Instant};
 
@@ -33,8 +33,8 @@ pub(crate) struct Departure {
 }
 
 impl Children {
-    /// Ends the companion, if there is one: asks it by this signal, and waits until its group has ended. With
-    /// `stopping` the run was asked to stop already.
+    /// Ends the companion, if there is one: asks it by this signal, and waits until its group has ended.
+    /// With `stopping` the run was asked to stop already.
     pub(crate) fn dismiss(&mut self, signal: i32, grace: Grace, stopping: bool) -> Option<Departure> {
         let mut companion = self.companion.take()?;
         self.reap(&mut [&mut companion]);
