@@ -60,7 +60,7 @@ impl Init {
     fn after(self, preparation: &str, target: &[&str]) -> Test {
         let words = [&self.words(&[]), target].concat();
         let program =
-            format!("import os, signal\n{preparation}\nwords = {words:?}\nos.execv(words[0], words)\n");
+            format!("import os, signal\n{preparation}\nwords = {words:?}\nos.execvp(words[0], words)\n");
         Test::new().under(["python3", "-c", &program])
     }
 }
