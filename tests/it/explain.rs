@@ -228,18 +228,18 @@ fn whole(words: &[&str]) -> Test {
 
 #[test]
 fn an_explanation_of_everything_fits_in_eighty_columns() {
-    whole(&["--explain"]).needs_root().stdout(include_str!("../golden/explain.txt")).run();
+    whole(&["--explain"]).needs_root().stdout_golden("explain.txt").run();
 }
 
 #[test]
 fn an_explanation_of_everything_in_json_is_what_is_documented() {
-    whole(&["--explain", "--json"]).needs_root().stdout(include_str!("../golden/explain.json")).run();
+    whole(&["--explain", "--json"]).needs_root().stdout_golden("explain.json").run();
 }
 
 #[test]
 fn a_list_of_everything_fits_in_eighty_columns() {
-    whole(&["--list"]).stdout(include_str!("../golden/list.txt")).run();
-    whole(&["--list", "--json"]).stdout(include_str!("../golden/list.json")).run();
+    whole(&["--list"]).stdout_golden("list.txt").run();
+    whole(&["--list", "--json"]).stdout_golden("list.json").run();
 }
 
 #[test]

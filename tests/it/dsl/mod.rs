@@ -54,6 +54,8 @@ enum Entry {
 enum Expected {
     /// The whole of it, as a pattern.
     Whole(Vec<u8>),
+    /// The whole of it, as the pattern in this file of `tests/golden`.
+    Golden(&'static str),
     /// Parts that it must hold, as patterns, and parts that it must not hold, as plain bytes.
     Parts { holds: Vec<Vec<u8>>, lacks: Vec<Vec<u8>> },
 }
@@ -61,7 +63,7 @@ enum Expected {
 impl Expected {
     fn part(&mut self, part: &[u8]) {
         match self {
-            Self::Whole(_) => {
+            Self::Whole(_) | Self::Golden(_) => {
                 *self = Self::Parts { holds: vec![part.to_vec()], lacks: Vec::new() };
             }
             Self::Parts { holds, .. } => holds.push(part.to_vec()),
@@ -70,7 +72,7 @@ impl Expected {
 
     fn lack(&mut self, part: &[u8]) {
         match self {
-            Self::Whole(_) => {
+            Self::Whole(_) | Self::Golden(_) => {
                 *self = Self::Parts { holds: Vec::new(), lacks: vec![part.to_vec()] };
             }
             Self::Parts { lacks, .. } => lacks.push(part.to_vec()),
@@ -88,6 +90,16 @@ impl Expected {
                     shown(actual)
                 )
             }),
+            Self::Golden(name) => {
+                let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+                let whole = fs::read(&path).unwrap_or_default();
+                let complaint = Self::Whole(whole).complaint(stream, actual, dir)?;
+                if std::env::var_os("PREVERB_UPDATE").is_none() {
+                    return Some(format!("{complaint}\n--- `PREVERB_UPDATE=1` writes {name} anew"));
+                }
+                fs::write(&path, pattern::of(actual, dir)).unwrap();
+                None
+            }
             Self::Parts { holds, lacks } => holds
                 .iter()
                 .find(|part| !pattern::found(&here(part), actual))
@@ -361,6 +373,19 @@ impl Test {
     /// The whole of standard error, a pattern.
     pub(crate) fn stderr(mut self, whole: impl AsRef<[u8]>) -> Self {
         self.stderr = Expected::Whole(whole.as_ref().to_vec());
+        self
+    }
+
+    /// The whole of standard output is in this file of `tests/golden`, as a pattern. `PREVERB_UPDATE=1` writes
+    /// the file where it differs; what it changed is for a person to read.
+    pub(crate) fn stdout_golden(mut self, name: &'static str) -> Self {
+        self.stdout = Expected::Golden(name);
+        self
+    }
+
+    /// The same for standard error.
+    pub(crate) fn stderr_golden(mut self, name: &'static str) -> Self {
+        self.stderr = Expected::Golden(name);
         self
     }
 

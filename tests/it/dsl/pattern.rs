@@ -8,6 +8,8 @@
 //!
 //! `[DIR]` is replaced before a pattern comes here.
 
+use std::path::Path;
+
 /// A piece of a pattern.
 enum Piece<'a> {
     Literal(&'a [u8]),
@@ -25,6 +27,24 @@ pub(super) fn matches(pattern: &[u8], text: &[u8]) -> bool {
 pub(super) fn found(pattern: &[u8], text: &[u8]) -> bool {
     let pieces = pieces(pattern);
     (0..=text.len()).any(|start| walk(&pieces, text, start, false))
+}
+
+/// A pattern of this text: the directory is `[DIR]`, and what is underlined there may be as long as it likes.
+pub(super) fn of(text: &[u8], dir: &Path) -> String {
+    let text = String::from_utf8_lossy(text).replace(dir.to_str().unwrap(), "[DIR]");
+    let mut pattern = String::new();
+    let mut below_dir = false;
+    for line in text.split_inclusive('\n') {
+        let plain = line.trim_end_matches('\n').trim_end_matches('^');
+        if below_dir && plain.len() < line.trim_end_matches('\n').len() {
+            pattern += plain;
+            pattern += "^[..]\n";
+        } else {
+            pattern += line;
+        }
+        below_dir = line.contains("[DIR]");
+    }
+    pattern
 }
 
 fn pieces(pattern: &[u8]) -> Vec<Piece<'_>> {
