@@ -194,7 +194,9 @@ pub(crate) fn defect(path: &Path) -> Option<Failure> {
 /// carriage return does not. `None` for another file.
 pub(crate) fn shebang(head: &[u8]) -> Option<(&[u8], &[u8])> {
     let line = head.strip_prefix(b"#!")?.split(|byte| matches!(byte, b'\n' | 0)).next()?;
-    let line = line.trim_ascii_start();
+    // As the kernel does: a carriage return is a part of the name.
+    let start = line.iter().position(|byte| !matches!(byte, b' ' | b'\t')).unwrap_or(line.len());
+    let line = &line[start..];
     let end = line.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(line.len());
     let (name, rest) = line.split_at(end);
     Some((name, rest.trim_ascii()))
