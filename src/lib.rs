@@ -17,10 +17,10 @@
 //!
 //! `schema.rs` describes the same keys for editors, `fuzzing.rs` is the entrance for fuzzers.
 //!
-//! What is hard is preverb itself again, in a small mode: `--preverb-as` steps down before a hook, `--preverb-dump`
-//! hands a shell's environment back, `--preverb-probe` makes one try, `--supervise` stays as PID 1 and
-//! `--preverb-target` is its child before it becomes the target. So there is no `unsafe`, and no code between fork and
-//! exec.
+//! What is hard is preverb itself again, in a small mode: `--preverb-as` steps down before a hook,
+//! `--preverb-dump` hands a shell's environment back, `--preverb-probe` makes one try, `--supervise` stays as
+//! PID 1 and `--preverb-target` is its child before it becomes the target. So there is no `unsafe`, and no
+//! code between fork and exec.
 
 mod cli;
 #[doc(hidden)]
@@ -42,10 +42,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::cli::{Action, Invocation, Options, Request, TableMode};
+use crate::cli::{Action, Invocation, Options, Part, Request, TableMode};
 use crate::modes::context::{Context, check_log};
 use crate::modes::print::print;
-use crate::modes::{check, health, help, parts, supervise};
+use crate::modes::{r#as, check, exec, health, help, probe, supervise, wait};
 use crate::sys::child::Children;
 use crate::sys::read;
 use crate::sys::signals::Signals;
@@ -71,7 +71,8 @@ pub fn run() -> ExitCode {
     let name = words.next().unwrap_or_default();
     let words: Vec<OsString> = words.collect();
     if Path::new(&name).file_name() != Some(OsStr::new("preverb")) {
-        // Who looks from outside (`--health`) tells setup from the target by this name, and a link has another.
+        // Who looks from outside (`--health`) tells setup from the target by this name, and a link has
+        // another.
         let _ = rustix::thread::set_name(c"preverb");
     }
     let mut log = Log::default();
@@ -107,7 +108,8 @@ fn hidden_part(name: &OsStr, words: &[OsString], log: &mut Log) -> Option<Result
     }
 }
 
-/// Finds out what is asked for, and does it. `starts_target` becomes false where that is not to start a target.
+/// Finds out what is asked for, and does it. `starts_target` becomes false where that is not to start a
+/// target.
 fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log, starts_target: &mut bool) -> Result<u8> {
     let signals = Signals::heed()?;
     let variables = read::environment().with_facts(sys::cgroup::fact);
@@ -148,7 +150,18 @@ fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log, starts_target: &mut 
         Action::Version => print(&format!("preverb {}\n", env!("CARGO_PKG_VERSION"))),
         Action::Part(part) => {
             checked?;
-            parts::run(part, start.variables, start.signals, *start.log)
+            let Context { variables, signals, log } = start;
+            match part {
+                Part::As { user, command } => Err(r#as::step_down(&user, &command, variables, signals, *log)),
+                Part::Supervise { options, command } => {
+                    supervise::supervise(&command, &options, variables, &read::program(), signals, *log)
+                }
+                Part::Wait { targets, timeout, command } => {
+                    wait::wait(&targets, timeout, &command, &variables, signals, *log)
+                }
+                Part::Probe { target, timeout } => probe::probe(&target, timeout, &variables, signals),
+                Part::Exec { command } => Err(exec::exec(&command, signals)),
+            }
         }
         Action::Health { timeout } => {
             checked?;

@@ -1,8 +1,8 @@
 //! argv to a request.
 //!
-//! The arguments are split by hand before clap sees any, because where preverb's options end is preverb's own rule: from
-//! the verb on, every argument belongs to the target, byte for byte (preverb(1), "Description"). clap, whose definition
-//! of the options is in `cli/options.rs`, parses preverb's own options alone.
+//! The arguments are split by hand before clap sees any, because where preverb's options end is preverb's own
+//! rule: from the verb on, every argument belongs to the target, byte for byte (preverb(1), "Description").
+//! clap, whose definition of the options is in `cli/options.rs`, parses preverb's own options alone.
 
 mod options;
 
@@ -143,8 +143,8 @@ enum Rest {
 
 /// The arguments without a `--table FILE` in front of them, and that file.
 ///
-/// Only this much can be known before the table has been read: whose option a first argument with a dash is, `leading-dash`
-/// of the table says.
+/// Only this much can be known before the table has been read: whose option a first argument with a dash is,
+/// `leading-dash` of the table says.
 pub(crate) fn after_table(arguments: &[OsString]) -> (Option<&OsStr>, &[OsString]) {
     match arguments {
         [option, file, rest @ ..] if option == "--table" => (Some(file), rest),
@@ -161,9 +161,9 @@ pub(crate) fn begins_with_option(arguments: &[OsString]) -> bool {
     arguments.first().is_some_and(|first| first.as_bytes().starts_with(b"-") && first != "--")
 }
 
-/// The request of arguments where the table has `leading-dash = "default"`: they belong to the default verb, but for those
-/// that begin with a mode. With `other_name` preverb was started by a name that is neither its own nor a verb's, and no
-/// argument is preverb's.
+/// The request of arguments where the table has `leading-dash = "default"`: they belong to the default verb,
+/// but for those that begin with a mode. With `other_name` preverb was started by a name that is neither its
+/// own nor a verb's, and no argument is preverb's.
 ///
 /// # Errors
 /// Usage.
@@ -252,7 +252,8 @@ fn split(arguments: Vec<OsString>, dashes: Dashes) -> Split {
     Split { options, rest: Rest::Nothing }
 }
 
-/// The format that `--log` asks for, before all options are parsed: a mistake in another option is reported in it.
+/// The format that `--log` asks for, before all options are parsed: a mistake in another option is reported
+/// in it.
 pub(crate) fn log_format(arguments: &[OsString]) -> Option<Format> {
     let value = arguments.iter().enumerate().find_map(|(index, argument)| {
         match argument.as_bytes().strip_prefix(b"--log")? {
@@ -272,7 +273,8 @@ fn asks(word: &OsStr) -> Option<Action> {
     }
 }
 
-/// The request of preverb's own options, followed by a dash that is none of them: help, the version, or a mistake.
+/// The request of preverb's own options, followed by a dash that is none of them: help, the version, or a
+/// mistake.
 fn dash(arguments: &[OsString], options: &[OsString]) -> Result<Request> {
     match arguments.first().and_then(|first| asks(first)) {
         Some(action) => Ok(Request { options: common(&parse_options(options)?)?, action }),

@@ -1,5 +1,5 @@
-//! preverb's own options: the definition of the command line, for the parser, `--help` and the completions, and what
-//! its matches ask for. Must not know what anything of it does.
+//! preverb's own options: the definition of the command line, for the parser, `--help` and the completions,
+//! and what its matches ask for. Must not know what anything of it does.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;

@@ -30,7 +30,8 @@ impl Context<'_> {
         option.or(variable).map_or_else(|| PathBuf::from(table::load::DEFAULT), PathBuf::from)
     }
 
-    /// The request of these arguments; with `other_name` preverb was started by a name that is neither its own nor a verb's.
+    /// The request of these arguments; with `other_name` preverb was started by a name that is neither its
+    /// own nor a verb's.
     ///
     /// # Errors
     /// Usage (64), and the request to stop.
@@ -45,7 +46,8 @@ impl Context<'_> {
         cli::parse(arguments)
     }
 
-    /// What the table says of words with a dash; a table that cannot be read says nothing, and is told of later.
+    /// What the table says of words with a dash; a table that cannot be read says nothing, and is told of
+    /// later.
     fn leading_dash(&mut self, option: Option<&OsStr>) -> Result<LeadingDash> {
         let Some(sources) = self.sources_if_any(option)? else { return Ok(LeadingDash::Error) };
         let Ok(document) = select::read(&sources) else { return Ok(LeadingDash::Error) };

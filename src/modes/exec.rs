@@ -1,9 +1,9 @@
-//! `--exec -- COMMAND...`: runs a command as the container's main process would run it: with its variables, in
-//! its working directory, as its user. It finds nothing out by itself: `main_process.rs` does.
+//! `--exec -- COMMAND...`: runs a command as the container's main process would run it: with its variables,
+//! in its working directory, as its user. It finds nothing out by itself: `main_process.rs` does.
 //!
 //! Two things are chosen here. While setup is still running the command is refused, because the variables are
-//! not yet the ones that it is promised. And where the command has a terminal that the main process has not, it
-//! has the `TERM` of whoever started it: that describes the terminal, not the container.
+//! not yet the ones that it is promised. And where the command has a terminal that the main process has not,
+//! it has the `TERM` of whoever started it: that describes the terminal, not the container.
 
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
@@ -16,7 +16,8 @@ use crate::sys::signals::Signals;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::value::variables::{Origin, Variables};
 
-/// Becomes the command, with the main process's variables, user and working directory. Returns only the failure.
+/// Becomes the command, with the main process's variables, user and working directory. Returns only the
+/// failure.
 pub(crate) fn exec(command: &[OsString], signals: Signals) -> Failure {
     let mut children = Children::new(signals);
     let variables = match join(&mut children) {

@@ -1,16 +1,19 @@
-//! `--explain`: what a run would do, and nothing of it done. It prints the same plan that performing executes.
+//! `--explain`: what a run would do, and nothing of it done. It prints the same plan that performing
+//! executes.
 //!
-//! With `--json` it is one object. Its keys, which are all always there, may become more, and do not change; what
-//! does not apply is null, an empty array or `false`:
+//! With `--json` it is one object. Its keys, which are all always there, may become more, and do not change;
+//! what does not apply is null, an empty array or `false`:
 //!
-//! - `verb` (null for a command behind `--`), `environment`, `environment-reason` (a sentence), `environment-in-table`;
-//! - `variables`: those that change, sorted by name, each with `name`, `value` (null where it is removed, `***` where
-//!   it is secret) and `layer`: who sets it;
+//! - `verb` (null for a command behind `--`), `environment`, `environment-reason` (a sentence),
+//!   `environment-in-table`;
+//! - `variables`: those that change, sorted by name, each with `name`, `value` (null where it is removed,
+//!   `***` where it is secret) and `layer`: who sets it;
 //! - `unset`: the names that are removed before the target starts;
-//! - `steps`: in order, each with `step` (what it is called), `kind` (`run`, `hooks`, `wait`, `render`, `mkdir`,
-//!   `chown`), `runs`, `reason` (why not, or null), `does` (lines of text), `user`, `timeout`, `once`;
-//! - `user`, `user-note` (how it was resolved, a sentence), `workdir`, `umask` (octal text), `limits` (`NAME=VALUE`),
-//!   `capabilities` (`CAP_...`; null leaves them alone), `no-new-privileges`;
+//! - `steps`: in order, each with `step` (what it is called), `kind` (`run`, `hooks`, `wait`, `render`,
+//!   `mkdir`, `chown`), `runs`, `reason` (why not, or null), `does` (lines of text), `user`, `timeout`,
+//!   `once`;
+//! - `user`, `user-note` (how it was resolved, a sentence), `workdir`, `umask` (octal text), `limits`
+//!   (`NAME=VALUE`), `capabilities` (`CAP_...`; null leaves them alone), `no-new-privileges`;
 //! - `supervised`, and `init` with how: `signals` (an object, `TERM` to `QUIT` or `none`), `group`, `grace`;
 //! - `stop-signals`: what ends setup, where the table says so; `health`: the probe, as text;
 //! - `argv`: the target's words, as far as they are known before any step; what is not keeps its `${...}`.
@@ -386,8 +389,8 @@ impl Lines {
         }
     }
 
-    /// Something of the user's that is not broken, and an aside of ours behind it, in the next line if it does not
-    /// fit in this one.
+    /// Something of the user's that is not broken, and an aside of ours behind it, in the next line if it
+    /// does not fit in this one.
     fn aside(&mut self, indent: usize, text: &str, aside: &str) {
         let used = indent + text.chars().count();
         let mut lines = wrapped(aside, used + 2, indent + 2).into_iter();

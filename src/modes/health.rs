@@ -1,9 +1,9 @@
-//! `--health`: whether what the container runs is healthy, by the probe that its verb names; and one try by itself,
-//! `--probe`.
+//! `--health`: whether what the container runs is healthy, by the probe that its verb names; and one try by
+//! itself, `--probe`.
 //!
-//! The verb, its environment and everything that the probe is made from are the main process's own, so one line
-//! in the image holds for all of its verbs. Whatever keeps the question from being answered is an answer too: not
-//! healthy (1), and why, in one line.
+//! The verb, its environment and everything that the probe is made from are the main process's own, so one
+//! line in the image holds for all of its verbs. Whatever keeps the question from being answered is an answer
+//! too: not healthy (1), and why, in one line.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -80,8 +80,8 @@ fn examine(option: Option<PathBuf>, timeout: Duration, mut children: Children, l
     });
     let program = read::program();
     let early = if trusted { Some(table::load::read(&path, children.signals())?) } else { None };
-    // The probe is made as the main process's user, for what it is made from may come from a hook as well. Its
-    // directory may be closed to everybody by now, and matters only to a program with a relative path.
+    // The probe is made as the main process's user, for what it is made from may come from a hook as well.
+    // Its directory may be closed to everybody by now, and matters only to a program with a relative path.
     let _ = main.enter();
     main.become_its_user()?;
     let sources = early.map_or_else(|| table::load::read(&path, children.signals()), Ok)?;

@@ -1,5 +1,5 @@
-//! `--help`: the options, from the definition of the command line, and below them the verbs of the table, or why they
-//! cannot be told. clap's own rendering is as large as the rest of it.
+//! `--help`: the options, from the definition of the command line, and below them the verbs of the table, or
+//! why they cannot be told. clap's own rendering is as large as the rest of it.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;

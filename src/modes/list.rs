@@ -3,14 +3,15 @@
 //! With `--json` it is one object. Its keys, which are all always there, may become more, and do not change:
 //!
 //! - `environment`: the environment whose verbs these are;
-//! - `verbs`: sorted by name; each has `name`, `about` (or null), `aliases` (sorted), `default` (whether a call
-//!   without words means it);
-//! - `variables`: the declared ones, sorted by name; each has `name`, `about` (or null), `type` (`string`, `integer`,
-//!   `port`, `boolean`, `url`, `path`), `default` (or null; `***` for a secret's), `one-of` (an array, or null, and null
-//!   for a secret), `required`, `secret`, and `verb`: the verb that it is for, or null where it is for all.
+//! - `verbs`: sorted by name; each has `name`, `about` (or null), `aliases` (sorted), `default` (whether a
+//!   call without words means it);
+//! - `variables`: the declared ones, sorted by name; each has `name`, `about` (or null), `type` (`string`,
+//!   `integer`, `port`, `boolean`, `url`, `path`), `default` (or null; `***` for a secret's), `one-of` (an
+//!   array, or null, and null for a secret), `required`, `secret`, and `verb`: the verb that it is for, or
+//!   null where it is for all.
 //!
-//! A declaration is what all layers say together: what a verb declares is shown as it is for that verb. What is a
-//! secret for one verb has its values concealed everywhere.
+//! A declaration is what all layers say together: what a verb declares is shown as it is for that verb. What
+//! is a secret for one verb has its values concealed everywhere.
 //!
 //! Hidden verbs are in neither form.
 
@@ -73,7 +74,8 @@ pub(crate) struct ListedVariable {
 }
 
 impl List {
-    /// The list of this environment. Mistakes in what is listed are the decoder's, and as a rule nobody asks for them.
+    /// The list of this environment. Mistakes in what is listed are the decoder's, and as a rule nobody asks
+    /// for them.
     pub(crate) fn of(
         tree: Tree<'_>,
         settings: &Settings,

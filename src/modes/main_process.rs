@@ -1,10 +1,10 @@
-//! The container's main process, seen from another process of the container: which it is, and what it has that
-//! another can take on: variables, working directory, user.
+//! The container's main process, seen from another process of the container: which it is, and what it has
+//! that another can take on: variables, working directory, user.
 //!
 //! Which it is, is told by what everybody may read, because the answer must be the same whoever asks: a
-//! `preverb` that is none that supervises is still setting up, and nothing below it is the main process, whatever
-//! variables it carries. Only what no name tells (whether a shell script or an unknown init stands before
-//! preverb) is told by variables, where these can be read.
+//! `preverb` that is none that supervises is still setting up, and nothing below it is the main process,
+//! whatever variables it carries. Only what no name tells (whether a shell script or an unknown init stands
+//! before preverb) is told by variables, where these can be read.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -103,8 +103,9 @@ impl Absent {
     }
 }
 
-/// Finds the main process: PID 1; where that is another init, the oldest process below it; where it is another
-/// container's (a pod's pause), the oldest of this one's; where that is a supervising preverb, its target.
+/// Finds the main process: PID 1; where that is another init, the oldest process below it; where it is
+/// another container's (a pod's pause), the oldest of this one's; where that is a supervising preverb, its
+/// target.
 ///
 /// # Errors
 /// Why there is none.
@@ -209,8 +210,8 @@ impl Processes {
             }
             if let Some(target) = stat.name.strip_prefix(SUPERVISOR) {
                 supervisor = Some(pid);
-                // The number that it names is that of its own PID namespace, which may be one below this `/proc`'s,
-                // and above its target's.
+                // The number that it names is that of its own PID namespace, which may be one below this
+                // `/proc`'s, and above its target's.
                 let depth = status.map_or(0, |status| status.numbers.len().saturating_sub(1));
                 let number = |pid| Status::of(pid)?.numbers.get(depth).copied();
                 pid = self.target_of(pid, target, number).ok_or(Absent::NoTarget(pid))?;
@@ -231,8 +232,8 @@ impl Processes {
                 }
                 continue;
             }
-            // A shell script that runs preverb, or an init that is not known here, is told by its variables: they
-            // lack what preverb sets, and those of a process below it do not.
+            // A shell script that runs preverb, or an init that is not known here, is told by its variables:
+            // they lack what preverb sets, and those of a process below it do not.
             let main = main(status);
             let unmarked = main.read(proc::environment).is_ok_and(|text| !has_mark(&text) && is_whole(&text));
             match self.below(pid, false).filter(|_| unmarked) {
@@ -242,8 +243,8 @@ impl Processes {
         }
     }
 
-    /// The target of a supervisor: the child that it names. Others may look the same: what a hook has left behind is
-    /// older, an orphan that it has taken in may be.
+    /// The target of a supervisor: the child that it names. Others may look the same: what a hook has left
+    /// behind is older, an orphan that it has taken in may be.
     fn target_of(&self, supervisor: i32, target: &[u8], number: impl Fn(i32) -> Option<i32>) -> Option<i32> {
         let target: i32 = std::str::from_utf8(target).ok()?.parse().ok()?;
         let mut children = self.by_age.iter().filter(|(_, each)| each.parent == supervisor);
@@ -286,8 +287,8 @@ impl Container {
         let own = own_pid();
         if self == Self::Mounts {
             let (mine, theirs) = (proc::mounts(own), proc::mounts(pid));
-            // The dead see no mounts: what came and went while the list was made is older than the main process
-            // in one container and younger in another.
+            // The dead see no mounts: what came and went while the list was made is older than the main
+            // process in one container and younger in another.
             if !mine.is_empty() {
                 return !mine.is_disjoint(&theirs);
             }
@@ -315,12 +316,14 @@ fn has(text: &[u8], name: &[u8]) -> bool {
     entries(text).any(|entry| entry.strip_prefix(name).is_some_and(|rest| rest.starts_with(b"=")))
 }
 
-/// Whether these are still the variables that the process was started with. Programs that give themselves a title
-/// (nginx, Redis, Ruby, Perl, everything with a `setproctitle`) write it over them, and most fill up with NULs.
+/// Whether these are still the variables that the process was started with. Programs that give themselves a
+/// title (nginx, Redis, Ruby, Perl, everything with a `setproctitle`) write it over them, and most fill up
+/// with NULs.
 fn is_whole(text: &[u8]) -> bool {
     let filled_up =
         text.starts_with(b"\0") || text.ends_with(b"\0\0") || text.windows(3).any(|bytes| bytes == b"\0\0\0");
-    // An entry without `=` is odd, but can be inherited; in the place of everything that preverb sets it is a title.
+    // An entry without `=` is odd, but can be inherited; in the place of everything that preverb sets it is a
+    // title.
     let titled = entries(text).next().is_some_and(|first| !first.is_empty() && !first.contains(&b'='));
     !filled_up && (!titled || has_mark(text))
 }

@@ -1,5 +1,6 @@
 //! What preverb can be asked for, a file for each, named after its option.
 
+pub(crate) mod r#as;
 pub(crate) mod check;
 pub(crate) mod context;
 pub(crate) mod exec;
@@ -8,10 +9,11 @@ pub(crate) mod health;
 pub(crate) mod help;
 pub(crate) mod list;
 pub(crate) mod main_process;
-pub(crate) mod parts;
 pub(crate) mod print;
+pub(crate) mod probe;
 pub(crate) mod run;
 pub(crate) mod secret_files;
 pub(crate) mod shim;
 pub(crate) mod supervise;
 pub(crate) mod verb;
+pub(crate) mod wait;

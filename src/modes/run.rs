@@ -1,5 +1,5 @@
-//! A run, and the modes that plan or list one: decide what counts of the table, plan, then explain the plan or
-//! perform it.
+//! A run, and the modes that plan or list one: decide what counts of the table, plan, then explain the plan
+//! or perform it.
 
 use std::path::PathBuf;
 
@@ -93,8 +93,8 @@ impl Context<'_> {
             format!("{verb} in environment `{}`, {}", plan.environment.name, plan.environment.why.describe())
         });
         let children = Children::new(self.signals);
-        // Only steps and a supervisor are preverb again; asking the kernel where it is costs more than a step of
-        // the plan.
+        // Only steps and a supervisor are preverb again; asking the kernel where it is costs more than a step
+        // of the plan.
         let again = plan.init.is_some() || !plan.steps.is_empty();
         let program = if again { read::program() } else { PathBuf::new() };
         let world = World { log, program, myself: Myself::observe(), children };

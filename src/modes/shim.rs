@@ -1,7 +1,7 @@
 //! The script that `--shim` prints: an image as a command of the host.
 //!
-//! Knows `[shim]`, the POSIX shell, and how the clients of docker and podman read their options. It starts nothing:
-//! the script is text, for the operator to read, keep and run.
+//! Knows `[shim]`, the POSIX shell, and how the clients of docker and podman read their options. It starts
+//! nothing: the script is text, for the operator to read, keep and run.
 //!
 //! What was chosen where the engines leave a choice:
 //!
@@ -13,8 +13,8 @@
 //! - The file system's root cannot be mounted over the container's: in `/` the script refuses to run, for
 //!   a command that quietly sees other files than the caller's does harm.
 //! - Every option is one word, `--name=value`, and `--` ends them: no value can become an option.
-//! - The engine's client replaces the shell, so a signal reaches the client, which forwards it when there
-//!   is no terminal, and leaves it to the terminal when there is; and the client's exit code is the command's.
+//! - The engine's client replaces the shell, so a signal reaches the client, which forwards it when there is
+//!   no terminal, and leaves it to the terminal when there is; and the client's exit code is the command's.
 //!   125 is what clients exit with when a container could not be started; the script does so too.
 //! - An engine that maps ids (docker without root) maps the caller's too; only podman can be told not to.
 

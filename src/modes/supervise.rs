@@ -29,8 +29,8 @@ use crate::value::variables::{Origin, Variables};
 
 /// The mode in which preverb becomes the target after doing to itself what only the target's own process can.
 const TARGET_MODE: &str = "--preverb-target";
-/// Words of that mode, beside the format of messages: take the terminal's foreground; let `LISTEN_PID` name this
-/// process; do not show why it fails.
+/// Words of that mode, beside the format of messages: take the terminal's foreground; let `LISTEN_PID` name
+/// this process; do not show why it fails.
 const FOREGROUND: &str = "foreground";
 const LISTEN: &str = "listen";
 const CONCEAL: &str = "conceal";
@@ -78,8 +78,8 @@ pub(crate) fn supervise(
     let foreground = own_terminal.as_ref().is_some_and(is_ours);
     let started = start(command, &variables, program, &signals, foreground, options.conceal, log);
     let target = started.map_err(|failure| if options.conceal { concealed(failure) } else { failure })?;
-    // Whatever else is a child of this process, who looks from outside can tell which is the target. 15 bytes are
-    // what the kernel keeps, and the largest process id has 7 digits.
+    // Whatever else is a child of this process, who looks from outside can tell which is the target. 15 bytes
+    // are what the kernel keeps, and the largest process id has 7 digits.
     if let Ok(name) = CString::new(format!("preverb:{target}")) {
         let _ = rustix::thread::set_name(&name);
     }
@@ -100,8 +100,8 @@ pub(crate) fn supervise(
     Ok(options.exit_code(ended.exit_code()))
 }
 
-/// Becomes the target: what the child of a supervisor does to itself where that is needed. Its words are what to
-/// do, and the command. Returns only the failure.
+/// Becomes the target: what the child of a supervisor does to itself where that is needed. Its words are what
+/// to do, and the command. Returns only the failure.
 pub(crate) fn become_target(words: &[OsString], mut variables: Variables, log: &mut Log) -> Failure {
     default_in_children();
     let Some((tasks, command)) = words.split_first() else {
@@ -181,8 +181,8 @@ fn start_by_itself(
 }
 
 /// Lets go of everything that is the target's: a working directory that could not be unmounted, pipes whose
-/// other end waits for their end. Standard error is one of them, for nothing more is told from here on; it stays where
-/// it is the one way left to the terminal.
+/// other end waits for their end. Standard error is one of them, for nothing more is told from here on; it
+/// stays where it is the one way left to the terminal.
 fn let_go(signals: &Every) {
     let _ = nix::unistd::chdir("/");
     let own = signals.as_fd().as_raw_fd();
@@ -336,14 +336,15 @@ impl Supervisor<'_> {
 
     /// Decides what a stop of the target means for this process.
     fn has_stopped(&mut self, signal: i32) {
-        // A shell brings a job that runs to the front without a word, and the target has just noticed that it is not
-        // there itself.
+        // A shell brings a job that runs to the front without a word, and the target has just noticed that it
+        // is not there itself.
         if [TTIN, TTOU].contains(&signal) && self.hand_over() {
             send_to_group(self.target, CONT);
             return;
         }
-        // Who stopped this process will continue it, and so will a shell whose job it is. Whoever stopped the target
-        // alone continues that alone: no process that is stopped could see it, or pass a request to end on.
+        // Who stopped this process will continue it, and so will a shell whose job it is. Whoever stopped the
+        // target alone continues that alone: no process that is stopped could see it, or pass a request to
+        // end on.
         let job = match self.terminal {
             Terminal::Absent => false,
             Terminal::Present => signal != STOP,
@@ -377,8 +378,8 @@ impl Supervisor<'_> {
         false
     }
 
-    /// Takes back the terminal's foreground from a target that has stopped or ended. Who has it otherwise, and
-    /// lives, keeps it. PID 1 has nobody to return it to.
+    /// Takes back the terminal's foreground from a target that has stopped or ended. Who has it otherwise,
+    /// and lives, keeps it. PID 1 has nobody to return it to.
     fn take_back(&self) {
         let own = getpgrp();
         if self.terminal != Terminal::Lent || self.init || own.as_raw() == 0 {

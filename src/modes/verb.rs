@@ -1,4 +1,5 @@
-//! Which verb the caller's words mean, and what is said where they mean none. Pure; what the verb does, others know.
+//! Which verb the caller's words mean, and what is said where they mean none. Pure; what the verb does,
+//! others know.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;

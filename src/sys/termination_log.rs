@@ -1,4 +1,5 @@
-//! The file from which Kubernetes takes the message of a container that failed (the field `terminationMessagePath`).
+//! The file from which Kubernetes takes the message of a container that failed (the field
+//! `terminationMessagePath`).
 
 use std::io::Write as _;
 
@@ -10,10 +11,11 @@ const PATH: &str = "/dev/termination-log";
 /// The most that the kubelet reads of it.
 const MOST: usize = 4096;
 
-/// Writes the first line of each message of a failure there, if the file exists. A request to stop is not a failure.
+/// Writes the first line of each message of a failure there, if the file exists. A request to stop is not a
+/// failure.
 ///
-/// Whoever owns the file decides nothing here: it is not created, no link is followed, and a pipe without a reader does
-/// not block.
+/// Whoever owns the file decides nothing here: it is not created, no link is followed, and a pipe without a
+/// reader does not block.
 pub(crate) fn write(failure: &Failure) {
     if failure.is_stop() {
         return;

@@ -100,8 +100,8 @@ impl Failure {
         Some(first)
     }
 
-    /// The same failure of `what` without its details, where a secret went into them: they are not searched for it,
-    /// they are left out whole. A request to stop names nothing of the kind, and stays.
+    /// The same failure of `what` without its details, where a secret went into them: they are not searched
+    /// for it, they are left out whole. A request to stop names nothing of the kind, and stays.
     pub(crate) fn concealed(self, what: &str) -> Self {
         if self.is_stop() {
             return self;

@@ -206,7 +206,8 @@ impl Log {
             Format::Json => message.to_json(),
             Format::Text | Format::Quiet | Format::Verbose => message.to_text(),
         };
-        // One write, so that lines of several processes do not mix; a pipe keeps 4096 bytes together (pipe(7)).
+        // One write, so that lines of several processes do not mix; a pipe keeps 4096 bytes together
+        // (pipe(7)).
         let mut stderr = std::io::stderr().lock();
         for part in text.as_bytes().chunks(4096) {
             if !takes_a_write(stderr.as_fd()) || stderr.write_all(part).is_err() {
@@ -231,8 +232,8 @@ impl Log {
 /// How long a message waits for somebody to read those before it.
 const PATIENCE_MS: u16 = 2000;
 
-/// Whether a write would not hang. Where nobody reads the pipe that standard error is, a message is lost rather
-/// than the request to stop that would come behind it.
+/// Whether a write would not hang. Where nobody reads the pipe that standard error is, a message is lost
+/// rather than the request to stop that would come behind it.
 fn takes_a_write(stderr: BorrowedFd<'_>) -> bool {
     let mut descriptors = [PollFd::new(stderr, PollFlags::POLLOUT)];
     nix::poll::poll(&mut descriptors, PATIENCE_MS) != Ok(0)

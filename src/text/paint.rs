@@ -1,5 +1,5 @@
-//! How text on standard output is set off from other text: headings bold, asides dim, on a terminal alone; and
-//! lines that end before the eightieth column. Messages are `log.rs`'s.
+//! How text on standard output is set off from other text: headings bold, asides dim, on a terminal alone;
+//! and lines that end before the eightieth column. Messages are `log.rs`'s.
 
 use std::io::IsTerminal as _;
 
@@ -45,8 +45,8 @@ impl Paint {
     }
 }
 
-/// A text of words in lines, of which each but the first begins at `column`, where the first goes on after `used`
-/// columns. A word that is too long for a line has one of its own.
+/// A text of words in lines, of which each but the first begins at `column`, where the first goes on after
+/// `used` columns. A word that is too long for a line has one of its own.
 pub(crate) fn wrapped(text: &str, used: usize, column: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();

@@ -1,7 +1,7 @@
 //! Splitting a text into words, as a shell does. Pure.
 
-/// The words of a text, with a shell's quotes and backslashes and nothing else of a shell; `None` where a quote is
-/// not closed.
+/// The words of a text, with a shell's quotes and backslashes and nothing else of a shell; `None` where a
+/// quote is not closed.
 pub(crate) fn split(text: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut words = Vec::new();
     let mut word: Option<Vec<u8>> = None;

@@ -16,8 +16,9 @@ pub(crate) struct Supervision {
     pub(crate) exit: Vec<(u8, u8)>,
     /// Whether a secret is part of the command's path, so that the reason why it cannot be run is withheld.
     pub(crate) conceal: bool,
-    /// The signals that the preverb before this exec has blocked itself: a request to stop among them that has come by
-    /// then ends the run before the target starts, and the target does not inherit them as blocked.
+    /// The signals that the preverb before this exec has blocked itself: a request to stop among them that
+    /// has come by then ends the run before the target starts, and the target does not inherit them as
+    /// blocked.
     pub(crate) blocked: Vec<i32>,
 }
 

@@ -1,0 +1,46 @@
+//! `--wait TARGET... [-- COMMAND...]`: waits until all targets are ready, and becomes the command, if there
+//! is one.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use crate::ready::wait::{Awaited, Unready, awaited_word, not_ready, start_here, wait_for};
+use crate::sys::child::Children;
+use crate::sys::exec;
+use crate::sys::read;
+use crate::sys::signals::Signals;
+use crate::text::failure::Result;
+use crate::text::log::Log;
+use crate::value::variables::Variables;
+
+/// Waits; the exit code, where there is no command.
+///
+/// # Errors
+/// Usage (64): a target that is not one. Unavailable (69). The request to stop, and what keeps the command
+/// from running.
+pub(crate) fn wait(
+    targets: &[OsString],
+    timeout: Duration,
+    command: &[OsString],
+    variables: &Variables,
+    signals: Signals,
+    log: Log,
+) -> Result<u8> {
+    let program = read::program();
+    let awaited = targets
+        .iter()
+        .filter_map(|target| awaited_word(target, &program).transpose())
+        .collect::<Result<Vec<_>>>()?;
+    let mut children = Children::new(signals);
+    let start = |children: &mut Children, each: &Awaited, limit| start_here(children, each, variables, limit);
+    match wait_for(&mut children, log, awaited, timeout, &start) {
+        Ok(()) => {}
+        Err(Unready::Stopped(stop)) => return Err(stop.failure("while it waited")),
+        Err(Unready::TimedOut(awaited)) => return Err(not_ready(&awaited, timeout, "wait:")),
+    }
+    if command.is_empty() {
+        return Ok(0);
+    }
+    children.reap_all();
+    Err(exec::exec_with(command, variables, children.signals()))
+}
