@@ -24,6 +24,7 @@ fn the_package_is_small_and_has_what_a_user_needs() {
         "README.md",
         "build.rs",
         "completions/preverb.bash",
+        "link/no-backtrace.ld",
         "link/no-unwinding.ld",
         "man/preverb.1",
         "man/preverb.toml.5",

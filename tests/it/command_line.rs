@@ -1,6 +1,6 @@
 //! Chapter 2 of the specification: verbs, words, options, modes.
 
-use crate::dsl::{PATH, PREVERB, Test, bytes};
+use crate::dsl::{PATH, Test, bytes, preverb};
 
 /// Two verbs that show their words, and a default.
 const TABLE: &str = r#"
@@ -112,7 +112,7 @@ fn a_link_with_the_name_of_a_verb_is_a_command_of_its_own() {
     Test::new().table(TABLE).argv0("/usr/local/bin/worker").stdout("worker\nprod\n").pid1().run();
     Test::new()
         .table(TABLE)
-        .link("bin/show", PREVERB)
+        .link("bin/show", preverb())
         .under(["sh", "-c", "exec show \"$@\""])
         .args(["[DIR]", "a"])
         // The shell takes the binary's path as its `$0`.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use crate::dsl::{PATH, PREVERB, Running, Test, children};
+use crate::dsl::{PATH, Running, Test, children, preverb};
 
 /// Runs until the test says so.
 const MAIN: &str = r#"["sh", "-c", ": >[DIR]/tmp/ready; until [ -e [DIR]/tmp/end ]; do sleep 0.02; done"]"#;
@@ -71,7 +71,7 @@ impl Inside<'_> {
         words: impl IntoIterator<Item = W>,
     ) -> Answer {
         let mut command = Command::new("nsenter");
-        command.args(["-p", "-m", "-t", &self.first.to_string()]).args(under).arg(PREVERB).args(words);
+        command.args(["-p", "-m", "-t", &self.first.to_string()]).args(under).arg(preverb()).args(words);
         command.env_clear().env("PATH", PATH).env("OWN", "1").current_dir("/").stdin(Stdio::null());
         let output = command.output().unwrap();
         let text =
@@ -165,7 +165,7 @@ fn the_probe_is_that_of_the_environment() {
 #[test]
 fn a_verb_without_a_probe_and_a_command_are_healthy_while_they_run() {
     container("", |inside| inside.health().is_healthy()).run();
-    let script = format!(": >$0/tmp/ready; {PREVERB} --health; echo $?");
+    let script = format!(": >$0/tmp/ready; {} --health; echo $?", preverb());
     Test::new()
         .table("[verbs.a]\nexec = [\"true\"]\nhealth = \"file:///nothing\"\n")
         .under(CONTAINER)
@@ -177,7 +177,7 @@ fn a_verb_without_a_probe_and_a_command_are_healthy_while_they_run() {
 
 #[test]
 fn what_is_not_known_is_not_called_healthy() {
-    let script = format!(": >$0/tmp/ready; {PREVERB} --health");
+    let script = format!(": >$0/tmp/ready; {} --health", preverb());
     Test::new()
         .table("[verbs.a]\nexec = [\"true\"]\nhealth = \"file:///nothing\"\n")
         .under(CONTAINER)
@@ -279,7 +279,8 @@ fn what_a_hook_left_behind_is_not_taken_for_the_target() {
 fn a_target_is_found_in_its_first_moment() {
     // Its supervisor may not have named it by then; which of the two is quicker is anybody's guess.
     let table = format!(
-        "[verbs.a]\nexec = [\"sh\", \"-c\", \"{PREVERB} --exec -- printenv PREVERB_VERB\"]\ninit = true\n"
+        "[verbs.a]\nexec = [\"sh\", \"-c\", \"{} --exec -- printenv PREVERB_VERB\"]\ninit = true\n",
+        preverb()
     );
     for _ in 0..10 {
         Test::new().table(&table).under(CONTAINER).args(["a"]).needs_root().stdout("a\n").run();
@@ -352,7 +353,7 @@ fn in_a_shared_namespace_each_container_has_its_own_main_process() {
             let file = inside.run.dir().join(format!("{who}.toml"));
             std::fs::write(&file, table).unwrap();
             let child = Command::new("nsenter")
-                .args(["-p", "-m", "-t", &inside.first.to_string(), "unshare", "-m", PREVERB, "--table"])
+                .args(["-p", "-m", "-t", &inside.first.to_string(), "unshare", "-m", preverb(), "--table"])
                 .arg(&file)
                 .arg("a")
                 .env("WHO", who)
@@ -659,13 +660,13 @@ fn every_byte_of_the_variables_is_the_main_processs() {
     entries[0] = [path, PATH.as_bytes()].concat();
     let mut expected: Vec<u8> = entries.iter().flat_map(|entry| [entry.as_slice(), b"\0"].concat()).collect();
     expected.extend_from_slice(b"PREVERB_ENVIRONMENT=prod\0");
-    let script = format!("{PREVERB} --exec -- cat /proc/self/environ");
+    let script = format!("{} --exec -- cat /proc/self/environ", preverb());
     Test::new()
         .raw_environment(entries)
         .table("[verbs.a]\nexec = [\"true\"]\n")
         .args(["--table", "[DIR]/preverb.toml", "--"])
         .args(CONTAINER)
-        .args([PREVERB, "--table", "[DIR]/preverb.toml", "--", "sh", "-c", &script])
+        .args([preverb(), "--table", "[DIR]/preverb.toml", "--", "sh", "-c", &script])
         .needs_root()
         .stdout(expected)
         .run();
@@ -687,7 +688,7 @@ fn a_command_is_found_on_the_main_processs_path() {
 
 #[test]
 fn a_terminal_brings_its_own_name_where_the_main_process_has_none() {
-    let script = format!("TERM=vt52 {PREVERB} --exec -- sh -c 'echo \"<$TERM>\"' $1");
+    let script = format!("TERM=vt52 {} --exec -- sh -c 'echo \"<$TERM>\"' $1", preverb());
     let test = |script: &str| {
         Test::new()
             .table("[verbs.a]\nexec = [\"true\"]\n")

@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use rustix_libc_wrappers::process::SignalExt as _;
 
-use crate::dsl::{PREVERB, Running, Test, children, lacks, state};
+use crate::dsl::{Running, Test, children, lacks, preverb, state};
 
 /// A program that stays behind with a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Init {
     /// The words that start it, up to the target's; these options are its own.
     fn words(self, options: &[&'static str]) -> Vec<&'static str> {
         let (program, end): (&[&str], &[&str]) = match self {
-            Preverb => (&[PREVERB, "--supervise"], &["--"]),
+            Preverb => (&[preverb(), "--supervise"], &["--"]),
             // Without -s it complains when it is not PID 1.
             Tini => (&["tini", "-s"], &["--"]),
             DumbInit => (&["dumb-init"], &["--"]),
@@ -712,7 +712,7 @@ fn the_supervisor_is_called_preverb_and_its_target_whatever_its_file_is_called()
     let words =
         ["[DIR]/bin/other", "--supervise", "--", "sh", "-c", "until [ -e end ]; do sleep 0.01; done", "sh"];
     Test::new()
-        .link("bin/other", PREVERB)
+        .link("bin/other", preverb())
         .under(words)
         .during(|run| {
             let comm = format!("/proc/{}/comm", run.pid());

@@ -22,18 +22,17 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub(crate) use crate::skip::{PATH, lacks, skip};
 pub(crate) use running::{Running, children, state};
 
-/// The binary under test: another one, such as the release build, where this variable names it when the tests are
-/// compiled.
-pub(crate) const PREVERB: &str = match option_env!("PREVERB_UNDER_TEST") {
-    Some(path) => path,
-    None => env!("CARGO_BIN_EXE_preverb"),
-};
+/// The binary under test. `PREVERB_BIN` names another, such as a release build or one for another processor.
+pub(crate) fn preverb() -> &'static str {
+    static NAMED: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("PREVERB_BIN").ok());
+    NAMED.as_deref().unwrap_or(env!("CARGO_BIN_EXE_preverb"))
+}
 
 /// How long a test may take before it is killed and has failed.
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -565,14 +564,14 @@ impl Test {
         let mut own = self.words(dir);
         let argv0 = own.remove(0);
         let direct = words.is_empty() && !self.terminal;
-        if direct || argv0.as_bytes() == PREVERB.as_bytes() {
-            words.push(PREVERB.into());
+        if direct || argv0.as_bytes() == preverb().as_bytes() {
+            words.push(preverb().into());
         } else {
             // Another program starts preverb and gives it its path as `argv[0]`: a link has the name.
             let name = Path::new(&argv0).file_name().expect("a name for the link");
             let path = dir.join("argv0").join(name);
             fs::create_dir_all(dir.join("argv0")).unwrap();
-            symlink(PREVERB, &path).unwrap();
+            symlink(preverb(), &path).unwrap();
             words.push(path.into());
         }
         words.extend(own);
@@ -610,7 +609,7 @@ impl Test {
     /// The words of the command line, `argv[0]` included.
     fn words(&self, dir: &Path) -> Vec<OsString> {
         let first = match &self.argv0 {
-            Argv0::Binary => Some(OsString::from(PREVERB)),
+            Argv0::Binary => Some(OsString::from(preverb())),
             Argv0::Word(word) => Some(word.clone()),
             Argv0::Missing => None,
         };

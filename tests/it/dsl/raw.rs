@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use super::PREVERB;
+use super::preverb;
 
 /// Starts the binary. Its working directory is the tests' own.
 pub(super) fn spawn(words: &[OsString], environment: &[Vec<u8>], streams: [&File; 3]) -> Pid {
@@ -26,7 +26,7 @@ pub(super) fn spawn(words: &[OsString], environment: &[Vec<u8>], streams: [&File
         actions.add_dup2(stream.as_raw_fd(), number).unwrap();
     }
     let attributes = PosixSpawnAttr::init().unwrap();
-    posix_spawn(PREVERB, &actions, &attributes, &words, &environment).unwrap()
+    posix_spawn(preverb(), &actions, &attributes, &words, &environment).unwrap()
 }
 
 /// Waits for its end, and kills it at the deadline.
