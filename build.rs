@@ -1,13 +1,23 @@
-//! Gives the linker of the static binary its script: nothing unwinds.
+//! Gives the linker of the static binary its scripts, which leave out what nothing reaches.
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "how a build script speaks and listens")]
 
+use std::env;
+
 fn main() {
-    let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|found| found == value);
-    println!("cargo::rerun-if-changed=link/no-unwinding.ld");
-    if is("PROFILE", "release") && is("CARGO_CFG_TARGET_ENV", "musl") && is("CARGO_CFG_TARGET_ARCH", "x86_64")
-    {
-        let root = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
-        println!("cargo::rustc-link-arg-bins=-Wl,-T,{root}/link/no-unwinding.ld");
-        println!("cargo::rustc-link-arg-bins=-Wl,--no-eh-frame-hdr");
+    println!("cargo::rerun-if-changed=link");
+    let is = |name: &str, value: &str| env::var(name).is_ok_and(|found| found == value);
+    if !is("PROFILE", "release") || !is("CARGO_CFG_TARGET_ENV", "musl") {
+        return;
+    }
+    let root = env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
+    let linker = env::var("RUSTC_LINKER").unwrap_or_default();
+    let is_lld = linker.ends_with("rust-lld");
+    // A C compiler that links takes the linker's own options in another form.
+    let prefix = if is_lld { "" } else { "-Wl," };
+    let option = |option: &str| println!("cargo::rustc-link-arg-bins={prefix}{option}");
+    option("--no-eh-frame-hdr");
+    option(&format!("--script={root}/link/no-unwinding.ld"));
+    if is_lld || linker.contains("zigcc") {
+        option(&format!("--script={root}/link/no-backtrace.ld"));
     }
 }
