@@ -374,19 +374,16 @@ fn a_binary_that_is_damaged_or_no_program_is_told() {
 #[test]
 fn a_file_system_that_is_mounted_noexec_is_told() {
     run(&[case("noexec", 126, "its file system is mounted noexec", |test| {
-        let script = "mount -t tmpfs -o noexec none it && printf '#!/bin/sh\\n' >it/thing && chmod 755 it/thing && exec \"$@\"";
-        test.needs_root().under(["unshare", "-m", "sh", "-c", script, "sh"])
+        test.mounts("mount -t tmpfs -o noexec none it; printf '#!/bin/sh\\n' >it/thing; chmod 755 it/thing")
     })]);
     run(&[case(
         "a noexec interpreter",
         126,
         "its interpreter `[DIR]/it/no/shell` cannot be run: its file system is mounted noexec",
         |test| {
-            let script = "mount -t tmpfs -o noexec none it/no && cp /bin/sh it/no/shell && exec \"$@\"";
-            test.needs_root()
+            test.mounts("mount -t tmpfs -o noexec none it/no; cp /bin/sh it/no/shell")
                 .directory("it/no", 0o755)
                 .file("it/thing", "#![DIR]/it/no/shell\n", 0o755)
-                .under(["unshare", "-m", "sh", "-c", script, "sh"])
         },
     )]);
 }
@@ -644,8 +641,7 @@ fn dead_children_are_reaped_before_the_exec_and_live_ones_are_named() {
         .run();
     // One in a session of its own is still PID 1's.
     Test::new()
-        .needs_root()
-        .under(["unshare", "-pf", "--kill-child", "--mount-proc"])
+        .in_pid_namespace()
         .table(verb("setsid sleep 3 &"))
         .args(["a"])
         .stdout("0\n")

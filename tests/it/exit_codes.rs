@@ -33,7 +33,7 @@ fn the_signal_that_kills_the_target_comes_through() {
 
 #[test]
 fn the_target_is_the_same_process() {
-    target("[\"sh\", \"-c\", \"[ $$ = 1 ]\"]").under(["unshare", "-pf"]).needs_root().run();
+    target("[\"sh\", \"-c\", \"[ $$ = 1 ]\"]").in_pid_namespace().run();
     target("[\"sh\", \"-c\", \": >ready; exec sleep 60\"]")
         .during(|run| {
             run.wait_for_file("ready");

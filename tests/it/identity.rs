@@ -24,18 +24,13 @@ odd:x:202:apple,ap
 /// Tells ids, groups and home in one line.
 const WHO: &str = "#!/bin/sh\necho $(id -u) $(id -g) $(id -G) $HOME\n";
 
-/// Where `/etc/passwd` and `/etc/group` are those of the test. `$0` is the test's directory.
-const PRIVATE: &str = "mount --bind \"$0/passwd\" /etc/passwd && mount --bind \"$0/group\" /etc/group";
-
 /// A case with these users and groups, in which `who` tells who runs it.
 fn with(passwd: &str, group: &str) -> Test {
     Test::new()
-        .needs_root()
-        .file("passwd", passwd, 0o644)
-        .file("group", group, 0o644)
+        .lay_over("/etc/passwd", passwd)
+        .lay_over("/etc/group", group)
         .program("who", WHO)
         .env("HOME", "/inherited")
-        .under(["unshare", "-m", "sh", "-c", &format!("{PRIVATE} && exec \"$@\""), "[DIR]"])
 }
 
 fn users() -> Test {
@@ -349,8 +344,7 @@ fn root_that_may_not_change_ids_is_told_so() {
 
 #[test]
 fn root_of_a_namespace_that_denies_setgroups_can_still_be_root() {
-    // `unshare -U` maps one uid, and denies setgroups(2).
-    let test = || Test::new().needs_root().under(["unshare", "-Ur"]).program("who", WHO);
+    let test = || Test::new().in_user_namespace().program("who", WHO);
     test().args(["--as", "root", "--", "sh", "-c", "id -u; echo $HOME"]).stdout("0\n/root\n").run();
     test().table("[verbs.a]\nuser = \"0:0\"\nexec = [\"id\", \"-u\"]\n").args(["a"]).stdout("0\n").run();
     test()

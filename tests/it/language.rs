@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::dsl::{PATH, Test};
+use crate::dsl::{Network, PATH, Test, state};
 
 /// A case in which the script is the whole program.
 fn script(script: &str) -> Test {
@@ -72,4 +72,67 @@ fn a_terminal_is_one() {
 #[test]
 fn a_terminal_that_shows_nothing_comes_to_an_end() {
     script("exit 4").terminal().status(4).run();
+}
+
+#[test]
+fn a_case_can_have_mounts_users_and_an_owner_of_its_own() {
+    let users = || Test::new().lay_over("/etc/passwd", "own:x:4711:4712::/:\n");
+    let script = "cat /etc/passwd; pwd; id -u; id -g";
+    let seen = |ids: &str| format!("own:x:4711:4712::/:\n[DIR]\n{ids}");
+    users().under(["sh", "-c", script]).stdout(seen("0\n0\n")).pid1().run();
+    users().started_by(4711, 4712).under(["sh", "-c", script]).stdout(seen("4711\n4712\n")).run();
+    Test::new()
+        .mounts("mount -t tmpfs none /mnt; : >/mnt/file")
+        .under(["sh", "-c", "ls /mnt"])
+        .stdout("file\n")
+        .run();
+    Test::new().mounts("false").under(["sh", "-c", "echo no"]).status(1).run();
+}
+
+#[test]
+fn a_case_can_have_namespaces_of_its_own() {
+    let script = "echo $$; cat /proc/self/uid_map /proc/self/setgroups";
+    Test::new()
+        .in_pid_namespace()
+        .under(["sh", "-c", "echo $$; cat /proc/self/stat"])
+        .stdout("1\n2 [..]\n")
+        .run();
+    Test::new()
+        .in_user_namespace()
+        .under(["sh", "-c", script])
+        .any_stdout()
+        .stdout_contains(" 0          0          1\ndeny\n")
+        .run();
+    Test::new()
+        .in_pid_namespace()
+        .under(["sh", "-c", "trap 'exit 3' TERM; : >ready; while :; do sleep 0.01; done"])
+        .during(|run| {
+            run.wait_for_file("ready");
+            run.signal(Signal::SIGTERM);
+        })
+        .status(3)
+        .run();
+}
+
+#[test]
+fn servers_in_a_network_of_their_own_end_with_it() {
+    let Some(mut network) = Network::new() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let server = network.start(4711, dir.path(), &["sh", "-c", "id -u; exec sleep 100"]);
+    let log = || std::fs::read_to_string(dir.path().join("server.log")).unwrap();
+    network.wait_for(&["grep", "-q", "4711", dir.path().join("server.log").to_str().unwrap()]);
+    assert_eq!(log(), "4711\n");
+    // The loopback has come up, and nothing else is there.
+    let links = network.output(&["ip", "-brief", "address"]).stdout;
+    let links = String::from_utf8(links).unwrap();
+    assert!(links.starts_with("lo ") && links.contains("127.0.0.1/8") && !links.contains("eth"), "{links}");
+    Test::new()
+        .under(network.words())
+        .under(["cat", "/proc/net/dev"])
+        .any_stdout()
+        .stdout_lacks("eth0")
+        .run();
+    assert!(state(server).is_some());
+    drop(network);
+    assert_eq!(state(server), None);
 }

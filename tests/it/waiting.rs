@@ -76,12 +76,10 @@ fn a_name_is_resolved_anew_at_every_try() {
     let port = listener.local_addr().unwrap().port();
     let listener = RefCell::new(listener);
     wait(&format!("[\"tcp://late.test:{port}\"]"), "")
-        .needs_root()
-        .file("hosts", "127.0.0.1 localhost\n", 0o644)
-        .under(["unshare", "-m", "sh", "-c", "mount --bind hosts /etc/hosts && exec \"$@\"", "sh"])
+        .lay_over("/etc/hosts", "127.0.0.1 localhost\n")
         .during(move |run| {
             let _open = listener.borrow_mut();
-            let hosts = run.dir().join("hosts");
+            let hosts = run.dir().join("over/etc/hosts");
             std::fs::write(&hosts, "127.0.0.1 localhost\n").unwrap();
             run.wait_for_stderr("waiting for");
             std::fs::write(&hosts, "127.0.0.1 localhost late.test\n").unwrap();

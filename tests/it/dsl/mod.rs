@@ -10,6 +10,7 @@
 //!
 //! The language knows nothing about preverb but the name of its binary and the variable `PREVERB_TABLE`.
 
+mod network;
 mod pattern;
 mod raw;
 mod running;
@@ -26,6 +27,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub(crate) use crate::skip::{PATH, lacks, skip};
+pub(crate) use network::Network;
 pub(crate) use running::{Running, children, state};
 
 /// The binary under test. `PREVERB_BIN` names another, such as a release build or one for another processor.
@@ -179,6 +181,9 @@ pub(crate) struct Test {
     entries: Vec<Entry>,
     environment: Vec<(OsString, OsString)>,
     raw_environment: Option<Vec<Vec<u8>>>,
+    /// Options of `unshare`, and a script that runs in the namespaces before everything else.
+    namespaces: Vec<&'static str>,
+    prepare: String,
     under: Vec<OsString>,
     argv0: Argv0,
     args: Vec<OsString>,
@@ -201,6 +206,8 @@ impl Test {
             entries: vec![Entry::Directory("bin".into(), 0o755), Entry::Directory("tmp".into(), 0o1777)],
             environment: vec![("PATH".into(), format!("[DIR]/bin:{PATH}").into())],
             raw_environment: None,
+            namespaces: Vec::new(),
+            prepare: String::new(),
             under: Vec::new(),
             argv0: Argv0::Binary,
             args: Vec::new(),
@@ -310,6 +317,39 @@ impl Test {
     /// A shell script that prepares something and ends in `exec "$@"`.
     pub(crate) fn under_shell(self, script: &str) -> Self {
         self.under(["sh", "-c", script, "sh"])
+    }
+
+    /// Runs in a mount namespace of its own, after this script, in which `$0` is the test's directory. Needs root.
+    pub(crate) fn mounts(mut self, script: &str) -> Self {
+        self.prepare += &format!("{script}\n");
+        self.namespace(&["--mount"])
+    }
+
+    /// Lays this text over a file of the machine, such as `/etc/passwd`, for this case. Needs root.
+    pub(crate) fn lay_over(self, path: &str, text: impl AsRef<[u8]>) -> Self {
+        let own = format!("over{path}");
+        self.mounts(&format!("mount --bind \"$0/{own}\" {path}")).file(own, text, 0o644)
+    }
+
+    /// Runs as process 1 of a PID namespace, and not beside it as [`Test::pid1`] does. Needs root.
+    pub(crate) fn in_pid_namespace(self) -> Self {
+        self.namespace(&["--pid", "--fork", "--kill-child", "--mount-proc"])
+    }
+
+    /// Runs in a user namespace that has root and no other user, and denies setgroups(2). Needs root.
+    pub(crate) fn in_user_namespace(self) -> Self {
+        self.namespace(&["--user", "--map-root-user"])
+    }
+
+    fn namespace(mut self, options: &[&'static str]) -> Self {
+        self.namespaces.extend(options);
+        self.needs_root()
+    }
+
+    /// Runs as this user and group, which need no entry in `/etc/passwd`. Needs root.
+    pub(crate) fn started_by(self, uid: u32, gid: u32) -> Self {
+        let ids = [format!("--reuid={uid}"), format!("--regid={gid}")];
+        self.under(["setpriv", &ids[0], &ids[1], "--clear-groups", "--"]).needs_root()
     }
 
     /// Standard input; empty without this.
@@ -454,7 +494,7 @@ impl Test {
         }
         // `unshare` may be a word of its own, or stand in a script.
         let unshares = self.under.iter().chain(&self.args).any(|word| contains(word.as_bytes(), b"unshare"));
-        if unshares && self.needs_root && !namespaces() {
+        if (unshares || !self.namespaces.is_empty()) && self.needs_root && !namespaces() {
             skip("root may not make namespaces");
             return true;
         }
@@ -520,7 +560,8 @@ impl Test {
         let started = Instant::now();
         let streams = [&stdin, &stdout, &stderr];
         let (status, screen) = if self.raw_environment.is_some() || matches!(self.argv0, Argv0::Missing) {
-            assert!(pid1.is_empty() && self.under.is_empty() && !self.terminal);
+            let bare = pid1.is_empty() && self.under.is_empty() && self.namespaces.is_empty();
+            assert!(bare && !self.terminal, "such a start has nothing around it");
             let words = self.words(dir.path());
             let pid = raw::spawn(&words, &self.raw_entries(dir.path()), streams);
             drop(lock);
@@ -541,7 +582,8 @@ impl Test {
                 terminal.started();
             }
             drop(lock);
-            let mut running = Running::new(child, dir.path(), !pid1.is_empty(), terminal);
+            let below = !pid1.is_empty() || self.namespaces.contains(&"--fork");
+            let mut running = Running::new(child, dir.path(), below, terminal);
             if let Some(during) = &self.during {
                 during(&mut running);
             }
@@ -560,6 +602,12 @@ impl Test {
     /// Everything about the process but its streams.
     fn command(&self, pid1: &[&str], dir: &Path) -> Command {
         let mut words: Vec<OsString> = pid1.iter().map(OsString::from).collect();
+        if !self.namespaces.is_empty() {
+            words.push("unshare".into());
+            words.extend(self.namespaces.iter().map(OsString::from));
+            let script = format!("set -e\n{}exec \"$@\"", self.prepare);
+            words.extend(["sh".into(), "-c".into(), script.into(), dir.into()]);
+        }
         words.extend(self.under.iter().map(|word| placed_os(word, dir)));
         let mut own = self.words(dir);
         let argv0 = own.remove(0);

@@ -172,7 +172,7 @@ fn stat(pid: Pid) -> Option<(char, Pid)> {
 }
 
 #[track_caller]
-fn poll(what: &str, mut condition: impl FnMut() -> bool) {
+pub(super) fn poll(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !condition() {
         assert!(Instant::now() < deadline, "waited in vain for {what}");
