@@ -230,7 +230,7 @@ fn value(part: &str, key: &str) -> Value {
         (_, "umask" | "mode") => reference("mode"),
         (_, "timeout" | "grace") => reference("duration"),
         (_, "no-new-privileges" | "hidden" | "required" | "secret" | "group" | "keep-unset") => yes_or_no,
-        (_, "about" | "default" | "user" | "name" | "image" | "network") => text,
+        (_, "about" | "default" | "user" | "name" | "per" | "image" | "network") => text,
         _ => unreachable!("the schema knows nothing of `{key}` in {part}"),
     }
 }

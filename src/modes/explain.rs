@@ -11,7 +11,7 @@
 //! - `unset`: the names that are removed before the target starts;
 //! - `steps`: in order, each with `step` (what it is called), `kind` (`run`, `hooks`, `wait`, `render`,
 //!   `mkdir`, `chown`), `runs`, `reason` (why not, or null), `does` (lines of text), `user`, `timeout`,
-//!   `once`;
+//!   `once`, `per`;
 //! - `user`, `user-note` (how it was resolved, a sentence), `workdir`, `umask` (octal text), `limits`
 //!   (`NAME=VALUE`), `capabilities` (`CAP_...`; null leaves them alone), `no-new-privileges`;
 //! - `supervised`, and `init` with how: `signals` (an object, `TERM` to `QUIT` or `none`), `group`, `grace`;
@@ -27,6 +27,7 @@ use serde::Serialize;
 use crate::plan::{Arguments, Plan, PlanStep};
 use crate::setup::hook_files;
 use crate::setup::hook_files::How;
+use crate::setup::once;
 use crate::sys::identity;
 use crate::sys::identity::Myself;
 use crate::table::types::{Probe, StepKind};
@@ -108,6 +109,7 @@ struct ExplainedStep {
     user: Option<String>,
     timeout: Option<String>,
     once: Option<String>,
+    per: Option<String>,
 }
 
 impl Explained {
@@ -265,9 +267,11 @@ fn explain_step(step: &PlanStep, plan: &Plan) -> ExplainedStep {
     let variables = &plan.variables;
     let set = step.step.skip_if.iter().find(|name| variables.non_empty(name.as_bytes()).is_some());
     let once = step.step.once.as_ref().map(|once| now(once, variables));
-    let marker = step.step.once.as_ref().and_then(|once| once.expand(variables).ok());
-    let is_done = marker.is_some_and(|marker| PathBuf::from(crate::sys::exec::word(marker.bytes)).exists());
-    let done = once.as_ref().filter(|_| is_done);
+    let per = step.step.per.as_ref().map(|per| now(per, variables));
+    let bytes = |template: &Template| template.expand(variables).ok().map(|expanded| expanded.bytes);
+    let marker = step.step.once.as_ref().and_then(bytes).map(|path| crate::sys::exec::word(path).into());
+    let is_done = |path| once::is_done(path, step.step.per.as_ref().and_then(bytes));
+    let done = once.as_ref().filter(|_| marker.is_some_and(is_done));
     let reason = step
         .skip
         .clone()
@@ -305,6 +309,7 @@ fn explain_step(step: &PlanStep, plan: &Plan) -> ExplainedStep {
         user: step.step.user.as_ref().map(|user| now(user, variables)),
         timeout: step.step.timeout.map(spoken),
         once,
+        per,
     }
 }
 
@@ -503,6 +508,7 @@ fn step_lines(lines: &mut Lines, number: usize, step: &ExplainedStep) {
     notes.extend(step.user.as_ref().map(|user| format!("as {user}")));
     notes.extend(step.timeout.as_ref().map(|timeout| format!("at most {timeout}")));
     notes.extend(step.once.as_ref().map(|once| format!("once, by {once}")));
+    notes.extend(step.per.as_ref().map(|per| format!("per {per}")));
     let indent = before.chars().count();
     if !notes.is_empty() {
         lines.push(&format!("{:indent$}{}", "", notes.join("; ")));

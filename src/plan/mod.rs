@@ -323,7 +323,7 @@ pub(crate) fn plan(
     let skip_all = call.skip_setup.or_else(|| {
         asked.map(|word| format!("the caller gave {}, which `skip-setup-on` has", quoted(word.as_bytes())))
     });
-    let steps = layers
+    let steps: Vec<PlanStep> = layers
         .iter()
         .flat_map(|(layer, _)| &layer.setup)
         .map(|step| {
@@ -331,6 +331,15 @@ pub(crate) fn plan(
             PlanStep { label: label(step), step: step.clone(), skip }
         })
         .collect();
+    for step in steps.iter().filter(|step| step.skip.is_none()) {
+        let is_secret = |name: &str| {
+            let found = building.variables.get(name.as_bytes());
+            building.secrets.contains(name) || found.is_some_and(|found| found.secret)
+        };
+        building
+            .failures
+            .extend(secret_in_marker(&step.step, is_secret).map(|key| secret_marker(&step.label, key)));
+    }
 
     let mut parameters: Vec<OsString> = verb_name.iter().map(|verb| OsString::from(verb.as_str())).collect();
     parameters.extend(given.iter().cloned());
@@ -361,6 +370,19 @@ pub(crate) fn plan(
         interpreters: interpreters(settings),
     };
     Planned { plan, failures: building.failures }
+}
+
+/// The key of a step's marker that would write a secret to a disk.
+pub(crate) fn secret_in_marker(step: &Step, is_secret: impl Fn(&str) -> bool) -> Option<&'static str> {
+    let keys = [("once", &step.once), ("per", &step.per)];
+    let holds = |template: &Template| template.names().into_iter().any(&is_secret);
+    keys.into_iter().find(|(_, template)| template.as_ref().is_some_and(holds)).map(|(key, _)| key)
+}
+
+/// The failure of such a key.
+pub(crate) fn secret_marker(label: &str, key: &str) -> Failure {
+    let sentence = format!("`{key}` of step `{label}` holds a secret, and would be written to a disk");
+    Failure::say(Kind::Table, sentence).field("step", label).field("key", key)
 }
 
 /// The table's interpreters over the one that is built in.

@@ -1,7 +1,7 @@
 //! What a hook hands back: the environment of a shell that sourced it, and what it wrote to descriptor 3.
 //!
-//! It knows the forms in which both come, and what of them is a change. Must not know processes: who hands back, and
-//! when that is whole, is the affair of `hooks.rs` and `running.rs`.
+//! It knows the forms in which both come, and what of them is a change. Must not know processes: who hands
+//! back, and when that is whole, is the affair of `hooks.rs` and `running.rs`.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -107,10 +107,10 @@ fn octal(digits: &[u8]) -> Option<u32> {
     u32::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok()
 }
 
-/// Whether a shell makes this change, to a value or to none, of its own accord. bash keeps its options in variables,
-/// if it inherited them: `set -e` for a hook must not hold for every bash after it. And some variables say something
-/// about the very shell, or are reset by every shell that starts (XCU 2.5.3 for `IFS` and `PPID`; bash(1), Shell
-/// Variables).
+/// Whether a shell makes this change, to a value or to none, of its own accord. bash keeps its options in
+/// variables, if it inherited them: `set -e` for a hook must not hold for every bash after it. And some
+/// variables say something about the very shell, or are reset by every shell that starts (XCU 2.5.3 for `IFS`
+/// and `PPID`; bash(1), Shell Variables).
 fn is_the_shells_own(name: &[u8], after: Option<&[u8]>) -> bool {
     match name {
         b"SHLVL"
@@ -159,8 +159,8 @@ pub(super) fn is_preverbs_own(name: &[u8]) -> bool {
 /// A name and its value.
 type Written = (Vec<u8>, Vec<u8>);
 
-/// The variables that a hook wrote to descriptor 3: a flat TOML table of strings (the `exec.d` protocol of the
-/// Cloud Native Buildpacks' launch specification).
+/// The variables that a hook wrote to descriptor 3: a flat TOML table of strings (the `exec.d` protocol of
+/// the Cloud Native Buildpacks' launch specification).
 ///
 /// # Errors
 /// What else it wrote, as the end of a sentence.

@@ -45,7 +45,8 @@ impl HookFile {
         crate::text::escape::escaped(self.path.file_name().unwrap_or(self.path.as_os_str()).as_bytes())
     }
 
-    /// Whether it is itself what was named, by a path that is a secret; a file in a directory has a name of its own.
+    /// Whether it is itself what was named, by a path that is a secret; a file in a directory has a name of
+    /// its own.
     pub(crate) fn is_secret(&self, named: &Expanded) -> bool {
         named.secret && self.path.as_os_str().as_bytes() == named.bytes
     }
@@ -77,8 +78,8 @@ pub(crate) fn hooks(path: &Path, interpreters: &[(String, Vec<String>)]) -> Resu
     Ok(paths.into_iter().map(|path| hook(path, interpreters)).collect())
 }
 
-/// The paths of the files of a `hooks` step, in order. Which rule fits one is seen when its turn comes: an earlier
-/// one may have made it executable, or written it anew.
+/// The paths of the files of a `hooks` step, in order. Which rule fits one is seen when its turn comes: an
+/// earlier one may have made it executable, or written it anew.
 ///
 /// # Errors
 /// As those of `hooks`.
@@ -172,8 +173,8 @@ fn shell_line(head: &[u8]) -> Option<(OsString, Vec<OsString>)> {
     known.then(|| (owned(program), options.map(owned).collect()))
 }
 
-/// The command after the options and variables of env(1). Only the shell is looked for: the variables of a hook are
-/// those of the run, whatever env would make of them.
+/// The command after the options and variables of env(1). Only the shell is looked for: the variables of a
+/// hook are those of the run, whatever env would make of them.
 fn command_of_env<'w>(words: &mut impl Iterator<Item = &'w [u8]>) -> Option<&'w [u8]> {
     let mut word = words.next()?;
     loop {

@@ -10,7 +10,7 @@ pub(crate) mod state;
 pub(crate) mod steps;
 pub(crate) mod surroundings;
 
-use crate::plan::{Plan, PlanStep};
+use crate::plan::{self, Plan, PlanStep};
 use crate::setup::state::{Actor, Setup, World};
 use crate::setup::steps::render::Rendering;
 use crate::setup::steps::{mkdir, progress, render, templates};
@@ -69,13 +69,13 @@ impl Setup {
             StepKind::Hooks(path) => self.hooks(step, actor, path),
             StepKind::Wait(targets) => self.wait(step, actor, targets),
             StepKind::Render(render) => {
-                let what = self.rendering(render, actor.root)?;
+                let what = self.rendering(step, actor, render)?;
                 let variables = &self.surroundings.of(actor.root).variables;
                 let mut progress = progress::of_step(step, &mut self.world);
                 render::render(&what, variables, actor.identity.as_ref(), &mut progress)
             }
             StepKind::Mkdir { paths, mode } => {
-                let paths = self.paths(paths, actor, "`mkdir`")?;
+                let paths = self.paths(paths, actor, step, "mkdir")?;
                 let mut progress = progress::of_step(step, &mut self.world);
                 mkdir::mkdir(&paths, *mode, actor.identity.as_ref(), &mut progress)
             }
@@ -83,23 +83,18 @@ impl Setup {
         }
     }
 
-    fn rendering(&mut self, render: &Render, root: bool) -> Result<Rendering> {
+    fn rendering(&mut self, step: &PlanStep, actor: &Actor, render: &Render) -> Result<Rendering> {
         let suffix = match &render.suffix {
-            Some(suffix) => self.expanded(suffix, root, "`suffix`")?,
+            Some(suffix) => self.expand(suffix, actor, step, "suffix")?.bytes,
             None => templates::SUFFIX.into(),
         };
-        if suffix.is_empty() {
-            return Err(Failure::say(Kind::Variable, "`suffix` expands to nothing"));
-        }
-        let only = match &render.only {
-            Some(only) => {
-                Some(only.iter().map(|name| self.expanded(name, root, "`only`")).collect::<Result<_>>()?)
-            }
-            None => None,
-        };
+        let variables = &self.surroundings.of(actor.root).variables;
+        let only = |name| plan::expand(name, variables, "`only`").map(|expanded| expanded.bytes);
+        let only =
+            render.only.as_ref().map(|names| names.iter().map(only).collect::<Result<_>>()).transpose()?;
         Ok(Rendering {
-            from: self.path(&render.from, root, "`render`")?,
-            to: self.path(&render.to, root, "`to`")?,
+            from: self.path(&render.from, actor, step, "render")?,
+            to: self.path(&render.to, actor, step, "to")?,
             mode: render.mode,
             suffix,
             scope: Scope { only, keep_unset: render.keep_unset },

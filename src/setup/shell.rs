@@ -1,4 +1,5 @@
-//! How a shell sources a hook: one of its own for each, under `set -e`, which hands its environment back at the end by
+//! How a shell sources a hook: one of its own for each, under `set -e`, which hands its environment back at
+//! the end by
 //! `--preverb-dump`, however that end comes about.
 //!
 //! It knows shells; which hook comes next, and what becomes of what it hands back, is `hooks.rs`'s affair.
@@ -22,13 +23,14 @@ pub(super) struct Script {
 impl Script {
     /// The argv of its shell, which hands its environment back to this socket by this program.
     ///
-    /// The environment is handed back at the end of the file. A hook may end before that with `exit 0`, so an EXIT trap
-    /// does it, too, unless it is done: a hook with an EXIT trap of its own has that run in any case. The status comes
-    /// first: as wait(2) will tell it, while `$?` in a small shell can be any number.
+    /// The environment is handed back at the end of the file. A hook may end before that with `exit 0`, so an
+    /// EXIT trap does it, too, unless it is done: a hook with an EXIT trap of its own has that run in any
+    /// case. The status comes first: as wait(2) will tell it, while `$?` in a small shell can be any number.
     ///
-    /// The program is a child of the shell: bash runs the EXIT trap also when a signal ends it, with a status of 0, and must
-    /// not be kept from ending by that. If it cannot be started, or not send, that is no failure of the hook: it is seen by
-    /// what was not handed back. Under job control (`set -m`) it would not be in the hook's group.
+    /// The program is a child of the shell: bash runs the EXIT trap also when a signal ends it, with a status
+    /// of 0, and must not be kept from ending by that. If it cannot be started, or not send, that is no
+    /// failure of the hook: it is seen by what was not handed back. Under job control (`set -m`) it would not
+    /// be in the hook's group.
     pub(super) fn argv(&self, preverb: &Path, socket: &str, parameters: &[OsString]) -> Vec<OsString> {
         let quoted = |path: &Path| quoted(path.as_os_str().as_bytes());
         let dump =
@@ -60,8 +62,8 @@ impl Script {
     }
 }
 
-/// The path of a hook as a program or a shell takes it: a bare name would be looked up on PATH, and one with a dash
-/// taken for an option.
+/// The path of a hook as a program or a shell takes it: a bare name would be looked up on PATH, and one with
+/// a dash taken for an option.
 pub(super) fn runnable(path: &Path) -> PathBuf {
     let bare = path.parent().is_some_and(|parent| parent.as_os_str().is_empty());
     if bare || path.as_os_str().as_bytes().starts_with(b"-") {

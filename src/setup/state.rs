@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use crate::plan;
 use crate::plan::{Plan, PlanStep};
-use crate::setup::surroundings::Surroundings;
+use crate::setup::surroundings::{Scope, Surroundings};
 use crate::sys::child::Children;
 use crate::sys::identity;
 use crate::sys::identity::{Identity, Myself};
@@ -49,7 +49,12 @@ pub(crate) struct Setup {
     pub(super) warned_of_chown: bool,
     /// Whether a secret went into what the present step names.
     pub(super) secret: bool,
+    /// The directories that steps in progress have locked.
+    pub(super) locked: Vec<Place>,
 }
+
+/// Device and inode of a directory.
+pub(super) type Place = (u64, u64);
 
 /// Who does a step.
 #[derive(Debug, Clone)]
@@ -76,6 +81,7 @@ impl Setup {
             warned_of_user: false,
             warned_of_chown: false,
             secret: false,
+            locked: Vec::new(),
         };
         let mut home = None;
         if let Some(user) = &setup.plan.user {
@@ -148,15 +154,40 @@ impl Setup {
         variables
     }
 
-    pub(super) fn expanded(&mut self, template: &Template, root: bool, what: &str) -> Result<Vec<u8>> {
-        let expanded = plan::expand(template, &self.surroundings.of(root).variables, what)?;
+    /// Expands a string of a step that must not be empty.
+    ///
+    /// # Errors
+    /// Variable (65).
+    pub(super) fn expand(
+        &mut self,
+        template: &Template,
+        actor: &Actor,
+        step: &PlanStep,
+        key: &'static str,
+    ) -> Result<Expanded> {
+        let what = format!("`{key}` of step `{}`", step.label);
+        let expanded = plan::expand(template, &self.surroundings.of(actor.root).variables, &what)?;
+        if expanded.bytes.is_empty() {
+            let failure = Failure::say(Kind::Variable, format!("{what} expands to nothing"));
+            return Err(failure.field("step", &step.label).field("key", key));
+        }
         self.secret |= expanded.secret;
-        Ok(expanded.bytes)
+        Ok(expanded)
     }
 
-    pub(super) fn path(&mut self, template: &Template, root: bool, what: &str) -> Result<PathBuf> {
-        let bytes = self.expanded(template, root, what)?;
-        Ok(PathBuf::from(OsStr::from_bytes(&bytes)))
+    /// A path of a step.
+    ///
+    /// # Errors
+    /// Variable (65).
+    pub(super) fn path(
+        &mut self,
+        template: &Template,
+        actor: &Actor,
+        step: &PlanStep,
+        key: &'static str,
+    ) -> Result<PathBuf> {
+        let expanded = self.expand(template, actor, step, key)?;
+        Ok(PathBuf::from(OsStr::from_bytes(&expanded.bytes)))
     }
 
     /// Looks at files for a step, as whoever it is done as.
@@ -175,6 +206,13 @@ impl Setup {
             Err(Refusal::System(Errno::NOENT | Errno::NOTDIR)) => Ok(()),
             entered => entered.map_err(|refusal| self.workdir_failure(&refusal)),
         }
+    }
+
+    /// Returns to surroundings of before, and to those of this one.
+    pub(super) fn return_to(&mut self, scopes: (Scope, Option<Scope>), actor: &Actor) -> Result<()> {
+        self.surroundings.return_to(scopes);
+        let verb = self.identity.clone();
+        self.surroundings.enter(actor.root, &users(actor.identity.as_ref(), verb.as_ref()))
     }
 
     /// The same for the target.
@@ -202,13 +240,18 @@ impl Setup {
             .field("workdir", shown)
     }
 
+    /// Paths of a step.
+    ///
+    /// # Errors
+    /// Variable (65).
     pub(super) fn paths(
         &mut self,
         templates: &[Template],
         actor: &Actor,
-        what: &str,
+        step: &PlanStep,
+        key: &'static str,
     ) -> Result<Vec<PathBuf>> {
-        templates.iter().map(|template| self.path(template, actor.root, what)).collect()
+        templates.iter().map(|template| self.path(template, actor, step, key)).collect()
     }
 
     /// How a failure of a hook begins: its name, its step, the environment.

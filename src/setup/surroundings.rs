@@ -61,8 +61,13 @@ impl Surroundings {
 
     /// Keeps root's surroundings apart from here on.
     pub(crate) fn split(&mut self) {
-        self.inherited = Some((walk::here(), current_umask()));
+        self.note_inherited();
         self.others = Some(self.root.clone());
+    }
+
+    /// Notes what was inherited, so that there is a way back to it.
+    fn note_inherited(&mut self) {
+        self.inherited.get_or_insert_with(|| (walk::here(), current_umask()));
     }
 
     /// The surroundings of what is done as root, or as somebody else.
@@ -70,6 +75,27 @@ impl Surroundings {
         match &mut self.others {
             Some(others) if !root => others,
             _ => &mut self.root,
+        }
+    }
+
+    /// The surroundings as they are now, to return to.
+    pub(crate) fn scopes(&mut self) -> (Scope, Option<Scope>) {
+        self.note_inherited();
+        (self.root.clone(), self.others.clone())
+    }
+
+    /// Returns to what they were.
+    pub(crate) fn return_to(&mut self, scopes: (Scope, Option<Scope>)) {
+        (self.root, self.others) = scopes;
+    }
+
+    /// Sets a variable that preverb gives to all, or unsets it.
+    pub(crate) fn set_for_all(&mut self, name: &[u8], value: Option<&[u8]>) {
+        for scope in self.both() {
+            match value {
+                Some(value) => scope.variables.set(name, value, Origin::Preverb, false),
+                None => scope.variables.unset(name),
+            }
         }
     }
 
@@ -118,7 +144,8 @@ impl Surroundings {
         self.of(root).directory.is_some()
     }
 
-    /// Gives this process the working directory and umask of what is done next, as root or for one of these users.
+    /// Gives this process the working directory and umask of what is done next, as root or for one of these
+    /// users.
     ///
     /// # Errors
     /// System (71): the directory cannot be entered.

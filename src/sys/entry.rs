@@ -116,25 +116,38 @@ impl Entry {
                 Err(errno) => return Err(errno),
             }
         };
-        let written = fill(&file, content)
-            .and_then(|()| rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)))
-            .and_then(|()| if keep == Keep::AfterCrash { synced(rustix::fs::fsync(&file)) } else { Ok(()) })
-            .and_then(|()| {
-                let (from, to) = (temporary.name(), self.name());
-                rustix::fs::renameat(&self.directory, from, &self.directory, to)
-            });
+        let written = write(&file, content, mode, keep).and_then(|()| {
+            let (from, to) = (temporary.name(), self.name());
+            rustix::fs::renameat(&self.directory, from, &self.directory, to)
+        });
         if let Err(errno) = written {
             let _ = temporary.remove();
             return Err(errno);
         }
-        if keep == Keep::AfterCrash {
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            // Whoever may write to a directory need not be allowed to read it, and then cannot sync it.
-            if let Ok(directory) = rustix::fs::openat(&self.directory, ".", flags, Mode::empty()) {
-                synced(rustix::fs::fsync(directory))?;
-            }
+        if keep == Keep::AfterCrash { self.sync() } else { Ok(()) }
+    }
+
+    /// Makes a file where nothing is, to be kept after a crash.
+    ///
+    /// # Errors
+    /// Whatever refuses; nothing is left behind then.
+    pub(crate) fn create(&self, content: &[u8], mode: u32) -> rustix::io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+        let file = self.open(flags, Mode::from_raw_mode(mode))?;
+        let written = write(&file, content, mode, Keep::AfterCrash).and_then(|()| self.sync());
+        written.inspect_err(|_| {
+            let _ = self.remove();
+        })
+    }
+
+    /// Keeps the directory as it is after a crash.
+    fn sync(&self) -> rustix::io::Result<()> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        // Whoever may write to a directory need not be allowed to read it, and then cannot sync it.
+        match rustix::fs::openat(&self.directory, ".", flags, Mode::empty()) {
+            Ok(directory) => synced(rustix::fs::fsync(directory)),
+            Err(_) => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -204,6 +217,13 @@ fn synced(result: rustix::io::Result<()>) -> rustix::io::Result<()> {
 /// The number of an error of the standard library's.
 pub(crate) fn errno_of(error: &std::io::Error) -> Errno {
     Errno::from_io_error(error).unwrap_or(Errno::IO)
+}
+
+/// Writes a new file, with this mode whatever the umask.
+fn write(file: &OwnedFd, content: &[u8], mode: u32, keep: Keep) -> rustix::io::Result<()> {
+    fill(file, content)?;
+    rustix::fs::fchmod(file, Mode::from_raw_mode(mode))?;
+    if keep == Keep::AfterCrash { synced(rustix::fs::fsync(file)) } else { Ok(()) }
 }
 
 /// Writes all of it.

@@ -285,6 +285,8 @@ pub(crate) struct Step {
     pub(crate) user: Option<Template>,
     /// The marker of a step that is done once.
     pub(crate) once: Option<Template>,
+    /// What the marker holds besides: a step whose value differs is done again.
+    pub(crate) per: Option<Template>,
     /// What it does.
     pub(crate) kind: StepKind,
 }

@@ -109,6 +109,12 @@ impl Failure {
         Self::say(self.kind, format!("{what} failed; how is not shown, because a secret is a part of it"))
     }
 
+    /// The same failure with more to its sentence.
+    pub(crate) fn and(mut self, more: impl fmt::Display) -> Self {
+        self.cause = anyhow::Error::msg(format!("{}; {more}", self.sentence()));
+        self
+    }
+
     /// Adds a line that follows the sentence: an offending line, an entry of a list.
     pub(crate) fn line(mut self, line: impl Into<String>) -> Self {
         self.lines.push(line.into());

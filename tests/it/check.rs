@@ -72,7 +72,6 @@ golden! {
     leading_dash "leading-dash" 78
     limits_and_capabilities "limits-and-capabilities" 78
     malformed "malformed" 78
-    markers "markers" 78
     names "names" 78
     no_exec "no-exec" 78
     preverb_variables "preverb-variables" 0
@@ -129,12 +128,11 @@ fn what_a_step_makes_is_known_however_its_path_is_written() {
         ("[DIR]/etc/../made", "[DIR]/./made/x"),
     ] {
         passed(&made(mkdir, &format!("render = \"empty\"\nto = \"{to}\"")), "");
-        passed(&made(mkdir, &format!("run = [\"true\"]\nonce = \"{to}\"")), "");
     }
     for workdir in ["[DIR]/wd", "wd", "./wd/"] {
         let workdir = format!("workdir = \"{workdir}\"");
         for to in ["made/x", "./made/x", "[DIR]/wd/made/x", "../wd/made/x"] {
-            passed(&made("made", &format!("run = [\"true\"]\nonce = \"{to}\"")), &workdir);
+            passed(&made("made", &format!("render = \"[DIR]/empty\"\nto = \"{to}\"")), &workdir);
         }
     }
     for (mkdir, chown) in [("./made", "made"), ("made", "./made/"), ("[DIR]/made", "made")] {
@@ -150,7 +148,7 @@ fn what_a_step_makes_is_known_however_its_path_is_written() {
 fn what_is_beside_what_a_step_makes_is_missing_all_the_same() {
     image()
         .directory("wd", 0o755)
-        .table("workdir = \"wd\"\n[[setup]]\nmkdir = \"../made\"\n[[setup]]\nrun = [\"true\"]\nonce = \"made/x\"\n[verbs.a]\nexec = [\"true\"]\n")
+        .table("workdir = \"wd\"\n[[setup]]\nmkdir = \"../made\"\n[[setup]]\nrender = \"[DIR]/empty\"\nto = \"made/x\"\n[verbs.a]\nexec = [\"true\"]\n")
         .args(["--check"])
         .status(78)
         .stderr_contains("its directory `[DIR]/wd/made` does not exist\n")

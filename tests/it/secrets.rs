@@ -1,8 +1,6 @@
 //! What chapter 4 of the specification says of secrets: no message and no output shows one, wherever it comes from and
 //! whichever part of preverb speaks. In all of these the secret is `swordfish`.
 
-use nix::sys::signal::Signal;
-
 use crate::dsl::Test;
 
 const VERB: &str = "[verbs.a]\nexec = [\"true\"]\n";
@@ -162,41 +160,6 @@ fn fails(head: &str, step: &str, verb: &str, status: i32, sentence: &str) {
             .stderr_contains(sentence)
             .stderr_lacks("swordfish")
             .stderr_lacks("nobody")
-            .run();
-    }
-}
-
-#[test]
-fn a_secret_in_the_marker_of_a_step_is_in_no_message_of_its_lock() {
-    let once = |lock: &str| {
-        let table = format!(
-            "[variables.S]\nsecret = true\n[[setup]]\nrun = [\"sh\", \"-c\", \"exit 3\"]\nonce = \"[DIR]/m-${{S}}\"\n{VERB}"
-        );
-        Test::new().table(table).file(lock, "x\n", 0o644).env("S", "swordfish")
-    };
-    let left =
-        "an earlier run died in the middle of step `run sh -c exit 3`, which runs again: it left `***`";
-    for format in ["text", "json"] {
-        // What the step itself fails of is told all the same.
-        let test = once("m-swordfish.lock").args(["--log", format, "a"]).status(80).stderr_contains(left);
-        test.stderr_contains("exited with status 3").stderr_lacks("swordfish").run();
-    }
-    let skipped = "step `run sh -c exit 3` is skipped: `***` exists";
-    once("m-swordfish").args(["--log", "verbose", "a"]).stderr_contains(skipped).run();
-    let explained = "1. run sh -c exit 3: skipped: `***` exists\n";
-    once("m-swordfish").args(["--explain", "a"]).stdout_contains(explained).stdout_lacks("swordfish").run();
-    for format in ["text", "json"] {
-        let held = "step `run sh -c exit 3` waits for another run of it, which holds `***`";
-        once("m-swordfish.lock")
-            .under_shell("exec 9<>m-swordfish.lock; flock 9; exec \"$@\"")
-            .args(["--log", format, "a"])
-            .during(|running| {
-                running.wait_for_stderr("waits for another run");
-                running.signal(Signal::SIGTERM);
-            })
-            .status(143)
-            .stderr_contains(held)
-            .stderr_lacks("swordfish")
             .run();
     }
 }

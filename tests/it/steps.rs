@@ -1,9 +1,7 @@
-//! What all kinds of step have in common: whom they run as, what root's see of the others', `once`, and how steps
+//! What all kinds of step have in common: whom they run as, what root's see of the others', and how steps
 //! are skipped.
 
 use std::os::unix::fs::MetadataExt as _;
-
-use nix::sys::signal::Signal;
 
 use crate::dsl::Test;
 
@@ -189,78 +187,6 @@ fn who_is_not_root_is_warned_once_and_goes_on() {
         .run();
 }
 
-// Once
-
-const ONCE: &str =
-    "log = \"quiet\"\n[[setup]]\nname = \"first\"\nonce = \"[DIR]/tmp/marker\"\nhooks = \"[DIR]/hooks\"\n";
-
-#[test]
-fn a_step_that_is_done_once_is_done_once() {
-    // Twice in a row, and then two at the same time.
-    for script in ["\"$@\"; exec \"$@\"", "\"$@\" & \"$@\"; wait"] {
-        plain(ONCE)
-            .hook("1", "#!/bin/sh\necho started >>log\nsleep 0.3\n")
-            .under_shell(script)
-            .stdout("the target\nthe target\n")
-            .check(|output| {
-                assert_eq!(output.file("log").unwrap(), b"started\n");
-                let marker = String::from_utf8(output.file("tmp/marker").unwrap()).unwrap();
-                assert!(marker.contains("first") && marker.contains("20"), "{marker}");
-                assert!(output.file("tmp/marker.lock").is_none());
-            })
-            .pid1()
-            .run();
-    }
-}
-
-#[test]
-fn a_step_that_failed_is_not_done() {
-    plain(ONCE)
-        .hook("1", "#!/bin/sh\necho started >>log\n[ -e second ]\n")
-        .under_shell("\"$@\"; echo $? >second; exec \"$@\"")
-        .stdout("the target\n")
-        .stderr_contains("exited with status 1")
-        .check(|output| {
-            assert_eq!(output.file("log").unwrap(), b"started\nstarted\n");
-            assert_eq!(output.file("second").unwrap(), b"80\n");
-        })
-        .run();
-}
-
-#[test]
-fn what_a_step_that_is_done_once_exported_is_gone_the_next_time() {
-    // Written down because it surprises: the step does not run, so nothing exports.
-    Test::new()
-        .table(format!("{ONCE}[verbs.a]\nexec = [\"sh\", \"-c\", 'echo ${{A-none}}']\n"))
-        .args(["a"])
-        .hook("1.sh", "export A=1\n")
-        .under_shell("\"$@\"; exec \"$@\"")
-        .stdout("1\nnone\n")
-        .run();
-}
-
-#[test]
-fn a_step_that_had_nothing_to_do_is_not_done() {
-    // The volume with the hooks is mounted the second time only.
-    plain(&ONCE.replace("\"quiet\"", "\"verbose\""))
-        .under_shell(
-            "\"$@\"; [ -e tmp/marker ] && echo marker; mkdir hooks; echo 'echo ran' >hooks/1.sh; exec \"$@\"",
-        )
-        .stdout("the target\nthe target\n")
-        .stderr_contains("preverb: step `first` has nothing to do: `[DIR]/hooks` does not exist\n")
-        .stderr_contains("\nran\n")
-        .check(|output| {
-            assert!(output.file("tmp/marker").is_some() && output.file("tmp/marker.lock").is_none());
-        })
-        .run();
-    // A directory without hooks was there.
-    plain(ONCE)
-        .directory("hooks", 0o755)
-        .stdout("the target\n")
-        .check(|output| assert!(output.file("tmp/marker").is_some()))
-        .run();
-}
-
 #[test]
 fn what_root_does_is_in_roots_own_directory_with_roots_own_umask() {
     root(
@@ -274,43 +200,6 @@ fn what_root_does_is_in_roots_own_directory_with_roots_own_umask() {
         assert_eq!((made.uid(), made.mode() & 0o7777), (65534, 0o755));
     })
     .run();
-}
-
-#[test]
-fn a_run_that_died_in_the_middle_is_told_of_and_the_step_runs_again() {
-    plain(&ONCE.replace("\"quiet\"", "\"text\""))
-        .hook("1", "#!/bin/sh\necho started >>log\n[ -e again ] || exec sleep 5\n")
-        .under_shell("\"$@\" & while ! [ -e log ]; do sleep 0.02; done; kill -9 $!; wait $! 2>/dev/null; echo >again; exec \"$@\"")
-        .stdout("the target\n")
-        .stderr_contains("preverb: warning: an earlier run died in the middle of step `first`, which runs again")
-        .check(|output| assert!(output.file("tmp/marker").is_some() && output.file("tmp/marker.lock").is_none()))
-        .run();
-}
-
-#[test]
-fn a_stop_while_waiting_for_another_run_is_heeded() {
-    plain(ONCE)
-        .hook("1", "#!/bin/sh\necho >ready\nexec sleep 3\n")
-        .under_shell(
-            "\"$@\" >/dev/null & while ! [ -e ready ]; do sleep 0.02; done; echo >waiting; exec \"$@\"",
-        )
-        .during(|run| {
-            run.wait_for_file("waiting");
-            // preverb heeds what it blocks: TERM is the fifteenth bit.
-            run.wait_until("preverb to heed TERM", || {
-                let status =
-                    std::fs::read_to_string(format!("/proc/{}/status", run.pid())).unwrap_or_default();
-                let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
-                blocked
-                    .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-                    .is_some_and(|mask| mask & 1 << 14 != 0)
-            });
-            run.signal(Signal::SIGTERM);
-            run.ends_within(std::time::Duration::from_secs(1));
-        })
-        .status(143)
-        .stderr_contains("preverb: stopped by SIGTERM ")
-        .run();
 }
 
 // Skipping
@@ -353,7 +242,6 @@ fn what_is_missing_is_told_in_the_words_that_check_has_for_it() {
     };
     both("render = \"[DIR]/none\"\nto = \"x\"", "cannot read template `[DIR]/none`: it does not exist\n");
     let directory = ": its directory `[DIR]/none` does not exist\n";
-    both("run = [\"true\"]\nonce = \"[DIR]/none/x\"", directory);
     both("render = \"[DIR]/file\"\nto = \"[DIR]/none/x\"", directory);
     both("render = \"[DIR]/file\"\nto = \"[DIR]\"", ": it is a directory\n");
 }

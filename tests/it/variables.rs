@@ -945,7 +945,6 @@ fn a_secret_in_what_a_step_or_the_target_names_is_not_in_the_failure() {
         ("hooks = \"/x/${TOKEN}.sh\"", "exec = [\"true\"]", 80),
         ("mkdir = [\"/proc/${TOKEN}/x\"]", "exec = [\"true\"]", 71),
         ("render = \"/proc/${TOKEN}/x\"\nto = \"/x\"", "exec = [\"true\"]", 71),
-        ("run = [\"true\"]\nonce = \"/nonexistent/${TOKEN}/x\"", "exec = [\"true\"]", 71),
         ("wait = [\"file:///${TOKEN}\"]\ntimeout = \"1ms\"", "exec = [\"true\"]", 69),
         ("wait = [{ exec = [\"${TOKEN}\"] }]\ntimeout = \"1ms\"", "exec = [\"true\"]", 69),
     ] {

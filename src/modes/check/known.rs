@@ -46,6 +46,8 @@ pub(super) struct Known<'k> {
     declared: Vec<String>,
     /// Those that are shown nowhere.
     secrets: &'k [String],
+    /// Those that an `env` sets to something that holds a secret.
+    derived: Vec<String>,
     /// The texts of the hooks that run before, which may export what they mention.
     pub(super) hooks: Vec<Vec<u8>>,
 }
@@ -66,6 +68,7 @@ impl<'k> Known<'k> {
             fixed: Vec::new(),
             declared: declarations.iter().map(|declaration| declaration.name.clone()).collect(),
             secrets,
+            derived: Vec::new(),
             hooks: Vec::new(),
         };
         let given = known.variables.non_empty(variable.as_bytes());
@@ -152,6 +155,9 @@ impl<'k> Known<'k> {
                 }
                 Err(Unknown) => self.open(&setting.name),
             }
+            if setting.value.names().into_iter().any(|name| self.is_secret(name)) {
+                self.derived.push(setting.name.clone());
+            }
         }
     }
 
@@ -184,6 +190,11 @@ impl<'k> Known<'k> {
             }
             Ok(_) | Err(_) => Err(Unknown),
         }
+    }
+
+    /// Whether this variable is a secret, or holds one.
+    pub(super) fn is_secret(&self, name: &str) -> bool {
+        self.secrets.iter().chain(&self.derived).any(|each| each == name)
     }
 
     /// Whether this variable has a value only when it runs.

@@ -47,7 +47,7 @@ impl Setup {
             }
             return Ok(());
         }
-        let paths = self.paths(paths, actor, "`chown`")?;
+        let paths = self.paths(paths, actor, step, "chown")?;
         let owner = match (&actor.identity, &self.plan.user) {
             (Some(identity), _) => identity.clone(),
             (None, Some(user)) if !actor.kept_root => identity::resolve(user)?,

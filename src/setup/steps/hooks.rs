@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::plan::{self, PlanStep};
+use crate::plan::PlanStep;
 use crate::setup::dump::working_directory;
 use crate::setup::hook::{Hook, Work, not_as_root};
 use crate::setup::hook_files::{self, How};
@@ -20,11 +20,9 @@ use crate::value::template::{Expanded, Template};
 impl Setup {
     /// A `hooks` step.
     pub(in crate::setup) fn hooks(&mut self, step: &PlanStep, actor: &Actor, path: &Template) -> Result<()> {
-        let what = format!("step `{}`", step.label);
-        let named = plan::expand(path, &self.surroundings.of(actor.root).variables, &what)?;
-        self.secret = named.secret;
-        let path = Path::new(OsStr::from_bytes(&named.bytes));
         self.once(step, actor, |setup| {
+            let named = setup.expand(path, actor, step, "hooks")?;
+            let path = Path::new(OsStr::from_bytes(&named.bytes));
             let list = || (hook_files::hook_paths(path, &setup.plan.interpreters), path.exists());
             let (mut files, exists) = setup.look(actor, list)?;
             // A directory that only root may list can hold what its user may run.

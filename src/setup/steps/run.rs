@@ -12,18 +12,15 @@ use crate::value::template::Template;
 impl Setup {
     /// A `run` step.
     pub(in crate::setup) fn run(&mut self, step: &PlanStep, actor: &Actor, argv: &[Template]) -> Result<()> {
-        let words = plan::expand_argv(
-            argv,
-            &self.surroundings.of(actor.root).variables,
-            &format!("step `{}`", step.label),
-        )?;
-        self.secret = words.first().is_some_and(|word| word.secret);
-        let name = match &step.step.name {
-            Some(_) => step.label.clone(),
-            None => words.first().map(plan::Word::shown).unwrap_or_default(),
-        };
-        let argv: Vec<OsString> = words.into_iter().map(|word| word.word).collect();
         self.once(step, actor, |setup| {
+            let what = format!("step `{}`", step.label);
+            let words = plan::expand_argv(argv, &setup.surroundings.of(actor.root).variables, &what)?;
+            setup.secret = words.first().is_some_and(|word| word.secret);
+            let name = match &step.step.name {
+                Some(_) => step.label.clone(),
+                None => words.first().map(plan::Word::shown).unwrap_or_default(),
+            };
+            let argv: Vec<OsString> = words.into_iter().map(|word| word.word).collect();
             setup.hook(step, actor, &Hook { name, work: Work::Program(argv) })?;
             Ok(Outcome::Done)
         })

@@ -76,7 +76,7 @@ pub(crate) const STEP_KEYS: [&str; 6] = ["name", "verbs", "environments", "skip-
 /// The keys that only a step of this kind may have.
 pub(crate) fn kind_only_keys(kind: &str) -> &'static [&'static str] {
     match kind {
-        "run" | "hooks" => &["once"],
+        "run" | "hooks" => &["once", "per"],
         "render" => &["to", "suffix", "only", "keep-unset", "mode"],
         "mkdir" => &["mode"],
         _ => &[],

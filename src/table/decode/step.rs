@@ -4,6 +4,7 @@ use super::{Decoder, KIND_KEYS, Place, STEP_KEYS, kind_only_keys};
 use crate::table::types::{Filter, Render, Step, StepKind};
 use crate::text::log::quoted;
 use crate::text::names::{NAME_RULE, VerbName};
+use crate::value::template::Template;
 use crate::value::toml::{Node, Shape};
 
 impl Decoder {
@@ -92,9 +93,18 @@ impl Decoder {
             timeout: node.get("timeout").and_then(|timeout| self.duration(timeout, "timeout")),
             user: node.get("user").and_then(|user| self.user(user)),
             once: node.get("once").and_then(|once| self.path(once, "once")),
+            per: node.get("per").and_then(|per| self.per(per, node)),
             kind: self.step_kind(node, kind)?,
         };
         Some(step)
+    }
+
+    fn per(&mut self, per: Node<'_>, step: Node<'_>) -> Option<Template> {
+        if step.get("once").is_none() {
+            let hint = "`once` names the file that holds its value";
+            self.mistake_with_hint(per.key_span(), "`per` needs a `once`", hint);
+        }
+        self.template(per, "per")
     }
 
     fn variable_names(&mut self, node: Node<'_>, name: &str) -> Vec<String> {

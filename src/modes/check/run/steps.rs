@@ -9,6 +9,7 @@ use crate::modes::check::findings::Weight;
 use crate::modes::check::image;
 use crate::modes::check::image::Directory;
 use crate::modes::check::known::{Sure, Value};
+use crate::plan;
 use crate::setup::hook_files;
 use crate::setup::hook_files::How;
 use crate::setup::steps::templates::{self, Templates, Trouble};
@@ -26,12 +27,14 @@ impl Walk<'_, '_> {
         let span_of = |key: &str| node.get(key).map_or(step.span, Node::span);
         let own = step.user.as_ref().and_then(|user| self.user(user, span_of("user")));
         let doer = own.clone().or_else(|| if step.user.is_some() { None } else { self.identity.clone() });
-        if let Some(once) = &step.once {
-            let span = span_of("once");
-            if let Ok(value) = self.value(once, span) {
-                let marker = path(&value);
-                self.place_for(&marker, &value, span, "the marker", doer.as_ref());
+        for (key, template) in [("once", &step.once), ("per", &step.per)] {
+            if let Some(template) = template {
+                let _ = self.value(template, span_of(key));
             }
+        }
+        if let Some(key) = plan::secret_in_marker(step, |name| self.known.is_secret(name)) {
+            let failure = plan::secret_marker(&plan::label(step), key);
+            self.add(Weight::Error, span_of(key), failure.into_parts());
         }
         match &step.kind {
             StepKind::Run(argv) => {
@@ -84,7 +87,7 @@ impl Walk<'_, '_> {
     }
 
     /// Whether a file can be made there: its directory must be, or be made before.
-    fn place_for(&mut self, path: &Path, value: &Value, span: Span, what: &str, doer: Option<&Identity>) {
+    fn place_for(&mut self, path: &Path, value: &Value, span: Span, doer: Option<&Identity>) {
         let Some(path) = self.here(path.to_owned()) else { return };
         let parent = image::parent(&path);
         if self.is_made(&parent) {
@@ -97,7 +100,7 @@ impl Walk<'_, '_> {
         };
         let made = escaped(parent.as_os_str().as_bytes());
         let hint = format!("make it in the image, or by a step before: `mkdir = \"{made}\"`");
-        let message = format!("cannot write {what} {}: {problem}", shown(&path));
+        let message = format!("cannot write to {}: {problem}", shown(&path));
         self.add(self.weight(value.sure), span, (message, Some(hint)));
     }
 
@@ -128,7 +131,7 @@ impl Walk<'_, '_> {
                 self.add(self.weight(sure), to_span, (message, None));
             }
             if is_file {
-                self.place_for(&destination, to, to_span, "to", doer);
+                self.place_for(&destination, to, to_span, doer);
             } else if let Some(obstacle) =
                 self.here(destination).filter(|_| many).and_then(|path| image::obstacle(&path))
             {
