@@ -70,9 +70,9 @@ pub fn run() -> ExitCode {
     let mut words = std::env::args_os();
     let name = words.next().unwrap_or_default();
     let words: Vec<OsString> = words.collect();
-    if Path::new(&name).file_name() != Some(OsStr::new("preverb")) {
-        // Who looks from outside (`--health`) tells setup from the target by this name, and a link has
-        // another.
+    if Path::new(&name).file_name() != Some(OsStr::new("preverb")) || read::is_part(name.as_bytes()) {
+        // Who looks from outside (`--health`) tells setup from the target by this name; a link, and what is started
+        // through `/proc`, has another.
         let _ = rustix::thread::set_name(c"preverb");
     }
     let mut log = Log::default();
@@ -101,9 +101,9 @@ fn hidden_part(name: &OsStr, words: &[OsString], log: &mut Log) -> Option<Result
     let rest = words.get(1..).unwrap_or_default();
     match words.first()?.as_bytes() {
         b"--preverb-dump" => Some(Ok(setup::dump::dump(rest))),
-        b"--preverb-probe" => Some(Ok(ready::wait::probe(rest))),
+        b"--preverb-probe" => Some(Ok(ready::wait::probe())),
         b"--preverb-target" => Some(Err(supervise::become_target(rest, read::environment(), log))),
-        b"--preverb-as" => Some(sys::start::step_down_and_exec(rest)),
+        b"--preverb-as" => Some(sys::start::step_down_and_exec()),
         _ => None,
     }
 }

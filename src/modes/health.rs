@@ -174,9 +174,7 @@ fn attempt(
     timeout: Duration,
 ) -> Result<std::result::Result<(), String>> {
     let limit = if timeout.is_zero() { FOR_EVER } else { timeout };
-    if awaited.is_probe() {
-        awaited.argv.push(limit.as_millis().to_string().into());
-    }
+    awaited.limit = Some(limit);
     let deadline = Instant::now() + limit;
     // The child has no limit of its own: past the deadline it is killed at once, for whoever asked waits.
     let mut running = match start_here(children, &awaited, variables, Duration::ZERO) {

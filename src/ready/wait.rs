@@ -4,14 +4,15 @@
 //! that it should, and sees what that user sees.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{Read as _, Write as _};
-use std::os::unix::ffi::OsStrExt as _;
+use std::io::Write as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::ready::attempt::attempt;
-use crate::sys::child::{Children, Ended, Input, Running, Stop};
-use crate::sys::start::{AsWhom, start_program};
+use crate::sys::child::{Children, Ended, Running, Spawn, Stop};
+use crate::sys::request::{Received, Request};
+use crate::sys::start::{AsWhom, start_mode, start_program};
 use crate::text::duration::spoken;
 use crate::text::duration::{PROBE_TIMEOUT, PROGRESS};
 use crate::text::escape::{WHY_NOT_SHOWN, escaped};
@@ -35,6 +36,8 @@ pub(crate) struct Awaited {
     pub(crate) argv: Vec<OsString>,
     /// What preverb's own probe is given to try.
     target: Option<Vec<u8>>,
+    /// How long a try of preverb's own may take; as long as one does, without it.
+    pub(crate) limit: Option<Duration>,
     /// The last error.
     error: String,
     /// Whether a secret is a part of its words, so that what went wrong with them is not shown.
@@ -55,9 +58,7 @@ impl Awaited {
         program: &Path,
     ) -> std::result::Result<Option<Self>, String> {
         let Some(_) = Target::parse(target)? else { return Ok(None) };
-        let argv = vec![program.as_os_str().to_owned(), OsString::from("--preverb-probe")];
-        // Not among the arguments, which everybody can read: a secret may be a part of it.
-        Ok(Some(Self { target: Some(target.to_vec()), ..Self::exec(argv, shown) }))
+        Ok(Some(Self { target: Some(target.to_vec()), ..Self::exec(vec![program.into()], shown) }))
     }
 
     /// Whether its answer would not say what its path asks for.
@@ -72,6 +73,7 @@ impl Awaited {
             shown,
             argv,
             target: None,
+            limit: None,
             error: "it was not tried".to_owned(),
             secret: false,
             next: Instant::now(),
@@ -258,42 +260,42 @@ pub(crate) fn start_here(
 /// Why it could not be.
 pub(crate) fn start(
     children: &mut Children,
-    mut as_whom: AsWhom<'_>,
+    as_whom: AsWhom<'_>,
     awaited: &Awaited,
     variables: &Variables,
     limit: Duration,
 ) -> std::result::Result<Running, String> {
-    // Its own probe is this very program, wherever that lies.
-    as_whom.kept_root &= !awaited.is_probe();
-    let started = start_program(children, as_whom, &awaited.argv, variables, |spawn| {
+    let adjust = |spawn: &mut Spawn<'_>| {
         spawn.quiet = true;
         spawn.limit = Some(limit);
-        if awaited.is_probe() {
-            spawn.input = Input::Given;
+    };
+    let started = match &awaited.target {
+        None => start_program(children, as_whom, &awaited.argv, variables, adjust),
+        Some(target) => {
+            let argv = [OsString::from_vec(target.clone())];
+            let limit = awaited.limit.unwrap_or(PROBE_TIMEOUT);
+            let variables = Variables::default();
+            let request =
+                Request { identity: as_whom.identity, file: None, argv: &argv, variables: &variables, limit };
+            let program = Path::new(awaited.argv.first().map(OsString::as_os_str).unwrap_or_default());
+            start_mode(children, program, "--preverb-probe", &request, adjust)
         }
-    });
-    let mut running = started.map_err(|failure| failure.sentence())?;
-    if let Some(target) = &awaited.target
-        && !running.give(target)
-    {
-        running.end_now();
-        return Err("its probe cannot be told what to try".to_owned());
-    }
-    Ok(running)
+    };
+    started.map_err(|failure| failure.sentence())
 }
 
-/// `--preverb-probe [MILLISECONDS]`: one try of the target that standard input names, for no longer; what is wrong
-/// goes to standard error as it is, for the process that asked.
-pub(crate) fn probe(words: &[OsString]) -> u8 {
-    let mut target = Vec::new();
-    // Half of a target is none.
-    if std::io::stdin().read_to_end(&mut target).is_err() {
-        target.clear();
+/// `--preverb-probe`: one try of the target that it is handed, as whom it is to be made; what is wrong goes to standard
+/// error as it is, for the process that asked.
+pub(crate) fn probe() -> u8 {
+    let Some(mut request) = Received::take() else { return 1 };
+    if let Err(failure) = request.step_down() {
+        request.refuse(&failure.sentence());
+        return 1;
     }
-    let milliseconds = words.first().and_then(|word| word.to_str()?.parse().ok());
-    let limit = milliseconds.map_or(PROBE_TIMEOUT, Duration::from_millis);
+    let target = request.argv.first().map(|target| target.as_bytes()).unwrap_or_default();
+    let limit = request.limit;
     let result =
-        Target::parse(&target).and_then(|target| target.map_or(Ok(()), |target| attempt(&target, limit)));
+        Target::parse(target).and_then(|target| target.map_or(Ok(()), |target| attempt(&target, limit)));
     match result {
         Ok(()) => 0,
         Err(reason) => {

@@ -34,15 +34,6 @@ const GROUP_POLL: Duration = Duration::from_millis(10);
 /// The descriptor that hooks write variables to.
 const VARIABLES_FD: RawFd = 3;
 
-/// The standard input of a child.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Input {
-    /// It is at its end.
-    Nothing,
-    /// It takes a report, and gives what nobody else is to see, as they could in an argv.
-    Given,
-}
-
 /// What to start.
 #[derive(Debug)]
 pub(crate) struct Spawn<'a> {
@@ -54,8 +45,8 @@ pub(crate) struct Spawn<'a> {
     pub(crate) variables: &'a Variables,
     /// Whether descriptor 3 takes variables.
     pub(crate) takes_variables: bool,
-    /// What its standard input is.
-    pub(crate) input: Input,
+    /// What a small mode of this program is handed through its standard input, where it can report a refusal, too.
+    pub(crate) request: Option<Vec<u8>>,
     /// The user as whom it hands its environment back through `Children::socket`, if it is to.
     pub(crate) hands_back: Option<u32>,
     /// Whether it is a try, whose standard error is kept instead of shown, and which is killed at its limit.
@@ -74,7 +65,7 @@ impl<'a> Spawn<'a> {
             argv,
             variables,
             takes_variables: false,
-            input: Input::Nothing,
+            request: None,
             hands_back: None,
             quiet: false,
             limit: None,
@@ -122,29 +113,29 @@ impl Children {
         let mut pipes = Vec::new();
         let mut ends = Vec::new();
         let mut connect =
-            |actions: &mut PosixSpawnFileActions, carries, to, (ours, theirs)| -> nix::Result<()> {
+            |actions: &mut PosixSpawnFileActions, carries, to, (ours, theirs), unsent| -> nix::Result<()> {
                 let (ours, theirs): (OwnedFd, OwnedFd) = (ours, theirs);
                 nix::fcntl::fcntl(&ours, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
                 actions.add_dup2(theirs.as_raw_fd(), to)?;
-                pipes.push(Pipe { carries, end: Some(ours), read: Vec::new() });
+                pipes.push(Pipe { carries, end: Some(ours), read: Vec::new(), unsent });
                 ends.push(theirs);
                 Ok(())
             };
         let pipe = || nix::unistd::pipe2(OFlag::O_CLOEXEC);
-        match spawn.input {
-            Input::Given => {
+        match &spawn.request {
+            Some(request) => {
                 let pair = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
-                connect(&mut actions, Carries::Report, 0, pair)?;
+                connect(&mut actions, Carries::Report, 0, pair, request.clone())?;
             }
-            Input::Nothing => actions.add_dup2(null.as_raw_fd(), 0)?,
+            None => actions.add_dup2(null.as_raw_fd(), 0)?,
         }
         if spawn.quiet {
-            connect(&mut actions, Carries::Output, 2, pipe()?)?;
+            connect(&mut actions, Carries::Output, 2, pipe()?, Vec::new())?;
         }
         actions.add_dup2(2, 1)?;
         // The last of all, and its source is never 3 itself: the signals' descriptor and `null` were there first.
         if spawn.takes_variables {
-            connect(&mut actions, Carries::Variables, VARIABLES_FD, pipe()?)?;
+            connect(&mut actions, Carries::Variables, VARIABLES_FD, pipe()?, Vec::new())?;
         }
         for fd in self.inherited.get_or_insert_with(inherited_descriptors) {
             if !(spawn.takes_variables && *fd == VARIABLES_FD) {
@@ -166,7 +157,7 @@ impl Children {
         #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
         let pid = nix::spawn::posix_spawn(spawn.path.as_path(), &actions, &attributes, &argv, &envp)?;
         self.groups.push(pid.as_raw());
-        Ok(Running {
+        let mut running = Running {
             pid: pid.as_raw(),
             started,
             limit: spawn.limit,
@@ -178,7 +169,9 @@ impl Children {
             hands_back: spawn.hands_back,
             quiet: spawn.quiet,
             pipes,
-        })
+        };
+        running.send_pipes();
+        Ok(running)
     }
 
     /// The name of the socket through which shells hand their environment back.
@@ -344,7 +337,12 @@ impl Children {
                 && connection.set_nonblocking(true).is_ok()
             {
                 let end = Some(OwnedFd::from(connection));
-                child.pipes.push(Pipe { carries: Carries::Environment, end, read: Vec::new() });
+                child.pipes.push(Pipe {
+                    carries: Carries::Environment,
+                    end,
+                    read: Vec::new(),
+                    unsent: Vec::new(),
+                });
             }
         }
     }
@@ -371,8 +369,12 @@ impl Children {
             if child.status.is_some() && child.ending.is_some() {
                 sooner(Some(Instant::now() + GROUP_POLL));
             }
-            let open = child.pipes.iter().filter_map(|pipe| pipe.end.as_ref());
-            descriptors.extend(open.map(|end| PollFd::new(end.as_fd(), PollFlags::POLLIN)));
+            let open =
+                child.pipes.iter().filter_map(|pipe| Some((pipe.end.as_ref()?, pipe.unsent.is_empty())));
+            descriptors.extend(open.map(|(end, is_sent)| {
+                let flags = if is_sent { PollFlags::POLLIN } else { PollFlags::POLLIN | PollFlags::POLLOUT };
+                PollFd::new(end.as_fd(), flags)
+            }));
         }
         let timeout = match wake {
             None => PollTimeout::NONE,

@@ -11,6 +11,7 @@ pub(crate) mod identity;
 pub(crate) mod proc;
 pub(crate) mod proof;
 pub(crate) mod read;
+pub(crate) mod request;
 pub(crate) mod running;
 pub(crate) mod signals;
 pub(crate) mod start;

@@ -40,11 +40,6 @@ impl Program {
     pub(crate) fn argv(&self, argv: &[OsString]) -> Vec<OsString> {
         self.first.iter().chain(argv.iter().skip(1)).cloned().collect()
     }
-
-    /// These arguments with the file itself for a name, which nothing can look up.
-    pub(crate) fn by_its_file(self, argv: &[OsString]) -> Vec<OsString> {
-        [self.file.into_os_string()].into_iter().chain(argv.iter().skip(1).cloned()).collect()
-    }
 }
 
 /// Why root does not run something.

@@ -60,6 +60,23 @@ pub(crate) struct Pipe {
     pub(crate) carries: Carries,
     pub(crate) end: Option<OwnedFd>,
     pub(crate) read: Vec<u8>,
+    /// What is still to be sent through it, and then no more.
+    pub(crate) unsent: Vec<u8>,
+}
+
+impl Pipe {
+    /// Sends what fits. One that has ended needs no more of it.
+    fn send(&mut self) {
+        let Some(end) = self.end.as_ref().filter(|_| !self.unsent.is_empty()) else { return };
+        match nix::unistd::write(end, &self.unsent) {
+            Ok(count) => drop(self.unsent.drain(..count)),
+            Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => {}
+            Err(_) => self.unsent.clear(),
+        }
+        if self.unsent.is_empty() {
+            let _ = shutdown(end.as_raw_fd(), Shutdown::Write);
+        }
+    }
 }
 
 impl Running {
@@ -83,22 +100,9 @@ impl Running {
         environment.map(|pipe| &*pipe.read)
     }
 
-    /// Gives all of the standard input of one that is given it. Returns whether it can have it whole: one that has
-    /// ended says itself why.
-    pub(crate) fn give(&self, bytes: &[u8]) -> bool {
-        let Some(input) = self.input() else { return false };
-        match nix::unistd::write(input, bytes) {
-            Ok(count) => {
-                let _ = shutdown(input.as_raw_fd(), Shutdown::Write);
-                count == bytes.len()
-            }
-            Err(error) => error == nix::errno::Errno::EPIPE,
-        }
-    }
-
-    /// The standard input of one that is given something: a socket, because a refusal comes from there.
-    pub(crate) fn input(&self) -> Option<&OwnedFd> {
-        self.pipes.iter().find(|pipe| pipe.carries == Carries::Report).and_then(|pipe| pipe.end.as_ref())
+    /// Sends what its pipes take.
+    pub(crate) fn send_pipes(&mut self) {
+        self.pipes.iter_mut().for_each(Pipe::send);
     }
 
     /// The last line of what it said, where that is kept: of a report, or else of its standard error.
@@ -151,6 +155,7 @@ impl Running {
 // Not inlined: a run without children would pay for the pages of its buffer.
 pub(crate) fn read_pipes(child: &mut Running) {
     let mut too_much = false;
+    child.send_pipes();
     for pipe in &mut child.pipes {
         let Some(end) = &pipe.end else { continue };
         let mut buffer = [0; 16_384];

@@ -1,14 +1,15 @@
 //! Starts a program as somebody: as this process is, or stepped down by `--preverb-as`.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::sys::child::{Children, Input, Running, Spawn};
+use crate::sys::child::{Children, Running, Spawn};
 use crate::sys::identity::Identity;
-use crate::sys::{proof, read};
+use crate::sys::proof;
+use crate::sys::request::{Received, Request};
 use crate::text::failure::{Failure, Kind, Result};
-use crate::value::template::Expanded;
 use crate::value::variables::Variables;
 
 /// As whom a program is started.
@@ -65,69 +66,51 @@ pub(crate) fn start_program(
         });
         return started;
     };
-    let preverb = as_whom.preverb;
-    let mut words = vec![preverb.as_os_str().to_owned(), "--preverb-as".into()];
-    words.push(OsString::from_vec(identity.spec.bytes.clone()));
-    let mut spawn = Spawn::new(preverb.to_owned(), Vec::new(), variables);
+    let file = proved.as_ref().map(|program| program.file.as_path());
+    let request = Request { identity: Some(identity), file, argv, variables, limit: Duration::ZERO };
+    start_mode(children, as_whom.preverb, "--preverb-as", &request, adjust)
+}
+
+/// Starts a small mode of this program.
+///
+/// # Errors
+/// Why it cannot be started.
+pub(crate) fn start_mode(
+    children: &mut Children,
+    preverb: &Path,
+    mode: &str,
+    request: &Request<'_>,
+    adjust: impl FnOnce(&mut Spawn<'_>),
+) -> Result<Running> {
+    let variables = Variables::default();
+    // This very file, whatever stands at its path by now.
+    let itself = Path::new("/proc/self/exe");
+    let path = if rustix::fs::access(itself, rustix::fs::Access::EXEC_OK).is_ok() { itself } else { preverb };
+    let argv = vec![preverb.as_os_str().to_owned(), mode.into()];
+    let mut spawn = Spawn::new(path.to_owned(), argv, &variables);
+    spawn.request = Some(request.encode());
     adjust(&mut spawn);
-    let keeps_input = spawn.input != Input::Nothing;
-    if !keeps_input {
-        spawn.input = Input::Given;
-    }
-    let has_secret_path = variables.get(b"PATH").is_some_and(|path| path.secret);
-    let tasks =
-        [(keeps_input, KEEP_INPUT), (identity.spec.secret, SECRET_USER), (has_secret_path, SECRET_PATH)];
-    let tasks: Vec<&str> = tasks.into_iter().filter(|(asked, _)| *asked).map(|(_, task)| task).collect();
-    words.push(tasks.join(",").into());
-    match proved {
-        Some(program) => words.extend(program.by_its_file(argv)),
-        None => words.extend(argv.iter().cloned()),
-    }
-    spawn.argv = words;
     children.spawn(&spawn).map_err(|error| {
-        let program = argv.first().map(OsString::as_os_str).unwrap_or_default();
-        // What is too large is the hook's; anything else is about preverb's own file.
-        let file = if error == nix::errno::Errno::E2BIG { Path::new(program) } else { preverb };
-        crate::sys::exec::diagnose(program, file, error, argv, variables)
+        crate::sys::exec::diagnose(preverb.as_os_str(), preverb, error, &spawn.argv, &variables)
     })
 }
 
-/// What `--preverb-as` is asked besides, in its second word: that the pipe for the refusal is the command's standard
-/// input as well; what no refusal is to show.
-const KEEP_INPUT: &str = "keep-input";
-const SECRET_USER: &str = "secret-user";
-const SECRET_PATH: &str = "secret-path";
-
-/// `--preverb-as USER TASKS COMMAND...`: steps down and becomes the command. A refusal is written to standard
-/// input, which is a pipe to the preverb that asked and that will tell of it.
+/// `--preverb-as`: steps down and becomes the command that it is handed. A refusal goes to the preverb that asked, which
+/// reports it.
 ///
 /// # Errors
-/// The refusal, where nobody has asked.
-pub(crate) fn step_down_and_exec(words: &[OsString]) -> Result<u8> {
-    use std::io::Write as _;
-    use std::os::fd::AsFd as _;
-
+/// The refusal, where nothing has asked.
+pub(crate) fn step_down_and_exec() -> Result<u8> {
     crate::sys::signals::default_in_children();
-    // A copy that an exec closes, so that its silence means that the command runs.
-    let report = std::io::stdin().as_fd().try_clone_to_owned();
-    let tasks = words.get(1).map(|word| word.as_bytes()).unwrap_or_default();
-    let asked = |task: &str| tasks.split(|byte| *byte == b',').any(|each| each == task.as_bytes());
-    if !asked(KEEP_INPUT)
-        && let Ok(null) = crate::sys::child::null()
-    {
-        let _ = rustix::stdio::dup2_stdin(&null);
-    }
-    let mut variables = read::environment();
-    if asked(SECRET_PATH) {
-        variables.mark_secret(b"PATH");
-    }
-    let user = |user: &OsString| Expanded { bytes: user.as_bytes().to_vec(), secret: asked(SECRET_USER) };
-    let failure = match words {
-        [name, _, command @ ..] => crate::sys::identity::resolve(&user(name))
-            .and_then(|identity| crate::sys::identity::step_down(&identity, None))
-            .map_or_else(|failure| failure, |()| crate::sys::exec::exec(command, &variables)),
-        _ => Failure::say(Kind::Usage, "`--preverb-as` is for preverb itself"),
-    };
-    let told = report.and_then(|report| std::fs::File::from(report).write_all(failure.sentence().as_bytes()));
-    if told.is_ok() { Ok(failure.kind().exit_code()) } else { Err(failure) }
+    let no_request = || Failure::say(Kind::Usage, "`--preverb-as` is for preverb itself");
+    let mut request = Received::take().ok_or_else(no_request)?;
+    let stepped_down = request.step_down();
+    let failure = stepped_down.map_or_else(
+        |failure| failure,
+        |()| match &request.file {
+            Some(file) => crate::sys::exec::exec_file(file, &[], &request.argv, &request.variables),
+            None => crate::sys::exec::exec(&request.argv, &request.variables),
+        },
+    );
+    if request.refuse(&failure.sentence()) { Ok(failure.kind().exit_code()) } else { Err(failure) }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use crate::dsl::{PATH, Running, Test};
+use crate::dsl::{PATH, Running, Test, lacks};
 
 /// The user of the verbs, who owns nothing that root may run.
 const APP: &str = "10001:10001";
@@ -288,5 +288,53 @@ fn the_users_own_directories_and_hooks_are_read_as_the_user() {
         .stdout("[DIR]/dir/sub\nmade\nrendered\nsub\n10001\n")
         .stderr("10001 bash [DIR]/dir\n1 [DIR]/dir\n[DIR]/dir\n")
         .pid1()
+        .run();
+}
+
+// What others exported
+
+#[test]
+fn nothing_that_runs_as_root_loads_what_somebody_else_exported() {
+    if lacks("gcc") {
+        return;
+    }
+    // Says whenever it is loaded, and by whom; the program's own name tells a dynamic preverb from its hooks.
+    let library = "
+#include <stdio.h>
+#include <unistd.h>
+__attribute__((constructor)) static void loaded(void) {
+    FILE *file = fopen(LOADED, \"a\");
+    if (file) { fprintf(file, \"%d %d\\n\", getuid(), geteuid()); fclose(file); }
+}
+";
+    Test::new()
+        .needs_root()
+        .file("library.c", library, 0o644)
+        .file("loaded", "", 0o666)
+        .hook("1.sh", "export LD_PRELOAD=[DIR]/library.so\n")
+        .hook("2.sh", "id -u\n")
+        .hook("3", "#!/bin/sh\nid -u\n")
+        .table(format!(
+            "log = \"quiet\"\n[[setup]]\nhooks = \"[DIR]/hooks\"\nuser = \"{APP}\"\n\
+             [[setup]]\nrun = [\"id\", \"-u\"]\nuser = \"{APP}\"\n\
+             [[setup]]\nrun = [\"id\", \"-u\"]\nuser = \"root\"\n\
+             [[setup]]\nrun = [\"id\", \"-u\"]\nuser = \"root:daemon\"\n\
+             [[setup]]\nwait = [\"file:///etc/passwd\", {{ exec = [\"true\"] }}]\nuser = \"{APP}\"\n\
+             [[setup]]\nwait = [\"file:///etc/passwd\", {{ exec = [\"true\"] }}]\nuser = \"root\"\n\
+             [[setup]]\nmkdir = \"[DIR]/made\"\nuser = \"{APP}\"\n\
+             [verbs.a]\nexec = [\"id\", \"-u\"]\n"
+        ))
+        .args(["a"])
+        .under_shell(
+            "gcc -shared -fPIC -DLOADED=\"\\\"$PWD/loaded\\\"\" -o library.so library.c && exec \"$@\"",
+        )
+        .stdout("0\n")
+        .stderr("10001\n10001\n10001\n0\n0\n")
+        .check(|output| {
+            let loaded = output.file("loaded").unwrap();
+            let loaded = String::from_utf8(loaded).unwrap();
+            assert!(loaded.lines().count() > 4, "{loaded}");
+            assert!(loaded.lines().all(|line| line == "10001 10001"), "{loaded}");
+        })
         .run();
 }
