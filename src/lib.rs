@@ -18,9 +18,9 @@
 //! `schema.rs` describes the same keys for editors, `fuzzing.rs` is the entrance for fuzzers.
 //!
 //! What is hard is preverb itself again, in a small mode: `--preverb-as` steps down before a hook,
-//! `--preverb-dump` hands a shell's environment back, `--preverb-probe` makes one try, `--supervise` stays as
-//! PID 1 and `--preverb-target` is its child before it becomes the target. So there is no `unsafe`, and no
-//! code between fork and exec.
+//! `--preverb-dump` hands a shell's environment back, `--preverb-probe` makes one try, `--preverb-lookup`
+//! asks for a name's addresses, `--supervise` stays as PID 1 and `--preverb-target` is its child before it
+//! becomes the target. So there is no `unsafe`, and no code between fork and exec.
 
 mod cli;
 #[doc(hidden)]
@@ -101,7 +101,8 @@ fn hidden_part(name: &OsStr, words: &[OsString], log: &mut Log) -> Option<Result
     let rest = words.get(1..).unwrap_or_default();
     match words.first()?.as_bytes() {
         b"--preverb-dump" => Some(Ok(setup::dump::dump(rest))),
-        b"--preverb-probe" => Some(Ok(ready::wait::probe())),
+        b"--preverb-lookup" => Some(Ok(modes::probe::lookup())),
+        b"--preverb-probe" => Some(Ok(modes::probe::attempt_given())),
         b"--preverb-target" => Some(Err(supervise::become_target(rest, read::environment(), log))),
         b"--preverb-as" => Some(sys::start::step_down_and_exec()),
         _ => None,

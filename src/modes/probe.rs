@@ -1,14 +1,20 @@
-//! `--probe TARGET`: one try.
+//! `--probe TARGET`: one try; and what the process does that makes it.
 
 use std::ffi::OsStr;
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::time::Duration;
 
 use crate::modes::health;
+use crate::ready::attempt::attempt;
+use crate::ready::names;
 use crate::ready::wait::probed_word;
 use crate::sys::child::Children;
 use crate::sys::read;
+use crate::sys::request::Received;
 use crate::sys::signals::Signals;
 use crate::text::failure::Result;
+use crate::value::target::Target;
 use crate::value::variables::Variables;
 
 /// Tries the target once.
@@ -23,4 +29,30 @@ pub(crate) fn probe(
 ) -> Result<u8> {
     let Some(awaited) = probed_word(target, &read::program())? else { return Ok(0) };
     health::try_once(&mut Children::new(signals), awaited, variables, timeout)
+}
+
+/// `--preverb-probe`: one try of the target that it is handed, as the user that it is handed; what is wrong
+/// goes to standard error as it is, for the process that asked.
+pub(crate) fn attempt_given() -> u8 {
+    let Some(mut request) = Received::take() else { return 1 };
+    if let Err(failure) = request.step_down() {
+        request.refuse(&failure.sentence());
+        return 1;
+    }
+    let target = request.argv.first().map(|target| target.as_bytes()).unwrap_or_default();
+    let limit = request.limit;
+    let result =
+        Target::parse(target).and_then(|target| target.map_or(Ok(()), |target| attempt(&target, limit)));
+    match result {
+        Ok(()) => 0,
+        Err(reason) => {
+            let _ = std::io::stderr().write_all(reason.as_bytes());
+            1
+        }
+    }
+}
+
+/// `--preverb-lookup`: one question to the system's resolver.
+pub(crate) fn lookup() -> u8 {
+    names::lookup()
 }

@@ -1,5 +1,5 @@
-//! AMQP 0-9-1 (its specification, sections 2.3.5 "Frame Details" and 4.2.2 "Protocol Header"): a broker that would take
-//! a login answers the protocol's header with Connection.Start.
+//! AMQP 0-9-1 (its specification, sections 2.3.5 "Frame Details" and 4.2.2 "Protocol Header"): a broker
+//! that would take a login answers the protocol's header with Connection.Start.
 
 use crate::ready::connection::{Connection, Parsed};
 

@@ -1,11 +1,11 @@
 //! One try of a target, in the process that makes it.
 //!
-//! It knows how each kind of target is asked. It must not know who asks, how often, or what becomes of the answer.
-//! No message holds a part of the target: it may have been expanded from a secret, and whoever asks knows how it is
-//! called.
+//! It knows how each kind of target is asked. It must not know who asks, how often, or what becomes of the
+//! answer. No message holds a part of the target: it may have been expanded from a secret, and whoever asks
+//! knows how it is called.
 //!
-//! A try keeps to its limit but for calls that have none: the system's resolver, and a file on a file system that
-//! hangs. So the caller makes a try in a process that it can end.
+//! A try keeps to its limit but for calls that have none: the system's resolver, and a file on a file
+//! system that hangs. So the caller makes a try in a process that it can end.
 
 use std::time::Duration;
 

@@ -36,6 +36,11 @@ impl Clock {
         Self::start(self.rest().min(limit))
     }
 
+    /// The time that has passed.
+    pub(crate) fn used(self) -> Duration {
+        self.start.elapsed()
+    }
+
     /// The whole span.
     pub(crate) fn limit(self) -> Duration {
         self.limit

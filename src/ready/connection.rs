@@ -1,7 +1,7 @@
 //! A connection to a server, and what it answers: read with a deadline, and only so much of it.
 //!
-//! It knows no protocol. A protocol's parser is a pure function of the bytes so far, which are kept within a fixed
-//! limit, whatever length an answer says it has.
+//! It knows no protocol. A protocol's parser is a pure function of the bytes so far, which are kept within
+//! a fixed limit, whatever length an answer says it has.
 
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
@@ -18,7 +18,8 @@ use crate::text::reason::reason;
 /// The most that is kept of an answer.
 const LONGEST: usize = 16 * 1024;
 
-/// How much is taken off a server before a close, and for how long, so that one that is not done writing sees no reset.
+/// How much is taken off a server before a close, and for how long, so that one that is not done writing
+/// sees no reset.
 const REST_MAX: usize = 64 * 1024;
 const REST_LIMIT: Duration = Duration::from_millis(20);
 
@@ -50,8 +51,8 @@ impl Connection {
         Ok(Self { socket, clock, seen: Vec::new() })
     }
 
-    /// Sends. A server may answer and close before it has read everything: then the answer counts, and if there is
-    /// none, reading says why.
+    /// Sends. A server may answer and close before it has read everything: then the answer counts, and if
+    /// there is none, reading says why.
     pub(crate) fn send(&self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let Ok(left) = self.clock.left() else { return };
@@ -116,8 +117,8 @@ impl Connection {
         }
     }
 
-    /// Takes the rest of an answer off the server, for a moment. A socket that is closed with bytes unread resets the
-    /// connection, and many a server writes that to its log, for each probe.
+    /// Takes the rest of an answer off the server, for a moment. A socket that is closed with bytes unread
+    /// resets the connection, and many a server writes that to its log, for each probe.
     pub(crate) fn drain(mut self) {
         self.clock = self.clock.at_most(REST_LIMIT);
         let mut count = 0;
@@ -145,8 +146,8 @@ fn connect(address: SocketAddr, clock: Clock) -> Result<OwnedFd, String> {
     Ok(stream.into())
 }
 
-/// Whether the stream is connected to itself. That happens where nothing listens on a local port from which the kernel
-/// also takes ports for clients: the probe is given the very port that it tries to reach.
+/// Whether the stream is connected to itself. That happens where nothing listens on a local port from which
+/// the kernel also takes ports for clients: the probe is given the very port that it tries to reach.
 fn is_self(stream: &TcpStream) -> bool {
     match (stream.local_addr(), stream.peer_addr()) {
         (Ok(local), Ok(peer)) => local == peer,

@@ -1,5 +1,5 @@
-//! gRPC's health service, over HTTP/2 in clear text (grpc.io, "Health Checking"; grpc.github.io, "gRPC over HTTP2"; RFC
-//! 9113, sections 3.4, 4.1 and 6; RFC 7541, section 6): ready when `Check` says SERVING.
+//! gRPC's health service, over HTTP/2 in clear text (grpc.io, "Health Checking"; grpc.github.io, "gRPC over
+//! HTTP2"; RFC 9113, sections 3.4, 4.1 and 6; RFC 7541, section 6): ready when `Check` says SERVING.
 //!
 //! The headers of the answer are not read, because none of them changes what its message says.
 
@@ -147,7 +147,8 @@ pub(crate) fn verdict(frame: &Frame, body: &mut Vec<u8>) -> Option<Result<(), St
                 1 => Some(Ok(())),
                 2 => refused("the service is NOT_SERVING"),
                 3 => refused("the server does not know the service"),
-                _ => refused("the service's state is UNKNOWN"),
+                // Some servers send this along with the error that they do not know the service.
+                _ => refused("the service's state is UNKNOWN, or the server does not know it"),
             }
         }
         (HEADERS, 1) if frame.flags & END_STREAM != 0 => {

@@ -17,7 +17,8 @@ fn request(host: &str, port: u16, path: &[u8]) -> Vec<u8> {
     let port = if port == 80 { String::new() } else { format!(":{port}") };
     let version = env!("CARGO_PKG_VERSION");
     let rest = format!(
-        " HTTP/1.1\r\nHost: {host}{port}\r\nUser-Agent: preverb/{version}\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+        " HTTP/1.1\r\nHost: {host}{port}\r\nUser-Agent: preverb/{version}\r\n\
+         Accept: */*\r\nConnection: close\r\n\r\n"
     );
     [b"GET ", path, rest.as_bytes()].concat()
 }

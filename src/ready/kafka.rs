@@ -1,5 +1,5 @@
-//! Kafka (its documentation, "Protocol": "Protocol Request Header", "`ApiVersions` API"): a broker that is up answers
-//! `ApiVersions`, which needs no login.
+//! Kafka (its documentation, "Protocol": "Protocol Request Header", "`ApiVersions` API"): a broker that is
+//! up answers `ApiVersions`, which needs no login.
 
 use crate::ready::connection::{Connection, Parsed};
 

@@ -10,7 +10,7 @@ mod http;
 mod kafka;
 mod mongodb;
 mod mysql;
-mod names;
+pub(crate) mod names;
 mod postgres;
 mod redis;
 mod tcp;

@@ -1,5 +1,5 @@
-//! MongoDB (its documentation, "MongoDB Wire Protocol": `OP_MSG`; "hello"; bsonspec.org): ready when the server says that
-//! it is a primary or a secondary. `hello` needs no login.
+//! MongoDB (its documentation, "MongoDB Wire Protocol": `OP_MSG`; "hello"; bsonspec.org): ready when the
+//! server says that it is a primary or a secondary. `hello` needs no login.
 
 use crate::ready::connection::{Connection, Parsed};
 

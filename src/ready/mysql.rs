@@ -1,12 +1,13 @@
-//! MySQL and MariaDB (MySQL's source documentation, "Client/Server Protocol": "Connection Phase", "`HandshakeResponse41`";
-//! MariaDB's documentation, "Connecting"; `max_connect_errors`).
+//! MySQL and MariaDB (MySQL's source documentation, "Client/Server Protocol": "Connection Phase",
+//! "`HandshakeResponse41`"; MariaDB's documentation, "Connecting"; `max_connect_errors`).
 //!
-//! A connection that ends before its login counts as an error, and enough of them lock the host out, the application
-//! with it. So each connection made here logs in, as a user that does not exist: the server refuses that, and the
-//! handshake has ended as it should.
+//! A connection that ends before its login counts as an error, and enough of them lock the host out, the
+//! application with it. So each connection made here logs in, as a user that does not exist: the server
+//! refuses that, and the handshake has ended as it should.
 //!
-//! One connection beyond the limit is let in, for an administrator: a server that is full would greet the first
-//! connection, and refuse the application's login in the end. So there is a second one, while the first waits.
+//! One connection beyond the limit is let in, for an administrator: a server that is full would greet the
+//! first connection, and refuse the application's login in the end. So there is a second one, while the
+//! first waits.
 
 use crate::ready::clock::Clock;
 use crate::ready::connection::{Address, Connection, Parsed};

@@ -1,19 +1,31 @@
 //! The addresses of a name, found so that no name server can hide a server that is there.
 //!
-//! The system's resolver, asked for IPv4 and IPv6 at once, fails as a whole where a name server fails at one of them
-//! (musl does, and many name servers fail at AAAA), and where it fails for the first name of a search list. So each
-//! kind is asked for by itself, and the name as it stands meanwhile.
+//! The system's resolver, asked for IPv4 and IPv6 at once, fails as a whole where a name server fails at
+//! one of them (musl does, and many name servers fail at AAAA), and where it fails for the first name of a
+//! search list. So each kind is asked for by itself, and the name as it stands meanwhile: each in a
+//! process, because the resolver blocks, and a process that blocks can be ended.
 
+use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use dns_lookup::{AddrFamily, AddrInfoHints, SockType, getaddrinfo};
 
 use crate::ready::clock::{Clock, rounded};
+use crate::sys::child::{Children, Running};
+use crate::sys::read;
+use crate::sys::request::{Received, Request};
+use crate::sys::running::Carries;
+use crate::sys::signals::Signals;
+use crate::sys::start::start_mode;
+use crate::value::variables::Variables;
 
 /// How long an answer waits for the other ones: most often they are on their way (RFC 8305, section 3).
 const TOGETHER: Duration = Duration::from_millis(50);
+
+/// The part of a try's time that a search list may take where the name as it stands has addresses: musl
+/// waits for a name server that refuses as for one that is silent.
+const PATIENCE: u32 = 5;
 
 /// What was asked.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,8 +36,8 @@ enum Asked {
     Absolute,
 }
 
-/// Tries the addresses of a host until one is ready. Each has an equal share of the time that is left: one that
-/// swallows packets costs its own share, and one that refuses leaves its share to those after it.
+/// Tries the addresses of a host until one is ready. Each has an equal share of the time that is left: one
+/// that swallows packets costs its own share, and one that refuses leaves its share to those after it.
 pub(crate) fn any_address(
     host: &str,
     port: u16,
@@ -36,103 +48,153 @@ pub(crate) fn any_address(
     if let Ok(address) = host.parse::<IpAddr>() {
         return one(SocketAddr::new(address, port), clock);
     }
-    let mut lookup = Lookup::start(host);
+    let mut lookup = Lookup::start(host)?;
     while let Some(addresses) = lookup.next(clock, !errors.is_empty()) {
         for (tried, address) in addresses.iter().enumerate() {
-            let parts = addresses.len() - tried + usize::from(lookup.is_open());
+            let parts = addresses.len() - tried + usize::from(!lookup.open.is_empty());
             match one(SocketAddr::new(*address, port), clock.share(parts)) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    lookup.end();
+                    return Ok(());
+                }
                 Err(error) => errors.push((*address, error)),
             }
         }
     }
+    let unanswered = !lookup.open.is_empty();
+    lookup.end();
     if !errors.is_empty() {
         return Err(compact(&errors));
     }
-    Err(match clock.left() {
-        Ok(_) => "name does not resolve".to_owned(),
-        Err(_) => format!("name did not resolve within {}", rounded(clock.limit())),
+    Err(if unanswered {
+        format!("name did not resolve within {}", rounded(clock.limit()))
+    } else {
+        "name does not resolve".to_owned()
     })
 }
 
 /// A name that is being looked up.
 struct Lookup {
-    answers: Receiver<(Asked, Vec<IpAddr>)>,
-    open: Vec<Asked>,
+    children: Children,
+    open: Vec<(Asked, Running)>,
     /// Addresses that were found by the search list, or without one.
     found: Vec<IpAddr>,
     /// Those of the name as it stands: they count where the others are missing.
     spare: Vec<IpAddr>,
+    /// Whether the search list has found some.
+    searched: bool,
 }
 
 impl Lookup {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a lookup cannot be given a time limit, and two in one process have no other way to be under way at \
-                  once; the process is a single try, which starts no child and ends all of them when it ends"
-    )]
-    fn start(host: &str) -> Self {
-        let (sender, answers) = channel();
-        let mut open = Vec::new();
+    fn start(host: &str) -> Result<Self, String> {
+        let signals = Signals::of_children().map_err(|failure| failure.sentence())?;
+        let (mut children, mut open) = (Children::new(signals), Vec::new());
+        let (program, variables) = (read::program(), Variables::default());
         let absolute = (!host.ends_with('.') && has_search_list()).then_some(Asked::Absolute);
         for asked in [Asked::Searched].into_iter().chain(absolute) {
-            for family in [AddrFamily::Inet, AddrFamily::Inet6] {
-                let sender = sender.clone();
-                let dot = if asked == Asked::Absolute { "." } else { "" };
-                let name = format!("{host}{dot}");
-                let thread = std::thread::Builder::new();
-                let spawned = thread.spawn(move || sender.send((asked, addresses(&name, family))));
-                if spawned.is_ok() {
-                    open.push(asked);
+            let dot = if asked == Asked::Absolute { "." } else { "" };
+            for family in [IPV4, IPV6] {
+                let argv = [family.into(), format!("{host}{dot}").into()];
+                let request = Request {
+                    identity: None,
+                    file: None,
+                    argv: &argv,
+                    variables: &variables,
+                    limit: Duration::ZERO,
+                };
+                let running = start_mode(&mut children, &program, "--preverb-lookup", &request, |spawn| {
+                    spawn.quiet = true;
+                });
+                open.push((asked, running.map_err(|failure| failure.sentence())?));
+            }
+        }
+        Ok(Self { children, open, found: Vec::new(), spare: Vec::new(), searched: false })
+    }
+
+    /// Ends the lookups that are under way.
+    fn end(mut self) {
+        self.open.iter_mut().for_each(|(_, running)| running.end_now());
+        while !self.open.is_empty() {
+            let _ = self.answers(None);
+        }
+    }
+
+    /// The lookups that have ended by then, and what they found.
+    fn answers(&mut self, until: Option<Instant>) -> Vec<(Asked, Vec<IpAddr>)> {
+        let mut running: Vec<&mut Running> = self.open.iter_mut().map(|(_, running)| running).collect();
+        // A request to stop ends this process itself.
+        let _ = self.children.pump(&mut running, until);
+        let ended = self.open.extract_if(.., |(_, running)| running.ended().is_some());
+        ended.map(|(asked, running)| (asked, parsed(running.text(Carries::Output)))).collect()
+    }
+
+    /// The next addresses to try, and none when there will be no more in time. After others have `failed`
+    /// there is less patience, because the next try will ask again.
+    fn next(&mut self, clock: Clock, failed: bool) -> Option<Vec<IpAddr>> {
+        let begun = Instant::now();
+        let mut met = begun;
+        let patience = if failed { clock.limit() / (2 * PATIENCE) } else { clock.limit() };
+        while !self.open.is_empty() {
+            let searching = self.open.iter().any(|(asked, _)| *asked == Asked::Searched);
+            let wait = match (self.found.is_empty(), self.spare.is_empty()) {
+                (false, _) if searching => TOGETHER.saturating_sub(met.elapsed()),
+                (true, false) if searching => (clock.limit() / PATIENCE).saturating_sub(clock.used()),
+                (false, _) | (true, false) => Duration::ZERO,
+                (true, true) => patience.saturating_sub(begun.elapsed()),
+            };
+            // Whoever waits for this try ends it a moment later, and it should have ended its lookups by
+            // then.
+            let rest = clock.rest().saturating_sub(clock.limit() / 10);
+            let answers = self.answers(Some(Instant::now() + wait.min(rest)));
+            if answers.is_empty() {
+                break;
+            }
+            for (asked, addresses) in answers {
+                match asked {
+                    Asked::Searched if addresses.is_empty() => {}
+                    Asked::Searched => {
+                        met = Instant::now();
+                        self.found.extend(addresses);
+                    }
+                    Asked::Absolute => self.spare.extend(addresses),
                 }
             }
         }
-        Self { answers, open, found: Vec::new(), spare: Vec::new() }
-    }
-
-    fn is_open(&self) -> bool {
-        !self.open.is_empty()
-    }
-
-    /// The next addresses to try, and none when there will be no more in time. After others have `failed` there is
-    /// less patience, because the next try will ask again.
-    fn next(&mut self, clock: Clock, failed: bool) -> Option<Vec<IpAddr>> {
-        let begun = Instant::now();
-        let patience = if failed { clock.limit() / 10 } else { clock.rest() };
-        loop {
-            let searching = self.open.contains(&Asked::Searched);
-            let wait = match (self.found.is_empty(), self.spare.is_empty()) {
-                (false, _) if searching => TOGETHER,
-                (true, false) if searching => clock.rest().saturating_sub(clock.limit() / 2),
-                (false, _) | (true, false) => Duration::ZERO,
-                (true, true) => patience,
-            };
-            let wait = wait.min(clock.rest()).saturating_sub(begun.elapsed());
-            let answer =
-                if self.is_open() && !wait.is_zero() { self.answers.recv_timeout(wait).ok() } else { None };
-            let Some((asked, addresses)) = answer else { break };
-            if let Some(at) = self.open.iter().position(|each| *each == asked) {
-                self.open.swap_remove(at);
-            }
-            match asked {
-                Asked::Searched => self.found.extend(addresses),
-                Asked::Absolute => self.spare.extend(addresses),
-            }
+        if !self.found.is_empty() {
+            // The name as it stands may be another host.
+            self.searched = true;
         }
-        let next = if self.found.is_empty() { &mut self.spare } else { &mut self.found };
+        let next = if self.searched { &mut self.found } else { &mut self.spare };
         Some(std::mem::take(next)).filter(|next| !next.is_empty())
     }
 }
 
-/// One question to the system's resolver; it may take long.
-fn addresses(name: &str, family: AddrFamily) -> Vec<IpAddr> {
+const IPV4: &str = "4";
+const IPV6: &str = "6";
+
+/// `--preverb-lookup`: one question to the system's resolver, about the family and the name that it is
+/// handed; the addresses go to standard error, for the process that asked.
+pub(crate) fn lookup() -> u8 {
+    // Whoever asked may be killed, and nothing else would end a lookup that hangs.
+    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    let request = Received::take();
+    let Some([family, name]) = request.as_ref().map(|request| &request.argv[..]) else { return 1 };
+    let name = name.to_string_lossy();
+    let family = if family == IPV6 { AddrFamily::Inet6 } else { AddrFamily::Inet };
     let hints = AddrInfoHints {
         address: family.into(),
         socktype: SockType::Stream.into(),
         ..AddrInfoHints::default()
     };
-    let found = getaddrinfo(Some(name), None, Some(hints)).into_iter().flatten();
-    found.filter_map(|entry| Some(entry.ok()?.sockaddr.ip())).collect()
+    let found = getaddrinfo(Some(&name), None, Some(hints)).into_iter().flatten().flatten();
+    let lines: Vec<String> = found.map(|entry| entry.sockaddr.ip().to_string()).collect();
+    let _ = std::io::stderr().write_all(lines.join("\n").as_bytes());
+    0
+}
+
+fn parsed(lines: &[u8]) -> Vec<IpAddr> {
+    let lines = std::str::from_utf8(lines).unwrap_or_default().lines();
+    lines.filter_map(|line| line.parse().ok()).collect()
 }
 
 /// Whether a name may be searched for: without a search list the two questions are the same.

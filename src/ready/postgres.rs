@@ -1,8 +1,9 @@
-//! PostgreSQL (its documentation, "Frontend/Backend Protocol": sections "Message Formats" and "Error and Notice Message
-//! Fields"; appendix "Error Codes").
+//! PostgreSQL (its documentation, "Frontend/Backend Protocol": sections "Message Formats" and "Error and
+//! Notice Message Fields"; appendix "Error Codes").
 //!
-//! The start of a login without its end: user and database are sent, no password. A server that would take a login asks
-//! for a password, or has an objection to this one. One that starts, recovers, stops or is full says so instead.
+//! The start of a login without its end: user and database are sent, no password. A server that would take
+//! a login asks for a password, or has an objection to this one. One that starts, recovers, stops or is
+//! full says so instead.
 
 use crate::ready::connection::{Connection, Parsed};
 
@@ -15,14 +16,25 @@ pub(crate) fn ask(mut connection: Connection, user: &[u8], database: &[u8]) -> R
     let body = [&VERSION.to_be_bytes(), &b"user\0"[..], user, b"\0database\0", database, b"\0\0"].concat();
     let length = u32::try_from(body.len() + 4).unwrap_or_default();
     connection.send(&[&length.to_be_bytes()[..], &body].concat());
-    connection.receive(answer)?;
-    // Terminate: who trusts everybody has logged this user in.
-    connection.send(b"X\0\0\0\x04");
+    if connection.receive(answer)? == Login::Done {
+        // Terminate. Where a password is awaited, it would be logged as a wrong one.
+        connection.send(b"X\0\0\0\x04");
+        connection.drain();
+    }
     Ok(())
 }
 
-/// The first message of the server: nothing where it would take a login.
-pub(crate) fn answer(bytes: &[u8]) -> Parsed<()> {
+/// How far the login of a server that would take one has come.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Login {
+    /// The server trusts everybody.
+    Done,
+    /// It asks for a password, or has an objection.
+    Open,
+}
+
+/// The first message of the server.
+pub(crate) fn answer(bytes: &[u8]) -> Parsed<Login> {
     let foreign = || Err("the answer is not PostgreSQL's".to_owned());
     let Some((kind, rest)) = bytes.split_first() else { return Ok(None) };
     if !b"REv".contains(kind) {
@@ -35,7 +47,9 @@ pub(crate) fn answer(bytes: &[u8]) -> Parsed<()> {
         return foreign();
     }
     if *kind != b'E' {
-        return Ok(Some(((), 5)));
+        let Some((request, _)) = rest.split_first_chunk() else { return Ok(None) };
+        let is_done = *kind == b'R' && u32::from_be_bytes(*request) == 0;
+        return Ok(Some((if is_done { Login::Done } else { Login::Open }, 9)));
     }
     // The code is one of the first fields, so the whole message need not be there.
     let fields = rest.get(..length - 4);
@@ -51,7 +65,7 @@ pub(crate) fn answer(bytes: &[u8]) -> Parsed<()> {
             "the server takes no connections yet: it is starting up, recovering or shutting down"
         }
         Some(b"53300") => "too many connections",
-        Some(_) => return Ok(Some(((), 5))),
+        Some(_) => return Ok(Some((Login::Open, 5))),
     };
     Err(reason.to_owned())
 }
@@ -71,11 +85,12 @@ mod tests {
             // SCRAM, trust, another version of the protocol.
             &b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0"[..],
             b"R\0\0\0\x08\0\0\0\0S",
-            b"v\0\0\0\x0c\0\x03\0\0",
+            b"v\0\0\0\x0c\0\x03\0\0\0\0\0\0",
             &error(b"SFATAL\0VFATAL\0C28000\0Mno pg_hba.conf entry\0\0"),
             &error(b"SFATAL\0C3D000\0Mdatabase does not exist\0\0"),
         ] {
-            assert_eq!(answer(ready), Ok(Some(((), 5))), "{}", ready.escape_ascii());
+            let (login, _) = answer(ready).unwrap().unwrap();
+            assert_eq!(login == Login::Done, ready.ends_with(b"S"), "{}", ready.escape_ascii());
         }
     }
 

@@ -1,7 +1,7 @@
 //! TCP: ready when it accepts a connection and keeps it.
 //!
-//! docker-proxy, and a balancer without a backend, accept on behalf of a server that is not there, and close or reset
-//! the connection as soon as they notice.
+//! docker-proxy, and a balancer without a backend, accept on behalf of a server that is not there, and
+//! close or reset the connection as soon as they notice.
 
 use std::time::Duration;
 

@@ -10,7 +10,8 @@ pub(crate) fn ask(mut connection: Connection, host: &str) -> Result<(), String> 
     connection.receive(answer)
 }
 
-/// Of TLS 1.3 and 1.2, so that a server of either answers. The random parts need not be: no key comes of them.
+/// Of TLS 1.3 and 1.2, so that a server of either answers. The random parts need not be: no key comes of
+/// them.
 fn hello(host: &str) -> Vec<u8> {
     // A point of the curve: its base point.
     let mut key = [0; 32];

@@ -1,17 +1,15 @@
 //! Waiting until targets are ready: the `wait` step, `--wait`, and one try for `--probe` and `--health`.
 //!
-//! Every try is a process: name resolution blocks, and a process that blocks can be ended. So a probe runs as the user
-//! that it should, and sees what that user sees.
+//! Every try is a process: name resolution blocks, and a process that blocks can be ended. So a probe runs
+//! as the user that it should, and sees what that user sees.
 
 use std::ffi::{OsStr, OsString};
-use std::io::Write as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::ready::attempt::attempt;
 use crate::sys::child::{Children, Ended, Running, Spawn, Stop};
-use crate::sys::request::{Received, Request};
+use crate::sys::request::Request;
 use crate::sys::start::{AsWhom, start_mode, start_program};
 use crate::text::duration::spoken;
 use crate::text::duration::{PROBE_TIMEOUT, PROGRESS};
@@ -162,8 +160,8 @@ pub(crate) fn wait_for(
     Ok(())
 }
 
-/// Ends the tries that are under way, all of them at once: who waits for one alone would collect the others,
-/// and then wait for them for ever.
+/// Ends the tries that are under way, all of them at once: who waits for one alone would collect the
+/// others, and then wait for them for ever.
 fn end_all(children: &mut Children, awaited: &mut [Awaited]) -> std::result::Result<(), Unready> {
     for running in awaited.iter_mut().filter_map(|each| each.running.as_mut()) {
         running.end_now();
@@ -282,27 +280,6 @@ pub(crate) fn start(
         }
     };
     started.map_err(|failure| failure.sentence())
-}
-
-/// `--preverb-probe`: one try of the target that it is handed, as whom it is to be made; what is wrong goes to standard
-/// error as it is, for the process that asked.
-pub(crate) fn probe() -> u8 {
-    let Some(mut request) = Received::take() else { return 1 };
-    if let Err(failure) = request.step_down() {
-        request.refuse(&failure.sentence());
-        return 1;
-    }
-    let target = request.argv.first().map(|target| target.as_bytes()).unwrap_or_default();
-    let limit = request.limit;
-    let result =
-        Target::parse(target).and_then(|target| target.map_or(Ok(()), |target| attempt(&target, limit)));
-    match result {
-        Ok(()) => 0,
-        Err(reason) => {
-            let _ = std::io::stderr().write_all(reason.as_bytes());
-            1
-        }
-    }
 }
 
 /// A target of `--wait`. `None` is nothing to wait for.

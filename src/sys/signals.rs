@@ -51,9 +51,21 @@ impl Signals {
     /// # Errors
     /// The system's refusal, which no real system gives.
     pub(crate) fn heed() -> Result<Self> {
+        Self::of(&STOP)
+    }
+
+    /// Handles the ends of children alone: a request to stop does as it would without this.
+    ///
+    /// # Errors
+    /// The system's refusal, which no real system gives.
+    pub(crate) fn of_children() -> Result<Self> {
+        Self::of(&[])
+    }
+
+    fn of(stop: &[i32]) -> Result<Self> {
         default_in_children();
         let mut inherited = SigSet::empty();
-        let set = set_of(&STOP);
+        let set = set_of(stop);
         let refuse = |error: nix::errno::Errno| {
             Failure::say(Kind::System, format!("cannot heed signals: {}", error.desc()))
         };
@@ -61,7 +73,7 @@ impl Signals {
             .map_err(refuse)?;
         let descriptor =
             SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(refuse)?;
-        Ok(Self { stop: STOP.to_vec(), inherited, descriptor, ignored: None, passed_over: Vec::new() })
+        Ok(Self { stop: stop.to_vec(), inherited, descriptor, ignored: None, passed_over: Vec::new() })
     }
 
     /// Heeds these as requests to stop in the place of the four.

@@ -1,8 +1,8 @@
 //! URLs as applications write them: their parts, percent-encoding, and how much of one may be shown.
 //!
 //! Looser than RFC 3986 where clients are: several hosts with commas, a driver after `+`, `jdbc:` in front,
-//! an IPv6 address without brackets. No error repeats a part of the URL, because a password may be a part of
-//! it.
+//! an IPv6 address without brackets. No error repeats a part of the URL, because a password may be a part
+//! of it.
 
 use std::net::Ipv6Addr;
 
@@ -160,8 +160,8 @@ pub(crate) fn decoded(text: &[u8]) -> Vec<u8> {
 }
 
 /// A text with its user information as `***`: everything from the first `://` to the last `@`. Where a
-/// password holds an `@`, a `/` or a `?` that should have been encoded, a stricter reading would show a part
-/// of it.
+/// password holds an `@`, a `/` or a `?` that should have been encoded, a stricter reading would show a
+/// part of it.
 pub(crate) fn masked(text: &[u8]) -> Vec<u8> {
     let start = text.windows(3).position(|window| window == b"://").map(|at| at + 3);
     let end = text.iter().rposition(|byte| *byte == b'@');

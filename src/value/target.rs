@@ -1,7 +1,7 @@
 //! What can be waited for and probed: a target, as the table and the command line write it.
 //!
-//! An application's own URL is one as it is. Parts of it that mean nothing to the first packets of its protocol are
-//! ignored. No error repeats a part of the target: it may have been expanded from a secret.
+//! An application's own URL is one as it is. Parts of it that mean nothing to the first packets of its
+//! protocol are ignored. No error repeats a part of the target: it may have been expanded from a secret.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -94,8 +94,8 @@ impl Target {
         matches!(self, Self::Server { protocol: Protocol::Tls { has_path: true }, .. })
     }
 
-    /// The socket of a PostgreSQL server, where a target is one: the temporary server of the official image's first
-    /// start answers there, too.
+    /// The socket of a PostgreSQL server, where a target is one: the temporary server of the official
+    /// image's first start answers there, too.
     pub(crate) fn is_postgres_socket(&self) -> bool {
         let Self::Unix(path) = self else { return false };
         path.file_name().is_some_and(|name| name.as_bytes().starts_with(b".s.PGSQL."))
@@ -110,7 +110,8 @@ pub(crate) const UNSEEN_PATH_HINT: &str =
     "use `tls://host:port` for the start of TLS alone, or a program that speaks https as an `exec` probe";
 
 /// What to know of a PostgreSQL server's socket.
-pub(crate) const POSTGRES_SOCKET: &str = "the temporary server of the official image's first start answers at this socket, too, before the real one is there";
+pub(crate) const POSTGRES_SOCKET: &str = "the temporary server of the official image's first \
+    start answers at this socket, too, before the real one is there";
 /// What to do about it.
 pub(crate) const POSTGRES_SOCKET_HINT: &str =
     "a URL with the server's host and port, `postgres://host`, waits for the real one";
@@ -233,7 +234,8 @@ fn no_login(url: &Url<'_>) -> Result<(), String> {
     Err("a user and a password are not sent to this kind of target; leave them out".to_owned())
 }
 
-/// The user and the database go into the first packet, so that a server that trusts everybody logs nothing odd.
+/// The user and the database go into the first packet, so that a server that trusts everybody logs nothing
+/// odd.
 fn postgres(url: &Url<'_>) -> Result<Protocol, String> {
     let named = |value: Option<Vec<u8>>, part: &[u8]| {
         value.unwrap_or_else(|| decoded(part)).into_iter().filter(|byte| *byte != 0).collect::<Vec<u8>>()

@@ -34,6 +34,7 @@ mod inside;
 mod isolation;
 mod language;
 mod messages;
+mod names;
 mod once;
 mod peers;
 mod root;
