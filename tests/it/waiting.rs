@@ -280,10 +280,19 @@ fn a_timeout_of_zero_waits_for_ever() {
 
 #[test]
 fn waiting_says_so_after_a_second_and_then_every_ten() {
-    wait("[\"file://[DIR]/never\", \"file://[DIR]/ever\"]", "timeout = \"10500ms\"")
-        .status(69)
+    wait("[\"file://[DIR]/one\", \"file://[DIR]/other\"]", "")
+        .during(|run| {
+            run.wait_for_stderr("still waiting");
+            for file in ["one", "other"] {
+                std::fs::write(run.dir().join(file), "").unwrap();
+            }
+        })
+        .stdout("the target\n")
         .stderr(
-            "preverb: waiting for `file://[DIR]/never`, `file://[DIR]/ever` for 1 s\npreverb: still waiting for `file://[DIR]/never`, `file://[DIR]/ever` for 10 s\npreverb: wait: not ready after 10.5 s: `file://[DIR]/never` (does not exist), `file://[DIR]/ever` (does not exist)\n",
+            "preverb: waiting for `file://[DIR]/one`, `file://[DIR]/other` for [TIME 1-10]\n\
+             preverb: still waiting for `file://[DIR]/one`, `file://[DIR]/other` for [TIME 10-20]\n\
+             preverb: `file://[DIR]/[..]` is ready after [TIME 10-20]\n\
+             preverb: `file://[DIR]/[..]` is ready after [TIME 10-20]\n",
         )
         .run();
 }

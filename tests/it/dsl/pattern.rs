@@ -3,6 +3,7 @@
 //! | pattern | stands for |
 //! |---|---|
 //! | `[TIME]` | a duration as preverb writes it: `3 ms`, `1.2s`, `2 m 5 s` |
+//! | `[TIME 10-20]` | a duration from 10 up to 20 seconds |
 //! | `[..]` | anything, also nothing, within a line |
 //! | a line `[...]` | any number of whole lines |
 //!
@@ -13,7 +14,8 @@ use std::path::Path;
 /// A piece of a pattern.
 enum Piece<'a> {
     Literal(&'a [u8]),
-    Time,
+    /// From and up to these seconds.
+    Time(f64, f64),
     InLine,
     Lines,
 }
@@ -55,7 +57,9 @@ fn pieces(pattern: &[u8]) -> Vec<Piece<'_>> {
         let rest = &pattern[at..];
         let line_start = at == 0 || pattern[at - 1] == b'\n';
         let (piece, length) = if rest.starts_with(b"[TIME]") {
-            (Piece::Time, 6)
+            (Piece::Time(0.0, f64::INFINITY), 6)
+        } else if let Some((from, to, length)) = range(rest) {
+            (Piece::Time(from, to), length)
         } else if line_start && rest.starts_with(b"[...]\n") {
             (Piece::Lines, 6)
         } else if rest.starts_with(b"[..]") {
@@ -80,9 +84,9 @@ fn walk(pieces: &[Piece<'_>], text: &[u8], at: usize, to_the_end: bool) -> bool 
     let go_on = |at| walk(rest, text, at, to_the_end);
     match piece {
         Piece::Literal(literal) => text[at..].starts_with(literal) && go_on(at + literal.len()),
-        Piece::Time => {
-            let length = duration(&text[at..]);
-            length > 0 && go_on(at + length)
+        Piece::Time(from, to) => {
+            let (length, seconds) = duration(&text[at..]);
+            length > 0 && (*from..*to).contains(&seconds) && go_on(at + length)
         }
         Piece::InLine => {
             let line = text[at..].iter().position(|byte| *byte == b'\n').unwrap_or(text.len() - at);
@@ -97,28 +101,34 @@ fn walk(pieces: &[Piece<'_>], text: &[u8], at: usize, to_the_end: bool) -> bool 
     }
 }
 
-/// The length of the duration that the text begins with; 0 if it begins with none.
-fn duration(text: &[u8]) -> usize {
+/// What `[TIME 10-20]` says, and its length.
+fn range(pattern: &[u8]) -> Option<(f64, f64, usize)> {
+    let end = pattern.iter().position(|byte| *byte == b']')?;
+    let text = std::str::from_utf8(&pattern[..end]).ok()?.strip_prefix("[TIME ")?;
+    let (from, to) = text.split_once('-')?;
+    Some((from.parse().ok()?, to.parse().ok()?, end + 1))
+}
+
+/// The length of the duration that the text begins with, and its seconds; 0 if it begins with none.
+fn duration(text: &[u8]) -> (usize, f64) {
+    const UNITS: [(&str, f64); 7] =
+        [("ns", 1e-9), ("us", 1e-6), ("\u{b5}s", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
     let one = |text: &[u8]| {
         let number = text.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
         let blank = usize::from(text[number..].starts_with(b" "));
-        let unit = ["ns", "us", "\u{b5}s", "ms", "s", "m", "h"]
-            .iter()
-            .find(|unit| text[number + blank..].starts_with(unit.as_bytes()));
-        match unit {
-            Some(unit) if number > 0 && text[0].is_ascii_digit() => number + blank + unit.len(),
-            Some(_) | None => 0,
-        }
+        let value: f64 = std::str::from_utf8(&text[..number]).ok()?.parse().ok()?;
+        let (unit, seconds) =
+            UNITS.iter().find(|(unit, _)| text[number + blank..].starts_with(unit.as_bytes()))?;
+        Some((number + blank + unit.len(), value * seconds))
     };
-    let mut length = one(text);
+    let (mut length, mut seconds) = one(text).unwrap_or_default();
     while length > 0 {
         let blank = usize::from(text[length..].starts_with(b" "));
-        match one(&text[length + blank..]) {
-            0 => break,
-            more => length += blank + more,
-        }
+        let Some((more, plus)) = one(&text[length + blank..]) else { break };
+        length += blank + more;
+        seconds += plus;
     }
-    length
+    (length, seconds)
 }
 
 #[test]
@@ -136,6 +146,11 @@ fn wildcards_stay_within_what_they_stand_for() {
     assert!(matches(b"took [TIME]\n", b"took 12 ms\n"));
     assert!(!matches(b"took [TIME]\n", b"took long\n"));
     assert!(!matches(b"took [TIME]\n", b"took 12\n"));
+    assert!(matches(b"took [TIME 10-20]\n", b"took 10 s\n"));
+    assert!(matches(b"took [TIME 1-1.5]\n", b"took 1.4 s\n"));
+    assert!(!matches(b"took [TIME 10-20]\n", b"took 9.9 s\n"));
+    assert!(!matches(b"took [TIME 10-20]\n", b"took 20 s\n"));
+    assert!(!matches(b"took [TIME 10-20]\n", b"took 15 ms\n"));
     assert!(matches(b"a [..] z\n", b"a b c z\n"));
     assert!(!matches(b"a [..] z\n", b"a \n z\n"));
     assert!(matches(b"a\n[...]\nz\n", b"a\nz\n"));
