@@ -26,7 +26,7 @@ use serde::Serialize;
 
 use crate::plan::{Arguments, Plan, PlanStep};
 use crate::setup::hook_files;
-use crate::setup::hook_files::How;
+use crate::setup::hook_files::{How, Rules};
 use crate::setup::once;
 use crate::sys::identity;
 use crate::sys::identity::Myself;
@@ -333,14 +333,15 @@ fn words(words: &[String]) -> String {
         .join(" ")
 }
 
-/// Between a file of hooks and why it is passed over.
-const PASSED_OVER: &str = ": passed over: ";
+/// Between a file of hooks and why it is skipped.
+const SKIPPED: &str = ": skipped: ";
 
 fn hooks(path: &Template, plan: &Plan) -> Vec<String> {
     let Ok(expanded) = path.expand(&plan.variables) else { return vec![escaped(path.source().as_bytes())] };
     let directory = PathBuf::from(crate::sys::exec::word(expanded.bytes.clone()));
     let shown = expanded.shown();
-    match hook_files::hooks(&directory, &plan.interpreters) {
+    let rules = Rules { interpreters: &plan.interpreters, shell: "sh", runs_executables: false };
+    match hook_files::hooks(&directory, rules) {
         Err(reason) => vec![format!("{shown}: cannot be read: {reason}")],
         Ok(files) if files.is_empty() => vec![format!("{shown}: no files")],
         Ok(files) => files
@@ -350,15 +351,16 @@ fn hooks(path: &Template, plan: &Plan) -> Vec<String> {
                 match &file.how {
                     How::Source { shell, .. } => format!("{path}: sourced by {}", escaped(shell.as_bytes())),
                     How::Run => format!("{path}: run"),
+                    How::RunBy(shell) => format!("{path}: run by {}", escaped(shell.as_bytes())),
                     How::Interpret(argv) => {
                         let argv: Vec<String> = argv.iter().map(|word| escaped(word.as_bytes())).collect();
                         format!("{path}: run by {}", words(&argv))
                     }
                     How::Skip(_) if file.is_secret(&expanded) => {
-                        format!("{path}{PASSED_OVER}{WHY_NOT_SHOWN}")
+                        format!("{path}{SKIPPED}{WHY_NOT_SHOWN}")
                     }
-                    How::Skip(reason) => format!("{path}{PASSED_OVER}{reason}"),
-                    How::MistypedMount => format!("{path}: a directory, and should be a file"),
+                    How::Skip(reason) => format!("{path}{SKIPPED}{reason}"),
+                    How::Fail(what, _) => format!("{path}: fails, because it {what}"),
                 }
             })
             .collect(),
@@ -514,8 +516,8 @@ fn step_lines(lines: &mut Lines, number: usize, step: &ExplainedStep) {
         lines.push(&format!("{:indent$}{}", "", notes.join("; ")));
     }
     for each in &step.does {
-        match each.split_once(PASSED_OVER) {
-            Some((path, reason)) => lines.aside(indent, path, &format!("passed over: {reason}")),
+        match each.split_once(SKIPPED) {
+            Some((path, reason)) => lines.aside(indent, path, &format!("skipped: {reason}")),
             None => lines.push(&format!("{:indent$}{each}", "")),
         }
     }

@@ -2,11 +2,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::sys::exec;
+use crate::sys::shebang::{Shebang, base};
 use crate::text::escape::MASK;
+use crate::text::log::quoted;
 use crate::text::reason::reason;
 use crate::value::template::Expanded;
 
@@ -31,12 +34,58 @@ pub(crate) enum How {
     },
     /// Run by itself.
     Run,
+    /// Run by the step's shell, for want of a `#!` line.
+    RunBy(OsString),
     /// Run by an interpreter, whose argv this is without the path.
     Interpret(Vec<String>),
-    /// Passed over, and why.
+    /// Skipped, and why.
     Skip(String),
-    /// A directory where a file should be.
-    MistypedMount,
+    /// It cannot be run, and must not be skipped: the rest of a sentence about it, and what helps.
+    Fail(String, String),
+}
+
+/// What a step says of how its files are run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules<'r> {
+    /// The programs that run files of an extension.
+    pub(crate) interpreters: &'r [(String, Vec<String>)],
+    /// The shell of scripts without a `#!` line.
+    pub(crate) shell: &'r str,
+    /// Whether executable scripts are run, and not sourced.
+    pub(crate) runs_executables: bool,
+}
+
+/// What an extension means.
+enum Extension<'r> {
+    /// `sh` or `envsh`.
+    Script { sourced: bool },
+    /// It has an interpreter.
+    Interpreted(&'r [String]),
+    /// Nothing.
+    Other,
+}
+
+impl<'r> Rules<'r> {
+    /// Whether it is a script that is run although it would be sourced.
+    pub(crate) fn runs(self, file: &HookFile) -> bool {
+        let is_script = matches!(self.extension(&file.path), Extension::Script { .. });
+        self.runs_executables && is_script && matches!(file.how, How::Run | How::RunBy(_))
+    }
+
+    /// What the extension of a path means. One in `interpreters` can hold dots; the longest that fits counts.
+    fn extension(self, path: &Path) -> Extension<'r> {
+        let name = path.file_name().unwrap_or_default().as_bytes();
+        let ends_in = |extension: &str| {
+            let stem = name.strip_suffix(extension.as_bytes()).and_then(|name| name.strip_suffix(b"."));
+            stem.is_some_and(|stem| !stem.is_empty())
+        };
+        if ends_in("sh") || ends_in("envsh") {
+            return Extension::Script { sourced: ends_in("envsh") };
+        }
+        let fits = self.interpreters.iter().filter(|(extension, _)| ends_in(extension));
+        let longest = fits.max_by_key(|(extension, _)| extension.len());
+        longest.map_or(Extension::Other, |(_, argv)| Extension::Interpreted(argv))
+    }
 }
 
 impl HookFile {
@@ -63,19 +112,13 @@ impl HookFile {
     }
 }
 
-/// Whether a path has an extension that some rule runs, so that a file of hooks was meant.
-fn interpreted<'i>(path: &Path, interpreters: &'i [(String, Vec<String>)]) -> Option<&'i [String]> {
-    let extension = path.extension()?.to_str()?;
-    interpreters.iter().find(|(each, _)| each == extension).map(|(_, argv)| &**argv)
-}
-
 /// The files of a `hooks` step, in order, each with the rule that fits it now.
 ///
 /// # Errors
 /// Why a file or a directory cannot be read; a directory that is missing has no files.
-pub(crate) fn hooks(path: &Path, interpreters: &[(String, Vec<String>)]) -> Result<Vec<HookFile>, String> {
-    let paths = hook_paths(path, interpreters)?;
-    Ok(paths.into_iter().map(|path| hook(path, interpreters)).collect())
+pub(crate) fn hooks(path: &Path, rules: Rules<'_>) -> Result<Vec<HookFile>, String> {
+    let paths = hook_paths(path, rules)?;
+    Ok(paths.into_iter().map(|path| hook(path, rules)).collect())
 }
 
 /// The paths of the files of a `hooks` step, in order. Which rule fits one is seen when its turn comes: an
@@ -83,11 +126,8 @@ pub(crate) fn hooks(path: &Path, interpreters: &[(String, Vec<String>)]) -> Resu
 ///
 /// # Errors
 /// As those of `hooks`.
-pub(crate) fn hook_paths(
-    path: &Path,
-    interpreters: &[(String, Vec<String>)],
-) -> Result<Vec<PathBuf>, String> {
-    let is_file = path.extension() == Some(OsStr::new("sh")) || interpreted(path, interpreters).is_some();
+pub(crate) fn hook_paths(path: &Path, rules: Rules<'_>) -> Result<Vec<PathBuf>, String> {
+    let is_file = !matches!(rules.extension(path), Extension::Other);
     let metadata = match path.metadata() {
         Ok(metadata) => metadata,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) && !is_file => {
@@ -112,28 +152,37 @@ pub(crate) fn hook_paths(
     Ok(names.into_iter().map(|name| path.join(name)).collect())
 }
 
-/// A file of hooks with the rule that fits it now.
-pub(crate) fn hook(path: PathBuf, interpreters: &[(String, Vec<String>)]) -> HookFile {
-    let is_script = path.extension() == Some(OsStr::new("sh"));
-    let interpreter = interpreted(&path, interpreters);
+/// A file of hooks with the rule that fits it now, for whoever looks at it.
+pub(crate) fn hook(path: PathBuf, rules: Rules<'_>) -> HookFile {
+    let extension = rules.extension(&path);
     let how = match path.metadata() {
-        // One that has gone since it was listed is a program that is missing, and not passed over.
+        // One that has gone since it was listed is a program that is missing, and not skipped.
         Err(error) if error.kind() == ErrorKind::NotFound && !path.is_symlink() => How::Run,
         Err(error) if error.kind() == ErrorKind::NotFound => {
             How::Skip("it is a link to nothing; make its target exist, or remove it".to_owned())
         }
         Err(error) => How::Skip(format!("it cannot be looked at: {}", reason(&error))),
-        Ok(metadata) if metadata.is_dir() && (is_script || interpreter.is_some()) => How::MistypedMount,
-        Ok(metadata) if metadata.is_dir() => {
-            How::Skip("it is a directory; hooks are files of the directory itself".to_owned())
-        }
-        Ok(metadata) if !metadata.is_file() => How::Skip("it is no regular file".to_owned()),
-        Ok(_) if is_script => shell_of(&path),
-        Ok(metadata) if metadata.permissions().mode() & 0o111 != 0 => How::Run,
-        Ok(_) => match interpreter {
-            Some(argv) => How::Interpret(argv.to_vec()),
-            None => How::Skip(no_rule(&path)),
+        Ok(metadata) if metadata.is_dir() => match extension {
+            Extension::Other => {
+                How::Skip("it is a directory; hooks are files of the directory itself".to_owned())
+            }
+            Extension::Script { .. } | Extension::Interpreted(_) => How::Fail(
+                "is a directory, and should be a file".to_owned(),
+                "a mount whose source does not exist makes a directory of that name".to_owned(),
+            ),
         },
+        Ok(metadata) if !metadata.is_file() => How::Skip("it is not a regular file".to_owned()),
+        Ok(metadata) => {
+            let is_executable = metadata.permissions().mode() & 0o111 != 0;
+            match extension {
+                Extension::Script { sourced } => {
+                    script(&path, rules, is_executable, is_executable && rules.runs_executables && !sourced)
+                }
+                Extension::Interpreted(_) | Extension::Other if is_executable => program(&path),
+                Extension::Interpreted(argv) => How::Interpret(argv.to_vec()),
+                Extension::Other => How::Skip(no_rule(&path)),
+            }
+        }
     };
     HookFile { path, how }
 }
@@ -148,111 +197,82 @@ fn no_rule(path: &Path) -> String {
     }
 }
 
-/// The shell that sources this file: that of its `#!` line if it is one of the four, else `sh`.
-fn shell_of(path: &Path) -> How {
+/// A `*.sh` or `*.envsh`: sourced or run by the shell of its `#!` line, by the step's where it has none, and by itself
+/// where the line names something else.
+fn script(path: &Path, rules: Rules<'_>, is_executable: bool, runs: bool) -> How {
+    let text = match std::fs::read(path) {
+        Ok(text) => text,
+        // The kernel may be allowed to run what this process may not read.
+        Err(_) if runs => return How::Run,
+        Err(error) => {
+            let hint = "a script is sourced by a shell of the step's user, who must be able to read it";
+            return How::Fail(format!("cannot be read: {}", reason(&error)), hint.to_owned());
+        }
+    };
+    if text.starts_with(BOM) {
+        return with_bom();
+    }
+    let line = Shebang::of(&text);
+    let command = line.and_then(Shebang::command);
+    let shell = match &command {
+        Some((program, _)) if !is_shell(program) && is_executable => return program_with(line),
+        Some((program, _)) if !is_shell(program) => {
+            return How::Fail(
+                format!("is a script for {}, and not executable", quoted(base(program))),
+                "`chmod +x` it to have it run; what is sourced is for sh, dash, ash or bash".to_owned(),
+            );
+        }
+        Some((program, _)) => OsStr::from_bytes(program).to_owned(),
+        None => OsString::from(rules.shell),
+    };
+    if let Some(line) = text.split(|byte| *byte == b'\n').position(|line| line.ends_with(b"\r")) {
+        let what =
+            format!("has a carriage return (CR) at the end of line {}, as Windows writes it", line + 1);
+        return How::Fail(what, exec::UNIX_LINE_ENDS.to_owned());
+    }
+    match command {
+        Some(_) if runs => How::Run,
+        None if runs => How::RunBy(shell),
+        command => {
+            // `#!/bin/sh -` ends the options there; more of them follow here.
+            let options = command.into_iter().flat_map(|(_, options)| options);
+            let options = options.filter(|option| ![&b"-"[..], b"--"].contains(option));
+            let options = options.map(|option| OsStr::from_bytes(option).to_owned()).collect();
+            How::Source { shell, options }
+        }
+    }
+}
+
+/// Whether a shell of this name can source a hook, be there a carriage return after it or not.
+fn is_shell(program: &[u8]) -> bool {
+    let name = base(program);
+    matches!(name.strip_suffix(b"\r").unwrap_or(name), b"sh" | b"dash" | b"ash" | b"bash")
+}
+
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
+fn with_bom() -> How {
+    How::Fail("begins with a byte order mark (BOM)".to_owned(), exec::NO_BOM.to_owned())
+}
+
+/// An executable file that is run by itself.
+fn program(path: &Path) -> How {
     use std::io::Read as _;
-    let mut head = [0; 256];
-    let read = std::fs::File::open(path).and_then(|mut file| file.read(&mut head)).unwrap_or(0);
-    let (shell, options) = shell_line(&head[..read]).unwrap_or((OsString::from("sh"), Vec::new()));
-    How::Source { shell, options }
-}
-
-fn shell_line(head: &[u8]) -> Option<(OsString, Vec<OsString>)> {
-    let line = head.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
-    let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    let mut program = words.next()?;
-    let base = |path: &[u8]| path.rsplit(|byte| *byte == b'/').next().map(<[u8]>::to_vec);
-    if base(program)? == b"env" {
-        program = command_of_env(&mut words)?;
-    }
-    let name = base(program)?;
-    let known = [&b"sh"[..], b"dash", b"ash", b"bash"].contains(&&*name);
-    let owned = |word: &[u8]| OsString::from_vec(word.to_vec());
-    // `#!/bin/sh -` ends the options there; more of them follow here.
-    let options = words.filter(|word| ![&b"-"[..], b"--"].contains(word));
-    known.then(|| (owned(program), options.map(owned).collect()))
-}
-
-/// The command after the options and variables of env(1). Only the shell is looked for: the variables of a
-/// hook are those of the run, whatever env would make of them.
-fn command_of_env<'w>(words: &mut impl Iterator<Item = &'w [u8]>) -> Option<&'w [u8]> {
-    let mut word = words.next()?;
-    loop {
-        word = match word {
-            b"--unset" | b"--chdir" | b"--argv0" => words.by_ref().nth(1)?,
-            [b'-', b'-', option @ ..] => option.strip_prefix(b"split-string=").unwrap_or_default(),
-            [b'-', letters @ ..] => {
-                let takes_word = letters.iter().position(|letter| b"SuCa".contains(letter));
-                let rest = takes_word.and_then(|at| letters.get(at + 1..)).unwrap_or_default();
-                match takes_word.map(|at| letters[at]) {
-                    // What it takes is the words of a command, the rest of the line too.
-                    Some(b'S') => rest,
-                    Some(_) if rest.is_empty() => words.by_ref().nth(1)?,
-                    Some(_) | None => b"",
-                }
-            }
-            _ => word,
-        };
-        if !word.is_empty() && !word.starts_with(b"-") && !word.contains(&b'=') {
-            return Some(word);
-        }
-        if !word.starts_with(b"-") {
-            word = words.next()?;
-        }
+    let mut head = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(4096).read_to_end(&mut head));
+    match read {
+        // What cannot be read can be run all the same, and a mark alone is no script.
+        Ok(_) if head.strip_prefix(BOM).is_some_and(|rest| rest.starts_with(b"#!")) => with_bom(),
+        Ok(_) | Err(_) => program_with(Shebang::of(&head)),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_shell_is_that_of_the_first_line_if_it_is_one_of_four() {
-        let check = |line: &str, expected: Option<(&str, &[&str])>| {
-            let found = shell_line(line.as_bytes());
-            let expected = expected.map(|(shell, options)| {
-                (shell.into(), options.iter().map(OsString::from).collect::<Vec<_>>())
-            });
-            assert_eq!(found, expected, "{line}");
-        };
-        check("#!/bin/sh\n", Some(("/bin/sh", &[])));
-        check("#! /bin/bash -eu -o pipefail\nx", Some(("/bin/bash", &["-eu", "-o", "pipefail"])));
-        check("#!/usr/bin/env bash\n", Some(("bash", &[])));
-        check("#!/usr/bin/env -S bash -x\n", Some(("bash", &["-x"])));
-        for options in [
-            "-i",
-            "-",
-            "-S",
-            "-S -i",
-            "-iS",
-            "-S -u X",
-            "-S -uX",
-            "-vS",
-            "-S --unset X",
-            "--unset=X",
-            "-S A=1 B=-",
-            "-C /x",
-            "-iC/x",
-            "-S -a dash -i --",
-            "--split-string=-i",
-            "--split-string=",
-            "-v --split-string",
-            "-S-u X",
-            "--default-signal=PIPE",
-            "-0",
-        ] {
-            check(&format!("#!/usr/bin/env {options} bash -u\n"), Some(("bash", &["-u"])));
-        }
-        check("#!/usr/bin/env -Sbash -eu\n", Some(("bash", &["-eu"])));
-        check("#!/usr/bin/env -vSbash\n", Some(("bash", &[])));
-        check("#!/usr/bin/env --split-string=bash -u\n", Some(("bash", &["-u"])));
-        check("#!/usr/bin/env -S -u bash\n", None);
-        check("#!/usr/bin/env -i\n", None);
-        check("#!/bin/sh -\n", Some(("/bin/sh", &[])));
-        check("#!/bin/sh\r\n", Some(("/bin/sh", &[])));
-        check("#!/bin/zsh\n", None);
-        check("#!/usr/bin/python3\n", None);
-        check("#!\n", None);
-        check("echo\n", None);
+fn program_with(line: Option<Shebang<'_>>) -> How {
+    if line.is_some_and(Shebang::ends_in_cr) {
+        return How::Fail(
+            format!("has a `#!` line that {}", exec::ENDS_IN_CR),
+            exec::UNIX_LINE_ENDS.to_owned(),
+        );
     }
+    How::Run
 }

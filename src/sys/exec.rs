@@ -19,7 +19,7 @@ use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::quoted;
 use crate::value::variables::Variables;
-pub(crate) use diagnosis::{defect, diagnose, shebang};
+pub(crate) use diagnosis::{ENDS_IN_CR, NO_BOM, UNIX_LINE_ENDS, defect, diagnose};
 pub(crate) use elf::loader;
 
 /// Where programs are looked up when there is no `PATH`: what container engines set.

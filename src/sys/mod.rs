@@ -13,6 +13,7 @@ pub(crate) mod proof;
 pub(crate) mod read;
 pub(crate) mod request;
 pub(crate) mod running;
+pub(crate) mod shebang;
 pub(crate) mod signals;
 pub(crate) mod start;
 pub(crate) mod terminal;

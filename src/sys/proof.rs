@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use crate::sys::entry::roots_alone;
 use crate::sys::exec;
+use crate::sys::shebang::Shebang;
 use crate::sys::walk::Refusal;
 use crate::text::failure::{Failure, Kind};
 use crate::text::log::quoted;
@@ -131,7 +132,7 @@ fn interpreters(path: &Path, variables: &Variables, depth: u32) -> Result<Option
     if depth == 0 || (&file).take(4096).read_to_end(&mut head).is_err() {
         return Ok(None);
     }
-    if let Some((interpreter, rest)) = exec::shebang(&head) {
+    if let Some(Shebang { interpreter, argument: rest }) = Shebang::of(&head) {
         let interpreter = Path::new(OsStr::from_bytes(interpreter));
         proved(interpreter, variables, depth - 1).map_err(|why| its_interpreter(interpreter, &why))?;
         if interpreter.file_name() != Some(OsStr::new("env")) {
@@ -154,7 +155,7 @@ fn interpreters(path: &Path, variables: &Variables, depth: u32) -> Result<Option
 
 /// The command of an `env` whose arguments are just that, as it is written in most scripts.
 fn command_of_env(rest: &[u8]) -> Option<Vec<OsString>> {
-    let is_plain = |word: &[u8]| !word.iter().any(|byte| b"='\"\\$#".contains(byte));
+    let is_plain = |word: &[u8]| !word.iter().any(|byte| b"='\"\\$#\r".contains(byte));
     let word = |word: &[u8]| OsStr::from_bytes(word).to_owned();
     let (split, rest) = match rest.strip_prefix(b"-S") {
         Some(rest) => (true, rest.trim_ascii()),

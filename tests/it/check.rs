@@ -24,7 +24,7 @@ fn image() -> Test {
         .directory("empty-directory", 0o755)
         .hook("10-export.sh", "export EXPORTED_BY_A_HOOK=1\n")
         .file("bad-hooks/10-readme.txt", "text\n", 0o644)
-        .file("bad-hooks/20-zsh.sh", "#!/bin/zsh\n", 0o755)
+        .file("bad-hooks/20-zsh.sh", "#!/bin/zsh\n", 0o644)
         .directory("bad-hooks/30-mount.sh", 0o755)
         .directory("bad-hooks/40-directory", 0o755)
         .link("bad-hooks/50-link", "nowhere")

@@ -218,8 +218,7 @@ fn a_hook_can_do_to_its_shell_what_it_likes() {
 
 #[test]
 fn options_and_a_dash_on_the_first_line_hold() {
-    for line in ["#!/bin/sh -", "#!/bin/sh --", "#!/bin/bash -u", "#!/usr/bin/env -S bash -eu", "#!/bin/sh\r"]
-    {
+    for line in ["#!/bin/sh -", "#!/bin/sh --", "#!/bin/bash -u", "#!/usr/bin/env -S bash -eu"] {
         hooks("echo $A").hook("1.sh", format!("{line}\nexport A=1\n")).stdout("1\n").run();
     }
 }
@@ -350,6 +349,118 @@ fn hundreds_of_hooks_are_none_too_many() {
     test.stdout("150\n").pid1().run();
 }
 
+// What runs a file
+
+#[test]
+fn a_script_for_another_program_than_a_shell_is_run_by_it() {
+    hooks("echo \"$A|${B-unset}\"")
+        .file("hooks/1.sh", "#!/usr/bin/env perl\nprint STDERR \"perl @ARGV\\n\"; open F, '>&=3'; print F qq(A = \"1\"\\n);\n", 0o755)
+        .file("hooks/2.sh", "#!/usr/bin/perl\n$ENV{B} = 1; print STDERR \"perl\\n\";\n", 0o755)
+        .file("hooks/3.sh", "#!/usr/bin/with-contenv bash\n", 0o644)
+        .args(["x y"])
+        .status(80)
+        .stderr("perl a x y\nperl\npreverb: hook `3.sh` of step `hooks [DIR]/hooks` in environment `prod` is a script for `with-contenv`, and not executable\nhint: `chmod +x` it to have it run; what is sourced is for sh, dash, ash or bash\n")
+        .run();
+}
+
+#[test]
+fn an_envsh_file_is_sourced_whatever_its_mode() {
+    // The nginx image has an executable one, which exports.
+    for mode in [0o644, 0o755] {
+        hooks("echo $A").file("hooks/15-local.envsh", "#!/bin/sh\nexport A=1\n", mode).stdout("1\n").run();
+    }
+    hooks("echo no")
+        .directory("hooks/1.envsh", 0o755)
+        .status(80)
+        .stderr("preverb: hook `1.envsh` of step `hooks [DIR]/hooks` in environment `prod` is a directory, and should be a file\nhint: [..]\n")
+        .run();
+}
+
+#[test]
+fn a_carriage_return_or_a_byte_order_mark_fails_a_script_before_it_is_sourced() {
+    let fails = |name: &str, text: &str, what: &str, hint: &str| {
+        hooks("echo no")
+            .hook(name, text)
+            .status(80)
+            .stderr(format!("preverb: hook `{name}` of step `hooks [DIR]/hooks` in environment `prod` {what}\nhint: {hint}\n"))
+            .run();
+        // In the image that is an error, too.
+        hooks("echo no")
+            .hook(name, text)
+            .args(["--check"])
+            .under_shell("shift; exec \"$0\" \"$@\"")
+            .under_shell("p=$1; exec \"$p\" --check")
+            .status(78)
+            .stderr_contains(format!("hook `[DIR]/hooks/{name}` {what}\n"))
+            .run();
+    };
+    let unix = "save the file with Unix line ends";
+    let line =
+        |line: u32| format!("has a carriage return (CR) at the end of line {line}, as Windows writes it");
+    fails("1.sh", "#!/bin/sh\r\nexport URL=x\r\n", &line(1), unix);
+    fails("1.sh", "#!/bin/bash\nexport URL=x\r\n", &line(2), unix);
+    fails("1.sh", "export URL=x\nexit 0\r", &line(2), unix);
+    fails("1.envsh", "export URL=x\r\n", &line(1), unix);
+    let cr =
+        "has a `#!` line that ends in a carriage return (CR), which is taken for a part of its last word";
+    fails("1", "#!/usr/bin/env bash\r\necho no\r\n", cr, unix);
+    fails("1.sh", "#!/usr/bin/env python3\r\n", cr, unix);
+    let bom = "begins with a byte order mark (BOM)";
+    let no_bom = "save the file as UTF-8 without BOM";
+    fails("1.sh", "\u{feff}#!/bin/bash\nexport A=1\n", bom, no_bom);
+    fails("1.sh", "\u{feff}export A=1\n", bom, no_bom);
+    fails("1", "\u{feff}#!/bin/bash\n", bom, no_bom);
+    // Within a line it means nothing.
+    hooks("printf %s \"$A\" | od -An -c").hook("1.sh", "export A='\r' # \r.\n").stdout("  \\r\n").run();
+}
+
+#[test]
+fn a_script_that_its_user_cannot_read_is_an_error() {
+    let case = |args: [&str; 1]| {
+        Test::new()
+            .table("log = \"quiet\"\nuser = \"nobody\"\n[interpreters]\nsql = [\"cat\"]\n[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.a]\nexec = [\"true\"]\n")
+            .args(args)
+            .needs_root()
+            .file("hooks/1.sh", "#!/bin/bash\necho no\n", 0o600)
+            .file("hooks/2.sql", "no\n", 0o600)
+            .under_shell("chmod 755 . hooks; exec \"$@\"")
+    };
+    case(["a"])
+        .status(80)
+        .stderr("preverb: hook `1.sh` of step `hooks [DIR]/hooks` in environment `prod` cannot be read: permission denied\nhint: [..]\n")
+        .run();
+    case(["--check"])
+        .status(78)
+        .stderr_contains("hook `[DIR]/hooks/1.sh` cannot be read: permission denied\n")
+        .stderr_contains("hook `[DIR]/hooks/2.sql` cannot be read: permission denied\n")
+        .run();
+}
+
+#[test]
+fn check_finds_a_carriage_return_in_the_first_line_of_any_program() {
+    Test::new()
+        .table("[verbs.a]\nexec = [\"tool\"]\n")
+        .program("tool", "#!/usr/bin/env bash\r\n")
+        .args(["--check"])
+        .status(78)
+        .stderr_contains("cannot run `[DIR]/bin/tool`: its `#!` line ends in a carriage return (CR), which is taken for a part of its last word\n")
+        .stderr_contains("hint: save the file with Unix line ends\n")
+        .run();
+}
+
+#[test]
+fn a_file_that_is_run_itself_has_the_arguments_and_an_interpreter_the_path_alone() {
+    Test::new()
+        .table("log = \"quiet\"\n[interpreters]\ntxt = [\"printf\", \"[%s]\"]\n[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.a]\nexec = [\"true\"]\n")
+        .args(["a", "x y", "z"])
+        .hook("1.sh", "printf '<%s>' \"$@\"\n")
+        .hook("2", "#!/bin/sh\nprintf '<%s>' \"$@\"\n")
+        .file("hooks/3.txt", "", 0o644)
+        .file("hooks/5.txt", "#!/bin/sh\nprintf '<%s>' \"$@\"\n", 0o755)
+        .stderr("<a><x y><z><a><x y><z>[[DIR]/hooks/3.txt]<a><x y><z>")
+        .run();
+}
+
 // Mounts
 
 #[test]
@@ -366,7 +477,7 @@ fn a_config_map_is_its_files_and_nothing_of_its_machinery() {
 }
 
 #[test]
-fn what_is_passed_over_is_named_with_what_would_make_it_run() {
+fn a_file_that_is_skipped_is_named_with_what_would_make_it_run() {
     Test::new()
         .table("[interpreters]\nsql = [\"cat\"]\n[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.a]\nexec = [\"true\"]\n")
         .args(["a"])
@@ -378,12 +489,12 @@ fn what_is_passed_over_is_named_with_what_would_make_it_run() {
         .file("hooks/5.SH", "", 0o644)
         .file("hooks/6.", "", 0o644)
         .stderr(
-            "preverb: warning: `[DIR]/hooks/1.txt` in step `hooks [DIR]/hooks` is passed over: it is not executable, and `interpreters` has no `txt`; `chmod +x` it, or add one
-preverb: warning: `[DIR]/hooks/2` in step `hooks [DIR]/hooks` is passed over: it is not executable; `chmod +x` it, or call it `*.sh`
-preverb: warning: `[DIR]/hooks/3` in step `hooks [DIR]/hooks` is passed over: it is a directory; hooks are files of the directory itself
-preverb: warning: `[DIR]/hooks/4.sh` in step `hooks [DIR]/hooks` is passed over: it is a link to nothing; make its target exist, or remove it
-preverb: warning: `[DIR]/hooks/5.SH` in step `hooks [DIR]/hooks` is passed over: it is not executable, and `interpreters` has no `SH`; `chmod +x` it, or add one
-preverb: warning: `[DIR]/hooks/6.` in step `hooks [DIR]/hooks` is passed over: it is not executable; `chmod +x` it, or call it `*.sh`\n",
+            "preverb: warning: `[DIR]/hooks/1.txt` in step `hooks [DIR]/hooks` is skipped: it is not executable, and `interpreters` has no `txt`; `chmod +x` it, or add one
+preverb: warning: `[DIR]/hooks/2` in step `hooks [DIR]/hooks` is skipped: it is not executable; `chmod +x` it, or call it `*.sh`
+preverb: warning: `[DIR]/hooks/3` in step `hooks [DIR]/hooks` is skipped: it is a directory; hooks are files of the directory itself
+preverb: warning: `[DIR]/hooks/4.sh` in step `hooks [DIR]/hooks` is skipped: it is a link to nothing; make its target exist, or remove it
+preverb: warning: `[DIR]/hooks/5.SH` in step `hooks [DIR]/hooks` is skipped: it is not executable, and `interpreters` has no `SH`; `chmod +x` it, or add one
+preverb: warning: `[DIR]/hooks/6.` in step `hooks [DIR]/hooks` is skipped: it is not executable; `chmod +x` it, or call it `*.sh`\n",
         )
         .pid1()
         .run();

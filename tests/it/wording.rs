@@ -384,8 +384,8 @@ preverb: hook `sleep` of step `run sleep 60` in environment `prod` took longer t
         .args(["a"])
         .file("hooks/readme.md", "", 0o644)
         .file("hooks/plain", "", 0o644)
-        .stderr("preverb: warning: `[DIR]/hooks/plain` in step `hooks [DIR]/hooks` is passed over: it is not executable; `chmod +x` it, or call it `*.sh`
-preverb: warning: `[DIR]/hooks/readme.md` in step `hooks [DIR]/hooks` is passed over: it is not executable, and `interpreters` has no `md`; `chmod +x` it, or add one
+        .stderr("preverb: warning: `[DIR]/hooks/plain` in step `hooks [DIR]/hooks` is skipped: it is not executable; `chmod +x` it, or call it `*.sh`
+preverb: warning: `[DIR]/hooks/readme.md` in step `hooks [DIR]/hooks` is skipped: it is not executable, and `interpreters` has no `md`; `chmod +x` it, or add one
 ")
         .run();
     Test::new()

@@ -30,7 +30,7 @@ pub(super) struct Who<'i> {
 
 impl Who<'_> {
     /// Looks at something as this user; only root can look as another.
-    fn look<T>(self, work: impl FnOnce() -> T) -> Option<T> {
+    pub(super) fn look<T>(self, work: impl FnOnce() -> T) -> Option<T> {
         let identity = self.identity.filter(|_| self.myself.is_root());
         identity::acting_as(identity, || Ok(work())).ok()
     }
@@ -150,19 +150,4 @@ pub(super) fn obstacle(path: &Path) -> Option<String> {
         false if there == path => Some("a file is there".to_owned()),
         false => Some(format!("{} is no directory", quoted(there.as_os_str().as_bytes()))),
     }
-}
-
-/// The program that the `#!` line of a file names, without its directory; also behind `env`.
-pub(super) fn shebang_name(path: &Path) -> Option<String> {
-    let text = std::fs::read(path).ok()?;
-    let line = text.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
-    let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    let base = |word: &[u8]| {
-        String::from_utf8_lossy(word.rsplit(|byte| *byte == b'/').next().unwrap_or(word)).into_owned()
-    };
-    let first = base(words.next()?);
-    if first == "env" {
-        return words.find(|word| !word.starts_with(b"-") && !word.contains(&b'=')).map(base);
-    }
-    Some(first)
 }

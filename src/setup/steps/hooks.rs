@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::plan::PlanStep;
 use crate::setup::dump::working_directory;
 use crate::setup::hook::{Hook, Work, not_as_root};
-use crate::setup::hook_files::{self, How};
+use crate::setup::hook_files::{self, How, Rules};
 use crate::setup::once::Outcome;
 use crate::setup::shell::{Script, runnable};
 use crate::setup::state::{Actor, Setup};
@@ -23,7 +23,7 @@ impl Setup {
         self.once(step, actor, |setup| {
             let named = setup.expand(path, actor, step, "hooks")?;
             let path = Path::new(OsStr::from_bytes(&named.bytes));
-            let list = || (hook_files::hook_paths(path, &setup.plan.interpreters), path.exists());
+            let list = || (hook_files::hook_paths(path, setup.rules()), path.exists());
             let (mut files, exists) = setup.look(actor, list)?;
             // A directory that only root may list can hold what its user may run.
             if files.is_err() && proof::file(path).is_ok() {
@@ -50,14 +50,19 @@ impl Setup {
         })
     }
 
+    /// How its files are run.
+    fn rules(&self) -> Rules<'_> {
+        Rules { interpreters: &self.plan.interpreters, shell: "sh", runs_executables: false }
+    }
+
     /// One file of a `hooks` step.
     fn hook_file(&mut self, step: &PlanStep, actor: &Actor, named: &Expanded, path: PathBuf) -> Result<()> {
-        let file = self.look(actor, || hook_files::hook(path, &self.plan.interpreters))?;
+        let file = self.look(actor, || hook_files::hook(path, self.rules()))?;
         let is_secret = file.is_secret(named);
         let name = if is_secret { MASK.to_owned() } else { file.name() };
         let path = runnable(&file.path);
         if actor.kept_root
-            && !matches!(file.how, How::Skip(_) | How::MistypedMount)
+            && !matches!(file.how, How::Skip(_) | How::Fail(..))
             && let Err(why) = proof::file(&path)
         {
             return Err(not_as_root(Refused::Unsafe(path, why), &name, step));
@@ -67,26 +72,20 @@ impl Setup {
             How::Skip(reason) => {
                 let reason = if is_secret { WHY_NOT_SHOWN } else { reason };
                 let shown = file.shown(named);
-                let message = format!("`{shown}` in step `{}` is passed over: {reason}", step.label);
+                let message = format!("`{shown}` in step `{}` is skipped: {reason}", step.label);
                 let message =
                     Message::new(Level::Warning, message).field("hook", &name).field("step", &step.label);
                 self.world.log.say(&message);
                 return Ok(());
             }
-            How::MistypedMount => {
-                let failure = self.hook_failure(&name, step, "is a directory, and should be a file");
-                return Err(
-                    failure.hint("a mount whose source does not exist makes a directory of that name")
-                );
-            }
-            How::Run => {
-                let argv = std::iter::once(path.into_os_string()).chain(parameters).collect();
-                Work::Program(argv)
+            How::Fail(what, hint) => return Err(self.hook_failure(&name, step, what).hint(hint)),
+            How::Run => Work::Program([path.into_os_string()].into_iter().chain(parameters).collect()),
+            How::RunBy(shell) => {
+                Work::Program([shell.clone(), path.into_os_string()].into_iter().chain(parameters).collect())
             }
             How::Interpret(interpreter) => {
-                let words = interpreter.iter().map(OsString::from);
-                let argv = words.chain([path.into_os_string()]).chain(parameters).collect();
-                Work::Program(argv)
+                let argv = interpreter.iter().map(OsString::from);
+                Work::Program(argv.chain([path.into_os_string()]).collect())
             }
             How::Source { shell, options } => {
                 Work::Script(Script { shell: shell.clone(), options: options.clone(), path })

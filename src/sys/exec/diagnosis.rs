@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 
 use super::elf::{self, Elf};
+use crate::sys::shebang::Shebang;
 use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind};
 use crate::text::log::quoted;
@@ -176,11 +177,18 @@ pub(crate) fn defect(path: &Path) -> Option<Failure> {
     // What cannot be read can be executed all the same.
     let head = head(path)?;
     let refused = |error| Some(diagnose(path.as_os_str(), path, error, &[], &Variables::default()));
-    if let Some((name, _)) = shebang(&head) {
-        return match Path::new(OsStr::from_bytes(name)) {
-            _ if name.is_empty() => refused(Errno::ENOEXEC),
-            interpreter if interpreter.exists() => None,
-            _ => refused(Errno::ENOENT),
+    if let Some(line) = Shebang::of(&head) {
+        return match Path::new(OsStr::from_bytes(line.interpreter)) {
+            _ if line.interpreter.is_empty() => refused(Errno::ENOEXEC),
+            interpreter if !interpreter.exists() => refused(Errno::ENOENT),
+            // The kernel runs the interpreter, which then looks for what is not there.
+            _ if line.ends_in_cr() => {
+                let shown = quoted(path.as_os_str().as_bytes());
+                let failure =
+                    Failure::say(Kind::CannotRun, format!("cannot run {shown}: its `#!` line {ENDS_IN_CR}"));
+                Some(failure.hint(UNIX_LINE_ENDS))
+            }
+            _ => None,
         };
     }
     if Elf::parse(&head).is_none_or(|elf| !elf.runs) || elf::foreign(&head).is_some() {
@@ -188,18 +196,6 @@ pub(crate) fn defect(path: &Path) -> Option<Failure> {
     }
     let loader = loader(path, &head)?;
     if Path::new(OsStr::from_bytes(&loader)).exists() { None } else { refused(Errno::ENOENT) }
-}
-
-/// The interpreter that a `#!` line names and its one argument, as the kernel reads them: blanks and tabs end a name, a
-/// carriage return does not. `None` for another file.
-pub(crate) fn shebang(head: &[u8]) -> Option<(&[u8], &[u8])> {
-    let line = head.strip_prefix(b"#!")?.split(|byte| matches!(byte, b'\n' | 0)).next()?;
-    // As the kernel does: a carriage return is a part of the name.
-    let start = line.iter().position(|byte| !matches!(byte, b' ' | b'\t')).unwrap_or(line.len());
-    let line = &line[start..];
-    let end = line.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(line.len());
-    let (name, rest) = line.split_at(end);
-    Some((name, rest.trim_ascii()))
 }
 
 /// What loads the ELF file at this path, if something does.
@@ -236,12 +232,17 @@ fn interpreter(name: &[u8], error: Errno, depth: u32) -> Reason {
     }
 }
 
+/// What is wrong with a line whose last word is another one than it looks.
+pub(crate) const ENDS_IN_CR: &str =
+    "ends in a carriage return (CR), which is taken for a part of its last word";
 /// What helps against a carriage return.
-const UNIX_LINE_ENDS: &str = "save the file with Unix line ends";
+pub(crate) const UNIX_LINE_ENDS: &str = "save the file with Unix line ends";
+/// What helps against a byte order mark.
+pub(crate) const NO_BOM: &str = "save the file as UTF-8 without BOM";
 
 fn missing_interpreter(path: &Path, error: Errno, depth: u32) -> Reason {
     let head = head(path).unwrap_or_default();
-    if let Some((name, _)) = shebang(&head) {
+    if let Some(Shebang { interpreter: name, .. }) = Shebang::of(&head) {
         if Path::new(OsStr::from_bytes(name)).metadata().is_ok() {
             return interpreter(name, error, depth);
         }
@@ -293,7 +294,7 @@ fn no_format(path: &Path, depth: u32) -> Reason {
     if head.is_empty() {
         return Reason::cannot("it is empty");
     }
-    if let Some((name, _)) = shebang(&head) {
+    if let Some(Shebang { interpreter: name, .. }) = Shebang::of(&head) {
         return interpreter(name, Errno::ENOEXEC, depth);
     }
     if head.starts_with(b"MZ")
@@ -304,7 +305,7 @@ fn no_format(path: &Path, depth: u32) -> Reason {
     }
     if head.starts_with(b"\xef\xbb\xbf#!") {
         return Reason::cannot("it begins with a byte order mark (BOM), which hides its `#!` line")
-            .hint("save the file as UTF-8 without BOM");
+            .hint(NO_BOM);
     }
     Reason::cannot("it has no `#!` line and is no binary")
         .hint("a script begins with a line such as `#!/bin/sh`")
@@ -359,7 +360,7 @@ fn permission(path: &Path, depth: u32) -> Reason {
         return Reason::cannot(format!("permission denied: {}", rights(&metadata)));
     }
     let head = head(path).unwrap_or_default();
-    if let Some((name, _)) = shebang(&head) {
+    if let Some(Shebang { interpreter: name, .. }) = Shebang::of(&head) {
         return interpreter(name, Errno::EACCES, depth);
     }
     if let Some(loader) = loader(path, &head) {

@@ -11,13 +11,13 @@ use crate::modes::check::image::Directory;
 use crate::modes::check::known::{Sure, Value};
 use crate::plan;
 use crate::setup::hook_files;
-use crate::setup::hook_files::How;
+use crate::setup::hook_files::{How, Rules};
 use crate::setup::steps::templates::{self, Templates, Trouble};
 use crate::sys::identity::Identity;
 use crate::sys::proof;
 use crate::table::types::{Render, Step, StepKind};
 use crate::text::escape::escaped;
-use crate::text::log::quoted;
+use crate::text::reason::reason;
 use crate::value::template::Template;
 use crate::value::text::{HINT, Malformed, Scope, references};
 use crate::value::toml::{Shape, Span};
@@ -195,7 +195,12 @@ impl Walk<'_, '_> {
         let Ok(value) = self.value(directory, span) else { return };
         let Some(path) = self.here(path(&value)) else { return };
         let heavy = self.weight(value.sure);
-        let files = match hook_files::hooks(&path, &self.interpreters) {
+        let interpreters = self.interpreters.clone();
+        let rules = Rules { interpreters: &interpreters, shell: "sh", runs_executables: false };
+        let list = || hook_files::hooks(&path, rules);
+        // As at run time: a directory that only root may list can hold what its user may run.
+        let files = self.who(doer).look(list).filter(Result::is_ok).unwrap_or_else(list);
+        let files = match files {
             Ok(files) => files,
             Err(_) if self.is_made(&path) => return,
             Err(reason) => {
@@ -206,64 +211,49 @@ impl Walk<'_, '_> {
         let mut texts = Vec::new();
         for file in files {
             let name = shown(&file.path);
-            let mut runs = true;
-            match &file.how {
+            let text = std::fs::read(&file.path).unwrap_or_default();
+            // What runs it, and whether that reads it.
+            let (program, is_read) = match &file.how {
                 How::Skip(reason) => {
-                    let message = format!("hook {name} is passed over: {reason}");
+                    let message = format!("hook {name} is skipped: {reason}");
                     self.findings.add(Weight::Warning, span, message, None);
-                    runs = false;
+                    texts.push(text);
+                    continue;
                 }
-                How::MistypedMount => {
-                    let hint =
-                        "a mount whose source does not exist makes a directory of that name".to_owned();
-                    self.add(
-                        heavy,
-                        span,
-                        (format!("hook {name} is a directory, and should be a file"), Some(hint)),
-                    );
-                    runs = false;
+                How::Fail(what, hint) => {
+                    self.add(heavy, span, (format!("hook {name} {what}"), Some(hint.clone())));
+                    texts.push(text);
+                    continue;
                 }
-                How::Run => {
-                    if let Err(problem) = self.program(file.path.as_os_str(), doer) {
-                        self.add(heavy, span, problem);
-                    }
-                }
-                How::Interpret(argv) => {
-                    let program = argv.first().map(String::as_str).unwrap_or_default();
-                    if let Err((message, hint)) = self.program(OsStr::new(program), doer) {
-                        self.add(heavy, span, (format!("hook {name}: {message}"), hint));
-                    }
-                }
-                How::Source { shell, .. } => {
-                    if let Err((message, hint)) = self.program(shell, doer) {
-                        self.add(heavy, span, (format!("hook {name}: {message}"), hint));
-                    }
-                    self.sourced(&file.path, &name, span);
-                }
+                How::Run => (file.path.as_os_str(), false),
+                How::Interpret(argv) => (argv.first().map_or(OsStr::new(""), OsStr::new), true),
+                How::RunBy(shell) | How::Source { shell, .. } => (shell.as_os_str(), true),
+            };
+            if let Err((message, hint)) = self.program(program, doer) {
+                let message = if is_read { format!("hook {name}: {message}") } else { message };
+                self.add(heavy, span, (message, hint));
             }
-            if kept_root
-                && runs
-                && let Err(reason) = proof::file(&file.path)
-            {
+            if is_read && let Some(Err(error)) = self.who(doer).look(|| std::fs::File::open(&file.path)) {
+                self.add(heavy, span, (format!("hook {name} cannot be read: {}", reason(&error)), None));
+            }
+            if kept_root && let Err(reason) = proof::file(&file.path) {
                 let message = format!("hook {name} does not run as root: {reason}");
                 self.add(heavy, span, (message, Some(proof::RULE.to_owned())));
             }
-            texts.push(std::fs::read(&file.path).unwrap_or_default());
+            if rules.runs(&file) && exports(&text) {
+                let message = format!("hook {name} is run, and what it exports is gone with it");
+                let hint = "call it `*.envsh`, or make it not executable, to have it sourced".to_owned();
+                self.findings.add(Weight::Warning, span, message, Some(hint));
+            }
+            texts.push(text);
         }
         self.known.hooks.extend(texts);
     }
+}
 
-    /// A `*.sh` that was written for something else than a shell is sourced by one all the same.
-    fn sourced(&mut self, path: &Path, name: &str, span: Span) {
-        let Some(program) = image::shebang_name(path) else { return };
-        if !matches!(&*program, "sh" | "dash" | "ash" | "bash") {
-            let message =
-                format!("hook {name} is sourced by `sh`, and its `#!` line names {}", quoted(&program));
-            let hint =
-                "without the extension `.sh` an executable file is run by its own interpreter".to_owned();
-            self.findings.add(Weight::Warning, span, message, Some(hint));
-        }
-    }
+/// Whether a script looks as if others were to have its variables.
+fn exports(script: &[u8]) -> bool {
+    script.split(|byte| *byte == b'\n').any(|line| line.trim_ascii_start().starts_with(b"export "))
 }
 
 /// Templates with the places of what is written; one string alone stands for a list of one.

@@ -1,0 +1,155 @@
+//! The `#!` line of a file: as the kernel reads it, and the program that it means.
+
+/// A `#!` line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shebang<'h> {
+    /// The interpreter, as the kernel takes it: blanks and tabs end it, a carriage return does not.
+    pub(crate) interpreter: &'h [u8],
+    /// Its one argument; empty where there is none.
+    pub(crate) argument: &'h [u8],
+}
+
+impl<'h> Shebang<'h> {
+    /// That of a file which begins so, if it has one.
+    pub(crate) fn of(head: &'h [u8]) -> Option<Self> {
+        let line = trimmed(head.strip_prefix(b"#!")?.split(|byte| matches!(byte, b'\n' | 0)).next()?);
+        let (interpreter, rest) =
+            line.split_at(line.iter().position(|byte| is_blank(*byte)).unwrap_or(line.len()));
+        Some(Self { interpreter, argument: trimmed(rest) })
+    }
+
+    /// Whether the line ends in a carriage return, which is taken for a part of its last word.
+    pub(crate) fn ends_in_cr(self) -> bool {
+        let last = if self.argument.is_empty() { self.interpreter } else { self.argument };
+        last.ends_with(b"\r")
+    }
+
+    /// The program that it means, and its arguments: what env(1) would run, where it names that.
+    pub(crate) fn command(self) -> Option<(&'h [u8], Vec<&'h [u8]>)> {
+        let mut words = self.argument.split(|byte| is_blank(*byte)).filter(|word| !word.is_empty());
+        let program = match base(self.interpreter) {
+            b"env" => command_of_env(&mut words)?,
+            b"" => return None,
+            _ => self.interpreter,
+        };
+        Some((program, words.collect()))
+    }
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+fn trimmed(line: &[u8]) -> &[u8] {
+    let start = line.iter().position(|byte| !is_blank(*byte)).unwrap_or(line.len());
+    let end = line.iter().rposition(|byte| !is_blank(*byte)).map_or(start, |last| last + 1);
+    &line[start..end]
+}
+
+/// The name of a program without its directory.
+pub(crate) fn base(path: &[u8]) -> &[u8] {
+    path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
+}
+
+/// The command after the options and variables of env(1). Only the program is looked for: the variables of a
+/// hook are those of the run, whatever env would make of them.
+fn command_of_env<'w>(words: &mut impl Iterator<Item = &'w [u8]>) -> Option<&'w [u8]> {
+    let mut word = words.next()?;
+    loop {
+        word = match word {
+            b"--unset" | b"--chdir" | b"--argv0" => words.by_ref().nth(1)?,
+            [b'-', b'-', option @ ..] => option.strip_prefix(b"split-string=").unwrap_or_default(),
+            [b'-', letters @ ..] => {
+                let takes_word = letters.iter().position(|letter| b"SuCa".contains(letter));
+                let rest = takes_word.and_then(|at| letters.get(at + 1..)).unwrap_or_default();
+                match takes_word.map(|at| letters[at]) {
+                    // What it takes is the words of a command, the rest of the line too.
+                    Some(b'S') => rest,
+                    Some(_) if rest.is_empty() => words.by_ref().nth(1)?,
+                    Some(_) | None => b"",
+                }
+            }
+            _ => word,
+        };
+        if !word.is_empty() && !word.starts_with(b"-") && !word.contains(&b'=') {
+            return Some(word);
+        }
+        if !word.starts_with(b"-") {
+            word = words.next()?;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(words: &[&[u8]]) -> Vec<String> {
+        words.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+    }
+
+    #[test]
+    fn the_kernel_takes_one_interpreter_and_one_argument() {
+        for (head, interpreter, argument, cr) in [
+            ("#!/bin/sh", "/bin/sh", "", false),
+            ("#! \t/bin/sh -eu  x \nmore", "/bin/sh", "-eu  x", false),
+            ("#!/bin/sh\r\n", "/bin/sh\r", "", true),
+            ("#!/bin/sh -e \r\n", "/bin/sh", "-e \r", true),
+            ("#!/bin/sh\0x\n", "/bin/sh", "", false),
+            ("#!\n", "", "", false),
+        ] {
+            let line = Shebang::of(head.as_bytes()).expect("it has one");
+            assert_eq!(shown(&[line.interpreter, line.argument]), [interpreter, argument], "{head:?}");
+            assert_eq!(line.ends_in_cr(), cr, "{head:?}");
+        }
+        assert_eq!(Shebang::of(b"echo\n"), None);
+        assert_eq!(Shebang::of(b""), None);
+    }
+
+    #[test]
+    fn the_program_is_what_env_would_run() {
+        let check = |line: &str, expected: Option<(&str, &[&str])>| {
+            let found = Shebang::of(line.as_bytes()).and_then(Shebang::command);
+            let found = found.map(|(program, rest)| (shown(&[program]).concat(), shown(&rest)));
+            let expected = expected
+                .map(|(program, rest)| (program.to_owned(), rest.iter().map(ToString::to_string).collect()));
+            assert_eq!(found, expected, "{line}");
+        };
+        check("#!/bin/sh\n", Some(("/bin/sh", &[])));
+        check("#! /bin/bash -eu -o pipefail\nx", Some(("/bin/bash", &["-eu", "-o", "pipefail"])));
+        check("#!/usr/bin/env bash\n", Some(("bash", &[])));
+        check("#!/usr/bin/env -S bash -x\n", Some(("bash", &["-x"])));
+        for options in [
+            "-i",
+            "-",
+            "-S",
+            "-S -i",
+            "-iS",
+            "-S -u X",
+            "-S -uX",
+            "-vS",
+            "-S --unset X",
+            "--unset=X",
+            "-S A=1 B=-",
+            "-C /x",
+            "-iC/x",
+            "-S -a dash -i --",
+            "--split-string=-i",
+            "--split-string=",
+            "-v --split-string",
+            "-S-u X",
+            "--default-signal=PIPE",
+            "-0",
+        ] {
+            check(&format!("#!/usr/bin/env {options} bash -u\n"), Some(("bash", &["-u"])));
+        }
+        check("#!/usr/bin/env -Sbash -eu\n", Some(("bash", &["-eu"])));
+        check("#!/usr/bin/env -vSbash\n", Some(("bash", &[])));
+        check("#!/usr/bin/env --split-string=bash -u\n", Some(("bash", &["-u"])));
+        check("#!/usr/bin/env -S -u bash\n", None);
+        check("#!/usr/bin/env -i\n", None);
+        check("#!/bin/sh -\n", Some(("/bin/sh", &["-"])));
+        check("#!/bin/zsh\n", Some(("/bin/zsh", &[])));
+        check("#!\n", None);
+    }
+}
