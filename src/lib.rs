@@ -15,7 +15,7 @@
 //! | `cli/` | argv makes a request | `value`, `text` |
 //! | `modes/` | what preverb can be asked for, a file each | all |
 //!
-//! `schema.rs` describes the same keys for editors, `fuzzing.rs` is the entrance for fuzzers.
+//! `fuzzing.rs` is the entrance for fuzzers, `keys.rs` that of the tests which make the JSON schema.
 //!
 //! What is hard is preverb itself again, in a small mode: `--preverb-as` steps down before a hook,
 //! `--preverb-dump` hands a shell's environment back, `--preverb-probe` makes one try, `--preverb-lookup`
@@ -25,11 +25,11 @@
 mod cli;
 #[doc(hidden)]
 pub mod fuzzing;
+#[doc(hidden)]
+pub mod keys;
 mod modes;
 mod plan;
 mod ready;
-#[doc(hidden)]
-pub mod schema;
 mod setup;
 mod sys;
 mod table;
@@ -71,8 +71,8 @@ pub fn run() -> ExitCode {
     let name = words.next().unwrap_or_default();
     let words: Vec<OsString> = words.collect();
     if Path::new(&name).file_name() != Some(OsStr::new("preverb")) || read::is_part(name.as_bytes()) {
-        // Who looks from outside (`--health`) tells setup from the target by this name; a link, and what is started
-        // through `/proc`, has another.
+        // Who looks from outside (`--health`) tells setup from the target by this name; a link, and what is
+        // started through `/proc`, has another.
         let _ = rustix::thread::set_name(c"preverb");
     }
     let mut log = Log::default();
@@ -115,7 +115,7 @@ fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log, starts_target: &mut 
     let signals = Signals::heed()?;
     let variables = read::environment().with_facts(sys::cgroup::fact);
     let mut start = Context { variables, signals, log };
-    let format = start.variables.non_empty(b"PREVERB_LOG").map(|value| (Format::parse(value), quoted(value)));
+    let format = start.variables.non_empty(b"PREVERB_LOG").map(|value| (Format::of(value), quoted(value)));
     if let Some((Some(format), _)) = format {
         start.log.format = format;
     }

@@ -261,7 +261,7 @@ pub(crate) fn log_format(arguments: &[OsString]) -> Option<Format> {
             rest => rest.strip_prefix(b"="),
         }
     });
-    Format::parse(value?)
+    Format::of(value?)
 }
 
 /// Whether the word asks for help or the version.

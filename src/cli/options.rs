@@ -166,7 +166,7 @@ pub(super) fn common(matches: &ArgMatches) -> Result<Options> {
     let value = |name: &str| matches.get_one::<OsString>(name).cloned();
     let log = match value("log") {
         None => None,
-        Some(text) => Some(Format::parse(text.as_bytes()).ok_or_else(|| {
+        Some(text) => Some(Format::of(text.as_bytes()).ok_or_else(|| {
             usage(format!("option `--log` cannot be {}", quoted(text.as_bytes()))).hint(Format::rule())
         })?),
     };

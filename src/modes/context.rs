@@ -8,7 +8,7 @@ use crate::cli::{self, Options, Request};
 use crate::plan;
 use crate::sys::signals::Signals;
 use crate::table;
-use crate::table::decode::Decoder;
+use crate::table::decode::decoder::Decoder;
 use crate::table::select::{self, Lookup, Tree};
 use crate::table::types::LeadingDash;
 use crate::text::failure::{Failure, Kind, Result};

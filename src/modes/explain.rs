@@ -30,11 +30,13 @@ use crate::setup::hook_files::{How, Rules};
 use crate::setup::once;
 use crate::sys::identity;
 use crate::sys::identity::Myself;
-use crate::table::types::{Probe, StepKind};
+use crate::table::step::{Probe, StepKind};
 use crate::text::duration::spoken;
 use crate::text::escape::escaped;
 use crate::text::escape::{MASK, WHY_NOT_SHOWN};
 use crate::text::paint::{Paint, hanging, wrapped};
+use crate::value::condition::Condition;
+use crate::value::deferred::Deferred;
 use crate::value::signal::signal_name;
 use crate::value::template::{Expanded, Template};
 use crate::value::variables::{Origin, Variables};
@@ -230,10 +232,9 @@ fn changed(plan: &Plan, inherited: &Variables, myself: Myself) -> Vec<ExplainedV
 
 /// The names of `unset` that are set, and any of them if a step may set it.
 fn removed(plan: &Plan) -> Vec<String> {
-    let exports = plan
-        .steps
-        .iter()
-        .any(|step| step.skip.is_none() && matches!(step.step.kind, StepKind::Run(_) | StepKind::Hooks(_)));
+    let exports = plan.steps.iter().any(|step| {
+        step.skip.is_none() && matches!(step.step.kind, StepKind::Run { .. } | StepKind::Hooks { .. })
+    });
     let names = plan.unset.iter().filter(|name| exports || plan.variables.get(name.as_bytes()).is_some());
     names.map(|name| escaped(name.as_bytes())).collect()
 }
@@ -265,7 +266,13 @@ fn argv(plan: &Plan, variables: &Variables) -> Vec<String> {
 
 fn explain_step(step: &PlanStep, plan: &Plan) -> ExplainedStep {
     let variables = &plan.variables;
-    let set = step.step.skip_if.iter().find(|name| variables.non_empty(name.as_bytes()).is_some());
+    let set = step
+        .step
+        .when
+        .skip_if
+        .iter()
+        .map(Condition::name)
+        .find(|name| variables.non_empty(name.as_bytes()).is_some());
     let once = step.step.once.as_ref().map(|once| now(once, variables));
     let per = step.step.per.as_ref().map(|per| now(per, variables));
     let bytes = |template: &Template| template.expand(variables).ok().map(|expanded| expanded.bytes);
@@ -281,8 +288,14 @@ fn explain_step(step: &PlanStep, plan: &Plan) -> ExplainedStep {
         templates.iter().flat_map(|template| words_now(template, variables)).collect()
     };
     let (kind, does) = match &step.step.kind {
-        StepKind::Run(argv) => ("run", vec![words(&all(argv))]),
-        StepKind::Hooks(path) => ("hooks", hooks(path, plan)),
+        StepKind::Run { argv, .. } => ("run", vec![words(&all(argv))]),
+        StepKind::Hooks { path, .. } => ("hooks", hooks(path, plan)),
+        StepKind::Env(settings) => (
+            "env",
+            settings.iter().map(|each| format!("{} = {}", each.name, now(&each.value, variables))).collect(),
+        ),
+        StepKind::EnvFile(paths) => ("env-file", all(paths)),
+        StepKind::Group { steps, .. } => ("setup", steps.iter().map(crate::plan::label).collect()),
         StepKind::Wait(targets) => {
             ("wait", targets.iter().map(|probe| probe_text(probe, variables)).collect())
         }
@@ -307,7 +320,10 @@ fn explain_step(step: &PlanStep, plan: &Plan) -> ExplainedStep {
         reason,
         does,
         user: step.step.user.as_ref().map(|user| now(user, variables)),
-        timeout: step.step.timeout.map(spoken),
+        timeout: step.step.timeout.as_ref().map(|timeout| match timeout {
+            Deferred::Known(timeout) => spoken(*timeout),
+            Deferred::Template(template) => now(template, variables),
+        }),
         once,
         per,
     }

@@ -11,7 +11,7 @@ use crate::cli::{PARTS, TABLE_MODES, command};
 use crate::modes::list;
 use crate::plan;
 use crate::sys::signals::Signals;
-use crate::table::decode::Decoder;
+use crate::table::decode::decoder::Decoder;
 
 use crate::table::load;
 use crate::table::load::failing;

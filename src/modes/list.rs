@@ -17,9 +17,11 @@
 
 use serde::Serialize;
 
-use crate::table::decode::Decoder;
+use crate::table::decode::decoder::Decoder;
 use crate::table::select::Tree;
-use crate::table::types::{Declaration, Settings, VariableKind, lay_declarations};
+use crate::table::types::Settings;
+use crate::table::types::lay_declarations;
+use crate::table::variable::Declaration;
 use crate::text::escape::MASK;
 use crate::text::escape::escaped;
 use crate::text::failure::Failure;
@@ -127,8 +129,8 @@ impl List {
     fn add_variables(&mut self, declarations: Vec<Declaration>, verb: Option<&str>) {
         for declaration in declarations {
             self.variables.push(ListedVariable {
-                kind: declaration.kind.unwrap_or(VariableKind::String).name(),
-                required: declaration.required == Some(true),
+                kind: declaration.kind.unwrap_or_default().name(),
+                required: declaration.is_required(),
                 secret: declaration.is_secret(),
                 name: declaration.name,
                 about: declaration.about,

@@ -12,7 +12,7 @@ use crate::setup::{self, state::World};
 use crate::sys::child::{self, Children};
 use crate::sys::identity::Myself;
 use crate::sys::read;
-use crate::table::decode::Decoder;
+use crate::table::decode::decoder::Decoder;
 use crate::table::load::failing;
 use crate::table::select::Tree;
 use crate::table::types::lay_declarations;

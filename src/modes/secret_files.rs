@@ -9,7 +9,7 @@ use crate::plan::secret_file::SecretFile;
 use crate::sys::child::Stop;
 use crate::sys::read::read_heeding;
 use crate::sys::signals::Signals;
-use crate::table::types::Declaration;
+use crate::table::variable::Declaration;
 use crate::text::failure::Failure;
 use crate::text::log::quoted;
 use crate::text::reason::reason;

@@ -27,6 +27,7 @@ use crate::plan::{Environment, Why};
 use crate::table::select::Tree;
 use crate::table::types::Settings;
 use crate::text::failure::{Failure, Kind, Result};
+use crate::value::mount::{Prefix, split_prefix};
 
 /// The script for `verb`, or for all verbs, with what the table says of it.
 ///
@@ -83,7 +84,7 @@ fn script(shim: &Shim) -> String {
     let prefixed: Vec<(Option<Prefix>, &str)> = shim.mounts.iter().map(|mount| split_prefix(mount)).collect();
     for prefix in [Prefix::Home, Prefix::Pwd] {
         if prefixed.iter().any(|(found, _)| *found == Some(prefix)) {
-            text.push_str(prefix.guard());
+            text.push_str(guard(prefix));
         }
     }
 
@@ -124,39 +125,11 @@ fn script(shim: &Shim) -> String {
     text
 }
 
-/// What of the host may stand at the beginning of a mount.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Prefix {
-    Home,
-    Pwd,
-}
-
-impl Prefix {
-    fn text(self) -> &'static str {
-        match self {
-            Self::Home => "$HOME",
-            Self::Pwd => "$PWD",
-        }
+fn guard(prefix: Prefix) -> &'static str {
+    match prefix {
+        Prefix::Home => HOME_GUARD,
+        Prefix::Pwd => PWD_GUARD,
     }
-
-    fn guard(self) -> &'static str {
-        match self {
-            Self::Home => HOME_GUARD,
-            Self::Pwd => PWD_GUARD,
-        }
-    }
-}
-
-/// Splits `$HOME` or `$PWD` off, where it is a whole word of the path: `$HOMES` is neither.
-pub(crate) fn split_prefix(mount: &str) -> (Option<Prefix>, &str) {
-    for prefix in [Prefix::Home, Prefix::Pwd] {
-        if let Some(rest) = mount.strip_prefix(prefix.text())
-            && (rest.is_empty() || rest.starts_with(['/', ':']))
-        {
-            return (Some(prefix), rest);
-        }
-    }
-    (None, mount)
 }
 
 /// A line that puts `word`, as the shell reads it, before the words there are.

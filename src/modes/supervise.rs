@@ -109,7 +109,7 @@ pub(crate) fn become_target(words: &[OsString], mut variables: Variables, log: &
     };
     let each = tasks.as_bytes().split(|byte| *byte == b',');
     let asked = |task: &str| each.clone().any(|each| each == task.as_bytes());
-    log.format = each.clone().find_map(Format::parse).unwrap_or_default();
+    log.format = each.clone().find_map(Format::of).unwrap_or_default();
     let own = std::process::id();
     if asked(FOREGROUND)
         && let Some(terminal) = terminal()

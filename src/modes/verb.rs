@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use crate::cli::Invocation;
 use crate::modes::list;
 use crate::modes::list::List;
-use crate::table::decode::Decoder;
+use crate::table::decode::decoder::Decoder;
 use crate::table::select::{Lookup, Tree};
 use crate::table::types::{Settings, Unknown};
 use crate::text::escape::escaped;

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use crate::plan::secret_file::SecretFile;
 use crate::table::select::Selection;
-use crate::table::types::{
-    Declaration, ENVIRONMENT_DEFAULT, ENVIRONMENT_VARIABLE, Init, InitOptions, Layer, Settings, Step,
-    StepKind, VariableKind, lay_declarations,
-};
+use crate::table::step::{Render, Step, StepKind};
+use crate::table::types::lay_declarations;
+use crate::table::types::{Init, InitOptions, Layer, Settings};
+use crate::table::variable::{Declaration, VariableKind};
+use crate::text::duration::{DURATION_RULE, UMASK_RULE, parse_duration, parse_mode, parse_umask};
 use crate::text::escape::MASK;
 use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
@@ -21,6 +22,7 @@ use crate::text::log::quoted;
 use crate::text::names::{EnvironmentName, NAME_RULE, VerbName};
 use crate::text::url::masked;
 use crate::value::capability::Capability;
+use crate::value::deferred::Deferred;
 use crate::value::limit::Limit;
 use crate::value::template::{Expanded, Fault, Template};
 use crate::value::variables::{Origin, Variables};
@@ -72,7 +74,7 @@ pub(crate) fn environment(
     settings: &Settings,
     variables: &Variables,
 ) -> Result<Environment> {
-    let variable = settings.environment_variable.clone().unwrap_or_else(|| ENVIRONMENT_VARIABLE.to_owned());
+    let variable = settings.environment.variable().to_owned();
     if let Some(name) = option {
         let bytes = name.as_bytes();
         let name = EnvironmentName::parse(bytes).ok_or_else(|| {
@@ -84,15 +86,18 @@ pub(crate) fn environment(
     }
     if let Some(value) = variables.non_empty(variable.as_bytes()) {
         let name = EnvironmentName::parse(value).ok_or_else(|| {
-            let shown = Expanded { bytes: value.to_vec(), secret: settings.environment_is_secret }.shown();
+            let shown = Expanded { bytes: value.to_vec(), secret: settings.environment.is_secret }.shown();
             let sentence = format!("variable `{variable}` is `{shown}`, which no environment can be called");
             Failure::say(Kind::Variable, sentence).hint(NAME_RULE).field("variable", &variable)
         })?;
         return Ok(Environment { name, why: Why::Variable(variable.clone()), variable });
     }
-    let (name, why) = match &settings.environment_default {
+    let (name, why) = match &settings.environment.default {
         Some(name) => (Some(name.clone()), Why::TableDefault(variable.clone())),
-        None => (EnvironmentName::parse(ENVIRONMENT_DEFAULT.as_bytes()), Why::BuiltIn(variable.clone())),
+        None => (
+            EnvironmentName::parse(settings.environment.default().as_bytes()),
+            Why::BuiltIn(variable.clone()),
+        ),
     };
     let name = name.ok_or_else(|| Failure::say(Kind::Table, "the table has no default environment"))?;
     Ok(Environment { name, why, variable })
@@ -230,8 +235,41 @@ pub(crate) struct PlanStep {
 impl PlanStep {
     /// How long it may take.
     pub(crate) fn limit(&self) -> Option<Duration> {
-        self.step.timeout
+        self.step.timeout.as_ref().and_then(Deferred::known)
     }
+
+    /// The step with those of its values expanded that may be any text.
+    ///
+    /// # Errors
+    /// Variable (65).
+    pub(crate) fn settled(&self, variables: &Variables) -> Result<Self> {
+        let mut step = self.clone();
+        settle(&mut step.step.timeout, variables, "timeout", parse_duration, DURATION_RULE)?;
+        settle(&mut step.step.grace, variables, "grace", parse_duration, DURATION_RULE)?;
+        if let StepKind::Render(Render { mode, .. }) | StepKind::Mkdir { mode, .. } = &mut step.step.kind {
+            settle(mode, variables, "mode", parse_mode, "a mode is octal, such as `0755`")?;
+        }
+        Ok(step)
+    }
+}
+
+/// Makes a value known that was to be expanded.
+fn settle<T: Copy>(
+    value: &mut Option<Deferred<T>>,
+    variables: &Variables,
+    key: &str,
+    parse: impl Fn(&str) -> Option<T>,
+    rule: &str,
+) -> Result<()> {
+    let Some(Deferred::Template(template)) = value else { return Ok(()) };
+    let expanded = expand(template, variables, &format!("`{key}`"))?;
+    let known = std::str::from_utf8(&expanded.bytes).ok().and_then(parse);
+    if known.is_none() {
+        let sentence = format!("`{key}` is `{}`, which is not valid", expanded.shown());
+        return Err(Failure::say(Kind::Variable, sentence).hint(rule));
+    }
+    *value = known.map(Deferred::Known);
+    Ok(())
 }
 
 /// The name of a step in messages.
@@ -241,9 +279,14 @@ pub(crate) fn label(step: &Step) -> String {
     }
     let join = |templates: &[Template]| templates.iter().map(Template::source).collect::<Vec<_>>().join(" ");
     let text = match &step.kind {
-        StepKind::Run(argv) => format!("run {}", join(argv)),
-        StepKind::Hooks(path) => format!("hooks {}", path.source()),
+        StepKind::Run { argv, .. } => format!("run {}", join(argv)),
+        StepKind::Hooks { path, .. } => format!("hooks {}", path.source()),
         StepKind::Wait(_) => "wait".to_owned(),
+        StepKind::Env(settings) => {
+            format!("env {}", settings.iter().map(|each| &*each.name).collect::<Vec<_>>().join(" "))
+        }
+        StepKind::EnvFile(paths) => format!("env-file {}", join(paths)),
+        StepKind::Group { .. } => "setup".to_owned(),
         StepKind::Render(render) => format!("render {}", render.to.source()),
         StepKind::Mkdir { paths, .. } => format!("mkdir {}", join(paths)),
         StepKind::Chown(paths) => format!("chown {}", join(paths)),
@@ -311,7 +354,10 @@ pub(crate) fn plan(
     let own = verb.as_ref().map(|verb| &verb.part);
     let user = own.and_then(|part| part.user.as_ref()).or(settings.user.as_ref());
     let workdir = own.and_then(|part| part.workdir.as_ref()).or(settings.workdir.as_ref());
-    let umask = own.and_then(|part| part.umask).or(settings.umask);
+    let mut umask = own.and_then(|part| part.umask.clone()).or_else(|| settings.umask.clone());
+    if let Err(failure) = settle(&mut umask, &building.variables, "umask", parse_umask, UMASK_RULE) {
+        building.failures.push(failure);
+    }
     let user = user.and_then(|template| building.expand(template, "`user`"));
     let workdir = workdir.and_then(|template| building.expand(template, "`workdir`"));
 
@@ -357,7 +403,7 @@ pub(crate) fn plan(
         parameters,
         user,
         workdir,
-        umask,
+        umask: umask.as_ref().and_then(Deferred::known),
         limits: own.map(|part| part.limits.clone()).unwrap_or_default(),
         capabilities: own.and_then(|part| part.capabilities.clone()),
         no_new_privileges: own.and_then(|part| part.no_new_privileges).unwrap_or(false),
@@ -546,7 +592,7 @@ impl Building {
             let name = declaration.name.as_str();
             let about = declaration.about.as_deref();
             let Some(value) = self.variables.non_empty(name.as_bytes()).map(<[u8]>::to_vec) else {
-                if declaration.required == Some(true) && !self.missing.contains(name) {
+                if declaration.is_required() && !self.missing.contains(name) {
                     let state =
                         if self.variables.get(name.as_bytes()).is_some() { "empty" } else { "not set" };
                     self.fail(name, format!("variable `{name}` is required, and is {state}"), about);

@@ -14,9 +14,11 @@ use crate::plan::{self, Plan, PlanStep};
 use crate::setup::state::{Actor, Setup, World};
 use crate::setup::steps::render::Rendering;
 use crate::setup::steps::{mkdir, progress, render, templates};
-use crate::table::types::{Render, StepKind};
+use crate::table::step::{Render, StepKind};
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Level, Message, quoted};
+use crate::value::condition::Condition;
+use crate::value::deferred::Deferred;
 use crate::value::text::Scope;
 
 /// Performs the plan. Returns only the failure: otherwise the target has replaced this process.
@@ -43,8 +45,13 @@ impl Setup {
         }
         let actor = self.actor_of(step)?;
         let variables = &self.surroundings.of(actor.root).variables;
-        if let Some(name) =
-            step.step.skip_if.iter().find(|name| variables.non_empty(name.as_bytes()).is_some())
+        if let Some(name) = step
+            .step
+            .when
+            .skip_if
+            .iter()
+            .map(Condition::name)
+            .find(|name| variables.non_empty(name.as_bytes()).is_some())
         {
             let message = format!("step `{}` is skipped: the variable {} is set", step.label, quoted(name));
             log.say(&Message::new(Level::Info, message).field("step", &step.label).field("variable", name));
@@ -53,6 +60,7 @@ impl Setup {
         if let Some(stop) = self.world.children.stop() {
             return Err(stop.failure(&format!("before step `{}`", step.label)));
         }
+        let step = &step.settled(variables)?;
         self.enter(&actor)?;
         self.secret = false;
         let done = self.dispatch(step, &actor);
@@ -65,8 +73,12 @@ impl Setup {
 
     fn dispatch(&mut self, step: &PlanStep, actor: &Actor) -> Result<()> {
         match &step.step.kind {
-            StepKind::Run(argv) => self.run(step, actor, argv),
-            StepKind::Hooks(path) => self.hooks(step, actor, path),
+            StepKind::Run { argv, .. } => self.run(step, actor, argv),
+            StepKind::Hooks { path, .. } => self.hooks(step, actor, path),
+            StepKind::Env(_) | StepKind::EnvFile(_) | StepKind::Group { .. } => Err(Failure::say(
+                Kind::System,
+                format!("step `{}` is of a kind that cannot be run yet", step.label),
+            )),
             StepKind::Wait(targets) => self.wait(step, actor, targets),
             StepKind::Render(render) => {
                 let what = self.rendering(step, actor, render)?;
@@ -77,7 +89,12 @@ impl Setup {
             StepKind::Mkdir { paths, mode } => {
                 let paths = self.paths(paths, actor, step, "mkdir")?;
                 let mut progress = progress::of_step(step, &mut self.world);
-                mkdir::mkdir(&paths, *mode, actor.identity.as_ref(), &mut progress)
+                mkdir::mkdir(
+                    &paths,
+                    mode.as_ref().and_then(Deferred::known),
+                    actor.identity.as_ref(),
+                    &mut progress,
+                )
             }
             StepKind::Chown(paths) => self.chown(step, actor, paths),
         }
@@ -95,7 +112,7 @@ impl Setup {
         Ok(Rendering {
             from: self.path(&render.from, actor, step, "render")?,
             to: self.path(&render.to, actor, step, "to")?,
-            mode: render.mode,
+            mode: render.mode.as_ref().and_then(Deferred::known),
             suffix,
             scope: Scope { only, keep_unset: render.keep_unset },
         })

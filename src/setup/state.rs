@@ -14,7 +14,7 @@ use crate::sys::identity;
 use crate::sys::identity::{Identity, Myself};
 use crate::sys::terminal::Terminal;
 use crate::sys::walk::Refusal;
-use crate::table::types::StepKind;
+use crate::table::step::StepKind;
 use crate::text::escape::WHY_NOT_SHOWN;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Level, Log, Message};

@@ -1,7 +1,9 @@
-//! What this program hands itself when it starts as a small mode: whom to become, what to run and with which variables.
+//! What this program hands itself when it starts as a small mode: whom to become, what to run and with
+//! which variables.
 //!
-//! It comes through standard input, which is a socket for as long, and not as arguments and environment: a small mode of
-//! root's must not be started with variables that somebody else chose, and others could read the rest.
+//! It comes through standard input, which is a socket for as long, and not as arguments and environment: a
+//! small mode of root's must not be started with variables that somebody else chose, and others could read
+//! the rest.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -80,8 +82,8 @@ impl Request<'_> {
 }
 
 impl Received {
-    /// Takes the request from standard input, which is at its end from then on. `None` where it is not whole, because it
-    /// was not this program that made it, or that has ended meanwhile.
+    /// Takes the request from standard input, which is at its end from then on. `None` where it is not
+    /// whole, because it was not this program that made it, or that has ended meanwhile.
     pub(crate) fn take() -> Option<Self> {
         let mut report = File::from(std::io::stdin().as_fd().try_clone_to_owned().ok()?);
         if let Ok(null) = crate::sys::child::null() {

@@ -17,7 +17,8 @@ pub(crate) struct Excerpts<'s> {
 enum Hidden {
     /// These values, in order.
     Values(Vec<Span>),
-    /// The texts cannot be read, so that no one can tell which variables are a secret, nor where a value ends.
+    /// The texts cannot be read, so that no one can tell which variables are a secret, nor where a value
+    /// ends.
     Unknown,
     Nothing,
 }
@@ -100,8 +101,8 @@ fn overlapping(spans: &[Span], span: Span) -> impl Iterator<Item = Span> {
     spans[first..].iter().copied().take_while(move |each| each.start < span.end)
 }
 
-/// Whether a line may hold a secret; `before` is the text above it. In a text that cannot be read this is each line in a
-/// section that has to do with variables.
+/// Whether a line may hold a secret; `before` is the text above it. In a text that cannot be read this is
+/// each line in a section that has to do with variables.
 fn is_guarded(before: &str, line: &str) -> bool {
     let (mut section, mut at, mut in_string) = (0, 0, false);
     for above in before.split_inclusive('\n') {

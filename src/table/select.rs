@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::decode::{Decoder, ENVIRONMENT_KEYS, Place};
 use super::types::{Layer, Settings, VerbPart};
+use crate::table::decode::decoder::Decoder;
+use crate::table::decode::layer::OF_ENVIRONMENT;
+use crate::table::decode::place::Place;
 
 use crate::text::log::quoted;
 use crate::text::names::{EnvironmentName, VerbName};
@@ -131,7 +133,8 @@ impl<'d> Tree<'d> {
         steps.flat_map(|step| filter_names(step, "environments")).map(|(_, name)| name).collect()
     }
 
-    /// Whether the table mentions this environment: it has something to say about it, or a step's filter names it.
+    /// Whether the table mentions this environment: it has something to say about it, or a step's filter
+    /// names it.
     pub(crate) fn mentions(self, name: &str) -> bool {
         self.environment(name).is_some() || self.filtered_environments().contains(&name)
     }
@@ -165,7 +168,8 @@ impl<'d> Tree<'d> {
         variables.map(|variable| variable.key().to_owned()).collect()
     }
 
-    /// Where the values of secrets stand, in order: those that variables are set to, and what a declaration says of them.
+    /// Where the values of secrets stand, in order: those that variables are set to, and what a declaration
+    /// says of them.
     pub(crate) fn secret_values(self) -> Vec<Span> {
         let secrets: BTreeSet<String> = self.secrets().into_iter().collect();
         let mut values = Vec::new();
@@ -189,8 +193,8 @@ impl<'d> Tree<'d> {
         values
     }
 
-    /// The verbs in this environment, each with the table's part and the environment's: first the table's verbs, then
-    /// those that only the environment has.
+    /// The verbs in this environment, each with the table's part and the environment's: first the table's
+    /// verbs, then those that only the environment has.
     fn verbs_in(self, environment: &str) -> impl Iterator<Item = Verb<'d>> + use<'d> {
         let (base, over) = (self.verbs(None), self.verbs(Some(environment)));
         let shared = base.into_iter().flat_map(Node::children);
@@ -340,7 +344,7 @@ impl<'d> Tree<'d> {
         if EnvironmentName::parse(name.as_bytes()).is_none() {
             decoder.mistake(node.key_span(), format!("no environment can be called {}", quoted(name)));
         }
-        decoder.environment_keys(node, place, &ENVIRONMENT_KEYS);
+        decoder.keys(node, place, OF_ENVIRONMENT, &mut ());
         decoder.layer(node, place)
     }
 
@@ -361,10 +365,10 @@ impl<'d> Tree<'d> {
             .flatten()
             .any(|node| node.shape() != Shape::Table || node.get("exec").is_some());
         let mut environment_layer = Layer::default();
-        if let Some(over) = over {
-            part.lay(&over);
+        if let Some(mut over) = over {
+            environment_layer = std::mem::take(&mut over.layer);
             part.span = part.span.or(over.span);
-            environment_layer = over.layer;
+            part.lay(over);
         }
         if part.exec.is_none()
             && !written

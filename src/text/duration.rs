@@ -45,6 +45,14 @@ pub(crate) fn parse_mode(text: &str) -> Option<u32> {
     (mode <= 0o7777).then_some(mode)
 }
 
+/// What a umask must look like, for messages.
+pub(crate) const UMASK_RULE: &str = "a umask is octal and at most `0777`, such as `027`";
+
+/// A umask.
+pub(crate) fn parse_umask(text: &str) -> Option<u32> {
+    parse_mode(text).filter(|mode| *mode <= 0o777)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

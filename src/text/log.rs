@@ -9,50 +9,23 @@ use std::time::SystemTime;
 
 use nix::poll::{PollFd, PollFlags};
 
+use crate::text::choice::choice;
 use crate::text::escape::escaped;
 
-/// How messages are written: `--log`, `PREVERB_LOG`, or the table's `log`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Format {
-    /// A line each, `preverb: ` in front.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-    /// Errors only, as text.
-    Quiet,
-    /// As text, with what was decided and why.
-    Verbose,
+choice! {
+    /// How messages are written: `--log`, `PREVERB_LOG`, or the table's `log`.
+    Format { Text = "text", Json = "json", Quiet = "quiet", Verbose = "verbose" }
 }
 
 impl Format {
-    /// The names of the formats, as they are given.
-    pub(crate) const NAMES: [&'static str; 4] = ["text", "json", "quiet", "verbose"];
-
     /// What a format can be, for a hint.
     pub(crate) fn rule() -> String {
         format!("it is one of {}", Self::NAMES.map(|name| format!("`{name}`")).join(", "))
     }
 
-    /// Its name.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Json => "json",
-            Self::Quiet => "quiet",
-            Self::Verbose => "verbose",
-        }
-    }
-
-    /// The format of this name.
-    pub(crate) fn parse(name: &[u8]) -> Option<Self> {
-        match name {
-            b"text" => Some(Self::Text),
-            b"json" => Some(Self::Json),
-            b"quiet" => Some(Self::Quiet),
-            b"verbose" => Some(Self::Verbose),
-            _ => None,
-        }
+    /// The format of this name, which may be any bytes.
+    pub(crate) fn of(name: &[u8]) -> Option<Self> {
+        std::str::from_utf8(name).ok().and_then(Self::parse)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Text, and how it is written and shown. This room knows nothing of the program.
 
+pub(crate) mod choice;
 pub(crate) mod duration;
 pub(crate) mod escape;
 pub(crate) mod failure;

@@ -3,9 +3,11 @@
 pub(crate) mod capability;
 #[allow(dead_code, reason = "what uses it comes next")]
 pub(crate) mod condition;
+pub(crate) mod deferred;
 #[allow(dead_code, reason = "what uses it comes next")]
 pub(crate) mod env_file;
 pub(crate) mod limit;
+pub(crate) mod mount;
 pub(crate) mod reference;
 pub(crate) mod signal;
 pub(crate) mod supervision;

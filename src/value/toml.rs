@@ -1,9 +1,9 @@
 //! TOML text as a tree in which each node knows where it stands, and several texts merged into one tree.
 //!
-//! It is the program's only reader of TOML: the table, its drop-ins and what hooks write to descriptor 3 all come
-//! through here. The tree is the `toml` crate's own, so that reading a table of a thousand verbs costs nothing but
-//! its parse; a later text's spans are moved behind those of the texts before it, so that a place alone tells the
-//! text. What a key means is not known here.
+//! It is the program's only reader of TOML: the table, its drop-ins and what hooks write to descriptor 3
+//! all come through here. The tree is the `toml` crate's own, so that reading a table of a thousand verbs
+//! costs nothing but its parse; a later text's spans are moved behind those of the texts before it, so that
+//! a place alone tells the text. What a key means is not known here.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -92,8 +92,8 @@ impl Sources {
         self.0.partition_point(|source| source.start <= offset).saturating_sub(1)
     }
 
-    /// The last key of a `[[header]]`, where a span is one; else the span as it is. The `toml` crate has no key of its
-    /// own for each table of an array.
+    /// The last key of a `[[header]]`, where a span is one; else the span as it is. The `toml` crate has no
+    /// key of its own for each table of an array.
     pub(crate) fn narrowed(&self, span: Span) -> Span {
         let source = self.0.get(self.number(span.start));
         let text =
@@ -168,13 +168,16 @@ pub(crate) struct Document<'s> {
 /// A node of a document.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Node<'d> {
+    sources: &'d Sources,
+    name: &'d str,
+    /// `None` for an array's item.
     key: Option<&'d Spanned<Cow<'d, str>>>,
     value: &'d Spanned<DeValue<'d>>,
 }
 
 impl<'s> Document<'s> {
-    /// Reads the first text and merges each later one over it, in order: tables key by key, a later scalar or array in
-    /// the place of the earlier one, but an array whose path is `appended` after it.
+    /// Reads the first text and merges each later one over it, in order: tables key by key, a later scalar
+    /// or array in the place of the earlier one, but an array whose path is `appended` after it.
     ///
     /// # Errors
     /// Every mistake of syntax, in all the texts.
@@ -185,8 +188,8 @@ impl<'s> Document<'s> {
         }
     }
 
-    /// The same, and of texts in which nothing is wrong but that something is defined twice the tree all the same, in
-    /// which the first definition counts.
+    /// The same, and of texts in which nothing is wrong but that something is defined twice the tree all
+    /// the same, in which the first definition counts.
     pub(crate) fn read_on(
         sources: &'s Sources,
         appended: fn(&[&str]) -> bool,
@@ -223,7 +226,7 @@ impl<'s> Document<'s> {
 
     /// The table that everything is in.
     pub(crate) fn root(&self) -> Node<'_> {
-        Node { key: None, value: &self.root }
+        Node { sources: self.sources, name: "", key: None, value: &self.root }
     }
 }
 
@@ -263,8 +266,9 @@ fn in_words(message: &str) -> String {
     format!("{what}, expected {}", expected.split(", ").map(in_words).collect::<Vec<_>>().join(" or "))
 }
 
-/// What to say of keys, in the order of the text, that define something again. The `toml` crate does not say what they
-/// repeat, so the text is read once more with another name for each of them, which then stands beside the first.
+/// What to say of keys, in the order of the text, that define something again. The `toml` crate does not
+/// say what they repeat, so the text is read once more with another name for each of them, which then
+/// stands beside the first.
 fn defined_twice(text: &str, twice: &[Range<usize>]) -> Vec<(Range<usize>, String)> {
     let mut mark = "twice".to_owned();
     while text.contains(&mark) {
@@ -406,9 +410,18 @@ impl<'d> Node<'d> {
         }
     }
 
-    /// Its key in the table that it is in; empty for an array's items.
+    /// Its key in the table that it is in; of an array's item, the array's.
     pub(crate) fn key(self) -> &'d str {
-        self.key.map_or("", |key| key.get_ref().as_ref())
+        self.name
+    }
+
+    /// The number of the text that it is in.
+    pub(crate) fn file(self) -> usize {
+        self.sources.number(self.key_span().start)
+    }
+
+    fn child(self, key: &'d Spanned<Cow<'d, str>>, value: &'d Spanned<DeValue<'d>>) -> Self {
+        Self { name: key.get_ref(), key: Some(key), value, ..self }
     }
 
     /// Where its key stands; of an array's item, where that stands.
@@ -431,14 +444,14 @@ impl<'d> Node<'d> {
     /// The child of this key.
     pub(crate) fn get(self, key: &str) -> Option<Self> {
         let (key, value) = self.value.get_ref().as_table()?.get_key_value(key)?;
-        Some(Self { key: Some(key), value })
+        Some(self.child(key, value))
     }
 
     /// The entries of a table or the items of an array, in the order of the text; none for a scalar.
     pub(crate) fn children(self) -> std::vec::IntoIter<Self> {
         let mut children: Vec<Self> = self.entries().collect();
         if let DeValue::Array(array) = self.value.get_ref() {
-            children = array.iter().map(|value| Self { key: None, value }).collect();
+            children = array.iter().map(|value| Self { key: None, value, ..self }).collect();
         } else {
             children.sort_unstable_by_key(|child| child.key_span());
         }
@@ -448,7 +461,7 @@ impl<'d> Node<'d> {
     /// The entries of a table, sorted by key; none for anything else. Cheaper than `children`.
     pub(crate) fn entries(self) -> impl Iterator<Item = Self> + use<'d> {
         let table = self.value.get_ref().as_table();
-        table.into_iter().flatten().map(|(key, value)| Self { key: Some(key), value })
+        table.into_iter().flatten().map(move |(key, value)| self.child(key, value))
     }
 }
 

@@ -37,7 +37,7 @@ fn options() -> Vec<Opt> {
 
 /// The formats of `--log`.
 fn formats() -> String {
-    let schema = preverb::schema::schema(&|_, _| String::new());
+    let schema = crate::shapes::schema();
     let formats = schema["properties"]["log"]["enum"].as_array().unwrap();
     formats.iter().map(|format| format.as_str().unwrap()).collect::<Vec<_>>().join(" ")
 }

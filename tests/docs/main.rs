@@ -22,6 +22,7 @@ mod page;
 #[allow(dead_code, reason = "the integration tests use all of it")]
 mod pattern;
 mod schema;
+mod shapes;
 #[path = "../support/skip.rs"]
 #[allow(dead_code, reason = "each kind of test uses some of it")]
 mod skip;

@@ -432,7 +432,8 @@ fn a_default_must_exist_in_one_environment_at_least() {
 fn what_is_said_of_the_keys_of_a_step_is_so_of_its_kind() {
     let step = |keys: &str| format!("[verbs.a]\nexec = [\"true\"]\n[[setup]]\n{keys}\n");
     let line = "5 | zzzzzzzz = 1";
-    let keys = "hint: the keys here are `run`, `name`, `verbs`, `environments`, `skip-if`, `timeout`, `user`, `once`, `per`\n";
+    let keys = "hint: the keys here are `run`, `name`, `verbs`, `environments`, `only-if`, `skip-if`, `if-exists`, `unless-exists`, \
+                `timeout`, `grace`, `user`, `on-failure`, `once`, `per`, `stdin`, `replace`, `remove`, `before`\n";
     wrong(&step("run = [\"true\"]\nzzzzzzzz = 1"), "5:1", line, &[keys]);
     let three = "run = [\"true\"]\nhooks = \"/x\"\nwait = \"file:///\"";
     wrong(&step(three), "5:1", "hooks = ", &["`run` and `hooks` and `wait`, which are 3 steps"]);

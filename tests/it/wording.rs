@@ -163,7 +163,7 @@ hint: did you mean `about`?
         r#"preverb: [DIR]/preverb.toml:3:1: unknown key `colour` in verb `a`
 3 | colour = "x"
   | ^^^^^^
-hint: the keys here are `about`, `aliases`, `exec`, `args`, `env`, `unset`, `variables`, `setup`, `user`, `workdir`, `umask`, `limits`, `capabilities`, `no-new-privileges`, `init`, `health`, `skip-setup-on`, `hidden`
+hint: the keys here are `about`, `aliases`, `match`, `exec`, `args`, `args-after`, `env`, `unset`, `variables`, `setup`, `user`, `workdir`, `umask`, `limits`, `capabilities`, `no-new-privileges`, `init`, `health`, `skip-setup-on`, `hidden`
 "#,
     );
     a(
@@ -202,7 +202,7 @@ hint: a literal `${` is written `$${`
         "preverb: [DIR]/preverb.toml:3:3: a step of the table does not say what to do
 3 | [[setup]]
   |   ^^^^^
-hint: a step has one of `run`, `hooks`, `wait`, `render`, `mkdir`, `chown`
+hint: a step has one of `run`, `hooks`, `env`, `env-file`, `wait`, `setup`, `render`, `mkdir`, `chown`
 ",
     );
     a(
@@ -215,7 +215,7 @@ hint: make each a step of its own
     );
     a(
         "[[setup]]\nrun = [\"x\"]\ntimeout = \"5\"",
-        r#"preverb: [DIR]/preverb.toml:5:11: `timeout` is `5`, which is no duration
+        r#"preverb: [DIR]/preverb.toml:5:11: `timeout` is `5`, which is not a duration
 5 | timeout = "5"
   |           ^^^
 hint: a duration is a number with a unit: `500ms`, `60s`, `5m`, `1h`

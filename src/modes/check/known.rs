@@ -2,7 +2,8 @@
 //! of them an operator or a hook may give or change.
 
 use super::findings::{Findings, Weight};
-use crate::table::types::{Declaration, Layer};
+use crate::table::types::Layer;
+use crate::table::variable::Declaration;
 use crate::text::names::EnvironmentName;
 use crate::value::template::{Fault, Template};
 use crate::value::toml::Span;
@@ -87,7 +88,7 @@ impl<'k> Known<'k> {
             if let Some(default) = &declaration.default {
                 let secret = secrets.contains(&declaration.name);
                 known.variables.set(name, default, Origin::Default, secret);
-            } else if declaration.required == Some(true) {
+            } else if declaration.is_required() {
                 known.open(&declaration.name);
             }
         }

@@ -29,10 +29,10 @@ use crate::plan;
 use crate::plan::Why;
 use crate::sys::identity::Myself;
 use crate::sys::signals::Signals;
-use crate::table::decode::Decoder;
+use crate::table::decode::decoder::Decoder;
 use crate::table::load;
 use crate::table::select::{self, Tree};
-use crate::table::types::ENVIRONMENT_DEFAULT;
+
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Log, quoted};
 use crate::text::names::{EnvironmentName, VerbName};
@@ -104,7 +104,7 @@ fn look(check: &mut Check<'_>, tree: Tree<'_>, findings: &mut Findings) -> Optio
     if let Some(format) = settings.log.filter(|_| !check.log_given) {
         check.log.format = format;
     }
-    let default = settings.environment_default.as_ref().map_or(ENVIRONMENT_DEFAULT, EnvironmentName::as_str);
+    let default = settings.environment.default();
     let (chosen, refused) = match plan::environment(check.environment, &settings, check.variables) {
         Ok(chosen) => (Some(chosen), None),
         Err(failure) => (None, Some(failure)),

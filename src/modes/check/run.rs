@@ -14,12 +14,16 @@ use crate::plan;
 use crate::sys::identity;
 use crate::sys::identity::{Identity, Myself};
 use crate::table::select::{Selection, Tree};
-use crate::table::types::{Declaration, Layer, Probe, Settings, Step, lay_declarations};
+use crate::table::step::{Probe, Step};
+use crate::table::types::lay_declarations;
+use crate::table::types::{Layer, Settings};
+use crate::table::variable::Declaration;
 use crate::text::escape::MASK;
 use crate::text::escape::escaped;
 use crate::text::log::quoted;
 use crate::text::names::{EnvironmentName, VerbName};
 use crate::text::url;
+use crate::value::condition::Condition;
 use crate::value::target::{POSTGRES_SOCKET, POSTGRES_SOCKET_HINT, Target, UNSEEN_PATH, UNSEEN_PATH_HINT};
 use crate::value::template::{Expanded, Template};
 use crate::value::toml::{Node, Shape, Span};
@@ -84,8 +88,7 @@ pub(super) fn walk(
         (over_layer, Origin::EnvironmentVerbEnv),
     ];
     let declarations = lay_declarations(layers.iter().map(|(layer, _)| *layer));
-    let variable =
-        image.settings.environment_variable.as_deref().unwrap_or(crate::table::types::ENVIRONMENT_VARIABLE);
+    let variable = image.settings.environment.variable();
     let is_default = environment.as_str() == image.default_environment;
     let variable = (variable, is_default);
     let known = Known::new(image.inherited, variable, environment, name, &declarations, image.secrets);
@@ -199,7 +202,7 @@ impl Walk<'_, '_> {
     /// Whether `skip-if` or the marker of `once` keeps a step from running, and how sure that is.
     fn skipped(&mut self, step: &Step, node: Node<'_>) -> Option<Sure> {
         let mut skipped = None;
-        for name in &step.skip_if {
+        for name in step.when.skip_if.iter().map(Condition::name) {
             let set = self.known.variables.non_empty(name.as_bytes()).is_some();
             match (self.known.is_fixed(name) && !self.earlier, set) {
                 (true, true) => return Some(Sure::Fixed),
@@ -278,7 +281,7 @@ impl Walk<'_, '_> {
             let name = declaration.name.as_str();
             let Some(found) = self.known.variables.get(name.as_bytes()) else { continue };
             if found.value.is_empty() {
-                if declaration.required == Some(true)
+                if declaration.is_required()
                     && self.known.is_fixed(name)
                     && let Some(node) = last("env", name, None)
                 {

@@ -3,7 +3,8 @@
 
 use super::findings::{Findings, Weight};
 use crate::table::select::{Lookup, Tree, filter_names};
-use crate::table::types::{Settings, VariableKind};
+use crate::table::types::Settings;
+use crate::table::variable::VariableKind;
 use crate::text::log::quoted;
 use crate::text::names::{NAME_RULE, VerbName};
 use crate::text::nearest::nearest;

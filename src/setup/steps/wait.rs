@@ -12,7 +12,7 @@ use crate::sys::child::Children;
 use crate::sys::proof::{self, Refused};
 use crate::sys::start::AsWhom;
 use crate::sys::terminal::Terminal;
-use crate::table::types::Probe;
+use crate::table::step::Probe;
 use crate::text::duration::WAIT_TIMEOUT;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::value::variables::Variables;

@@ -1,50 +1,101 @@
 //! What the table, an environment and a verb have in common: `env`, `variables`, `setup`.
 
-use super::{Decoder, Place, VARIABLE_KEYS};
-use crate::table::types::{Declaration, Layer, Setting, VariableKind};
+use crate::table::decode::decoder::{Decoder, Key, keys};
+use crate::table::decode::form::Form;
+use crate::table::decode::place::Place;
+use crate::table::step::Setting;
+use crate::table::types::Layer;
+use crate::table::variable::{Declaration, Required, VariableKind};
 use crate::text::log::quoted;
 use crate::text::names::is_variable_name;
 use crate::value::toml::{Node, Shape};
+
+/// The keys of an environment. Its layer and its verbs are read one by one.
+pub(crate) const OF_ENVIRONMENT: &[Key<()>] = keys! { () {
+    "env", Form::Env, "Variables, over those of the table.", ();
+    "variables", Form::ByVariable("variable"), "Declared variables.", ();
+    "setup", Form::List("step"), "Steps, after those of the table.", ();
+    "verbs", Form::ByName("verb"), "What is different about a verb, and more verbs.", (a_table);
+} };
+
+/// The keys of a declared variable.
+pub(crate) const VARIABLE: &[Key<Declaration>] = keys! { Declaration {
+    "about", Form::Text, "What it is for.", (about = text);
+    "default", Form::Text, "Its value where it is unset or empty.", (default = text);
+    "required", Form::Required, "Whether, or when, it must not be empty.", (required);
+    "late", Form::Flag, "Whether a step supplies it.", (late = flag);
+    "type", Form::OneOf(&VariableKind::NAMES), "What its value looks like.", (kind: Option<VariableKind>);
+    "one-of", Form::Strings, "The values that it may have.", (one_of = Some(strings));
+    "secret", Form::Flag, "Whether its value is shown nowhere.", (secret);
+    "file", Form::Flag, "Whether it may come from a file, as a secret may.", (file = flag);
+    "aliases", Form::Strings, "Older names of it.", (aliases = Some(variable_names));
+    "conflicts", Form::Strings, "Variables that exclude it.", (conflicts = Some(variable_names));
+} };
+
+/// What is only looked at here, and read elsewhere.
+pub(crate) fn a_table<T>(decoder: &mut Decoder, node: Node<'_>, _: &mut T) {
+    decoder.is_table(node);
+}
+
+fn required(decoder: &mut Decoder, node: Node<'_>, declaration: &mut Declaration) {
+    declaration.required = match node.shape() {
+        Shape::Boolean(true) => Some(Required::If(Vec::new())),
+        Shape::Boolean(false) => Some(Required::No),
+        Shape::Array => Some(Required::If(decoder.conditions(node))),
+        Shape::String | Shape::Integer | Shape::Float | Shape::DateTime | Shape::Table => {
+            decoder.wrong_type(node, "`true` or `false`, or an array of conditions");
+            None
+        }
+    };
+}
+
+fn secret(decoder: &mut Decoder, node: Node<'_>, declaration: &mut Declaration) {
+    // Whoever wrote something else there did not mean it to be shown.
+    declaration.secret = decoder.flag(node).or(Some(true));
+}
 
 impl Decoder {
     /// `env`, `variables` and `setup` of the table, an environment or a verb; `place` names it.
     pub(crate) fn layer(&mut self, node: Node<'_>, place: Place<'_>) -> Layer {
         let mut layer = Layer::default();
-        if let Some(env) = node.get("env")
-            && self.is_table(env, "env")
-        {
-            for child in env.children() {
-                let name = child.key();
-                if name.is_empty() || name.contains(['=', '\0']) {
-                    self.mistake(child.key_span(), format!("{} cannot be a variable's name", quoted(name)));
-                    continue;
-                }
-                if !matches!(child.shape(), Shape::String | Shape::Array | Shape::Table) {
-                    self.mistake_with_hint(
-                        child.span(),
-                        format!("{} must be a string, not {}", quoted(name), child.shape().name()),
-                        "every variable is text: put the value in quotes",
-                    );
-                    continue;
-                }
-                if let Some(value) = self.template(child, name) {
-                    layer.env.push(Setting { name: name.to_owned(), value, span: child.span() });
-                }
-            }
+        if let Some(env) = node.get("env") {
+            layer.env = self.env(env);
         }
         if let Some(variables) = node.get("variables")
-            && self.is_table(variables, "variables")
+            && self.is_table(variables)
         {
-            for child in variables.children() {
-                layer.variables.extend(self.declaration(child));
-            }
+            layer.variables = variables.children().filter_map(|child| self.declaration(child)).collect();
         }
         if let Some(setup) = node.get("setup") {
-            for item in self.items(setup, "setup", "an array of tables") {
-                layer.setup.extend(self.step(item, place));
-            }
+            layer.setup = self.steps(setup, place);
         }
         layer
+    }
+
+    /// Variables with their values.
+    pub(crate) fn env(&mut self, node: Node<'_>) -> Vec<Setting> {
+        if !self.is_table(node) {
+            return Vec::new();
+        }
+        node.children().filter_map(|child| self.setting(child)).collect()
+    }
+
+    fn setting(&mut self, node: Node<'_>) -> Option<Setting> {
+        let name = node.key();
+        if name.is_empty() || name.contains(['=', '\0']) {
+            self.mistake(node.key_span(), format!("{} is not a valid variable name", quoted(name)));
+            return None;
+        }
+        if !matches!(node.shape(), Shape::String | Shape::Array | Shape::Table) {
+            self.mistake_with_hint(
+                node.span(),
+                format!("{} must be a string, not {}", quoted(name), node.shape().name()),
+                "every variable is text: put the value in quotes",
+            );
+            return None;
+        }
+        let value = self.template(node)?;
+        Some(Setting { name: name.to_owned(), value, span: node.span() })
     }
 
     fn declaration(&mut self, node: Node<'_>) -> Option<Declaration> {
@@ -52,30 +103,16 @@ impl Decoder {
         if !is_variable_name(name.as_bytes()) {
             self.mistake_with_hint(
                 node.key_span(),
-                format!("{} cannot be a declared variable's name", quoted(name)),
+                format!("{} is not a valid name for a declared variable", quoted(name)),
                 "a name is a letter or `_`, and then letters, digits, `_` and `.`",
             );
             return None;
         }
-        if !self.is_table(node, name) {
+        if !self.is_table(node) {
             return None;
         }
-        self.keys(node, Place::Variable(name), &VARIABLE_KEYS);
         let mut declaration = Declaration { name: name.to_owned(), ..Declaration::default() };
-        for child in node.children() {
-            match child.key() {
-                "about" => declaration.about = self.string(child, "about").map(str::to_owned),
-                "default" => declaration.default = self.string(child, "default").map(str::to_owned),
-                "required" => declaration.required = self.boolean(child, "required"),
-                // Who wrote something else there did not mean it to be shown.
-                "secret" => declaration.secret = self.boolean(child, "secret").or(Some(true)),
-                "one-of" => declaration.one_of = Some(self.strings(child, "one-of")),
-                "type" => {
-                    declaration.kind = self.choice(child, "type", &VariableKind::NAMES, VariableKind::parse);
-                }
-                _ => {}
-            }
-        }
+        self.keys(node, Place::Variable(name), VARIABLE, &mut declaration);
         Some(declaration)
     }
 }

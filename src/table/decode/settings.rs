@@ -1,58 +1,84 @@
 //! The top of the table, without its verbs and environments.
 
-use super::{Decoder, Place, SELECTION_KEYS, SHIM_KEYS, TABLE_KEYS};
-use crate::table::types::{ENVIRONMENT_VARIABLE, LeadingDash, Settings, ShimSettings, Unknown};
+use crate::table::decode::decoder::{Decoder, Key, keys};
+use crate::table::decode::form::Form;
+use crate::table::decode::layer::a_table;
+use crate::table::decode::place::Place;
+use crate::table::decode::shim::SHIM;
+use crate::table::types::{LeadingDash, Naming, Settings, Unknown};
 use crate::text::log::{Format, quoted};
-use crate::text::names::{EnvironmentName, NAME_RULE, is_variable_name};
+use crate::text::names::{EnvironmentName, NAME_RULE};
 use crate::value::toml::{Node, Shape};
+
+/// The keys of the table. Those of its layer, its verbs and its environments are read one by one, as they
+/// are needed.
+pub(crate) const TABLE: &[Key<Settings>] = keys! { Settings {
+    "default", Form::Name, "The verb of a call without arguments.", (default);
+    "unknown", Form::OneOf(&Unknown::NAMES), "What a first argument that is not a verb does.",
+        (unknown: Unknown);
+    "leading-dash", Form::OneOf(&LeadingDash::NAMES), "What a first argument with a dash does.",
+        (leading_dash: LeadingDash);
+    "log", Form::OneOf(&Format::NAMES), "How messages are written.", (log: Option<Format>);
+    "stop-signals", Form::Strings, "The signals that end setup instead of TERM, INT, HUP and QUIT.",
+        (stop_signals);
+    "user", Form::Text, "The user of verbs without one, and of `--`.", (user = user);
+    "workdir", Form::Path, "The working directory, likewise.", (workdir = path);
+    "umask", Form::Mode, "The umask, likewise.", (umask = umask);
+    "environment", Form::Noun("selection"), "How the environment is chosen.", (environment);
+    "env", Form::Env, "Variables set for every verb.", ();
+    "variables", Form::ByVariable("variable"), "Declared variables.", ();
+    "setup", Form::List("step"), "Steps for every verb.", ();
+    "interpreters", Form::Interpreters, "Programs that run hooks, by the extension of the hook.",
+        (interpreters);
+    "verbs", Form::ByName("verb"), "The verbs.", (a_table);
+    "environments", Form::ByName("environment"), "What is different in an environment.", (a_table);
+    "shim", Form::Noun("shim"), "How `--shim` runs the image.", (of_shim);
+} };
+
+/// The keys of `[environment]`.
+pub(crate) const ENVIRONMENT: &[Key<Naming>] = keys! { Naming {
+    "variable", Form::Variable, "The variable that names the environment.", (variable = variable_name);
+    "default", Form::Name, "The environment without that variable.", (default = environment_name);
+    "names", Form::Names, "The only environments that there are.", (names);
+    "aliases", Form::NamesByName, "Other names of environments.", (aliases);
+} };
+
+fn default(decoder: &mut Decoder, node: Node<'_>, settings: &mut Settings) {
+    settings.default = decoder.verb_name(node).map(|name| (name, node.span()));
+}
+
+fn environment(decoder: &mut Decoder, node: Node<'_>, settings: &mut Settings) {
+    settings.environment = decoder.table(node, Place::Named("[environment]"), ENVIRONMENT);
+}
+
+fn of_shim(decoder: &mut Decoder, node: Node<'_>, settings: &mut Settings) {
+    settings.shim = Some(decoder.table(node, Place::Named("[shim]"), SHIM));
+}
+
+fn names(decoder: &mut Decoder, node: Node<'_>, naming: &mut Naming) {
+    let items = decoder.items(node, "an array of strings");
+    naming.names = Some(items.filter_map(|item| decoder.environment_name(item)).collect());
+}
+
+fn aliases(decoder: &mut Decoder, node: Node<'_>, naming: &mut Naming) {
+    if !decoder.is_table(node) {
+        return;
+    }
+    for child in node.children() {
+        let alias = EnvironmentName::parse(child.key().as_bytes());
+        if alias.is_none() {
+            let message = format!("{} is not a valid environment name", quoted(child.key()));
+            decoder.mistake_with_hint(child.key_span(), message, NAME_RULE);
+        }
+        naming.aliases.extend(alias.zip(decoder.environment_name(child)));
+    }
+}
 
 impl Decoder {
     /// The top level, without verbs and environments, which are decoded one by one.
     pub(crate) fn settings(&mut self, root: Node<'_>) -> Settings {
-        self.keys(root, Place::Table, &TABLE_KEYS);
         let mut settings = Settings::default();
-        for node in root.children() {
-            match node.key() {
-                "default" => {
-                    settings.default = self.verb_name(node, "default").map(|name| (name, node.span()));
-                }
-                "unknown" => {
-                    let parse = |word: &str| match word {
-                        "error" => Some(Unknown::Error),
-                        "exec" => Some(Unknown::Exec),
-                        "default" => Some(Unknown::Default),
-                        _ => None,
-                    };
-                    settings.unknown = self
-                        .choice(node, "unknown", &["error", "exec", "default"], parse)
-                        .unwrap_or_default();
-                }
-                "leading-dash" => {
-                    let parse = |word: &str| match word {
-                        "error" => Some(LeadingDash::Error),
-                        "default" => Some(LeadingDash::Default),
-                        _ => None,
-                    };
-                    settings.leading_dash =
-                        self.choice(node, "leading-dash", &["error", "default"], parse).unwrap_or_default();
-                }
-                "log" => {
-                    settings.log =
-                        self.choice(node, "log", &Format::NAMES, |word| Format::parse(word.as_bytes()));
-                }
-                "stop-signals" => settings.stop_signals = Some(self.stop_signals(node)),
-                "user" => settings.user = self.user(node),
-                "workdir" => settings.workdir = self.path(node, "workdir"),
-                "umask" => settings.umask = self.umask(node),
-                "environment" => self.selection(node, &mut settings),
-                "interpreters" => settings.interpreters = self.interpreters(node),
-                "shim" => settings.shim = Some(self.shim(node)),
-                "verbs" | "environments" => {
-                    self.is_table(node, node.key());
-                }
-                _ => {}
-            }
-        }
+        self.keys(root, Place::Table, TABLE, &mut settings);
         for (key, asked) in [
             ("unknown", settings.unknown == Unknown::Default),
             ("leading-dash", settings.leading_dash == LeadingDash::Default),
@@ -65,143 +91,61 @@ impl Decoder {
                 self.mistake_with_hint(node.span(), message, "default = \"VERB\"");
             }
         }
-        let variable = settings.environment_variable.as_deref().unwrap_or(ENVIRONMENT_VARIABLE);
-        let declared = root.get("variables").and_then(|variables| variables.get(variable));
+        let declared =
+            root.get("variables").and_then(|variables| variables.get(settings.environment.variable()));
         let secret = declared.and_then(|variable| variable.get("secret"));
-        settings.environment_is_secret = secret.is_some_and(|secret| secret.shape() != Shape::Boolean(false));
+        settings.environment.is_secret = secret.is_some_and(|secret| secret.shape() != Shape::Boolean(false));
         settings
     }
+}
 
-    fn stop_signals(&mut self, node: Node<'_>) -> Vec<i32> {
-        let mut signals = Vec::new();
-        for item in self.items(node, "stop-signals", "an array of strings") {
-            let Some(text) = self.string(item, "stop-signals") else { continue };
-            let Some(signal) = self.signal(item.span(), text) else { continue };
-            // KILL and STOP cannot be heeded; CHLD and the faults are not requests to stop.
-            if matches!(signal, 4 | 5 | 7 | 8 | 9 | 11 | 13 | 17 | 18 | 19 | 31) {
-                self.mistake(item.span(), format!("{} cannot be a request to stop", quoted(text)));
-                continue;
-            }
+fn stop_signals(decoder: &mut Decoder, node: Node<'_>, settings: &mut Settings) {
+    let mut signals = Vec::new();
+    for item in decoder.items(node, "an array of strings") {
+        let Some(text) = decoder.string(item) else { continue };
+        let Some(signal) = decoder.signal(item.span(), text) else { continue };
+        // KILL and STOP cannot be caught; CHLD and the faults are not requests to stop.
+        if matches!(signal, 4 | 5 | 7 | 8 | 9 | 11 | 13 | 17 | 18 | 19 | 31) {
+            decoder.mistake(item.span(), format!("{} cannot be a request to stop", quoted(text)));
+        } else {
             signals.push(signal);
         }
-        signals
     }
+    settings.stop_signals = Some(signals);
+}
 
-    fn selection(&mut self, node: Node<'_>, settings: &mut Settings) {
-        if !self.is_table(node, "environment") {
-            return;
-        }
-        self.keys(node, Place::Named("[environment]"), &SELECTION_KEYS);
-        if let Some(variable) = node.get("variable") {
-            let name = self.string(variable, "variable");
-            match name {
-                Some(name) if is_variable_name(name.as_bytes()) => {
-                    settings.environment_variable = Some(name.to_owned());
-                }
-                Some(name) => {
-                    self.mistake(variable.span(), format!("{} cannot be a variable's name", quoted(name)));
-                }
-                None => {}
-            }
-        }
-        if let Some(default) = node.get("default")
-            && let Some(name) = self.string(default, "default")
-        {
-            settings.environment_default = EnvironmentName::parse(name.as_bytes());
-            if settings.environment_default.is_none() {
-                let message = format!("`default` is {}, which no environment can be called", quoted(name));
-                self.mistake_with_hint(default.span(), message, NAME_RULE);
-            }
-        }
+fn interpreters(decoder: &mut Decoder, node: Node<'_>, settings: &mut Settings) {
+    if !decoder.is_table(node) {
+        return;
     }
-
-    fn interpreters(&mut self, node: Node<'_>) -> Vec<(String, Vec<String>)> {
-        let mut interpreters = Vec::new();
-        if !self.is_table(node, "interpreters") {
-            return interpreters;
+    for child in node.children() {
+        let extension = child.key();
+        if extension.is_empty() || extension.contains(['.', '/', '\0']) {
+            let message = format!("{} is no extension: it is written without its dot", quoted(extension));
+            decoder.mistake(child.key_span(), message);
+            continue;
         }
-        for child in node.children() {
-            let extension = child.key();
-            if extension.is_empty() || extension.contains(['.', '/', '\0']) {
-                let message = format!("{} is no extension: it is written without its dot", quoted(extension));
-                self.mistake(child.key_span(), message);
-                continue;
-            }
-            if extension == "sh" {
-                self.mistake_with_hint(
-                    child.key_span(),
-                    "interpreter `sh` would never be used: `*.sh` files are sourced",
-                    "give the files another extension; the `#!` line of one names its shell",
-                );
-                continue;
-            }
-            // Validated as an argv, but a path follows it, so its words are not expanded.
-            if child.as_str().is_some() {
-                self.argv(child, extension);
-                continue;
-            }
-            let argv = self.strings(child, extension);
-            if argv.first().is_none_or(String::is_empty) {
-                if child.shape() == Shape::Array {
-                    self.mistake(
-                        child.span(),
-                        format!("{} is empty: its first word is the program", quoted(extension)),
-                    );
-                }
-                continue;
-            }
-            interpreters.push((extension.to_owned(), argv));
+        if extension == "sh" {
+            decoder.mistake_with_hint(
+                child.key_span(),
+                "interpreter `sh` would never be used: `*.sh` files are sourced",
+                "give the files another extension; the `#!` line of one names its shell",
+            );
+            continue;
         }
-        interpreters
-    }
-
-    fn shim(&mut self, node: Node<'_>) -> ShimSettings {
-        let mut shim = ShimSettings::default();
-        if !self.is_table(node, "shim") {
-            return shim;
+        // Validated as an argv, but a path follows it, so its words are not expanded.
+        if child.as_str().is_some() {
+            decoder.argv(child);
+            continue;
         }
-        self.keys(node, Place::Named("[shim]"), &SHIM_KEYS);
-        for child in node.children() {
-            match child.key() {
-                "image" => {
-                    shim.image = self.string(child, "image").map(str::to_owned);
-                    if shim.image.as_deref().is_some_and(|image| image.is_empty() || image.starts_with('-')) {
-                        self.mistake(child.span(), "`image` is no image's name");
-                        shim.image = None;
-                    }
-                }
-                "mounts" => {
-                    for item in self.items(child, "mounts", "an array of strings") {
-                        let Some(mount) = self.string(item, "mounts") else { continue };
-                        // What would be a path elsewhere is a volume's name, or nothing at all, to an engine.
-                        if mount.is_empty()
-                            || mount.starts_with(['~', '$'])
-                                && crate::modes::shim::split_prefix(mount).0.is_none()
-                        {
-                            self.mistake_with_hint(
-                                item.span(),
-                                format!("{} in `mounts` is nothing that can be mounted", quoted(mount)),
-                                "it is a value of `-v`, and may begin with `$HOME` or `$PWD`",
-                            );
-                        }
-                        shim.mounts.push(mount.to_owned());
-                    }
-                }
-                "env" => {
-                    shim.env = self.strings(child, "env");
-                    for name in shim.env.iter().filter(|name| !is_variable_name(name.as_bytes())) {
-                        self.mistake(child.span(), format!("{} cannot be a variable's name", quoted(name)));
-                    }
-                }
-                "network" => {
-                    shim.network = self.string(child, "network").map(str::to_owned);
-                    if shim.network.as_deref() == Some("") {
-                        self.mistake(child.span(), "`network` is no network's name");
-                    }
-                }
-                _ => {}
+        let argv = decoder.strings(child);
+        if argv.first().is_none_or(String::is_empty) {
+            if child.shape() == Shape::Array {
+                let message = format!("{} is empty: its first element is the program", quoted(extension));
+                decoder.mistake(child.span(), message);
             }
+            continue;
         }
-        shim
+        settings.interpreters.push((extension.to_owned(), argv));
     }
 }

@@ -1,6 +1,8 @@
 //! A verb, or what an environment changes in it.
 
-use super::{Decoder, INIT_KEYS, Place, VERB_KEYS};
+use crate::table::decode::decoder::{Decoder, Key, keys};
+use crate::table::decode::form::Form;
+use crate::table::decode::place::Place;
 use crate::table::types::{Init, InitOptions, VerbPart};
 use crate::text::log::quoted;
 use crate::text::nearest::nearest;
@@ -9,139 +11,159 @@ use crate::value::limit::{Limit, Resource};
 use crate::value::signal::can_be_caught;
 use crate::value::toml::{Node, Shape};
 
+/// The keys of a verb. Its layer is read apart.
+pub(crate) const VERB: &[Key<VerbPart>] = keys! { VerbPart {
+    "about", Form::Text, "What it does, for lists.", (about = text);
+    "aliases", Form::Names, "Other names of it.", (aliases);
+    "match", Form::Strings, "Patterns of first arguments that call it.", (patterns);
+    "exec", Form::Argv, "The target: a program and its first arguments.", (exec = argv);
+    "args", Form::Arguments, "Arguments where the caller gives none.", (args = arguments);
+    "args-after", Form::Arguments, "Arguments after those.", (args_after = arguments);
+    "env", Form::Env, "Variables, over those of the table.", ();
+    "unset", Form::Strings, "Variables that the target does not get.", (unset);
+    "variables", Form::ByVariable("variable"), "Declared variables.", ();
+    "setup", Form::List("step"), "Steps, after those of the table.", ();
+    "user", Form::Text, "The user that it runs as.", (user = user);
+    "workdir", Form::Path, "Its working directory.", (workdir = path);
+    "umask", Form::Mode, "Its umask.", (umask = umask);
+    "limits", Form::Limits, "Its soft limits.", (limits);
+    "capabilities", Form::Capabilities, "The capabilities that it keeps.", (capabilities);
+    "no-new-privileges", Form::Flag, "Whether no exec of its can gain privileges.",
+        (no_new_privileges = flag);
+    "init", Form::FlagOr("init"), "Whether and how preverb supervises it.", (init);
+    "health", Form::Probe, "How `--health` finds out whether it is healthy.", (health = probe);
+    "skip-setup-on", Form::Strings, "Arguments of the caller that make setup unnecessary.",
+        (skip_setup_on = Some(strings));
+    "hidden", Form::Flag, "Whether it is in no list.", (hidden = flag);
+} };
+
+/// The keys of an `init` table.
+pub(crate) const INIT: &[Key<InitOptions>] = keys! { InitOptions {
+    "signals", Form::Signals, "Signals that are forwarded as another one, or not at all.", (signals);
+    "group", Form::Flag, "Whether signals go to its whole group.", (group = flag);
+    "grace", Form::Duration, "How long what it leaves behind may take to end.", (grace = fixed_duration);
+    "exit", Form::ExitCodes, "Exit codes that are replaced by another one.", (exit);
+} };
+
 impl Decoder {
     /// A verb, or what an environment changes in it; `place` names it.
     pub(crate) fn verb(&mut self, node: Node<'_>, place: Place<'_>) -> VerbPart {
         let mut verb = VerbPart { span: Some(node.key_span()), ..VerbPart::default() };
-        if !self.is_table(node, node.key()) {
-            return verb;
-        }
-        self.keys(node, place, &VERB_KEYS);
-        verb.layer = self.layer(node, place);
-        for child in node.children() {
-            match child.key() {
-                "about" => verb.about = self.string(child, "about").map(str::to_owned),
-                "aliases" => {
-                    let items = self.items(child, "aliases", "an array of strings");
-                    let names = items.into_iter().filter_map(|item| self.verb_name(item, "aliases"));
-                    verb.aliases = Some(names.collect());
-                }
-                "exec" => verb.exec = self.argv(child, "exec"),
-                "args" => {
-                    if child.as_str().is_some() {
-                        self.argv(child, "args");
-                    } else {
-                        verb.args = Some(self.templates(child, "args"));
-                    }
-                }
-                "unset" => verb.unset = Some(self.unset(child)),
-                "user" => verb.user = self.user(child),
-                "workdir" => verb.workdir = self.path(child, "workdir"),
-                "umask" => verb.umask = self.umask(child),
-                "limits" => verb.limits = self.limits(child),
-                "capabilities" => verb.capabilities = Some(self.capabilities(child)),
-                "no-new-privileges" => verb.no_new_privileges = self.boolean(child, "no-new-privileges"),
-                "init" => verb.init = self.init(child),
-                "health" => verb.health = self.probe(child, "health"),
-                "skip-setup-on" => verb.skip_setup_on = Some(self.strings(child, "skip-setup-on")),
-                "hidden" => verb.hidden = self.boolean(child, "hidden"),
-                _ => {}
-            }
+        if self.is_table(node) {
+            self.keys(node, place, VERB, &mut verb);
+            verb.layer = self.layer(node, place);
         }
         verb
     }
+}
 
-    fn unset(&mut self, node: Node<'_>) -> Vec<String> {
-        let names = self.strings(node, "unset");
-        for name in names.iter().filter(|name| name.is_empty() || name.contains('=')) {
-            self.mistake(node.span(), format!("{} cannot be a variable's name", quoted(name)));
-        }
-        names
+fn aliases(decoder: &mut Decoder, node: Node<'_>, verb: &mut VerbPart) {
+    let items = decoder.items(node, "an array of strings");
+    verb.aliases = Some(items.filter_map(|item| decoder.verb_name(item)).collect());
+}
+
+fn patterns(decoder: &mut Decoder, node: Node<'_>, verb: &mut VerbPart) {
+    let patterns = decoder.strings(node);
+    if patterns.iter().any(String::is_empty) {
+        decoder.mistake(node.span(), "an empty pattern matches nothing");
     }
+    verb.patterns = Some(patterns);
+}
 
-    fn limits(&mut self, node: Node<'_>) -> Vec<Limit> {
-        let mut limits = Vec::new();
-        if !self.is_table(node, "limits") {
-            return limits;
-        }
-        let names = Resource::ALL.map(|resource| resource.name);
-        self.keys(node, Place::Named("limits"), &names);
-        for child in node.children() {
-            let Some(resource) = Resource::ALL.into_iter().find(|each| each.name == child.key()) else {
-                continue;
-            };
-            let value = match (child.as_integer().map(u64::try_from), child.as_str()) {
-                (Some(Ok(number)), _) => Some(number),
-                (None, Some("unlimited")) => None,
-                _ => {
-                    let message =
-                        format!("limit {} must be a whole number or \"unlimited\"", quoted(child.key()));
-                    self.mistake(child.span(), message);
-                    continue;
-                }
-            };
-            limits.push(Limit { resource, value });
-        }
-        limits
+fn unset(decoder: &mut Decoder, node: Node<'_>, verb: &mut VerbPart) {
+    let names = decoder.strings(node);
+    for name in names.iter().filter(|name| name.is_empty() || name.contains('=')) {
+        decoder.mistake(node.span(), format!("{} is not a valid variable name", quoted(name)));
     }
+    verb.unset = Some(names);
+}
 
-    fn capabilities(&mut self, node: Node<'_>) -> Vec<Capability> {
-        let mut capabilities = Vec::new();
-        for item in self.items(node, "capabilities", "an array of strings") {
-            let Some(text) = self.string(item, "capabilities") else { continue };
-            if let Some(capability) = Capability::parse(text) {
-                capabilities.push(capability);
-            } else {
-                let upper = text.to_ascii_uppercase();
-                let message = format!("{} is no capability", quoted(text));
-                match nearest(upper.trim_start_matches("CAP_"), Capability::NAMES) {
-                    Some(near) => {
-                        self.mistake_with_hint(item.span(), message, format!("did you mean `{near}`?"));
-                    }
-                    None => self.mistake_with_hint(item.span(), message, "capabilities(7) lists them"),
-                }
-            }
-        }
-        capabilities
+fn limits(decoder: &mut Decoder, node: Node<'_>, verb: &mut VerbPart) {
+    if !decoder.is_table(node) {
+        return;
     }
-
-    fn init(&mut self, node: Node<'_>) -> Option<Init> {
-        if let Shape::Boolean(supervise) = node.shape() {
-            return Some(if supervise { Init::Supervise } else { Init::Exec });
-        }
-        if node.shape() != Shape::Table {
-            self.wrong_type(node, "init", "`true`, `false` or a table");
-            return None;
-        }
-        self.keys(node, Place::Named("init"), &INIT_KEYS);
-        let mut options = InitOptions {
-            signals: Vec::new(),
-            group: node.get("group").and_then(|group| self.boolean(group, "group")),
-            grace: node.get("grace").and_then(|grace| self.duration(grace, "grace")),
+    for child in node.children() {
+        let Some(resource) = Resource::ALL.into_iter().find(|each| each.name == child.key()) else {
+            let names = Resource::ALL.into_iter().map(|resource| resource.name);
+            decoder.unknown_key(child, Place::Named("limits"), names);
+            continue;
         };
-        if let Some(signals) = node.get("signals")
-            && self.is_table(signals, "signals")
-        {
-            for child in signals.children() {
-                let from = self.signal(child.key_span(), child.key());
-                if let Some(from) = from {
-                    let name = quoted(child.key());
-                    if !can_be_caught(from) {
-                        self.mistake(
-                            child.key_span(),
-                            format!("{name} cannot be caught, and so not passed on"),
-                        );
-                    } else if options.signals.iter().any(|(earlier, _)| *earlier == from) {
-                        self.mistake(child.key_span(), format!("{name} in `signals` is there twice"));
-                    }
-                }
-                let Some(text) = self.string(child, child.key()) else { continue };
-                let to = if text == "none" { Some(None) } else { self.signal(child.span(), text).map(Some) };
-                if let (Some(from), Some(to)) = (from, to) {
-                    options.signals.push((from, to));
-                }
+        match (child.as_integer().map(u64::try_from), child.as_str()) {
+            (Some(Ok(number)), _) => verb.limits.push(Limit { resource, value: Some(number) }),
+            (None, Some("unlimited")) => verb.limits.push(Limit { resource, value: None }),
+            _ => {
+                let message =
+                    format!("limit {} must be a whole number or \"unlimited\"", quoted(child.key()));
+                decoder.mistake(child.span(), message);
             }
         }
-        Some(Init::With(options))
+    }
+}
+
+fn capabilities(decoder: &mut Decoder, node: Node<'_>, verb: &mut VerbPart) {
+    let mut capabilities = Vec::new();
+    for item in decoder.items(node, "an array of strings") {
+        let Some(text) = decoder.string(item) else { continue };
+        if let Some(capability) = Capability::parse(text) {
+            capabilities.push(capability);
+            continue;
+        }
+        let upper = text.to_ascii_uppercase();
+        let hint = match nearest(upper.trim_start_matches("CAP_"), Capability::NAMES) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "capabilities(7) lists them".to_owned(),
+        };
+        decoder.mistake_with_hint(item.span(), format!("{} is not a capability", quoted(text)), hint);
+    }
+    verb.capabilities = Some(capabilities);
+}
+
+fn init(decoder: &mut Decoder, node: Node<'_>, verb: &mut VerbPart) {
+    verb.init = match node.shape() {
+        Shape::Boolean(true) => Some(Init::Supervise),
+        Shape::Boolean(false) => Some(Init::Exec),
+        Shape::Table => Some(Init::With(decoder.table(node, Place::Named("init"), INIT))),
+        Shape::String | Shape::Integer | Shape::Float | Shape::DateTime | Shape::Array => {
+            decoder.wrong_type(node, "`true`, `false` or a table");
+            None
+        }
+    };
+}
+
+fn exit(decoder: &mut Decoder, node: Node<'_>, options: &mut InitOptions) {
+    if !decoder.is_table(node) {
+        return;
+    }
+    for child in node.children() {
+        let from = child.key().parse::<u8>().ok();
+        let to = child.as_integer().and_then(|code| u8::try_from(code).ok());
+        for (span, _) in
+            [(child.key_span(), from), (child.span(), to)].iter().filter(|(_, code)| code.is_none())
+        {
+            decoder.mistake(*span, "an exit code is a number from 0 to 255");
+        }
+        options.exit.extend(from.zip(to));
+    }
+}
+
+fn signals(decoder: &mut Decoder, node: Node<'_>, options: &mut InitOptions) {
+    if !decoder.is_table(node) {
+        return;
+    }
+    for child in node.children() {
+        let from = decoder.signal(child.key_span(), child.key());
+        if let Some(from) = from {
+            let name = quoted(child.key());
+            if !can_be_caught(from) {
+                decoder.mistake(child.key_span(), format!("{name} cannot be caught, and so not forwarded"));
+            } else if options.signals.iter().any(|(earlier, _)| *earlier == from) {
+                decoder.mistake(child.key_span(), format!("{name} in `signals` is there twice"));
+            }
+        }
+        let Some(text) = decoder.string(child) else { continue };
+        let to = if text == "none" { Some(None) } else { decoder.signal(child.span(), text).map(Some) };
+        if let (Some(from), Some(to)) = (from, to) {
+            options.signals.push((from, to));
+        }
     }
 }

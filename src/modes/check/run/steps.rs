@@ -15,7 +15,7 @@ use crate::setup::hook_files::{How, Rules};
 use crate::setup::steps::templates::{self, Templates, Trouble};
 use crate::sys::identity::Identity;
 use crate::sys::proof;
-use crate::table::types::{Render, Step, StepKind};
+use crate::table::step::{Render, Step, StepKind};
 use crate::text::escape::escaped;
 use crate::text::reason::reason;
 use crate::value::template::Template;
@@ -37,17 +37,18 @@ impl Walk<'_, '_> {
             self.add(Weight::Error, span_of(key), failure.into_parts());
         }
         match &step.kind {
-            StepKind::Run(argv) => {
+            StepKind::Run { argv, .. } => {
                 if let Some(node) = node.get("run") {
                     self.argv(argv, node, true, own.as_ref());
                 }
                 self.earlier = true;
             }
-            StepKind::Hooks(directory) => {
+            StepKind::Hooks { path: directory, .. } => {
                 let kept_root = own.as_ref().is_some_and(|identity| identity.uid == 0);
                 self.hooks(directory, span_of("hooks"), doer.as_ref(), kept_root);
                 self.earlier = true;
             }
+            StepKind::Env(_) | StepKind::EnvFile(_) | StepKind::Group { .. } => self.earlier = true,
             StepKind::Wait(targets) => {
                 let Some(node) = node.get("wait") else { return };
                 let many = node.shape() == Shape::Array;

@@ -1,0 +1,40 @@
+//! The keys of every noun, for the tests that make the JSON schema and compare the man page. No part of any
+//! interface.
+
+use crate::table::decode::decoder::Key;
+use crate::table::decode::{layer, settings, shim, step, verb};
+
+pub use crate::table::decode::form::{Described, Form, Noun};
+
+/// Every noun, the table itself first.
+#[must_use]
+pub fn nouns() -> Vec<Noun> {
+    fn noun<T>(name: &'static str, section: &'static str, keys: &[Key<T>]) -> Noun {
+        Noun { name, section, keys: keys.iter().map(Key::describe).collect() }
+    }
+    vec![
+        noun("table", "THE TABLE", settings::TABLE),
+        noun("selection", "THE CHOICE OF ENVIRONMENT", settings::ENVIRONMENT),
+        noun("environment", "ENVIRONMENTS", layer::OF_ENVIRONMENT),
+        noun("verb", "VERBS", verb::VERB),
+        noun("variable", "DECLARED VARIABLES", layer::VARIABLE),
+        noun("step", "STEPS", step::STEP),
+        noun("init", "SUPERVISION", verb::INIT),
+        noun("shim", "SHIM", shim::SHIM),
+    ]
+}
+
+/// The keys that say of which kind a step is.
+pub const KINDS: [&str; 9] = step::KINDS;
+
+/// The names of the soft limits.
+#[must_use]
+pub fn limits() -> Vec<&'static str> {
+    crate::value::limit::Resource::ALL.map(|resource| resource.name).to_vec()
+}
+
+/// The names of the capabilities, without `CAP_`.
+#[must_use]
+pub fn capabilities() -> Vec<&'static str> {
+    crate::value::capability::Capability::NAMES.to_vec()
+}

@@ -1,0 +1,472 @@
+//! What decoding needs whatever is decoded: the mistakes so far, keys, and values of every form.
+
+use std::time::Duration;
+
+use crate::table::decode::form::{Described, Form};
+use crate::table::decode::place::Place;
+use crate::table::step::Probe;
+use crate::text::duration::{DURATION_RULE, parse_duration, parse_mode};
+use crate::text::log::quoted;
+use crate::text::names::{EnvironmentName, NAME_RULE, VerbName, is_variable_name};
+use crate::text::nearest::nearest;
+use crate::text::url;
+use crate::value::condition::{CONDITION_RULE, Condition};
+use crate::value::deferred::Deferred;
+use crate::value::signal::parse_signal;
+use crate::value::target::{Target, UNSEEN_PATH, UNSEEN_PATH_HINT};
+use crate::value::template::Template;
+use crate::value::toml::{Mistake, Node, Shape, Span};
+use crate::value::user::UserSpec;
+
+/// A key of a table: how it is written, what it may hold, a line about it, and how it is read into a `T`.
+pub(crate) struct Key<T: 'static> {
+    pub(crate) name: &'static str,
+    pub(crate) form: Form,
+    pub(crate) about: &'static str,
+    pub(crate) reader: fn(&mut Decoder, Node<'_>, &mut T),
+    /// The kinds of steps that may have it; empty where it is for all.
+    pub(crate) kinds: &'static [&'static str],
+}
+
+impl<T> Key<T> {
+    pub(crate) fn read(&self, decoder: &mut Decoder, node: Node<'_>, into: &mut T) {
+        (self.reader)(decoder, node, into);
+    }
+
+    pub(crate) fn describe(&self) -> Described {
+        Described { name: self.name, form: self.form, about: self.about, kinds: self.kinds }
+    }
+}
+
+/// The keys of a noun. A key is read by a function, or into a field by a method of the decoder or as one of
+/// the words of a choice; one without a reader is read apart from the others.
+macro_rules! keys {
+    ($type:ty { $($name:literal $([$($kind:literal)+])?, $form:expr, $about:literal, $reader:tt;)+ }) => {
+        &[$(crate::table::decode::decoder::Key {
+            name: $name,
+            form: $form,
+            about: $about,
+            kinds: &[$($($kind),+)?],
+            reader: crate::table::decode::decoder::keys!(@reader $type, $reader),
+        }),+]
+    };
+    (@reader $type:ty, ()) => { |_, _, _| {} };
+    (@reader $type:ty, ($field:ident = $method:ident)) => {
+        |decoder, node, into: &mut $type| into.$field = decoder.$method(node)
+    };
+    (@reader $type:ty, ($field:ident = Some($method:ident))) => {
+        |decoder, node, into: &mut $type| into.$field = Some(decoder.$method(node))
+    };
+    (@reader $type:ty, ($field:ident: Option<$choice:ty>)) => {
+        |decoder, node, into: &mut $type| {
+            into.$field = decoder.choice(node, &<$choice>::NAMES, <$choice>::parse);
+        }
+    };
+    (@reader $type:ty, ($field:ident: $choice:ty)) => {
+        |decoder, node, into: &mut $type| {
+            into.$field = decoder.choice(node, &<$choice>::NAMES, <$choice>::parse).unwrap_or_default();
+        }
+    };
+    (@reader $type:ty, ($function:path)) => { $function };
+}
+
+pub(crate) use keys;
+
+/// Collects mistakes while it decodes.
+#[derive(Debug, Default)]
+pub(crate) struct Decoder {
+    /// The mistakes so far.
+    pub(crate) mistakes: Vec<Mistake>,
+}
+
+impl Decoder {
+    /// Adds a mistake.
+    pub(crate) fn mistake(&mut self, span: Span, message: impl Into<String>) {
+        self.mistakes.push(Mistake::new(span, message));
+    }
+
+    pub(crate) fn mistake_with_hint(
+        &mut self,
+        span: Span,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.mistakes.push(Mistake { hint: Some(hint.into()), ..Mistake::new(span, message) });
+    }
+
+    /// A value that is not what its key can hold. What it is may be a secret's.
+    fn invalid(&mut self, node: Node<'_>, what: &str, hint: impl Into<String>) {
+        let key = quoted(node.key());
+        let shown = node.as_str().map(quoted).unwrap_or_default();
+        self.mistakes.push(Mistake {
+            masked: Some(format!("{key} is {what}")),
+            hint: Some(hint.into()),
+            ..Mistake::new(node.span(), format!("{key} is {shown}, which is {what}"))
+        });
+    }
+
+    pub(crate) fn wrong_type(&mut self, node: Node<'_>, wanted: &str) {
+        let message = format!("{} must be {wanted}, not {}", quoted(node.key()), node.shape().name());
+        self.mistake(node.span(), message);
+    }
+
+    /// Whether `node` is a table; a mistake if not.
+    pub(crate) fn is_table(&mut self, node: Node<'_>) -> bool {
+        let table = node.shape() == Shape::Table;
+        if !table {
+            self.wrong_type(node, "a table");
+        }
+        table
+    }
+
+    /// Reads a table by its keys; each that is not among them is a mistake.
+    pub(crate) fn keys<T>(&mut self, node: Node<'_>, place: Place<'_>, keys: &[Key<T>], into: &mut T) {
+        for child in node.children() {
+            match keys.iter().find(|key| key.name == child.key()) {
+                Some(key) => key.read(self, child, into),
+                None => self.unknown_key(child, place, keys.iter().map(|key| key.name)),
+            }
+        }
+    }
+
+    /// Reads a table into a default of what it is.
+    pub(crate) fn table<T: Default>(&mut self, node: Node<'_>, place: Place<'_>, keys: &[Key<T>]) -> T {
+        let mut into = T::default();
+        if self.is_table(node) {
+            self.keys(node, place, keys, &mut into);
+        }
+        into
+    }
+
+    /// A mistake for a key that is not one of `known`.
+    pub(crate) fn unknown_key(
+        &mut self,
+        child: Node<'_>,
+        place: Place<'_>,
+        known: impl Iterator<Item = &'static str>,
+    ) {
+        let known: Vec<&str> = known.collect();
+        let key = child.key();
+        let hint = match nearest(key, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the keys here are {}", listed(&known)),
+        };
+        self.mistake_with_hint(child.key_span(), format!("unknown key {} in {place}", quoted(key)), hint);
+    }
+
+    pub(crate) fn string<'d>(&mut self, node: Node<'d>) -> Option<&'d str> {
+        match node.as_str() {
+            Some(text) if text.contains('\0') => {
+                let key = quoted(node.key());
+                self.mistake(node.span(), format!("{key} holds a NUL character, which cannot be passed on"));
+                None
+            }
+            None => {
+                self.wrong_type(node, "a string");
+                None
+            }
+            text => text,
+        }
+    }
+
+    pub(crate) fn text(&mut self, node: Node<'_>) -> Option<String> {
+        self.string(node).map(str::to_owned)
+    }
+
+    pub(crate) fn flag(&mut self, node: Node<'_>) -> Option<bool> {
+        if let Shape::Boolean(value) = node.shape() {
+            return Some(value);
+        }
+        self.wrong_type(node, "`true` or `false`");
+        None
+    }
+
+    /// One of a few words, and what it stands for.
+    pub(crate) fn choice<T>(
+        &mut self,
+        node: Node<'_>,
+        names: &[&str],
+        parse: fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let value = parse(self.string(node)?);
+        if value.is_none() {
+            self.invalid(node, "not one of its values", format!("it is one of {}", listed(names)));
+        }
+        value
+    }
+
+    pub(crate) fn template(&mut self, node: Node<'_>) -> Option<Template> {
+        self.parsed(node, Template::parse)
+    }
+
+    /// An element of an argv.
+    pub(crate) fn element(&mut self, node: Node<'_>) -> Option<Template> {
+        self.parsed(node, Template::parse_element)
+    }
+
+    fn parsed(
+        &mut self,
+        node: Node<'_>,
+        parse: impl Fn(&str) -> Result<Template, String>,
+    ) -> Option<Template> {
+        match parse(self.string(node)?) {
+            Ok(template) => Some(template),
+            Err(reason) => {
+                self.malformed(node, &reason);
+                None
+            }
+        }
+    }
+
+    /// A malformed `${`; the reason may quote what is around it.
+    fn malformed(&mut self, node: Node<'_>, reason: &str) {
+        let key = quoted(node.key());
+        self.mistakes.push(Mistake {
+            masked: Some(format!("{key}: a `${{` in it has none of the forms")),
+            hint: Some("a literal `${` is written `$${`".to_owned()),
+            ..Mistake::new(node.span(), format!("{key}: {reason}"))
+        });
+    }
+
+    /// The items of an array.
+    pub(crate) fn items<'d>(&mut self, node: Node<'d>, wanted: &str) -> std::vec::IntoIter<Node<'d>> {
+        if node.shape() != Shape::Array {
+            self.wrong_type(node, wanted);
+            return Vec::new().into_iter();
+        }
+        node.children()
+    }
+
+    pub(crate) fn strings(&mut self, node: Node<'_>) -> Vec<String> {
+        let items = self.items(node, "an array of strings");
+        items.filter_map(|item| self.text(item)).collect()
+    }
+
+    /// One string, or an array of them.
+    pub(crate) fn one_or_more<'d>(&mut self, node: Node<'d>) -> std::vec::IntoIter<Node<'d>> {
+        if node.shape() == Shape::String {
+            return vec![node].into_iter();
+        }
+        let items = self.items(node, "an array of strings");
+        if items.len() == 0 && node.shape() == Shape::Array {
+            self.mistake(node.span(), format!("{} is empty", quoted(node.key())));
+        }
+        items
+    }
+
+    /// An argv: an array of strings, the first not empty.
+    pub(crate) fn argv(&mut self, node: Node<'_>) -> Option<Vec<Template>> {
+        let before = self.mistakes.len();
+        let templates = self.arguments(node)?;
+        if self.mistakes.len() > before {
+            return None;
+        }
+        let key = quoted(node.key());
+        match templates.first() {
+            None => self.mistake(node.span(), format!("{key} is empty: its first element is the program")),
+            Some(first) if first.source().is_empty() => {
+                self.mistake(node.span(), format!("the first element of {key} is empty: it is the program"));
+            }
+            Some(_) => return Some(templates),
+        }
+        None
+    }
+
+    /// Arguments: an array of strings, which is not to be one string.
+    pub(crate) fn arguments(&mut self, node: Node<'_>) -> Option<Vec<Template>> {
+        if let Some(text) = node.as_str() {
+            let words: Vec<String> = text.split_whitespace().map(|word| format!("{word:?}")).collect();
+            let key = node.key();
+            self.mistake_with_hint(
+                node.span(),
+                format!("{} must be an array of strings, not a string: no shell splits it", quoted(key)),
+                format!("{key} = [{}]", words.join(", ")),
+            );
+            return None;
+        }
+        let items = self.items(node, "an array of strings");
+        Some(items.filter_map(|item| self.element(item)).collect())
+    }
+
+    pub(crate) fn duration(&mut self, node: Node<'_>) -> Option<Deferred<Duration>> {
+        self.deferred(node, parse_duration, "not a duration", DURATION_RULE)
+    }
+
+    /// A duration without `${...}`.
+    pub(crate) fn fixed_duration(&mut self, node: Node<'_>) -> Option<Duration> {
+        let duration = parse_duration(self.string(node)?);
+        if duration.is_none() {
+            self.invalid(node, "not a duration", DURATION_RULE);
+        }
+        duration
+    }
+
+    pub(crate) fn mode(&mut self, node: Node<'_>) -> Option<Deferred<u32>> {
+        let key = node.key();
+        let hint = format!("{key} = \"{}\"", if key == "umask" { "027" } else { "0755" });
+        if node.shape() == Shape::Integer {
+            let message = format!("{} must be a string of octal digits", quoted(key));
+            self.mistake_with_hint(node.span(), message, hint);
+            return None;
+        }
+        self.deferred(node, parse_mode, "not an octal mode", &hint)
+    }
+
+    pub(crate) fn umask(&mut self, node: Node<'_>) -> Option<Deferred<u32>> {
+        let mode = self.mode(node)?;
+        if matches!(mode, Deferred::Known(mode) if mode > 0o777) {
+            self.mistake(node.span(), "`umask` is larger than 0777");
+            return None;
+        }
+        Some(mode)
+    }
+
+    /// A value that is known, or that will be once its `${...}` are expanded.
+    fn deferred<T>(
+        &mut self,
+        node: Node<'_>,
+        parse: fn(&str) -> Option<T>,
+        reason: &str,
+        hint: &str,
+    ) -> Option<Deferred<T>> {
+        let template = self.template(node)?;
+        if !template.is_literal() {
+            return Some(Deferred::Template(template));
+        }
+        let value = parse(template.source());
+        if value.is_none() {
+            self.invalid(node, reason, hint);
+        }
+        value.map(Deferred::Known)
+    }
+
+    pub(crate) fn verb_name(&mut self, node: Node<'_>) -> Option<VerbName> {
+        let name = VerbName::parse(self.string(node)?.as_bytes());
+        if name.is_none() {
+            self.invalid(node, "not a valid verb name", NAME_RULE);
+        }
+        name
+    }
+
+    pub(crate) fn environment_name(&mut self, node: Node<'_>) -> Option<EnvironmentName> {
+        let name = EnvironmentName::parse(self.string(node)?.as_bytes());
+        if name.is_none() {
+            self.invalid(node, "not a valid environment name", NAME_RULE);
+        }
+        name
+    }
+
+    /// The name of a variable that `${...}` can have.
+    pub(crate) fn variable_name(&mut self, node: Node<'_>) -> Option<String> {
+        let name = self.string(node)?;
+        if is_variable_name(name.as_bytes()) {
+            return Some(name.to_owned());
+        }
+        self.mistake(node.span(), format!("{} is not a valid variable name", quoted(name)));
+        None
+    }
+
+    pub(crate) fn variable_names(&mut self, node: Node<'_>) -> Vec<String> {
+        let items = self.items(node, "an array of strings");
+        items.filter_map(|item| self.variable_name(item)).collect()
+    }
+
+    pub(crate) fn signal(&mut self, span: Span, text: &str) -> Option<i32> {
+        let signal = parse_signal(text);
+        if signal.is_none() {
+            self.mistake(span, format!("{} is not a signal", quoted(text)));
+        }
+        signal
+    }
+
+    pub(crate) fn conditions(&mut self, node: Node<'_>) -> Vec<Condition> {
+        let items = self.one_or_more(node);
+        items.filter_map(|item| self.condition(item)).collect()
+    }
+
+    fn condition(&mut self, node: Node<'_>) -> Option<Condition> {
+        match Condition::parse(self.string(node)?) {
+            Ok(Some(condition)) => return Some(condition),
+            Ok(None) => self.invalid(node, "not a condition", CONDITION_RULE),
+            Err(reason) => self.malformed(node, &reason),
+        }
+        None
+    }
+
+    pub(crate) fn user(&mut self, node: Node<'_>) -> Option<Template> {
+        let template = self.template(node)?;
+        if template.is_literal()
+            && let Err(reason) = UserSpec::parse(template.source().as_bytes())
+        {
+            let message = format!("`user` is {}: {reason}", quoted(template.source()));
+            self.mistake_with_hint(
+                node.span(),
+                message,
+                "a user is `name`, `uid`, `name:group` or `uid:gid`",
+            );
+            return None;
+        }
+        Some(template)
+    }
+
+    pub(crate) fn path(&mut self, node: Node<'_>) -> Option<Template> {
+        let template = self.template(node)?;
+        if template.source().is_empty() {
+            self.mistake(node.span(), format!("{} is an empty path", quoted(node.key())));
+            return None;
+        }
+        Some(template)
+    }
+
+    pub(crate) fn paths(&mut self, node: Node<'_>) -> Vec<Template> {
+        let items = self.one_or_more(node);
+        items.filter_map(|item| self.path(item)).collect()
+    }
+
+    /// One target, or an array of them.
+    pub(crate) fn probes(&mut self, node: Node<'_>) -> Vec<Probe> {
+        let items =
+            if node.shape() == Shape::Table { vec![node].into_iter() } else { self.one_or_more(node) };
+        items.filter_map(|item| self.probe(item)).collect()
+    }
+
+    pub(crate) fn probe(&mut self, node: Node<'_>) -> Option<Probe> {
+        let key = node.key();
+        if node.shape() == Shape::Table {
+            for child in node.children().filter(|child| child.key() != "exec") {
+                self.unknown_key(child, Place::Named(key), ["exec"].into_iter());
+            }
+            let Some(exec) = node.get("exec") else {
+                self.mistake(node.span(), format!("a table in {} needs an `exec`", quoted(key)));
+                return None;
+            };
+            return self.argv(exec).map(Probe::Exec);
+        }
+        if node.as_str().is_none() {
+            self.wrong_type(node, "a string such as `tcp://host:port` or a table with `exec`");
+            return None;
+        }
+        let template = self.template(node)?;
+        if template.is_literal() {
+            let source = template.source().as_bytes();
+            let mistake =
+                |reason: &str| format!("{} in {}: {reason}", quoted(url::shown(source)), quoted(key));
+            match Target::parse(source) {
+                Err(reason) => {
+                    self.mistake(node.span(), mistake(&reason));
+                    return None;
+                }
+                Ok(Some(target)) if key == "health" && target.hides_its_path() => {
+                    self.mistake_with_hint(node.span(), mistake(UNSEEN_PATH), UNSEEN_PATH_HINT);
+                    return None;
+                }
+                Ok(_) => {}
+            }
+        }
+        Some(Probe::Url(template))
+    }
+}
+
+fn listed(words: &[&str]) -> String {
+    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+}

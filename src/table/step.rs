@@ -1,0 +1,131 @@
+//! A step of a `setup`, as the table has it.
+
+use std::time::Duration;
+
+use crate::text::choice::choice;
+use crate::value::condition::Conditions;
+use crate::value::deferred::Deferred;
+use crate::value::template::Template;
+use crate::value::toml::Span;
+
+/// `verbs` or `environments` of a step: which it is for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Filter {
+    /// Names that it is for; none means all.
+    pub(crate) only: Vec<String>,
+    /// Names that it is not for.
+    pub(crate) except: Vec<String>,
+    /// Whether there is a filter at all.
+    pub(crate) present: bool,
+}
+
+impl Filter {
+    /// Whether the step is for this name.
+    pub(crate) fn admits(&self, name: &str) -> bool {
+        let named = |names: &[String]| names.iter().any(|each| each == name);
+        !named(&self.except) && (self.only.is_empty() || named(&self.only))
+    }
+}
+
+/// One entry of a `setup`.
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    /// Where the key of its kind stands.
+    pub(crate) span: Span,
+    pub(crate) name: Option<String>,
+    pub(crate) verbs: Filter,
+    pub(crate) environments: Filter,
+    pub(crate) when: Conditions,
+    /// How long it may take; for each file of a hook directory. Zero means for ever.
+    pub(crate) timeout: Option<Deferred<Duration>>,
+    /// How long what is ended may take before KILL.
+    pub(crate) grace: Option<Deferred<Duration>>,
+    /// Who does it, instead of the verb's user.
+    pub(crate) user: Option<Template>,
+    pub(crate) on_failure: OnFailure,
+    /// The marker of a step that is done once.
+    pub(crate) once: Option<Template>,
+    /// What makes it due again once it differs from what the marker says.
+    pub(crate) per: Option<Template>,
+    pub(crate) kind: StepKind,
+}
+
+choice! {
+    /// `on-failure`.
+    OnFailure { Stop = "stop", Warn = "warn" }
+}
+
+/// One entry of an `env`.
+#[derive(Debug, Clone)]
+pub(crate) struct Setting {
+    pub(crate) name: String,
+    pub(crate) value: Template,
+    /// Where the value stands.
+    pub(crate) span: Span,
+}
+
+/// What a step does.
+#[derive(Debug, Clone)]
+pub(crate) enum StepKind {
+    Run { argv: Vec<Template>, stdin: Option<Template> },
+    Hooks { path: Template, shell: Option<String>, executables: Executables },
+    Env(Vec<Setting>),
+    EnvFile(Vec<Template>),
+    Wait(Vec<Probe>),
+    Group { steps: Vec<Step>, during: Option<During> },
+    Render(Render),
+    Mkdir { paths: Vec<Template>, mode: Option<Deferred<u32>> },
+    Chown(Vec<Template>),
+}
+
+choice! {
+    /// `executables`: what becomes of executable scripts.
+    Executables { Source = "source", Run = "run" }
+}
+
+/// A program that runs while the steps of a group do.
+#[derive(Debug, Clone)]
+pub(crate) struct During {
+    pub(crate) argv: Vec<Template>,
+    /// What must be ready before the first step.
+    pub(crate) ready: Vec<Probe>,
+    /// What ends it, by number, instead of TERM.
+    pub(crate) stop_signal: Option<i32>,
+}
+
+/// What `render` renders, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct Render {
+    /// A file, or a directory of templates.
+    pub(crate) from: Template,
+    pub(crate) to: Template,
+    pub(crate) mode: Option<Deferred<u32>>,
+    /// What the names of templates in a directory end in.
+    pub(crate) suffix: Option<Template>,
+    /// Patterns of the names that are expanded; `None` is all.
+    pub(crate) only: Option<Vec<Template>>,
+    /// Whether the `${...}` of unset variables stay.
+    pub(crate) keep_unset: bool,
+}
+
+/// Something that can be ready or not.
+#[derive(Debug, Clone)]
+pub(crate) enum Probe {
+    /// A target, such as `tcp://host:port`.
+    Url(Template),
+    /// A program that exits 0 when ready.
+    Exec(Vec<Template>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_with_only_exclusions_admits_all_others() {
+        let filter = Filter { only: vec![], except: vec!["prod".into()], present: true };
+        assert!(filter.admits("dev") && !filter.admits("prod"));
+        let filter = Filter { only: vec!["dev".into()], except: vec![], present: true };
+        assert!(filter.admits("dev") && !filter.admits("ci"));
+    }
+}

@@ -1,0 +1,152 @@
+//! A declared variable: what the operator may or must give.
+
+use crate::text::choice::choice;
+use crate::value::condition::Condition;
+
+/// One `[variables.N]`, or several laid over each other.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Declaration {
+    pub(crate) name: String,
+    pub(crate) about: Option<String>,
+    /// Used where it is unset or empty.
+    pub(crate) default: Option<String>,
+    pub(crate) required: Option<Required>,
+    /// Whether a step supplies it, so that it is judged only before the exec.
+    pub(crate) late: Option<bool>,
+    pub(crate) kind: Option<VariableKind>,
+    pub(crate) one_of: Option<Vec<String>>,
+    /// Whether it is shown nowhere.
+    pub(crate) secret: Option<bool>,
+    /// Whether it may come from the file that `N_FILE` names, though it is not a secret.
+    pub(crate) file: Option<bool>,
+    /// Older names of it, the first that is not empty being taken.
+    pub(crate) aliases: Option<Vec<String>>,
+    /// Variables that must be unset or empty where this one is not.
+    pub(crate) conflicts: Option<Vec<String>>,
+}
+
+/// `required`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Required {
+    No,
+    /// Where all of these hold.
+    If(Vec<Condition>),
+}
+
+impl Declaration {
+    /// Lays a later declaration of the same variable over this one.
+    pub(crate) fn lay(&mut self, over: &Self) {
+        let Self { name: _, about, default, required, late, kind, one_of, secret, file, aliases, conflicts } =
+            over.clone();
+        lay(&mut self.about, about);
+        lay(&mut self.default, default);
+        lay(&mut self.required, required);
+        lay(&mut self.late, late);
+        lay(&mut self.kind, kind);
+        lay(&mut self.one_of, one_of);
+        lay(&mut self.secret, secret);
+        lay(&mut self.file, file);
+        lay(&mut self.aliases, aliases);
+        lay(&mut self.conflicts, conflicts);
+    }
+
+    /// Whether it is shown nowhere.
+    pub(crate) fn is_secret(&self) -> bool {
+        self.secret == Some(true)
+    }
+
+    /// Whether it must not be empty, whatever else is set.
+    pub(crate) fn is_required(&self) -> bool {
+        matches!(&self.required, Some(Required::If(conditions)) if conditions.is_empty())
+    }
+}
+
+/// Lays a later value over an earlier one.
+pub(crate) fn lay<T>(base: &mut Option<T>, over: Option<T>) {
+    if over.is_some() {
+        *base = over;
+    }
+}
+
+choice! {
+    /// `type` of a declared variable.
+    VariableKind {
+        String = "string",
+        Integer = "integer",
+        Port = "port",
+        Boolean = "boolean",
+        Url = "url",
+        Path = "path",
+    }
+}
+
+impl VariableKind {
+    /// What a value must be, for messages.
+    pub(crate) fn rule(self) -> &'static str {
+        match self {
+            Self::String => "text",
+            Self::Integer => "a whole number",
+            Self::Port => "a port from 1 to 65535",
+            Self::Boolean => "one of true, false, yes, no, on, off, 1, 0",
+            Self::Url => "a URL with a scheme and `://`",
+            Self::Path => "an absolute path",
+        }
+    }
+
+    /// Whether the value is of this type.
+    pub(crate) fn admits(self, value: &[u8]) -> bool {
+        let text = std::str::from_utf8(value);
+        match self {
+            Self::String => true,
+            Self::Path => value.starts_with(b"/"),
+            Self::Integer => text.is_ok_and(|text| {
+                let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+                !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+            }),
+            Self::Port => text.is_ok_and(|text| {
+                text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
+            }),
+            Self::Boolean => text.is_ok_and(|text| {
+                ["true", "false", "yes", "no", "on", "off", "1", "0"]
+                    .iter()
+                    .any(|word| text.eq_ignore_ascii_case(word))
+            }),
+            Self::Url => text.is_ok_and(|text| {
+                // RFC 3986, section 3.1: a scheme is a letter and then letters, digits, `+`, `-`, `.`.
+                text.split_once("://").is_some_and(|(scheme, rest)| {
+                    scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+                        && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+                        && !rest.is_empty()
+                        && !text.bytes().any(|b| b.is_ascii_whitespace() || b.is_ascii_control())
+                })
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_of_their_type() {
+        let check = |kind: VariableKind, good: &[&str], bad: &[&str]| {
+            for value in good {
+                assert!(kind.admits(value.as_bytes()), "{kind:?} {value}");
+            }
+            for value in bad {
+                assert!(!kind.admits(value.as_bytes()), "{kind:?} {value}");
+            }
+        };
+        check(VariableKind::Port, &["1", "65535", "080"], &["0", "65536", "-1", "+1", "x", " 1"]);
+        check(VariableKind::Integer, &["0", "-12", "+3", "99999999999999999999"], &["1.5", "-", "0x1", "1 "]);
+        check(VariableKind::Boolean, &["true", "no", "on", "0", "YES"], &["2", "y", "enabled"]);
+        check(
+            VariableKind::Url,
+            &["http://x", "postgres+ssl://a@b/c"],
+            &["x", "://x", "http://", "1a://x", "http://a b"],
+        );
+        check(VariableKind::Path, &["/", "/a b"], &["a", "./a"]);
+        assert!(!VariableKind::Port.admits(b"\xff"));
+    }
+}
