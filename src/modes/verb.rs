@@ -47,6 +47,9 @@ pub(crate) fn of(
                 return call(Some(verb), (!rest.is_empty()).then_some(rest));
             }
             let words = std::iter::once(word.clone()).chain(rest).collect();
+            if let Some(verb) = tree.matching(word.as_bytes(), environment.as_str()) {
+                return call(Some(verb), Some(words));
+            }
             match settings.unknown {
                 Unknown::Exec => Ok(Call { verb: None, words: Some(words), not_a_verb: Some(word) }),
                 Unknown::Default => call(Some(default(tree, settings, environment)?), Some(words)),

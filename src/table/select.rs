@@ -9,6 +9,7 @@ use crate::table::decode::place::Place;
 
 use crate::text::log::quoted;
 use crate::text::names::{EnvironmentName, VerbName};
+use crate::text::pattern;
 use crate::value::toml::{Document, Mistake, Node, Shape, Sources, Span};
 
 /// What counts of the table in one environment, with one verb or none.
@@ -219,10 +220,32 @@ impl<'d> Tree<'d> {
 
     /// Every alias in this environment, as a node, with its verb.
     fn all_aliases(self, environment: &str) -> impl Iterator<Item = (&'d str, Node<'d>)> + use<'d> {
-        self.verbs_in(environment).flat_map(|verb| {
-            let aliases = [verb.over, verb.base].into_iter().flatten().find_map(|part| part.get("aliases"));
-            aliases.into_iter().flat_map(Node::children).map(move |alias| (verb.name, alias))
+        self.all_of(environment, "aliases")
+    }
+
+    /// Every item of this list of the verbs in this environment, with its verb.
+    fn all_of(
+        self,
+        environment: &str,
+        key: &'static str,
+    ) -> impl Iterator<Item = (&'d str, Node<'d>)> + use<'d> {
+        self.verbs_in(environment).flat_map(move |verb| {
+            let list = [verb.over, verb.base].into_iter().flatten().find_map(|part| part.get(key));
+            list.into_iter().flat_map(Node::children).map(move |item| (verb.name, item))
         })
+    }
+
+    /// The verb whose `match` has the longest pattern that this word matches; of patterns of one length, the
+    /// first.
+    pub(crate) fn matching(self, word: &[u8], environment: &str) -> Option<VerbName> {
+        let mut best: Option<(usize, &str)> = None;
+        for (verb, item) in self.all_of(environment, "match") {
+            let Some(text) = item.as_str() else { continue };
+            if best.is_none_or(|(length, _)| text.len() > length) && pattern::matches(text.as_bytes(), word) {
+                best = Some((text.len(), verb));
+            }
+        }
+        best.and_then(|(_, verb)| VerbName::parse(verb.as_bytes()))
     }
 
     /// What `word` is in this environment.
@@ -247,7 +270,7 @@ impl<'d> Tree<'d> {
         if elsewhere.is_empty() { Lookup::Unknown } else { Lookup::Elsewhere(elsewhere) }
     }
 
-    /// The clashes of aliases in this environment in which `verb` has a part, or all of them. One that is not
+    /// The clashes of aliases and patterns in this environment in which `verb` has a part, or all of them. One that is not
     /// in the table as such names the environment.
     pub(crate) fn clashes(self, environment: &str, verb: Option<&str>) -> Vec<Mistake> {
         let mut clashes = self.clashes_in(environment, verb);
@@ -287,6 +310,23 @@ impl<'d> Tree<'d> {
                     )
                 };
                 clash(alias.span(), message, [owner, other]);
+            }
+        }
+        let mut seen = std::collections::BTreeMap::new();
+        for (owner, item) in self.all_of(environment, "match") {
+            let Some(text) = item.as_str() else { continue };
+            if let Some(other) = seen.insert(text, owner) {
+                let message = if other == owner {
+                    format!("pattern {} is in `match` of verb {} twice", quoted(text), quoted(owner))
+                } else {
+                    format!(
+                        "pattern {} is in `match` of verbs {} and {}",
+                        quoted(text),
+                        quoted(other),
+                        quoted(owner)
+                    )
+                };
+                clash(item.span(), message, [owner, other]);
             }
         }
         clashes

@@ -329,6 +329,58 @@ fn unknown_words_go_to_the_default_verb_where_the_table_says_so() {
 }
 
 #[test]
+fn a_first_word_that_matches_a_pattern_calls_that_verb_with_all_words() {
+    const TABLE: &str = r#"
+        default = "server"
+        unknown = "exec"
+        [verbs.server]
+        match = ["*.conf"]
+        exec = ["printf", "server<%s>"]
+        [verbs.tool]
+        match = ["rabbitmq*", "*"]
+        exec = ["env"]
+        [verbs.longest]
+        match = ["rabbitmq-*-x", "a*c*"]
+        exec = ["printf", "longest<%s>"]
+        [environments.dev.verbs.server]
+        match = ["*.cfg"]
+        [environments.dev.verbs.debug]
+        exec = ["true"]
+    "#;
+    let test = |words: &[&str]| {
+        Test::new().table(TABLE).program("rabbitmqctl", "#!/bin/sh\necho \"$PREVERB_VERB $*\"\n").args(words)
+    };
+    test(&["/etc/redis.conf", "--port", "1"])
+        .stdout("server</etc/redis.conf>server<--port>server<1>")
+        .pid1()
+        .run();
+    test(&["rabbitmq-a-x"]).stdout("longest<rabbitmq-a-x>").run();
+    test(&["abc", "abcd"]).stdout("longest<abc>longest<abcd>").run();
+    test(&["echo", "hi"]).stdout("hi\n").run();
+    // A verb is a verb, and one of another environment stays a mistake.
+    test(&["server", "x.conf"]).stdout("server<x.conf>").run();
+    test(&["debug"]).status(78).stderr_contains("only in `dev`").run();
+    // An environment's list replaces that of the verb.
+    let dev = |words: &[&str]| Test::new().table(TABLE).args(["--environment", "dev"]).args(words);
+    dev(&["x.cfg"]).stdout("server<x.cfg>").run();
+    dev(&["--explain", "x.cfg"]).stdout_contains("server<%s> x.cfg").run();
+}
+
+#[test]
+fn one_pattern_cannot_call_two_verbs() {
+    let table =
+        "[verbs.a]\nmatch = [\"*.c\"]\nexec = [\"true\"]\n[verbs.b]\nmatch = [\"*.c\"]\nexec = [\"true\"]\n";
+    for words in [&["x.c"][..], &["a"], &["--check"]] {
+        Test::new()
+            .table(table)
+            .args(words)
+            .status(78)
+            .stderr_contains("pattern `*.c` is in `match` of verbs `a` and `b`")
+            .run();
+    }
+}
+
+#[test]
 fn what_goes_to_the_default_verb_needs_one() {
     for key in ["unknown", "leading-dash"] {
         for words in [&["a"][..], &["x"], &[], &["--", "true"], &["--check"], &["--list"]] {
