@@ -18,14 +18,14 @@
 use serde::Serialize;
 
 use crate::table::decode::decoder::Decoder;
-use crate::table::select::Tree;
+use crate::table::select::{SelectedVerb, Tree};
 use crate::table::types::Settings;
 use crate::table::types::lay_declarations;
 use crate::table::variable::Declaration;
 use crate::text::escape::MASK;
 use crate::text::escape::escaped;
 use crate::text::failure::Failure;
-use crate::text::names::EnvironmentName;
+use crate::text::names::{EnvironmentName, VerbName};
 use crate::text::paint::{Paint, hanging};
 
 /// What there is to choose from in one environment.
@@ -86,14 +86,19 @@ impl List {
     ) -> Self {
         let mut list =
             Self { environment: environment.to_string(), verbs: Vec::new(), variables: Vec::new() };
-        let shared = tree.select(decoder, environment, None);
-        list.add_variables(lay_declarations(shared.layers()), None);
+        let mut selection = tree.select(decoder, environment, None);
+        decoder.mistakes.extend(tree.clashes(environment.as_str(), None));
+        list.add_variables(lay_declarations(selection.layers()), None);
         let mut concealed = secrets(&list.variables);
         for name in tree.verb_names(environment.as_str()) {
-            let Some(name) = crate::text::names::VerbName::parse(name.as_bytes()) else { continue };
-            let selection = tree.select(decoder, environment, Some(&name));
+            let Some(name) = VerbName::parse(name.as_bytes()) else { continue };
+            let verb = selection.verb.insert(tree.verb(decoder, environment, &name));
+            if verb.part.layer.variables.is_empty() && verb.environment_layer.variables.is_empty() {
+                list.add_verb(&name, verb, settings);
+                continue;
+            }
             let mut declarations = lay_declarations(selection.layers());
-            let Some(verb) = selection.verb else { continue };
+            let Some(verb) = selection.verb.as_ref() else { continue };
             let layers = [&verb.part.layer, &verb.environment_layer];
             let is_own = |declaration: &Declaration| {
                 let mut own = layers.iter().flat_map(|layer| &layer.variables);
@@ -105,17 +110,8 @@ impl List {
             concealed.extend(secrets(&list.variables[before..]));
             if verb.part.hidden == Some(true) {
                 list.variables.truncate(before);
-                continue;
             }
-            let mut aliases: Vec<String> =
-                verb.part.aliases.iter().flatten().map(|alias| alias.as_str().to_owned()).collect();
-            aliases.sort_unstable();
-            list.verbs.push(ListedVerb {
-                default: settings.default.as_ref().is_some_and(|(default, _)| *default == name),
-                about: verb.part.about,
-                aliases,
-                name: name.to_string(),
-            });
+            list.add_verb(&name, verb, settings);
         }
         for variable in list.variables.iter_mut().filter(|variable| concealed.contains(&variable.name)) {
             variable.default = variable.default.take().map(|_| MASK.to_owned());
@@ -124,6 +120,21 @@ impl List {
         list.verbs.sort_by(|one, other| one.name.cmp(&other.name));
         list.variables.sort_by(|one, other| (&one.name, &one.verb).cmp(&(&other.name, &other.verb)));
         list
+    }
+
+    fn add_verb(&mut self, name: &VerbName, verb: &SelectedVerb, settings: &Settings) {
+        if verb.part.hidden == Some(true) {
+            return;
+        }
+        let mut aliases: Vec<String> =
+            verb.part.aliases.iter().flatten().map(|alias| alias.as_str().to_owned()).collect();
+        aliases.sort_unstable();
+        self.verbs.push(ListedVerb {
+            default: settings.default.as_ref().is_some_and(|(default, _)| default == name),
+            about: verb.part.about.clone(),
+            aliases,
+            name: name.to_string(),
+        });
     }
 
     fn add_variables(&mut self, declarations: Vec<Declaration>, verb: Option<&str>) {

@@ -368,7 +368,7 @@ impl<'d> Tree<'d> {
         }
         if let Some(verb) = verb {
             decoder.mistakes.extend(self.clashes(environment.as_str(), Some(verb.as_str())));
-            selection.verb = Some(self.decode_verb(decoder, environment, verb));
+            selection.verb = Some(self.verb(decoder, environment, verb));
         }
         selection
     }
@@ -388,7 +388,9 @@ impl<'d> Tree<'d> {
         decoder.layer(node, place)
     }
 
-    fn decode_verb(
+    /// Decodes a verb as it is in this environment, without its layers' neighbours: those of the table and of the
+    /// environment are the same for every verb.
+    pub(crate) fn verb(
         self,
         decoder: &mut Decoder,
         environment: &EnvironmentName,

@@ -22,6 +22,7 @@ mod known;
 mod run;
 mod table;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -143,18 +144,17 @@ fn look(check: &mut Check<'_>, tree: Tree<'_>, findings: &mut Findings) -> Optio
     for node in tree.environments().filter_map(|name| tree.environment(name)) {
         Tree::decode_environment(&mut decoder, node);
     }
-    let mut verbs = Vec::new();
+    let mut verbs = BTreeSet::new();
     let environments: Vec<EnvironmentName> =
         names.iter().filter_map(|name| EnvironmentName::parse(name.as_bytes())).collect();
     for environment in &environments {
-        let selection = tree.select(&mut decoder, environment, None);
+        let mut selection = tree.select(&mut decoder, environment, None);
+        decoder.mistakes.extend(tree.clashes(environment.as_str(), None));
         run::walk(&image, &selection, environment, None, findings);
         for name in tree.verb_names(environment.as_str()) {
-            if !verbs.contains(&name) {
-                verbs.push(name);
-            }
+            verbs.insert(name);
             let Some(verb) = VerbName::parse(name.as_bytes()) else { continue };
-            let selection = tree.select(&mut decoder, environment, Some(&verb));
+            selection.verb = Some(tree.verb(&mut decoder, environment, &verb));
             run::walk(&image, &selection, environment, Some(&verb), findings);
         }
     }
