@@ -47,6 +47,7 @@ use crate::modes::context::{Context, check_log};
 use crate::modes::print::print;
 use crate::modes::{r#as, check, exec, health, help, probe, supervise, wait};
 use crate::sys::child::Children;
+use crate::sys::identity;
 use crate::sys::read;
 use crate::sys::signals::Signals;
 use crate::sys::termination_log;
@@ -77,8 +78,13 @@ pub fn run() -> ExitCode {
     }
     let mut log = Log::default();
     let mut starts_target = true;
-    let result = hidden_part(&name, &words, &mut log)
-        .unwrap_or_else(|| start(&name, words, &mut log, &mut starts_target));
+    let result = if let Some(failure) = identity::give_up_borrowed_ids() {
+        starts_target = false;
+        tell_of_itself(&words).unwrap_or(Err(failure))
+    } else {
+        hidden_part(&name, &words, &mut log)
+            .unwrap_or_else(|| start(&name, words, &mut log, &mut starts_target))
+    };
     match result {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
@@ -91,6 +97,22 @@ pub fn run() -> ExitCode {
             ExitCode::from(failure.kind().exit_code())
         }
     }
+}
+
+/// What anybody may have of it: the help and the version.
+fn tell_of_itself(words: &[OsString]) -> Option<Result<u8>> {
+    let [word] = words else { return None };
+    match word.as_bytes() {
+        b"--version" | b"-V" => Some(version()),
+        b"--help" | b"-h" => Some(Signals::heed().and_then(|mut signals| {
+            help::help(Path::new(table::load::DEFAULT), None, &read::environment(), &mut signals)
+        })),
+        _ => None,
+    }
+}
+
+fn version() -> Result<u8> {
+    print(&format!("preverb {}\n", env!("CARGO_PKG_VERSION")))
 }
 
 /// The small modes that preverb starts itself in. They read no table and heed no signal.
@@ -148,7 +170,7 @@ fn start(name: &OsStr, words: Vec<OsString>, log: &mut Log, starts_target: &mut 
             let path = start.table(options.table.as_deref());
             help::help(&path, options.environment.as_ref(), &start.variables, &mut start.signals)
         }
-        Action::Version => print(&format!("preverb {}\n", env!("CARGO_PKG_VERSION"))),
+        Action::Version => version(),
         Action::Part(part) => {
             checked?;
             let Context { variables, signals, log } = start;

@@ -4,7 +4,8 @@ use std::ffi::OsString;
 
 use rustix::process::{Rlimit, getrlimit, setrlimit};
 
-use crate::setup::state::{Setup, set_home};
+use crate::setup::state::Setup;
+use crate::setup::users;
 use crate::sys::identity;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Format, Level, Log, Message};
@@ -21,13 +22,9 @@ impl Setup {
     }
 
     fn become_target(&mut self) -> Result<Failure> {
-        // A root hook may have given the user another number, as images do to match a volume's owner.
-        if !self.world.children.groups().is_empty()
-            && let Some(identity) = &self.identity
-        {
-            let now = identity::resolve(&identity.spec)?;
-            set_home(&mut self.surroundings.of(now.uid == 0).variables, &now);
-            self.identity = Some(now);
+        if !self.world.children.groups().is_empty() {
+            self.look_again()?;
+            self.identity.as_ref().map_or(Ok(()), users::verify)?;
         }
         let root =
             self.world.myself.is_root() && self.identity.as_ref().is_none_or(|identity| identity.uid == 0);

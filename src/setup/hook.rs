@@ -7,7 +7,7 @@ use crate::setup::dump::{Dump, is_preverbs_own, working_directory, written_varia
 use crate::setup::shell::Script;
 use crate::setup::state::{Actor, Setup};
 use crate::setup::surroundings::{Changes, current_umask};
-use crate::sys::child::{Ended, Running, Spawn};
+use crate::sys::child::{Ended, Running, Spawn, Writers};
 use crate::sys::proof::{self, Refused};
 use crate::sys::start::{AsWhom, start_program};
 use crate::sys::terminal::Terminal;
@@ -132,8 +132,14 @@ impl Setup {
             preverb: &self.world.program,
             kept_root: actor.kept_root,
         };
+        let is_root =
+            self.world.myself.is_root() && actor.identity.as_ref().is_none_or(|identity| identity.uid == 0);
+        if is_root {
+            self.users.may_change();
+        }
+        let others_exist = is_root && (actor.kept_root || self.surroundings.are_split());
         start_program(&mut self.world.children, as_whom, argv, variables, |spawn| {
-            spawn.takes_variables = true;
+            spawn.takes_variables = Some(if others_exist { Writers::Root } else { Writers::All });
             spawn.limit = limit;
             adjust(spawn);
         })
@@ -164,6 +170,10 @@ impl Setup {
             if changes.umask == Some(current_umask()) {
                 changes.umask = None;
             }
+        }
+        if let Some(uid) = running.stranger {
+            let what = format!("stepped down to uid {uid}, which wrote to descriptor 3: only root may there");
+            return Err(self.hook_failure(&hook.name, step, &what));
         }
         let written = written_variables(running.variables_text()).map_err(|reason| {
             self.hook_failure(&hook.name, step, &format!("wrote to descriptor 3 {reason}"))

@@ -9,6 +9,7 @@ pub(crate) mod shell;
 pub(crate) mod state;
 pub(crate) mod steps;
 pub(crate) mod surroundings;
+pub(crate) mod users;
 
 use crate::plan::{self, Plan, PlanStep};
 use crate::setup::state::{Actor, Setup, World};

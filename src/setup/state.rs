@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use crate::plan;
 use crate::plan::{Plan, PlanStep};
 use crate::setup::surroundings::{Scope, Surroundings};
+use crate::setup::users::Users;
 use crate::sys::child::Children;
 use crate::sys::identity;
 use crate::sys::identity::{Identity, Myself};
@@ -42,6 +43,7 @@ pub(crate) struct Setup {
     pub(super) surroundings: Surroundings,
     /// Whom the target is to run as, where that needs a step-down.
     pub(super) identity: Option<Identity>,
+    pub(super) users: Users,
     pub(super) terminal: Option<Terminal>,
     /// Whether it was said that nobody else can be become.
     pub(super) warned_of_user: bool,
@@ -77,6 +79,7 @@ impl Setup {
             world,
             surroundings,
             identity: None,
+            users: Users::default(),
             terminal: None,
             warned_of_user: false,
             warned_of_chown: false,
@@ -84,8 +87,16 @@ impl Setup {
             locked: Vec::new(),
         };
         let mut home = None;
+        for step in setup.plan.steps.iter().filter(|step| step.skip.is_none()) {
+            // One that does not exist yet is reported when its turn comes.
+            if let Some(user) = &step.step.user
+                && let Ok(spec) = plan::expand(user, &setup.surroundings.of(true).variables, "`user`")
+            {
+                let _ = setup.users.look_first(&spec);
+            }
+        }
         if let Some(user) = &setup.plan.user {
-            let identity = identity::resolve(user)?;
+            let identity = setup.users.look_first(user)?;
             // Root gets the home of the user also where it is already root itself.
             home = setup.world.myself.is_root().then(|| identity.clone());
             setup.identity = setup.become_of(identity);
@@ -121,7 +132,19 @@ impl Setup {
         None
     }
 
+    /// Takes note of what a hook of root's has made of the verb's user.
+    pub(super) fn look_again(&mut self) -> Result<()> {
+        let Some(identity) = &self.identity else { return Ok(()) };
+        let now = self.users.look_up(&identity.spec)?;
+        if now != *identity {
+            set_home(&mut self.surroundings.of(now.uid == 0).variables, &now);
+            self.identity = Some(now);
+        }
+        Ok(())
+    }
+
     pub(super) fn actor_of(&mut self, step: &PlanStep) -> Result<Actor> {
+        self.look_again()?;
         let root = self.world.myself.is_root();
         // These root does itself, whoever they are for: what others exported has no say in them.
         let always_root = root && matches!(step.step.kind, StepKind::Mkdir { .. } | StepKind::Chown(_));
@@ -133,7 +156,7 @@ impl Setup {
         };
         // Whom root becomes is decided by what root alone has set.
         let spec = plan::expand(template, &self.surroundings.of(true).variables, "`user`")?;
-        let identity = identity::resolve(&spec)?;
+        let identity = self.users.look_up(&spec)?;
         if root && identity.uid == 0 {
             // Root of another group, `root:adm`, is somebody to become all the same.
             let home = Some(identity);

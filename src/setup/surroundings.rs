@@ -99,6 +99,11 @@ impl Surroundings {
         }
     }
 
+    /// Whether root's are kept apart from others'.
+    pub(crate) fn are_split(&self) -> bool {
+        self.others.is_some()
+    }
+
     fn both(&mut self) -> impl Iterator<Item = &mut Scope> {
         std::iter::once(&mut self.root).chain(self.others.as_mut())
     }

@@ -17,13 +17,16 @@ use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags};
 use nix::sys::signal::{SigSet, Signal};
-use nix::sys::socket::sockopt::PeerCredentials;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, getsockopt, socketpair};
+use nix::sys::socket::sockopt::{PassCred, PeerCredentials};
+use nix::sys::socket::{
+    AddressFamily, Shutdown, SockFlag, SockType, getsockopt, setsockopt, shutdown, socketpair,
+};
 use nix::unistd::Pid;
 use rustix::process::WaitOptions;
 
 pub(crate) use crate::sys::ended::{Ended, Stop};
 use crate::sys::ended::{GRACE, decode};
+use crate::sys::identity::Identity;
 pub(crate) use crate::sys::running::Running;
 use crate::sys::running::{Carries, Ending, Pipe, read_pipes};
 use crate::sys::signals::{Signals, group_lives};
@@ -34,6 +37,15 @@ const GROUP_POLL: Duration = Duration::from_millis(10);
 /// The descriptor that hooks write variables to.
 const VARIABLES_FD: RawFd = 3;
 
+/// Who may write variables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Writers {
+    /// Whoever has the descriptor.
+    All,
+    /// Root: nothing that root's program has stepped down to.
+    Root,
+}
+
 /// What to start.
 #[derive(Debug)]
 pub(crate) struct Spawn<'a> {
@@ -43,8 +55,10 @@ pub(crate) struct Spawn<'a> {
     pub(crate) argv: Vec<OsString>,
     /// Its variables.
     pub(crate) variables: &'a Variables,
-    /// Whether descriptor 3 takes variables.
-    pub(crate) takes_variables: bool,
+    /// Whose variables descriptor 3 takes, if it takes any.
+    pub(crate) takes_variables: Option<Writers>,
+    /// Whom it becomes, where this process may not be allowed to send signals to that user as itself.
+    pub(crate) identity: Option<Identity>,
     /// What a small mode of this program is handed through its standard input, where it can report a refusal, too.
     pub(crate) request: Option<Vec<u8>>,
     /// The user as whom it hands its environment back through `Children::socket`, if it is to.
@@ -64,7 +78,8 @@ impl<'a> Spawn<'a> {
             path,
             argv,
             variables,
-            takes_variables: false,
+            takes_variables: None,
+            identity: None,
             request: None,
             hands_back: None,
             quiet: false,
@@ -134,11 +149,21 @@ impl Children {
         }
         actions.add_dup2(2, 1)?;
         // The last of all, and its source is never 3 itself: the signals' descriptor and `null` were there first.
-        if spawn.takes_variables {
-            connect(&mut actions, Carries::Variables, VARIABLES_FD, pipe()?, Vec::new())?;
+        match spawn.takes_variables {
+            None => {}
+            Some(Writers::All) => {
+                connect(&mut actions, Carries::Variables, VARIABLES_FD, pipe()?, Vec::new())?;
+            }
+            // A pipe does not tell who writes to it.
+            Some(Writers::Root) => {
+                let pair = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
+                setsockopt(&pair.0, PassCred, &true)?;
+                shutdown(pair.0.as_raw_fd(), Shutdown::Write)?;
+                connect(&mut actions, Carries::RootsVariables, VARIABLES_FD, pair, Vec::new())?;
+            }
         }
         for fd in self.inherited.get_or_insert_with(inherited_descriptors) {
-            if !(spawn.takes_variables && *fd == VARIABLES_FD) {
+            if spawn.takes_variables.is_none() || *fd != VARIABLES_FD {
                 actions.add_close(*fd)?;
             }
         }
@@ -168,6 +193,8 @@ impl Children {
             status: None,
             hands_back: spawn.hands_back,
             quiet: spawn.quiet,
+            identity: spawn.identity.clone(),
+            stranger: None,
             pipes,
         };
         running.send_pipes();

@@ -73,6 +73,24 @@ impl Myself {
     }
 }
 
+/// Gives up the ids that a set-user-id or set-group-id file has lent to this process. Returns the failure of everything
+/// that it must not do then.
+pub(crate) fn give_up_borrowed_ids() -> Option<Failure> {
+    let (user, group) = (nix::unistd::getresuid().ok()?, nix::unistd::getresgid().ok()?);
+    if user.real == user.effective && group.real == group.effective {
+        return None;
+    }
+    let given_up = nix::unistd::setresgid(group.real, group.real, group.real)
+        .and_then(|()| nix::unistd::setresuid(user.real, user.real, user.real));
+    let sentence = format!(
+        "preverb is set-user-id or set-group-id: started by uid {} as uid {}, it only has `--help` and `--version`",
+        user.real, user.effective
+    );
+    let failure = Failure::say(Kind::Identity, sentence).hint("remove the bits: `chmod ug-s`");
+    // What cannot be given up is not used.
+    Some(if given_up.is_ok() { failure } else { failure.line("its ids could not be given up") })
+}
+
 /// A line of `/etc/passwd` (passwd(5)).
 struct User {
     name: Vec<u8>,

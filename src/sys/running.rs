@@ -2,13 +2,15 @@
 //!
 //! It knows one child; which of them has ended, what is due, and when to look is `child.rs`'s affair.
 
+use std::io::IoSliceMut;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
-use nix::sys::socket::{Shutdown, shutdown};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, Shutdown, UnixCredentials, recvmsg, shutdown};
 use nix::unistd::Pid;
 
 use crate::sys::ended::{Ended, LONGEST_OUTPUT};
+use crate::sys::identity::{Identity, acting_as};
 use crate::sys::signals::{send, send_to_group};
 use crate::text::escape::{escaped, shortened};
 
@@ -43,6 +45,10 @@ pub(crate) struct Running {
     pub(crate) status: Option<Ended>,
     pub(crate) hands_back: Option<u32>,
     pub(crate) quiet: bool,
+    /// Whom it became, where that is somebody else than this process.
+    pub(crate) identity: Option<Identity>,
+    /// Who wrote to descriptor 3 without being root, where root alone may.
+    pub(crate) stranger: Option<u32>,
     pub(crate) pipes: Vec<Pipe>,
 }
 
@@ -51,6 +57,8 @@ pub(crate) struct Running {
 pub(crate) enum Carries {
     Environment,
     Variables,
+    /// The same, where every writer must be root.
+    RootsVariables,
     Report,
     Output,
 }
@@ -91,7 +99,10 @@ impl Running {
 
     /// What it wrote to descriptor 3.
     pub(crate) fn variables_text(&self) -> &[u8] {
-        self.text(Carries::Variables)
+        match self.text(Carries::Variables) {
+            [] => self.text(Carries::RootsVariables),
+            text => text,
+        }
     }
 
     /// The environment that it handed back; the last one if it did so more than once.
@@ -142,12 +153,31 @@ impl Running {
     /// Sends a signal to its group, and where it has left its group to itself: as long as it has not been
     /// collected nobody else can have its number.
     pub(crate) fn send(&self, signal: i32) {
-        send_to_group(self.pid, signal);
         let pid = Pid::from_raw(self.pid);
-        if self.status.is_none() && nix::unistd::getpgid(Some(pid)) != Ok(pid) {
-            send(self.pid, signal);
+        let has_left = self.status.is_none() && nix::unistd::getpgid(Some(pid)) != Ok(pid);
+        let send = || send_to_group(self.pid, signal) && (!has_left || send(self.pid, signal));
+        // Without KILL root may not, and the user may.
+        if !send() && self.identity.is_some() {
+            let _ = acting_as(self.identity.as_ref(), || Ok(send()));
         }
     }
+}
+
+/// Reads what root wrote. Whoever else wrote something is noted.
+fn read_from_root(end: &OwnedFd, buffer: &mut [u8], stranger: &mut Option<u32>) -> nix::Result<usize> {
+    let mut buffers = [IoSliceMut::new(buffer)];
+    let mut space = nix::cmsg_space!(UnixCredentials);
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+    let message = recvmsg::<()>(end.as_raw_fd(), &mut buffers, Some(&mut space), flags)?;
+    // One message has one writer, and the end of all none.
+    let writer = message.cmsgs()?.find_map(|message| {
+        if let ControlMessageOwned::ScmCredentials(writer) = message { Some(writer.uid()) } else { None }
+    });
+    let count = message.bytes;
+    if count > 0 && writer != Some(0) {
+        *stranger = stranger.or(writer).or(Some(u32::MAX));
+    }
+    Ok(count)
 }
 
 /// Reads what the pipes of a child hold, without waiting. A pipe is never read to its end for its own sake: a
@@ -160,7 +190,13 @@ pub(crate) fn read_pipes(child: &mut Running) {
         let Some(end) = &pipe.end else { continue };
         let mut buffer = [0; 16_384];
         loop {
-            match nix::unistd::read(end, &mut buffer) {
+            let read = match pipe.carries {
+                Carries::RootsVariables => read_from_root(end, &mut buffer, &mut child.stranger),
+                Carries::Environment | Carries::Variables | Carries::Report | Carries::Output => {
+                    nix::unistd::read(end, &mut buffer)
+                }
+            };
+            match read {
                 Ok(0) => {
                     pipe.end = None;
                     break;

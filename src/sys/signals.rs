@@ -319,18 +319,18 @@ fn set_of(stop: &[i32]) -> SigSet {
     set
 }
 
-/// Sends a signal, a real-time one too, to a process. One that is gone is none of anybody's business.
-pub(crate) fn send(pid: i32, number: i32) {
-    if let (Some(pid), Some(signal)) = (rustix::process::Pid::from_raw(pid), any(number)) {
-        let _ = rustix::process::kill_process(pid, signal);
-    }
+/// Sends a signal, a real-time one too, to a process. Returns whether it may; one that is gone is ignored.
+pub(crate) fn send(pid: i32, number: i32) -> bool {
+    let (Some(pid), Some(signal)) = (rustix::process::Pid::from_raw(pid), any(number)) else { return true };
+    rustix::process::kill_process(pid, signal) != Err(rustix::io::Errno::PERM)
 }
 
-/// Sends a signal to a whole process group. A group that is gone is none of anybody's business.
-pub(crate) fn send_to_group(group: i32, number: i32) {
-    if let (Some(group), Some(signal)) = (rustix::process::Pid::from_raw(group), any(number)) {
-        let _ = rustix::process::kill_process_group(group, signal);
-    }
+/// Sends a signal to a whole process group. Returns whether it may; a group that is gone is ignored.
+pub(crate) fn send_to_group(group: i32, number: i32) -> bool {
+    let (Some(group), Some(signal)) = (rustix::process::Pid::from_raw(group), any(number)) else {
+        return true;
+    };
+    rustix::process::kill_process_group(group, signal) != Err(rustix::io::Errno::PERM)
 }
 
 /// Sends a signal to every process but this one: only for PID 1, whose processes all of them are.

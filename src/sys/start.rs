@@ -89,6 +89,7 @@ pub(crate) fn start_mode(
     let argv = vec![preverb.as_os_str().to_owned(), mode.into()];
     let mut spawn = Spawn::new(path.to_owned(), argv, &variables);
     spawn.request = Some(request.encode());
+    spawn.identity = request.identity.cloned();
     adjust(&mut spawn);
     children.spawn(&spawn).map_err(|error| {
         crate::sys::exec::diagnose(preverb.as_os_str(), preverb, error, &spawn.argv, &variables)

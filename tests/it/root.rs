@@ -338,3 +338,154 @@ __attribute__((constructor)) static void loaded(void) {
         })
         .run();
 }
+
+#[test]
+fn what_a_hook_of_roots_stepped_down_to_sets_no_variable_of_roots() {
+    let step_down = format!("setpriv --reuid={0} --regid={0} --clear-groups", 10001);
+    for (name, hook) in [
+        ("1.sh", format!("export B=2\n{step_down} sh -c \"echo 'A = \\\"1\\\"' >&3\"\n")),
+        ("1", format!("#!/bin/sh\n{step_down} sh -c \"echo 'A = \\\"1\\\"' >&3\"\necho 'B = \"2\"' >&3\n")),
+        ("1", format!("#!/bin/sh\necho 'B = \"2\"' >&3\nexec {step_down} sh -c \"echo >&3\"\n")),
+    ] {
+        for user in ["user = \"root\"", "user = \"root:daemon\""] {
+            root(&format!("[[setup]]\nhooks = \"[DIR]/hooks\"\n{user}\n"))
+                .hook(name, &hook)
+                .status(80)
+                .stderr(format!(
+                    "preverb: hook `{name}` of step `hooks [DIR]/hooks` in environment `prod` stepped down to uid 10001, which wrote to descriptor 3: only root may there\n"
+                ))
+                .pid1()
+                .run();
+        }
+    }
+    // Root itself may, with a program beside it that does not, and others in their own hook.
+    root(
+        "[[setup]]\nhooks = \"[DIR]/hooks\"\nuser = \"root\"\n[[setup]]\nrun = [\"sh\", \"-c\", \"echo 'B = \\\"2\\\"' >&3\"]\n\
+         [[setup]]\nrun = [\"sh\", \"-c\", \"echo $A $B\"]\n",
+    )
+    .hook("1", format!("#!/bin/sh\necho 'A = \"1\"' >&3\n{step_down} true\n"))
+    .stderr("1 2\n")
+    .run();
+}
+
+/// A run with users and groups of its own, which the group root may change, as in images for arbitrary users.
+fn with_users(steps: &str) -> Test {
+    let private = "chmod $MODE passwd; mount --bind \"$0/passwd\" /etc/passwd && exec \"$@\"";
+    Test::new()
+        .needs_root()
+        .file(
+            "passwd",
+            "root:x:0:0::/:/bin/sh\napp:x:10001:0::/:/bin/sh\nother:x:10002:0::/:/bin/sh\n",
+            0o664,
+        )
+        .env("MODE", "664")
+        .table(format!("log = \"quiet\"\nuser = \"app\"\n{steps}\n[verbs.a]\nexec = [\"id\", \"-u\"]\n"))
+        .args(["a"])
+        .under(["unshare", "-m", "sh", "-c", private, "[DIR]"])
+}
+
+const RENUMBER: &str =
+    "sed 's/10001/NEW/' /etc/passwd >tmp/passwd; cat tmp/passwd >/etc/passwd; rm tmp/passwd\n";
+
+#[test]
+fn who_was_not_root_never_becomes_root() {
+    let hooks = "[[setup]]\nhooks = \"[DIR]/hooks\"\n";
+    let roots = "[[setup]]\nrun = [\"true\"]\nuser = \"root\"\n";
+    let became_root = "preverb: user `app` had uid 10001 when the run began, and is root now\nhint: only root may be able to change `/etc/passwd` and `/etc/group`\n";
+    for steps in [hooks.to_owned(), format!("{hooks}{roots}"), format!("{hooks}{roots}{hooks}")] {
+        let after_root = steps.contains("root");
+        let test = |uid: &str| with_users(&steps).hook("1.sh", RENUMBER.replace("NEW", uid));
+        test("0").status(77).stderr(became_root).run();
+        // Nor anybody else that somebody else chose.
+        if after_root {
+            test("4242").status(77).stderr_contains("user `app` is not who it was when the run began").run();
+        } else {
+            test("4242").stdout("10001\n").run();
+        }
+    }
+    // A step's user is looked up before the steps, too.
+    with_users(&format!("{hooks}[[setup]]\nrun = [\"id\", \"-u\"]\nuser = \"other\"\n"))
+        .hook("1.sh", RENUMBER.replace("10001", "10002").replace("NEW", "0"))
+        .stdout("10001\n")
+        .stderr("10002\n")
+        .run();
+    with_users(&format!("{hooks}[[setup]]\nrun = [\"id\", \"-u\"]\nuser = \"new\"\n"))
+        .hook("1.sh", "echo 'new:x:0:0::/:' >>/etc/passwd\n")
+        .status(77)
+        .stderr_contains("user `new` is not who it was when the run began")
+        .run();
+}
+
+#[test]
+fn a_hook_of_roots_may_renumber_and_make_users() {
+    let steps = "[[setup]]\nhooks = \"[DIR]/hooks\"\nuser = \"root\"\n\
+                 [[setup]]\nrun = [\"id\", \"-u\"]\n[[setup]]\nrun = [\"id\", \"-u\"]\nuser = \"new\"\n";
+    with_users(steps)
+        .env("MODE", "644")
+        .hook("1.sh", format!("{}echo 'new:x:4243:0::/:' >>/etc/passwd\n", RENUMBER.replace("NEW", "4242")))
+        .stdout("4242\n")
+        .stderr("4242\n4243\n")
+        .run();
+    with_users(steps)
+        .env("MODE", "644")
+        .hook("1.sh", RENUMBER.replace("NEW", "0"))
+        .status(77)
+        .any_stderr()
+        .run();
+}
+
+#[test]
+fn a_program_that_is_set_user_id_has_help_and_version_and_nothing_else() {
+    let borrowed = |bits: &str| {
+        Test::new()
+            .needs_root()
+            .table("default = \"a\"\nleading-dash = \"default\"\n[verbs.a]\nexec = [\"id\"]\n")
+            .under(["sh", "-c", &format!("p=$1; shift; cp \"$p\" preverb; chmod {bits} preverb; exec setpriv --reuid=65534 --regid=65534 --clear-groups ./preverb \"$@\""), "sh"])
+    };
+    for args in [
+        &["--as", "root", "--", "id"][..],
+        &["a"],
+        &[],
+        &["--check"],
+        &["--", "id"],
+        &["--help", "--", "x"],
+        &["--exec", "--", "id"],
+    ] {
+        for bits in ["u+s", "g+s"] {
+            borrowed(bits)
+                .args(args)
+                .status(77)
+                .stderr_contains("preverb is set-user-id or set-group-id: started by uid 65534 as uid ")
+                .run();
+        }
+    }
+    borrowed("u+s").args(["--version"]).stdout_contains("preverb ").run();
+    borrowed("u+s").args(["--help"]).stdout_contains("preverb [OPTIONS]").stdout_lacks("id").run();
+}
+
+#[test]
+fn a_stop_and_a_timeout_reach_a_hook_though_root_may_not_send_signals() {
+    let hook = "trap 'echo asked; exit 0' TERM\n: >started\nwhile :; do sleep 0.01; done\n";
+    let test = |timeout: &str| {
+        Test::new()
+            .needs_root()
+            .directory("dir", 0o777)
+            .file("1.sh", hook, 0o644)
+            .table(format!(
+                "log = \"quiet\"\nuser = \"{APP}\"\nworkdir = \"[DIR]/dir\"\n[[setup]]\nhooks = \"[DIR]/1.sh\"\n{timeout}\n[verbs.a]\nexec = [\"true\"]\n"
+            ))
+            .args(["a"])
+            .under(["setpriv", "--bounding-set", "-all,+setuid,+setgid"])
+            .check(|output| assert!(output.took < std::time::Duration::from_secs(4), "{:?}", output.took))
+    };
+    test("timeout = \"200ms\"").status(80).stderr_contains("asked\n").pid1().run();
+    test("")
+        .during(|run| {
+            run.wait_for_file("dir/started");
+            run.signal(nix::sys::signal::Signal::SIGTERM);
+        })
+        .status(143)
+        .stderr_contains("asked\n")
+        .pid1()
+        .run();
+}

@@ -50,7 +50,7 @@ impl Setup {
         let paths = self.paths(paths, actor, step, "chown")?;
         let owner = match (&actor.identity, &self.plan.user) {
             (Some(identity), _) => identity.clone(),
-            (None, Some(user)) if !actor.kept_root => identity::resolve(user)?,
+            (None, Some(user)) if !actor.kept_root => self.users.look_up(user)?,
             _ => identity::resolve(&Expanded::open("0:0"))?,
         };
         let mut progress = progress::of_step(step, &mut self.world);

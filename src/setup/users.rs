@@ -1,0 +1,111 @@
+//! The users of a run: who they were before its first step, and who they are after a hook of root's, which may have
+//! renumbered them, as images do to match the owner of a volume.
+//!
+//! Whatever else has changed `/etc/passwd` since then has no say in whom root becomes.
+
+use std::path::Path;
+
+use crate::sys::identity::{self, Identity};
+use crate::sys::proof;
+use crate::text::failure::{Failure, Kind, Result};
+use crate::value::template::Expanded;
+use crate::value::user::{UserSpec, Who};
+
+/// The users that were looked up.
+#[derive(Debug, Default)]
+pub(crate) struct Users {
+    known: Vec<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    spec: Vec<u8>,
+    /// `None` for one that did not exist.
+    identity: Option<Identity>,
+    /// Whether root has had no chance to change it since.
+    is_current: bool,
+}
+
+impl Users {
+    /// Looks a user up before the first step.
+    ///
+    /// # Errors
+    /// Identity (77): it does not exist.
+    pub(crate) fn look_first(&mut self, spec: &Expanded) -> Result<Identity> {
+        let found = identity::resolve(spec);
+        self.note(spec, found.as_ref().ok().cloned());
+        found
+    }
+
+    /// Looks a user up that may have been looked up before.
+    ///
+    /// # Errors
+    /// Identity (77): it does not exist, or somebody else than root may have made it who it is now.
+    pub(crate) fn look_up(&mut self, spec: &Expanded) -> Result<Identity> {
+        let known = self.known.iter().find(|known| known.spec == spec.bytes);
+        if let Some(Known { identity: Some(identity), is_current: true, .. }) = known {
+            return Ok(identity.clone());
+        }
+        let before = known.and_then(|known| known.identity.clone());
+        let now = identity::resolve(spec)?;
+        if !is_same(before.as_ref(), &now) {
+            stays_no_root(before.as_ref(), &now)?;
+            if !is_number(spec) && !only_root_can_change() {
+                let sentence = format!("user `{}` is not who it was when the run began", spec.shown());
+                return Err(Failure::say(Kind::Identity, sentence).hint(ONLY_ROOT));
+            }
+        }
+        self.note(spec, Some(now.clone()));
+        Ok(now)
+    }
+
+    /// A hook of root's runs, and may change users.
+    pub(crate) fn may_change(&mut self) {
+        self.known.iter_mut().for_each(|known| known.is_current = false);
+    }
+
+    fn note(&mut self, spec: &Expanded, identity: Option<Identity>) {
+        self.known.retain(|known| known.spec != spec.bytes);
+        self.known.push(Known { spec: spec.bytes.clone(), identity, is_current: true });
+    }
+}
+
+/// Looks whether anything has tried to make a user root since it was looked up.
+///
+/// # Errors
+/// Identity (77): it has.
+pub(crate) fn verify(identity: &Identity) -> Result<()> {
+    match identity::resolve(&identity.spec) {
+        Ok(now) if !only_root_can_change() => stays_no_root(Some(identity), &now),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+const ONLY_ROOT: &str = "only root may be able to change `/etc/passwd` and `/etc/group`";
+
+/// Whether it is who it is whatever is written anywhere.
+fn is_number(spec: &Expanded) -> bool {
+    let parsed = UserSpec::parse(&spec.bytes);
+    parsed.is_ok_and(|parsed| matches!((parsed.user, parsed.group), (Who::Id(_), Some(Who::Id(_)))))
+}
+
+fn is_same(before: Option<&Identity>, now: &Identity) -> bool {
+    before.is_some_and(|before| (before.uid, before.gid, &before.groups) == (now.uid, now.gid, &now.groups))
+}
+
+fn stays_no_root(before: Option<&Identity>, now: &Identity) -> Result<()> {
+    match before.filter(|before| before.uid != 0 && now.uid == 0) {
+        None => Ok(()),
+        Some(before) => {
+            let user = now.spec.shown();
+            let sentence =
+                format!("user `{user}` had uid {} when the run began, and is root now", before.uid);
+            Err(Failure::say(Kind::Identity, sentence).field("user", user).hint(ONLY_ROOT))
+        }
+    }
+}
+
+/// Whether nobody else can have changed who is who.
+fn only_root_can_change() -> bool {
+    ["/etc/passwd", "/etc/group"].into_iter().all(|path| proof::file(Path::new(path)).is_ok())
+}
