@@ -432,7 +432,7 @@ fn a_mode_whose_output_cannot_be_written_fails_and_says_so() {
 #[test]
 fn a_mode_whose_reader_is_gone_does_not_panic() {
     let mut table = String::new();
-    for number in 0..3000 {
+    for number in 0..1200 {
         table += &format!(
             "[verbs.v{number}]\nabout = \"One of many verbs, so that a pipe cannot hold them all\"\nexec = [\"true\"]\n"
         );

@@ -640,7 +640,8 @@ fn as_many_variables_as_fit_are_none_too_many() {
         .hook("1", format!("#!/usr/bin/env python3\n{script}"))
         .hook("2.sh", "export W=1\n")
         .stdout("50000\n")
-        .check(|output| assert!(output.took < Duration::from_secs(20), "{:?}", output.took))
+        // Seconds of the processor, whatever else the machine does.
+        .under_shell("ulimit -t 15; exec \"$@\"")
         .run();
 }
 
