@@ -58,6 +58,8 @@ impl Kind {
 pub(crate) struct Server {
     pub(crate) kind: Kind,
     pub(crate) port: u16,
+    /// Where its clients go, if not to its own port.
+    pub(crate) front: Option<u16>,
     pub(crate) host: String,
     dir: tempfile::TempDir,
     programs: PathBuf,
@@ -79,9 +81,15 @@ impl Server {
         let dir = tempfile::Builder::new().prefix("servers-").tempdir_in("/tmp").unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let under = under.iter().map(ToString::to_string).collect();
-        let server = Self { kind, port, host: host.to_owned(), dir, programs, under, child: None };
+        let server =
+            Self { kind, port, front: None, host: host.to_owned(), dir, programs, under, child: None };
         server.furnish();
         Some(server)
+    }
+
+    /// The port of its clients.
+    pub(crate) fn front(&self) -> u16 {
+        self.front.unwrap_or(self.port)
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -98,7 +106,7 @@ impl Server {
         };
         let user = if self.kind == Kind::Redis { "" } else { USER };
         let path = if self.kind == Kind::Postgres { "/postgres" } else { "" };
-        format!("{scheme}://{user}:{PASSWORD}@{}:{}{path}", self.host, self.port)
+        format!("{scheme}://{user}:{PASSWORD}@{}:{}{path}", self.host, self.front())
     }
 
     /// A program of this server's, in its directory, and as the user who may run it.
@@ -162,7 +170,12 @@ impl Server {
                 ];
                 let more = ["--auth-root-authentication-method=normal", "--force"];
                 self.succeed(self.program("mariadb-install-db").args(words).args(more));
-                let sql = format!("create user if not exists {USER}@'%' identified by '{PASSWORD}';\n");
+                // A line for each.
+                let sql = format!(
+                    "create user if not exists {USER}@'%' identified by '{PASSWORD}';\n\
+                     create database if not exists app;\n\
+                     grant all on app.* to {USER}@'%';\n"
+                );
                 fs::write(self.dir().join("init.sql"), sql).unwrap();
             }
             Kind::Redis | Kind::Rabbitmq => {}
@@ -252,7 +265,7 @@ impl Server {
 
     /// A client of its application that does this; nothing is what its standard input says.
     pub(crate) fn client(&self, statement: &str) -> Command {
-        let port = self.port.to_string();
+        let port = self.front().to_string();
         let mut command = match self.kind {
             Kind::Postgres => {
                 let mut command = self.program("psql");
@@ -289,15 +302,18 @@ impl Server {
 
     /// Whether an application can log in and work now.
     pub(crate) fn takes_login(&self) -> bool {
-        let statement = match self.kind {
-            Kind::Postgres | Kind::Mariadb => "select 1",
-            Kind::Redis => "GET readiness",
-            Kind::Rabbitmq => {
-                // Its log says when it is done; no client of its protocol is installed.
-                return self.logged().contains("Server startup complete");
+        match self.kind {
+            Kind::Postgres | Kind::Mariadb | Kind::Redis => {
+                self.login().status().is_ok_and(|status| status.success())
             }
-        };
-        self.client(statement).status().is_ok_and(|status| status.success())
+            // Its log says when it is done; no client of its protocol is installed.
+            Kind::Rabbitmq => self.logged().contains("Server startup complete"),
+        }
+    }
+
+    /// A client that logs in and works.
+    pub(crate) fn login(&self) -> Command {
+        self.client(if self.kind == Kind::Redis { "GET readiness" } else { "select 1" })
     }
 
     /// A client that has logged in and then does nothing, until its standard input is closed.
