@@ -193,7 +193,7 @@ fn round(server: &mut Server, situation: Situation) -> Round {
         let preverb = scope.spawn({
             let url = url.clone();
             move || {
-                let words = ["--wait", &url, "--timeout", "2m"];
+                let words = ["--wait", &url, "--timeout", "5m"];
                 let status = Command::new(PREVERB).args(words).stderr(Stdio::null()).status().unwrap();
                 assert!(status.success(), "preverb: {status}");
                 Instant::now()

@@ -1,18 +1,18 @@
 //! Whether something is ready: one try of a target, a file for each protocol, and the loop that waits.
 
-mod amqp;
+pub(crate) mod amqp;
 pub(crate) mod attempt;
 mod clock;
 mod connection;
 mod file;
-mod grpc;
-mod http;
-mod kafka;
-mod mongodb;
-mod mysql;
+pub(crate) mod grpc;
+pub(crate) mod http;
+pub(crate) mod kafka;
+pub(crate) mod mongodb;
+pub(crate) mod mysql;
 pub(crate) mod names;
-mod postgres;
-mod redis;
+pub(crate) mod postgres;
+pub(crate) mod redis;
 mod tcp;
-mod tls;
+pub(crate) mod tls;
 pub(crate) mod wait;

@@ -19,7 +19,7 @@ pub(crate) const USER: &str = "app";
 pub(crate) const PASSWORD: &str = "hunter2-readiness";
 
 /// How long anything may take on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
