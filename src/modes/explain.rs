@@ -332,7 +332,10 @@ fn explain_step(step: &PlanStep, plan: &Plan) -> ExplainedStep {
 /// A target of a probe.
 fn probe_text(probe: &Probe, variables: &Variables) -> String {
     match probe {
-        Probe::Url(template) => now(template, variables),
+        Probe::Url(template) => match template.expand(variables) {
+            Ok(target) => target.shown_target(),
+            Err(_) => now(template, variables),
+        },
         Probe::Exec(argv) => {
             words(&argv.iter().flat_map(|template| words_now(template, variables)).collect::<Vec<_>>())
         }

@@ -4,6 +4,7 @@
 
 use super::select::{Tree, read};
 use crate::text::escape::{MASK, escaped};
+use crate::text::url;
 use crate::value::toml::{Place, Sources, Span};
 
 /// What may be shown of a table's texts.
@@ -55,11 +56,21 @@ impl<'s> Excerpts<'s> {
     pub(crate) fn lines(&self, place: &Place<'_>, span: Span) -> (String, String) {
         let start = place.source.start + place.start;
         let line = Span { start, end: start + place.text.len().max(1) };
-        let hidden: Vec<Span> = match &self.hidden {
+        let mut hidden: Vec<Span> = match &self.hidden {
             Hidden::Values(values) => overlapping(values, line).collect(),
             Hidden::Unknown if is_guarded(&place.source.text[..place.start], place.text) => vec![line],
             Hidden::Unknown | Hidden::Nothing => Vec::new(),
         };
+        if let Some(login) = url::login(place.text.as_bytes()) {
+            let mut login = Span { start: start + login.start, end: start + login.end.max(login.start + 1) };
+            // A secret that reaches into it is a part of it.
+            let reaches = |value: &mut Span| value.start < login.end && login.start < value.end;
+            for value in hidden.extract_if(.., reaches).collect::<Vec<_>>() {
+                login = Span { start: login.start.min(value.start), end: login.end.max(value.end) };
+            }
+            hidden.push(login);
+            hidden.sort_by_key(|value| value.start);
+        }
         let shown = |from: usize, to: usize| {
             let raw = |from: usize, to: usize| {
                 let raw = place.text.get(from.saturating_sub(start)..to.saturating_sub(start));

@@ -159,15 +159,20 @@ pub(crate) fn decoded(text: &[u8]) -> Vec<u8> {
     decoded
 }
 
-/// A text with its user information as `***`: everything from the first `://` to the last `@`. Where a
-/// password holds an `@`, a `/` or a `?` that should have been encoded, a stricter reading would show a
-/// part of it.
+/// Where the user information of a text stands: everything from the first `://` to the last `@`. Where a
+/// password holds an `@`, a `/` or a `?` that should have been encoded, a stricter reading would show a part of
+/// it.
+pub(crate) fn login(text: &[u8]) -> Option<std::ops::Range<usize>> {
+    let start = text.windows(3).position(|window| window == b"://")? + 3;
+    let end = text.iter().rposition(|byte| *byte == b'@')?;
+    (start <= end).then_some(start..end)
+}
+
+/// A text with its user information as `***`.
 pub(crate) fn masked(text: &[u8]) -> Vec<u8> {
-    let start = text.windows(3).position(|window| window == b"://").map(|at| at + 3);
-    let end = text.iter().rposition(|byte| *byte == b'@');
-    match (start, end) {
-        (Some(start), Some(end)) if start <= end => [&text[..start], b"***", &text[end..]].concat(),
-        (Some(_) | None, Some(_) | None) => text.to_owned(),
+    match login(text) {
+        Some(login) => [&text[..login.start], b"***", &text[login.end..]].concat(),
+        None => text.to_owned(),
     }
 }
 

@@ -159,14 +159,14 @@ fn all_targets_are_tried_at_the_same_time() {
 
 #[test]
 fn a_program_that_hangs_holds_no_other_target_up() {
-    wait("[{ exec = [\"sh\", \"-c\", \"trap '' TERM; sleep 100\"] }, \"file://[DIR]/made\"]", "timeout = \"3s\"")
+    wait("[{ exec = [\"sh\", \"-c\", \"trap '' TERM; sleep 100\"] }, \"file://[DIR]/made\"]", "timeout = \"8s\"")
         .during(|run| {
             run.wait_for_stderr("waiting for");
             std::fs::write(run.dir().join("made"), "").unwrap();
         })
         .status(69)
-        .stderr("[...]\npreverb: `file://[DIR]/made` is ready after [TIME]\npreverb: wait: not ready after 3 s: `sh -c trap '' TERM; sleep 100` (no answer in time)\n")
-        .check(|output| assert!(output.took < Duration::from_secs(6), "{:?}", output.took))
+        .stderr("[...]\npreverb: `file://[DIR]/made` is ready after [TIME]\npreverb: wait: not ready after 8 s: `sh -c trap '' TERM; sleep 100` (no answer in time)\n")
+        .check(|output| assert!(output.took < Duration::from_secs(11), "{:?}", output.took))
         .pid1()
         .run();
 }
@@ -233,6 +233,73 @@ fn no_login_and_no_query_of_a_target_is_shown() {
         .stderr_contains("`postgres://***@db/shop`")
         .stderr_lacks("hunter")
         .run();
+    // Nor where nothing is waited for.
+    Test::new()
+        .table("[[setup]]\nwait = \"${URL}\"\n[verbs.a]\nexec = [\"echo\"]\n")
+        .args(["--explain", "a"])
+        .env("URL", "postgres://app:hunter2@db/shop?password=hunter3")
+        .stdout_contains("postgres://***@db/shop\n")
+        .stdout_lacks("hunter")
+        .run();
+    wait("[\"http://app:hunter2@web/\", \"tcp://web:1\"]", "")
+        .status(78)
+        .stderr(
+            "preverb: [DIR]/preverb.toml:2:9: `http://***@web/` in `wait`: a user and a password are not sent to this kind of target; leave them out\n2 | wait = [\"http://***@web/\", \"tcp://web:1\"]\n  |         ^^^^^^^^^^^^^^^^^\n",
+        )
+        .run();
+}
+
+#[test]
+fn a_target_that_hides_what_its_path_says_is_no_health_check() {
+    let hint = "hint: use `tls://host:port` for the start of TLS alone, or a program that speaks https as an `exec` probe\n";
+    let why =
+        "only the start of TLS is seen, and nothing is sent inside, so what the path says is never asked for";
+    Test::new()
+        .args(["--probe", "https://app:hunter2@127.0.0.1:1/healthz?x"])
+        .status(64)
+        .stderr(format!("preverb: `https://***@127.0.0.1:1/healthz` cannot be probed: {why}\n{hint}"))
+        .run();
+    let table = "[verbs.a]\nexec = [\"echo\", \"the target\"]\nhealth = \"https://web/healthz\"\n";
+    for args in [&["a"][..], &["--check"]] {
+        Test::new()
+            .table(table)
+            .args(args)
+            .status(78)
+            .stderr_contains(format!("preverb.toml:3:10: `https://web/healthz` in `health`: {why}\n"))
+            .stderr_contains(hint)
+            .run();
+    }
+    Test::new()
+        .table("[verbs.a]\nexec = [\"echo\"]\nhealth = \"https://web/${PAGE:-healthz}\"\n")
+        .args(["--check"])
+        .stderr_contains(format!(
+            "preverb: warning: [DIR]/preverb.toml:3:10: `https://web/healthz` in `health`: {why}\n"
+        ))
+        .stderr_contains(hint)
+        .run();
+    // Without a path, or where only a start is waited for, it is one.
+    Test::new().table(table.replace("/healthz", "")).args(["a"]).stdout("the target\n").run();
+    wait("[\"https://127.0.0.1:1/healthz\"]", "timeout = \"100ms\"")
+        .status(69)
+        .stderr_contains("`https://127.0.0.1:1/healthz` (connection refused)")
+        .run();
+}
+
+#[test]
+fn a_socket_of_postgres_is_worth_a_line_of_the_check() {
+    Test::new()
+        .table("[[setup]]\nwait = \"unix:///run/postgresql/.s.PGSQL.5432\"\n[verbs.a]\nexec = [\"echo\"]\n")
+        .args(["--check"])
+        .stderr_contains("`unix:///run/postgresql/.s.PGSQL.5432` in `wait`: the temporary server of the official image's first start answers at this socket, too")
+        .run();
+}
+
+#[test]
+fn an_empty_argument_is_no_target_and_a_database_that_is_a_file_is_there() {
+    Test::new().args(["--wait", ""]).status(64).stderr("preverb: `` is not a target: it is empty\n").run();
+    Test::new().args(["--probe", ""]).status(64).stderr("preverb: `` is not a target: it is empty\n").run();
+    Test::new().args(["--wait", "sqlite:///db", "--", "echo", "hello"]).stdout("hello\n").run();
+    Test::new().args(["--probe", "sqlite:///db"]).run();
 }
 
 #[test]

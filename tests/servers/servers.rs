@@ -233,7 +233,11 @@ impl Server {
     #[track_caller]
     pub(crate) fn start_whole(&mut self, more: &[&str]) {
         self.start(more);
-        until(&format!("{:?} to take a login\n{}", self.kind, self.logged()), || self.takes_login());
+        let deadline = Instant::now() + PATIENCE;
+        while !self.takes_login() {
+            assert!(Instant::now() < deadline, "{:?} takes no login\n{}", self.kind, self.logged());
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Sends it a signal; its leader alone, as an engine does.
@@ -257,8 +261,19 @@ impl Server {
     /// Ends it as a power failure does, with all of its processes.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
-            let _ = killpg(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGKILL);
+            let leader = Pid::from_raw(i32::try_from(child.id()).unwrap());
+            // PostgreSQL's processes lead sessions of their own, and its next start refuses to share its memory with one.
+            let others = children(leader);
+            let _ = killpg(leader, Signal::SIGKILL);
+            for other in &others {
+                let _ = nix::sys::signal::kill(*other, Signal::SIGKILL);
+            }
             let _ = child.wait();
+            let gone = |other: &Pid| nix::sys::signal::kill(*other, None).is_err();
+            let deadline = Instant::now() + PATIENCE;
+            while !others.iter().all(gone) && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(10));
+            }
         }
         let _ = fs::remove_file(self.dir().join("data/postmaster.pid"));
     }
@@ -349,6 +364,18 @@ impl Drop for Server {
             let _ = Command::new("epmd").args(["-port", &port, "-kill"]).stdout(Stdio::null()).status();
         }
     }
+}
+
+/// The direct children of a process, from `/proc/PID/stat`: its fourth field, after a name in parentheses.
+fn children(parent: Pid) -> Vec<Pid> {
+    let pids =
+        fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let is_child = |pid: &i32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let fields = stat.rsplit_once(") ").map(|(_, fields)| fields.split(' ').nth(1).map(str::to_owned));
+        fields.flatten() == Some(parent.to_string())
+    };
+    pids.filter(is_child).map(Pid::from_raw).collect()
 }
 
 /// Waits until the condition holds.
