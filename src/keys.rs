@@ -2,7 +2,7 @@
 //! interface.
 
 use crate::table::decode::decoder::Key;
-use crate::table::decode::{layer, settings, shim, step, verb};
+use crate::table::decode::{layer, settings, shim, step, verb, words};
 
 pub use crate::table::decode::form::{Described, Form, Noun};
 
@@ -19,6 +19,7 @@ pub fn nouns() -> Vec<Noun> {
         noun("verb", "VERBS", verb::VERB),
         noun("variable", "DECLARED VARIABLES", layer::VARIABLE),
         noun("step", "STEPS", step::STEP),
+        noun("words", "ARGUMENTS", words::WORDS),
         noun("init", "SUPERVISION", verb::INIT),
         noun("shim", "SHIM", shim::SHIM),
     ]

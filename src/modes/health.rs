@@ -5,6 +5,7 @@
 //! line in the image holds for all of its verbs. Whatever keeps the question from being answered is an answer
 //! too: not healthy (1), and why, in one line.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -19,11 +20,13 @@ use crate::sys::read;
 use crate::table;
 use crate::table::decode::decoder::Decoder;
 use crate::table::select::{Selection, Tree};
-use crate::table::step::Probe;
+use crate::table::variable::Declaration;
 use crate::text::duration::spoken;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Log, quoted};
 use crate::text::names::{EnvironmentName, VerbName};
+use crate::value::condition::Facts;
+use crate::value::step::Probe;
 use crate::value::target::{UNSEEN_PATH, UNSEEN_PATH_HINT};
 use crate::value::toml::Sources;
 use crate::value::variables::Variables;
@@ -86,11 +89,12 @@ fn examine(option: Option<PathBuf>, timeout: Duration, mut children: Children, l
     main.become_its_user()?;
     let sources = early.map_or_else(|| table::load::read(&path, children.signals()), Ok)?;
 
-    let Some(probe) = probe_of(&sources, &path, &verb, &environment, &mut variables)? else {
+    let Some((probe, opaque)) = probe_of(&sources, &path, &verb, &environment, &mut variables)? else {
         log.debug(|| format!("verb `{verb}` has no `health`, and is healthy while it runs"));
         return Ok(());
     };
-    let Some(awaited) = awaited_of(&probe, &variables, "`health`", &program)? else {
+    let facts = Facts { variables: &variables, opaque: &opaque, exists: &read::is_there };
+    let Some(awaited) = awaited_of(&probe, facts, "`health`", &program)? else {
         log.debug(|| format!("the `health` of verb `{verb}` is nothing to probe, and so healthy"));
         return Ok(());
     };
@@ -110,14 +114,15 @@ fn unhealthy(sentence: String) -> Failure {
     Failure::say(Kind::Unhealthy, sentence)
 }
 
-/// The probe of this verb, and in `variables` what is secret; nothing else of the table counts.
+/// The probe of this verb, what its conditions are judged by, and in `variables` what is secret; nothing
+/// else of the table counts.
 fn probe_of(
     sources: &Sources,
     path: &Path,
     verb: &VerbName,
     environment: &EnvironmentName,
     variables: &mut Variables,
-) -> Result<Option<Probe>> {
+) -> Result<Option<(Probe, BTreeSet<String>)>> {
     let document = table::load::parse(sources)?;
     let tree = Tree::new(&document);
     if let (None, None) = tree.parts(verb.as_str(), environment.as_str()) {
@@ -129,13 +134,15 @@ fn probe_of(
     let mut decoder = Decoder::default();
     let selection = tree.select(&mut decoder, environment, Some(verb));
     table::load::failing(sources, &decoder.mistakes)?;
-    mark_secrets(&selection, variables);
-    Ok(selection.verb.and_then(|verb| verb.part.health))
+    let declarations = table::types::lay_declarations(selection.layers());
+    mark_secrets(&selection, &declarations, variables);
+    let opaque = declarations.iter().filter(|each| each.is_opaque()).map(|each| each.name.clone()).collect();
+    Ok(selection.verb.and_then(|verb| verb.part.health).map(|probe| (probe, opaque)))
 }
 
 /// Marks what was declared as a secret, and what the layers make from one.
-fn mark_secrets(selection: &Selection, variables: &mut Variables) {
-    for declaration in table::types::lay_declarations(selection.layers()) {
+fn mark_secrets(selection: &Selection, declarations: &[Declaration], variables: &mut Variables) {
+    for declaration in declarations {
         if declaration.is_secret() {
             variables.mark_secret(declaration.name.as_bytes());
         }

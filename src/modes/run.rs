@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::cli::{Options, TableMode};
 use crate::modes::context::Context;
 use crate::modes::print::print;
-use crate::modes::{explain, list, secret_files, shim, verb};
+use crate::modes::{explain, list, shim, value_files, verb};
 use crate::plan::{self, Call, Planned};
 use crate::setup::{self, state::World};
 use crate::sys::child::{self, Children};
@@ -18,6 +18,7 @@ use crate::table::select::Tree;
 use crate::table::types::lay_declarations;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::paint::Paint;
+use crate::value::condition::is_true;
 
 impl Context<'_> {
     /// The sentence, with a table: decide what counts of it, plan, then explain the plan or perform it.
@@ -37,7 +38,7 @@ impl Context<'_> {
             }
             self.signals.heed_instead(stop)?;
         }
-        let environment = plan::environment(options.environment.as_ref(), &settings, &self.variables);
+        let environment = plan::environment::choose(options.environment.as_ref(), &settings, &self.variables);
         let (words, json) = match mode {
             TableMode::Run(words) => (words, None),
             TableMode::Explain { words, json } => (words, Some(json)),
@@ -60,7 +61,7 @@ impl Context<'_> {
         let environment = environment?;
         let skip_setup = if options.skip_setup {
             Some("`--skip-setup` was given".to_owned())
-        } else if self.variables.non_empty(b"PREVERB_SKIP_SETUP").is_some() {
+        } else if self.variables.get(b"PREVERB_SKIP_SETUP").is_some_and(|found| is_true(found.value)) {
             Some("the variable `PREVERB_SKIP_SETUP` is set".to_owned())
         } else {
             None
@@ -69,25 +70,29 @@ impl Context<'_> {
         let selection = tree.select(&mut decoder, &environment.name, verb.as_ref());
         failing(sources, &decoder.mistakes)?;
         let declarations = lay_declarations(selection.layers());
-        let files = secret_files::secret_files(&declarations, &self.variables, &mut self.signals)?;
+        let files = value_files::value_files(&declarations, &self.variables, &mut self.signals)?;
         let mentioned = json.is_some() && tree.mentions(environment.name.as_str());
         let call = Call { words, skip_setup };
         let health =
             selection.verb.as_ref().filter(|_| json.is_some()).and_then(|verb| verb.part.health.clone());
-        let Planned { plan, failures } =
+        let Planned { plan, failures, warnings } =
             plan::plan(environment, &settings, selection, call, &self.variables, &files);
         if let Some(json) = json {
             let facts =
                 explain::TableFacts { mentioned, stop_signals: settings.stop_signals.as_deref(), health };
-            let explained = explain::Explained::of(&plan, &self.variables, &facts, Myself::observe());
+            let (explained, failures) =
+                explain::explain(&plan, failures, &self.variables, &facts, Myself::observe());
             let paint = Paint::of_standard_output(&self.variables);
-            print(&if json { explain::json(&explained) } else { explain::text(&explained, paint) })?;
+            print(&if json { explain::json(&explained) } else { explain::text::text(&explained, paint) })?;
             return Failure::all(failures).map_or(Ok(0), Err);
+        }
+        let log = *self.log;
+        for warning in warnings {
+            log.warn(warning);
         }
         if let Some(failure) = Failure::all(failures) {
             return Err(failure);
         }
-        let log = *self.log;
         log.debug(|| {
             let verb = plan.verb.as_ref().map_or("no verb".to_owned(), |verb| format!("verb `{verb}`"));
             format!("{verb} in environment `{}`, {}", plan.environment.name, plan.environment.why.describe())

@@ -23,7 +23,7 @@ use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 
 use crate::modes::verb;
-use crate::plan::{Environment, Why};
+use crate::plan::environment::{Environment, Why};
 use crate::table::select::Tree;
 use crate::table::types::Settings;
 use crate::text::failure::{Failure, Kind, Result};

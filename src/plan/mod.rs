@@ -1,107 +1,40 @@
 //! What a run would do, as data: `--explain` prints it and performing executes it. Pure, total and
 //! deterministic: the same request, table and facts make the same plan.
 
-pub(crate) mod secret_file;
+mod declared;
+pub(crate) mod environment;
+mod layers;
+pub(crate) mod target;
+pub(crate) mod value_file;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::Duration;
 
-use crate::plan::secret_file::SecretFile;
+use crate::plan::declared::{Rules, judge};
+use crate::plan::environment::Environment;
+use crate::plan::layers::Building;
+use crate::plan::target::{Arguments, Target};
+use crate::plan::value_file::ValueFile;
 use crate::table::select::Selection;
-use crate::table::step::{Render, Step, StepKind};
-use crate::table::types::lay_declarations;
-use crate::table::types::{Init, InitOptions, Layer, Settings};
-use crate::table::variable::{Declaration, VariableKind};
-use crate::text::duration::{DURATION_RULE, UMASK_RULE, parse_duration, parse_mode, parse_umask};
-use crate::text::escape::MASK;
-use crate::text::escape::escaped;
+use crate::table::types::{Init, InitOptions, Layer, Settings, lay_declarations};
+use crate::table::variable::Declaration;
+use crate::text::duration::{
+    DURATION_RULE, UMASK_RULE, WAIT_TIMEOUT, parse_duration, parse_mode, parse_umask,
+};
+use crate::text::escape::{escaped, shortened};
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::quoted;
-use crate::text::names::{EnvironmentName, NAME_RULE, VerbName};
-use crate::text::url::masked;
+use crate::text::names::{EnvironmentName, VerbName};
 use crate::value::capability::Capability;
+use crate::value::condition::Facts;
 use crate::value::deferred::Deferred;
 use crate::value::limit::Limit;
-use crate::value::template::{Expanded, Fault, Template};
+use crate::value::step::{Render, Step, StepKind};
+use crate::value::template::{Expanded, Template};
 use crate::value::variables::{Origin, Variables};
-
-/// Why the environment is the one that it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Why {
-    /// The option `--environment`.
-    Option,
-    /// This variable.
-    Variable(String),
-    /// The table's default, this variable being unset or empty.
-    TableDefault(String),
-    /// preverb's default, this variable being unset or empty.
-    BuiltIn(String),
-}
-
-impl Why {
-    /// The reason in words.
-    pub(crate) fn describe(&self) -> String {
-        match self {
-            Self::Option => "given by `--environment`".to_owned(),
-            Self::Variable(name) => format!("named by the variable `{name}`"),
-            Self::TableDefault(name) => {
-                format!("the table's default; the variable `{name}` is unset or empty")
-            }
-            Self::BuiltIn(name) => format!("the default; the variable `{name}` is unset or empty"),
-        }
-    }
-}
-
-/// The chosen environment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Environment {
-    /// Its name.
-    pub(crate) name: EnvironmentName,
-    /// Why it is this one.
-    pub(crate) why: Why,
-    /// The variable that names it.
-    pub(crate) variable: String,
-}
-
-/// Chooses the environment.
-///
-/// # Errors
-/// Usage (64) or Variable (65): a name that is none.
-pub(crate) fn environment(
-    option: Option<&OsString>,
-    settings: &Settings,
-    variables: &Variables,
-) -> Result<Environment> {
-    let variable = settings.environment.variable().to_owned();
-    if let Some(name) = option {
-        let bytes = name.as_bytes();
-        let name = EnvironmentName::parse(bytes).ok_or_else(|| {
-            let sentence =
-                format!("option `--environment` is {}, which no environment can be called", quoted(bytes));
-            Failure::say(Kind::Usage, sentence).hint(NAME_RULE)
-        })?;
-        return Ok(Environment { name, why: Why::Option, variable });
-    }
-    if let Some(value) = variables.non_empty(variable.as_bytes()) {
-        let name = EnvironmentName::parse(value).ok_or_else(|| {
-            let shown = Expanded { bytes: value.to_vec(), secret: settings.environment.is_secret }.shown();
-            let sentence = format!("variable `{variable}` is `{shown}`, which no environment can be called");
-            Failure::say(Kind::Variable, sentence).hint(NAME_RULE).field("variable", &variable)
-        })?;
-        return Ok(Environment { name, why: Why::Variable(variable.clone()), variable });
-    }
-    let (name, why) = match &settings.environment.default {
-        Some(name) => (Some(name.clone()), Why::TableDefault(variable.clone())),
-        None => (
-            EnvironmentName::parse(settings.environment.default().as_bytes()),
-            Why::BuiltIn(variable.clone()),
-        ),
-    };
-    let name = name.ok_or_else(|| Failure::say(Kind::Table, "the table has no default environment"))?;
-    Ok(Environment { name, why, variable })
-}
+use crate::value::words::Element;
 
 /// What a run would do.
 #[derive(Debug)]
@@ -116,6 +49,12 @@ pub(crate) struct Plan {
     pub(crate) unset: Vec<String>,
     /// The declared variables that are shown nowhere, whoever sets them.
     pub(crate) secrets: BTreeSet<String>,
+    /// Those that are true when they are not empty.
+    pub(crate) opaque: BTreeSet<String>,
+    /// All of them, by name.
+    pub(crate) declared: Vec<String>,
+    /// Those that a step supplies.
+    late: Vec<Declaration>,
     /// The steps, in order.
     pub(crate) steps: Vec<PlanStep>,
     /// What hooks get as their positional parameters.
@@ -140,84 +79,29 @@ pub(crate) struct Plan {
     pub(crate) interpreters: Vec<(String, Vec<String>)>,
 }
 
-/// The target's argv, to be expanded when its turn comes.
-#[derive(Debug, Clone)]
-pub(crate) struct Target {
-    /// `exec`; empty for `--`.
-    pub(crate) exec: Vec<Template>,
-    /// What follows it.
-    pub(crate) arguments: Arguments,
-}
-
-/// What follows `exec`.
-#[derive(Debug, Clone)]
-pub(crate) enum Arguments {
-    /// The table's `args`.
-    Default(Vec<Template>),
-    /// The caller's words, byte for byte.
-    Given(Vec<OsString>),
-}
-
-/// A word of an argv, and whether it may be shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Word {
-    /// The word.
-    pub(crate) word: OsString,
-    /// Whether a secret went in.
-    pub(crate) secret: bool,
-}
-
-impl Word {
-    /// The word as it may be shown.
-    pub(crate) fn shown(&self) -> String {
-        if self.secret { MASK.to_owned() } else { escaped(&masked(self.word.as_bytes())) }
+impl Plan {
+    /// What conditions are judged by.
+    pub(crate) fn facts<'f>(
+        &'f self,
+        variables: &'f Variables,
+        exists: &'f dyn Fn(&[u8]) -> bool,
+    ) -> Facts<'f> {
+        Facts { variables, opaque: &self.opaque, exists }
     }
-}
 
-/// Expands an argv.
-///
-/// # Errors
-/// Variable (65).
-pub(crate) fn expand_argv(templates: &[Template], variables: &Variables, what: &str) -> Result<Vec<Word>> {
-    let mut words = Vec::with_capacity(templates.len());
-    for template in templates {
-        let expanded =
-            template.expand_words(variables).map_err(|mut faults| faulty(faults.swap_remove(0), what))?;
-        words.extend(
-            expanded
-                .into_iter()
-                .map(|each| Word { word: crate::sys::exec::word(each.bytes), secret: each.secret }),
-        );
+    /// The variables that a step is to supply.
+    pub(crate) fn late_names(&self) -> impl Iterator<Item = &str> {
+        self.late.iter().map(|declaration| declaration.name.as_str())
     }
-    Ok(words)
-}
 
-/// Expands a string of the table.
-///
-/// # Errors
-/// Variable (65).
-pub(crate) fn expand(template: &Template, variables: &Variables, what: &str) -> Result<Expanded> {
-    template.expand(variables).map_err(|fault| faulty(fault, what))
-}
-
-fn faulty(fault: Fault, what: &str) -> Failure {
-    Failure::say(Kind::Variable, fault.needed_by(what)).field("variable", fault.name)
-}
-
-impl Target {
-    /// The argv.
+    /// Judges the variables that a step was to supply.
     ///
     /// # Errors
-    /// Variable (65).
-    pub(crate) fn argv(&self, variables: &Variables) -> Result<Vec<Word>> {
-        let mut words = expand_argv(&self.exec, variables, "`exec`")?;
-        match &self.arguments {
-            Arguments::Default(args) => words.extend(expand_argv(args, variables, "`args`")?),
-            Arguments::Given(given) => {
-                words.extend(given.iter().map(|word| Word { word: word.clone(), secret: false }));
-            }
-        }
-        Ok(words)
+    /// Variable (65): one is missing or invalid.
+    pub(crate) fn judge_late(&self, variables: &Variables) -> Result<()> {
+        let rules = Rules { opaque: &self.opaque, secrets: &self.secrets, require: true };
+        let failures = self.late.iter().filter_map(|declaration| judge(declaration, variables, rules));
+        Failure::all(failures).map_or(Ok(()), Err)
     }
 }
 
@@ -230,12 +114,52 @@ pub(crate) struct PlanStep {
     pub(crate) label: String,
     /// Why it does not run, where that is known before any step.
     pub(crate) skip: Option<String>,
+    /// The steps of a group.
+    pub(crate) steps: Vec<PlanStep>,
 }
 
 impl PlanStep {
+    /// A step of this user unless it has one of its own; `skip` says why one does not run.
+    fn of(step: &Step, user: Option<&Template>, skip: &dyn Fn(&Step) -> Option<String>) -> Self {
+        let mut step = step.for_user(user);
+        let inner = match &mut step.kind {
+            StepKind::Group { steps, .. } => std::mem::take(steps),
+            StepKind::Run { .. }
+            | StepKind::Hooks { .. }
+            | StepKind::Env(_)
+            | StepKind::EnvFile(_)
+            | StepKind::Wait(_)
+            | StepKind::Render(_)
+            | StepKind::Mkdir { .. }
+            | StepKind::Chown(_) => Vec::new(),
+        };
+        let steps = inner.iter().map(|each| Self::of(each, step.user.as_ref(), skip)).collect();
+        Self { label: label(&step), skip: skip(&step), steps, step }
+    }
+
+    /// Whether what it sets ends with it.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.step.once.is_some() || matches!(self.step.kind, StepKind::Group { during: Some(_), .. })
+    }
+
+    /// This step and those in it, without any that is skipped.
+    pub(crate) fn all(&self) -> Vec<&Self> {
+        if self.skip.is_some() {
+            return Vec::new();
+        }
+        std::iter::once(self).chain(self.steps.iter().flat_map(Self::all)).collect()
+    }
+
     /// How long it may take.
     pub(crate) fn limit(&self) -> Option<Duration> {
         self.step.timeout.as_ref().and_then(Deferred::known)
+    }
+
+    /// Has it end within this time at the latest.
+    pub(crate) fn cap(&mut self, most: Duration) {
+        let default = matches!(self.step.kind, StepKind::Wait(_)).then_some(WAIT_TIMEOUT);
+        let limit = self.limit().or(default).filter(|limit| !limit.is_zero());
+        self.step.timeout = Some(Deferred::Known(limit.map_or(most, |limit| limit.min(most))));
     }
 
     /// The step with those of its values expanded that may be any text.
@@ -262,7 +186,7 @@ fn settle<T: Copy>(
     rule: &str,
 ) -> Result<()> {
     let Some(Deferred::Template(template)) = value else { return Ok(()) };
-    let expanded = expand(template, variables, &format!("`{key}`"))?;
+    let expanded = target::expand(template, variables, &format!("`{key}`"))?;
     let known = std::str::from_utf8(&expanded.bytes).ok().and_then(parse);
     if known.is_none() {
         let sentence = format!("`{key}` is `{}`, which is not valid", expanded.shown());
@@ -274,12 +198,20 @@ fn settle<T: Copy>(
 
 /// The name of a step in messages.
 pub(crate) fn label(step: &Step) -> String {
+    let called = escaped(called(step).as_bytes());
+    if step.name.is_some() { called } else { shortened(called, 60) }
+}
+
+/// What a step is called: its name, or what it does as the table has it.
+pub(crate) fn called(step: &Step) -> String {
     if let Some(name) = &step.name {
-        return escaped(name.as_bytes());
+        return name.clone();
     }
     let join = |templates: &[Template]| templates.iter().map(Template::source).collect::<Vec<_>>().join(" ");
-    let text = match &step.kind {
-        StepKind::Run { argv, .. } => format!("run {}", join(argv)),
+    match &step.kind {
+        StepKind::Run { argv, .. } => {
+            format!("run {}", argv.iter().map(Element::source).collect::<Vec<_>>().join(" "))
+        }
         StepKind::Hooks { path, .. } => format!("hooks {}", path.source()),
         StepKind::Wait(_) => "wait".to_owned(),
         StepKind::Env(settings) => {
@@ -290,8 +222,7 @@ pub(crate) fn label(step: &Step) -> String {
         StepKind::Render(render) => format!("render {}", render.to.source()),
         StepKind::Mkdir { paths, .. } => format!("mkdir {}", join(paths)),
         StepKind::Chown(paths) => format!("chown {}", join(paths)),
-    };
-    crate::text::escape::shortened(escaped(text.as_bytes()), 60)
+    }
 }
 
 /// What the caller asked for, once the verb is known.
@@ -310,6 +241,8 @@ pub(crate) struct Planned {
     pub(crate) plan: Plan,
     /// The variables that are missing or invalid.
     pub(crate) failures: Vec<Failure>,
+    /// What should be changed, and does not keep it from being performed.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Makes the plan.
@@ -319,7 +252,7 @@ pub(crate) fn plan(
     selection: Selection,
     call: Call,
     inherited: &Variables,
-    secret_files: &[SecretFile],
+    files: &[ValueFile],
 ) -> Planned {
     let Selection { table, environment: environment_layer, verb } = selection;
     let empty = Layer::default();
@@ -336,22 +269,22 @@ pub(crate) fn plan(
     let declarations = lay_declarations(layers.iter().map(|(layer, _)| *layer));
     let verb_name = verb.as_ref().map(|verb| verb.name.clone());
 
-    let mut building = Building {
-        variables: inherited.clone(),
-        failures: Vec::new(),
-        missing: BTreeSet::new(),
-        unset: Vec::new(),
-        secrets: declarations.iter().filter(|each| each.is_secret()).map(|each| each.name.clone()).collect(),
-    };
+    let mut building = Building::on(inherited, &declarations);
     building.preverb(&environment, verb_name.as_ref());
-    building.declared(&declarations, secret_files);
+    building.declared(&declarations, files);
     for (layer, origin) in &layers {
         building.layer(layer, origin);
     }
     building.preverb(&environment, verb_name.as_ref());
-    building.check(&declarations);
-
     let own = verb.as_ref().map(|verb| &verb.part);
+    let skip_on = own.and_then(|part| part.skip_setup_on.as_deref()).unwrap_or_default();
+    let given = call.words.as_deref().unwrap_or_default();
+    let asked = given.iter().find(|word| skip_on.iter().any(|each| each.as_bytes() == word.as_bytes()));
+    let opaque = declarations.iter().filter(|each| each.is_opaque()).map(|each| each.name.clone()).collect();
+    let secrets = std::mem::take(&mut building.secrets);
+    let require = asked.is_none();
+    building.check(&declarations, Rules { opaque: &opaque, secrets: &secrets, require });
+
     let user = own.and_then(|part| part.user.as_ref()).or(settings.user.as_ref());
     let workdir = own.and_then(|part| part.workdir.as_ref()).or(settings.workdir.as_ref());
     let mut umask = own.and_then(|part| part.umask.clone()).or_else(|| settings.umask.clone());
@@ -361,11 +294,9 @@ pub(crate) fn plan(
     let user = user.and_then(|template| building.expand(template, "`user`"));
     let workdir = workdir.and_then(|template| building.expand(template, "`workdir`"));
 
-    building.tell_unset();
+    let is_excused = |name: &str| !require && declarations.iter().any(|each| each.name == name);
+    building.report_unset(is_excused);
 
-    let skip_on = own.and_then(|part| part.skip_setup_on.as_deref()).unwrap_or_default();
-    let given = call.words.as_deref().unwrap_or_default();
-    let asked = given.iter().find(|word| skip_on.iter().any(|each| each.as_bytes() == word.as_bytes()));
     let skip_all = call.skip_setup.or_else(|| {
         asked.map(|word| format!("the caller gave {}, which `skip-setup-on` has", quoted(word.as_bytes())))
     });
@@ -373,8 +304,8 @@ pub(crate) fn plan(
         .iter()
         .flat_map(|(layer, _)| &layer.setup)
         .map(|step| {
-            let skip = skip_all.clone().or_else(|| filtered(step, verb_name.as_ref(), &environment.name));
-            PlanStep { label: label(step), step: step.clone(), skip }
+            let filtered = |step: &Step| filtered(step, verb_name.as_ref(), &environment.name);
+            PlanStep::of(step, None, &|step| skip_all.clone().or_else(|| filtered(step)))
         })
         .collect();
     for step in steps.iter().filter(|step| step.skip.is_none()) {
@@ -398,7 +329,15 @@ pub(crate) fn plan(
         environment,
         variables: building.variables,
         unset: own.and_then(|part| part.unset.clone()).unwrap_or_default(),
-        secrets: building.secrets,
+        secrets,
+        opaque,
+        late: declarations
+            .iter()
+            .filter(|_| require)
+            .filter(|each| each.late == Some(true))
+            .cloned()
+            .collect(),
+        declared: declarations.into_iter().map(|each| each.name).collect(),
         steps,
         parameters,
         user,
@@ -412,10 +351,14 @@ pub(crate) fn plan(
             Some(Init::Supervise) => Some(InitOptions::default()),
             Some(Init::Exec) | None => None,
         },
-        target: Target { exec: own.and_then(|part| part.exec.clone()).unwrap_or_default(), arguments },
+        target: Target {
+            exec: own.and_then(|part| part.exec.clone()).unwrap_or_default(),
+            arguments,
+            after: own.and_then(|part| part.args_after.clone()).unwrap_or_default(),
+        },
         interpreters: interpreters(settings),
     };
-    Planned { plan, failures: building.failures }
+    Planned { plan, failures: building.failures, warnings: building.warnings }
 }
 
 /// The key of a step's marker that would write a secret to a disk.
@@ -450,173 +393,4 @@ fn filtered(step: &Step, verb: Option<&VerbName>, environment: &EnvironmentName)
     }
     (!step.environments.admits(environment.as_str()))
         .then(|| format!("it is not for environment `{environment}`"))
-}
-
-/// The variables as the layers build them up.
-struct Building {
-    variables: Variables,
-    failures: Vec<Failure>,
-    /// Variables that have no value because of a failure that is told, here or at the end.
-    missing: BTreeSet<String>,
-    /// Variables that an expansion found unset, and the sentence about each; told at the end, unless the
-    /// declaration has told it better by then.
-    unset: Vec<(String, String)>,
-    /// The declared secrets: shown nowhere, whichever layer sets them.
-    secrets: BTreeSet<String>,
-}
-
-impl Building {
-    /// The variables that say what runs where. Set below the layers, so that those can use them, and again
-    /// above, so that none can make `--health` believe something else.
-    fn preverb(&mut self, environment: &Environment, verb: Option<&VerbName>) {
-        let name = environment.name.as_str();
-        self.variables.set(b"PREVERB_ENVIRONMENT", name, Origin::Preverb, false);
-        match verb {
-            Some(verb) => self.variables.set(b"PREVERB_VERB", verb.as_str(), Origin::Preverb, false),
-            None => self.variables.unset(b"PREVERB_VERB"),
-        }
-        if environment.why == Why::Option
-            && self.variables.get(environment.variable.as_bytes()).map(|found| found.value)
-                != Some(name.as_bytes())
-        {
-            self.variables.set(environment.variable.as_bytes(), name, Origin::Option, false);
-        }
-    }
-
-    fn fail(&mut self, name: &str, sentence: String, hint: Option<&str>) {
-        let mut failure = Failure::say(Kind::Variable, sentence).field("variable", name);
-        if let Some(hint) = hint {
-            failure = failure.hint(escaped(hint.as_bytes()));
-        }
-        self.failures.push(failure);
-        self.missing.insert(name.to_owned());
-    }
-
-    /// The secrets from their files, then the defaults: both below the layers.
-    fn declared(&mut self, declarations: &[Declaration], files: &[SecretFile]) {
-        for declaration in declarations {
-            let name = declaration.name.as_str();
-            let about = declaration.about.as_deref();
-            if declaration.is_secret() {
-                self.variables.mark_secret(name.as_bytes());
-            }
-            if let Some(file) = files.iter().find(|file| file.name == name) {
-                let path = quoted(file.path.as_os_str().as_bytes());
-                let given = self.variables.non_empty(name.as_bytes()).is_some();
-                let file_variable = format!("{name}_FILE");
-                match &file.content {
-                    _ if file.named && given => {
-                        let sentence =
-                            format!("variables `{name}` and `{file_variable}` are both set: give one");
-                        self.fail(name, sentence, about);
-                    }
-                    Ok(value) => {
-                        let origin = Origin::File(escaped(file.path.as_os_str().as_bytes()));
-                        self.variables.set(name.as_bytes(), value, origin, true);
-                    }
-                    Err(reason) => {
-                        let sentence =
-                            format!("cannot read the value of variable `{name}` from {path}: {reason}");
-                        self.fail(name, sentence, about);
-                    }
-                }
-                if file.named {
-                    self.variables.unset(file_variable.as_bytes());
-                }
-            }
-            if let Some(default) = &declaration.default
-                && self.variables.non_empty(name.as_bytes()).is_none()
-                && !self.missing.contains(name)
-            {
-                self.variables.set(name.as_bytes(), default, Origin::Default, declaration.is_secret());
-            }
-        }
-    }
-
-    /// One `env`, expanded against what is below it.
-    fn layer(&mut self, layer: &Layer, origin: &Origin) {
-        if layer.env.is_empty() {
-            return;
-        }
-        let below = self.variables.clone();
-        let missing_below = self.missing.clone();
-        for setting in &layer.env {
-            match setting.value.expand_all(&below) {
-                Ok(value) => {
-                    self.missing.remove(&setting.name);
-                    let secret = value.secret || self.secrets.contains(&setting.name);
-                    self.variables.set(setting.name.as_bytes(), value.bytes, origin.clone(), secret);
-                }
-                Err(missing) => {
-                    self.missing.insert(setting.name.clone());
-                    for unset in missing.iter().filter(|unset| !missing_below.contains(&unset.name)) {
-                        self.unset(unset, &quoted(&setting.name));
-                    }
-                }
-            }
-        }
-    }
-
-    fn unset(&mut self, unset: &Fault, what: &str) {
-        if !self.unset.iter().any(|(name, _)| *name == unset.name) {
-            self.unset.push((unset.name.clone(), unset.needed_by(what)));
-        }
-    }
-
-    fn expand(&mut self, template: &Template, what: &str) -> Option<Expanded> {
-        match template.expand_all(&self.variables) {
-            Ok(expanded) => Some(expanded),
-            Err(missing) => {
-                for unset in &missing {
-                    if !self.missing.contains(&unset.name) {
-                        self.unset(unset, what);
-                    }
-                }
-                None
-            }
-        }
-    }
-
-    /// Tells what expansions found unset, where nothing has told it yet.
-    fn tell_unset(&mut self) {
-        for (name, sentence) in std::mem::take(&mut self.unset) {
-            if !self.failures.iter().any(|failure| failure.has_field("variable", &name)) {
-                self.fail(&name, sentence, None);
-            }
-        }
-    }
-
-    /// `required`, `type` and `one-of`, on what all layers yield.
-    fn check(&mut self, declarations: &[Declaration]) {
-        for declaration in declarations {
-            let name = declaration.name.as_str();
-            let about = declaration.about.as_deref();
-            let Some(value) = self.variables.non_empty(name.as_bytes()).map(<[u8]>::to_vec) else {
-                if declaration.is_required() && !self.missing.contains(name) {
-                    let state =
-                        if self.variables.get(name.as_bytes()).is_some() { "empty" } else { "not set" };
-                    self.fail(name, format!("variable `{name}` is required, and is {state}"), about);
-                }
-                continue;
-            };
-            if self.missing.contains(name) {
-                continue;
-            }
-            let secret = self.variables.get(name.as_bytes()).is_some_and(|found| found.secret);
-            let shown = Expanded { bytes: value.clone(), secret }.shown();
-            if let Some(kind) = declaration.kind.filter(|kind| !kind.admits(&value)) {
-                self.fail(name, wrong_type(name, &shown, kind), about);
-            } else if let Some(allowed) = &declaration.one_of
-                && !allowed.iter().any(|each| each.as_bytes() == value)
-            {
-                let list: Vec<String> = allowed.iter().map(quoted).collect();
-                let list = if declaration.is_secret() { MASK.to_owned() } else { list.join(", ") };
-                self.fail(name, format!("variable `{name}` is `{shown}`, and must be one of {list}"), about);
-            }
-        }
-    }
-}
-
-fn wrong_type(name: &str, shown: &str, kind: VariableKind) -> String {
-    format!("variable `{name}` is `{shown}`, and must be {}", kind.rule())
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use rustix::process::{Rlimit, getrlimit, setrlimit};
 
-use crate::setup::state::Setup;
+use crate::setup::state::{Setup, existence};
 use crate::setup::users;
 use crate::sys::identity;
 use crate::text::failure::{Failure, Kind, Result};
@@ -34,7 +34,9 @@ impl Setup {
         }
         let mut variables = self.surroundings.of(root).variables.clone();
         self.name_verb(&mut variables);
-        let words = self.plan.target.argv(&variables)?;
+        self.plan.judge_late(&variables)?;
+        let exists = existence(self.identity.clone());
+        let words = self.plan.target.argv(self.plan.facts(&variables, &exists))?;
         let program = words.first().cloned();
         let argv: Vec<OsString> = words.into_iter().map(|word| word.word).collect();
         for name in &self.plan.unset {
@@ -43,7 +45,7 @@ impl Setup {
         self.world.log.debug(|| {
             format!(
                 "becoming the target `{}`",
-                program.as_ref().map(crate::plan::Word::shown).unwrap_or_default()
+                program.as_ref().map(crate::value::words::Word::shown).unwrap_or_default()
             )
         });
         if self.world.children.reap_all() {

@@ -16,7 +16,7 @@ use crate::text::duration::spoken;
 use crate::text::escape::WHY_NOT_SHOWN;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Level, Message};
-use crate::value::variables::Variables;
+use crate::value::variables::{Origin, Variables};
 
 /// A hook that is about to run.
 pub(super) struct Hook {
@@ -92,7 +92,8 @@ impl Setup {
             let duration = running.started.elapsed();
             let changes = self.changes(hook, &running, &variables, step)?;
             let secrets = &self.plan.secrets;
-            self.surroundings.absorb(&changes, actor.root, &hook.name, &|name| {
+            let origin = Origin::Hook(hook.name.clone());
+            self.surroundings.absorb(&changes, actor.root, &origin, &|name| {
                 std::str::from_utf8(name).is_ok_and(|name| secrets.contains(name))
             });
             let message = tell(format!("hook `{}` done in {}", hook.name, spoken(duration)));

@@ -197,8 +197,8 @@ fn no_rule(path: &Path) -> String {
     }
 }
 
-/// A `*.sh` or `*.envsh`: sourced or run by the shell of its `#!` line, by the step's where it has none, and by itself
-/// where the line names something else.
+/// A `*.sh` or `*.envsh`: sourced or run by the shell of its `#!` line, by the step's where it has none,
+/// and by itself where the line names something else.
 fn script(path: &Path, rules: Rules<'_>, is_executable: bool, runs: bool) -> How {
     let text = match std::fs::read(path) {
         Ok(text) => text,

@@ -11,15 +11,18 @@ pub(crate) mod steps;
 pub(crate) mod surroundings;
 pub(crate) mod users;
 
-use crate::plan::{self, Plan, PlanStep};
-use crate::setup::state::{Actor, Setup, World};
+use std::time::{Duration, Instant};
+
+use crate::plan::target::{expand, faulty};
+use crate::plan::{Plan, PlanStep};
+use crate::setup::once::Outcome;
+use crate::setup::state::{Actor, Setup, World, existence};
 use crate::setup::steps::render::Rendering;
 use crate::setup::steps::{mkdir, progress, render, templates};
-use crate::table::step::{Render, StepKind};
 use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::{Level, Message, quoted};
-use crate::value::condition::Condition;
+use crate::text::log::{Level, Message};
 use crate::value::deferred::Deferred;
+use crate::value::step::{OnFailure, Render, StepKind};
 use crate::value::text::Scope;
 
 /// Performs the plan. Returns only the failure: otherwise the target has replaced this process.
@@ -38,30 +41,55 @@ pub(crate) fn perform(plan: Plan, world: World) -> Failure {
 }
 
 impl Setup {
+    /// A step; where its failure is only to be warned of, that is all that comes of it.
     fn step(&mut self, step: &PlanStep) -> Result<()> {
+        let done = self.step_or_failure(step);
+        let Err(failure) = &done else { return done };
+        let must_end = failure.is_stop() || failure.kind() == Kind::Identity;
+        if step.step.on_failure == OnFailure::Stop || must_end {
+            return done;
+        }
+        let what = format!("step `{}` failed, and the run continues: ", step.label);
+        for message in failure.warnings(&what) {
+            self.world.log.say(&message.field("step", &step.label));
+        }
+        Ok(())
+    }
+
+    /// The steps of a group, for which its timeout is all together.
+    fn group(&mut self, step: &PlanStep, actor: &Actor) -> Result<()> {
+        self.once(step, actor, |setup| {
+            let outer = setup.deadline;
+            let limit = step.limit().filter(|limit| !limit.is_zero());
+            let own = limit.and_then(|limit| Instant::now().checked_add(limit));
+            setup.deadline = own.into_iter().chain(outer).min();
+            let done = step.steps.iter().try_for_each(|step| setup.step(step));
+            setup.deadline = outer;
+            // What is secret in it has been left out of its failure.
+            setup.secret = false;
+            done.map(|()| Outcome::Done)
+        })
+    }
+
+    fn step_or_failure(&mut self, step: &PlanStep) -> Result<()> {
         let log = self.world.log;
         if let Some(reason) = &step.skip {
             log.debug(|| format!("step `{}` is skipped: {reason}", step.label));
             return Ok(());
         }
         let actor = self.actor_of(step)?;
-        let variables = &self.surroundings.of(actor.root).variables;
-        if let Some(name) = step
-            .step
-            .when
-            .skip_if
-            .iter()
-            .map(Condition::name)
-            .find(|name| variables.non_empty(name.as_bytes()).is_some())
-        {
-            let message = format!("step `{}` is skipped: the variable {} is set", step.label, quoted(name));
-            log.say(&Message::new(Level::Info, message).field("step", &step.label).field("variable", name));
+        if self.is_skipped(step, &actor)? {
             return Ok(());
         }
         if let Some(stop) = self.world.children.stop() {
             return Err(stop.failure(&format!("before step `{}`", step.label)));
         }
-        let step = &step.settled(variables)?;
+        let mut step = step.settled(self.surroundings.variables(actor.root))?;
+        if let Some(deadline) = self.deadline {
+            // Zero would be for ever.
+            step.cap(deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)));
+        }
+        let step = &step;
         self.enter(&actor)?;
         self.secret = false;
         let done = self.dispatch(step, &actor);
@@ -72,14 +100,43 @@ impl Setup {
         })
     }
 
+    /// Whether a condition keeps the step from running, which is said where the caller may not expect it.
+    fn is_skipped(&mut self, step: &PlanStep, actor: &Actor) -> Result<bool> {
+        let log = self.world.log;
+        let when = &step.step.when;
+        if when.is_empty() {
+            return Ok(false);
+        }
+        self.enter(actor)?;
+        let exists = existence(actor.identity.clone());
+        let facts = self.plan.facts(self.surroundings.variables(actor.root), &exists);
+        let skip = when.skip(facts).map_err(|fault| faulty(fault, &format!("step `{}`", step.label)))?;
+        let Some(condition) = skip else { return Ok(false) };
+        let message = format!("step `{}` is skipped: {}", step.label, condition.reason(&self.plan.secrets));
+        match condition.skip_if() {
+            Some(name)
+                if facts.variables.get(name.as_bytes()).is_some_and(|found| found.origin.is_callers()) =>
+            {
+                log.say(
+                    &Message::new(Level::Info, message).field("step", &step.label).field("variable", name),
+                );
+            }
+            Some(_) | None => log.debug(|| message),
+        }
+        Ok(true)
+    }
+
     fn dispatch(&mut self, step: &PlanStep, actor: &Actor) -> Result<()> {
         match &step.step.kind {
             StepKind::Run { argv, .. } => self.run(step, actor, argv),
             StepKind::Hooks { path, .. } => self.hooks(step, actor, path),
-            StepKind::Env(_) | StepKind::EnvFile(_) | StepKind::Group { .. } => Err(Failure::say(
-                Kind::System,
-                format!("step `{}` is of a kind that cannot be run yet", step.label),
-            )),
+            StepKind::Env(settings) => self.env(step, actor, settings),
+            StepKind::EnvFile(paths) => self.env_file(step, actor, paths),
+            StepKind::Group { during: None, .. } => self.group(step, actor),
+            StepKind::Group { during: Some(_), .. } => {
+                let sentence = format!("step `{}` has a `during`, which cannot be run yet", step.label);
+                Err(Failure::say(Kind::System, sentence))
+            }
             StepKind::Wait(targets) => self.wait(step, actor, targets),
             StepKind::Render(render) => {
                 let what = self.rendering(step, actor, render)?;
@@ -107,7 +164,7 @@ impl Setup {
             None => templates::SUFFIX.into(),
         };
         let variables = &self.surroundings.of(actor.root).variables;
-        let only = |name| plan::expand(name, variables, "`only`").map(|expanded| expanded.bytes);
+        let only = |name| expand(name, variables, "`only`").map(|expanded| expanded.bytes);
         let only =
             render.only.as_ref().map(|names| names.iter().map(only).collect::<Result<_>>()).transpose()?;
         Ok(Rendering {

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use rustix::io::Errno;
 
@@ -13,12 +14,13 @@ use crate::setup::users::Users;
 use crate::sys::child::Children;
 use crate::sys::identity;
 use crate::sys::identity::{Identity, Myself};
+use crate::sys::read;
 use crate::sys::terminal::Terminal;
 use crate::sys::walk::Refusal;
-use crate::table::step::StepKind;
 use crate::text::escape::WHY_NOT_SHOWN;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Level, Log, Message};
+use crate::value::step::StepKind;
 use crate::value::template::{Expanded, Template};
 use crate::value::variables::{Origin, Variables};
 
@@ -51,6 +53,8 @@ pub(crate) struct Setup {
     pub(super) warned_of_chown: bool,
     /// Whether a secret went into what the present step names.
     pub(super) secret: bool,
+    /// When the groups in progress must have ended.
+    pub(super) deadline: Option<Instant>,
     /// The directories that steps in progress have locked.
     pub(super) locked: Vec<Place>,
 }
@@ -84,13 +88,16 @@ impl Setup {
             warned_of_user: false,
             warned_of_chown: false,
             secret: false,
+            deadline: None,
             locked: Vec::new(),
         };
         let mut home = None;
-        for step in setup.plan.steps.iter().filter(|step| step.skip.is_none()) {
+        let steps: Vec<&PlanStep> = setup.plan.steps.iter().flat_map(PlanStep::all).collect();
+        let steps_with_users = steps.iter().any(|step| step.step.user.is_some());
+        for step in steps {
             // One that does not exist yet is reported when its turn comes.
             if let Some(user) = &step.step.user
-                && let Ok(spec) = plan::expand(user, &setup.surroundings.of(true).variables, "`user`")
+                && let Ok(spec) = plan::target::expand(user, &setup.surroundings.of(true).variables, "`user`")
             {
                 let _ = setup.users.look_first(&spec);
             }
@@ -102,8 +109,6 @@ impl Setup {
             setup.identity = setup.become_of(identity);
         }
         let unprivileged = setup.identity.as_ref().is_some_and(|identity| identity.uid != 0);
-        let steps_with_users =
-            setup.plan.steps.iter().any(|step| step.step.user.is_some() && step.skip.is_none());
         if setup.world.myself.is_root() && (unprivileged || steps_with_users) {
             setup.surroundings.split();
         }
@@ -155,7 +160,7 @@ impl Setup {
             return Ok(Actor { identity, home, root: root || always_root, kept_root: false });
         };
         // Whom root becomes is decided by what root alone has set.
-        let spec = plan::expand(template, &self.surroundings.of(true).variables, "`user`")?;
+        let spec = plan::target::expand(template, &self.surroundings.of(true).variables, "`user`")?;
         let identity = self.users.look_up(&spec)?;
         if root && identity.uid == 0 {
             // Root of another group, `root:adm`, is somebody to become all the same.
@@ -189,7 +194,7 @@ impl Setup {
         key: &'static str,
     ) -> Result<Expanded> {
         let what = format!("`{key}` of step `{}`", step.label);
-        let expanded = plan::expand(template, &self.surroundings.of(actor.root).variables, &what)?;
+        let expanded = plan::target::expand(template, &self.surroundings.of(actor.root).variables, &what)?;
         if expanded.bytes.is_empty() {
             let failure = Failure::say(Kind::Variable, format!("{what} expands to nothing"));
             return Err(failure.field("step", &step.label).field("key", key));
@@ -302,6 +307,11 @@ fn users<'i>(actor: Option<&'i Identity>, verb: Option<&'i Identity>) -> Vec<&'i
     users
 }
 
+/// Whether something is at a path, as this user sees it.
+pub(super) fn existence(identity: Option<Identity>) -> impl Fn(&[u8]) -> bool {
+    move |path| identity::acting_as(identity.as_ref(), || Ok(read::is_there(path))).unwrap_or(false)
+}
+
 /// The warning that a process which is not root stays who it is: the operator chose it.
 pub(crate) fn not_root(myself: Myself, user: &str) -> Message {
     let uid = myself.uid;
@@ -316,13 +326,15 @@ pub(super) fn set_home(variables: &mut Variables, identity: &Identity) {
         Some(
             Origin::Preverb
             | Origin::Option
-            | Origin::File(_)
+            | Origin::File { .. }
+            | Origin::Alias(_)
             | Origin::Default
             | Origin::TableEnv
             | Origin::EnvironmentEnv
             | Origin::VerbEnv
             | Origin::EnvironmentVerbEnv
-            | Origin::Hook(_),
+            | Origin::Hook(_)
+            | Origin::Step(_),
         ) => false,
     };
     if ours {

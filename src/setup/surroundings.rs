@@ -104,6 +104,14 @@ impl Surroundings {
         self.others.is_some()
     }
 
+    /// The variables of what is done as root, or as somebody else.
+    pub(crate) fn variables(&self, root: bool) -> &Variables {
+        match &self.others {
+            Some(others) if !root => &others.variables,
+            _ => &self.root.variables,
+        }
+    }
+
     fn both(&mut self) -> impl Iterator<Item = &mut Scope> {
         std::iter::once(&mut self.root).chain(self.others.as_mut())
     }
@@ -187,10 +195,9 @@ impl Surroundings {
         &mut self,
         changes: &Changes,
         root: bool,
-        hook: &str,
+        origin: &Origin,
         secrets: &dyn Fn(&[u8]) -> bool,
     ) {
-        let origin = Origin::Hook(hook.to_owned());
         let shared = root || self.others.is_none();
         let targets: Vec<&mut Scope> =
             if shared { self.both().collect() } else { self.others.iter_mut().collect() };

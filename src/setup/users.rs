@@ -1,5 +1,5 @@
-//! The users of a run: who they were before its first step, and who they are after a hook of root's, which may have
-//! renumbered them, as images do to match the owner of a volume.
+//! The users of a run: who they were before its first step, and who they are after a hook of root's, which
+//! may have renumbered them, as images do to match the owner of a volume.
 //!
 //! Whatever else has changed `/etc/passwd` since then has no say in whom root becomes.
 

@@ -28,8 +28,8 @@ pub(crate) fn fact(fact: Fact) -> u64 {
     }
 }
 
-/// The directories of the groups that this process is in, up to their mounts: a limit of any of them holds. `own` is
-/// `/proc/self/cgroup`, in which a group's path need not be as it is mounted here.
+/// The directories of the groups that this process is in, up to their mounts: a limit of any of them
+/// holds. `own` is `/proc/self/cgroup`, in which a group's path need not be as it is mounted here.
 fn groups(mount: &Path, own: &[u8]) -> BTreeSet<PathBuf> {
     let mut groups: BTreeSet<PathBuf> = ["", "cpu", "memory"].map(|name| mount.join(name)).into();
     for line in String::from_utf8_lossy(own).lines() {

@@ -79,6 +79,16 @@ fn read(
     }
 }
 
+/// Whether there is something at a path, links followed; in the directory itself where the path ends in a slash.
+pub(crate) fn is_there(path: &[u8]) -> bool {
+    let asks_for_content = path.ends_with(b"/");
+    let path = Path::new(OsStr::from_bytes(path));
+    if asks_for_content {
+        return std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+    }
+    path.exists()
+}
+
 /// The path of this very program, for starting it again: in a form that nobody else would write, so that a part of
 /// it is told by its `argv[0]` and takes no word from a verb.
 pub(crate) fn program() -> PathBuf {

@@ -9,8 +9,6 @@ pub(crate) mod excerpt;
 pub(crate) mod load;
 pub(crate) mod select;
 #[allow(dead_code, reason = "what uses it comes next")]
-pub(crate) mod step;
-#[allow(dead_code, reason = "what uses it comes next")]
 pub(crate) mod types;
 #[allow(dead_code, reason = "what uses it comes next")]
 pub(crate) mod variable;

@@ -270,8 +270,8 @@ impl<'d> Tree<'d> {
         if elsewhere.is_empty() { Lookup::Unknown } else { Lookup::Elsewhere(elsewhere) }
     }
 
-    /// The clashes of aliases and patterns in this environment in which `verb` has a part, or all of them. One that is not
-    /// in the table as such names the environment.
+    /// The clashes of aliases and patterns in this environment in which `verb` has a part, or all of them.
+    /// One that is not in the table as such names the environment.
     pub(crate) fn clashes(self, environment: &str, verb: Option<&str>) -> Vec<Mistake> {
         let mut clashes = self.clashes_in(environment, verb);
         if !clashes.is_empty() {
@@ -388,8 +388,8 @@ impl<'d> Tree<'d> {
         decoder.layer(node, place)
     }
 
-    /// Decodes a verb as it is in this environment, without its layers' neighbours: those of the table and of the
-    /// environment are the same for every verb.
+    /// Decodes a verb as it is in this environment, without its layers' neighbours: those of the table and
+    /// of the environment are the same for every verb.
     pub(crate) fn verb(
         self,
         decoder: &mut Decoder,

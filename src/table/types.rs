@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::time::Duration;
 
-use crate::table::step::{Probe, Setting, Step};
 use crate::table::variable::{Declaration, lay};
 use crate::text::choice::choice;
 use crate::text::log::Format;
@@ -12,8 +11,10 @@ use crate::text::names::{EnvironmentName, VerbName};
 use crate::value::capability::Capability;
 use crate::value::deferred::Deferred;
 use crate::value::limit::Limit;
+use crate::value::step::{Probe, Setting, Step};
 use crate::value::template::Template;
 use crate::value::toml::Span;
+use crate::value::words::Element;
 
 /// What the table says at its top, without verbs and environments.
 #[derive(Debug, Default)]
@@ -114,11 +115,11 @@ pub(crate) struct VerbPart {
     /// First arguments that call it, with `*` for any text.
     pub(crate) patterns: Option<Vec<String>>,
     /// The target's argv, without the caller's arguments.
-    pub(crate) exec: Option<Vec<Template>>,
+    pub(crate) exec: Option<Vec<Element>>,
     /// Arguments where the caller gives none.
-    pub(crate) args: Option<Vec<Template>>,
+    pub(crate) args: Option<Vec<Element>>,
     /// Arguments after those.
-    pub(crate) args_after: Option<Vec<Template>>,
+    pub(crate) args_after: Option<Vec<Element>>,
     pub(crate) layer: Layer,
     /// Variables removed before the exec.
     pub(crate) unset: Option<Vec<String>>,

@@ -50,9 +50,19 @@ impl Declaration {
         lay(&mut self.conflicts, conflicts);
     }
 
+    /// Its name, then its older ones.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.name).chain(self.aliases.iter().flatten()).map(String::as_str)
+    }
+
     /// Whether it is shown nowhere.
     pub(crate) fn is_secret(&self) -> bool {
         self.secret == Some(true)
+    }
+
+    /// Whether it is true when it is not empty, whatever it says.
+    pub(crate) fn is_opaque(&self) -> bool {
+        self.is_secret() || self.kind.is_some_and(|kind| kind != VariableKind::Boolean)
     }
 
     /// Whether it must not be empty, whatever else is set.

@@ -159,6 +159,17 @@ impl Failure {
         (self.sentence(), self.hint)
     }
 
+    /// The same as warnings, each of which begins with `what`.
+    pub(crate) fn warnings(&self, what: &str) -> Vec<Message> {
+        let mut messages = self.messages();
+        for message in &mut messages {
+            message.level = Level::Warning;
+            message.text.insert_str(0, what);
+            message.fields.retain(|(name, _)| *name != "exit-code");
+        }
+        messages
+    }
+
     /// The messages that tell it, in order.
     pub(crate) fn messages(&self) -> Vec<Message> {
         let mut message = Message::new(Level::Error, self.sentence());

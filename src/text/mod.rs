@@ -3,6 +3,7 @@
 pub(crate) mod choice;
 pub(crate) mod duration;
 pub(crate) mod escape;
+pub(crate) mod exact;
 pub(crate) mod failure;
 pub(crate) mod log;
 pub(crate) mod names;

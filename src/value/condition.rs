@@ -1,4 +1,5 @@
-//! Conditions: `only-if`, `skip-if`, `if-exists`, `unless-exists`. Pure: what exists is looked up by whoever asks.
+//! Conditions: `only-if`, `skip-if`, `if-exists`, `unless-exists`. Pure: what exists is looked up by
+//! whoever asks.
 
 use std::collections::BTreeSet;
 
@@ -40,7 +41,8 @@ pub(crate) fn is_true(value: &[u8]) -> bool {
 pub(crate) struct Facts<'f> {
     /// The variables as they are now.
     pub(crate) variables: &'f Variables,
-    /// The declared variables that are true when they are not empty: a `0` of theirs is a value like any other.
+    /// The declared variables that are true when they are not empty: a `0` of theirs is a value like any
+    /// other.
     pub(crate) opaque: &'f BTreeSet<String>,
     /// Whether there is something at this path.
     pub(crate) exists: &'f dyn Fn(&[u8]) -> bool,
@@ -68,13 +70,17 @@ impl Condition {
         &self.name
     }
 
+    /// What the variable is compared with.
+    pub(crate) fn value(&self) -> Option<&Template> {
+        match &self.test {
+            Test::True => None,
+            Test::Is(value) => Some(value),
+        }
+    }
+
     /// Every variable that has a say in it.
     pub(crate) fn names(&self) -> Vec<&str> {
-        let mut names = vec![self.name()];
-        if let Test::Is(value) = &self.test {
-            names.extend(value.names());
-        }
-        names
+        std::iter::once(self.name()).chain(self.value().into_iter().flat_map(Template::names)).collect()
     }
 
     /// Whether it holds.
@@ -149,6 +155,14 @@ impl Judged<'_> {
     pub(crate) fn skips(&self) -> bool {
         let wanted = matches!(self.key, "only-if" | "if-exists");
         self.holds.as_ref().is_ok_and(|holds| *holds != wanted)
+    }
+
+    /// The variable of a `skip-if`.
+    pub(crate) fn skip_if(&self) -> Option<&str> {
+        match &self.subject {
+            Subject::Variable(condition) if self.key == "skip-if" => Some(condition.name()),
+            Subject::Variable(_) | Subject::Path(..) => None,
+        }
     }
 
     /// The condition as it may be shown.

@@ -82,8 +82,8 @@ fn check(line: &[u8]) -> Result<&[u8], &'static str> {
     }
 }
 
-/// The value of a text that begins behind an opening quote, and its length with the closing one; or how far into the
-/// text a mistake is.
+/// The value of a text that begins behind an opening quote, and its length with the closing one; or how
+/// far into the text a mistake is.
 fn quoted(text: &[u8], quote: u8) -> Result<(Vec<u8>, usize), (usize, &'static str)> {
     let mut value = Vec::new();
     let mut at = 0;

@@ -1,15 +1,15 @@
 //! What the program is about, as values: nothing here touches the world.
 
 pub(crate) mod capability;
-#[allow(dead_code, reason = "what uses it comes next")]
 pub(crate) mod condition;
 pub(crate) mod deferred;
-#[allow(dead_code, reason = "what uses it comes next")]
 pub(crate) mod env_file;
 pub(crate) mod limit;
 pub(crate) mod mount;
 pub(crate) mod reference;
 pub(crate) mod signal;
+#[allow(dead_code, reason = "what uses it comes next")]
+pub(crate) mod step;
 pub(crate) mod supervision;
 pub(crate) mod target;
 pub(crate) mod template;
@@ -17,5 +17,4 @@ pub(crate) mod text;
 pub(crate) mod toml;
 pub(crate) mod user;
 pub(crate) mod variables;
-#[allow(dead_code, reason = "what uses it comes next")]
 pub(crate) mod words;

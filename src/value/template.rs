@@ -155,6 +155,11 @@ impl Template {
         Ok(words.into_iter().map(|bytes| Expanded { bytes, secret: whole.secret }).collect())
     }
 
+    /// What it is made of.
+    pub(crate) fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
     /// As it is written in the table.
     pub(crate) fn source(&self) -> &str {
         &self.source

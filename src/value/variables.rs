@@ -19,8 +19,15 @@ pub(crate) enum Origin {
     Preverb,
     /// The option `--environment`.
     Option,
-    /// The file of a secret.
-    File(String),
+    /// A file.
+    File {
+        /// Its path, as it may be shown.
+        path: String,
+        /// The variable that names it is called so, with `_FILE` after it.
+        named_by: Option<String>,
+    },
+    /// A variable with an older name.
+    Alias(String),
     /// The default of a declared variable.
     Default,
     /// `[env]` of the table.
@@ -35,16 +42,25 @@ pub(crate) enum Origin {
     User,
     /// A hook exported it.
     Hook(String),
+    /// A step set it.
+    Step(String),
 }
 
 impl Origin {
+    /// Whether it is the caller who gave the value.
+    pub(crate) fn is_callers(&self) -> bool {
+        matches!(self, Self::Inherited | Self::Option | Self::File { .. } | Self::Alias(_))
+    }
+
     /// The layer in words, for `--explain`.
     pub(crate) fn describe(&self) -> String {
         match self {
             Self::Inherited => "inherited".to_owned(),
             Self::Preverb => "preverb".to_owned(),
             Self::Option => "--environment".to_owned(),
-            Self::File(path) => format!("file {path}"),
+            Self::File { path, named_by: None } => format!("file {path}"),
+            Self::File { path, named_by: Some(name) } => format!("file {path}, named by {name}_FILE"),
+            Self::Alias(name) => format!("alias {name}"),
             Self::Default => "default".to_owned(),
             Self::TableEnv => "[env]".to_owned(),
             Self::EnvironmentEnv => "environment".to_owned(),
@@ -52,11 +68,13 @@ impl Origin {
             Self::EnvironmentVerbEnv => "environment's verb".to_owned(),
             Self::User => "user".to_owned(),
             Self::Hook(name) => format!("hook {name}"),
+            Self::Step(name) => format!("step {name}"),
         }
     }
 }
 
-/// What is expanded like a variable and is a fact of the machine: it is read where it is named, and nowhere else.
+/// What is expanded like a variable and is a fact of the machine: it is read where it is named, and
+/// nowhere else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fact {
     /// How many processors this container can use, at least 1.
@@ -88,8 +106,8 @@ struct Entry {
 
 impl Entry {
     fn new(text: Vec<u8>, origin: Origin) -> Self {
-        // POSIX lets a name be anything without `=`; the first byte is skipped so that an entry `=x=y` has a name,
-        // as in the C library.
+        // POSIX lets a name be anything without `=`; the first byte is skipped so that an entry `=x=y` has
+        // a name, as in the C library.
         let equals = text.iter().skip(1).position(|byte| *byte == b'=').map(|at| at + 1);
         Self { text, equals, secret: false, origin }
     }

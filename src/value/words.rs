@@ -1,7 +1,7 @@
 //! The elements of an argv in the table, and the words that they come to. Pure.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt as _;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use crate::text::escape::{MASK, escaped};
 use crate::text::url::masked;
@@ -34,9 +34,13 @@ pub(crate) struct Word {
 }
 
 impl Word {
+    /// One of the caller's.
+    pub(crate) fn given(word: &OsStr) -> Self {
+        Self { word: word.to_owned(), secret: false }
+    }
+
     /// The word as it may be shown.
     pub(crate) fn shown(&self) -> String {
-        use std::os::unix::ffi::OsStrExt as _;
         if self.secret { MASK.to_owned() } else { escaped(&masked(self.word.as_bytes())) }
     }
 }

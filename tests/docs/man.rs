@@ -193,11 +193,14 @@ fn every_field_of_json_is_told_and_no_other_is() {
     let directory = tempfile::tempdir().unwrap();
     let table = directory.path().join("preverb.toml");
     let good = "[variables.A]\n[verbs.a]\nexec = [\"true\"]\n[[setup]]\nmkdir = \"/a\"\n";
+    // With something in what is a list of objects.
+    let explained =
+        "[variables.A]\nrequired = true\n[verbs.a]\nexec = [\"${A}\"]\n[[setup]]\nmkdir = \"/a\"\n";
     let json = section(&read(PAGES[0]), "JSON");
     for (heading, words, text) in [
         ("List", &["--list"][..], good),
         ("Check", &["--check"], "nonsense = 1\n"),
-        ("Explain", &["--explain", "a"], good),
+        ("Explain", &["--explain", "a"], explained),
     ] {
         std::fs::write(&table, text).unwrap();
         let output =

@@ -78,7 +78,19 @@ fn shapes() -> [(&'static str, Value); 12] {
         ("strings", json!({ "type": "array", "items": { "type": "string" } })),
         ("argv", json!({ "type": "array", "minItems": 1, "items": reference("element") })),
         ("arguments", json!({ "type": "array", "items": reference("element") })),
-        ("element", json!({ "type": "string" })),
+        (
+            "element",
+            json!({ "anyOf": [
+                { "type": "string" },
+                reference("words"),
+                {
+                    "type": "object",
+                    "required": ["args"],
+                    "additionalProperties": false,
+                    "properties": { "args": { "const": true } },
+                },
+            ] }),
+        ),
         ("path", json!({ "type": "string", "minLength": 1 })),
         ("paths", one_or_more(&reference("path"))),
         ("mode", expanded("^[0-7]{1,5}$")),

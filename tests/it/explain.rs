@@ -192,12 +192,16 @@ variables
   PORT                = 8000  (default)
   PREVERB_ENVIRONMENT = prod  (preverb)
   PREVERB_VERB        = server  (preverb)
+declared
+  PORT  = 8000  (default)
+  TOKEN = ***  (inherited)
 steps
   1. prepare: runs
      touch [DIR]/ran
   2. only for dev: skipped: it is not for environment `prod`
      touch [DIR]/ran
   3. to be skipped: skipped: the variable `SKIP_IT` is set
+     skip-if SKIP_IT  (holds; open until hooks have run)
      touch [DIR]/ran
   4. hooks [DIR]/hooks: runs
      [DIR]/hooks/10-first.sh: sourced by sh
@@ -307,4 +311,150 @@ fn an_environment_that_only_a_filter_of_any_verb_names_is_mentioned() {
     test("stage").stdout_lacks("does not mention").run();
     test("moon").stdout_contains("does not mention").run();
     Test::new().table(table).args(["--environment", "stage", "--check"]).run();
+}
+
+#[test]
+fn every_string_of_json_is_exact_whatever_is_in_it() {
+    let word = "tab\t newline\n escape\x1b backslash-t\\t quote\" \u{202e}é";
+    let table = "[env]\nX = \"${Y}\"\n[[setup]]\nrun = [\"printf\", \"${Y}\"]\n[verbs.a]\nexec = [\"printf\", \"${Y}\"]\n";
+    let test = Test::new().table(table).args(["--explain", "--json", "a", word]).env("Y", word);
+    test.any_stdout()
+        .check(move |output| {
+            let json = output.json();
+            assert_eq!(json["argv"], serde_json::json!(["printf", word, word]));
+            assert_eq!(json["steps"][0]["does"], serde_json::json!(["printf", word]));
+            let x = json["variables"].as_array().unwrap().iter().find(|each| each["name"] == "X").unwrap();
+            assert_eq!(x["value"], word);
+        })
+        .run();
+    let odd = crate::dsl::bytes(b"\xff\xfe");
+    let test = Test::new().table(table).args(["--explain", "--json", "a"]).args([&odd]).env("Y", &odd);
+    test.any_stdout()
+        .check(|output| {
+            let base64 = serde_json::json!({ "base64": "//4=" });
+            assert_eq!(output.json()["argv"], serde_json::json!(["printf", base64, base64]));
+        })
+        .run();
+}
+
+#[test]
+fn what_would_end_the_run_stands_at_the_end_with_its_exit_code() {
+    let unset = "[verbs.a]\nexec = [\"echo\", \"${NOPE}\"]\n";
+    Test::new()
+        .table(unset)
+        .args(["--explain", "a"])
+        .status(65)
+        .stdout_contains("target       echo \"${NOPE}\"\n")
+        .stdout_contains("`${NOPE}` cannot be expanded yet: variable `NOPE` is not set\n")
+        .stdout_contains("ends         with exit code 65: variable `NOPE` is not set: the target needs it\n")
+        .stderr("preverb: variable `NOPE` is not set: the target needs it\n")
+        .run();
+    // A hook may set it.
+    Test::new()
+        .table(format!("[[setup]]\nrun = [\"true\"]\n{unset}"))
+        .args(["--explain", "a"])
+        .stdout_contains("`${NOPE}` cannot be expanded yet: variable `NOPE` is not set\n")
+        .stdout_lacks("exit code")
+        .run();
+    Test::new()
+        .table("[variables.X]\nrequired = true\n[verbs.a]\nexec = [\"true\"]\nuser = \"no-such-user\"\n")
+        .args(["--explain", "--json", "a"])
+        .status(65)
+        .any_stderr()
+        .any_stdout()
+        .check(|output| {
+            let problems = output.json()["problems"].clone();
+            assert_eq!(problems[0]["exit-code"], 65, "{problems}");
+            assert_eq!(problems[1]["exit-code"], 77, "{problems}");
+        })
+        .run();
+}
+
+#[test]
+fn every_declared_variable_has_the_source_of_its_value() {
+    let table = r#"
+        [variables]
+        GIVEN = {}
+        FILED = { file = true }
+        SECRET = { secret = true }
+        RENAMED = { aliases = ["OLD"] }
+        DEFAULTED = { default = "d" }
+        SET = {}
+        MISSING = {}
+        LATE = { late = true }
+        [env]
+        SET = "s"
+        [[setup]]
+        run = ["true"]
+        [verbs.a]
+        exec = ["true"]
+    "#;
+    Test::new()
+        .table(table)
+        .file("file", "f\n", 0o644)
+        .env("GIVEN", "g")
+        .env("FILED_FILE", "[DIR]/file")
+        .env("SECRET", "hunter2")
+        .env("OLD", "o")
+        .env("SET", "inherited")
+        .args(["--explain", "a"])
+        .stdout_contains("\n  GIVEN     = g  (inherited)\n")
+        .stdout_contains("\n  FILED     = f  (file [DIR]/file, named by FILED_FILE)\n")
+        .stdout_contains("\n  SECRET    = ***  (inherited)\n")
+        .stdout_contains("\n  RENAMED   = o  (alias OLD)\n")
+        .stdout_contains("\n  DEFAULTED = d  (default)\n")
+        .stdout_contains("\n  SET       = s  ([env])\n")
+        .stdout_contains("\n  MISSING  (nowhere)\n")
+        .stdout_contains("\n  LATE  (a step supplies it)\n")
+        .stdout_contains("([env]; replaces the inherited value)")
+        .stdout_lacks("hunter2")
+        .run();
+}
+
+#[test]
+fn which_condition_holds_and_which_is_open_is_said() {
+    let table = r#"
+        [[setup]]
+        name = "first"
+        run = ["true"]
+        only-if = ["A", "B=1"]
+        [[setup]]
+        name = "second"
+        run = ["true"]
+        skip-if = "A"
+        unless-exists = "/nowhere"
+        [[setup]]
+        name = "group"
+        only-if = "!A"
+        setup = [{ name = "inner", env = { X = "1" } }]
+        [verbs.a]
+        exec = ["true"]
+    "#;
+    Test::new()
+        .table(table)
+        .env("A", "1")
+        .args(["--explain", "a"])
+        .stdout_contains(
+            "  1. first: skipped: its condition `B=1` does not hold\n     only-if A  (holds)\n     only-if B=1  (does not hold)\n     true\n",
+        )
+        .stdout_contains("  2. second: skipped: the variable `A` is set\n     skip-if A  (holds)\n")
+        .stdout_contains("     unless-exists /nowhere  (does not hold)\n")
+        .stdout_contains("  3. group: skipped: its condition `!A` does not hold\n")
+        .stdout_contains("     1. inner: runs\n        X=1\n")
+        .run();
+    Test::new()
+        .table(table)
+        .env("A", "0")
+        .env("B", "1")
+        .args(["--explain", "a"])
+        .stdout_contains("  2. second: runs\n     skip-if A  (does not hold)\n")
+        .run();
+    Test::new()
+        .table(table)
+        .env("A", "yes")
+        .env("B", "1")
+        .args(["--explain", "a"])
+        .stdout_contains("skip-if A  (holds; open until hooks have run)\n")
+        .stdout_contains("unless-exists /nowhere  (does not hold; open until hooks have run)\n")
+        .run();
 }

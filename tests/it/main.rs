@@ -22,12 +22,16 @@
 mod bare;
 mod check;
 mod command_line;
+mod conditions;
+mod declared;
 #[allow(dead_code, reason = "a language has words for the chapters to come")]
 mod dsl;
+mod env_steps;
 mod exec;
 mod exit_codes;
 mod explain;
 mod files;
+mod habits;
 mod hooks;
 mod identity;
 mod inside;

@@ -266,7 +266,10 @@ fn a_stop_signal_ends_the_wait_for_a_table_that_does_not_come() {
         "table `pipe`",
     );
     let secret = "variables.TOKEN = { secret = true }\nverbs.a.exec = [\"true\"]\n";
-    is_stopped(pipe().table(secret).args(["a"]).env("TOKEN_FILE", "pipe"), "secret in `pipe`");
+    is_stopped(
+        pipe().table(secret).args(["a"]).env("TOKEN_FILE", "pipe"),
+        "value of variable `TOKEN` from `pipe`",
+    );
     is_stopped(
         Test::new()
             .table("[verbs.a]\nexec = [\"true\"]\n")

@@ -282,7 +282,7 @@ fn of_the_variables() {
         "[variables.DB_PASSWORD]\nabout = \"Password of the database\"\nrequired = true\nsecret = true\n[variables.PORT]\ntype = \"port\"\n[env]\nPORT = \"x\"\nURL = \"db://${DB_PASSWORD}\"\n[verbs.a]\nexec = [\"true\"]\n",
         &["a"],
         65,
-        "preverb: variable `DB_PASSWORD` is required, and is not set
+        "preverb: variable `DB_PASSWORD` is required, and is not set: `DB_PASSWORD`, `DB_PASSWORD_FILE` or `/run/secrets/DB_PASSWORD` would do
 hint: Password of the database
 preverb: variable `PORT` is `x`, and must be a port from 1 to 65535
 ",

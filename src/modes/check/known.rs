@@ -1,10 +1,12 @@
 //! What is known of a run's variables before it runs: what the image gives, what the table sets, and which
 //! of them an operator or a hook may give or change.
 
+use std::collections::BTreeSet;
+
 use super::findings::{Findings, Weight};
-use crate::table::types::Layer;
 use crate::table::variable::Declaration;
 use crate::text::names::EnvironmentName;
+use crate::value::step::Setting;
 use crate::value::template::{Fault, Template};
 use crate::value::toml::Span;
 use crate::value::variables::{Origin, Variables};
@@ -49,6 +51,10 @@ pub(super) struct Known<'k> {
     secrets: &'k [String],
     /// Those that an `env` sets to something that holds a secret.
     derived: Vec<String>,
+    /// Those that are true when they are not empty.
+    pub(super) opaque: BTreeSet<String>,
+    /// Whether a file of variables that is not in the image may set any.
+    pub(super) may_be_anything: bool,
     /// The texts of the hooks that run before, which may export what they mention.
     pub(super) hooks: Vec<Vec<u8>>,
 }
@@ -70,6 +76,12 @@ impl<'k> Known<'k> {
             declared: declarations.iter().map(|declaration| declaration.name.clone()).collect(),
             secrets,
             derived: Vec::new(),
+            opaque: declarations
+                .iter()
+                .filter(|each| each.is_opaque())
+                .map(|each| each.name.clone())
+                .collect(),
+            may_be_anything: false,
             hooks: Vec::new(),
         };
         let given = known.variables.non_empty(variable.as_bytes());
@@ -126,13 +138,19 @@ impl<'k> Known<'k> {
         self.open.push(name.to_owned());
     }
 
-    /// Lays an `env` over what is there.
-    pub(super) fn layer(&mut self, layer: &Layer, origin: &Origin, findings: &mut Findings) {
+    /// Lays an `env` over what is there; one that may be skipped leaves open what the variables are.
+    pub(super) fn set_all(
+        &mut self,
+        settings: &[Setting],
+        origin: &Origin,
+        may_be_skipped: bool,
+        findings: &mut Findings,
+    ) {
         let mut values = Vec::new();
-        for setting in &layer.env {
+        for setting in settings {
             let missing = self.missing(&setting.value);
             let beside = |unset: &&Fault| {
-                !unset.name.starts_with("PREVERB_") && layer.env.iter().any(|other| other.name == unset.name)
+                !unset.name.starts_with("PREVERB_") && settings.iter().any(|other| other.name == unset.name)
             };
             for unset in missing.iter().filter(beside) {
                 let message = format!(
@@ -151,10 +169,10 @@ impl<'k> Known<'k> {
         }
         for (setting, value) in values {
             match value {
-                Ok(value) => {
+                Ok(value) if !may_be_skipped => {
                     self.set(&setting.name, &value.bytes, origin.clone(), value.sure == Sure::Fixed);
                 }
-                Err(Unknown) => self.open(&setting.name),
+                Ok(_) | Err(Unknown) => self.open(&setting.name),
             }
             if setting.value.names().into_iter().any(|name| self.is_secret(name)) {
                 self.derived.push(setting.name.clone());
@@ -198,6 +216,13 @@ impl<'k> Known<'k> {
         self.secrets.iter().chain(&self.derived).any(|each| each == name)
     }
 
+    /// Whether something is known of this variable.
+    pub(super) fn is_known(&self, name: &str) -> bool {
+        self.variables.get(name.as_bytes()).is_some()
+            || self.is_open(name)
+            || self.declared.iter().any(|declared| declared == name)
+    }
+
     /// Whether this variable has a value only when it runs.
     pub(super) fn is_open(&self, name: &str) -> bool {
         self.open.iter().any(|each| each == name)
@@ -215,7 +240,9 @@ impl<'k> Known<'k> {
     /// What a template needs that nobody is known to give.
     pub(super) fn missing(&self, template: &Template) -> Vec<Fault> {
         let mut missing = template.expand_all(&self.variables).err().unwrap_or_default();
-        missing.retain(|unset| !self.is_open(&unset.name) && !self.is_mentioned(&unset.name));
+        missing.retain(|unset| {
+            !self.may_be_anything && !self.is_open(&unset.name) && !self.is_mentioned(&unset.name)
+        });
         missing
     }
 

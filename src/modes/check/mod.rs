@@ -1,13 +1,13 @@
 //! `--check`: everything that is wrong with the table and with what it names in the image, in one run.
 //!
 //! For a Dockerfile: `RUN ["preverb", "--check"]`. Every verb is walked through in every environment that the
-//! table mentions, in the default one and in the chosen one. An *error* is what must fail whatever the operator
-//! does, nothing being mounted; a *warning* is what may. Both go to standard error with file, line and column,
-//! each once, and the exit code is 78 with any error and 0 otherwise. A table that is sound is passed in silence
-//! (`--log verbose` says what was looked at); nothing goes to standard output.
+//! table mentions, in the default one and in the chosen one. An *error* is what must fail whatever the
+//! operator does, nothing being mounted; a *warning* is what may. Both go to standard error with file,
+//! line and column, each once, and the exit code is 78 with any error and 0 otherwise. A table that is
+//! sound is passed in silence (`--log verbose` says what was looked at); nothing goes to standard output.
 //!
-//! With `--json` nothing goes to standard error, and standard output is one array, in the order of the table, of
-//! objects with these keys, all of them always there:
+//! With `--json` nothing goes to standard error, and standard output is one array, in the order of the
+//! table, of objects with these keys, all of them always there:
 //!
 //! - `level`: `error`, `warning`, or `info` for what is worth knowing and not wrong;
 //! - `message`: the sentence, without the place;
@@ -16,18 +16,22 @@
 //!
 //! It reads the image and changes nothing.
 
+mod argv;
 mod findings;
+mod habits;
 mod image;
 mod known;
 mod run;
+mod steps;
 mod table;
+mod walk;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::Path;
 
 use crate::plan;
-use crate::plan::Why;
+use crate::plan::environment::Why;
 use crate::sys::identity::Myself;
 use crate::sys::signals::Signals;
 use crate::table::decode::decoder::Decoder;
@@ -64,7 +68,8 @@ pub(crate) struct Check<'c> {
 /// Checks; the exit code.
 ///
 /// # Errors
-/// Table (78): it cannot be read at all. Usage (64), Variable (65): the environment that was asked for has no name.
+/// Table (78): it cannot be read at all. Usage (64), Variable (65): the environment that was asked for has
+/// no name.
 pub(crate) fn check(mut check: Check<'_>) -> Result<u8> {
     let mut findings = Findings::default();
     let sources = match load::read(check.table, check.signals) {
@@ -106,7 +111,7 @@ fn look(check: &mut Check<'_>, tree: Tree<'_>, findings: &mut Findings) -> Optio
         check.log.format = format;
     }
     let default = settings.environment.default();
-    let (chosen, refused) = match plan::environment(check.environment, &settings, check.variables) {
+    let (chosen, refused) = match plan::environment::choose(check.environment, &settings, check.variables) {
         Ok(chosen) => (Some(chosen), None),
         Err(failure) => (None, Some(failure)),
     };
@@ -132,7 +137,7 @@ fn look(check: &mut Check<'_>, tree: Tree<'_>, findings: &mut Findings) -> Optio
     }
 
     let secrets = tree.secrets();
-    let image = run::Image {
+    let image = walk::Image {
         tree,
         settings: &settings,
         inherited: check.variables,

@@ -1,69 +1,26 @@
-//! One verb in one environment, walked through as a run would: the layers, the user, the steps, the target. What each
-//! kind of step needs is `run/steps.rs`'s to know.
+//! One verb in one environment, walked through as a run would: the layers, the user, the steps, the
+//! target. What each kind of step needs is for `steps.rs` to know.
 
-mod steps;
+use std::path::PathBuf;
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Component, Path, PathBuf};
-
+use super::argv::flat;
 use super::findings::{Context, Findings, Weight};
-use super::image::{self, Directory, Problem, Who};
-use super::known::{Known, Sure, Unknown, Value};
+use super::image::{self, Directory};
+use super::known::{Known, Unknown, Value};
+use super::walk::{Image, Walk, path, shown};
 use crate::plan;
 use crate::sys::identity;
-use crate::sys::identity::{Identity, Myself};
-use crate::table::select::{Selection, Tree};
-use crate::table::step::{Probe, Step};
-use crate::table::types::lay_declarations;
-use crate::table::types::{Layer, Settings};
+use crate::sys::identity::Identity;
+use crate::table::select::Selection;
+use crate::table::types::{Layer, lay_declarations};
 use crate::table::variable::Declaration;
-use crate::text::escape::MASK;
-use crate::text::escape::escaped;
+use crate::text::escape::{MASK, escaped};
 use crate::text::log::quoted;
 use crate::text::names::{EnvironmentName, VerbName};
-use crate::text::url;
-use crate::value::condition::Condition;
-use crate::value::target::{POSTGRES_SOCKET, POSTGRES_SOCKET_HINT, Target, UNSEEN_PATH, UNSEEN_PATH_HINT};
+use crate::value::step::Step;
 use crate::value::template::{Expanded, Template};
 use crate::value::toml::{Node, Shape, Span};
-use crate::value::variables::{Origin, Variables};
-
-/// What is the same for every walk.
-pub(super) struct Image<'i> {
-    /// The table.
-    pub(super) tree: Tree<'i>,
-    /// Its top.
-    pub(super) settings: &'i Settings,
-    /// The variables of the image.
-    pub(super) inherited: &'i Variables,
-    /// The environment when nothing names one.
-    pub(super) default_environment: &'i str,
-    /// Who this process is.
-    pub(super) myself: Myself,
-    /// The variables that are a secret anywhere: what is said of a place is said once for all verbs.
-    pub(super) secrets: &'i [String],
-}
-
-/// A walk in progress.
-struct Walk<'w, 'i> {
-    image: &'w Image<'i>,
-    findings: &'w mut Findings,
-    known: Known<'i>,
-    /// Whom the verb runs as, where that is known.
-    identity: Option<Identity>,
-    /// Where it runs, where that is known.
-    directory: Option<PathBuf>,
-    /// Where this process runs, which is where a run begins.
-    beginning: PathBuf,
-    interpreters: Vec<(String, Vec<String>)>,
-    /// Whether a step before this one runs something, which can install and make anything.
-    earlier: bool,
-    /// Whether a run may skip the present step.
-    may_be_skipped: bool,
-    /// What steps before this one make, each as its `place`.
-    made: Vec<PathBuf>,
-}
+use crate::value::variables::Origin;
 
 /// Walks through the runs of `verb`, or of a command behind `--`, in `environment`.
 pub(super) fn walk(
@@ -106,7 +63,8 @@ pub(super) fn walk(
         made: Vec::new(),
     };
     for (layer, origin) in &layers {
-        walk.known.layer(layer, origin, walk.findings);
+        walk.settings(&layer.env);
+        walk.known.set_all(&layer.env, origin, false, walk.findings);
     }
     walk.known.preverb(environment, name);
     walk.declarations(&declarations, nodes);
@@ -132,38 +90,32 @@ pub(super) fn walk(
         Some((Err(Unknown), _)) => None,
     };
 
+    let applies = |step: &Step| {
+        step.environments.admits(environment.as_str())
+            && verb.map_or(!step.verbs.present, |verb| step.verbs.admits(verb.as_str()))
+    };
     for ((layer, _), node) in layers.iter().zip(nodes) {
-        let list = node.and_then(|node| node.get("setup"));
-        for step in &layer.setup {
-            let applies = step.environments.admits(environment.as_str())
-                && verb.map_or(!step.verbs.present, |verb| step.verbs.admits(verb.as_str()));
-            let written = list
-                .into_iter()
-                .flat_map(Node::children)
-                .find(|node| node.children().any(|child| child.key_span() == step.span));
-            if let Some(node) = written.filter(|_| applies) {
-                let skipped = walk.skipped(step, node);
-                walk.may_be_skipped = skipped.is_some();
-                if skipped != Some(Sure::Fixed) {
-                    walk.step(step, node);
-                }
-            }
-        }
+        walk.steps(&layer.setup, node.and_then(|node| node.get("setup")), &applies);
     }
-    walk.may_be_skipped = false;
 
     if let Some((Ok(value), span)) = &workdir {
         walk.workdir(value, *span);
     }
     let Some(part) = part else { return };
+    let argv = [(&part.exec, own("exec")), (&part.args, own("args")), (&part.args_after, own("args-after"))];
+    let argv = argv.iter().filter_map(|(argv, node)| Some(flat(argv.as_ref()?, (*node)?)));
+    let words: Vec<_> = argv.flatten().collect();
+    walk.habits(&words);
     if let (Some(exec), Some(node)) = (&part.exec, own("exec")) {
         if part.unset.iter().flatten().any(|name| name == "PATH") {
             walk.known.variables.unset(b"PATH");
         }
         walk.argv(exec, node, true, None);
     }
-    if let (Some(args), Some(node)) = (&part.args, own("args")) {
-        walk.argv(args, node, false, None);
+    for (args, key) in [(&part.args, "args"), (&part.args_after, "args-after")] {
+        if let (Some(args), Some(node)) = (args, own(key)) {
+            walk.argv(args, node, false, None);
+        }
     }
     if let (Some(health), Some(node)) = (&part.health, own("health")) {
         walk.probe(health, node, "health");
@@ -176,99 +128,7 @@ pub(super) fn walk(
     }
 }
 
-/// A value as a path.
-fn path(value: &Value) -> PathBuf {
-    PathBuf::from(OsStr::from_bytes(&value.bytes))
-}
-
-fn shown(path: &Path) -> String {
-    quoted(path.as_os_str().as_bytes())
-}
-
 impl Walk<'_, '_> {
-    fn value(&mut self, template: &Template, span: Span) -> Result<Value, Unknown> {
-        self.known.value(template, span, self.findings)
-    }
-
-    /// What something weighs: how sure its value is, and whether a step before it can have made it.
-    fn weight(&self, sure: Sure) -> Weight {
-        if sure == Sure::Fixed && !self.earlier && !self.may_be_skipped {
-            Weight::Error
-        } else {
-            Weight::Warning
-        }
-    }
-
-    /// Whether `skip-if` or the marker of `once` keeps a step from running, and how sure that is.
-    fn skipped(&mut self, step: &Step, node: Node<'_>) -> Option<Sure> {
-        let mut skipped = None;
-        for name in step.when.skip_if.iter().map(Condition::name) {
-            let set = self.known.variables.non_empty(name.as_bytes()).is_some();
-            match (self.known.is_fixed(name) && !self.earlier, set) {
-                (true, true) => return Some(Sure::Fixed),
-                (true, false) => {}
-                (false, _) => skipped = Some(Sure::Likely),
-            }
-        }
-        if let (Some(once), Some(node)) = (&step.once, node.get("once"))
-            && let Ok(value) = self.value(once, node.span())
-            && self.here(path(&value)).is_some_and(|marker| marker.exists())
-        {
-            // What is there now an earlier step can take away.
-            skipped = Some(if self.earlier { Sure::Likely } else { value.sure });
-        }
-        skipped
-    }
-
-    fn add(&mut self, weight: Weight, span: Span, (message, hint): Problem) {
-        let hint = hint.or_else(|| {
-            let hint = if self.earlier {
-                "an earlier step may mend that"
-            } else if self.may_be_skipped {
-                "a run may skip the step"
-            } else {
-                "a run may give the variables in it other values"
-            };
-            (weight == Weight::Warning).then(|| hint.to_owned())
-        });
-        self.findings.add(weight, span, message, hint);
-    }
-
-    fn who<'s>(&self, identity: Option<&'s Identity>) -> Who<'s> {
-        Who { identity, myself: self.image.myself }
-    }
-
-    /// A path below the working directory, if it is known.
-    fn here(&self, path: PathBuf) -> Option<PathBuf> {
-        if path.is_absolute() { Some(path) } else { self.directory.as_ref().map(|here| here.join(path)) }
-    }
-
-    /// A path in the one form in which two can be compared, however each is written. Before the working directory
-    /// is there a run is where it began. What links make of a `..` is not known of what a step is yet to make.
-    fn place(&self, path: &Path) -> PathBuf {
-        let below = self.here(path.to_owned()).unwrap_or_else(|| path.to_owned());
-        let mut place = PathBuf::new();
-        for part in self.beginning.join(below).components() {
-            match part {
-                Component::ParentDir => drop(place.pop()),
-                Component::CurDir => {}
-                Component::Prefix(_) | Component::RootDir | Component::Normal(_) => place.push(part),
-            }
-        }
-        place
-    }
-
-    /// Takes note that a step makes this.
-    fn makes(&mut self, path: &Path) {
-        self.made.push(self.place(path));
-    }
-
-    /// Whether a step makes this, or something below or above it.
-    fn is_made(&self, path: &Path) -> bool {
-        let place = self.place(path);
-        self.made.iter().any(|made| made.starts_with(&place) || place.starts_with(made))
-    }
-
     /// The values of declared variables that the table itself gives.
     fn declarations(&mut self, declarations: &[Declaration], nodes: [Option<Node<'_>>; 4]) {
         let last = |section: &str, name: &str, key: Option<&str>| {
@@ -314,9 +174,11 @@ impl Walk<'_, '_> {
                 Origin::Inherited
                 | Origin::Preverb
                 | Origin::Option
-                | Origin::File(_)
+                | Origin::File { .. }
+                | Origin::Alias(_)
                 | Origin::User
-                | Origin::Hook(_) => (
+                | Origin::Hook(_)
+                | Origin::Step(_) => (
                     Weight::Warning,
                     last("variables", name, None),
                     format!("{is} in the image, and must be {rule}"),
@@ -334,7 +196,7 @@ impl Walk<'_, '_> {
     }
 
     /// A user that is named; `None` where it is not known.
-    fn user(&mut self, template: &Template, span: Span) -> Option<Identity> {
+    pub(super) fn user(&mut self, template: &Template, span: Span) -> Option<Identity> {
         let value = self.value(template, span).ok()?;
         match identity::resolve(&Expanded::open(value.bytes)) {
             Ok(identity) => Some(identity),
@@ -356,61 +218,5 @@ impl Walk<'_, '_> {
         };
         let message = format!("cannot enter `workdir` {}: {problem}", shown(&path));
         self.add(self.weight(value.sure), span, (message, None));
-    }
-
-    /// An argv; where `runs` its first word is a program, run by `doer` or by the verb's user.
-    fn argv(&mut self, argv: &[Template], node: Node<'_>, runs: bool, doer: Option<&Identity>) {
-        let spans: Vec<Span> = node.children().map(Node::span).collect();
-        for (number, template) in argv.iter().enumerate() {
-            let span = spans.get(number).copied().unwrap_or(node.span());
-            let Ok(value) = self.value(template, span) else { continue };
-            if number > 0 || !runs {
-                continue;
-            }
-            let identity = self.identity.clone();
-            let problem = self.program(OsStr::from_bytes(&value.bytes), doer.or(identity.as_ref()));
-            if let Err(problem) = problem {
-                self.add(self.weight(value.sure), span, problem);
-            }
-        }
-    }
-
-    /// Whether a program can be run, as far as the image tells.
-    fn program(&self, program: &OsStr, identity: Option<&Identity>) -> Result<(), Problem> {
-        let unseen = self.known.is_open("PATH") || self.image.secrets.iter().any(|name| name == "PATH");
-        if unseen && !program.as_bytes().contains(&b'/') {
-            return Ok(());
-        }
-        let slashed = Path::new(program);
-        if program.as_bytes().contains(&b'/') && self.is_made(slashed) {
-            return Ok(());
-        }
-        image::program(program, &self.known.variables, self.directory.as_deref(), self.who(identity))
-    }
-
-    fn probe(&mut self, probe: &Probe, node: Node<'_>, key: &str) {
-        match probe {
-            Probe::Exec(argv) => {
-                if let Some(exec) = node.get("exec") {
-                    self.argv(argv, exec, true, None);
-                }
-            }
-            Probe::Url(template) => {
-                let Ok(value) = self.value(template, node.span()) else { return };
-                let shown = quoted(url::shown(&value.bytes));
-                let weight = self.weight(value.sure);
-                let (weight, reason, hint) = match Target::parse(&value.bytes) {
-                    Err(reason) => (weight, reason, None),
-                    Ok(Some(target)) if key == "health" && target.hides_its_path() => {
-                        (weight, UNSEEN_PATH.to_owned(), Some(UNSEEN_PATH_HINT.to_owned()))
-                    }
-                    Ok(Some(target)) if target.is_postgres_socket() => {
-                        (Weight::Note, POSTGRES_SOCKET.to_owned(), Some(POSTGRES_SOCKET_HINT.to_owned()))
-                    }
-                    Ok(_) => return,
-                };
-                self.add(weight, node.span(), (format!("{shown} in `{key}`: {reason}"), hint));
-            }
-        }
     }
 }

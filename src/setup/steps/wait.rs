@@ -4,18 +4,19 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::plan;
 use crate::plan::PlanStep;
+use crate::plan::target::{expand, expand_argv};
 use crate::ready::wait::{Awaited, Unready, not_ready, start, wait_for};
-use crate::setup::state::{Actor, Setup};
+use crate::setup::state::{Actor, Setup, existence};
 use crate::sys::child::Children;
 use crate::sys::proof::{self, Refused};
 use crate::sys::start::AsWhom;
 use crate::sys::terminal::Terminal;
-use crate::table::step::Probe;
 use crate::text::duration::WAIT_TIMEOUT;
 use crate::text::failure::{Failure, Kind, Result};
-use crate::value::variables::Variables;
+use crate::value::condition::Facts;
+use crate::value::step::Probe;
+use crate::value::words::Word;
 
 impl Setup {
     /// A `wait` step.
@@ -24,7 +25,9 @@ impl Setup {
         let what = format!("step `{}`", step.label);
         let mut awaited = Vec::new();
         for target in targets {
-            awaited.extend(awaited_of(target, &variables, &what, &self.world.program)?);
+            let exists = existence(actor.identity.clone());
+            let facts = self.plan.facts(&variables, &exists);
+            awaited.extend(awaited_of(target, facts, &what, &self.world.program)?);
         }
         let kept_root = actor.kept_root;
         // A refusal would say where the program lies.
@@ -73,14 +76,14 @@ impl Setup {
 /// Variable (65): one that is not set, or why it is not a target.
 pub(crate) fn awaited_of(
     probe: &Probe,
-    variables: &Variables,
+    facts: Facts<'_>,
     what: &str,
     program: &Path,
 ) -> Result<Option<Awaited>> {
     match probe {
         Probe::Exec(argv) => {
-            let words = plan::expand_argv(argv, variables, what)?;
-            let shown: Vec<String> = words.iter().map(plan::Word::shown).collect();
+            let words = expand_argv(argv, facts, what)?;
+            let shown: Vec<String> = words.iter().map(Word::shown).collect();
             let secret = words.iter().any(|word| word.secret);
             let argv = words.into_iter().map(|word| word.word).collect();
             let mut awaited = Awaited::exec(argv, shown.join(" "));
@@ -88,7 +91,7 @@ pub(crate) fn awaited_of(
             Ok(Some(awaited))
         }
         Probe::Url(template) => {
-            let expanded = plan::expand(template, variables, what)?;
+            let expanded = expand(template, facts.variables, what)?;
             let shown = expanded.shown_target();
             Awaited::url(&expanded.bytes, shown.clone(), program).map_err(|reason| {
                 Failure::say(Kind::Variable, format!("{what} cannot use `{shown}`: {reason}"))

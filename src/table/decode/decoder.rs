@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::table::decode::form::{Described, Form};
 use crate::table::decode::place::Place;
-use crate::table::step::Probe;
 use crate::text::duration::{DURATION_RULE, parse_duration, parse_mode};
 use crate::text::log::quoted;
 use crate::text::names::{EnvironmentName, NAME_RULE, VerbName, is_variable_name};
@@ -13,6 +12,7 @@ use crate::text::url;
 use crate::value::condition::{CONDITION_RULE, Condition};
 use crate::value::deferred::Deferred;
 use crate::value::signal::parse_signal;
+use crate::value::step::Probe;
 use crate::value::target::{Target, UNSEEN_PATH, UNSEEN_PATH_HINT};
 use crate::value::template::Template;
 use crate::value::toml::{Mistake, Node, Shape, Span};
@@ -199,12 +199,7 @@ impl Decoder {
         self.parsed(node, Template::parse)
     }
 
-    /// An element of an argv.
-    pub(crate) fn element(&mut self, node: Node<'_>) -> Option<Template> {
-        self.parsed(node, Template::parse_element)
-    }
-
-    fn parsed(
+    pub(crate) fn parsed(
         &mut self,
         node: Node<'_>,
         parse: impl Fn(&str) -> Result<Template, String>,
@@ -252,40 +247,6 @@ impl Decoder {
             self.mistake(node.span(), format!("{} is empty", quoted(node.key())));
         }
         items
-    }
-
-    /// An argv: an array of strings, the first not empty.
-    pub(crate) fn argv(&mut self, node: Node<'_>) -> Option<Vec<Template>> {
-        let before = self.mistakes.len();
-        let templates = self.arguments(node)?;
-        if self.mistakes.len() > before {
-            return None;
-        }
-        let key = quoted(node.key());
-        match templates.first() {
-            None => self.mistake(node.span(), format!("{key} is empty: its first element is the program")),
-            Some(first) if first.source().is_empty() => {
-                self.mistake(node.span(), format!("the first element of {key} is empty: it is the program"));
-            }
-            Some(_) => return Some(templates),
-        }
-        None
-    }
-
-    /// Arguments: an array of strings, which is not to be one string.
-    pub(crate) fn arguments(&mut self, node: Node<'_>) -> Option<Vec<Template>> {
-        if let Some(text) = node.as_str() {
-            let words: Vec<String> = text.split_whitespace().map(|word| format!("{word:?}")).collect();
-            let key = node.key();
-            self.mistake_with_hint(
-                node.span(),
-                format!("{} must be an array of strings, not a string: no shell splits it", quoted(key)),
-                format!("{key} = [{}]", words.join(", ")),
-            );
-            return None;
-        }
-        let items = self.items(node, "an array of strings");
-        Some(items.filter_map(|item| self.element(item)).collect())
     }
 
     pub(crate) fn duration(&mut self, node: Node<'_>) -> Option<Deferred<Duration>> {

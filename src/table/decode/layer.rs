@@ -3,11 +3,11 @@
 use crate::table::decode::decoder::{Decoder, Key, keys};
 use crate::table::decode::form::Form;
 use crate::table::decode::place::Place;
-use crate::table::step::Setting;
 use crate::table::types::Layer;
 use crate::table::variable::{Declaration, Required, VariableKind};
 use crate::text::log::quoted;
 use crate::text::names::is_variable_name;
+use crate::value::step::Setting;
 use crate::value::toml::{Node, Shape};
 
 /// The keys of an environment. Its layer and its verbs are read one by one.

@@ -12,3 +12,4 @@ pub(crate) mod settings;
 pub(crate) mod shim;
 pub(crate) mod step;
 pub(crate) mod verb;
+pub(crate) mod words;

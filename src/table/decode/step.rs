@@ -6,14 +6,16 @@ use crate::table::decode::decoder::{Decoder, Key, keys};
 use crate::table::decode::form::Form;
 use crate::table::decode::list::effective;
 use crate::table::decode::place::Place;
-use crate::table::step::{During, Executables, Filter, OnFailure, Probe, Render, Setting, Step, StepKind};
 use crate::text::log::quoted;
 use crate::text::names::{NAME_RULE, VerbName};
 use crate::value::condition::{Condition, Conditions};
 use crate::value::deferred::Deferred;
 use crate::value::signal::can_be_caught;
+use crate::value::step::Setting;
+use crate::value::step::{During, Executables, Filter, OnFailure, Probe, Render, Step, StepKind};
 use crate::value::template::Template;
 use crate::value::toml::{Node, Shape};
+use crate::value::words::Element;
 
 /// The keys that say of which kind a step is.
 pub(crate) const KINDS: [&str; 9] =
@@ -35,7 +37,7 @@ pub(crate) struct Draft {
     on_failure: OnFailure,
     once: Option<Template>,
     per: Option<Template>,
-    run: Option<Vec<Template>>,
+    run: Option<Vec<Element>>,
     stdin: Option<Template>,
     hooks: Option<Template>,
     shell: Option<String>,
@@ -43,7 +45,7 @@ pub(crate) struct Draft {
     env: Vec<Setting>,
     env_file: Vec<Template>,
     wait: Vec<Probe>,
-    during: Option<Vec<Template>>,
+    during: Option<Vec<Element>>,
     ready: Vec<Probe>,
     stop_signal: Option<i32>,
     render: Option<Template>,

@@ -1,10 +1,11 @@
-//! The steps of a walk, each kind by itself: what it needs of the image, and what it leaves to the steps after it.
+//! The steps of a walk, each kind by itself: what it needs of the image, and what it leaves to the steps
+//! after it.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{Node, Walk, path, shown};
+use super::walk::{Walk, path, shown};
 use crate::modes::check::findings::Weight;
 use crate::modes::check::image;
 use crate::modes::check::image::Directory;
@@ -15,15 +16,54 @@ use crate::setup::hook_files::{How, Rules};
 use crate::setup::steps::templates::{self, Templates, Trouble};
 use crate::sys::identity::Identity;
 use crate::sys::proof;
-use crate::table::step::{Render, Step, StepKind};
 use crate::text::escape::escaped;
 use crate::text::reason::reason;
+use crate::value::step::{Render, Step, StepKind};
 use crate::value::template::Template;
 use crate::value::text::{HINT, Malformed, Scope, references};
-use crate::value::toml::{Shape, Span};
+use crate::value::toml::{Node, Shape, Span};
+use crate::value::variables::Origin;
 
 impl Walk<'_, '_> {
-    pub(super) fn step(&mut self, step: &Step, node: Node<'_>) {
+    /// The steps of a list, those of them that are for this run; the list as it is written gives their
+    /// places.
+    pub(super) fn steps(&mut self, steps: &[Step], list: Option<Node<'_>>, applies: &dyn Fn(&Step) -> bool) {
+        let nodes: Vec<Node<'_>> = list.into_iter().flat_map(Node::children).collect();
+        let is_outer = self.may_be_skipped;
+        for step in steps.iter().filter(|step| applies(step)) {
+            let is_its = |node: &&Node<'_>| node.children().any(|child| child.key_span() == step.span);
+            let Some(node) = nodes.iter().find(is_its) else { continue };
+            let skipped = self.skipped(step, *node);
+            self.may_be_skipped = is_outer || skipped.is_some();
+            if skipped != Some(Sure::Fixed) {
+                self.step(step, *node, applies);
+            }
+        }
+        self.may_be_skipped = is_outer;
+    }
+
+    /// Whether `skip-if` or the marker of `once` keeps a step from running, and how sure that is.
+    fn skipped(&mut self, step: &Step, node: Node<'_>) -> Option<Sure> {
+        let mut skipped = None;
+        for judged in self.judged(&step.when) {
+            match judged {
+                (Sure::Fixed, true) => return Some(Sure::Fixed),
+                (Sure::Fixed, false) => {}
+                (Sure::Likely, _) => skipped = Some(Sure::Likely),
+            }
+        }
+        self.conditions(&step.when, node);
+        if let (Some(once), Some(node)) = (&step.once, node.get("once"))
+            && let Ok(value) = self.value(once, node.span())
+            && self.here(path(&value)).is_some_and(|marker| marker.exists())
+        {
+            // What is there now an earlier step can take away.
+            skipped = Some(if self.earlier { Sure::Likely } else { value.sure });
+        }
+        skipped
+    }
+
+    fn step(&mut self, step: &Step, node: Node<'_>, applies: &dyn Fn(&Step) -> bool) {
         let span_of = |key: &str| node.get(key).map_or(step.span, Node::span);
         let own = step.user.as_ref().and_then(|user| self.user(user, span_of("user")));
         let doer = own.clone().or_else(|| if step.user.is_some() { None } else { self.identity.clone() });
@@ -37,9 +77,12 @@ impl Walk<'_, '_> {
             self.add(Weight::Error, span_of(key), failure.into_parts());
         }
         match &step.kind {
-            StepKind::Run { argv, .. } => {
+            StepKind::Run { argv, stdin } => {
                 if let Some(node) = node.get("run") {
-                    self.argv(argv, node, true, own.as_ref());
+                    self.program_and_arguments(argv, node, own.as_ref());
+                }
+                if let (Some(stdin), Some(node)) = (stdin, node.get("stdin")) {
+                    let _ = self.value(stdin, node.span());
                 }
                 self.earlier = true;
             }
@@ -48,7 +91,25 @@ impl Walk<'_, '_> {
                 self.hooks(directory, span_of("hooks"), doer.as_ref(), kept_root);
                 self.earlier = true;
             }
-            StepKind::Env(_) | StepKind::EnvFile(_) | StepKind::Group { .. } => self.earlier = true,
+            StepKind::Env(settings) => {
+                self.settings(settings);
+                let origin = Origin::Step(String::new());
+                self.known.set_all(settings, &origin, self.may_be_skipped, self.findings);
+            }
+            StepKind::EnvFile(paths) => {
+                for (template, span) in spans(paths, node.get("env-file"), step.span) {
+                    let _ = self.value(template, span);
+                }
+                self.known.may_be_anything = true;
+            }
+            StepKind::Group { steps, during } => {
+                if let (Some(during), Some(node)) = (during, node.get("during")) {
+                    self.program_and_arguments(&during.argv, node, own.as_ref());
+                    self.earlier = true;
+                }
+                let steps: Vec<Step> = steps.iter().map(|each| each.for_user(step.user.as_ref())).collect();
+                self.steps(&steps, node.get("setup"), applies);
+            }
             StepKind::Wait(targets) => {
                 let Some(node) = node.get("wait") else { return };
                 let many = node.shape() == Shape::Array;

@@ -7,6 +7,16 @@ use crate::value::condition::Conditions;
 use crate::value::deferred::Deferred;
 use crate::value::template::Template;
 use crate::value::toml::Span;
+use crate::value::words::Element;
+
+/// One entry of an `env`.
+#[derive(Debug, Clone)]
+pub(crate) struct Setting {
+    pub(crate) name: String,
+    pub(crate) value: Template,
+    /// Where the value stands.
+    pub(crate) span: Span,
+}
 
 /// `verbs` or `environments` of a step: which it is for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,24 +60,22 @@ pub(crate) struct Step {
     pub(crate) kind: StepKind,
 }
 
+impl Step {
+    /// The same step, of this user unless it has one of its own.
+    pub(crate) fn for_user(&self, user: Option<&Template>) -> Self {
+        Self { user: self.user.as_ref().or(user).cloned(), ..self.clone() }
+    }
+}
+
 choice! {
     /// `on-failure`.
     OnFailure { Stop = "stop", Warn = "warn" }
 }
 
-/// One entry of an `env`.
-#[derive(Debug, Clone)]
-pub(crate) struct Setting {
-    pub(crate) name: String,
-    pub(crate) value: Template,
-    /// Where the value stands.
-    pub(crate) span: Span,
-}
-
 /// What a step does.
 #[derive(Debug, Clone)]
 pub(crate) enum StepKind {
-    Run { argv: Vec<Template>, stdin: Option<Template> },
+    Run { argv: Vec<Element>, stdin: Option<Template> },
     Hooks { path: Template, shell: Option<String>, executables: Executables },
     Env(Vec<Setting>),
     EnvFile(Vec<Template>),
@@ -78,6 +86,23 @@ pub(crate) enum StepKind {
     Chown(Vec<Template>),
 }
 
+impl StepKind {
+    /// The key that says so.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Run { .. } => "run",
+            Self::Hooks { .. } => "hooks",
+            Self::Env(_) => "env",
+            Self::EnvFile(_) => "env-file",
+            Self::Wait(_) => "wait",
+            Self::Group { .. } => "setup",
+            Self::Render(_) => "render",
+            Self::Mkdir { .. } => "mkdir",
+            Self::Chown(_) => "chown",
+        }
+    }
+}
+
 choice! {
     /// `executables`: what becomes of executable scripts.
     Executables { Source = "source", Run = "run" }
@@ -86,7 +111,7 @@ choice! {
 /// A program that runs while the steps of a group do.
 #[derive(Debug, Clone)]
 pub(crate) struct During {
-    pub(crate) argv: Vec<Template>,
+    pub(crate) argv: Vec<Element>,
     /// What must be ready before the first step.
     pub(crate) ready: Vec<Probe>,
     /// What ends it, by number, instead of TERM.
@@ -114,7 +139,7 @@ pub(crate) enum Probe {
     /// A target, such as `tcp://host:port`.
     Url(Template),
     /// A program that exits 0 when ready.
-    Exec(Vec<Template>),
+    Exec(Vec<Element>),
 }
 
 #[cfg(test)]

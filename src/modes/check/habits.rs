@@ -1,0 +1,226 @@
+//! What is well-formed and surely not meant: a shell's habits in a table that no shell reads, and values
+//! that are pasted where they can mean something else.
+
+use crate::value::reference::{Form, Operator, Part, Reference};
+use crate::value::template::Template;
+
+/// Programs whose arguments are code in which a `$` has a meaning of its own.
+const READ_DOLLARS: [&str; 12] =
+    ["awk", "gawk", "mawk", "nawk", "sed", "perl", "ruby", "php", "jq", "envsubst", "make", "expect"];
+/// Shells.
+const SHELLS: [&str; 8] = ["sh", "dash", "ash", "bash", "ksh", "mksh", "zsh", "fish"];
+/// What preverb itself makes sure is harmless wherever it stands.
+const HARMLESS: [&str; 4] = ["PREVERB_ENVIRONMENT", "PREVERB_VERB", "PREVERB_CPUS", "PREVERB_MEMORY_MIB"];
+
+/// The name of the first `$NAME` without braces, where a shell's habit is meant: a name as variables have
+/// them, or one that is known.
+pub(super) fn bare_dollar(template: &Template, is_known: impl Fn(&str) -> bool) -> Option<String> {
+    let literals = template.parts().iter().filter_map(|part| match part {
+        Part::Literal(text) => Some(text.as_slice()),
+        Part::Variable(_) => None,
+    });
+    for text in literals {
+        for (at, _) in text.iter().enumerate().filter(|(_, byte)| **byte == b'$') {
+            let name = &text[at + 1..];
+            let length =
+                name.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
+            let name = String::from_utf8_lossy(&name[..length]).into_owned();
+            let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+            let is_doubled = at > 0 && matches!(text[at - 1], b'$' | b'\\');
+            let is_common = !name.contains(|c: char| c.is_ascii_lowercase()) && name.len() > 1;
+            if is_name && !is_doubled && (is_common || is_known(&name)) {
+                return Some(name);
+            }
+        }
+    }
+    None
+}
+
+/// What a value that is pasted into code is called, and whether it stands in quotes, in which `@sh` is of
+/// no use.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Pasted {
+    pub(super) name: String,
+    pub(super) in_quotes: bool,
+}
+
+/// What an argv is to whoever looks for habits in it.
+#[derive(Debug, Default)]
+pub(super) struct Argv {
+    /// The number of the element that is a shell's program text.
+    pub(super) code: Option<usize>,
+    /// Whether some program in it reads a `$` in its own way.
+    pub(super) reads_dollars: bool,
+}
+
+impl Argv {
+    /// Looks at the words of an argv, in which `None` is one that is not known.
+    pub(super) fn of(words: &[Option<&Template>]) -> Self {
+        let text = |word: Option<&Template>| {
+            let word = word.filter(|word| word.is_literal());
+            word.map(|word| word.source().rsplit('/').next().unwrap_or_default().to_owned())
+                .unwrap_or_default()
+        };
+        let words: Vec<String> = words.iter().copied().map(text).collect();
+        let reads_dollars = words.iter().any(|word| READ_DOLLARS.contains(&word.as_str()));
+        let shell = words.iter().position(|word| SHELLS.contains(&word.as_str()));
+        let code = shell.and_then(|shell| {
+            let options = words[shell + 1..].iter().take_while(|word| word.starts_with('-') && *word != "--");
+            let options: Vec<&String> = options.collect();
+            let runs_text = options.iter().any(|option| !option.starts_with("--") && option.contains('c'));
+            runs_text.then_some(shell + 1 + options.len())
+        });
+        Self { code, reads_dollars }
+    }
+}
+
+/// What is pasted into the program text of a shell.
+pub(super) fn pasted(code: &Template) -> Vec<Pasted> {
+    let mut found = Vec::new();
+    paste(code.parts(), &mut Quotes::None, &mut found);
+    found
+}
+
+/// Where in a shell's text something stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Quotes {
+    None,
+    Single,
+    Double,
+}
+
+impl Quotes {
+    fn read(&mut self, text: &[u8]) {
+        let mut bytes = text.iter();
+        while let Some(byte) = bytes.next() {
+            *self = match (*self, byte) {
+                (Self::None, b'\'') => Self::Single,
+                (Self::None, b'"') => Self::Double,
+                (Self::Single, b'\'') | (Self::Double, b'"') => Self::None,
+                (Self::None | Self::Double, b'\\') => {
+                    bytes.next();
+                    *self
+                }
+                (same, _) => same,
+            };
+        }
+    }
+}
+
+fn paste(parts: &[Part], quotes: &mut Quotes, found: &mut Vec<Pasted>) {
+    for part in parts {
+        match part {
+            Part::Literal(text) => quotes.read(text),
+            Part::Variable(reference) => {
+                let name = &reference.name;
+                let in_quotes = *quotes != Quotes::None;
+                let is_quoted = reference.operator == Some(Operator::Sh) && !in_quotes;
+                if inserts(reference) && !is_quoted && !HARMLESS.contains(&name.as_str()) {
+                    found.push(Pasted { name: name.clone(), in_quotes });
+                }
+                if !matches!(reference.form, Form::Demand(_)) {
+                    paste(reference.form.word(), &mut quotes.clone(), found);
+                }
+            }
+        }
+    }
+}
+
+/// Whether the value itself goes into the text, and not a word in its place alone.
+fn inserts(reference: &Reference) -> bool {
+    !matches!(reference.form, Form::Alternative(_))
+}
+
+/// The secret that goes into a URL as it is, if one does.
+pub(super) fn plain_in_url(template: &Template, is_secret: impl Fn(&str) -> bool) -> Option<String> {
+    fn find(parts: &[Part], in_url: &mut bool, is_secret: &dyn Fn(&str) -> bool) -> Option<String> {
+        for part in parts {
+            match part {
+                Part::Literal(text) => *in_url |= text.windows(3).any(|window| window == b"://"),
+                Part::Variable(reference) => {
+                    let encoded = reference.operator == Some(Operator::Url);
+                    if *in_url && inserts(reference) && !encoded && is_secret(&reference.name) {
+                        return Some(reference.name.clone());
+                    }
+                    if let Some(name) = find(reference.form.word(), &mut in_url.clone(), is_secret) {
+                        return Some(name);
+                    }
+                }
+            }
+        }
+        None
+    }
+    find(template.parts(), &mut false, &is_secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template(text: &str) -> Template {
+        Template::parse_element(text).expect("well-formed")
+    }
+
+    #[test]
+    fn a_dollar_without_braces_is_found_where_it_looks_like_a_variable() {
+        let found = |text: &str| bare_dollar(&template(text), |name| name == "known");
+        assert_eq!(found("/data/$HOME/x").as_deref(), Some("HOME"));
+        assert_eq!(found("a$PORT_1").as_deref(), Some("PORT_1"));
+        assert_eq!(found("$known").as_deref(), Some("known"));
+        for clean in
+            ["${HOME}", "$$HOME", "\\$HOME", "$1", "$", "a$", "$remote_addr", "$${HOME}", "$(id)", "$x"]
+        {
+            assert_eq!(found(clean), None, "{clean}");
+        }
+    }
+
+    #[test]
+    fn the_program_text_of_a_shell_is_found() {
+        let code = |argv: &[&str]| {
+            let templates: Vec<Template> = argv.iter().map(|word| template(word)).collect();
+            Argv::of(&templates.iter().map(Some).collect::<Vec<_>>()).code
+        };
+        assert_eq!(code(&["sh", "-c", "x"]), Some(2));
+        assert_eq!(code(&["/bin/bash", "-euo", "-xc", "x", "y"]), Some(3));
+        assert_eq!(code(&["env", "A=1", "sh", "-ec", "x"]), Some(4));
+        assert_eq!(code(&["sh", "x.sh", "-c"]), None);
+        assert_eq!(code(&["sh", "--rcfile", "x"]), None);
+        assert_eq!(code(&["app", "-c", "x"]), None);
+    }
+
+    #[test]
+    fn what_is_pasted_into_code_is_found_and_what_is_quoted_is_not() {
+        let names = |code: &str| {
+            let found = pasted(&template(code)).into_iter();
+            found
+                .map(|each| format!("{}{}", each.name, if each.in_quotes { "!" } else { "" }))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names("echo ${NAME:-admin}"), ["NAME"]);
+        assert_eq!(names("echo \"${NAME@sh}\""), ["NAME!"]);
+        assert_eq!(names("echo '${NAME}' ${B@url}"), ["NAME!", "B"]);
+        assert_eq!(names("echo ${A:-${B}} ${C:+${D}} ${E:?${F}}"), ["A", "B", "D", "E"]);
+        for clean in [
+            "echo ${NAME@sh}",
+            "echo \"$NAME\"",
+            "echo 'it'${A@sh:-x}",
+            "echo \\\"${A@sh}",
+            "echo ${TLS:+--tls} ${PREVERB_ENVIRONMENT}",
+        ] {
+            assert_eq!(names(clean), [""; 0], "{clean}");
+        }
+    }
+
+    #[test]
+    fn a_secret_in_a_url_is_found_unless_it_is_encoded() {
+        let found = |text: &str| plain_in_url(&template(text), |name| name == "S");
+        assert_eq!(found("postgres://app:${S}@db/app").as_deref(), Some("S"));
+        assert_eq!(found("http://db/?token=${S:-x}").as_deref(), Some("S"));
+        assert_eq!(found("${URL:-http://u:${S@sh}@h}").as_deref(), Some("S"));
+        for clean in
+            ["postgres://app:${S@url}@db", "${S}", "token=${S}", "http://${HOST}", "http://h/${S:+x}"]
+        {
+            assert_eq!(found(clean), None, "{clean}");
+        }
+    }
+}

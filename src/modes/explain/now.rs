@@ -1,0 +1,103 @@
+//! What the strings of a table come to now, before any step, and which of them cannot be expanded yet.
+
+use crate::modes::explain::shape::Unexpanded;
+use crate::plan::target::Target;
+use crate::text::escape::{MASK, escaped};
+use crate::text::exact::Exact;
+use crate::text::url;
+use crate::value::condition::Facts;
+use crate::value::deferred::Deferred;
+use crate::value::step::Probe;
+use crate::value::template::{Expanded, Fault, Template};
+use crate::value::words::{Element, Word};
+
+/// Expands strings, and takes note of what it cannot expand.
+pub(super) struct Now<'n> {
+    pub(super) facts: Facts<'n>,
+    pub(super) target: &'n Target,
+    /// What cannot be expanded, and the variable that it needs.
+    pub(super) unexpanded: Vec<(Unexpanded, Fault)>,
+}
+
+impl<'n> Now<'n> {
+    pub(super) fn new(facts: Facts<'n>, target: &'n Target) -> Self {
+        Self { facts, target, unexpanded: Vec::new() }
+    }
+
+    /// A string, or as it is written where it cannot be expanded.
+    pub(super) fn text(&mut self, template: &Template) -> Exact {
+        self.expanded(template).map_or_else(|| written(template), |expanded| shown(&expanded))
+    }
+
+    fn expanded(&mut self, template: &Template) -> Option<Expanded> {
+        template.expand(self.facts.variables).map_err(|fault| self.note(template.source(), fault)).ok()
+    }
+
+    fn note(&mut self, element: &str, fault: Fault) {
+        let unexpanded = Unexpanded { element: element.to_owned(), message: fault.sentence() };
+        self.unexpanded.push((unexpanded, fault));
+    }
+
+    pub(super) fn texts(&mut self, templates: &[Template]) -> Vec<Exact> {
+        templates.iter().map(|template| self.text(template)).collect()
+    }
+
+    /// A duration or a mode, which `write` writes.
+    pub(super) fn value<T: Copy>(&mut self, value: &Deferred<T>, write: impl Fn(T) -> String) -> Exact {
+        match value {
+            Deferred::Known(value) => Exact(write(*value).into_bytes()),
+            Deferred::Template(template) => self.text(template),
+        }
+    }
+
+    /// The words of an argv.
+    pub(super) fn argv(&mut self, argv: &[Element]) -> Vec<Exact> {
+        let (facts, target) = (self.facts, self.target);
+        let arguments = || target.arguments(facts).map_err(|(fault, _)| fault);
+        let mut words = Vec::new();
+        for element in argv {
+            match element.expand(facts, &arguments) {
+                Ok(expanded) => words.extend(expanded.iter().map(word)),
+                Err(fault) => {
+                    words.extend(element.templates().iter().map(written));
+                    self.note(&element.source(), fault);
+                }
+            }
+        }
+        words
+    }
+
+    /// A target of a probe.
+    pub(super) fn probe(&mut self, probe: &Probe) -> Exact {
+        match probe {
+            Probe::Exec(argv) => Exact(line(&self.argv(argv)).into_bytes()),
+            Probe::Url(template) => self.expanded(template).map_or_else(
+                || written(template),
+                |target| Exact(if target.secret { MASK.into() } else { url::shown(&target.bytes) }),
+            ),
+        }
+    }
+}
+
+/// A string as it is written.
+fn written(template: &Template) -> Exact {
+    Exact(url::masked(template.source().as_bytes()))
+}
+
+/// What may be shown of a value.
+pub(super) fn shown(value: &Expanded) -> Exact {
+    Exact(if value.secret { MASK.into() } else { url::masked(&value.bytes) })
+}
+
+/// What may be shown of a word.
+pub(super) fn word(word: &Word) -> Exact {
+    use std::os::unix::ffi::OsStrExt as _;
+    Exact(if word.secret { MASK.into() } else { url::masked(word.word.as_bytes()) })
+}
+
+/// Words as one line in which each can be told from the next.
+pub(super) fn line(words: &[Exact]) -> String {
+    let plain = |word: &str| !word.is_empty() && !word.contains([' ', '"', '\'', '\\', '$']);
+    let words = words.iter().map(|word| escaped(&word.0));
+    words.map(|word| if plain(&word) { word } else { format!("{word:?}") }).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,129 @@
+//! What `--explain` says of a run, as `--json` prints it.
+
+use serde::Serialize;
+
+use crate::text::exact::Exact;
+
+/// A plan, explained.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Explained {
+    pub(crate) verb: Option<String>,
+    pub(crate) environment: String,
+    pub(crate) environment_reason: String,
+    pub(crate) environment_in_table: bool,
+    pub(crate) variables: Vec<ExplainedVariable>,
+    pub(crate) declared: Vec<ExplainedDeclared>,
+    pub(crate) unset: Vec<String>,
+    /// Those of `unset` that may be there to be removed.
+    #[serde(skip)]
+    pub(crate) removed: Vec<String>,
+    pub(crate) steps: Vec<ExplainedStep>,
+    pub(crate) user: Option<Exact>,
+    pub(crate) user_note: Option<String>,
+    pub(crate) workdir: Option<Exact>,
+    pub(crate) umask: Option<String>,
+    pub(crate) limits: Vec<String>,
+    pub(crate) capabilities: Option<Vec<String>>,
+    pub(crate) no_new_privileges: bool,
+    pub(crate) supervised: bool,
+    pub(crate) init: Option<ExplainedInit>,
+    pub(crate) stop_signals: Option<Vec<String>>,
+    pub(crate) health: Option<Exact>,
+    pub(crate) argv: Vec<Exact>,
+    pub(crate) unexpanded: Vec<Unexpanded>,
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// How preverb supervises.
+#[derive(Debug, Serialize)]
+pub(crate) struct ExplainedInit {
+    /// Signals, and as what they are passed on.
+    pub(crate) signals: serde_json::Map<String, serde_json::Value>,
+    pub(crate) group: bool,
+    pub(crate) grace: Option<String>,
+}
+
+/// A variable that changes.
+#[derive(Debug, Serialize)]
+pub(crate) struct ExplainedVariable {
+    pub(crate) name: Exact,
+    /// `None` where it is removed.
+    pub(crate) value: Option<Exact>,
+    pub(crate) layer: String,
+    /// Whether it takes the place of an inherited value.
+    pub(crate) replaces: bool,
+}
+
+/// A declared variable.
+#[derive(Debug, Serialize)]
+pub(crate) struct ExplainedDeclared {
+    pub(crate) name: String,
+    /// `None` where it has none.
+    pub(crate) value: Option<Exact>,
+    pub(crate) source: String,
+}
+
+/// A step.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct ExplainedStep {
+    pub(crate) step: String,
+    pub(crate) kind: &'static str,
+    pub(crate) runs: bool,
+    pub(crate) reason: Option<String>,
+    pub(crate) conditions: Vec<ExplainedCondition>,
+    pub(crate) does: Vec<Exact>,
+    /// The same for people.
+    #[serde(skip)]
+    pub(crate) lines: Vec<String>,
+    pub(crate) files: Vec<ExplainedFile>,
+    pub(crate) steps: Vec<ExplainedStep>,
+    pub(crate) unexpanded: Vec<Unexpanded>,
+    pub(crate) user: Option<Exact>,
+    pub(crate) timeout: Option<Exact>,
+    pub(crate) grace: Option<Exact>,
+    pub(crate) on_failure: &'static str,
+    pub(crate) once: Option<Exact>,
+    pub(crate) per: Option<Exact>,
+    pub(crate) stdin: Option<Exact>,
+}
+
+/// A condition of a step.
+#[derive(Debug, Serialize)]
+pub(crate) struct ExplainedCondition {
+    pub(crate) key: &'static str,
+    pub(crate) condition: String,
+    /// `None` where that cannot be known.
+    pub(crate) holds: Option<bool>,
+    /// Whether a step before this one may change that.
+    pub(crate) open: bool,
+}
+
+/// A file of hooks.
+#[derive(Debug, Serialize)]
+pub(crate) struct ExplainedFile {
+    pub(crate) path: Exact,
+    /// `source`, `run`, `interpret`, `skip` or `fail`.
+    pub(crate) how: &'static str,
+    /// The shell or the interpreter.
+    pub(crate) program: Vec<Exact>,
+    /// Why it is skipped, or fails.
+    pub(crate) reason: Option<String>,
+}
+
+/// Something that cannot be expanded yet.
+#[derive(Debug, Serialize)]
+pub(crate) struct Unexpanded {
+    /// As the table has it.
+    pub(crate) element: String,
+    pub(crate) message: String,
+}
+
+/// What would end the run.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Problem {
+    pub(crate) message: String,
+    pub(crate) exit_code: u8,
+}

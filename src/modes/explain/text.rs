@@ -1,0 +1,216 @@
+//! An explanation for people.
+
+use std::fmt::Write as _;
+
+use crate::modes::explain::now::line;
+use crate::modes::explain::shape::{Explained, ExplainedStep};
+use crate::modes::explain::steps::SKIPPED;
+use crate::text::escape::{escaped, shortened};
+use crate::text::exact::Exact;
+use crate::text::paint::{Paint, hanging, wrapped};
+use crate::value::step::OnFailure;
+
+/// The most characters of what a step is called.
+const LONGEST_LABEL: usize = 60;
+/// Where what is said of a run begins.
+const COLUMN: usize = 13;
+
+/// The lines of an explanation as they come about.
+struct Lines {
+    out: String,
+    paint: Paint,
+}
+
+impl Lines {
+    fn push(&mut self, line: &str) {
+        let _ = writeln!(self.out, "{line}");
+    }
+
+    /// A heading and what belongs to it, which is never broken: it may be copied.
+    fn item(&mut self, heading: &str, text: &str) {
+        let heading = self.paint.bold(heading) + &" ".repeat(COLUMN.saturating_sub(heading.chars().count()));
+        self.push(format!("{heading}{text}").trim_end());
+    }
+
+    /// A heading and words, in lines.
+    fn prose(&mut self, heading: &str, text: &str) {
+        let mut lines = wrapped(text, COLUMN, COLUMN).into_iter();
+        self.item(heading, &lines.next().unwrap_or_default());
+        for line in lines {
+            self.item("", &line);
+        }
+    }
+
+    /// Something of the user's that is not broken, and an aside of ours behind it, in the next line if it
+    /// does not fit in this one.
+    fn aside(&mut self, indent: usize, text: &str, aside: &str) {
+        let used = indent + text.chars().count();
+        let mut lines = wrapped(aside, used + 2, indent + 2).into_iter();
+        let first = lines.next().unwrap_or_default();
+        let fits = aside.is_empty() || used + 2 + first.chars().count() <= 80;
+        let before = format!("{:indent$}{text}", "");
+        if fits {
+            let painted = self.paint.dim(&first);
+            self.push(format!("{before}  {painted}").trim_end());
+        } else {
+            self.push(&before);
+            lines = wrapped(aside, indent + 2, indent + 2).into_iter();
+        }
+        for line in lines {
+            let painted = self.paint.dim(&line);
+            self.push(&format!("{:1$}{painted}", "", indent + 2));
+        }
+    }
+}
+
+/// The explanation as text.
+pub(crate) fn text(explained: &Explained, paint: Paint) -> String {
+    let mut lines = Lines { out: String::new(), paint };
+    lines.item("verb", explained.verb.as_deref().unwrap_or("none: a command was given"));
+    lines.prose("environment", &format!("{}, {}", explained.environment, explained.environment_reason));
+    if !explained.environment_in_table {
+        lines.item("", "the table does not mention it");
+    }
+    lines.push(&paint.bold("variables"));
+    let names = explained.variables.iter().map(|variable| escaped(&variable.name.0).chars().count());
+    let width = names.max().unwrap_or(0);
+    for variable in &explained.variables {
+        let name = escaped(&variable.name.0);
+        match &variable.value {
+            Some(value) => {
+                let value = escaped(&value.0);
+                let replaces = if variable.replaces { "; replaces the inherited value" } else { "" };
+                lines.aside(
+                    2,
+                    &format!("{name:width$} = {value}"),
+                    &format!("({}{replaces})", variable.layer),
+                );
+            }
+            None => lines.push(&format!("  {name:width$} removed")),
+        }
+    }
+    for name in &explained.removed {
+        lines.aside(2, &format!("{:width$} removed before the target", escaped(name.as_bytes())), "(unset)");
+    }
+    if !explained.declared.is_empty() {
+        lines.push(&paint.bold("declared"));
+    }
+    let width = explained.declared.iter().map(|each| each.name.chars().count()).max().unwrap_or(0);
+    for each in &explained.declared {
+        let value = each.value.as_ref().map_or(String::new(), |value| format!(" = {}", escaped(&value.0)));
+        lines.aside(2, format!("{:width$}{value}", each.name).trim_end(), &format!("({})", each.source));
+    }
+    lines.push(&paint.bold("steps"));
+    if explained.steps.is_empty() {
+        lines.push("  none");
+    }
+    for (number, step) in explained.steps.iter().enumerate() {
+        step_lines(&mut lines, &format!("  {}. ", number + 1), step);
+    }
+    if let Some(user) = &explained.user {
+        let note = explained.user_note.as_ref().map(|note| format!("  ({note})")).unwrap_or_default();
+        lines.prose("user", &format!("{}{note}", escaped(&user.0)));
+    }
+    if let Some(workdir) = &explained.workdir {
+        lines.item("workdir", &escaped(&workdir.0));
+    }
+    if let Some(umask) = &explained.umask {
+        lines.item("umask", umask);
+    }
+    if !explained.limits.is_empty() {
+        lines.prose("limits", &explained.limits.join(" "));
+    }
+    if let Some(capabilities) = &explained.capabilities {
+        let list = if capabilities.is_empty() { "none".to_owned() } else { capabilities.join(" ") };
+        lines.prose("capabilities", &list);
+    }
+    if explained.no_new_privileges {
+        lines.item("privileges", "none can be gained by an exec");
+    }
+    if let Some(init) = &explained.init {
+        let mut text = "preverb stays and supervises".to_owned();
+        for (signal, becomes) in &init.signals {
+            let _ = match becomes.as_str().unwrap_or_default() {
+                "none" => write!(text, "; {signal} is not passed on"),
+                other => write!(text, "; {signal} is passed on as {other}"),
+            };
+        }
+        if init.group {
+            text.push_str("; signals go to the target's group");
+        }
+        if let Some(grace) = &init.grace {
+            let _ = write!(text, "; what is left has {grace} to end");
+        }
+        lines.prose("init", &text);
+    }
+    if let Some(signals) = &explained.stop_signals {
+        let list = if signals.is_empty() { "none".to_owned() } else { signals.join(" ") };
+        lines.prose("stop signals", &list);
+    }
+    if let Some(health) = &explained.health {
+        lines.item("health", &escaped(&health.0));
+    }
+    lines.item("target", &line(&explained.argv));
+    for each in &explained.unexpanded {
+        lines.prose(
+            "",
+            &format!("`{}` cannot be expanded yet: {}", escaped(each.element.as_bytes()), each.message),
+        );
+    }
+    for problem in &explained.problems {
+        let heading = if std::ptr::eq(problem, &raw const explained.problems[0]) { "ends" } else { "" };
+        lines.prose(heading, &format!("with exit code {}: {}", problem.exit_code, problem.message));
+    }
+    lines.out
+}
+
+fn step_lines(lines: &mut Lines, before: &str, step: &ExplainedStep) {
+    let state = match &step.reason {
+        Some(reason) => format!("skipped: {reason}"),
+        None => "runs".to_owned(),
+    };
+    let label = shortened(escaped(step.step.as_bytes()), LONGEST_LABEL);
+    for line in hanging(before, &format!("{label}: {state}")) {
+        lines.push(&line);
+    }
+    let indent = before.chars().count();
+    for each in &step.conditions {
+        let state = match each.holds {
+            Some(true) => "holds",
+            Some(false) => "does not hold",
+            None => "cannot be judged",
+        };
+        let open = if each.open { "; open until hooks have run" } else { "" };
+        let condition = escaped(each.condition.as_bytes());
+        lines.aside(indent, &format!("{} {condition}", each.key), &format!("({state}{open})"));
+    }
+    let mut notes = Vec::new();
+    let mut note = |words: &str, value: &Option<Exact>| {
+        notes.extend(value.as_ref().map(|value| format!("{words} {}", escaped(&value.0))));
+    };
+    note("as", &step.user);
+    note("at most", &step.timeout);
+    note("grace", &step.grace);
+    note("once, by", &step.once);
+    note("per", &step.per);
+    note("with input", &step.stdin);
+    if step.on_failure != OnFailure::default().name() {
+        notes.push("a failure is a warning".to_owned());
+    }
+    if !notes.is_empty() {
+        lines.push(&format!("{:indent$}{}", "", notes.join("; ")));
+    }
+    for each in &step.lines {
+        match each.split_once(SKIPPED) {
+            Some((path, reason)) => lines.aside(indent, path, &format!("skipped: {reason}")),
+            None => lines.push(&format!("{:indent$}{each}", "")),
+        }
+    }
+    for each in &step.unexpanded {
+        let aside = format!("cannot be expanded yet: {}", each.message);
+        lines.aside(indent, &escaped(each.element.as_bytes()), &aside);
+    }
+    for (number, inner) in step.steps.iter().enumerate() {
+        step_lines(lines, &format!("{:indent$}{}. ", "", number + 1), inner);
+    }
+}

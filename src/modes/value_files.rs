@@ -1,0 +1,107 @@
+//! Reads the files that declared variables have their values from.
+
+use std::ffi::OsStr;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::plan::value_file::ValueFile;
+use crate::sys::child::Stop;
+use crate::sys::read::read_heeding;
+use crate::sys::signals::Signals;
+use crate::table::variable::Declaration;
+use crate::text::failure::{Failure, Result};
+use crate::text::log::quoted;
+use crate::text::reason::reason;
+use crate::value::variables::Variables;
+
+/// Where engines put secrets.
+const SECRETS: &str = "/run/secrets";
+/// The most that a value can be: a variable is one string of an exec.
+const LONGEST: usize = 1 << 20;
+
+/// Reads the files of the declared variables that the environment does not give itself.
+///
+/// # Errors
+/// The request to stop.
+pub(crate) fn value_files(
+    declarations: &[Declaration],
+    variables: &Variables,
+    signals: &mut Signals,
+) -> Result<Vec<ValueFile>> {
+    let mut files = Vec::new();
+    for declaration in declarations.iter().filter(|each| each.is_secret() || each.file == Some(true)) {
+        let name = declaration.name.as_str();
+        let mut given = false;
+        for each in declaration.names() {
+            if let Some(path) = variables.non_empty(format!("{each}_FILE").as_bytes()) {
+                let path = PathBuf::from(OsStr::from_bytes(path));
+                let content = read(&path, name, signals)?.map_err(|error| reason(&error)).and_then(trimmed);
+                files.push(ValueFile {
+                    name: name.to_owned(),
+                    path,
+                    named_by: Some(each.to_owned()),
+                    content,
+                });
+                given = true;
+            }
+            given |= variables.non_empty(each.as_bytes()).is_some();
+            if given {
+                break;
+            }
+        }
+        if given || !declaration.is_secret() {
+            continue;
+        }
+        for file in [name.to_owned(), name.to_lowercase()] {
+            let path = Path::new(SECRETS).join(file);
+            match read(&path, name, signals)? {
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+                content => {
+                    let content = content.map_err(|error| reason(&error)).and_then(trimmed);
+                    files.push(ValueFile { name: name.to_owned(), path, named_by: None, content });
+                    break;
+                }
+            }
+        }
+    }
+    Ok(files)
+}
+
+fn read(path: &Path, name: &str, signals: &mut Signals) -> Result<std::io::Result<Vec<u8>>> {
+    read_heeding(path, LONGEST, signals).map_err(|stop: Stop| -> Failure {
+        let path = quoted(path.as_os_str().as_bytes());
+        stop.failure(&format!("while it read the value of variable `{name}` from {path}"))
+    })
+}
+
+fn trimmed(content: Vec<u8>) -> std::result::Result<Vec<u8>, String> {
+    let mut content = match content.strip_prefix("\u{feff}".as_bytes()) {
+        Some(rest) => rest.to_vec(),
+        None => content,
+    };
+    while content.last() == Some(&b'\n') {
+        content.pop();
+        if content.last() == Some(&b'\r') {
+            content.pop();
+        }
+    }
+    if content.contains(&0) {
+        return Err("it holds a NUL character, which no variable can".to_owned());
+    }
+    Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trailing_newlines_and_a_bom_are_removed() {
+        assert_eq!(trimmed(b"a\n\n".to_vec()), Ok(b"a".to_vec()));
+        assert_eq!(trimmed(b" a \r\n".to_vec()), Ok(b" a ".to_vec()));
+        assert_eq!(trimmed(b"\n".to_vec()), Ok(Vec::new()));
+        assert_eq!(trimmed("\u{feff}a\u{feff}\n".as_bytes().to_vec()), Ok("a\u{feff}".as_bytes().to_vec()));
+        assert!(trimmed(b"a\0b".to_vec()).is_err());
+    }
+}

@@ -1,0 +1,126 @@
+//! The variables as the layers of the table build them up, with every one that is missing or invalid. Pure.
+
+use std::collections::BTreeSet;
+
+use crate::plan::environment::{Environment, Why};
+use crate::table::types::Layer;
+use crate::table::variable::Declaration;
+use crate::text::failure::{Failure, Kind};
+use crate::text::log::quoted;
+use crate::text::names::VerbName;
+use crate::value::template::{Expanded, Fault, Template};
+use crate::value::variables::{Origin, Variables};
+
+/// The variables as the layers build them up.
+pub(super) struct Building {
+    pub(super) variables: Variables,
+    pub(super) failures: Vec<Failure>,
+    /// Variables that a failure is about.
+    pub(super) failed: BTreeSet<String>,
+    /// Variables that have no value because of a failure that is reported, here or at the end.
+    pub(super) missing: BTreeSet<String>,
+    /// Variables that an expansion found unset, each once, and the sentence about it; reported at the end,
+    /// unless the declaration has reported it better by then.
+    unset: Vec<(String, String)>,
+    found_unset: BTreeSet<String>,
+    /// The declared secrets: shown nowhere, whichever layer sets them.
+    pub(super) secrets: BTreeSet<String>,
+    /// Old names of variables that are in use.
+    pub(super) warnings: Vec<String>,
+}
+
+impl Building {
+    /// Begins with what was inherited.
+    pub(super) fn on(inherited: &Variables, declarations: &[Declaration]) -> Self {
+        let secrets = declarations.iter().filter(|each| each.is_secret()).flat_map(Declaration::names);
+        Self {
+            variables: inherited.clone(),
+            failures: Vec::new(),
+            failed: BTreeSet::new(),
+            missing: BTreeSet::new(),
+            unset: Vec::new(),
+            found_unset: BTreeSet::new(),
+            secrets: secrets.map(str::to_owned).collect(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// The variables that say what runs where. Set below the layers, so that those can use them, and again
+    /// above, so that none can make `--health` believe something else.
+    pub(super) fn preverb(&mut self, environment: &Environment, verb: Option<&VerbName>) {
+        let name = environment.name.as_str();
+        self.variables.set(b"PREVERB_ENVIRONMENT", name, Origin::Preverb, false);
+        match verb {
+            Some(verb) => self.variables.set(b"PREVERB_VERB", verb.as_str(), Origin::Preverb, false),
+            None => self.variables.unset(b"PREVERB_VERB"),
+        }
+        if environment.why == Why::Option
+            && self.variables.get(environment.variable.as_bytes()).map(|found| found.value)
+                != Some(name.as_bytes())
+        {
+            self.variables.set(environment.variable.as_bytes(), name, Origin::Option, false);
+        }
+    }
+
+    /// Takes note of what is wrong with a variable.
+    pub(super) fn fail(&mut self, name: &str, failure: Failure) {
+        self.failures.push(failure);
+        self.failed.insert(name.to_owned());
+        self.missing.insert(name.to_owned());
+    }
+
+    /// One `env`, expanded against what is below it.
+    pub(super) fn layer(&mut self, layer: &Layer, origin: &Origin) {
+        if layer.env.is_empty() {
+            return;
+        }
+        let missing_below = self.missing.clone();
+        let values: Vec<_> =
+            layer.env.iter().map(|setting| setting.value.expand_all(&self.variables)).collect();
+        for (setting, value) in layer.env.iter().zip(values) {
+            match value {
+                Ok(value) => {
+                    self.missing.remove(&setting.name);
+                    let secret = value.secret || self.secrets.contains(&setting.name);
+                    self.variables.set(setting.name.as_bytes(), value.bytes, origin.clone(), secret);
+                }
+                Err(missing) => {
+                    self.missing.insert(setting.name.clone());
+                    for fault in missing.iter().filter(|fault| !missing_below.contains(&fault.name)) {
+                        self.unset(fault, &quoted(&setting.name));
+                    }
+                }
+            }
+        }
+    }
+
+    fn unset(&mut self, unset: &Fault, what: &str) {
+        if self.found_unset.insert(unset.name.clone()) {
+            self.unset.push((unset.name.clone(), unset.needed_by(what)));
+        }
+    }
+
+    pub(super) fn expand(&mut self, template: &Template, what: &str) -> Option<Expanded> {
+        match template.expand_all(&self.variables) {
+            Ok(expanded) => Some(expanded),
+            Err(missing) => {
+                for unset in &missing {
+                    if !self.missing.contains(&unset.name) {
+                        self.unset(unset, what);
+                    }
+                }
+                None
+            }
+        }
+    }
+
+    /// Reports what expansions found unset, where nothing has reported it yet.
+    pub(super) fn report_unset(&mut self, is_excused: impl Fn(&str) -> bool) {
+        for (name, sentence) in std::mem::take(&mut self.unset) {
+            if !self.failed.contains(&name) && !is_excused(&name) {
+                let failure = Failure::say(Kind::Variable, sentence).field("variable", &name);
+                self.fail(&name, failure);
+            }
+        }
+    }
+}

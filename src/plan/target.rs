@@ -1,0 +1,81 @@
+//! The argv of the target, which is expanded when its turn comes. Pure.
+
+use std::ffi::OsString;
+
+use crate::text::failure::{Failure, Kind, Result};
+use crate::value::condition::Facts;
+use crate::value::template::{Expanded, Fault, Template};
+use crate::value::variables::Variables;
+use crate::value::words::{self, Element, Word};
+
+/// The target's argv.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    /// `exec`; empty for `--`.
+    pub(crate) exec: Vec<Element>,
+    /// What follows it.
+    pub(crate) arguments: Arguments,
+    /// `args-after`.
+    pub(crate) after: Vec<Element>,
+}
+
+/// What follows `exec`.
+#[derive(Debug, Clone)]
+pub(crate) enum Arguments {
+    /// The table's `args`.
+    Default(Vec<Element>),
+    /// The caller's words, byte for byte.
+    Given(Vec<OsString>),
+}
+
+impl Target {
+    /// The argv.
+    ///
+    /// # Errors
+    /// Variable (65).
+    pub(crate) fn argv(&self, facts: Facts<'_>) -> Result<Vec<Word>> {
+        let mut argv = expand_argv(&self.exec, facts, "`exec`")?;
+        argv.extend(self.arguments(facts).map_err(|(fault, what)| faulty(fault, what))?);
+        Ok(argv)
+    }
+
+    /// The arguments: the caller's or the default ones, and those after them.
+    ///
+    /// # Errors
+    /// A variable that cannot stand where it is needed, and the key that needs it.
+    pub(crate) fn arguments(
+        &self,
+        facts: Facts<'_>,
+    ) -> std::result::Result<Vec<Word>, (Fault, &'static str)> {
+        let expand = |elements: &[Element], what| {
+            words::expand(elements, facts, &|| Ok(Vec::new())).map_err(|fault| (fault, what))
+        };
+        let mut arguments = match &self.arguments {
+            Arguments::Default(args) => expand(args, "`args`")?,
+            Arguments::Given(given) => given.iter().map(|word| Word::given(word)).collect(),
+        };
+        arguments.extend(expand(&self.after, "`args-after`")?);
+        Ok(arguments)
+    }
+}
+
+/// Expands an argv that holds no arguments of the target.
+///
+/// # Errors
+/// Variable (65).
+pub(crate) fn expand_argv(elements: &[Element], facts: Facts<'_>, what: &str) -> Result<Vec<Word>> {
+    words::expand(elements, facts, &|| Ok(Vec::new())).map_err(|fault| faulty(fault, what))
+}
+
+/// Expands a string of the table.
+///
+/// # Errors
+/// Variable (65).
+pub(crate) fn expand(template: &Template, variables: &Variables, what: &str) -> Result<Expanded> {
+    template.expand(variables).map_err(|fault| faulty(fault, what))
+}
+
+/// The failure of a variable that cannot stand where `what` needs it.
+pub(crate) fn faulty(fault: Fault, what: &str) -> Failure {
+    Failure::say(Kind::Variable, fault.needed_by(what)).field("variable", fault.name)
+}

@@ -1,0 +1,94 @@
+//! The elements of an argv.
+
+use crate::table::decode::decoder::{Decoder, Key, keys};
+use crate::table::decode::form::Form;
+use crate::table::decode::place::Place;
+use crate::text::log::quoted;
+use crate::value::condition::{Condition, Conditions};
+use crate::value::template::Template;
+use crate::value::toml::{Node, Shape};
+use crate::value::words::Element;
+
+/// What the keys of words say.
+#[derive(Default)]
+pub(crate) struct Draft {
+    words: Option<Vec<Template>>,
+    only_if: Vec<Condition>,
+    skip_if: Vec<Condition>,
+    if_exists: Vec<Template>,
+    unless_exists: Vec<Template>,
+}
+
+/// The keys of words that are there only under conditions.
+pub(crate) const WORDS: &[Key<Draft>] = keys! { Draft {
+    "words", Form::Strings, "The arguments.", (words);
+    "only-if", Form::Conditions, "Conditions that must all hold.", (only_if = conditions);
+    "skip-if", Form::Conditions, "Conditions of which any leaves them out.", (skip_if = conditions);
+    "if-exists", Form::Paths, "Paths that must all be there.", (if_exists = paths);
+    "unless-exists", Form::Paths, "Paths of which any leaves them out.", (unless_exists = paths);
+} };
+
+fn words(decoder: &mut Decoder, node: Node<'_>, draft: &mut Draft) {
+    let items = decoder.items(node, "an array of strings");
+    draft.words = Some(items.filter_map(|item| decoder.parsed(item, Template::parse_element)).collect());
+}
+
+impl Decoder {
+    /// An argv: an array whose first element is the program.
+    pub(crate) fn argv(&mut self, node: Node<'_>) -> Option<Vec<Element>> {
+        let elements = self.arguments(node)?;
+        let key = quoted(node.key());
+        match elements.first() {
+            None => self.mistake(node.span(), format!("{key} is empty: its first element is the program")),
+            Some(Element::Template(first)) if first.source().is_empty() => {
+                self.mistake(node.span(), format!("the first element of {key} is empty: it is the program"));
+            }
+            Some(_) => return Some(elements),
+        }
+        None
+    }
+
+    /// Arguments: an array, and never one string.
+    pub(crate) fn arguments(&mut self, node: Node<'_>) -> Option<Vec<Element>> {
+        if let Some(text) = node.as_str() {
+            let words: Vec<String> = text.split_whitespace().map(|word| format!("{word:?}")).collect();
+            let key = node.key();
+            self.mistake_with_hint(
+                node.span(),
+                format!("{} must be an array of strings, not a string: no shell splits it", quoted(key)),
+                format!("{key} = [{}]", words.join(", ")),
+            );
+            return None;
+        }
+        let before = self.mistakes.len();
+        let items = self.items(node, "an array of strings");
+        let elements = items.filter_map(|item| self.element(item)).collect();
+        (self.mistakes.len() == before).then_some(elements)
+    }
+
+    fn element(&mut self, node: Node<'_>) -> Option<Element> {
+        if node.shape() != Shape::Table {
+            return self.parsed(node, Template::parse_element).map(Element::Template);
+        }
+        let key = node.key();
+        if let Some(args) = node.get("args") {
+            if !matches!(key, "run" | "during") {
+                let message = format!("{} cannot hold the arguments of the target", quoted(key));
+                let hint = "`{ args = true }` is an element of `run` and of `during`";
+                self.mistake_with_hint(args.key_span(), message, hint);
+            } else if args.shape() != Shape::Boolean(true) || node.children().count() > 1 {
+                self.mistake(node.span(), "the arguments of the target are `{ args = true }`");
+            }
+            return Some(Element::Arguments);
+        }
+        let mut draft = Draft::default();
+        self.keys(node, Place::Named(key), WORDS, &mut draft);
+        if node.get("words").is_none() {
+            let hint = "`{ words = [\"--flag\"], only-if = \"NAME\" }`";
+            self.mistake_with_hint(node.span(), format!("a table in {} needs `words`", quoted(key)), hint);
+        }
+        let Draft { words, only_if, skip_if, if_exists, unless_exists } = draft;
+        let when = Conditions { only_if, skip_if, if_exists, unless_exists };
+        words.map(|words| Element::Words { words, when })
+    }
+}

@@ -1,0 +1,347 @@
+//! Chapter 5 of the specification: the steps `env`, `env-file` and groups, `on-failure`, and what expands in steps.
+
+use crate::dsl::Test;
+
+fn run(table: &str, words: &[&str]) -> Test {
+    Test::new().table(table).args(["--log", "quiet"]).args(words)
+}
+
+// env
+
+#[test]
+fn an_env_step_sees_what_hooks_exported_and_its_values_do_not_see_each_other() {
+    let table = r#"
+        [env]
+        URL = "unknown"
+        [[setup]]
+        hooks = "[DIR]/hooks"
+        [[setup]]
+        env = { URL = "postgres://app:${PASSWORD@url}@db", COPY = "${URL}", EMPTY = "" }
+        [[setup]]
+        run = ["sh", "-c", 'echo "step $URL"']
+        [verbs.a]
+        exec = ["sh", "-c", 'echo "$URL $COPY <$EMPTY>"']
+    "#;
+    run(table, &["a"])
+        .hook("1.sh", "export PASSWORD='p@ss w'\n")
+        .stdout("postgres://app:p%40ss%20w@db unknown <>\n")
+        .stderr("step postgres://app:p%40ss%20w@db\n")
+        .run();
+}
+
+#[test]
+fn what_an_env_step_cannot_expand_is_reported_all_at_once() {
+    let table = r#"
+        [[setup]]
+        name = "s"
+        env = { A = "${X}", B = "${Y:?give one}" }
+        [verbs.a]
+        exec = ["true"]
+    "#;
+    run(table, &["a"])
+        .status(65)
+        .stderr(
+            "preverb: variable `X` is not set: `A` of step `s` needs it\n\
+             preverb: variable `Y` is not set: give one: `B` of step `s` needs it\n",
+        )
+        .run();
+}
+
+#[test]
+fn an_env_step_can_be_conditional() {
+    let table = r#"
+        [[setup]]
+        env = { MODE = "debug" }
+        only-if = "DEBUG"
+        [verbs.a]
+        exec = ["sh", "-c", 'echo "$${MODE-none}"']
+    "#;
+    run(table, &["a"]).stdout("none\n").run();
+    run(table, &["a"]).env("DEBUG", "1").stdout("debug\n").run();
+}
+
+#[test]
+fn what_an_env_step_makes_of_a_secret_is_shown_nowhere() {
+    let table = r#"
+        [variables.TOKEN]
+        secret = true
+        [[setup]]
+        env = { HEADER = "Bearer ${TOKEN}", TOKEN = "${TOKEN}" }
+        [verbs.a]
+        exec = ["nowhere-${HEADER}"]
+    "#;
+    run(table, &["a"])
+        .env("TOKEN", "hunter2")
+        .status(127)
+        .stderr_contains("a secret")
+        .stderr_lacks("hunter2")
+        .run();
+    Test::new()
+        .table(table)
+        .args(["--explain", "a"])
+        .env("TOKEN", "hunter2")
+        .stdout_contains("HEADER=***")
+        .stdout_lacks("hunter2")
+        .run();
+}
+
+#[test]
+fn roots_variables_see_an_env_step_and_nothing_of_what_others_exported() {
+    let table = r#"
+        user = "nobody"
+        [[setup]]
+        hooks = "[DIR]/hooks"
+        [[setup]]
+        env = { MODE = "set", FROM_HOOK = "${X}", KEPT = "${KEPT:-default}" }
+        [[setup]]
+        run = ["sh", "-c", 'echo "root $MODE $${FROM_HOOK-unset} $KEPT"']
+        user = "root"
+        [verbs.a]
+        exec = ["sh", "-c", 'echo "$MODE $FROM_HOOK $KEPT"']
+    "#;
+    run(table, &["a"])
+        .needs_root()
+        .hook("1.sh", "export X=x KEPT=theirs\n")
+        .stdout("set x theirs\n")
+        .stderr("root set unset default\n")
+        .run();
+}
+
+// env-file
+
+/// A table whose verb `a` shows what a file of variables sets.
+fn file(keys: &str) -> Test {
+    let table = format!(
+        "[variables.SECRET]\nsecret = true\n[[setup]]\nname = \"s\"\nenv-file = {keys}\n\
+         [verbs.a]\nexec = [\"sh\", \"-c\", 'printf \"%s|\" \"$A\" \"$B\" \"$${{PREVERB_VERB}}\"']\n"
+    );
+    run(&table, &["a"])
+}
+
+#[test]
+fn variables_come_from_files_with_no_shell() {
+    file("\"vars\"")
+        .file("vars", "\u{feff}# comment\n\n export A=it's $HOME `id` \nB='two\nlines'\n", 0o644)
+        .stdout("it's $HOME `id` |two\nlines|a|")
+        .run();
+    file("[\"${DIR_OF}/one\", \"two\"]")
+        .env("DIR_OF", "[DIR]")
+        .file("one", "A=1\nB=1\n", 0o644)
+        .file("two", "B=\"2\\n\\\"\\$\\\\\"\nPREVERB_VERB=x", 0o644)
+        .stdout("1|2\n\"$\\|a|")
+        .run();
+}
+
+#[test]
+fn a_bad_line_is_named_and_not_shown() {
+    let bad = |text: &str, reason: &str| {
+        file("\"vars\"")
+            .file("vars", text, 0o644)
+            .status(65)
+            .stderr(format!("preverb: step `s` cannot use `vars`: line {reason}\n"))
+            .run();
+    };
+    bad("A=1\nhunter2\n", "2: it is not `NAME=value`");
+    bad("A=1\r\n", "1: it ends in a carriage return: the file has the line ends of another system");
+    bad("A='1\n\n", "1: its quote is not closed");
+    bad("1A=hunter2\n", "1: what stands before the `=` is not a variable's name");
+    bad("A=\"\\x\"\n", "1: a backslash in `\"…\"` can only stand before `\\`, `\"`, `$` and `n`");
+}
+
+#[test]
+fn a_missing_file_is_an_error_unless_a_condition_allows_it() {
+    file("\"[DIR]/nowhere\"")
+        .status(65)
+        .stderr(
+            "preverb: step `s` cannot use `[DIR]/nowhere`: it does not exist\n\
+             hint: `if-exists` skips the step where there is no file\n",
+        )
+        .run();
+    file("\"[DIR]/nowhere\"\nif-exists = \"[DIR]/nowhere\"").stdout("||a|").run();
+}
+
+#[test]
+fn a_declared_secret_from_a_file_is_one() {
+    let table = r#"
+        [variables.SECRET]
+        secret = true
+        late = true
+        required = true
+        [[setup]]
+        env-file = "vars"
+        [verbs.a]
+        exec = ["nowhere-${SECRET}"]
+    "#;
+    run(table, &["a"]).file("vars", "SECRET=hunter2\n", 0o600).status(127).stderr_lacks("hunter2").run();
+}
+
+#[test]
+fn the_steps_user_reads_a_file() {
+    let table = r#"
+        user = "nobody"
+        [[setup]]
+        name = "s"
+        env-file = "[DIR]/vars"
+        [verbs.a]
+        exec = ["printenv", "A"]
+    "#;
+    run(table, &["a"])
+        .needs_root()
+        .file("vars", "A=1\n", 0o600)
+        .status(65)
+        .stderr("preverb: step `s` cannot use `[DIR]/vars`: permission denied\n")
+        .run();
+    run(table, &["a"]).needs_root().file("vars", "A=1\n", 0o644).stdout("1\n").run();
+}
+
+#[test]
+fn what_root_reads_must_be_roots_alone() {
+    let table = r#"
+        user = "nobody"
+        [[setup]]
+        name = "s"
+        env-file = "[DIR]/theirs/vars"
+        user = "root"
+        [verbs.a]
+        exec = ["printenv", "A"]
+    "#;
+    run(table, &["a"])
+        .needs_root()
+        .file("theirs/vars", "A=1\n", 0o644)
+        .under_shell("chown nobody theirs; exec \"$@\"")
+        .status(77)
+        .stderr_contains("step `s`")
+        .run();
+}
+
+// Groups
+
+#[test]
+fn a_group_is_judged_once_and_what_it_sets_holds_after_it() {
+    let table = r#"
+        [[setup]]
+        only-if = "!DONE"
+        setup = [
+            { env = { DONE = "1" } },
+            { run = ["sh", "-c", 'echo "one $DONE"'] },
+            { run = ["echo", "never"], skip-if = "DONE" },
+            { setup = [{ run = ["echo", "inner"], verbs = ["a"] }, { run = ["echo", "b"], verbs = ["b"] }] },
+        ]
+        [[setup]]
+        run = ["sh", "-c", 'echo "after $DONE"']
+        [verbs.a]
+        exec = ["true"]
+        [verbs.b]
+        exec = ["true"]
+    "#;
+    run(table, &["a"]).stderr("one 1\ninner\nafter 1\n").run();
+    run(table, &["b"]).stderr("one 1\nb\nafter 1\n").run();
+    run(table, &["a"]).env("DONE", "yes").stderr("after yes\n").run();
+}
+
+#[test]
+fn what_a_group_that_is_done_once_sets_ends_with_it() {
+    let table = r#"
+        [[setup]]
+        name = "g"
+        once = "done"
+        setup = [
+            { env = { X = "inside" } },
+            { run = ["sh", "-c", 'echo "$X"'] },
+        ]
+        [verbs.a]
+        exec = ["sh", "-c", 'echo "$${X-unset}"; test -e done']
+    "#;
+    run(table, &["a"]).stdout("unset\n").stderr("inside\n").run();
+    run(table, &["a"]).file("done", "", 0o644).stdout("unset\n").run();
+}
+
+#[test]
+fn the_user_of_a_group_is_that_of_its_steps() {
+    let table = r#"
+        [[setup]]
+        user = "nobody"
+        setup = [{ run = ["id", "-un"] }, { run = ["id", "-un"], user = "root" }]
+        [verbs.a]
+        exec = ["id", "-un"]
+    "#;
+    run(table, &["a"]).needs_root().stdout("root\n").stderr("nobody\nroot\n").run();
+}
+
+#[test]
+fn a_group_as_a_whole_has_a_timeout() {
+    let table = r#"
+        [[setup]]
+        name = "g"
+        timeout = "200ms"
+        setup = [{ run = ["sleep", "0.1"] }, { name = "s", run = ["sleep", "20"] }]
+        [verbs.a]
+        exec = ["true"]
+    "#;
+    run(table, &["a"]).status(80).stderr_contains("step `s`").run();
+}
+
+// on-failure
+
+#[test]
+fn a_failure_can_be_a_warning() {
+    let table = |step: &str| {
+        format!(
+            "[[setup]]\nname = \"s\"\n{step}\non-failure = \"warn\"\n[verbs.a]\nexec = [\"echo\", \"on\"]\n"
+        )
+    };
+    let warns = |step: &str, failure: &str| {
+        Test::new()
+            .table(table(step))
+            .args(["a"])
+            .stdout("on\n")
+            .stderr_contains(format!("preverb: warning: step `s` failed, and the run continues: {failure}"))
+            .run();
+    };
+    warns("run = [\"false\"]", "hook `s` of step `s` in environment `prod` exited with status 1\n");
+    warns("run = [\"nowhere\"]", "hook `s` of step `s` in environment `prod` ");
+    warns("env-file = \"/nowhere\"", "step `s` cannot use `/nowhere`: it does not exist\n");
+    warns("env = { A = \"${X}\" }", "variable `X` is not set: `A` of step `s` needs it\n");
+    warns("mkdir = \"/proc/x\"", "");
+    warns("wait = \"tcp://127.0.0.1:1\"\ntimeout = \"10ms\"", "");
+    warns("setup = [{ run = [\"false\"] }, { run = [\"touch\", \"ran\"] }]", "hook `false`");
+    for bad in ["\"ignore\"", "true"] {
+        let table = table("run = [\"true\"]").replace("\"warn\"", bad);
+        Test::new().table(table).args(["a"]).status(78).stderr_contains("on-failure").run();
+    }
+}
+
+#[test]
+fn a_missing_user_and_a_stop_end_the_run_all_the_same() {
+    let table = "[[setup]]\nrun = [\"true\"]\nuser = \"no-such-user\"\non-failure = \"warn\"\n[verbs.a]\nexec = [\"true\"]\n";
+    run(table, &["a"]).status(77).stderr_contains("no-such-user").run();
+    let table = "[[setup]]\nrun = [\"sh\", \"-c\", 'kill $PPID; sleep 10']\non-failure = \"warn\"\n[verbs.a]\nexec = [\"true\"]\n";
+    run(table, &["a"]).status(143).any_stderr().run();
+}
+
+#[test]
+fn nothing_of_a_failed_step_is_taken_over() {
+    let table = r#"
+        [[setup]]
+        hooks = "[DIR]/hooks/1.sh"
+        on-failure = "warn"
+        [verbs.a]
+        exec = ["sh", "-c", 'echo "$${X-unset}"']
+    "#;
+    run(table, &["a"]).hook("1.sh", "export X=1\nfalse\n").stdout("unset\n").run();
+}
+
+// What expands
+
+#[test]
+fn a_timeout_and_a_mode_can_be_the_operators() {
+    let timeout = "[[setup]]\nname = \"s\"\nrun = [\"sleep\", \"20\"]\ntimeout = \"${LIMIT:-100ms}\"\n[verbs.a]\nexec = [\"true\"]\n";
+    run(timeout, &["a"]).status(80).stderr_contains("100 ms").run();
+    run(timeout, &["a"]).env("LIMIT", "soon").status(65).stderr_contains("`timeout` is `soon`").run();
+    let mode = "[[setup]]\nmkdir = \"made\"\nmode = \"${MODE}\"\n[verbs.a]\nexec = [\"stat\", \"-c\", \"%a\", \"made\"]\n";
+    run(mode, &["a"]).env("MODE", "0750").stdout("750\n").run();
+    run(mode, &["a"]).env("MODE", "9").status(65).stderr_contains("`mode` is `9`").run();
+    let umask = "[verbs.a]\nexec = [\"sh\", \"-c\", \"umask\"]\numask = \"${UMASK:-027}\"\n";
+    run(umask, &["a"]).stdout("0027\n").run();
+    run(umask, &["a"]).env("UMASK", "x").status(65).stderr_contains("`umask` is `x`").run();
+}
