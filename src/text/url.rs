@@ -160,8 +160,8 @@ pub(crate) fn decoded(text: &[u8]) -> Vec<u8> {
 }
 
 /// Where the user information of a text stands: everything from the first `://` to the last `@`. Where a
-/// password holds an `@`, a `/` or a `?` that should have been encoded, a stricter reading would show a part of
-/// it.
+/// password holds an `@`, a `/` or a `?` that should have been encoded, a stricter reading would show a
+/// part of it.
 pub(crate) fn login(text: &[u8]) -> Option<std::ops::Range<usize>> {
     let start = text.windows(3).position(|window| window == b"://")? + 3;
     let end = text.iter().rposition(|byte| *byte == b'@')?;
