@@ -74,7 +74,7 @@ impl Setup {
                     signals: options.signals.clone(),
                     group: options.group.unwrap_or(false),
                     grace: options.grace,
-                    exit: Vec::new(),
+                    exit: options.exit.clone(),
                     conceal,
                     blocked: self.world.children.signals().blocked(),
                 };

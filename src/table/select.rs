@@ -180,10 +180,10 @@ impl<'d> Tree<'d> {
                 entries.filter(|entry| secrets.contains(entry.key()))
             };
             values.extend(of("env").map(Node::span));
+            // A drop-in's `S = "value"` hides that the table declares S to be a secret.
+            let misplaced = layer.get("variables").into_iter().flat_map(Node::entries);
+            values.extend(misplaced.filter(|entry| entry.shape() != Shape::Table).map(Node::span));
             for variable in of("variables") {
-                if variable.shape() != Shape::Table {
-                    values.push(variable.span());
-                }
                 let said = variable.entries().filter(|entry| entry.key() != "about");
                 let is_value =
                     |entry: &Node<'_>| matches!(entry.shape(), Shape::String | Shape::Array | Shape::Table);

@@ -304,3 +304,21 @@ fn a_variable_that_names_no_environment_is_not_shown_where_it_is_a_secret() {
         .stderr_lacks("sword fish")
         .run();
 }
+
+#[test]
+fn a_value_in_the_place_of_a_declaration_is_masked() {
+    for words in [&["v"][..], &["--check"], &["--check", "--json"]] {
+        Test::new()
+            .table("[variables.S]\nsecret = true\n[verbs.v]\nexec = [\"true\"]\n")
+            .drop_in("1.toml", "[variables]\nS = \"hunter2\"\n")
+            .args(words)
+            .status(78)
+            .any_stdout()
+            .any_stderr()
+            .check(|output| {
+                assert!(!output.text().contains("hunter2") && !output.messages().contains("hunter2"));
+                assert!(output.text().contains("must be") || output.messages().contains("must be"));
+            })
+            .run();
+    }
+}

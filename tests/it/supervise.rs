@@ -135,6 +135,23 @@ fn the_exit_code_is_the_targets() {
 }
 
 #[test]
+fn an_exit_code_can_be_replaced_and_preverbs_own_cannot() {
+    let by_option =
+        |words: &[&str]| Test::new().args(["--supervise", "--exit", "143=0,3=4"]).args(["--"]).args(words);
+    by_option(&["sh", "-c", "exit 143"]).status(0).pid1().run();
+    by_option(&["sh", "-c", "kill -TERM $$"]).status(0).run();
+    by_option(&["sh", "-c", "exit 3"]).status(4).run();
+    by_option(&["sh", "-c", "exit 5"]).status(5).run();
+    Test::new()
+        .args(["--supervise", "--exit", "127=0", "--", "no-such-program"])
+        .status(127)
+        .any_stderr()
+        .run();
+    let table = "[verbs.v]\nexec = [\"sh\", \"-c\", \"exit 143\"]\ninit = { exit = { 143 = 0 } }\n";
+    Test::new().table(table).args(["v"]).status(0).pid1().run();
+}
+
+#[test]
 fn the_exit_code_is_128_and_the_signal_that_ended_the_target() {
     for signal in [1, 2, 6, 9, 11, 15, 31, 36, 64] {
         under(&[Preverb, Tini, DumbInit], |init| {
