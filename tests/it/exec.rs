@@ -338,18 +338,16 @@ fn a_program_for_another_processor_is_told_with_both() {
         &format!("it is a program for ELF machine 4660, and this is {here}\n{built}"),
         file(with_header(18, 0x1234), 0o755),
     )]);
-    let emulated = std::fs::read_dir("/proc/sys/fs/binfmt_misc").is_ok_and(|entries| {
-        entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("qemu-"))
-    });
-    if emulated {
-        return skip("programs for other processors are emulated here");
+    // Where the other one is emulated, its name is left to the unit test.
+    let emulator = format!("/proc/sys/fs/binfmt_misc/qemu-{}", other.replace('-', "_"));
+    if !std::path::Path::new(&emulator).exists() {
+        run(&[case(
+            "another processor",
+            126,
+            &format!("it is a program for {other}, and this is {here}\n{built}"),
+            file(with_header(18, number), 0o755),
+        )]);
     }
-    run(&[case(
-        "another processor",
-        126,
-        &format!("it is a program for {other}, and this is {here}\n{built}"),
-        file(with_header(18, number), 0o755),
-    )]);
 }
 
 #[test]

@@ -1005,6 +1005,7 @@ exec chroot r \"$@\"";
     let table = "[[setup]]\nhooks = \"/h\"\n[[setup]]\nrun = [\"sh\", \"-c\", 'echo B = \\\"2\\\" >&3']\nuser = \"1234:1234\"\n[[setup]]\nwait = [\"file:///h/1.sh\", { exec = [\"sh\", \"-c\", \"exit 0\"] }]\n[verbs.a]\nexec = [\"sh\", \"-c\", 'echo $A ${B-none}; umask; pwd']\n";
     let bare = |words: &[&str]| {
         Test::new()
+            .needs("busybox")
             .needs_root()
             .file("table", format!("log = \"quiet\"\n{table}"), 0o644)
             .file("hook", "export A=1\ncd /h\numask 027\n", 0o644)

@@ -795,6 +795,7 @@ fn as_process_1_of_a_namespace_in_the_background_it_does_not_take_the_foreground
     under(&[Preverb], |init| {
         Test::new()
             .under(["bash", "-mc", &format!("{} & wait", script(&init.line()))])
+            .needs("python3")
             .terminal()
             .needs_root()
             .any_stdout()
@@ -803,6 +804,7 @@ fn as_process_1_of_a_namespace_in_the_background_it_does_not_take_the_foreground
     under(&[Preverb], |init| {
         Test::new()
             .under(["bash", "-mc", &script(&init.line())])
+            .needs("python3")
             .terminal()
             .needs_root()
             .any_stdout()

@@ -1,6 +1,6 @@
 //! Chapter 4 of the specification: how a value is written where it is expanded, and what a whole element is.
 
-use crate::dsl::{Test, bytes, skip};
+use crate::dsl::{Test, bytes, lacks};
 
 fn run(table: &str, words: &[&str]) -> Test {
     Test::new().table(table).args(words)
@@ -171,8 +171,8 @@ fn the_limits_of_the_control_group_are_the_facts() {
 
 #[test]
 fn facts_are_read_only_where_they_are_named() {
-    if !std::path::Path::new("/usr/bin/strace").exists() {
-        return skip("it needs strace");
+    if lacks("strace") {
+        return;
     }
     let trace =
         |table: &str| run(table, &["a"]).under(["strace", "-qq", "-o", "[DIR]/trace", "-e", "trace=%file"]);

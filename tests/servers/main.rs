@@ -1,10 +1,8 @@
 //! Readiness by protocol, against real servers: what must be ready is, and what would refuse a login is not.
 //!
-//! Each test starts a server of its own and brings it into a state. What is not installed is skipped, and the skip is
-//! printed; `.ci/debian servers` and `.ci/servers` install everything.
+//! Each test starts a server of its own and brings it into a state. What is not installed is skipped; `.ci/debian servers` and `.ci/servers` install everything.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
-#![allow(clippy::print_stderr, reason = "a skipped test says so")]
 #![allow(
     clippy::disallowed_methods,
     reason = "who owns what is a rule of preverb's; a test starts servers and waits for them"
@@ -12,25 +10,20 @@
 
 mod fakes;
 mod servers;
+#[path = "../support/skip.rs"]
+#[allow(dead_code, reason = "each kind of test uses some of it")]
+mod skip;
 
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use servers::{Kind, PASSWORD, Server, until};
+use skip::{lacks, skip};
 
 const PREVERB: &str = env!("CARGO_BIN_EXE_preverb");
-
-/// Says on the real standard error, not on the one that the harness captures, that a test did not run.
-fn skip(why: &str) {
-    let thread = std::thread::current();
-    let name = thread.name().unwrap_or("?").to_owned();
-    let _ = writeln!(std::io::stderr(), "SKIP {name}: {why}");
-    assert!(std::env::var_os("PREVERB_TESTS_MUST_NOT_SKIP").is_none(), "skipped: {why}");
-}
 
 fn made(kind: Kind) -> Option<Server> {
     let server = Server::make(kind);
@@ -403,12 +396,13 @@ sys.stdin.read()
 
 #[test]
 fn tls_is_ready_when_a_server_says_hello() {
+    if lacks("openssl") {
+        return;
+    }
     let dir = tempfile::tempdir().unwrap();
     let key = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout key -out cert -subj /CN=x";
     let made = Command::new("sh").args(["-c", key]).current_dir(dir.path()).stderr(Stdio::null()).status();
-    if !made.is_ok_and(|status| status.success()) {
-        return skip("openssl is not installed");
-    }
+    assert!(made.unwrap().success());
     for version in ["-tls1_2", "-tls1_3"] {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut server = Command::new("openssl")

@@ -49,6 +49,15 @@ fn loopback() -> TcpListener {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port of the loopback")
 }
 
+/// An address at which nothing listens, and that no other program can have meanwhile.
+fn closed_port() -> (OwnedFd, SocketAddr) {
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+    rustix::net::bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a port");
+    let address =
+        rustix::net::getsockname(&socket).expect("it is bound").try_into().expect("an IPv4 address");
+    (socket, address)
+}
+
 /// What a probe makes of a server that reads the request and then does as `serve` does.
 fn probed(limit: Duration, serve: impl FnOnce(&mut TcpStream) + Send) -> Result<(), String> {
     let listener = loopback();
@@ -470,7 +479,7 @@ fn a_place_that_answers_badly_does_not_hide_one_that_answers_well() {
 
 #[test]
 fn places_that_fail_for_different_reasons_are_numbered() {
-    let closed = loopback().local_addr().expect("it is bound");
+    let (_bound, closed) = closed_port();
     let (_socket, hole, _queued) = black_hole();
     let both = attempt(&target(&format!("redis://{closed},{hole}")), SHORT);
     assert_eq!(both, failed("host 1: connection refused, host 2: no answer within 200 ms"));

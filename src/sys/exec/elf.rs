@@ -103,3 +103,26 @@ fn machine_name(machine: u16) -> String {
     };
     name.to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_processor_is_named_with_this_one() {
+        let head = |machine: u16| {
+            let mut head = MAGIC.to_vec();
+            head.extend([2, 1]);
+            head.resize(64, 0);
+            head[18..20].copy_from_slice(&machine.to_le_bytes());
+            head
+        };
+        let here = std::env::consts::ARCH;
+        for (machine, name) in [(22, "s390x"), (40, "arm"), (243, "riscv"), (0x1234, "ELF machine 4660")] {
+            let expected = format!("it is a program for {name}, and this is {here}");
+            assert_eq!(foreign(&head(machine)), Some(expected));
+        }
+        let own = if here == "aarch64" { 183 } else { 62 };
+        assert_eq!(foreign(&head(own)), None);
+    }
+}

@@ -308,9 +308,11 @@ impl Test {
     pub(crate) fn under<A: AsRef<OsStr>>(mut self, words: impl IntoIterator<Item = A>) -> Self {
         let from = self.under.len();
         self.under.extend(words.into_iter().map(|word| word.as_ref().to_owned()));
-        // Not the options of the words before.
-        let program = self.under.get(from).filter(|word| !word.as_bytes().starts_with(b"-"));
-        self.needs.extend(program.cloned());
+        // Not the options and scripts of the arguments before.
+        let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+        let is_program =
+            |word: &OsString| !word.as_bytes().starts_with(b"-") && word.as_bytes().iter().all(is_name);
+        self.needs.extend(self.under.get(from).filter(|word| is_program(word)).cloned());
         self
     }
 
