@@ -68,7 +68,7 @@ impl Context<'_> {
     /// Whether the name that preverb was started by is a verb or an alias, here or in another environment.
     pub(crate) fn is_verb(&self, tree: Tree<'_>, name: &OsStr) -> bool {
         let settings = tree.settings(&mut Decoder::default());
-        let environment = plan::environment::choose(None, &settings, &self.variables);
+        let environment = plan::environment::choose(None, &settings, &self.variables, tree);
         let environment = environment.as_ref().map_or("", |environment| environment.name.as_str());
         tree.lookup(name.as_bytes(), environment) != Lookup::Unknown
     }

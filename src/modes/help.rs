@@ -61,7 +61,7 @@ fn verbs(
     let mut decoder = Decoder::default();
     let settings = tree.settings(&mut decoder);
     failing(&sources, &decoder.mistakes)?;
-    let environment = plan::environment::choose(environment, &settings, variables)?;
+    let environment = plan::environment::choose(environment, &settings, variables, tree)?;
     let list = list::List::of(tree, &settings, &environment.name, &mut decoder);
     let mut text = format!("\n{}", list::text(&list, Paint::Plain));
     if let Err(failure) = failing(&sources, &decoder.mistakes) {

@@ -38,7 +38,8 @@ impl Context<'_> {
             }
             self.signals.heed_instead(stop)?;
         }
-        let environment = plan::environment::choose(options.environment.as_ref(), &settings, &self.variables);
+        let environment =
+            plan::environment::choose(options.environment.as_ref(), &settings, &self.variables, tree);
         let (words, json) = match mode {
             TableMode::Run(words) => (words, None),
             TableMode::Explain { words, json } => (words, Some(json)),
@@ -71,7 +72,7 @@ impl Context<'_> {
         failing(sources, &decoder.mistakes)?;
         let declarations = lay_declarations(selection.layers());
         let files = value_files::value_files(&declarations, &self.variables, &mut self.signals)?;
-        let mentioned = json.is_some() && tree.mentions(environment.name.as_str());
+        let mentioned = json.is_some() && tree.mentioned_environments().contains(environment.name.as_str());
         let call = Call { words, skip_setup };
         let health =
             selection.verb.as_ref().filter(|_| json.is_some()).and_then(|verb| verb.part.health.clone());
@@ -95,7 +96,7 @@ impl Context<'_> {
         }
         log.debug(|| {
             let verb = plan.verb.as_ref().map_or("no verb".to_owned(), |verb| format!("verb `{verb}`"));
-            format!("{verb} in environment `{}`, {}", plan.environment.name, plan.environment.why.describe())
+            format!("{verb} in environment `{}`, {}", plan.environment.name, plan.environment.describe())
         });
         let children = Children::new(self.signals);
         // Only steps and a supervisor are preverb again; asking the kernel where it is costs more than a step

@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 
+use crate::table::naming::Named;
+use crate::table::select::Tree;
 use crate::table::types::Settings;
 use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::quoted;
 use crate::text::names::{EnvironmentName, NAME_RULE};
+use crate::text::nearest::nearest;
 use crate::value::template::Expanded;
 use crate::value::variables::Variables;
 
@@ -42,46 +44,79 @@ impl Why {
 pub(crate) struct Environment {
     /// Its name.
     pub(crate) name: EnvironmentName,
+    /// The alias that it was named by.
+    pub(crate) alias: Option<EnvironmentName>,
     /// Why it is this one.
     pub(crate) why: Why,
     /// The variable that names it.
     pub(crate) variable: String,
 }
 
+impl Environment {
+    /// Why it is this one, in words.
+    pub(crate) fn describe(&self) -> String {
+        let why = self.why.describe();
+        self.alias.as_ref().map_or(why.clone(), |alias| format!("{why} as `{alias}`"))
+    }
+}
+
 /// Chooses the environment.
 ///
 /// # Errors
-/// Usage (64) or Variable (65): a name that is none.
+/// Usage (64) or Variable (65): a name that is not valid, or not one of the table's.
 pub(crate) fn choose(
     option: Option<&OsString>,
     settings: &Settings,
     variables: &Variables,
+    tree: Tree<'_>,
 ) -> Result<Environment> {
-    let variable = settings.environment.variable().to_owned();
-    if let Some(name) = option {
-        let bytes = name.as_bytes();
-        let name = EnvironmentName::parse(bytes).ok_or_else(|| {
-            let sentence =
-                format!("option `--environment` is {}, which no environment can be called", quoted(bytes));
-            Failure::say(Kind::Usage, sentence).hint(NAME_RULE)
-        })?;
-        return Ok(Environment { name, why: Why::Option, variable });
-    }
-    if let Some(value) = variables.non_empty(variable.as_bytes()) {
-        let name = EnvironmentName::parse(value).ok_or_else(|| {
-            let shown = Expanded { bytes: value.to_vec(), secret: settings.environment.is_secret }.shown();
-            let sentence = format!("variable `{variable}` is `{shown}`, which no environment can be called");
-            Failure::say(Kind::Variable, sentence).hint(NAME_RULE).field("variable", &variable)
-        })?;
-        return Ok(Environment { name, why: Why::Variable(variable.clone()), variable });
-    }
-    let (name, why) = match &settings.environment.default {
-        Some(name) => (Some(name.clone()), Why::TableDefault(variable.clone())),
-        None => (
-            EnvironmentName::parse(settings.environment.default().as_bytes()),
-            Why::BuiltIn(variable.clone()),
-        ),
+    let naming = &settings.environment;
+    let variable = naming.variable().to_owned();
+    let (given, why, kind) = if let Some(name) = option {
+        (name.as_bytes(), Why::Option, Kind::Usage)
+    } else if let Some(value) = variables.non_empty(variable.as_bytes()) {
+        (value, Why::Variable(variable.clone()), Kind::Variable)
+    } else {
+        let why = if naming.default.is_some() { Why::TableDefault } else { Why::BuiltIn };
+        (naming.default().as_bytes(), why(variable.clone()), Kind::Table)
     };
-    let name = name.ok_or_else(|| Failure::say(Kind::Table, "the table has no default environment"))?;
-    Ok(Environment { name, why, variable })
+    // Whoever gave it, and what.
+    let secret = kind == Kind::Variable && naming.is_secret;
+    let refused = |kind, reason: &str, hint: String| {
+        let shown = Expanded { bytes: given.to_vec(), secret }.shown();
+        let subject = match &why {
+            Why::Option => "option `--environment`".to_owned(),
+            Why::Variable(name) => format!("variable `{name}`"),
+            Why::TableDefault(_) | Why::BuiltIn(_) => "the default environment".to_owned(),
+        };
+        let failure = Failure::say(kind, format!("{subject} is `{shown}`, which {reason}"));
+        let failure = if hint.is_empty() { failure } else { failure.hint(hint) };
+        if matches!(why, Why::Variable(_)) { failure.field("variable", &variable) } else { failure }
+    };
+    let Some(name) = EnvironmentName::parse(given) else {
+        return Err(refused(kind, "is not a valid environment name", NAME_RULE.to_owned()));
+    };
+    let did_you_mean = |near: Option<&str>| {
+        let near = near.filter(|_| !secret);
+        near.map_or_else(String::new, |near| format!("did you mean `{near}`? "))
+    };
+    let (name, alias) = match tree.named(naming, &name) {
+        Named::Itself => (name, None),
+        Named::Alias(target) => (target, Some(name)),
+        Named::Unlisted => {
+            let known: Vec<&str> = naming.names.iter().flatten().map(EnvironmentName::as_str).collect();
+            let near = did_you_mean(nearest(name.as_str(), known.iter().copied()));
+            let hint = format!("{near}the environments are `{}`", known.join("`, `"));
+            return Err(refused(Kind::Variable, "is not an environment of this table", hint));
+        }
+        Named::Like(other) => {
+            let reason = if secret {
+                "looks like an environment of the table and is not it".to_owned()
+            } else {
+                format!("looks like environment `{other}` and is not it")
+            };
+            return Err(refused(Kind::Variable, &reason, did_you_mean(Some(&other)).trim_end().to_owned()));
+        }
+    };
+    Ok(Environment { name, alias, why, variable })
 }

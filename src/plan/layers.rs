@@ -54,11 +54,12 @@ impl Building {
             Some(verb) => self.variables.set(b"PREVERB_VERB", verb.as_str(), Origin::Preverb, false),
             None => self.variables.unset(b"PREVERB_VERB"),
         }
+        let given = environment.alias.as_ref().unwrap_or(&environment.name).as_str();
+        let variable = environment.variable.as_bytes();
         if environment.why == Why::Option
-            && self.variables.get(environment.variable.as_bytes()).map(|found| found.value)
-                != Some(name.as_bytes())
+            && self.variables.get(variable).is_none_or(|found| found.value != given.as_bytes())
         {
-            self.variables.set(environment.variable.as_bytes(), name, Origin::Option, false);
+            self.variables.set(variable, given, Origin::Option, false);
         }
     }
 

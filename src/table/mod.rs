@@ -7,6 +7,7 @@
 pub(crate) mod decode;
 pub(crate) mod excerpt;
 pub(crate) mod load;
+pub(crate) mod naming;
 pub(crate) mod select;
 #[allow(dead_code, reason = "what uses it comes next")]
 pub(crate) mod types;

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::types::{Layer, Settings, VerbPart};
 use crate::table::decode::decoder::Decoder;
 use crate::table::decode::layer::OF_ENVIRONMENT;
 use crate::table::decode::place::Place;
+use crate::table::naming::{self, Named};
+use crate::table::types::{Layer, Naming, Settings, VerbPart};
 
 use crate::text::log::quoted;
 use crate::text::names::{EnvironmentName, VerbName};
@@ -122,22 +123,14 @@ impl<'d> Tree<'d> {
         self.root().get("environments").into_iter().flat_map(Node::children).map(Node::key)
     }
 
-    /// The environments that filters of steps name.
-    pub(crate) fn filtered_environments(self) -> Vec<&'d str> {
-        let environments = || self.root().get("environments").into_iter().flat_map(Node::children);
-        let verbs = |node: Node<'d>| node.get("verbs").into_iter().flat_map(Node::children);
-        let mut parts = vec![self.root()];
-        parts.extend(verbs(self.root()));
-        parts.extend(environments());
-        parts.extend(environments().flat_map(verbs));
-        let steps = parts.into_iter().filter_map(|part| part.get("setup")).flat_map(Node::children);
-        steps.flat_map(|step| filter_names(step, "environments")).map(|(_, name)| name).collect()
+    /// The environments that the table mentions, in filters of steps as well.
+    pub(crate) fn mentioned_environments(self) -> BTreeSet<&'d str> {
+        naming::mentioned(self.root())
     }
 
-    /// Whether the table mentions this environment: it has something to say about it, or a step's filter
-    /// names it.
-    pub(crate) fn mentions(self, name: &str) -> bool {
-        self.environment(name).is_some() || self.filtered_environments().contains(&name)
+    /// What a name of an environment stands for.
+    pub(crate) fn named(self, naming: &Naming, name: &EnvironmentName) -> Named {
+        naming::named(self.root(), naming, name)
     }
 
     /// The table's part and the environment's part of a verb.
@@ -219,7 +212,10 @@ impl<'d> Tree<'d> {
     }
 
     /// Every alias in this environment, as a node, with its verb.
-    fn all_aliases(self, environment: &str) -> impl Iterator<Item = (&'d str, Node<'d>)> + use<'d> {
+    pub(crate) fn all_aliases(
+        self,
+        environment: &str,
+    ) -> impl Iterator<Item = (&'d str, Node<'d>)> + use<'d> {
         self.all_of(environment, "aliases")
     }
 
@@ -335,6 +331,8 @@ impl<'d> Tree<'d> {
     /// Decodes the top level, and checks that the default verb exists somewhere.
     pub(crate) fn settings(self, decoder: &mut Decoder) -> Settings {
         let settings = decoder.settings(self.root());
+        naming::check(self.root(), &settings.environment, decoder);
+        decoder.environments.clone_from(&settings.environment.names);
         if let Some((name, span)) = &settings.default {
             let exists = self.verbs(None).is_some_and(|verbs| verbs.get(name.as_str()).is_some())
                 || self.environments().any(|environment| self.has_verb(name.as_str(), environment));
@@ -427,14 +425,4 @@ impl<'d> Tree<'d> {
         }
         SelectedVerb { name: verb.clone(), part, environment_layer }
     }
-}
-
-/// The names in a filter of a step, each without its `!`.
-pub(crate) fn filter_names<'d>(step: Node<'d>, filter: &str) -> impl Iterator<Item = (Node<'d>, &'d str)> {
-    let items = step.get(filter).filter(|node| node.shape() == Shape::Array);
-    items.into_iter().flat_map(Node::children).filter_map(|item| {
-        let text = item.as_str()?;
-        let name = text.strip_prefix('!').unwrap_or(text);
-        VerbName::parse(name.as_bytes()).is_some().then_some((item, name))
-    })
 }

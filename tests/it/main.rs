@@ -24,9 +24,11 @@ mod check;
 mod command_line;
 mod conditions;
 mod declared;
+mod drop_ins;
 #[allow(dead_code, reason = "a language has words for the chapters to come")]
 mod dsl;
 mod env_steps;
+mod environments;
 mod exec;
 mod exit_codes;
 mod explain;

@@ -109,7 +109,7 @@ hint: `preverb --help` lists the options
         VERBS,
         &["--environment=a/b", "server"],
         64,
-        "preverb: option `--environment` is `a/b`, which no environment can be called
+        "preverb: option `--environment` is `a/b`, which is not a valid environment name
 hint: a name is made of `A-Z a-z 0-9 . _ : -` and starts with neither `-` nor `.`
 ",
     );
@@ -307,7 +307,7 @@ preverb: variable `PORT` is `x`, and must be a port from 1 to 65535
         .env("APP_ENV", "../x")
         .status(65)
         .stderr(
-            "preverb: variable `APP_ENV` is `../x`, which no environment can be called
+            "preverb: variable `APP_ENV` is `../x`, which is not a valid environment name
 hint: a name is made of `A-Z a-z 0-9 . _ : -` and starts with neither `-` nor `.`
 ",
         )

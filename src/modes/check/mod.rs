@@ -111,30 +111,25 @@ fn look(check: &mut Check<'_>, tree: Tree<'_>, findings: &mut Findings) -> Optio
         check.log.format = format;
     }
     let default = settings.environment.default();
-    let (chosen, refused) = match plan::environment::choose(check.environment, &settings, check.variables) {
-        Ok(chosen) => (Some(chosen), None),
-        Err(failure) => (None, Some(failure)),
-    };
+    let (chosen, refused) =
+        match plan::environment::choose(check.environment, &settings, check.variables, tree) {
+            Ok(chosen) => (Some(chosen), None),
+            Err(failure) => (None, Some(failure)),
+        };
     let chosen_name = chosen.as_ref().map_or(default, |chosen| chosen.name.as_str());
-    let mentioned: Vec<&str> = tree.environments().collect();
-    let filtered = tree.filtered_environments();
-    let mut names: Vec<&str> = Vec::new();
-    for name in mentioned.iter().copied().chain(filtered.iter().copied()).chain([default, chosen_name]) {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    // What is said of several names them in the same order wherever they stand.
-    names.sort_unstable();
+    let mut names = tree.mentioned_environments();
     let asked_for =
         chosen.as_ref().is_some_and(|chosen| matches!(chosen.why, Why::Option | Why::Variable(_)));
-    if asked_for && !tree.mentions(chosen_name) {
+    if asked_for && settings.environment.names.is_none() && !names.contains(chosen_name) {
         let message = format!(
             "the table does not mention environment {}, which is valid: what is for every environment holds there",
             quoted(chosen_name)
         );
         findings.elsewhere(Weight::Note, message, None);
     }
+    // What is said of several names them in the same order wherever they stand.
+    names.extend([default, chosen_name]);
+    names.extend(settings.environment.names.iter().flatten().map(EnvironmentName::as_str));
 
     let secrets = tree.secrets();
     let image = walk::Image {

@@ -1,8 +1,12 @@
 //! What can be told from the table alone: names that are none, filters that name nothing, declarations that
 //! contradict themselves.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::findings::{Findings, Weight};
-use crate::table::select::{Lookup, Tree, filter_names};
+use crate::table::decode::list::all_steps;
+use crate::table::naming::filter_names;
+use crate::table::select::{Lookup, Tree};
 use crate::table::types::Settings;
 use crate::table::variable::VariableKind;
 use crate::text::log::quoted;
@@ -20,15 +24,11 @@ pub(super) fn check(
 ) {
     let root = tree.root();
     verb_names(root, findings);
-    let mut verbs = tree.verb_names("");
-    for environment in tree.environments() {
-        verbs.extend(tree.verb_names(environment).into_iter().skip(tree.verb_names("").len()));
-    }
-    let known: Vec<&str> = tree.environments().chain(environments.iter().copied()).collect();
+    let known = Known::of(tree, environments);
     for part in tree.layers() {
-        for step in part.get("setup").into_iter().flat_map(Node::children) {
-            filter_of_verbs(tree, step, &verbs, findings);
-            filter_of_environments(step, &known, findings);
+        for step in part.get("setup").into_iter().flat_map(all_steps) {
+            filter_of_verbs(&known, step, findings);
+            filter_of_environments(&known, step, settings, findings);
         }
         for variable in part.get("variables").into_iter().flat_map(Node::children) {
             declaration(variable, secrets, findings);
@@ -69,15 +69,29 @@ fn verb_names(root: Node<'_>, findings: &mut Findings) {
     }
 }
 
-fn filter_of_verbs(tree: Tree<'_>, step: Node<'_>, verbs: &[&str], findings: &mut Findings) {
-    for (item, name) in filter_names(step, "verbs").filter(|(_, name)| !verbs.contains(name)) {
-        let owner = std::iter::once("").chain(tree.environments()).find_map(|environment| {
-            match tree.lookup(name.as_bytes(), environment) {
-                Lookup::Verb(verb) => Some(verb),
-                Lookup::Elsewhere(_) | Lookup::Unknown => None,
-            }
-        });
-        let (message, hint) = match owner {
+/// What filters can name.
+struct Known<'t> {
+    verbs: BTreeSet<&'t str>,
+    /// The aliases of all verbs, each with its verb.
+    aliases: BTreeMap<&'t str, &'t str>,
+    environments: BTreeSet<&'t str>,
+}
+
+impl<'t> Known<'t> {
+    fn of(tree: Tree<'t>, environments: &[&'t str]) -> Self {
+        let all = || std::iter::once("").chain(tree.environments());
+        let aliases = all().flat_map(|environment| tree.all_aliases(environment));
+        Self {
+            verbs: all().flat_map(|environment| tree.verb_names(environment)).collect(),
+            aliases: aliases.filter_map(|(verb, alias)| Some((alias.as_str()?, verb))).collect(),
+            environments: tree.environments().chain(environments.iter().copied()).collect(),
+        }
+    }
+}
+
+fn filter_of_verbs(known: &Known<'_>, step: Node<'_>, findings: &mut Findings) {
+    for (item, name) in filter_names(step, "verbs").filter(|(_, name)| !known.verbs.contains(name)) {
+        let (message, hint) = match known.aliases.get(name) {
             Some(verb) => (
                 format!(
                     "`verbs` names {}, which is an alias: a step goes by the verb's own name",
@@ -86,18 +100,36 @@ fn filter_of_verbs(tree: Tree<'_>, step: Node<'_>, verbs: &[&str], findings: &mu
                 Some(format!("name `{verb}`")),
             ),
             None => (
-                format!("`verbs` names {}, which is no verb", quoted(name)),
-                nearest(name, verbs.iter().copied()).map(|near| format!("did you mean `{near}`?")),
+                format!("`verbs` names {}, which is not a verb", quoted(name)),
+                nearest(name, known.verbs.iter().copied()).map(|near| format!("did you mean `{near}`?")),
             ),
         };
         findings.table(Weight::Warning, item.span(), message, hint);
     }
 }
 
-/// An environment need not be mentioned anywhere else; one that is nearly another is likely a slip.
-fn filter_of_environments(step: Node<'_>, known: &[&str], findings: &mut Findings) {
-    for (item, name) in filter_names(step, "environments").filter(|(_, name)| !known.contains(name)) {
-        if let Some(near) = nearest(name, known.iter().copied()) {
+/// An environment need not be mentioned anywhere else; one that is nearly another is likely a slip. A name that is
+/// excluded is one that can be missed.
+fn filter_of_environments(known: &Known<'_>, step: Node<'_>, settings: &Settings, findings: &mut Findings) {
+    let naming = &settings.environment;
+    for (item, name) in filter_names(step, "environments") {
+        if let Some((_, target)) = naming.aliases.iter().find(|(alias, _)| alias.as_str() == name) {
+            let message = format!(
+                "`environments` names {}, which is an alias: a step goes by `{target}`",
+                quoted(name)
+            );
+            findings.table(Weight::Error, item.span(), message, Some(format!("name `{target}`")));
+            continue;
+        }
+        if naming.names.is_none() && item.as_str().is_some_and(|text| text.starts_with('!')) {
+            let message = format!("the step runs in every environment that is not called {}", quoted(name));
+            let hint = "`names` in `[environment]` says which there are, so that no other name is taken";
+            findings.table(Weight::Warning, item.span(), message, Some(hint.to_owned()));
+        }
+        if known.environments.contains(name) {
+            continue;
+        }
+        if let Some(near) = nearest(name, known.environments.iter().copied()) {
             let message = format!("`environments` names {}, which nothing else mentions", quoted(name));
             findings.table(Weight::Warning, item.span(), message, Some(format!("did you mean `{near}`?")));
         }

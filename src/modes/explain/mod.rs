@@ -93,7 +93,7 @@ pub(crate) fn explain(
     let explained = Explained {
         verb: plan.verb.as_ref().map(ToString::to_string),
         environment: plan.environment.name.to_string(),
-        environment_reason: plan.environment.why.describe(),
+        environment_reason: plan.environment.describe(),
         environment_in_table: table.mentioned,
         variables: changed(plan, inherited, myself),
         declared: plan.declared.iter().map(|name| declared(plan, name)).collect(),

@@ -77,6 +77,8 @@ pub(crate) use keys;
 pub(crate) struct Decoder {
     /// The mistakes so far.
     pub(crate) mistakes: Vec<Mistake>,
+    /// The environments that there are, where the table says so.
+    pub(crate) environments: Option<Vec<EnvironmentName>>,
 }
 
 impl Decoder {

@@ -47,6 +47,19 @@ pub(crate) fn effective(setup: Node<'_>, nested: bool) -> (Vec<Node<'_>>, Vec<Mi
     (steps, list.mistakes)
 }
 
+/// The steps of a list, and those of its groups, as they count.
+pub(crate) fn all_steps(setup: Node<'_>) -> Vec<Node<'_>> {
+    let (mut steps, _) = effective(setup, false);
+    let mut at = 0;
+    while let Some(step) = steps.get(at) {
+        at += 1;
+        if let Some(group) = step.get("setup") {
+            steps.extend(effective(group, true).0);
+        }
+    }
+    steps
+}
+
 impl<'d> List<'d> {
     fn mistake(&mut self, at: Node<'_>, message: String, hint: Option<String>) {
         self.mistakes.push(Mistake { hint, ..Mistake::new(at.span(), message) });

@@ -6,6 +6,7 @@ use crate::table::decode::decoder::{Decoder, Key, keys};
 use crate::table::decode::form::Form;
 use crate::table::decode::list::effective;
 use crate::table::decode::place::Place;
+use crate::table::naming::unlisted;
 use crate::text::log::quoted;
 use crate::text::names::{NAME_RULE, VerbName};
 use crate::value::condition::{Condition, Conditions};
@@ -149,6 +150,9 @@ impl Decoder {
             };
             if VerbName::parse(bare.as_bytes()).is_some() {
                 list.push(bare.to_owned());
+                if let Some(names) = self.environments.as_ref().filter(|_| node.key() == "environments") {
+                    self.mistakes.extend(unlisted(names, bare, item.span()));
+                }
             } else {
                 let message = format!("{} in {} is not a valid name", quoted(text), quoted(node.key()));
                 self.mistake_with_hint(item.span(), message, NAME_RULE);

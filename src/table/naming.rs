@@ -1,0 +1,217 @@
+//! Which environment a name stands for, and what the table says of names of environments.
+
+use std::collections::BTreeSet;
+
+use crate::table::decode::decoder::Decoder;
+use crate::table::decode::list::all_steps;
+use crate::table::types::Naming;
+use crate::text::log::quoted;
+use crate::text::names::{EnvironmentName, VerbName};
+use crate::text::nearest::nearest;
+use crate::value::toml::{Mistake, Node, Shape, Span};
+
+/// What a name is that an operator gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Named {
+    /// An environment.
+    Itself,
+    /// Another name of this environment.
+    Alias(EnvironmentName),
+    /// Not one of those that the table lists.
+    Unlisted,
+    /// Not one that the table mentions, but one that looks like this one.
+    Like(String),
+}
+
+/// What the name stands for. A table with `names` says which there are. Otherwise every name is one, but for
+/// those that look like one of the table's: `production` is likely meant to be `prod`, which a filter `!prod`
+/// does not know.
+pub(crate) fn named(root: Node<'_>, naming: &Naming, name: &EnvironmentName) -> Named {
+    let alias = naming.aliases.iter().find(|(alias, _)| alias == name).map(|(_, target)| target);
+    if naming.names.as_ref().is_some_and(|names| !names.contains(alias.unwrap_or(name))) {
+        return Named::Unlisted;
+    }
+    if let Some(target) = alias {
+        return Named::Alias(target.clone());
+    }
+    let name = name.as_str();
+    let is_known = name == naming.default() || environments(root).is_some_and(|all| all.get(name).is_some());
+    if naming.names.is_some() || is_known {
+        return Named::Itself;
+    }
+    let mut mentioned = mentioned(root);
+    mentioned.extend(naming.aliases.iter().map(|(_, target)| target.as_str()));
+    if mentioned.is_empty() || mentioned.contains(name) {
+        return Named::Itself;
+    }
+    mentioned.insert(naming.default());
+    let like = mentioned.into_iter().find(|other| looks_like(name, other));
+    like.map_or(Named::Itself, |other| Named::Like(other.to_owned()))
+}
+
+/// Whether two names are equal but for upper and lower case, or one begins with the other and only letters
+/// follow.
+fn looks_like(one: &str, other: &str) -> bool {
+    let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
+    let (start, rest) = long.as_bytes().split_at(short.len());
+    start.eq_ignore_ascii_case(short.as_bytes()) && rest.iter().all(u8::is_ascii_alphabetic)
+}
+
+fn environments(root: Node<'_>) -> Option<Node<'_>> {
+    root.get("environments")
+}
+
+/// The environments that the table mentions: it has something to say about them, or a filter of a step names
+/// them.
+pub(crate) fn mentioned(root: Node<'_>) -> BTreeSet<&str> {
+    let environments = || environments(root).into_iter().flat_map(Node::entries);
+    let steps = std::iter::once(root).chain(environments()).flat_map(lists).flat_map(all_steps);
+    let filtered = steps.flat_map(|step| filter_names(step, "environments")).map(|(_, name)| name);
+    filtered.chain(environments().map(Node::key)).collect()
+}
+
+/// The lists of steps of the table or an environment, and of its verbs.
+fn lists(part: Node<'_>) -> impl Iterator<Item = Node<'_>> {
+    let verbs = part.get("verbs").into_iter().flat_map(Node::entries);
+    std::iter::once(part).chain(verbs).filter_map(|part| part.get("setup"))
+}
+
+/// The names in a filter of a step, each without its `!`.
+pub(crate) fn filter_names<'d>(step: Node<'d>, filter: &str) -> impl Iterator<Item = (Node<'d>, &'d str)> {
+    let items = step.get(filter).filter(|node| node.shape() == Shape::Array);
+    items.into_iter().flat_map(Node::children).filter_map(|item| {
+        let text = item.as_str()?;
+        let name = text.strip_prefix('!').unwrap_or(text);
+        VerbName::parse(name.as_bytes()).is_some().then_some((item, name))
+    })
+}
+
+/// Judges the names that the table's top uses against those that it lists.
+pub(crate) fn check(root: Node<'_>, naming: &Naming, decoder: &mut Decoder) {
+    let Some(environment) = root.get("environment") else { return };
+    let aliases = || environment.get("aliases").into_iter().flat_map(Node::children);
+    let is_one = |name: &str| {
+        naming.names.iter().flatten().any(|each| each.as_str() == name)
+            || environments(root).is_some_and(|all| all.get(name).is_some())
+    };
+    for alias in aliases().filter(|alias| is_one(alias.key())) {
+        let message = format!("alias {} is also an environment", quoted(alias.key()));
+        decoder.mistake(alias.key_span(), message);
+    }
+    let (Some(names), Some(list)) = (&naming.names, environment.get("names")) else { return };
+    for node in aliases().chain(environment.get("default")) {
+        decoder.mistakes.extend(node.as_str().and_then(|name| unlisted(names, name, node.span())));
+    }
+    for node in environments(root).into_iter().flat_map(Node::children) {
+        decoder.mistakes.extend(unlisted(names, node.key(), node.key_span()));
+    }
+    if naming.default.is_none() && unlisted(names, naming.default(), list.span()).is_some() {
+        let message = format!("`names` does not have `{}`, which is the default", naming.default());
+        decoder.mistake_with_hint(list.span(), message, "`default` names another one");
+    }
+}
+
+/// A mistake for an environment that is not listed.
+pub(crate) fn unlisted(names: &[EnvironmentName], name: &str, span: Span) -> Option<Mistake> {
+    let known = || names.iter().map(EnvironmentName::as_str);
+    if known().any(|known| known == name) {
+        return None;
+    }
+    let hint = nearest(name, known()).map(|near| format!("did you mean `{near}`?"));
+    let message = format!("environment {} is not one of `names`", quoted(name));
+    Some(Mistake { hint, ..Mistake::new(span, message) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::toml::{Document, Sources};
+
+    #[test]
+    fn names_that_look_alike_are_told_from_those_that_do_not() {
+        for (one, other) in [
+            ("production", "prod"),
+            ("prod", "production"),
+            ("Prod", "prod"),
+            ("PRODUCTION", "prod"),
+            ("dev", "development"),
+            ("p", "prod"),
+        ] {
+            assert!(looks_like(one, other), "{one} {other}");
+        }
+        for (one, other) in [
+            ("prod-eu", "prod"),
+            ("dev2", "dev"),
+            ("preprod", "prod"),
+            ("prod_", "prod"),
+            ("staging", "stage"),
+            ("ci", "prod"),
+        ] {
+            assert!(!looks_like(one, other), "{one} {other}");
+        }
+    }
+
+    #[track_caller]
+    fn check_named(table: &str, cases: &[(&str, Named)]) {
+        let sources = Sources::one("t.toml".into(), table.to_owned());
+        let document = Document::read(&sources, |_| false).expect("well-formed");
+        let mut decoder = Decoder::default();
+        let settings = decoder.settings(document.root());
+        assert_eq!(decoder.mistakes, []);
+        for (name, expected) in cases {
+            let name = EnvironmentName::parse(name.as_bytes()).expect("a name");
+            assert_eq!(named(document.root(), &settings.environment, &name), *expected, "{table}: {name}");
+        }
+    }
+
+    fn like(name: &str) -> Named {
+        Named::Like(name.to_owned())
+    }
+
+    fn alias(name: &str) -> Named {
+        Named::Alias(EnvironmentName::parse(name.as_bytes()).expect("a name"))
+    }
+
+    #[test]
+    fn a_table_that_mentions_none_takes_every_environment() {
+        let cases = [("production", Named::Itself), ("Prod", Named::Itself), ("prod", Named::Itself)];
+        check_named("[verbs.a]\nexec = ['a']", &cases);
+        check_named("[environment]\ndefault = 'prod'", &cases);
+    }
+
+    #[test]
+    fn a_name_that_looks_like_one_of_the_tables_is_not_taken() {
+        let cases = [
+            ("production", like("prod")),
+            ("prod", Named::Itself),
+            ("prod-eu", Named::Itself),
+            ("qa", Named::Itself),
+        ];
+        for table in [
+            "[environments.prod]",
+            // The default, written or not, once the table mentions any.
+            "[environments.dev]",
+            "[[setup]]\nrun = ['a']\nenvironments = ['!prod']",
+            "[[environments.dev.verbs.a.setup]]\nrun = ['a']\nenvironments = ['prod']",
+            "[[setup]]\nsetup = [{ setup = [{ run = ['a'], environments = ['!prod'] }] }]",
+            "[environment]\ndefault = 'ci'\naliases = { live = 'prod' }",
+        ] {
+            check_named(table, &cases);
+        }
+        check_named("[environments.production]\n[environments.prod]", &[("production", Named::Itself)]);
+    }
+
+    #[test]
+    fn with_names_there_are_no_others_and_aliases_stand_for_theirs() {
+        let table = "[environment]\nnames = ['prod', 'ci']\naliases = { production = 'prod' }";
+        let cases = [
+            ("prod", Named::Itself),
+            ("production", alias("prod")),
+            ("Prod", Named::Unlisted),
+            ("prod-eu", Named::Unlisted),
+        ];
+        check_named(table, &cases);
+        let table = "[environment]\naliases = { production = 'prod' }\n[environments.dev]";
+        check_named(table, &[("production", alias("prod")), ("development", like("dev"))]);
+    }
+}
