@@ -126,7 +126,7 @@ fn hidden_part(name: &OsStr, words: &[OsString], log: &mut Log) -> Option<Result
         b"--preverb-lookup" => Some(Ok(modes::probe::lookup())),
         b"--preverb-probe" => Some(Ok(modes::probe::attempt_given())),
         b"--preverb-target" => Some(Err(supervise::become_target(rest, read::environment(), log))),
-        b"--preverb-as" => Some(sys::start::step_down_and_exec()),
+        b"--preverb-as" => Some(sys::start::step_down_and_exec(rest)),
         _ => None,
     }
 }

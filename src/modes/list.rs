@@ -7,13 +7,16 @@
 //!   call without words means it);
 //! - `variables`: the declared ones, sorted by name; each has `name`, `about` (or null), `type` (`string`,
 //!   `integer`, `port`, `boolean`, `url`, `path`), `default` (or null; `***` for a secret's), `one-of` (an
-//!   array, or null, and null for a secret), `required`, `secret`, and `verb`: the verb that it is for, or
-//!   null where it is for all.
+//!   array, or null, and null for a secret), `required`, `required-if` (conditions), `late`, `file` (whether
+//!   `NAME_FILE` can name a file with it), `aliases`, `conflicts`, `secret`, and `verb`: the verb that it is
+//!   for, or null where it is for all.
 //!
 //! A declaration is what all layers say together: what a verb declares is shown as it is for that verb. What
 //! is a secret for one verb has its values concealed everywhere.
 //!
 //! Hidden verbs are in neither form.
+
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 
@@ -27,6 +30,7 @@ use crate::text::escape::escaped;
 use crate::text::failure::Failure;
 use crate::text::names::{EnvironmentName, VerbName};
 use crate::text::paint::{Paint, hanging};
+use crate::text::url::masked;
 
 /// What there is to choose from in one environment.
 #[derive(Debug, Serialize)]
@@ -55,6 +59,7 @@ pub(crate) struct ListedVerb {
 /// A variable in the list.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the declaration")]
 pub(crate) struct ListedVariable {
     /// Its name.
     pub(crate) name: String,
@@ -69,6 +74,16 @@ pub(crate) struct ListedVariable {
     pub(crate) one_of: Option<Vec<String>>,
     /// Whether it must be given.
     pub(crate) required: bool,
+    /// The conditions that must all hold for that, where it depends on others.
+    pub(crate) required_if: Vec<String>,
+    /// Whether a step supplies it.
+    pub(crate) late: bool,
+    /// Whether it may come from a file.
+    pub(crate) file: bool,
+    /// Its older names.
+    pub(crate) aliases: Vec<String>,
+    /// What must not be set with it.
+    pub(crate) conflicts: Vec<String>,
     /// Whether it is shown nowhere.
     pub(crate) secret: bool,
     /// The verb that it is for, if it is for one alone.
@@ -138,15 +153,24 @@ impl List {
     }
 
     fn add_variables(&mut self, declarations: Vec<Declaration>, verb: Option<&str>) {
+        let secrets = declarations.iter().filter(|each| each.is_secret());
+        let secrets: BTreeSet<String> = secrets.map(|each| each.name.clone()).collect();
         for declaration in declarations {
+            let conditions = declaration.conditions().iter();
+            let masked = |text: String| String::from_utf8_lossy(&masked(text.as_bytes())).into_owned();
             self.variables.push(ListedVariable {
                 kind: declaration.kind.unwrap_or_default().name(),
                 required: declaration.is_required(),
+                required_if: conditions.map(|condition| condition.shown(&secrets)).collect(),
+                late: declaration.late == Some(true),
+                file: declaration.file == Some(true),
                 secret: declaration.is_secret(),
                 name: declaration.name,
                 about: declaration.about,
-                default: declaration.default,
+                default: declaration.default.map(masked),
                 one_of: declaration.one_of,
+                aliases: declaration.aliases.unwrap_or_default(),
+                conflicts: declaration.conflicts.unwrap_or_default(),
                 verb: verb.map(str::to_owned),
             });
         }
@@ -237,6 +261,21 @@ fn notes(variable: &ListedVariable) -> String {
     }
     if variable.required {
         notes.push("required".to_owned());
+    }
+    if !variable.required_if.is_empty() {
+        notes.push(format!("required if {}", variable.required_if.join(" and ")));
+    }
+    if variable.late {
+        notes.push("a step supplies it".to_owned());
+    }
+    if variable.file {
+        notes.push(format!("or in the file of {}_FILE", variable.name));
+    }
+    if !variable.aliases.is_empty() {
+        notes.push(format!("formerly {}", variable.aliases.join(", ")));
+    }
+    if !variable.conflicts.is_empty() {
+        notes.push(format!("not with {}", variable.conflicts.join(", ")));
     }
     if variable.secret {
         notes.push("secret".to_owned());

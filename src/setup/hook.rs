@@ -23,6 +23,8 @@ pub(super) struct Hook {
     /// What it is called in messages.
     pub(super) name: String,
     pub(super) work: Work,
+    /// What its standard input holds, if that is not at its end.
+    pub(super) input: Option<Vec<u8>>,
 }
 
 /// What is to run.
@@ -60,7 +62,9 @@ impl Setup {
         };
         log.say(&tell(format!("running hook `{}`", hook.name)));
         let started = match &hook.work {
-            Work::Program(argv) => self.start(argv, &variables, actor, step, |_| {}),
+            Work::Program(argv) => {
+                self.start(argv, &variables, actor, step, |spawn| spawn.input.clone_from(&hook.input))
+            }
             Work::Script(script) => self.source(script, &variables, actor, step),
         };
         let (ended, running) = match started {

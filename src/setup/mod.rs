@@ -128,7 +128,7 @@ impl Setup {
 
     fn dispatch(&mut self, step: &PlanStep, actor: &Actor) -> Result<()> {
         match &step.step.kind {
-            StepKind::Run { argv, .. } => self.run(step, actor, argv),
+            StepKind::Run { argv, stdin } => self.run(step, actor, argv, stdin.as_ref()),
             StepKind::Hooks { path, .. } => self.hooks(step, actor, path),
             StepKind::Env(settings) => self.env(step, actor, settings),
             StepKind::EnvFile(paths) => self.env_file(step, actor, paths),

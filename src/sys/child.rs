@@ -26,7 +26,7 @@ use rustix::process::WaitOptions;
 
 pub(crate) use crate::sys::ended::{Ended, Stop};
 use crate::sys::ended::{GRACE, decode};
-use crate::sys::identity::Identity;
+use crate::sys::identity::{Identity, acting_as};
 pub(crate) use crate::sys::running::Running;
 use crate::sys::running::{Carries, Ending, Pipe, read_pipes};
 use crate::sys::signals::{Signals, group_lives};
@@ -61,6 +61,8 @@ pub(crate) struct Spawn<'a> {
     pub(crate) identity: Option<Identity>,
     /// What a small mode of this program is handed through its standard input, where it can report a refusal, too.
     pub(crate) request: Option<Vec<u8>>,
+    /// What its standard input holds; a small mode finds it at its standard output, for the program that it becomes.
+    pub(crate) input: Option<Vec<u8>>,
     /// The user as whom it hands its environment back through `Children::socket`, if it is to.
     pub(crate) hands_back: Option<u32>,
     /// Whether it is a try, whose standard error is kept instead of shown, and which is killed at its limit.
@@ -81,6 +83,7 @@ impl<'a> Spawn<'a> {
             takes_variables: None,
             identity: None,
             request: None,
+            input: None,
             hands_back: None,
             quiet: false,
             limit: None,
@@ -148,6 +151,13 @@ impl Children {
             connect(&mut actions, Carries::Output, 2, pipe()?, Vec::new())?;
         }
         actions.add_dup2(2, 1)?;
+        if let Some(input) = &spawn.input {
+            // Its own, so that it can open it again by name.
+            let made = acting_as(spawn.identity.as_ref(), || Ok(pipe()));
+            let (theirs, ours) = made.unwrap_or_else(|_| pipe())?;
+            let to = i32::from(spawn.request.is_some());
+            connect(&mut actions, Carries::Input, to, (ours, theirs), input.clone())?;
+        }
         // The last of all, and its source is never 3 itself: the signals' descriptor and `null` were there first.
         match spawn.takes_variables {
             None => {}

@@ -61,6 +61,7 @@ pub(crate) enum Carries {
     RootsVariables,
     Report,
     Output,
+    Input,
 }
 
 #[derive(Debug)]
@@ -75,13 +76,18 @@ pub(crate) struct Pipe {
 impl Pipe {
     /// Sends what fits. One that has ended needs no more of it.
     fn send(&mut self) {
+        if self.carries == Carries::Input && self.unsent.is_empty() {
+            self.end = None;
+        }
         let Some(end) = self.end.as_ref().filter(|_| !self.unsent.is_empty()) else { return };
         match nix::unistd::write(end, &self.unsent) {
             Ok(count) => drop(self.unsent.drain(..count)),
             Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => {}
             Err(_) => self.unsent.clear(),
         }
-        if self.unsent.is_empty() {
+        if self.unsent.is_empty() && self.carries == Carries::Input {
+            self.end = None;
+        } else if self.unsent.is_empty() {
             let _ = shutdown(end.as_raw_fd(), Shutdown::Write);
         }
     }
@@ -195,6 +201,7 @@ pub(crate) fn read_pipes(child: &mut Running) {
                 Carries::Environment | Carries::Variables | Carries::Report | Carries::Output => {
                     nix::unistd::read(end, &mut buffer)
                 }
+                Carries::Input => break,
             };
             match read {
                 Ok(0) => {

@@ -91,20 +91,30 @@ pub(crate) fn start_mode(
     spawn.request = Some(request.encode());
     spawn.identity = request.identity.cloned();
     adjust(&mut spawn);
+    if spawn.input.is_some() {
+        spawn.argv.push(INPUT.into());
+    }
     children.spawn(&spawn).map_err(|error| {
         crate::sys::exec::diagnose(preverb.as_os_str(), preverb, error, &spawn.argv, &variables)
     })
 }
+
+/// What tells a small mode that the standard input of the program is at its own standard output.
+const INPUT: &str = "input";
 
 /// `--preverb-as`: steps down and becomes the command that it is handed. A refusal goes to the preverb that asked, which
 /// reports it.
 ///
 /// # Errors
 /// The refusal, where nothing has asked.
-pub(crate) fn step_down_and_exec() -> Result<u8> {
+pub(crate) fn step_down_and_exec(arguments: &[OsString]) -> Result<u8> {
     crate::sys::signals::default_in_children();
     let no_request = || Failure::say(Kind::Usage, "`--preverb-as` is for preverb itself");
     let mut request = Received::take().ok_or_else(no_request)?;
+    if arguments.first().is_some_and(|argument| argument == INPUT) {
+        let _ = rustix::stdio::dup2_stdin(std::io::stdout());
+        let _ = rustix::stdio::dup2_stdout(std::io::stderr());
+    }
     let stepped_down = request.step_down();
     let failure = stepped_down.map_or_else(
         |failure| failure,

@@ -65,6 +65,14 @@ impl Declaration {
         self.is_secret() || self.kind.is_some_and(|kind| kind != VariableKind::Boolean)
     }
 
+    /// The conditions under which it must not be empty.
+    pub(crate) fn conditions(&self) -> &[Condition] {
+        match &self.required {
+            Some(Required::If(conditions)) => conditions,
+            Some(Required::No) | None => &[],
+        }
+    }
+
     /// Whether it must not be empty, whatever else is set.
     pub(crate) fn is_required(&self) -> bool {
         matches!(&self.required, Some(Required::If(conditions)) if conditions.is_empty())

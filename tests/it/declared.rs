@@ -247,3 +247,37 @@ fn an_argument_that_makes_setup_unnecessary_makes_variables_optional() {
     run(table, &["a", "--other"]).status(65).stderr_contains("`PASSWORD` is required").run();
     run(table, &["a", "--help"]).env("PORT", "x").status(65).stderr_contains("`PORT` is `x`").run();
 }
+
+#[test]
+fn a_list_has_everything_that_is_declared() {
+    let table = r#"
+        [variables.A]
+        required = ["!B", "MODE=x"]
+        aliases = ["OLD"]
+        conflicts = ["C"]
+        file = true
+        default = "http://u:hunter2@h"
+        [variables.B]
+        late = true
+        [verbs.a]
+        exec = ["true"]
+    "#;
+    run(table, &["--list"])
+        .stdout_contains("A  (string; default http://***@h; required if !B and MODE=x; or in the file of")
+        .stdout_contains("formerly OLD; not with C)")
+        .stdout_contains("B  (string; a step supplies it)")
+        .run();
+    run(table, &["--list", "--json"])
+        .any_stdout()
+        .check(|output| {
+            let list = output.json();
+            let a = &list["variables"][0];
+            assert_eq!(a["required"], false);
+            assert_eq!(a["required-if"], serde_json::json!(["!B", "MODE=x"]));
+            assert_eq!((&a["file"], &a["late"]), (&true.into(), &false.into()));
+            assert_eq!((&a["aliases"][0], &a["conflicts"][0]), (&"OLD".into(), &"C".into()));
+            assert_eq!(a["default"], "http://***@h");
+            assert_eq!(list["variables"][1]["late"], true);
+        })
+        .run();
+}

@@ -345,3 +345,48 @@ fn a_timeout_and_a_mode_can_be_the_operators() {
     run(umask, &["a"]).stdout("0027\n").run();
     run(umask, &["a"]).env("UMASK", "x").status(65).stderr_contains("`umask` is `x`").run();
 }
+
+// stdin
+
+#[test]
+fn a_program_can_be_given_its_standard_input() {
+    let table = |user: &str| {
+        format!(
+            "[[setup]]\nrun = [\"sh\", \"-c\", 'cat; printf \"<%s>\" \"$(cat /dev/stdin)\"']\nstdin = \"${{A}} $B\\n\"\n{user}\n[verbs.a]\nexec = [\"cat\"]\n"
+        )
+    };
+    run(&table(""), &["a"])
+        .env("A", "a b")
+        .stdin("the target's")
+        .stdout("the target's")
+        .stderr("a b $B\n<>")
+        .run();
+    run(&table("user = \"nobody\""), &["a"]).needs_root().env("A", "a b").stderr("a b $B\n<>").run();
+    run(&table(""), &["a"]).status(65).stderr_contains("`stdin` of step `run sh").run();
+}
+
+#[test]
+fn the_standard_input_can_be_opened_again_by_its_name() {
+    for user in ["", "user = \"nobody\""] {
+        let table = format!(
+            "[[setup]]\nrun = [\"sh\", \"-c\", 'cat </dev/stdin']\nstdin = \"${{A}}\"\n{user}\n[verbs.a]\nexec = [\"true\"]\n"
+        );
+        run(&table, &["a"]).needs_root().env("A", "text").stderr("text").run();
+        run(&table, &["a"]).needs_root().env("A", "").stderr("").run();
+    }
+}
+
+#[test]
+fn a_standard_input_can_be_of_any_size_and_need_not_be_read() {
+    let long = "x".repeat(100_000);
+    let table = |program: &str| {
+        format!(
+            "[[setup]]\nrun = {program}\nstdin = \"{}\"\n[verbs.a]\nexec = [\"true\"]\n",
+            "${A}".repeat(20)
+        )
+    };
+    run(&table("[\"wc\", \"-c\"]"), &["a"]).env("A", &long).stderr("2000000\n").run();
+    run(&table("[\"sh\", \"-c\", 'sleep 0.2; wc -c']"), &["a"]).env("A", &long).stderr("2000000\n").run();
+    run(&table("[\"true\"]"), &["a"]).env("A", &long).run();
+    run(&table("[\"head\", \"-c1\"]"), &["a"]).env("A", &long).stderr("x").run();
+}

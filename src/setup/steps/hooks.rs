@@ -91,6 +91,6 @@ impl Setup {
                 Work::Script(Script { shell: shell.clone(), options: options.clone(), path })
             }
         };
-        self.hook(step, actor, &Hook { name, work })
+        self.hook(step, actor, &Hook { name, work, input: None })
     }
 }

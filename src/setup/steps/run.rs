@@ -3,16 +3,23 @@
 use std::ffi::OsString;
 
 use crate::plan::PlanStep;
-use crate::plan::target::faulty;
+use crate::plan::target::{expand, faulty};
 use crate::setup::hook::{Hook, Work};
 use crate::setup::once::Outcome;
 use crate::setup::state::{Actor, Setup, existence};
 use crate::text::failure::Result;
+use crate::value::template::Template;
 use crate::value::words::{self, Element, Word};
 
 impl Setup {
     /// A `run` step.
-    pub(in crate::setup) fn run(&mut self, step: &PlanStep, actor: &Actor, argv: &[Element]) -> Result<()> {
+    pub(in crate::setup) fn run(
+        &mut self,
+        step: &PlanStep,
+        actor: &Actor,
+        argv: &[Element],
+        stdin: Option<&Template>,
+    ) -> Result<()> {
         self.once(step, actor, |setup| {
             let what = format!("step `{}`", step.label);
             let exists = existence(actor.identity.clone());
@@ -20,12 +27,16 @@ impl Setup {
             let arguments = || setup.plan.target.arguments(facts).map_err(|(fault, _)| fault);
             let words = words::expand(argv, facts, &arguments).map_err(|fault| faulty(fault, &what))?;
             setup.secret = words.first().is_some_and(|word| word.secret);
+            let input = stdin.map(|stdin| {
+                expand(stdin, setup.surroundings.variables(actor.root), &format!("`stdin` of {what}"))
+            });
+            let input = input.transpose()?.map(|input| input.bytes);
             let name = match &step.step.name {
                 Some(_) => step.label.clone(),
                 None => words.first().map(Word::shown).unwrap_or_default(),
             };
             let argv: Vec<OsString> = words.into_iter().map(|word| word.word).collect();
-            setup.hook(step, actor, &Hook { name, work: Work::Program(argv) })?;
+            setup.hook(step, actor, &Hook { name, work: Work::Program(argv), input })?;
             Ok(Outcome::Done)
         })
     }
