@@ -181,7 +181,7 @@ fn a_name_that_no_environment_can_have_hides_nothing_of_the_table() {
                 assert_eq!(list.as_array().map(Vec::len), Some(number));
                 assert_eq!(
                     list[0]["message"],
-                    "variable `APP_ENV` is `a/b`, which no environment can be called"
+                    "variable `APP_ENV` is `a/b`, which is not a valid environment name"
                 );
             })
             .run();

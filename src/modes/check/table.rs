@@ -108,8 +108,8 @@ fn filter_of_verbs(known: &Known<'_>, step: Node<'_>, findings: &mut Findings) {
     }
 }
 
-/// An environment need not be mentioned anywhere else; one that is nearly another is likely a slip. A name that is
-/// excluded is one that can be missed.
+/// An environment need not be mentioned anywhere else; one that is nearly another is likely a slip. A name
+/// that is excluded is one that can be missed.
 fn filter_of_environments(known: &Known<'_>, step: Node<'_>, settings: &Settings, findings: &mut Findings) {
     let naming = &settings.environment;
     for (item, name) in filter_names(step, "environments") {
