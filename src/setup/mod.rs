@@ -22,7 +22,7 @@ use crate::setup::steps::{mkdir, progress, render, templates};
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Level, Message};
 use crate::value::deferred::Deferred;
-use crate::value::step::{OnFailure, Render, StepKind};
+use crate::value::step::{During, OnFailure, Render, StepKind};
 use crate::value::text::Scope;
 
 /// Performs the plan. Returns only the failure: otherwise the target has replaced this process.
@@ -56,15 +56,25 @@ impl Setup {
         Ok(())
     }
 
-    /// The steps of a group, for which its timeout is all together.
-    fn group(&mut self, step: &PlanStep, actor: &Actor) -> Result<()> {
+    /// The steps of a group, for which its timeout is all together, unless that is for the program of `during`.
+    fn group(&mut self, step: &PlanStep, actor: &Actor, during: Option<&During>) -> Result<()> {
         self.once(step, actor, |setup| {
-            let outer = setup.deadline;
-            let limit = step.limit().filter(|limit| !limit.is_zero());
-            let own = limit.and_then(|limit| Instant::now().checked_add(limit));
-            setup.deadline = own.into_iter().chain(outer).min();
-            let done = step.steps.iter().try_for_each(|step| setup.step(step));
-            setup.deadline = outer;
+            let outside = setup.surroundings.scopes();
+            let inner = |setup: &mut Self| step.steps.iter().try_for_each(|step| setup.step(step));
+            let done = if let Some(during) = during {
+                setup.during(step, actor, during, inner)
+            } else {
+                let outer = setup.deadline;
+                let limit = step.limit().filter(|limit| !limit.is_zero());
+                let own = limit.and_then(|limit| Instant::now().checked_add(limit));
+                setup.deadline = own.into_iter().chain(outer).min();
+                let done = inner(setup);
+                setup.deadline = outer;
+                done
+            };
+            if during.is_some() || done.is_err() {
+                setup.return_to(outside, actor)?;
+            }
             // What is secret in it has been left out of its failure.
             setup.secret = false;
             done.map(|()| Outcome::Done)
@@ -132,11 +142,7 @@ impl Setup {
             StepKind::Hooks { path, .. } => self.hooks(step, actor, path),
             StepKind::Env(settings) => self.env(step, actor, settings),
             StepKind::EnvFile(paths) => self.env_file(step, actor, paths),
-            StepKind::Group { during: None, .. } => self.group(step, actor),
-            StepKind::Group { during: Some(_), .. } => {
-                let sentence = format!("step `{}` has a `during`, which cannot be run yet", step.label);
-                Err(Failure::say(Kind::System, sentence))
-            }
+            StepKind::Group { during, .. } => self.group(step, actor, during.as_ref()),
             StepKind::Wait(targets) => self.wait(step, actor, targets),
             StepKind::Render(render) => {
                 let what = self.rendering(step, actor, render)?;

@@ -28,6 +28,8 @@ pub(crate) struct Departure {
     pub(crate) early: bool,
     /// After which grace it was killed, if it was.
     pub(crate) killed: Option<Duration>,
+    /// How long it ran.
+    pub(crate) ran: Duration,
     /// A request to stop that came meanwhile.
     pub(crate) stop: Option<Stop>,
 }
@@ -40,7 +42,6 @@ impl Children {
         self.reap(&mut [&mut companion]);
         let early = companion.status.is_some();
         companion.grace = if stopping { grace.stopping } else { grace.calm };
-        let asked = Instant::now();
         if early {
             companion.end_now();
         } else {
@@ -51,21 +52,19 @@ impl Children {
             let now = Instant::now();
             if let (Some(number), Some((_, kill))) = (self.signals().stop(), &mut companion.ending) {
                 stop = Some(Stop(number));
-                *kill = (now + grace.stopping).min(*kill);
+                if now + grace.stopping < *kill {
+                    *kill = now + grace.stopping;
+                    companion.grace = grace.stopping;
+                }
             }
             if companion.ending.is_some_and(|(_, kill)| kill <= now) && !companion.killed {
-                killed = Some(asked.elapsed());
+                killed = Some(companion.grace);
                 companion.kill();
             }
             self.reap(&mut [&mut companion]);
             if let Some(ended) = companion.ended() {
-                return Some(Departure {
-                    ended: ended.clone(),
-                    report: companion.last_line(),
-                    early,
-                    killed,
-                    stop,
-                });
+                let (ended, ran) = (ended.clone(), companion.started.elapsed());
+                return Some(Departure { ended, report: companion.last_line(), early, killed, ran, stop });
             }
             self.poll(&[&mut companion], None);
         }

@@ -2,7 +2,6 @@
 
 pub(crate) mod cgroup;
 pub(crate) mod child;
-#[allow(dead_code, reason = "what uses it comes next")]
 pub(crate) mod companion;
 pub(crate) mod ended;
 pub(crate) mod entry;

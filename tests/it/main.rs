@@ -27,6 +27,7 @@ mod declared;
 mod drop_ins;
 #[allow(dead_code, reason = "a language has words for the chapters to come")]
 mod dsl;
+mod during;
 mod env_steps;
 mod environments;
 mod exec;

@@ -18,7 +18,7 @@ use crate::sys::identity::Identity;
 use crate::sys::proof;
 use crate::text::escape::escaped;
 use crate::text::reason::reason;
-use crate::value::step::{Render, Step, StepKind};
+use crate::value::step::{Probe, Render, Step, StepKind};
 use crate::value::template::Template;
 use crate::value::text::{HINT, Malformed, Scope, references};
 use crate::value::toml::{Node, Shape, Span};
@@ -107,18 +107,15 @@ impl Walk<'_, '_> {
                     self.program_and_arguments(&during.argv, node, own.as_ref());
                     self.earlier = true;
                 }
+                if let (Some(during), Some(node)) = (during, node.get("ready")) {
+                    self.probes(&during.ready, node, "ready");
+                }
                 let steps: Vec<Step> = steps.iter().map(|each| each.for_user(step.user.as_ref())).collect();
                 self.steps(&steps, node.get("setup"), applies);
             }
             StepKind::Wait(targets) => {
-                let Some(node) = node.get("wait") else { return };
-                let many = node.shape() == Shape::Array;
-                let items: Vec<Node<'_>> = if many { node.children().collect() } else { vec![node] };
-                // Where a target was wrong, the rest cannot be matched with what is written.
-                if items.len() == targets.len() {
-                    for (target, item) in targets.iter().zip(items) {
-                        self.probe(target, item, "wait");
-                    }
+                if let Some(node) = node.get("wait") {
+                    self.probes(targets, node, "wait");
                 }
             }
             StepKind::Render(render) => self.render(render, node, step.span, doer.as_ref()),
@@ -144,6 +141,17 @@ impl Walk<'_, '_> {
                         self.add(Weight::Warning, span, (message, Some(hint)));
                     }
                 }
+            }
+        }
+    }
+
+    fn probes(&mut self, targets: &[Probe], node: Node<'_>, key: &str) {
+        let many = node.shape() == Shape::Array;
+        let items: Vec<Node<'_>> = if many { node.children().collect() } else { vec![node] };
+        // Where a target was wrong, the rest cannot be matched with what is written.
+        if items.len() == targets.len() {
+            for (target, item) in targets.iter().zip(items) {
+                self.probe(target, item, key);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! A file for each kind of step.
 
 pub(crate) mod chown;
+pub(crate) mod during;
 mod env;
 pub(crate) mod hooks;
 pub(crate) mod mkdir;

@@ -21,14 +21,14 @@ impl Setup {
         stdin: Option<&Template>,
     ) -> Result<()> {
         self.once(step, actor, |setup| {
-            let what = format!("step `{}`", step.label);
-            let exists = existence(actor.identity.clone());
-            let facts = setup.plan.facts(setup.surroundings.variables(actor.root), &exists);
-            let arguments = || setup.plan.target.arguments(facts).map_err(|(fault, _)| fault);
-            let words = words::expand(argv, facts, &arguments).map_err(|fault| faulty(fault, &what))?;
+            let words = setup.argv(step, actor, argv)?;
             setup.secret = words.first().is_some_and(|word| word.secret);
             let input = stdin.map(|stdin| {
-                expand(stdin, setup.surroundings.variables(actor.root), &format!("`stdin` of {what}"))
+                expand(
+                    stdin,
+                    setup.surroundings.variables(actor.root),
+                    &format!("`stdin` of step `{}`", step.label),
+                )
             });
             let input = input.transpose()?.map(|input| input.bytes);
             let name = match &step.step.name {
@@ -39,5 +39,19 @@ impl Setup {
             setup.hook(step, actor, &Hook { name, work: Work::Program(argv), input })?;
             Ok(Outcome::Done)
         })
+    }
+
+    /// The argv of a step.
+    pub(in crate::setup) fn argv(
+        &self,
+        step: &PlanStep,
+        actor: &Actor,
+        argv: &[Element],
+    ) -> Result<Vec<Word>> {
+        let exists = existence(actor.identity.clone());
+        let facts = self.plan.facts(self.surroundings.variables(actor.root), &exists);
+        let arguments = || self.plan.target.arguments(facts).map_err(|(fault, _)| fault);
+        words::expand(argv, facts, &arguments)
+            .map_err(|fault| faulty(fault, &format!("step `{}`", step.label)))
     }
 }

@@ -15,7 +15,7 @@ use crate::value::signal::can_be_caught;
 use crate::value::step::Setting;
 use crate::value::step::{During, Executables, Filter, OnFailure, Probe, Render, Step, StepKind};
 use crate::value::template::Template;
-use crate::value::toml::{Node, Shape};
+use crate::value::toml::{Node, Shape, Span};
 use crate::value::words::Element;
 
 /// The keys that say of which kind a step is.
@@ -275,6 +275,9 @@ impl Decoder {
                     ready: std::mem::take(&mut draft.ready),
                     stop_signal: draft.stop_signal,
                 });
+                if let Some(inner) = during.as_ref().and_then(|_| steps.iter().find_map(within)) {
+                    self.mistake(inner, "a group with `during` is within another one");
+                }
                 StepKind::Group { steps, during }
             }
             "render" => StepKind::Render(Render {
@@ -288,5 +291,21 @@ impl Decoder {
             "mkdir" => StepKind::Mkdir { paths: std::mem::take(&mut draft.mkdir), mode: draft.mode.take() },
             _ => StepKind::Chown(std::mem::take(&mut draft.chown)),
         })
+    }
+}
+
+/// Where a group with `during` stands: this step, or one in it.
+fn within(step: &Step) -> Option<Span> {
+    match &step.kind {
+        StepKind::Group { during: Some(_), .. } => Some(step.span),
+        StepKind::Group { steps, during: None } => steps.iter().find_map(within),
+        StepKind::Run { .. }
+        | StepKind::Hooks { .. }
+        | StepKind::Env(_)
+        | StepKind::EnvFile(_)
+        | StepKind::Wait(_)
+        | StepKind::Render(_)
+        | StepKind::Mkdir { .. }
+        | StepKind::Chown(_) => None,
     }
 }

@@ -1,0 +1,112 @@
+//! `during` of a group: a program that runs while the steps of the group do, such as the temporary server of a
+//! database.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use crate::plan::PlanStep;
+use crate::setup::state::{Actor, Setup};
+use crate::sys::companion::{Departure, Grace};
+use crate::sys::ended::{Ended, GRACE, Stop};
+use crate::sys::start::{AsWhom, start_program};
+use crate::sys::terminal::Terminal;
+use crate::text::duration::spoken;
+use crate::text::escape::WHY_NOT_SHOWN;
+use crate::text::failure::{Failure, Kind, Result};
+use crate::text::log::{Level, Message};
+use crate::value::deferred::Deferred;
+use crate::value::signal::signal_name;
+use crate::value::step::During;
+use crate::value::words::Word;
+
+/// How long it may take to end, unless the step says otherwise or the run was asked to stop: a server that was just
+/// filled writes all of it to disk.
+const CALM: Duration = Duration::from_mins(1);
+/// TERM.
+const STOP_SIGNAL: i32 = 15;
+
+impl Setup {
+    /// Does `inner` while the program runs.
+    pub(in crate::setup) fn during(
+        &mut self,
+        step: &PlanStep,
+        actor: &Actor,
+        during: &During,
+        inner: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        let log = self.world.log;
+        let words = self.argv(step, actor, &during.argv)?;
+        let name = words.first().map(Word::shown).unwrap_or_default();
+        let secret = words.first().is_some_and(|word| word.secret);
+        let tell =
+            |text: String| Message::new(Level::Info, text).field("hook", &name).field("step", &step.label);
+        log.say(&tell(format!("running hook `{name}` during step `{}`", step.label)));
+        self.terminal.get_or_insert_with(Terminal::observe);
+        let argv: Vec<OsString> = words.into_iter().map(|word| word.word).collect();
+        let variables = self.variables_of(actor);
+        let as_whom = AsWhom {
+            identity: actor.identity.as_ref(),
+            preverb: &self.world.program,
+            kept_root: actor.kept_root,
+        };
+        match start_program(&mut self.world.children, as_whom, &argv, &variables, |_| {}) {
+            Ok(running) => self.world.children.companion = Some(running),
+            Err(failure) if failure.kind() == Kind::Identity => return Err(failure),
+            Err(failure) => {
+                return Err(self.hook_failure(&name, step, &not_started(failure.sentence(), secret)));
+            }
+        }
+        let done = self.wait(step, actor, &during.ready).and_then(|()| inner(self));
+        let signal = during.stop_signal.unwrap_or(STOP_SIGNAL);
+        let grace = step.step.grace.as_ref().and_then(Deferred::known);
+        let grace = Grace { calm: grace.unwrap_or(CALM), stopping: grace.unwrap_or(GRACE) };
+        let stopping = done.as_ref().is_err_and(Failure::is_stop);
+        let departure = self.world.children.dismiss(signal, grace, stopping);
+        self.restore_terminal();
+        let Some(departure) = departure else { return done };
+        let reproach = reproach(&departure, signal, secret).map(|what| self.hook_failure(&name, step, &what));
+        let asked = match done {
+            Err(failure) if failure.is_stop() && failure.kind() != Kind::Stopped(Stop::COMPANION.0) => {
+                Err(failure)
+            }
+            // Whatever a step said of it.
+            Ok(()) | Err(_) if departure.early => Ok(()),
+            Err(failure) => Err(failure),
+            Ok(()) => departure.stop.map_or(Ok(()), |stop| {
+                Err(stop.failure(&format!("while hook `{name}` ended")).field("hook", &name))
+            }),
+        };
+        match (asked, reproach) {
+            (Ok(()), Some(failure)) => Err(failure),
+            (Err(failure), Some(reproach)) => {
+                log.warn(reproach.sentence());
+                Err(failure)
+            }
+            (asked, None) => {
+                log.say(&tell(format!("hook `{name}` ended after {}", spoken(departure.ran))));
+                asked
+            }
+        }
+    }
+}
+
+fn not_started(why: String, secret: bool) -> String {
+    Ended::NotStarted(if secret { WHY_NOT_SHOWN.to_owned() } else { why }).describe()
+}
+
+/// What is to be said against how the program ended, if anything.
+fn reproach(departure: &Departure, signal: i32, secret: bool) -> Option<String> {
+    if !departure.report.is_empty() {
+        return Some(not_started(departure.report.clone(), secret));
+    }
+    let how = departure.ended.describe();
+    let by = signal_name(signal);
+    if departure.early {
+        return Some(format!("{how} before it was asked to end"));
+    }
+    if let Some(grace) = departure.killed {
+        return Some(format!("did not end within {} of {by}, and was killed", spoken(grace)));
+    }
+    let well = [Ended::Exited(0), Ended::Signaled(signal), Ended::Exited(128 + signal)];
+    (!well.contains(&departure.ended)).then(|| format!("{how} when it was asked to end by {by}"))
+}
