@@ -162,12 +162,15 @@ impl PlanStep {
         self.step.timeout = Some(Deferred::Known(limit.map_or(most, |limit| limit.min(most))));
     }
 
-    /// The step with those of its values expanded that may be any text.
+    /// The step with those of its values expanded that may be any text, called by what it is about now.
     ///
     /// # Errors
     /// Variable (65).
     pub(crate) fn settled(&self, variables: &Variables) -> Result<Self> {
         let mut step = self.clone();
+        step.label = labelled(&step.step, &|template| {
+            template.expand(variables).map_or_else(|_| template.shown_source(), |expanded| expanded.shown())
+        });
         settle(&mut step.step.timeout, variables, "timeout", parse_duration, DURATION_RULE)?;
         settle(&mut step.step.grace, variables, "grace", parse_duration, DURATION_RULE)?;
         if let StepKind::Render(Render { mode, .. }) | StepKind::Mkdir { mode, .. } = &mut step.step.kind {
@@ -196,33 +199,37 @@ fn settle<T: Copy>(
     Ok(())
 }
 
-/// The name of a step in messages.
+/// The most characters of what a step without a name is called in messages.
+const LONGEST_LABEL: usize = 200;
+
+/// The name of a step in messages, before its turn has come.
 pub(crate) fn label(step: &Step) -> String {
-    let called = escaped(called(step).as_bytes());
-    if step.name.is_some() { called } else { shortened(called, 60) }
+    labelled(step, &Template::shown_source)
 }
 
-/// What a step is called: its name, or what it does as the table has it.
-pub(crate) fn called(step: &Step) -> String {
+fn labelled(step: &Step, show: &dyn Fn(&Template) -> String) -> String {
+    match &step.name {
+        Some(name) => escaped(name.as_bytes()),
+        None => shortened(called(step, show), LONGEST_LABEL),
+    }
+}
+
+/// What a step is called: its name, or its kind and what that is about.
+pub(crate) fn called(step: &Step, show: &dyn Fn(&Template) -> String) -> String {
     if let Some(name) = &step.name {
         return name.clone();
     }
-    let join = |templates: &[Template]| templates.iter().map(Template::source).collect::<Vec<_>>().join(" ");
-    match &step.kind {
-        StepKind::Run { argv, .. } => {
-            format!("run {}", argv.iter().map(Element::source).collect::<Vec<_>>().join(" "))
+    let about: Vec<String> = match &step.kind {
+        StepKind::Run { argv, .. } => argv.iter().flat_map(Element::templates).map(show).collect(),
+        StepKind::Hooks { path, .. } => vec![show(path)],
+        StepKind::Wait(_) | StepKind::Group { .. } => Vec::new(),
+        StepKind::Env(settings) => settings.iter().map(|each| each.name.clone()).collect(),
+        StepKind::Render(render) => vec![show(&render.to)],
+        StepKind::EnvFile(paths) | StepKind::Mkdir { paths, .. } | StepKind::Chown(paths) => {
+            paths.iter().map(show).collect()
         }
-        StepKind::Hooks { path, .. } => format!("hooks {}", path.source()),
-        StepKind::Wait(_) => "wait".to_owned(),
-        StepKind::Env(settings) => {
-            format!("env {}", settings.iter().map(|each| &*each.name).collect::<Vec<_>>().join(" "))
-        }
-        StepKind::EnvFile(paths) => format!("env-file {}", join(paths)),
-        StepKind::Group { .. } => "setup".to_owned(),
-        StepKind::Render(render) => format!("render {}", render.to.source()),
-        StepKind::Mkdir { paths, .. } => format!("mkdir {}", join(paths)),
-        StepKind::Chown(paths) => format!("chown {}", join(paths)),
-    }
+    };
+    [vec![step.kind.name().to_owned()], about].concat().join(" ")
 }
 
 /// What the caller asked for, once the verb is known.

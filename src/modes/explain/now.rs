@@ -9,6 +9,7 @@ use crate::value::condition::Facts;
 use crate::value::deferred::Deferred;
 use crate::value::step::Probe;
 use crate::value::template::{Expanded, Fault, Template};
+use crate::value::variables::Variables;
 use crate::value::words::{Element, Word};
 
 /// Expands strings, and takes note of what it cannot expand.
@@ -77,6 +78,12 @@ impl<'n> Now<'n> {
             ),
         }
     }
+}
+
+/// A string as text, for what is called by it.
+pub(super) fn text(template: &Template, variables: &Variables) -> String {
+    let exact = template.expand(variables).map_or_else(|_| written(template), |value| shown(&value));
+    String::from_utf8_lossy(&exact.0).into_owned()
 }
 
 /// A string as it is written.

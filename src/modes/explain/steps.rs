@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
-use crate::modes::explain::now::{Now, line};
+use crate::modes::explain::now::{self, Now, line};
 use crate::modes::explain::shape::{ExplainedCondition, ExplainedFile, ExplainedStep};
 use crate::plan::{Plan, PlanStep, called};
 use crate::setup::hook_files::{self, HookFile, How, Rules};
@@ -94,7 +94,7 @@ impl<'p> Steps<'p> {
         let reason =
             step.skip.clone().or(unmet).or_else(|| done.map(|marker| format!("`{}` exists", marker.shown())));
         let mut explained = ExplainedStep {
-            step: called(&step.step),
+            step: called(&step.step, &|template| now::text(template, &variables)),
             kind: step.step.kind.name(),
             runs: reason.is_none(),
             reason,
