@@ -18,7 +18,7 @@
 //! `fuzzing.rs` is the entrance for fuzzers, `keys.rs` that of the tests which make the JSON schema.
 //!
 //! What is hard is preverb itself again, in a small mode: `--preverb-as` steps down before a hook,
-//! `--preverb-dump` hands a shell's environment back, `--preverb-probe` makes one try, `--preverb-lookup`
+//! `--preverb-dump` hands a shell's environment back, `--preverb-probe` makes one try, `--preverb-guard` cleans up after one, `--preverb-lookup`
 //! asks for a name's addresses, `--supervise` stays as PID 1 and `--preverb-target` is its child before it
 //! becomes the target. So there is no `unsafe`, and no code between fork and exec.
 
@@ -127,6 +127,7 @@ fn hidden_part(name: &OsStr, words: &[OsString], log: &mut Log) -> Option<Result
         b"--preverb-probe" => Some(Ok(modes::probe::attempt_given())),
         b"--preverb-target" => Some(Err(supervise::become_target(rest, read::environment(), log))),
         b"--preverb-as" => Some(sys::start::step_down_and_exec(rest)),
+        b"--preverb-guard" => Some(sys::guard::guard()),
         _ => None,
     }
 }

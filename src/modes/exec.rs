@@ -30,6 +30,7 @@ pub(crate) fn exec(command: &[OsString], signals: Signals) -> Failure {
 /// Makes this process like the main process; its variables are for the exec.
 fn join(children: &mut Children) -> Result<Variables> {
     let main = main_process::find(children).map_err(|why| absent(&why))?;
+    main.is_one_user()?;
     let mut variables = main.variables()?;
     main.enter()?;
     let has_terminal = std::io::stdin().is_terminal() || std::io::stdout().is_terminal();

@@ -17,6 +17,7 @@ use crate::ready::wait::{Awaited, start_here};
 use crate::setup::steps::wait::awaited_of;
 use crate::sys::child::{Children, Stop};
 use crate::sys::read;
+use crate::sys::running::Ending;
 use crate::table;
 use crate::table::decode::decoder::Decoder;
 use crate::table::select::{Selection, Tree};
@@ -46,6 +47,10 @@ pub(crate) fn health(table: Option<PathBuf>, timeout: Duration, children: Childr
 }
 
 fn examine(option: Option<PathBuf>, timeout: Duration, mut children: Children, log: Log) -> Result<()> {
+    let begun = Instant::now();
+    if !timeout.is_zero() {
+        children.signals().wait_until(begun + timeout);
+    }
     let main = main_process::find(&mut children).map_err(|absent| match absent {
         Absent::Stopped(stop) => stop.failure("while it probed"),
         absent @ (Absent::SettingUp(_)
@@ -56,6 +61,7 @@ fn examine(option: Option<PathBuf>, timeout: Duration, mut children: Children, l
         | Absent::NoProc
         | Absent::NotSeen) => Failure::say(Kind::Unhealthy, absent.describe()),
     })?;
+    main.is_one_user()?;
     let mut variables = main.variables()?.with_facts(crate::sys::cgroup::fact);
     let Some(verb) = variables.non_empty(b"PREVERB_VERB") else {
         if variables.get(b"PREVERB_ENVIRONMENT").is_none() {
@@ -102,7 +108,7 @@ fn examine(option: Option<PathBuf>, timeout: Duration, mut children: Children, l
         return Err(unhealthy(format!("`health` of verb `{verb}`: {UNSEEN_PATH}")).hint(UNSEEN_PATH_HINT));
     }
     let shown = awaited.shown.clone();
-    attempt(&mut children, awaited, &variables, timeout)?.map_err(|reason| {
+    attempt(&mut children, awaited, &variables, timeout, begun)?.map_err(|reason| {
         unhealthy(format!("verb `{verb}` is not healthy: `{shown}`: {reason}"))
             .field("verb", verb.as_str())
             .field("target", shown)
@@ -165,7 +171,7 @@ pub(crate) fn try_once(
     timeout: Duration,
 ) -> Result<u8> {
     let shown = awaited.shown.clone();
-    attempt(children, awaited, variables, timeout)?.map(|()| 0).map_err(|reason| {
+    attempt(children, awaited, variables, timeout, Instant::now())?.map(|()| 0).map_err(|reason| {
         unhealthy(format!("`{shown}` is not ready: {reason}")).field("target", shown).field("reason", reason)
     })
 }
@@ -173,17 +179,19 @@ pub(crate) fn try_once(
 /// As long as anybody will wait: the limit of a probe that has none.
 const FOR_EVER: Duration = Duration::from_hours(24);
 
-/// One try, and why it did not go well; a `timeout` of zero is none, as for `--wait`.
+/// One try that is a part of what has begun then, and why it did not go well; a `timeout` of zero is none, as for `--wait`.
 fn attempt(
     children: &mut Children,
     mut awaited: Awaited,
     variables: &Variables,
     timeout: Duration,
+    begun: Instant,
 ) -> Result<std::result::Result<(), String>> {
     let limit = if timeout.is_zero() { FOR_EVER } else { timeout };
-    awaited.limit = Some(limit);
-    let deadline = Instant::now() + limit;
+    let deadline = begun + limit;
+    awaited.limit = Some(deadline.saturating_duration_since(Instant::now()));
     // The child has no limit of its own: past the deadline it is killed at once, for whoever asked waits.
+    awaited.guard = Some(read::program());
     let mut running = match start_here(children, &awaited, variables, Duration::ZERO) {
         Ok(running) => running,
         Err(reason) => return Ok(Err(awaited.shown_reason(&reason).to_owned())),
@@ -196,7 +204,12 @@ fn attempt(
             return Ok(verdict.map_err(|reason| awaited.shown_reason(&reason).to_owned()));
         }
         if Instant::now() >= deadline {
-            running.end_now();
+            // A guard has to clean up.
+            if awaited.is_probe() {
+                running.end_now();
+            } else {
+                running.end(Ending::Requested, 15);
+            }
             while running.ended().is_none() {
                 children.pump(&mut [&mut running], None).map_err(stopped)?;
             }

@@ -334,6 +334,23 @@ impl MainProcess {
         format!("the main process {} ({})", self.pid, quoted(&self.name))
     }
 
+    /// Refuses one that is not one user: it has run a set-user-id program, with variables that its user chose, and
+    /// whoever did something in its place would do it with them as the other user.
+    ///
+    /// # Errors
+    /// Identity (77).
+    pub(crate) fn is_one_user(&self) -> Result<()> {
+        if !self.status.ids_differ {
+            return Ok(());
+        }
+        let sentence = format!(
+            "the real, effective and saved ids of {} differ: it has run a set-user-id program, and nothing is done in its \
+             place",
+            self.shown()
+        );
+        Err(Failure::say(Kind::Identity, sentence))
+    }
+
     /// Its variables: every entry, byte for byte, as they were when it was started.
     ///
     /// # Errors

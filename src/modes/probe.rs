@@ -5,6 +5,8 @@ use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::modes::health;
 use crate::ready::attempt::attempt;
 use crate::ready::names;
@@ -37,6 +39,9 @@ pub(crate) fn attempt_given() -> u8 {
     let Some(mut request) = Received::take() else { return 1 };
     if let Err(failure) = request.step_down() {
         request.refuse(&failure.sentence());
+        return 1;
+    }
+    if !request.dies_with_the_asker(Signal::KILL) {
         return 1;
     }
     let target = request.argv.first().map(|target| target.as_bytes()).unwrap_or_default();

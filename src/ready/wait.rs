@@ -5,7 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::sys::child::{Children, Ended, Running, Spawn, Stop};
@@ -34,6 +34,8 @@ pub(crate) struct Awaited {
     pub(crate) argv: Vec<OsString>,
     /// What preverb's own probe is given to try.
     target: Option<Vec<u8>>,
+    /// The program of preverb, where a program that tries leaves nothing behind.
+    pub(crate) guard: Option<PathBuf>,
     /// How long a try of preverb's own may take; as long as one does, without it.
     pub(crate) limit: Option<Duration>,
     /// The last error.
@@ -71,6 +73,7 @@ impl Awaited {
             shown,
             argv,
             target: None,
+            guard: None,
             limit: None,
             error: "it was not tried".to_owned(),
             secret: false,
@@ -215,7 +218,7 @@ impl Awaited {
         Err(match ended {
             Ended::Exited(0) => return Ok(()),
             Ended::TimedOut(limit) => format!("no answer within {}", spoken(*limit)),
-            Ended::Exited(1) if self.is_probe() && !said.is_empty() => said,
+            Ended::Exited(1) if (self.is_probe() || running.has_reported()) && !said.is_empty() => said,
             other @ (Ended::Exited(_)
             | Ended::Signaled(_)
             | Ended::Stopped(_)
@@ -268,7 +271,14 @@ pub(crate) fn start(
         spawn.limit = Some(limit);
     };
     let started = match &awaited.target {
-        None => start_program(children, as_whom, &awaited.argv, variables, adjust),
+        None => match &awaited.guard {
+            None => start_program(children, as_whom, &awaited.argv, variables, adjust),
+            Some(guard) => {
+                let (argv, limit) = (&awaited.argv, Duration::ZERO);
+                let request = Request { identity: as_whom.identity, file: None, argv, variables, limit };
+                start_mode(children, guard, "--preverb-guard", &request, adjust)
+            }
+        },
         Some(target) => {
             let argv = [OsString::from_vec(target.clone())];
             let limit = awaited.limit.unwrap_or(PROBE_TIMEOUT);

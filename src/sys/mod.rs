@@ -6,6 +6,7 @@ pub(crate) mod companion;
 pub(crate) mod ended;
 pub(crate) mod entry;
 pub(crate) mod exec;
+pub(crate) mod guard;
 pub(crate) mod identity;
 pub(crate) mod proc;
 pub(crate) mod proof;

@@ -63,6 +63,8 @@ pub(crate) struct Status {
     pub(crate) uid: u32,
     /// The effective gid.
     pub(crate) gid: u32,
+    /// Whether its real, effective and saved ids differ, as those of a set-user-id program do.
+    pub(crate) ids_differ: bool,
     /// The supplementary groups.
     pub(crate) groups: Vec<u32>,
     /// The umask, where the kernel tells it (since Linux 4.7).
@@ -85,6 +87,11 @@ impl Status {
         };
         // Real, effective, saved, file system.
         let effective = |name| field(name)?.split_ascii_whitespace().nth(1)?.parse().ok();
+        let differ = |name| {
+            let mut ids = field(name).unwrap_or_default().split_ascii_whitespace().take(3);
+            let first = ids.next();
+            ids.any(|id| Some(id) != first)
+        };
         let set = |name| field(name).and_then(|mask| u64::from_str_radix(mask, 16).ok()).unwrap_or(0);
         let groups = field("Groups").unwrap_or_default().split_ascii_whitespace();
         // Since Linux 4.1 there are all of its numbers.
@@ -93,6 +100,7 @@ impl Status {
             numbers: numbers.split_ascii_whitespace().filter_map(|number| number.parse().ok()).collect(),
             uid: effective("Uid")?,
             gid: effective("Gid")?,
+            ids_differ: differ("Uid") || differ("Gid"),
             groups: groups.filter_map(|group| group.parse().ok()).collect(),
             umask: field("Umask").and_then(|umask| u32::from_str_radix(umask, 8).ok()),
             permitted: set("CapPrm"),
@@ -169,7 +177,9 @@ mod tests {
         assert_eq!((status.uid, status.gid, status.umask), (1000, 100, Some(0o27)));
         assert_eq!(status.groups, [4, 100]);
         assert_eq!((status.permitted, status.ambient, status.bounding), (1 << 10, 1 << 10, 0xa804_25fb));
-        assert!(status.no_new_privileges);
+        assert!(status.no_new_privileges && status.ids_differ);
+        let same = text.replace("1000", "0").replace("100\t0\t0", "0\t0\t0");
+        assert_eq!(Status::parse(&same).map(|status| status.ids_differ), Some(false));
         assert_eq!(Status::parse("Name:\tx\n"), None);
     }
 

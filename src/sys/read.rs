@@ -39,7 +39,7 @@ pub(crate) fn read_heeding(
 ) -> Result<std::io::Result<Vec<u8>>, Stop> {
     let mut stop = None;
     let content = read(path, OFlags::NONBLOCK | OFlags::NOCTTY, 4000, most, &mut |file| {
-        stop = signals.wait_for(file);
+        stop = signals.wait_for(file)?;
         if stop.is_some() { Err(ErrorKind::Interrupted.into()) } else { Ok(()) }
     });
     stop.map_or(Ok(content), |number| Err(Stop(number)))

@@ -13,6 +13,9 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+use rustix::process::Signal;
+
 use crate::sys::identity::{self, Identity};
 use crate::text::failure::Result;
 use crate::value::template::Expanded;
@@ -132,6 +135,14 @@ impl Received {
     /// System (71), as a step-down.
     pub(crate) fn step_down(&self) -> Result<()> {
         self.identity.as_ref().map_or(Ok(()), |identity| identity::step_down(identity, None))
+    }
+
+    /// Has this process sent a signal when the one that asked ends, in whatever way. Returns whether it is still there.
+    pub(crate) fn dies_with_the_asker(&self, signal: Signal) -> bool {
+        let _ = rustix::process::set_parent_process_death_signal(Some(signal));
+        // It may have ended before that.
+        let mut descriptors = [PollFd::new(self.report.as_fd(), PollFlags::empty())];
+        nix::poll::poll(&mut descriptors, PollTimeout::ZERO) == Ok(0)
     }
 
     /// Tells whoever asked why it was not done. Returns whether it could.

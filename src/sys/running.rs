@@ -122,6 +122,11 @@ impl Running {
         self.pipes.iter_mut().for_each(Pipe::send);
     }
 
+    /// Whether it has reported that it could not do what it was asked.
+    pub(crate) fn has_reported(&self) -> bool {
+        !self.text(Carries::Report).is_empty()
+    }
+
     /// The last line of what it said, where that is kept: of a report, or else of its standard error.
     pub(crate) fn last_line(&self) -> String {
         let report = self.text(Carries::Report);

@@ -7,6 +7,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "the one place that sends signals")]
 
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -43,6 +44,8 @@ pub(crate) struct Signals {
     ignored: Option<u64>,
     /// The real-time signals that came and were no request: they can be taken only all at once, and go back.
     passed_over: Vec<i32>,
+    /// How long files are waited for, if not for ever.
+    patience: Option<Instant>,
 }
 
 impl Signals {
@@ -73,7 +76,14 @@ impl Signals {
             .map_err(refuse)?;
         let descriptor =
             SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(refuse)?;
-        Ok(Self { stop: stop.to_vec(), inherited, descriptor, ignored: None, passed_over: Vec::new() })
+        Ok(Self {
+            stop: stop.to_vec(),
+            inherited,
+            descriptor,
+            ignored: None,
+            passed_over: Vec::new(),
+            patience: None,
+        })
     }
 
     /// Heeds these as requests to stop in the place of the four.
@@ -126,16 +136,31 @@ impl Signals {
         None
     }
 
+    /// Waits for no file longer than until then.
+    pub(crate) fn wait_until(&mut self, until: Instant) {
+        self.patience = Some(until);
+    }
+
     /// Waits until a file can be read, or until there is a request to stop, which is returned.
-    pub(crate) fn wait_for(&mut self, file: BorrowedFd<'_>) -> Option<i32> {
+    ///
+    /// # Errors
+    /// There is neither in time.
+    pub(crate) fn wait_for(&mut self, file: BorrowedFd<'_>) -> std::io::Result<Option<i32>> {
         loop {
+            let left = self.patience.map(|until| until.saturating_duration_since(Instant::now()));
+            let timeout = left.map_or(PollTimeout::NONE, |left| {
+                PollTimeout::try_from(left.as_millis().min(60_000)).unwrap_or(PollTimeout::ZERO)
+            });
             let mut descriptors =
                 [self.descriptor.as_fd(), file].map(|each| PollFd::new(each, PollFlags::POLLIN));
-            let _ = nix::poll::poll(&mut descriptors, PollTimeout::NONE);
+            let _ = nix::poll::poll(&mut descriptors, timeout);
             let is_ready = descriptors[1].any() != Some(false);
             match self.stop() {
+                None if !is_ready && left.is_some_and(|left| left.as_millis() == 0) => {
+                    return Err(ErrorKind::TimedOut.into());
+                }
                 None if !is_ready => {}
-                stop => return stop,
+                stop => return Ok(stop),
             }
         }
     }

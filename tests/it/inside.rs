@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use crate::dsl::{PATH, Running, Test, children, preverb};
+use crate::dsl::{PATH, Running, Test, children, preverb, state};
 
 /// Runs until the test says so.
 const MAIN: &str = r#"["sh", "-c", ": >[DIR]/tmp/ready; until [ -e [DIR]/tmp/end ]; do sleep 0.02; done"]"#;
@@ -481,6 +481,104 @@ fn a_probe_that_does_not_end_is_killed() {
         assert!(answer.stderr.ends_with(": no answer within 300 ms\n"), "{answer:?}");
         assert_eq!(answer.status, Some(1));
         assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    })
+    .run();
+}
+
+/// Processes whose command lines name this, the dead ones too, which have none.
+fn living(part: &str) -> usize {
+    let lines = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let line = std::fs::read(entry.ok()?.path().join("cmdline")).ok()?;
+        Some(String::from_utf8_lossy(&line).replace('\0', " "))
+    });
+    lines.filter(|line| line.contains(part)).count()
+}
+
+#[test]
+fn a_probe_leaves_no_process_behind_however_it_ends() {
+    // In its group, out of it, and out of its session.
+    let left = "tail -f [DIR]/one & setsid tail -f [DIR]/one & (setsid tail -f [DIR]/one & exit 0); >[DIR]/tmp/started;";
+    for (end, status) in [
+        ("exit 0", Some(0)),
+        ("exit 3", Some(1)),
+        ("kill -9 $$", Some(1)),
+        ("trap '' TERM; tail -f [DIR]/one", Some(1)),
+        ("trap '' TERM; wait", None),
+    ] {
+        let health = format!("health = {{ exec = [\"sh\", \"-c\", \"{left} {end}\"] }}\n");
+        container(&health, move |inside| {
+            inside.touch("one");
+            let mine = inside.run.dir().join("one").display().to_string();
+            if status.is_some() {
+                let answer = inside.preverb(["--health", "--timeout", "500ms"]);
+                assert_eq!((answer.status, living(&mine)), (status, 0), "{end}: {answer:?}");
+            } else {
+                // As an engine ends it whose own timeout is over.
+                let mut nsenter = Command::new("nsenter");
+                nsenter.args(["-p", "-m", "-t", &inside.first.to_string()]).arg(preverb()).arg("--health");
+                let mut nsenter = nsenter.env_clear().env("PATH", PATH).spawn().unwrap();
+                inside.run.wait_for_file("tmp/started");
+                let of_nsenter = children(Pid::from_raw(i32::try_from(nsenter.id()).unwrap()));
+                nix::sys::signal::kill(of_nsenter[0], Signal::SIGKILL).unwrap();
+                nsenter.wait().unwrap();
+                inside.run.wait_until("everything to end", || living(&mine) == 0);
+            }
+            assert!(inside.run.dir().join("tmp/started").exists());
+            let zombies = children(inside.first).into_iter().filter(|child| state(*child) == Some('Z'));
+            // The one that cleans up, where nothing waits for it.
+            assert!(zombies.count() <= usize::from(status.is_none()));
+        })
+        .run();
+    }
+}
+
+#[test]
+fn a_probe_that_cannot_be_run_or_is_ended_says_why() {
+    for (exec, why) in [
+        ("[\"nowhere\"]", "cannot run `nowhere`: not found on PATH `[..]`"),
+        ("[\"sh\", \"-c\", \"kill -6 $$\"]", "was ended by SIGABRT"),
+        ("[\"sh\", \"-c\", \"echo no >&2; exit 4\"]", "exited with status 4: no"),
+    ] {
+        container(&format!("health = {{ exec = {exec} }}\n"), move |inside| {
+            let answer = inside.health();
+            let (before, after) = why.split_once("[..]").unwrap_or((why, ""));
+            assert_eq!(answer.status, Some(1), "{answer:?}");
+            assert!(answer.stderr.contains(&format!("`: {before}")), "{answer:?}");
+            assert!(answer.stderr.ends_with(&format!("{after}\n")), "{answer:?}");
+        })
+        .run();
+    }
+}
+
+#[test]
+fn a_table_that_gives_nothing_is_waited_for_no_longer_than_the_probe_may_take() {
+    container("", |inside| {
+        let fifo = inside.run.dir().join("fifo");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let begun = Instant::now();
+        let answer = inside.preverb([
+            "--health".as_ref(),
+            "--timeout=300ms".as_ref(),
+            "--table".as_ref(),
+            fifo.as_os_str(),
+        ]);
+        answer.is_unhealthy("cannot read the table `[DIR]/fifo`: it gives nothing in time");
+        assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    })
+    .run();
+}
+
+#[test]
+fn a_main_process_that_has_run_a_set_user_id_program_is_no_model() {
+    let verb = format!(
+        "[verbs.a]\nexec = [\"setpriv\", \"--ruid=10001\", \"sh\", \"-p\", {}\nhealth = {{ exec = [\"touch\", \"[DIR]/probed\"] }}\n",
+        MAIN.strip_prefix("[\"sh\", ").unwrap()
+    );
+    container_of(&verb, &[], |inside| {
+        let why = "the real, effective and saved ids of the main process 1 (`sh`) differ: it has run a set-user-id program, and nothing is done in its place";
+        inside.health().is_unhealthy(why);
+        inside.shell("id -u").is(77, "", &format!("preverb: {why}\n"));
+        assert!(!inside.run.dir().join("probed").exists());
     })
     .run();
 }
