@@ -76,9 +76,8 @@ impl Setup {
                 });
                 let ended = ended.map_err(|stop| {
                     self.restore_terminal();
-                    stop.failure(&format!("while hook `{}` ran", hook.name))
-                        .field("hook", &hook.name)
-                        .field("step", &step.label)
+                    let failure = stop.failure(&format!("while hook `{}` ran", hook.name));
+                    with_kill(failure, Some(&running)).field("hook", &hook.name).field("step", &step.label)
                 })?;
                 (ended, Some(running))
             }
@@ -90,7 +89,8 @@ impl Setup {
             // How it ended holds no secret; why it did not start names its file.
             let conceals = self.secret && matches!(ended, Ended::NotStarted(_));
             let ended = if conceals { Ended::NotStarted(WHY_NOT_SHOWN.to_owned()) } else { ended };
-            return Err(self.hook_failure(&hook.name, step, &ended.describe()));
+            let failure = self.hook_failure(&hook.name, step, &ended.describe());
+            return Err(with_kill(failure, running.as_ref()));
         }
         if let Some(running) = running {
             let duration = running.started.elapsed();
@@ -186,6 +186,14 @@ impl Setup {
         let written = written.into_iter().filter(|(name, _)| !is_preverbs_own(name));
         changes.variables.extend(written.map(|(name, value)| (name, Some(value))));
         Ok(changes)
+    }
+}
+
+/// The failure with whether KILL was needed to end it.
+fn with_kill(failure: Failure, running: Option<&Running>) -> Failure {
+    match running.and_then(Running::outlived) {
+        Some(grace) => failure.and(format!("it did not end within {}, and was killed", spoken(grace))),
+        None => failure,
     }
 }
 

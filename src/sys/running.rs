@@ -156,6 +156,12 @@ impl Running {
         self.kill();
     }
 
+    /// The grace that it did not end within, if it was killed for that.
+    pub(crate) fn outlived(&self) -> Option<Duration> {
+        let asked = matches!(self.ending, Some((Ending::TimedOut | Ending::Requested, _)));
+        (asked && self.killed && !self.quiet).then_some(self.grace)
+    }
+
     pub(crate) fn kill(&mut self) {
         self.send(9);
         self.killed = true;

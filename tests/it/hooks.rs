@@ -974,7 +974,7 @@ fn a_hook_that_ignores_the_end_of_its_time_is_killed_five_seconds_later() {
         .table("log = \"quiet\"\n[[setup]]\nrun = [\"sh\", \"-c\", \"trap '' TERM; while :; do sleep 0.1; done\"]\nname = \"deaf\"\ntimeout = \"100ms\"\n[verbs.a]\nexec = [\"echo\", \"no\"]\n")
         .args(["a"])
         .status(80)
-        .stderr("preverb: hook `deaf` of step `deaf` in environment `prod` took longer than its timeout of 100 ms\n")
+        .stderr("preverb: hook `deaf` of step `deaf` in environment `prod` took longer than its timeout of 100 ms; it did not end within 5 s, and was killed\n")
         .check(|output| {
             assert!(output.took > Duration::from_secs(5), "{:?}", output.took);
             assert!(output.took < Duration::from_secs(8), "{:?}", output.took);
