@@ -155,6 +155,11 @@ impl PlanStep {
         self.step.timeout.as_ref().and_then(Deferred::known)
     }
 
+    /// How long what is ended may take before KILL, where the step says so.
+    pub(crate) fn grace(&self) -> Option<Duration> {
+        self.step.grace.as_ref().and_then(Deferred::known)
+    }
+
     /// Has it end within this time at the latest.
     pub(crate) fn cap(&mut self, most: Duration) {
         let default = matches!(self.step.kind, StepKind::Wait(_)).then_some(WAIT_TIMEOUT);

@@ -131,7 +131,7 @@ impl Setup {
         step: &PlanStep,
         adjust: impl FnOnce(&mut Spawn<'_>),
     ) -> Result<Running> {
-        let limit = step.limit();
+        let (limit, grace) = (step.limit(), step.grace());
         let as_whom = AsWhom {
             identity: actor.identity.as_ref(),
             preverb: &self.world.program,
@@ -146,6 +146,7 @@ impl Setup {
         start_program(&mut self.world.children, as_whom, argv, variables, |spawn| {
             spawn.takes_variables = Some(if others_exist { Writers::Root } else { Writers::All });
             spawn.limit = limit;
+            spawn.grace = grace.unwrap_or(spawn.grace);
             adjust(spawn);
         })
     }

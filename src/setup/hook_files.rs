@@ -44,6 +44,9 @@ pub(crate) enum How {
     Fail(String, String),
 }
 
+/// The shell of scripts without a `#!` line, where the step names none.
+pub(crate) const SHELL: &str = "sh";
+
 /// What a step says of how its files are run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules<'r> {

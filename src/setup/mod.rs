@@ -22,7 +22,7 @@ use crate::setup::steps::{mkdir, progress, render, templates};
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Level, Message};
 use crate::value::deferred::Deferred;
-use crate::value::step::{During, OnFailure, Render, StepKind};
+use crate::value::step::{During, Executables, OnFailure, Render, StepKind};
 use crate::value::text::Scope;
 
 /// Performs the plan. Returns only the failure: otherwise the target has replaced this process.
@@ -139,7 +139,10 @@ impl Setup {
     fn dispatch(&mut self, step: &PlanStep, actor: &Actor) -> Result<()> {
         match &step.step.kind {
             StepKind::Run { argv, stdin } => self.run(step, actor, argv, stdin.as_ref()),
-            StepKind::Hooks { path, .. } => self.hooks(step, actor, path),
+            StepKind::Hooks { path, shell, executables } => {
+                let shell = shell.as_deref().unwrap_or(hook_files::SHELL);
+                self.hooks(step, actor, path, shell, *executables == Executables::Run)
+            }
             StepKind::Env(settings) => self.env(step, actor, settings),
             StepKind::EnvFile(paths) => self.env_file(step, actor, paths),
             StepKind::Group { during, .. } => self.group(step, actor, during.as_ref()),

@@ -159,7 +159,7 @@ fn value(form: Form) -> Value {
             })
         }
         Form::Env => by("^[^=]+$", &json!({ "type": "string" })),
-        Form::Interpreters => by("^[^./]+$", &reference("strings")),
+        Form::Interpreters => by(r"^[^./]+(\.[^./]+)*$", &reference("strings")),
         Form::Limits => json!({
             "type": "object",
             "propertyNames": { "enum": limits() },

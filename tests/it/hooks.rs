@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 use crate::dsl::{Test, bytes};
 
 /// The verb's target, with a hook directory; what preverb says is left out, but for errors.
@@ -387,8 +389,6 @@ fn a_carriage_return_or_a_byte_order_mark_fails_a_script_before_it_is_sourced() 
         // In the image that is an error, too.
         hooks("echo no")
             .hook(name, text)
-            .args(["--check"])
-            .under_shell("shift; exec \"$0\" \"$@\"")
             .under_shell("p=$1; exec \"$p\" --check")
             .status(78)
             .stderr_contains(format!("hook `[DIR]/hooks/{name}` {what}\n"))
@@ -451,13 +451,101 @@ fn check_finds_a_carriage_return_in_the_first_line_of_any_program() {
 #[test]
 fn a_file_that_is_run_itself_has_the_arguments_and_an_interpreter_the_path_alone() {
     Test::new()
-        .table("log = \"quiet\"\n[interpreters]\ntxt = [\"printf\", \"[%s]\"]\n[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.a]\nexec = [\"true\"]\n")
+        .table("log = \"quiet\"\n[interpreters]\ntxt = [\"printf\", \"[%s]\"]\n\"txt.gz\" = [\"printf\", \"(%s)\"]\n[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.a]\nexec = [\"true\"]\n")
         .args(["a", "x y", "z"])
         .hook("1.sh", "printf '<%s>' \"$@\"\n")
         .hook("2", "#!/bin/sh\nprintf '<%s>' \"$@\"\n")
         .file("hooks/3.txt", "", 0o644)
+        .file("hooks/4.x.txt.gz", "", 0o644)
         .file("hooks/5.txt", "#!/bin/sh\nprintf '<%s>' \"$@\"\n", 0o755)
-        .stderr("<a><x y><z><a><x y><z>[[DIR]/hooks/3.txt]<a><x y><z>")
+        .stderr("<a><x y><z><a><x y><z>[[DIR]/hooks/3.txt]([DIR]/hooks/4.x.txt.gz)<a><x y><z>")
+        .run();
+}
+
+/// A target and a hook directory, with these other keys of the step.
+fn step(keys: &str, target: &str) -> Test {
+    Test::new()
+        .table(format!(
+            "log = \"quiet\"\n[[setup]]\nhooks = \"[DIR]/hooks\"\n{keys}\n[verbs.a]\nexec = [\"sh\", \"-c\", '''{target}''']\n"
+        ))
+        .args(["a"])
+}
+
+const RUN: &str = "executables = \"run\"";
+
+#[test]
+fn an_executable_script_is_run_where_the_step_says_so() {
+    // As the postgres and nginx images do it: what it exports is gone, its trap and its exec are its own affair.
+    step(RUN, "echo \"$A|$B|$C|$PATH_SEEN\"")
+        .hook("1.sh", "#!/bin/bash\nexport A=1\ntrap 'echo trapped >&2' EXIT\nexit 0\n")
+        .hook("2.sh", "#!/bin/sh\nexec echo \"executed $*\"\n")
+        .file("hooks/3.sh", "export B=1\n", 0o644)
+        .hook("4.envsh", "#!/bin/sh\nexport C=1\n")
+        .hook("5.sh", "#!/usr/bin/env perl\nprint STDERR \"perl\\n\";\n")
+        .args(["x"])
+        .stdout("|1|1|\n")
+        .stderr("trapped\nexecuted a x\nperl\n")
+        .run();
+}
+
+#[test]
+fn what_a_run_script_sets_for_itself_does_not_reach_the_target() {
+    step(RUN, "echo \"$PATH|$LC_ALL\"")
+        .hook("15.sh", "#!/bin/sh\nexport LC_ALL=C\nPATH=/usr/local/sbin:/usr/bin:/bin\nexport PATH\n")
+        .env("PATH", "/usr/bin:/bin:/opt/x")
+        .env("LC_ALL", "de_DE")
+        .stdout("/usr/bin:/bin:/opt/x|de_DE\n")
+        .run();
+}
+
+#[test]
+fn the_shell_of_the_step_is_for_scripts_without_a_line_that_names_one() {
+    let arrays = "a=(1 2 3); export A=${#a[@]}; echo \"$0 $*\"\n";
+    step("shell = \"bash\"", "echo $A")
+        .file("hooks/1.sh", arrays, 0o644)
+        .stdout("3\n")
+        .stderr("[DIR]/hooks/1.sh a\n")
+        .run();
+    step("shell = \"bash\"", "echo $A")
+        .hook("1.sh", arrays)
+        .stdout("3\n")
+        .stderr("[DIR]/hooks/1.sh a\n")
+        .run();
+    step(&format!("shell = \"bash\"\n{RUN}"), "echo $A.")
+        .hook("1.sh", arrays)
+        .args(["x"])
+        .stdout(".\n")
+        .stderr("[DIR]/hooks/1.sh a x\n")
+        .run();
+    // One that names its own has that.
+    step("shell = \"nonesuch\"", "echo $A").hook("1.sh", "#!/bin/sh\nexport A=1\n").stdout("1\n").run();
+    step("shell = \"nonesuch\"", "echo no")
+        .hook("1.sh", "export A=1\n")
+        .status(80)
+        .stderr_contains("could not be started: cannot run `nonesuch`: not found on PATH")
+        .run();
+}
+
+#[test]
+fn check_and_explain_know_which_scripts_are_run() {
+    step(&format!("shell = \"nonesuch\"\n{RUN}"), "true")
+        .hook("1.sh", "#!/bin/sh\n  export A=1\n")
+        .hook("2.sh", "echo\n")
+        .file("hooks/3.sh", "export A=1\n", 0o644)
+        .hook("4.envsh", "#!/bin/bash\nexport A=1\n")
+        .under_shell("p=$1; exec \"$p\" --check")
+        .status(78)
+        .stderr("preverb: warning: [DIR]/preverb.toml:3:9: hook `[DIR]/hooks/1.sh` is run, and what it exports is gone with it\n3 | hooks = \"[DIR]/hooks\"\n  |         ^[..]\nhint: call it `*.envsh`, or make it not executable, to have it sourced\npreverb: [DIR]/preverb.toml:3:9: hook `[DIR]/hooks/2.sh`: cannot run `nonesuch`: not found on PATH [..]\n3 | hooks = \"[DIR]/hooks\"\n  |         ^[..]\npreverb: [DIR]/preverb.toml:3:9: hook `[DIR]/hooks/3.sh`: cannot run `nonesuch`: not found on PATH [..]\n3 | hooks = \"[DIR]/hooks\"\n  |         ^[..]\n")
+        .run();
+    step(&format!("shell = \"bash\"\n{RUN}"), "true")
+        .hook("1.sh", "#!/bin/sh\n")
+        .hook("2.sh", "")
+        .file("hooks/3.sh", "", 0o644)
+        .hook("4.envsh", "#!/bin/sh\n")
+        .file("hooks/5.sh", "x\r\n", 0o644)
+        .under_shell("p=$1; exec \"$p\" --explain a")
+        .any_stderr()
+        .stdout_contains("hooks/1.sh: run\n     [DIR]/hooks/2.sh: run by bash\n     [DIR]/hooks/3.sh: sourced by bash\n     [DIR]/hooks/4.envsh: sourced by /bin/sh\n     [DIR]/hooks/5.sh: fails, because it has a carriage return (CR) at the end of line 1, as Windows writes it\n")
         .run();
 }
 
@@ -981,6 +1069,46 @@ fn a_hook_that_ignores_the_end_of_its_time_is_killed_five_seconds_later() {
         })
         .pid1()
         .run();
+}
+
+#[test]
+fn a_hook_has_the_grace_of_its_step_before_it_is_killed() {
+    let stubborn = "trap \"\" TERM; : >ready; while :; do sleep 0.05; done";
+    let step = |keys: &str, script: &str| {
+        Test::new()
+            .table(format!("log = \"quiet\"\n[[setup]]\nrun = [\"sh\", \"-c\", '''{script}''']\nname = \"it\"\n{keys}\n[verbs.a]\nexec = [\"echo\", \"no\"]\n"))
+            .args(["a"])
+            .env("GRACE", "300ms")
+    };
+    step("timeout = \"100ms\"\ngrace = \"${GRACE}\"", stubborn)
+        .status(80)
+        .stderr("preverb: hook `it` of step `it` in environment `prod` took longer than its timeout of 100 ms; it did not end within 300 ms, and was killed\n")
+        .check(|output| assert!(output.took < Duration::from_secs(4), "{:?}", output.took))
+        .run();
+    step("grace = \"300ms\"", stubborn)
+        .during(|run| {
+            run.wait_for_file("ready");
+            run.signal(Signal::SIGTERM);
+            run.ends_within(Duration::from_secs(4));
+        })
+        .status(143)
+        .stderr(
+            "preverb: stopped by SIGTERM while hook `it` ran; it did not end within 300 ms, and was killed\n",
+        )
+        .pid1()
+        .run();
+    // One that needs longer than the five seconds that are usual.
+    step(
+        "grace = \"60s\"",
+        "trap \"sleep 6; echo rolled back; exit\" TERM; : >ready; while :; do sleep 0.05; done",
+    )
+    .during(|run| {
+        run.wait_for_file("ready");
+        run.signal(Signal::SIGTERM);
+    })
+    .status(143)
+    .stderr("rolled back\npreverb: stopped by SIGTERM while hook `it` ran\n")
+    .run();
 }
 
 // Tiny containers

@@ -18,7 +18,7 @@ use crate::sys::identity::Identity;
 use crate::sys::proof;
 use crate::text::escape::escaped;
 use crate::text::reason::reason;
-use crate::value::step::{Probe, Render, Step, StepKind};
+use crate::value::step::{Executables, Probe, Render, Step, StepKind};
 use crate::value::template::Template;
 use crate::value::text::{HINT, Malformed, Scope, references};
 use crate::value::toml::{Node, Shape, Span};
@@ -86,9 +86,15 @@ impl Walk<'_, '_> {
                 }
                 self.earlier = true;
             }
-            StepKind::Hooks { path: directory, .. } => {
+            StepKind::Hooks { path: directory, shell, executables } => {
                 let kept_root = own.as_ref().is_some_and(|identity| identity.uid == 0);
-                self.hooks(directory, span_of("hooks"), doer.as_ref(), kept_root);
+                let interpreters = self.interpreters.clone();
+                let rules = Rules {
+                    interpreters: &interpreters,
+                    shell: shell.as_deref().unwrap_or(hook_files::SHELL),
+                    runs_executables: *executables == Executables::Run,
+                };
+                self.hooks(directory, span_of("hooks"), doer.as_ref(), kept_root, rules);
                 self.earlier = true;
             }
             StepKind::Env(settings) => {
@@ -261,12 +267,17 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn hooks(&mut self, directory: &Template, span: Span, doer: Option<&Identity>, kept_root: bool) {
+    fn hooks(
+        &mut self,
+        directory: &Template,
+        span: Span,
+        doer: Option<&Identity>,
+        kept_root: bool,
+        rules: Rules<'_>,
+    ) {
         let Ok(value) = self.value(directory, span) else { return };
         let Some(path) = self.here(path(&value)) else { return };
         let heavy = self.weight(value.sure);
-        let interpreters = self.interpreters.clone();
-        let rules = Rules { interpreters: &interpreters, shell: "sh", runs_executables: false };
         let list = || hook_files::hooks(&path, rules);
         // As at run time: a directory that only root may list can hold what its user may run.
         let files = self.who(doer).look(list).filter(Result::is_ok).unwrap_or_else(list);

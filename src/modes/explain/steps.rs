@@ -17,7 +17,7 @@ use crate::text::duration::spoken;
 use crate::text::escape::{MASK, WHY_NOT_SHOWN, escaped};
 use crate::text::exact::Exact;
 use crate::value::condition::{Judged, Subject};
-use crate::value::step::StepKind;
+use crate::value::step::{Executables, StepKind};
 use crate::value::template::{Expanded, Template};
 use crate::value::variables::{Origin, Variables};
 
@@ -148,10 +148,13 @@ impl<'p> Steps<'p> {
                 explained.stdin = stdin.as_ref().map(|stdin| now.text(stdin));
                 return;
             }
-            StepKind::Hooks { path, .. } => {
+            StepKind::Hooks { path, shell, executables } => {
                 explained.does = vec![now.text(path)];
-                let rules =
-                    Rules { interpreters: &self.plan.interpreters, shell: "sh", runs_executables: false };
+                let rules = Rules {
+                    interpreters: &self.plan.interpreters,
+                    shell: shell.as_deref().unwrap_or(hook_files::SHELL),
+                    runs_executables: *executables == Executables::Run,
+                };
                 (explained.files, explained.lines) = hooks(path, rules, now);
                 return;
             }

@@ -14,7 +14,6 @@ use crate::text::duration::spoken;
 use crate::text::escape::WHY_NOT_SHOWN;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Level, Message};
-use crate::value::deferred::Deferred;
 use crate::value::signal::signal_name;
 use crate::value::step::During;
 use crate::value::words::Word;
@@ -58,7 +57,7 @@ impl Setup {
         }
         let done = self.wait(step, actor, &during.ready).and_then(|()| inner(self));
         let signal = during.stop_signal.unwrap_or(STOP_SIGNAL);
-        let grace = step.step.grace.as_ref().and_then(Deferred::known);
+        let grace = step.grace();
         let grace = Grace { calm: grace.unwrap_or(CALM), stopping: grace.unwrap_or(GRACE) };
         let stopping = done.as_ref().is_err_and(Failure::is_stop);
         let departure = self.world.children.dismiss(signal, grace, stopping);

@@ -19,11 +19,20 @@ use crate::value::template::{Expanded, Template};
 
 impl Setup {
     /// A `hooks` step.
-    pub(in crate::setup) fn hooks(&mut self, step: &PlanStep, actor: &Actor, path: &Template) -> Result<()> {
+    pub(in crate::setup) fn hooks(
+        &mut self,
+        step: &PlanStep,
+        actor: &Actor,
+        path: &Template,
+        shell: &str,
+        runs_executables: bool,
+    ) -> Result<()> {
         self.once(step, actor, |setup| {
+            let interpreters = setup.plan.interpreters.clone();
+            let rules = Rules { interpreters: &interpreters, shell, runs_executables };
             let named = setup.expand(path, actor, step, "hooks")?;
             let path = Path::new(OsStr::from_bytes(&named.bytes));
-            let list = || (hook_files::hook_paths(path, setup.rules()), path.exists());
+            let list = || (hook_files::hook_paths(path, rules), path.exists());
             let (mut files, exists) = setup.look(actor, list)?;
             // A directory that only root may list can hold what its user may run.
             if files.is_err() && proof::file(path).is_ok() {
@@ -44,20 +53,22 @@ impl Setup {
                 setup.enter(actor)?;
                 let moved = path.is_relative() && working_directory() != listed_in.as_os_str().as_bytes();
                 let base = if moved { &*listed_in } else { Path::new("") };
-                setup.hook_file(step, actor, &named, base.join(file))?;
+                setup.hook_file(step, actor, &named, base.join(file), rules)?;
             }
             Ok(Outcome::Done)
         })
     }
 
-    /// How its files are run.
-    fn rules(&self) -> Rules<'_> {
-        Rules { interpreters: &self.plan.interpreters, shell: "sh", runs_executables: false }
-    }
-
     /// One file of a `hooks` step.
-    fn hook_file(&mut self, step: &PlanStep, actor: &Actor, named: &Expanded, path: PathBuf) -> Result<()> {
-        let file = self.look(actor, || hook_files::hook(path, self.rules()))?;
+    fn hook_file(
+        &mut self,
+        step: &PlanStep,
+        actor: &Actor,
+        named: &Expanded,
+        path: PathBuf,
+        rules: Rules<'_>,
+    ) -> Result<()> {
+        let file = self.look(actor, || hook_files::hook(path, rules))?;
         let is_secret = file.is_secret(named);
         let name = if is_secret { MASK.to_owned() } else { file.name() };
         let path = runnable(&file.path);

@@ -120,15 +120,22 @@ fn interpreters(decoder: &mut Decoder, node: Node<'_>, settings: &mut Settings) 
     }
     for child in node.children() {
         let extension = child.key();
-        if extension.is_empty() || extension.contains(['.', '/', '\0']) {
-            let message = format!("{} is no extension: it is written without its dot", quoted(extension));
-            decoder.mistake(child.key_span(), message);
-            continue;
-        }
-        if extension == "sh" {
+        if extension.split('.').any(str::is_empty) || extension.contains(['/', '\0']) {
+            let message = format!("{} is not an extension", quoted(extension));
             decoder.mistake_with_hint(
                 child.key_span(),
-                "interpreter `sh` would never be used: `*.sh` files are sourced",
+                message,
+                "write it as `sql` or `sql.gz`, without the first dot",
+            );
+            continue;
+        }
+        if ["sh", "envsh"]
+            .iter()
+            .any(|script| extension == *script || extension.ends_with(&format!(".{script}")))
+        {
+            decoder.mistake_with_hint(
+                child.key_span(),
+                format!("interpreter {} would never be used: such files are sourced", quoted(extension)),
                 "give the files another extension; the `#!` line of one names its shell",
             );
             continue;
