@@ -303,7 +303,7 @@ fn a_path_that_expands_to_nothing_is_an_error_that_names_step_and_key() {
 fn per_without_once_is_an_error_of_the_table() {
     once("run = [\"true\"]\nper = \"1\"")
         .status(78)
-        .stderr("preverb: [DIR]/preverb.toml:5:1: `per` needs a `once`\n5 | per = \"1\"\n  | ^^^\nhint: `once` names the file that holds its value\n")
+        .stderr("preverb: [DIR]/preverb.toml:5:1: `per` needs a `once`\n5 | per = \"1\"\n  | ^^^\n")
         .run();
 }
 

@@ -297,7 +297,6 @@ fn a_hook_is_sourced_by_the_shell_of_its_first_line() {
         ("#!/usr/bin/env -S bash -u", "bash"),
         ("#!/bin/sh", ""),
         ("#!/bin/dash", ""),
-        ("#!/usr/bin/python3", ""),
         ("# nothing", ""),
     ] {
         hooks(&["show"])
@@ -377,20 +376,20 @@ fn an_executable_is_run() {
 }
 
 #[test]
-fn a_file_with_the_extension_of_an_interpreter_is_run_by_it() {
+fn a_file_with_the_extension_of_an_interpreter_is_run_by_it_with_its_path_alone() {
     run(
         "[interpreters]\ntxt = [\"sh\", \"-c\", 'cat \"$0\"; echo \"$@\"']\n[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.a]\nexec = [\"true\"]\n",
         &["a"],
     )
     .file("hooks/1.txt", "told\n", 0o644)
-    .stderr("told\na\n")
+    .stderr("told\n\n")
     .pid1()
     .run();
     hooks(&["show", "x"])
         .program("python3", "#!/bin/sh\necho \"python3 $*\"\n")
         .file("hooks/1.py", "print()\n", 0o644)
         .stdout("<x>")
-        .stderr("python3 [DIR]/hooks/1.py show x\n")
+        .stderr("python3 [DIR]/hooks/1.py\n")
         .run();
 }
 
@@ -401,7 +400,7 @@ fn the_table_can_replace_an_interpreter() {
         &["a"],
     )
     .file("hooks/1.py", "", 0o644)
-    .stderr("mine [DIR]/hooks/1.py a\n")
+    .stderr("mine [DIR]/hooks/1.py\n")
     .run();
 }
 
