@@ -9,7 +9,7 @@ use crate::harness::{Compose, Container, engine, repository, stand_ins, undistur
 /// A project of the file at the top, on a port that is free. `None` where there is no engine.
 fn project(environment: &str) -> Option<(Compose, u16)> {
     let engine = engine()?;
-    stand_ins(engine, &["debian:bookworm-slim", "rust:1-slim-bookworm"]);
+    stand_ins(engine, &["debian:bookworm-slim", "rust:1.95-slim-bookworm"]);
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let compose = Compose::new(engine, &[&repository().join("compose.yaml")])
         .env("APP_ENV", environment)

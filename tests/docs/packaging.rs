@@ -42,6 +42,26 @@ fn the_package_is_small_and_has_what_a_user_needs() {
 }
 
 #[test]
+fn every_direct_dependency_has_its_reason_on_the_page_and_no_other_crate() {
+    let manifest = read("Cargo.toml");
+    let page = read("docs/dependencies.md");
+    let (in_binary, in_tests) = page.split_once("## In tests only").unwrap();
+    for (key, text) in [("dependencies", in_binary), ("dev-dependencies", in_tests)] {
+        let mut listed: Vec<&str> =
+            text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+        listed.sort_unstable();
+        let section = manifest.split_once(&format!("\n[{key}]\n")).unwrap().1;
+        let lines = section.lines().take_while(|line| !line.starts_with('['));
+        let mut wanted: Vec<&str> = lines
+            .filter_map(|line| Some(line.split_once(" = ")?.0))
+            .filter(|name| !name.starts_with('#'))
+            .collect();
+        wanted.sort_unstable();
+        assert_eq!(listed, wanted, "{key}");
+    }
+}
+
+#[test]
 fn workflows_have_no_rights_but_those_they_name_and_use_what_they_know() {
     for name in ["ci.yml", "release.yml"] {
         let workflow = read(&format!(".github/workflows/{name}"));
@@ -55,6 +75,34 @@ fn workflows_have_no_rights_but_those_they_name_and_use_what_they_know() {
             let is_commit = commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
             assert!(is_commit && !version.is_empty(), "{name}: {line} is not pinned by its commit");
         }
+    }
+}
+
+#[test]
+fn the_alpine_package_is_of_this_version_and_its_script_is_sound() {
+    let path = "packaging/alpine/APKBUILD";
+    assert!(read(path).contains(concat!("\npkgver=", env!("CARGO_PKG_VERSION"), "\n")));
+    if lacks("shellcheck") {
+        return;
+    }
+    // abuild sets and reads variables that the script only reads or sets.
+    let mut command = Command::new("shellcheck");
+    command.args(["--shell=sh", "--exclude=SC2034,SC2154", path]).current_dir(repository(""));
+    let output = command.output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
+}
+
+#[test]
+fn linters_have_nothing_to_say_about_the_workflows() {
+    for (linter, options) in [("actionlint", &[][..]), ("zizmor", &["--offline", "--quiet"])] {
+        if lacks(linter) {
+            continue;
+        }
+        let workflows = [".github/workflows/ci.yml", ".github/workflows/release.yml"];
+        let output =
+            Command::new(linter).args(options).args(workflows).current_dir(repository("")).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{linter}: {said}{}", String::from_utf8_lossy(&output.stderr));
     }
 }
 

@@ -15,6 +15,14 @@ fn the_schema_is_what_the_keys_of_the_decoder_make_it() {
     generated(SCHEMA, &(serde_json::to_string_pretty(&schema).unwrap() + "\n"));
 }
 
+#[test]
+fn the_entry_for_schemastore_names_the_schema() {
+    let json = |name: &str| serde_json::from_str::<serde_json::Value>(&read(name)).unwrap();
+    let entry = json("schema/schemastore.json");
+    assert_eq!(entry["url"], json(SCHEMA)["$id"]);
+    assert_eq!(entry["fileMatch"], serde_json::json!(["preverb.toml", "**/preverb.d/*.toml"]));
+}
+
 /// What taplo, the validator behind editors, says of these tables.
 fn taplo(tables: &[PathBuf]) -> (bool, String) {
     let schema = format!("file://{}", repository(SCHEMA).display());

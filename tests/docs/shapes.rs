@@ -29,6 +29,7 @@ pub(crate) fn schema() -> Value {
     }
     json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
+        "$id": "https://raw.githubusercontent.com/preverb/preverb/main/schema/preverb.json",
         "title": "preverb's verb table",
         "description": "See preverb.toml(5).",
         "type": "object",

@@ -44,6 +44,7 @@ mod messages;
 mod names;
 mod once;
 mod peers;
+mod processors;
 mod root;
 mod secrets;
 mod setup;

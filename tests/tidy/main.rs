@@ -141,7 +141,7 @@ fn names_of_tests_are_sentences() {
 fn the_changelog_has_the_version() {
     let changelog = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("CHANGELOG.md")).unwrap();
     let version = env!("CARGO_PKG_VERSION");
-    assert!(changelog.contains(&format!("\n## {version}\n")), "CHANGELOG.md has no section for {version}");
+    assert!(changelog.contains(&format!("\n## [{version}] - ")), "CHANGELOG.md has no section for {version}");
 }
 
 #[test]
@@ -150,6 +150,8 @@ fn the_minimal_rust_is_the_same_everywhere() {
     for (path, words) in [
         (".github/workflows/ci.yml", format!("toolchain: \"{rust}\"")),
         (".github/workflows/release.yml", format!("rustup default {rust}\n")),
+        ("Dockerfile", format!("FROM --platform=$BUILDPLATFORM rust:{rust}-slim-")),
+        ("examples/quickstart/Dockerfile", format!("FROM rust:{rust}-slim-")),
         ("README.md", format!("Rust ({rust} or newer)")),
     ] {
         let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();

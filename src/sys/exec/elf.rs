@@ -5,8 +5,13 @@ use std::fs::File;
 /// What a binary is for, where that is another processor than this one.
 pub(super) fn foreign(head: &[u8]) -> Option<String> {
     let here = match std::env::consts::ARCH {
+        "x86" => 3,
+        "powerpc64" => 21,
+        "s390x" => 22,
+        "arm" => 40,
         "x86_64" => 62,
         "aarch64" => 183,
+        "riscv64" => 243,
         _ => return None,
     };
     let elf = Elf::parse(head).filter(|elf| elf.machine != here)?;

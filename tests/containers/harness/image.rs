@@ -126,7 +126,7 @@ pub(crate) fn preverb_image() -> Image {
     static IMAGE: OnceLock<()> = OnceLock::new();
     IMAGE.get_or_init(|| {
         let engine = engine().expect("a test asks for the engine first");
-        stand_ins(engine, &["rust:1-slim-bookworm"]);
+        stand_ins(engine, &["rust:1.95-slim-bookworm"]);
         engine.build(repository(), "preverb", &[]);
     });
     Image::kept("preverb")
