@@ -1,4 +1,5 @@
-//! What the fuzz targets in `fuzz/` reach of the insides: parsers that read what others wrote. No part of any interface.
+//! What the fuzz targets in `fuzz/` reach of the insides: parsers that read what others wrote. No part of any
+//! interface.
 
 use crate::ready::{amqp, grpc, http, kafka, mongodb, mysql, postgres, redis, tls};
 use crate::text::url;
@@ -55,8 +56,8 @@ pub fn written_variables(text: &[u8]) -> Result<Vec<Written>, String> {
 /// The protocols whose answers are read.
 pub const PROTOCOLS: u8 = 9;
 
-/// What a server's bytes so far mean to the parser of a protocol: nothing yet, or this. The first packets of MySQL and
-/// the frames of gRPC are read one after the other, as a connection does.
+/// What a server's bytes so far mean to the parser of a protocol: nothing yet, or this. The first packets of
+/// MySQL and the frames of gRPC are read one after the other, as a connection does.
 #[must_use]
 pub fn answer(protocol: u8, bytes: &[u8]) -> Option<String> {
     let said = |said: &dyn std::fmt::Debug| Some(format!("{said:?}"));

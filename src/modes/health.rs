@@ -179,7 +179,8 @@ pub(crate) fn try_once(
 /// As long as anybody will wait: the limit of a probe that has none.
 const FOR_EVER: Duration = Duration::from_hours(24);
 
-/// One try that is a part of what has begun then, and why it did not go well; a `timeout` of zero is none, as for `--wait`.
+/// One try that is a part of what has begun then, and why it did not go well; a `timeout` of zero is none, as
+/// for `--wait`.
 fn attempt(
     children: &mut Children,
     mut awaited: Awaited,

@@ -334,8 +334,8 @@ impl MainProcess {
         format!("the main process {} ({})", self.pid, quoted(&self.name))
     }
 
-    /// Refuses one that is not one user: it has run a set-user-id program, with variables that its user chose, and
-    /// whoever did something in its place would do it with them as the other user.
+    /// Refuses one that is not one user: it has run a set-user-id program, with variables that its user
+    /// chose, and whoever did something in its place would do it with them as the other user.
     ///
     /// # Errors
     /// Identity (77).

@@ -15,8 +15,8 @@ use crate::text::names::is_shell_name;
 use crate::value::toml::{Document, Shape, Sources};
 use crate::value::variables::Variables;
 
-/// `--preverb-dump SOCKET`: hands this process's environment back. What was not sent is missed by the process that
-/// waits for it, which knows what hook it was.
+/// `--preverb-dump SOCKET`: hands this process's environment back. What was not sent is missed by the process
+/// that waits for it, which knows what hook it was.
 pub(crate) fn dump(words: &[OsString]) -> u8 {
     use std::io::{Read as _, Write as _};
     use std::os::linux::net::SocketAddrExt as _;

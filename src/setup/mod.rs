@@ -56,7 +56,8 @@ impl Setup {
         Ok(())
     }
 
-    /// The steps of a group, for which its timeout is all together, unless that is for the program of `during`.
+    /// The steps of a group, for which its timeout is all together, unless that is for the program of
+    /// `during`.
     fn group(&mut self, step: &PlanStep, actor: &Actor, during: Option<&During>) -> Result<()> {
         self.once(step, actor, |setup| {
             let outside = setup.surroundings.scopes();

@@ -59,9 +59,11 @@ pub(crate) struct Spawn<'a> {
     pub(crate) takes_variables: Option<Writers>,
     /// Whom it becomes, where this process may not be allowed to send signals to that user as itself.
     pub(crate) identity: Option<Identity>,
-    /// What a small mode of this program is handed through its standard input, where it can report a refusal, too.
+    /// What a small mode of this program is handed through its standard input, where it can report a refusal,
+    /// too.
     pub(crate) request: Option<Vec<u8>>,
-    /// What its standard input holds; a small mode finds it at its standard output, for the program that it becomes.
+    /// What its standard input holds; a small mode finds it at its standard output, for the program that it
+    /// becomes.
     pub(crate) input: Option<Vec<u8>>,
     /// The user as whom it hands its environment back through `Children::socket`, if it is to.
     pub(crate) hands_back: Option<u32>,
@@ -158,7 +160,8 @@ impl Children {
             let to = i32::from(spawn.request.is_some());
             connect(&mut actions, Carries::Input, to, (ours, theirs), input.clone())?;
         }
-        // The last of all, and its source is never 3 itself: the signals' descriptor and `null` were there first.
+        // The last of all, and its source is never 3 itself: the signals' descriptor and `null` were there
+        // first.
         match spawn.takes_variables {
             None => {}
             Some(Writers::All) => {
@@ -358,9 +361,9 @@ impl Children {
         }
     }
 
-    /// Lets the shells in that hand their environment back: only processes of a child's own group, and only of
-    /// the user whose environment it is. What an earlier hook left behind could join a later hook's group, and
-    /// the later one may be root's.
+    /// Lets the shells in that hand their environment back: only processes of a child's own group, and only
+    /// of the user whose environment it is. What an earlier hook left behind could join a later hook's group,
+    /// and the later one may be root's.
     fn accept(&mut self, running: &mut [&mut Running]) {
         let Some((listener, _)) = &self.socket else { return };
         while let Ok((connection, _)) = listener.accept() {
@@ -458,8 +461,8 @@ impl Children {
         Ok(())
     }
 
-    /// Collects every dead child, so that the target starts without zombies. Returns whether live ones may be left,
-    /// of this process or of a group that a hook made.
+    /// Collects every dead child, so that the target starts without zombies. Returns whether live ones may be
+    /// left, of this process or of a group that a hook made.
     pub(crate) fn reap_all(&mut self) -> bool {
         self.reap(&mut []);
         if self.groups.is_empty() {
@@ -522,8 +525,8 @@ pub(crate) fn next_change() -> Change {
     }
 }
 
-/// Whether a process group has a member that is not dead. The dead ones are members as long as their parent does
-/// not collect them, and where this process is not PID 1 that may never be.
+/// Whether a process group has a member that is not dead. The dead ones are members as long as their parent
+/// does not collect them, and where this process is not PID 1 that may never be.
 fn group_works(group: i32) -> bool {
     // Without /proc nobody can tell the dead from the living.
     let processes = if group_lives(group) { crate::sys::proc::all() } else { return false };

@@ -1,8 +1,8 @@
 //! A name in a directory that is held open: how a step reaches a file, and how it writes one whole or not
 //! at all.
 //!
-//! Must not know which step asks, or why. As root the way there is walked (`walk.rs`); anybody else is judged by the
-//! kernel.
+//! Must not know which step asks, or why. As root the way there is walked (`walk.rs`); anybody else is judged
+//! by the kernel.
 
 use std::ffi::{OsStr, OsString};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -173,8 +173,9 @@ pub(crate) fn open(path: &Path, flags: OFlags) -> Result<OwnedFd, Refusal> {
     Ok(rustix::fs::openat(walk.at(), name, flags | OFlags::NOFOLLOW, Mode::empty())?)
 }
 
-/// Opens the directory that `path` leads to, and names what is in it, where only root can have made the way there: each
-/// directory and each link on it, and what is at its end, is root's, and nobody else can change it.
+/// Opens the directory that `path` leads to, and names what is in it, where only root can have made the way
+/// there: each directory and each link on it, and what is at its end, is root's, and nobody else can change
+/// it.
 ///
 /// # Errors
 /// The first thing on the way that is not root's alone; it is missing.

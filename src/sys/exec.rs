@@ -1,5 +1,6 @@
-//! Replacing this process, the last step: finding the program on the target's own `PATH`, and passing over what
-//! execve(2) refuses as execvp(3) does. The only user of execve. Why it refused, `exec/diagnosis.rs` finds out.
+//! Replacing this process, the last step: finding the program on the target's own `PATH`, and passing over
+//! what execve(2) refuses as execvp(3) does. The only user of execve. Why it refused, `exec/diagnosis.rs`
+//! finds out.
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "the system's errors are an open list")]
 
@@ -73,8 +74,9 @@ pub(crate) fn exec(argv: &[OsString], variables: &Variables) -> Failure {
     failure
 }
 
-/// Replaces this process, which has handled `signals` until now: the last look for a request to stop, the mask that it
-/// inherited and the exec are adjacent system calls. Returns only the failure; the signals are handled again then.
+/// Replaces this process, which has handled `signals` until now: the last look for a request to stop, the
+/// mask that it inherited and the exec are adjacent system calls. Returns only the failure; the signals are
+/// handled again then.
 pub(crate) fn exec_with(argv: &[OsString], variables: &Variables, signals: &mut Signals) -> Failure {
     let mut stop = None;
     // Nothing is unblocked for a directory of PATH that does not have the program.
@@ -141,7 +143,8 @@ pub(crate) fn attempt<T>(
                     refused = Some((path, error));
                 }
             }
-            // A directory whose name is too long holds nothing. The program's own name is the same everywhere.
+            // A directory whose name is too long holds nothing. The program's own name is the same
+            // everywhere.
             Errno::ENAMETOOLONG if program.len() <= LONGEST_NAME => {}
             _ => return Err(diagnose(program, &path, error, argv, variables)),
         }
@@ -161,8 +164,8 @@ pub(crate) fn attempt<T>(
 /// The longest name of a file (`NAME_MAX`).
 const LONGEST_NAME: usize = 255;
 
-/// Replaces this process by this very file, with words of its own before those of `command`, which it is to run in
-/// its turn. Returns only the failure.
+/// Replaces this process by this very file, with words of its own before those of `command`, which it is to
+/// run in its turn. Returns only the failure.
 pub(crate) fn exec_file(
     path: &Path,
     own: &[OsString],

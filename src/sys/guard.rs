@@ -1,7 +1,8 @@
-//! A program that leaves nothing behind: when it ends, and when the process that asked for it does, everything that it
-//! started ends with it.
+//! A program that leaves nothing behind: when it ends, and when the process that asked for it does,
+//! everything that it started ends with it.
 //!
-//! A process that is killed cannot clean up, so another one does it for `--health`: this program in a small mode.
+//! A process that is killed cannot clean up, so another one does it for `--health`: this program in a small
+//! mode.
 
 use std::time::{Duration, Instant};
 

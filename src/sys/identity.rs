@@ -73,8 +73,8 @@ impl Myself {
     }
 }
 
-/// Gives up the ids that a set-user-id or set-group-id file has lent to this process. Returns the failure of everything
-/// that it must not do then.
+/// Gives up the ids that a set-user-id or set-group-id file has lent to this process. Returns the failure of
+/// everything that it must not do then.
 pub(crate) fn give_up_borrowed_ids() -> Option<Failure> {
     let (user, group) = (nix::unistd::getresuid().ok()?, nix::unistd::getresgid().ok()?);
     if user.real == user.effective && group.real == group.effective {
@@ -106,8 +106,8 @@ struct Group {
     members: Vec<Vec<u8>>,
 }
 
-/// A number of a line; -1, and what some part of a system would read as a negative number, is none: as an id it
-/// would mean "leave it as it is" (setresuid(2)), which is root.
+/// A number of a line; -1, and what some part of a system would read as a negative number, is none: as an id
+/// it would mean "leave it as it is" (setresuid(2)), which is root.
 fn id(field: &[u8]) -> Option<u32> {
     if !field.iter().all(u8::is_ascii_digit) {
         return None;
@@ -289,7 +289,8 @@ pub(crate) fn step_down(identity: &Identity, keep: Option<&[Capability]>) -> Res
     let groups: Vec<Gid> = identity.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
     match nix::unistd::setgroups(&groups) {
         Ok(()) => {}
-        // Root without the right to, or in a user namespace that denies it, is told to be root: it is already.
+        // Root without the right to, or in a user namespace that denies it, is told to be root: it is
+        // already.
         Err(Errno::EPERM) if before == (identity.uid, identity.gid) => return Ok(()),
         Err(error) => return Err(refused_ids(identity, "setgroups", error)),
     }
@@ -358,7 +359,8 @@ fn desc(error: rustix::io::Errno) -> &'static str {
 /// exec of a program without file capabilities.
 ///
 /// # Errors
-/// System (71): the kernel refuses, most often because the container does not have them; then nothing has changed.
+/// System (71): the kernel refuses, most often because the container does not have them; then nothing has
+/// changed.
 pub(crate) fn keep(capabilities: &[Capability]) -> Result<()> {
     let wanted = set(capabilities);
     let have = rustix::thread::capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.permitted);
@@ -409,8 +411,8 @@ pub(crate) fn acting_as<T>(identity: Option<&Identity>, work: impl FnOnce() -> R
     result
 }
 
-/// Makes those of these capabilities effective that are permitted. What looks at a process needs every one that
-/// the process has (`ptrace(2)`), and acting as another user takes them away until it ends.
+/// Makes those of these capabilities effective that are permitted. What looks at a process needs every one
+/// that the process has (`ptrace(2)`), and acting as another user takes them away until it ends.
 pub(crate) fn raise(capabilities: u64) {
     if let Ok(mut sets) = rustix::thread::capabilities(None) {
         sets.effective |= sets.permitted & CapabilitySet::from_bits_retain(capabilities);

@@ -116,8 +116,8 @@ impl Status {
     }
 }
 
-/// To whom a process's files in `/proc` belong: to its own user, or, where nobody is to look at it, to root. (Its
-/// directory is always its user's.)
+/// To whom a process's files in `/proc` belong: to its own user, or, where nobody is to look at it, to root.
+/// (Its directory is always its user's.)
 pub(crate) fn owner(pid: i32) -> Option<u32> {
     Some(std::fs::metadata(format!("/proc/{pid}/stat")).ok()?.uid())
 }
@@ -128,8 +128,8 @@ pub(crate) fn command_line(pid: i32) -> Vec<Vec<u8>> {
     line.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect()
 }
 
-/// The mounts that a process sees, by their numbers, of which no two on a machine are the same: processes that
-/// share one are in one mount namespace. (Unlike `/proc/PID/ns/mnt` everybody may read them.)
+/// The mounts that a process sees, by their numbers, of which no two on a machine are the same: processes
+/// that share one are in one mount namespace. (Unlike `/proc/PID/ns/mnt` everybody may read them.)
 pub(crate) fn mounts(pid: i32) -> BTreeSet<u64> {
     let text = std::fs::read(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
     let number = |line: &[u8]| {

@@ -1,7 +1,9 @@
-//! What root is about to run, proved to be root's alone: the file, its way, and whatever interprets it, with its way.
+//! What root is about to run, proved to be root's alone: the file, its way, and whatever interprets it, with
+//! its way.
 //!
-//! Every name on the way stands in a directory that nobody but root can change, so it still means the same file when the
-//! kernel looks it up. A name that something else would look up on `PATH` is looked up here instead.
+//! Every name on the way stands in a directory that nobody but root can change, so it still means the same
+//! file when the kernel looks it up. A name that something else would look up on `PATH` is looked up here
+//! instead.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -98,7 +100,8 @@ pub(crate) fn file(path: &Path) -> Result<(), String> {
     }
 }
 
-/// What is not there, in directories of root's, can be put there by nobody else: whoever looks for it reports it.
+/// What is not there, in directories of root's, can be put there by nobody else: whoever looks for it reports
+/// it.
 fn settled(refusal: &Refusal) -> Result<(), String> {
     if let Refusal::System(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) = refusal {
         return Ok(());
@@ -118,8 +121,8 @@ fn proved(path: &Path, variables: &Variables, depth: u32) -> Result<(), String> 
     }
 }
 
-/// Proves a file and what interprets it. Returns the arguments of a plain `#!/usr/bin/env X`: what X means depends on
-/// `PATH`, and is for the caller to settle.
+/// Proves a file and what interprets it. Returns the arguments of a plain `#!/usr/bin/env X`: what X means
+/// depends on `PATH`, and is for the caller to settle.
 fn interpreters(path: &Path, variables: &Variables, depth: u32) -> Result<Option<Vec<OsString>>, String> {
     let entry = match roots_alone(path) {
         Ok(entry) => entry,

@@ -1,4 +1,5 @@
-//! Reading: this process's environment and program, and files of any kind, in a way that a stop can interrupt.
+//! Reading: this process's environment and program, and files of any kind, in a way that a stop can
+//! interrupt.
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
@@ -27,8 +28,8 @@ pub(crate) fn read_file(path: &Path, likely: usize) -> std::io::Result<Vec<u8>> 
     read(path, OFlags::empty(), likely, usize::MAX, &mut |_| Ok(()))
 }
 
-/// The same for a file that may have nothing yet, a pipe or a terminal: requests to stop are heeded while it has
-/// not. What is larger than `most` is refused.
+/// The same for a file that may have nothing yet, a pipe or a terminal: requests to stop are heeded while it
+/// has not. What is larger than `most` is refused.
 ///
 /// # Errors
 /// The request to stop.
@@ -45,8 +46,8 @@ pub(crate) fn read_heeding(
     stop.map_or(Ok(content), |number| Err(Stop(number)))
 }
 
-/// Reads a file; `until_ready` is called where it has nothing. A pipe that nobody has opened for writing yet looks
-/// as if it were at its end, so only the second end is believed.
+/// Reads a file; `until_ready` is called where it has nothing. A pipe that nobody has opened for writing yet
+/// looks as if it were at its end, so only the second end is believed.
 fn read(
     path: &Path,
     flags: OFlags,
@@ -79,7 +80,8 @@ fn read(
     }
 }
 
-/// Whether there is something at a path, links followed; in the directory itself where the path ends in a slash.
+/// Whether there is something at a path, links followed; in the directory itself where the path ends in a
+/// slash.
 pub(crate) fn is_there(path: &[u8]) -> bool {
     let asks_for_content = path.ends_with(b"/");
     let path = Path::new(OsStr::from_bytes(path));
@@ -89,8 +91,8 @@ pub(crate) fn is_there(path: &[u8]) -> bool {
     path.exists()
 }
 
-/// The path of this very program, for starting it again: in a form that nobody else would write, so that a part of
-/// it is told by its `argv[0]` and takes no word from a verb.
+/// The path of this very program, for starting it again: in a form that nobody else would write, so that a
+/// part of it is told by its `argv[0]` and takes no word from a verb.
 pub(crate) fn program() -> PathBuf {
     let path = std::fs::read_link("/proc/self/exe").unwrap_or_else(|_| {
         // Without /proc the kernel's auxiliary vector still has the path that was given to execve(2).

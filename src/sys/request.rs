@@ -137,7 +137,8 @@ impl Received {
         self.identity.as_ref().map_or(Ok(()), |identity| identity::step_down(identity, None))
     }
 
-    /// Has this process sent a signal when the one that asked ends, in whatever way. Returns whether it is still there.
+    /// Has this process sent a signal when the one that asked ends, in whatever way. Returns whether it is
+    /// still there.
     pub(crate) fn dies_with_the_asker(&self, signal: Signal) -> bool {
         let _ = rustix::process::set_parent_process_death_signal(Some(signal));
         // It may have ended before that.

@@ -189,8 +189,8 @@ impl Signals {
         own.filter(|number| !inherited(*number)).collect()
     }
 
-    /// Takes over the signals that the preverb before this exec has `blocked`: what this process execs or starts does
-    /// not inherit that. Returns a request to stop that has come by now.
+    /// Takes over the signals that the preverb before this exec has `blocked`: what this process execs or
+    /// starts does not inherit that. Returns a request to stop that has come by now.
     ///
     /// # Errors
     /// The system's refusal, which no real system gives.
@@ -211,11 +211,13 @@ impl Signals {
         Ok(self.stop())
     }
 
-    /// Gives this process the mask that it inherited: the last thing before an exec. Only what was blocked here is
-    /// unblocked: a C library keeps some signals for itself, and setting a whole mask would lose those.
+    /// Gives this process the mask that it inherited: the last thing before an exec. Only what was blocked
+    /// here is unblocked: a C library keeps some signals for itself, and setting a whole mask would lose
+    /// those.
     pub(crate) fn restore(&self) {
         if takes_real_time(&self.stop) {
-            // Some of the real-time ones may have been blocked before, and no set can be made that lacks just those.
+            // Some of the real-time ones may have been blocked before, and no set can be made that lacks just
+            // those.
             self.put_back();
             let _ = self.inherited.thread_set_mask();
             return;
@@ -265,8 +267,8 @@ pub(crate) struct Caught {
 }
 
 impl Every {
-    /// Takes every signal from here on, those too that were heeded so far and have come. Those that are ignored are
-    /// taken as well: a blocked signal is kept whatever its disposition.
+    /// Takes every signal from here on, those too that were heeded so far and have come. Those that are
+    /// ignored are taken as well: a blocked signal is kept whatever its disposition.
     ///
     /// # Errors
     /// The system's refusal, which no real system gives.

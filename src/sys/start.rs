@@ -102,8 +102,8 @@ pub(crate) fn start_mode(
 /// What tells a small mode that the standard input of the program is at its own standard output.
 const INPUT: &str = "input";
 
-/// `--preverb-as`: steps down and becomes the command that it is handed. A refusal goes to the preverb that asked, which
-/// reports it.
+/// `--preverb-as`: steps down and becomes the command that it is handed. A refusal goes to the preverb that
+/// asked, which reports it.
 ///
 /// # Errors
 /// The refusal, where nothing has asked.

@@ -12,8 +12,8 @@ use crate::sys::signals::without_ttou;
 #[derive(Debug)]
 pub(crate) struct Terminal {
     controlling: Option<Controlling>,
-    /// The flags of the standard streams. They belong to the open file, not to the descriptor: a hook that makes
-    /// its standard error non-blocking makes it so for the target, whose output it is as well.
+    /// The flags of the standard streams. They belong to the open file, not to the descriptor: a hook that
+    /// makes its standard error non-blocking makes it so for the target, whose output it is as well.
     flags: [Option<OFlag>; 3],
 }
 

@@ -1,7 +1,8 @@
 //! Ways that only root could have made: a walk along a path by descriptors, one name at a time.
 //!
-//! Knows directories, links and whom they belong to. The kernel would follow every link, and look a name up anew each
-//! time: as root nothing goes through a link that somebody else can have put there, and nothing is looked up twice.
+//! Knows directories, links and whom they belong to. The kernel would follow every link, and look a name up
+//! anew each time: as root nothing goes through a link that somebody else can have put there, and nothing is
+//! looked up twice.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -72,9 +73,9 @@ impl From<Errno> for Refusal {
     }
 }
 
-/// Makes the directory at `path` the working directory, for what is done next as root or as somebody else. Nobody is
-/// taken into a directory that they could not enter themselves, unless only root can have chosen it; and root is led
-/// there by no link of others. The users are asked one after the other.
+/// Makes the directory at `path` the working directory, for what is done next as root or as somebody else.
+/// Nobody is taken into a directory that they could not enter themselves, unless only root can have chosen
+/// it; and root is led there by no link of others. The users are asked one after the other.
 ///
 /// # Errors
 /// It is missing, or nobody who is asked can enter it.
@@ -139,8 +140,8 @@ pub(crate) fn is_open_to_others(directory: &Stat) -> bool {
     directory.st_uid != 0 || (writable && directory.st_mode & 0o1000 == 0)
 }
 
-/// Whether nobody of this container can put anything there: so Kubernetes mounts a `ConfigMap`, whose directory has
-/// the mode 0777.
+/// Whether nobody of this container can put anything there: so Kubernetes mounts a `ConfigMap`, whose
+/// directory has the mode 0777.
 fn is_read_only(directory: &OwnedFd) -> bool {
     rustix::fs::fstatvfs(directory).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY))
 }

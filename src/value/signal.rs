@@ -1,7 +1,7 @@
 //! Signals by name and number. Pure.
 
-/// A signal's number from its name, with or without `SIG`, or from its number. Real-time signals are counted from
-/// the kernel's 34, as kill(1) and the engines count them, whatever the C library keeps for itself.
+/// A signal's number from its name, with or without `SIG`, or from its number. Real-time signals are counted
+/// from the kernel's 34, as kill(1) and the engines count them, whatever the C library keeps for itself.
 pub(crate) fn parse_signal(text: &str) -> Option<i32> {
     let possible = |number: &i32| (1..=31).contains(number) || (35..=64).contains(number);
     if let Ok(number) = text.parse::<i32>() {

@@ -1,5 +1,5 @@
-//! Text that is not the table's own: a template of `render`, which need not be UTF-8, and in which not every `${...}`
-//! need be ours. Pure.
+//! Text that is not the table's own: a template of `render`, which need not be UTF-8, and in which not every
+//! `${...}` need be ours. Pure.
 
 use crate::text::names::is_variable_name;
 use crate::text::pattern::matches;
@@ -45,8 +45,8 @@ pub(crate) enum TextError {
 /// Expands what is in the scope.
 ///
 /// # Errors
-/// Every variable that is not set, each once, with the first line that needs it; where there is none, the line of a
-/// malformed `${` and what is wrong.
+/// Every variable that is not set, each once, with the first line that needs it; where there is none, the
+/// line of a malformed `${` and what is wrong.
 pub(crate) fn expand_text(text: &[u8], variables: &Variables, scope: &Scope) -> Result<Expanded, TextError> {
     let mut out = Expanded::default();
     let mut unset: Vec<(usize, Fault)> = Vec::new();
@@ -80,8 +80,8 @@ fn is_plain(fault: &Fault) -> bool {
     fault.state == State::Unset && fault.message.is_none()
 }
 
-/// The `${...}` of a text that are in the scope, each with its line, up to the first that is malformed; then its line
-/// and what is wrong with it.
+/// The `${...}` of a text that are in the scope, each with its line, up to the first that is malformed; then
+/// its line and what is wrong with it.
 pub(crate) fn references(text: &[u8], scope: &Scope) -> (Vec<(usize, Template)>, Option<Malformed>) {
     let mut found = Vec::new();
     let ended = pieces(text, scope, |line, _, template| {
@@ -90,8 +90,8 @@ pub(crate) fn references(text: &[u8], scope: &Scope) -> (Vec<(usize, Template)>,
     (found, ended.err())
 }
 
-/// Gives the pieces of a text to `take`, one after the other: its line, its bytes, and what it is, unless it stays as
-/// it is.
+/// Gives the pieces of a text to `take`, one after the other: its line, its bytes, and what it is, unless it
+/// stays as it is.
 fn pieces<'t>(
     text: &'t [u8],
     scope: &Scope,

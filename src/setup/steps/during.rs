@@ -1,5 +1,5 @@
-//! `during` of a group: a program that runs while the steps of the group do, such as the temporary server of a
-//! database.
+//! `during` of a group: a program that runs while the steps of the group do, such as the temporary server of
+//! a database.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -18,8 +18,8 @@ use crate::value::signal::signal_name;
 use crate::value::step::During;
 use crate::value::words::Word;
 
-/// How long it may take to end, unless the step says otherwise or the run was asked to stop: a server that was just
-/// filled writes all of it to disk.
+/// How long it may take to end, unless the step says otherwise or the run was asked to stop: a server that
+/// was just filled writes all of it to disk.
 const CALM: Duration = Duration::from_mins(1);
 /// TERM.
 const STOP_SIGNAL: i32 = 15;

@@ -1,8 +1,8 @@
 //! `mkdir`: makes directories that are missing, with their parents, for a user.
 //!
-//! Knows who may make a directory where. The user makes what the user can make; only the first directory of
-//! a path that the user cannot make is root's to make, and only where nobody but root can have prepared
-//! the place. What root makes for itself it makes anywhere, and is led nowhere by a link that somebody else can
+//! Knows who may make a directory where. The user makes what the user can make; only the first directory of a
+//! path that the user cannot make is root's to make, and only where nobody but root can have prepared the
+//! place. What root makes for itself it makes anywhere, and is led nowhere by a link that somebody else can
 //! have put there.
 
 use std::ffi::OsStr;
@@ -25,8 +25,8 @@ use crate::text::reason::of_errno as why;
 const DEFAULT: u32 = 0o777;
 /// The mode of a directory until it has the one that is given.
 const NARROW: u32 = 0o700;
-/// The same where somebody else could put another one of root's in its place. No directory is left with this mode, so
-/// that one which has it was made a moment ago.
+/// The same where somebody else could put another one of root's in its place. No directory is left with this
+/// mode, so that one which has it was made a moment ago.
 const MARK: u32 = 0o1700;
 
 /// Makes the directories that are missing, with their parents, for `owner`; without one, as this process.
@@ -34,8 +34,8 @@ const MARK: u32 = 0o1700;
 /// with `mkdir -p -m`. A directory that is there stays as it is.
 ///
 /// # Errors
-/// System (71): something that is no directory is there, or the system or a planted link is in the way; otherwise
-/// what `progress` returns.
+/// System (71): something that is no directory is there, or the system or a planted link is in the way;
+/// otherwise what `progress` returns.
 pub(crate) fn mkdir(
     paths: &[PathBuf],
     mode: Option<u32>,
@@ -86,8 +86,8 @@ fn make(at: BorrowedFd<'_>, path: &Path, mode: Option<u32>) -> std::result::Resu
     Ok(())
 }
 
-/// Makes a directory with its parents as root, which walks there itself: the kernel would follow every link, and a
-/// path that is resolved twice can lead to two places.
+/// Makes a directory with its parents as root, which walks there itself: the kernel would follow every link,
+/// and a path that is resolved twice can lead to two places.
 fn make_as_root(path: &Path, mode: Option<u32>) -> std::result::Result<(), Refusal> {
     if path.as_os_str().is_empty() {
         return Err(Errno::NOENT.into());
@@ -115,8 +115,8 @@ fn make_as_root(path: &Path, mode: Option<u32>) -> std::result::Result<(), Refus
     }
 }
 
-/// Makes one directory as root where others can move what is root's, and opens it: it must not be another one of root's
-/// whose mode is changed, or below which more is made.
+/// Makes one directory as root where others can move what is root's, and opens it: it must not be another one
+/// of root's whose mode is changed, or below which more is made.
 fn make_marked(walk: &Walk, name: &OsStr, mode: Option<u32>) -> std::result::Result<OwnedFd, Refusal> {
     let umask = rustix::process::umask(Mode::empty());
     let made = rustix::fs::mkdirat(walk.at(), name, Mode::from_raw_mode(MARK));

@@ -233,8 +233,9 @@ fn write(to: &Path, content: &Expanded, mode: Option<u32>, writer: Option<&Ident
     }
 }
 
-/// Why what is there is not to be replaced. A device or a pipe would be gone for everybody who uses it, and written
-/// to it could hold the run up; `/dev/stderr` is a link to such a thing, or through `/proc` to whatever is open.
+/// Why what is there is not to be replaced. A device or a pipe would be gone for everybody who uses it, and
+/// written to it could hold the run up; `/dev/stderr` is a link to such a thing, or through `/proc` to
+/// whatever is open.
 fn special(entry: &Entry) -> Option<&'static str> {
     let status = |flags| rustix::fs::statat(entry.directory(), entry.name(), flags);
     let is_special = |mode| {

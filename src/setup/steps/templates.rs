@@ -50,8 +50,8 @@ pub(crate) fn is_directorys(path: &Path) -> bool {
     path.as_os_str().as_bytes().ends_with(b"/")
 }
 
-/// Finds the templates of `from`, which is rendered to `to`. Names that begin with a dot are skipped, so that a mounted
-/// `ConfigMap` has each file once.
+/// Finds the templates of `from`, which is rendered to `to`. Names that begin with a dot are skipped, so that
+/// a mounted `ConfigMap` has each file once.
 pub(crate) fn find(
     from: &Path,
     to: &Path,

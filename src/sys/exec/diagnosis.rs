@@ -1,5 +1,5 @@
-//! Why execve(2) refuses a file, in terms of the file: what is missing, what kind of file it is, who may not run it.
-//! It reads what the kernel has read, and runs nothing.
+//! Why execve(2) refuses a file, in terms of the file: what is missing, what kind of file it is, who may not
+//! run it. It reads what the kernel has read, and runs nothing.
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "the system's errors are an open list")]
 
@@ -131,8 +131,8 @@ enum Obstacle {
     Loop,
 }
 
-/// The first part of a path that cannot be passed; links are followed as the kernel does it, so that the part is
-/// named where it really lies.
+/// The first part of a path that cannot be passed; links are followed as the kernel does it, so that the part
+/// is named where it really lies.
 fn obstacle(path: &Path) -> Option<Obstacle> {
     let names = |path: &Path| -> Vec<OsString> {
         path.components().rev().map(|part| part.as_os_str().to_owned()).collect()
@@ -379,7 +379,8 @@ fn longest_string() -> usize {
     32 * rustix::param::page_size()
 }
 
-/// What execve(2) takes in all: a quarter of the limit `stack`, at least 128 KiB and at most 6 MiB (execve(2)).
+/// What execve(2) takes in all: a quarter of the limit `stack`, at least 128 KiB and at most 6 MiB
+/// (execve(2)).
 fn largest_whole() -> u64 {
     let stack = rustix::process::getrlimit(rustix::process::Resource::Stack).current;
     stack.map_or(u64::MAX, |stack| stack / 4).clamp(131_072, 6 << 20)
