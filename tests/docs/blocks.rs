@@ -240,6 +240,10 @@ fn every_block_does_what_the_page_says() {
                     assert!(shell.wait().unwrap().success(), "{place}: no shell reads this");
                 }
                 ("dockerfile" | "yaml" | "text" | "rust", _) => {}
+                ("json", _) => {
+                    let json: Result<serde_json::Value, _> = serde_json::from_str(&block.text);
+                    assert!(json.is_ok(), "{place}: {json:?}");
+                }
                 (language, file) => panic!("{place}: what is to be done with {language} {file:?}?"),
             }
             if block_is_drop_in(file) {
