@@ -69,23 +69,23 @@ enum Most {
 }
 
 const RATIOS: [RatioBudget; 10] = [
-    ratio("exec-10", "10 verbs, against the floor", Set::Start, "verbs-10", "floor", Most::Times(1.6)),
+    ratio("exec-10", "10 verbs, against the floor", Set::Start, "verbs-10", "floor", Most::Times(2.4)),
     ratio(
         "exec-10-dash",
         "10 verbs, against `case` in dash",
         Set::Start,
         "verbs-10",
         "case-dash",
-        Most::TimesFaster(4.0),
+        Most::TimesFaster(1.9),
     ),
-    ratio("exec-100", "100 verbs, against the floor", Set::Start, "verbs-100", "floor", Most::Times(3.0)),
+    ratio("exec-100", "100 verbs, against the floor", Set::Start, "verbs-100", "floor", Most::Times(4.5)),
     ratio(
         "exec-1000",
         "1,000 verbs, against the floor",
         Set::Start,
         "verbs-1000",
         "floor",
-        Most::Times(20.0),
+        Most::Times(27.0),
     ),
     ratio(
         "supervise-start",
