@@ -201,7 +201,7 @@ fn a_secret_user_is_in_no_message() {
 #[test]
 fn a_secret_in_the_path_of_a_hook_conceals_the_path_alone() {
     let of = |hooks: &str| format!("[[setup]]\nhooks = \"{hooks}\"\n");
-    let failed = "hook `a.sh` of step `hooks [DIR]/${S}` in environment `prod` exited with status 4";
+    let failed = "hook `a.sh` of step `hooks ***` in environment `prod` exited with status 4";
     fails("", &of("[DIR]/${S}"), "", 80, failed);
     fails(
         "",
@@ -300,7 +300,7 @@ fn a_variable_that_names_no_environment_is_not_shown_where_it_is_a_secret() {
         .env("APP_ENV", "sword fish")
         .args(["a"])
         .status(65)
-        .stderr_contains("variable `APP_ENV` is `***`, which no environment can be called")
+        .stderr_contains("variable `APP_ENV` is `***`, which is not a valid environment name")
         .stderr_lacks("sword fish")
         .run();
 }

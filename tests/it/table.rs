@@ -397,7 +397,7 @@ fn a_mount_of_the_shim_is_one() {
 #[test]
 fn no_interpreter_is_for_what_is_sourced() {
     let table = "[interpreters]\nsh = [\"bash\"]\n[verbs.a]\nexec = [\"true\"]\n";
-    wrong(table, "2:1", "sh = [\"bash\"]", &["`*.sh` files are sourced", "hint: "]);
+    wrong(table, "2:1", "sh = [\"bash\"]", &["such files are sourced", "hint: "]);
 }
 
 #[test]
