@@ -6,6 +6,9 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use crate::skip::{lacks, skip};
 use crate::{page, read};
 
@@ -90,14 +93,12 @@ fn two_a_request_to_stop_while_it_waits_is_lost() {
     assert_eq!(lines.next().unwrap().unwrap(), "waiting for the database");
     // unshare's child is process 1 of its own world.
     let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id())).unwrap();
-    let first = children.trim().to_owned();
-    let signal =
-        |name: &str| assert!(Command::new("kill").args(["-s", name, &first]).status().unwrap().success());
-    signal("TERM");
+    let first = Pid::from_raw(children.trim().parse().unwrap());
+    kill(first, Signal::SIGTERM).unwrap();
     for _ in 0..20 {
         assert_eq!(lines.next().unwrap().unwrap(), "waiting for the database");
     }
-    signal("KILL");
+    kill(first, Signal::SIGKILL).unwrap();
     child.wait().unwrap();
 }
 

@@ -173,7 +173,8 @@ struct Server(Child);
 impl Drop for Server {
     fn drop(&mut self) {
         // preverb supervises: killing it would leave its target behind.
-        let _ = Command::new("kill").arg(self.0.id().to_string()).status();
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.0.id()).unwrap());
+        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
         let _ = self.0.wait();
     }
 }

@@ -897,7 +897,7 @@ os.tcsetpgrp(fd, os.getpgrp())
     let table = format!(
         "log = \"quiet\"\n[[setup]]\nwait = [{{ exec = [\"spoil\"] }}]\n[verbs.a]\nexec = [\"sh\", \"-c\", '''{ASKS} ''']\n"
     );
-    is_asked_at_its_terminal(Test::new().table(table).args(["a"]).program("spoil", spoil));
+    is_asked_at_its_terminal(Test::new().needs("python3").table(table).args(["a"]).program("spoil", spoil));
 }
 
 /// What a target asks at its terminal, and of it.
