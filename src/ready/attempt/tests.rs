@@ -493,18 +493,19 @@ fn places_that_fail_for_different_reasons_are_numbered() {
 
 #[test]
 fn a_port_that_is_closed_at_once_is_not_ready() {
-    let listener = loopback();
-    let closed = beside(&listener, drop, |address| attempt(&target(&format!("tcp://{address}")), AMPLE));
-    assert_eq!(closed, failed("connection closed at once"));
-    let listener = loopback();
-    let reset = beside(
-        &listener,
-        |stream| {
-            rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).expect("it is open");
-        },
-        |address| attempt(&target(&format!("tcp://{address}")), AMPLE),
-    );
-    assert_eq!(reset, failed("connection reset by peer"));
+    // How soon the server here gets its turn is the machine's affair.
+    let soon = |serve: fn(TcpStream), expected: &str| {
+        let once = || {
+            let listener = loopback();
+            beside(&listener, serve, |address| attempt(&target(&format!("tcp://{address}")), AMPLE))
+        };
+        assert!((0..20).any(|_| once() == failed(expected)), "never `{expected}`");
+    };
+    soon(drop, "connection closed at once");
+    let reset = |stream: TcpStream| {
+        rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).expect("it is open");
+    };
+    soon(reset, "connection reset by peer");
     // A server that speaks first is there.
     let listener = loopback();
     let greets = beside(

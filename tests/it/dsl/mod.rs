@@ -373,6 +373,11 @@ impl Test {
         self
     }
 
+    /// Whether this machine can run it as process 1, too.
+    pub(crate) fn is_twofold(&self) -> bool {
+        self.pid1 && as_pid1().is_some()
+    }
+
     /// Skips the case where this program is not on the machine. What `under` names is needed anyway.
     pub(crate) fn needs(mut self, program: &str) -> Self {
         self.needs.push(program.into());
