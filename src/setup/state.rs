@@ -176,6 +176,10 @@ impl Setup {
     /// The variables of a program that is run for a step.
     pub(super) fn variables_of(&mut self, actor: &Actor) -> Variables {
         let mut variables = self.surroundings.of(actor.root).variables.clone();
+        // Who writes to the one, or takes the others for its own, would speak for the target.
+        for name in [&b"NOTIFY_SOCKET"[..], b"LISTEN_PID", b"LISTEN_FDS"] {
+            variables.unset(name);
+        }
         if let Some(identity) = &actor.home {
             set_home(&mut variables, identity);
         }

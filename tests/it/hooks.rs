@@ -351,6 +351,20 @@ fn hundreds_of_hooks_are_none_too_many() {
     test.stdout("150\n").pid1().run();
 }
 
+#[test]
+fn what_a_service_manager_says_is_for_the_target_alone() {
+    let show = "echo ${NOTIFY_SOCKET-none} ${LISTEN_PID-none} ${LISTEN_FDS-none}";
+    hooks(show)
+        .hook("1.sh", show)
+        .hook("2", format!("#!/bin/sh\n{show}\n"))
+        .env("NOTIFY_SOCKET", "/run/notify")
+        .env("LISTEN_PID", "7")
+        .env("LISTEN_FDS", "1")
+        .stdout("/run/notify 7 1\n")
+        .stderr("none none none\nnone none none\n")
+        .run();
+}
+
 // What runs a file
 
 #[test]
