@@ -182,9 +182,9 @@ pub(crate) fn written_variables(text: &[u8]) -> std::result::Result<Vec<Written>
         let name = quoted(child.key());
         let Some(value) = child.as_str() else {
             let shape = match child.shape() {
-                Shape::Table | Shape::Array => "which is no flat table of strings",
+                Shape::Table | Shape::Array => "not a flat table of strings",
                 Shape::String | Shape::Integer | Shape::Boolean(_) | Shape::Float | Shape::DateTime => {
-                    "which is no string"
+                    "not a string"
                 }
             };
             return Err(format!("a value for {name} that is {}, {shape}", child.shape().name()));

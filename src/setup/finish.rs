@@ -136,7 +136,7 @@ impl Setup {
                 // The operator chose the user, and with it what it may.
                 Err(failure) => {
                     self.world.log.warn(format!(
-                        "the run goes on with the capabilities that it has: {}",
+                        "continuing with the capabilities that it has: {}",
                         failure.sentence()
                     ));
                 }
@@ -183,7 +183,7 @@ fn name_left_behind(log: Log, groups: &[i32]) {
             continue;
         }
         let name = crate::text::escape::escaped(&process.name);
-        let message = format!("setup left process {pid} (`{name}`) behind, which goes on beside the target");
+        let message = format!("setup left process {pid} (`{name}`) running beside the target");
         log.say(
             &Message::new(Level::Info, message)
                 .field("pid", u64::from(pid.unsigned_abs()))

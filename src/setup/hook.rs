@@ -162,7 +162,7 @@ impl Setup {
         let mut changes = Changes::default();
         if let Work::Script(script) = &hook.work {
             let handed = running.handed_back().and_then(Dump::parse).ok_or_else(|| {
-                self.hook_failure(&hook.name, step, "ended without handing its variables back").hint(
+                self.hook_failure(&hook.name, step, "ended before its environment could be read back").hint(
                     "it replaced the EXIT trap or itself (`exec`), or left itself unable to start a program; a file without the extension `.sh` is run by itself",
                 )
             })?;

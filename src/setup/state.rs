@@ -319,7 +319,7 @@ pub(super) fn existence(identity: Option<Identity>) -> impl Fn(&[u8]) -> bool {
 /// The warning that a process which is not root stays who it is: the operator chose it.
 pub(crate) fn not_root(myself: Myself, user: &str) -> Message {
     let uid = myself.uid;
-    Message::new(Level::Warning, format!("the run goes on as uid {uid}: only root can become user `{user}`"))
+    Message::new(Level::Warning, format!("continuing as uid {uid}: only root can switch to user `{user}`"))
         .field("user", user)
 }
 

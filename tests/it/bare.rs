@@ -95,9 +95,7 @@ fn a_step_down_needs_no_passwd() {
     // A uid of the platform's choice is nobody whom the table knows, and the run goes on.
     openshift(&format!("[verbs.a]\nuser = \"4242:4243\"\n{who}"), &["a"])
         .stdout("1000620000 0 0\n")
-        .stderr(
-            "preverb: warning: the run goes on as uid 1000620000: only root can become user `4242:4243`\n",
-        )
+        .stderr("preverb: warning: continuing as uid 1000620000: only root can switch to user `4242:4243`\n")
         .pid1()
         .run();
     openshift(&format!("[verbs.a]\nuser = \"1000620000:0\"\n{who}"), &["a"]).stdout("1000620000 0 0\n").run();

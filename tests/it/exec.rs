@@ -621,9 +621,7 @@ fn dead_children_are_reaped_before_the_exec_and_live_ones_are_named() {
         .table(verb("sleep 3 & echo $! >child; until grep -q sleep /proc/$!/comm; do :; done"))
         .args(["a"])
         .stdout("0\n")
-        .stderr(format!(
-            "{ran}preverb: setup left process [..] (`sleep`) behind, which goes on beside the target\n"
-        ))
+        .stderr(format!("{ran}preverb: setup left process [..] (`sleep`) running beside the target\n"))
         .check(|output| {
             let child = String::from_utf8(output.file("child").unwrap()).unwrap();
             assert!(output.messages().contains(&format!("process {} ", child.trim())));
@@ -634,7 +632,7 @@ fn dead_children_are_reaped_before_the_exec_and_live_ones_are_named() {
     Test::new()
         .table("[[setup]]\nwait = [{ exec = [\"sh\", \"-c\", \"sleep 3 & until grep -q sleep /proc/$!/comm; do :; done\"] }]\n[verbs.a]\nexec = [\"true\"]\n")
         .args(["a"])
-        .stderr("preverb: setup left process [..] (`sleep`) behind, which goes on beside the target\n")
+        .stderr("preverb: setup left process [..] (`sleep`) running beside the target\n")
         .pid1()
         .run();
     // One in a session of its own is still PID 1's.
@@ -643,9 +641,7 @@ fn dead_children_are_reaped_before_the_exec_and_live_ones_are_named() {
         .table(verb("setsid sleep 3 &"))
         .args(["a"])
         .stdout("0\n")
-        .stderr(format!(
-            "{ran}preverb: setup left process [..] (`[..]`) behind, which goes on beside the target\n"
-        ))
+        .stderr(format!("{ran}preverb: setup left process [..] (`[..]`) running beside the target\n"))
         .run();
     // A child that preverb has inherited is no hook's.
     Test::new()

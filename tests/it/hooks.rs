@@ -165,7 +165,7 @@ fn a_shell_that_cannot_start_a_program_any_more_has_not_failed_but_handed_nothin
         hooks("echo no")
             .hook("1.sh", format!("{script}\n"))
             .status(80)
-            .stderr_contains("preverb: hook `1.sh` of step `hooks [DIR]/hooks` in environment `prod` ended without handing its variables back\nhint: [..]\n")
+            .stderr_contains("preverb: hook `1.sh` of step `hooks [DIR]/hooks` in environment `prod` ended before its environment could be read back\nhint: [..]\n")
             .run();
     }
 }
@@ -194,7 +194,7 @@ fn in_every_shell_a_hook_that_does_not_hand_its_variables_back_is_an_error() {
             hooks("echo no")
                 .hook("1.sh", format!("{line}\n{script}\n"))
                 .status(80)
-                .stderr("preverb: hook `1.sh` of step `hooks [DIR]/hooks` in environment `prod` ended without handing its variables back\nhint: [..]\n")
+                .stderr("preverb: hook `1.sh` of step `hooks [DIR]/hooks` in environment `prod` ended before its environment could be read back\nhint: [..]\n")
         });
     }
 }
@@ -759,10 +759,10 @@ fn descriptor_three_without_end_ends_the_hook() {
 #[test]
 fn a_malformed_table_on_descriptor_three_names_the_hook_and_what_is_wrong() {
     for (text, what) in [
-        ("A = 1", "a value for `A` that is an integer, which is no string"),
-        ("[t]\\nA = \"1\"", "a value for `t` that is a table, which is no flat table of strings"),
-        ("a.b = \"1\"", "a value for `a` that is a table, which is no flat table of strings"),
-        ("A = [\"1\"]", "a value for `A` that is an array, which is no flat table of strings"),
+        ("A = 1", "a value for `A` that is an integer, not a string"),
+        ("[t]\\nA = \"1\"", "a value for `t` that is a table, not a flat table of strings"),
+        ("a.b = \"1\"", "a value for `a` that is a table, not a flat table of strings"),
+        ("A = [\"1\"]", "a value for `A` that is an array, not a flat table of strings"),
         ("\"a=b\" = \"1\"", "the name `a=b`, which no variable can have"),
         ("\"\" = \"1\"", "the name ``, which no variable can have"),
         ("A = \"\\\\u0000\"", "a value for `A` with a NUL character"),
@@ -811,7 +811,7 @@ fn a_daemon_that_holds_everything_open_holds_nobody_up_and_is_named() {
             .args(["a"])
             .hook(name, format!("{head}echo 'A = \"1\"' >&3\nsleep 100 &\necho $! >pid\n"))
             .stdout("1\n")
-            .stderr(format!("preverb: running hook `{name}`\npreverb: hook `{name}` done in [TIME]\npreverb: setup left process [..] (`[..]`) behind, which goes on beside the target\n"))
+            .stderr(format!("preverb: running hook `{name}`\npreverb: hook `{name}` done in [TIME]\npreverb: setup left process [..] (`[..]`) running beside the target\n"))
             .check(|output| assert!(output.took < Duration::from_secs(10), "{:?}", output.took))
             .pid1()
             .run();

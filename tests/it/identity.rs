@@ -255,19 +255,19 @@ fn who_is_not_root_gets_one_warning_and_the_run_goes_on() {
         .args(["who"])
         .stdout("65534 65534 65534 /inherited\n")
         .stderr(
-            "preverb: warning: the run goes on as uid 65534: only root can become user `root`\n\
+            "preverb: warning: continuing as uid 65534: only root can switch to user `root`\n\
              preverb: running hook `1.sh`\n65534\npreverb: hook `1.sh` done in [TIME]\n[...]\n",
         )
         .check(|output| {
             // One of users, whoever asks for one, and one of files.
-            assert_eq!(output.messages().matches("only root can become").count(), 1);
+            assert_eq!(output.messages().matches("only root can switch").count(), 1);
             assert_eq!(output.messages().matches("only root can give").count(), 1);
         })
         .run();
     test()
         .args(["--as", "root", "--", "who"])
         .stdout("65534 65534 65534 /inherited\n")
-        .stderr("preverb: warning: the run goes on as uid 65534: only root can become user `root`\n")
+        .stderr("preverb: warning: continuing as uid 65534: only root can switch to user `root`\n")
         .run();
     // A user that does not exist is the image author's mistake, whoever runs the container.
     test().args(["--as", "nosuch", "--", "who"]).status(77).stderr_contains("does not exist").run();
@@ -415,7 +415,7 @@ fn a_capability_that_the_container_lacks_is_71_as_root_and_a_warning_else() {
         .args(["a"])
         .stdout("CapEff:\t0000000000000400\nCapAmb:\t0000000000000400\n")
         .stderr(
-            "preverb: warning: the run goes on with the capabilities that it has: cannot keep `CAP_NET_ADMIN`: the container does not have it\n",
+            "preverb: warning: continuing with the capabilities that it has: cannot keep `CAP_NET_ADMIN`: the container does not have it\n",
         )
         .run();
     // And what the table keeps, where the operator gave it, is kept without a word.

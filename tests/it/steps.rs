@@ -183,7 +183,7 @@ fn who_is_not_root_is_warned_once_and_goes_on() {
         .needs_root()
         .under_shell("exec setpriv --reuid 65534 --regid 65534 --clear-groups \"$@\"")
         .stdout("65534\n")
-        .stderr("preverb: warning: the run goes on as uid 65534: only root can become user `root`\npreverb: running hook `one`\n65534\npreverb: hook `one` done in [TIME]\npreverb: running hook `two`\n65534\npreverb: hook `two` done in [TIME]\n")
+        .stderr("preverb: warning: continuing as uid 65534: only root can switch to user `root`\npreverb: running hook `one`\n65534\npreverb: hook `one` done in [TIME]\npreverb: running hook `two`\n65534\npreverb: hook `two` done in [TIME]\n")
         .run();
 }
 

@@ -353,14 +353,14 @@ preverb: hook `1.sh` of step `first things` in environment `prod` was ended by S
     hook(
         "trap : EXIT\nexit 0\n",
         "preverb: running hook `1.sh`
-preverb: hook `1.sh` of step `first things` in environment `prod` ended without handing its variables back
+preverb: hook `1.sh` of step `first things` in environment `prod` ended before its environment could be read back
 hint: it replaced the EXIT trap or itself (`exec`), or left itself unable to start a program; a file without the extension `.sh` is run by itself
 ",
     );
     hook(
         "echo 'X = 3' >&3\n",
         "preverb: running hook `1.sh`
-preverb: hook `1.sh` of step `first things` in environment `prod` wrote to descriptor 3 a value for `X` that is an integer, which is no string
+preverb: hook `1.sh` of step `first things` in environment `prod` wrote to descriptor 3 a value for `X` that is an integer, not a string
 ",
     );
     says(

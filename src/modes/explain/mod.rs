@@ -205,7 +205,7 @@ fn user_note(user: &Expanded, myself: Myself) -> String {
         Ok(identity) if myself.is(&identity) => "already that user".to_owned(),
         Ok(_) if myself.is_root() && user.secret => "it can be looked up".to_owned(),
         Ok(identity) if myself.is_root() => format!("uid {}, gid {}", identity.uid, identity.gid),
-        Ok(_) => format!("not root: the run goes on as uid {}", myself.uid),
+        Ok(_) => format!("not root: continuing as uid {}", myself.uid),
     }
 }
 
