@@ -18,9 +18,7 @@ use crate::value::variables::{Origin, Variables};
 pub(super) struct Rules<'r> {
     /// Those that are true when they are not empty.
     pub(super) opaque: &'r BTreeSet<String>,
-    /// Those that are shown nowhere.
     pub(super) secrets: &'r BTreeSet<String>,
-    /// Whether `required` counts.
     pub(super) require: bool,
 }
 

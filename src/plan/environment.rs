@@ -15,9 +15,7 @@ use crate::value::variables::Variables;
 /// Why the environment is the one that it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Why {
-    /// The option `--environment`.
     Option,
-    /// This variable.
     Variable(String),
     /// The table's default, this variable being unset or empty.
     TableDefault(String),
@@ -42,13 +40,10 @@ impl Why {
 /// The chosen environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Environment {
-    /// Its name.
     pub(crate) name: EnvironmentName,
     /// The alias that it was named by.
     pub(crate) alias: Option<EnvironmentName>,
-    /// Why it is this one.
     pub(crate) why: Why,
-    /// The variable that names it.
     pub(crate) variable: String,
 }
 
@@ -61,9 +56,6 @@ impl Environment {
 }
 
 /// Chooses the environment.
-///
-/// # Errors
-/// Usage (64) or Variable (65): a name that is not valid, or not one of the table's.
 pub(crate) fn choose(
     option: Option<&OsString>,
     settings: &Settings,

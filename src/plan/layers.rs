@@ -15,7 +15,6 @@ use crate::value::variables::{Origin, Variables};
 pub(super) struct Building {
     pub(super) variables: Variables,
     pub(super) failures: Vec<Failure>,
-    /// Variables that a failure is about.
     pub(super) failed: BTreeSet<String>,
     /// Variables that have no value because of a failure that is reported, here or at the end.
     pub(super) missing: BTreeSet<String>,

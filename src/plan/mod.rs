@@ -41,41 +41,26 @@ use crate::value::words::Element;
 pub(crate) struct Plan {
     /// The verb, by its own name; `None` for `--`.
     pub(crate) verb: Option<VerbName>,
-    /// The environment, and why.
     pub(crate) environment: Environment,
-    /// The variables before the first step.
     pub(crate) variables: Variables,
-    /// Variables removed before the exec.
     pub(crate) unset: Vec<String>,
-    /// The declared variables that are shown nowhere, whoever sets them.
     pub(crate) secrets: BTreeSet<String>,
     /// Those that are true when they are not empty.
     pub(crate) opaque: BTreeSet<String>,
-    /// All of them, by name.
     pub(crate) declared: Vec<String>,
-    /// Those that a step supplies.
     late: Vec<Declaration>,
-    /// The steps, in order.
     pub(crate) steps: Vec<PlanStep>,
     /// What hooks get as their positional parameters.
     pub(crate) parameters: Vec<OsString>,
-    /// Who the target runs as.
     pub(crate) user: Option<Expanded>,
-    /// Where it runs.
     pub(crate) workdir: Option<Expanded>,
-    /// Its umask.
     pub(crate) umask: Option<u32>,
-    /// Its soft limits.
     pub(crate) limits: Vec<Limit>,
     /// The capabilities that it keeps; `None` leaves them alone.
     pub(crate) capabilities: Option<Vec<Capability>>,
-    /// Whether an exec can gain privileges.
     pub(crate) no_new_privileges: bool,
-    /// How preverb supervises, if it stays.
     pub(crate) init: Option<InitOptions>,
-    /// The target.
     pub(crate) target: Target,
-    /// The programs that run files of an extension.
     pub(crate) interpreters: Vec<(String, Vec<String>)>,
 }
 
@@ -95,9 +80,6 @@ impl Plan {
     }
 
     /// Judges the variables that a step was to supply.
-    ///
-    /// # Errors
-    /// Variable (65): one is missing or invalid.
     pub(crate) fn judge_late(&self, variables: &Variables) -> Result<()> {
         let rules = Rules { opaque: &self.opaque, secrets: &self.secrets, require: true };
         let failures = self.late.iter().filter_map(|declaration| judge(declaration, variables, rules));
@@ -108,13 +90,10 @@ impl Plan {
 /// A step of the plan.
 #[derive(Debug, Clone)]
 pub(crate) struct PlanStep {
-    /// The step.
     pub(crate) step: Step,
     /// What it is called: its name, or what it does as the table has it.
     pub(crate) label: String,
-    /// Why it does not run, where that is known before any step.
     pub(crate) skip: Option<String>,
-    /// The steps of a group.
     pub(crate) steps: Vec<PlanStep>,
 }
 
@@ -168,9 +147,6 @@ impl PlanStep {
     }
 
     /// The step with those of its values expanded that may be any text, called by what it is about now.
-    ///
-    /// # Errors
-    /// Variable (65).
     pub(crate) fn settled(&self, variables: &Variables) -> Result<Self> {
         let mut step = self.clone();
         step.label = labelled(&step.step, &|template| {
@@ -242,16 +218,13 @@ pub(crate) fn called(step: &Step, show: &dyn Fn(&Template) -> String) -> String 
 pub(crate) struct Call {
     /// The caller's words behind the verb or `--`; `None` where none were given.
     pub(crate) words: Option<Vec<OsString>>,
-    /// Why no step runs at all, if so.
     pub(crate) skip_setup: Option<String>,
 }
 
 /// A plan, and everything that keeps it from being performed.
 #[derive(Debug)]
 pub(crate) struct Planned {
-    /// The plan as far as it goes.
     pub(crate) plan: Plan,
-    /// The variables that are missing or invalid.
     pub(crate) failures: Vec<Failure>,
     /// What should be changed, and does not keep it from being performed.
     pub(crate) warnings: Vec<String>,

@@ -13,16 +13,13 @@ use crate::value::words::{self, Element, Word};
 pub(crate) struct Target {
     /// `exec`; empty for `--`.
     pub(crate) exec: Vec<Element>,
-    /// What follows it.
     pub(crate) arguments: Arguments,
-    /// `args-after`.
     pub(crate) after: Vec<Element>,
 }
 
 /// What follows `exec`.
 #[derive(Debug, Clone)]
 pub(crate) enum Arguments {
-    /// The table's `args`.
     Default(Vec<Element>),
     /// The caller's words, byte for byte.
     Given(Vec<OsString>),
@@ -30,9 +27,6 @@ pub(crate) enum Arguments {
 
 impl Target {
     /// The argv.
-    ///
-    /// # Errors
-    /// Variable (65).
     pub(crate) fn argv(&self, facts: Facts<'_>) -> Result<Vec<Word>> {
         let mut argv = expand_argv(&self.exec, facts, "`exec`")?;
         argv.extend(self.arguments(facts).map_err(|(fault, what)| faulty(fault, what))?);
@@ -40,9 +34,6 @@ impl Target {
     }
 
     /// The arguments: the caller's or the default ones, and those after them.
-    ///
-    /// # Errors
-    /// A variable that cannot stand where it is needed, and the key that needs it.
     pub(crate) fn arguments(
         &self,
         facts: Facts<'_>,
@@ -60,17 +51,11 @@ impl Target {
 }
 
 /// Expands an argv that holds no arguments of the target.
-///
-/// # Errors
-/// Variable (65).
 pub(crate) fn expand_argv(elements: &[Element], facts: Facts<'_>, what: &str) -> Result<Vec<Word>> {
     words::expand(elements, facts, &|| Ok(Vec::new())).map_err(|fault| faulty(fault, what))
 }
 
 /// Expands a string of the table.
-///
-/// # Errors
-/// Variable (65).
 pub(crate) fn expand(template: &Template, variables: &Variables, what: &str) -> Result<Expanded> {
     template.expand(variables).map_err(|fault| faulty(fault, what))
 }

@@ -5,9 +5,7 @@ use std::path::PathBuf;
 /// The value of a declared variable that is in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ValueFile {
-    /// The declared variable.
     pub(crate) name: String,
-    /// The file.
     pub(crate) path: PathBuf,
     /// The name without `_FILE` of the variable that names the file: its own, or an older one.
     pub(crate) named_by: Option<String>,

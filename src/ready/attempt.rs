@@ -16,9 +16,6 @@ use crate::ready::{amqp, file, grpc, http, kafka, mongodb, mysql, postgres, redi
 use crate::value::target::{Place, Protocol, Target};
 
 /// Tries `target` once, for at most `limit`.
-///
-/// # Errors
-/// A short phrase that says why it is not ready.
 pub(crate) fn attempt(target: &Target, limit: Duration) -> Result<(), String> {
     let clock = Clock::start(limit);
     match target {

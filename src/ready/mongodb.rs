@@ -16,7 +16,6 @@ const HEAD: usize = 16;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct State {
     role: Role,
-    /// The command was understood.
     ok: bool,
 }
 

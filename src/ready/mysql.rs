@@ -31,7 +31,6 @@ pub(crate) fn ask(address: Address<'_>, clock: Clock) -> Result<(), String> {
 /// A login under way.
 struct Login {
     connection: Connection,
-    /// The number of the server's last packet.
     sequence: u8,
 }
 

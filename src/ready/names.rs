@@ -81,7 +81,6 @@ struct Lookup {
     found: Vec<IpAddr>,
     /// Those of the name as it stands: they count where the others are missing.
     spare: Vec<IpAddr>,
-    /// Whether the search list has found some.
     searched: bool,
 }
 

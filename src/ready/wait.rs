@@ -28,9 +28,7 @@ const QUIET: Duration = Duration::from_secs(1);
 /// Something to be tried until it is ready.
 #[derive(Debug)]
 pub(crate) struct Awaited {
-    /// What it is called in messages.
     pub(crate) shown: String,
-    /// The program that tries it.
     pub(crate) argv: Vec<OsString>,
     /// What preverb's own probe is given to try.
     target: Option<Vec<u8>>,
@@ -38,7 +36,6 @@ pub(crate) struct Awaited {
     pub(crate) guard: Option<PathBuf>,
     /// How long a try of preverb's own may take; as long as one does, without it.
     pub(crate) limit: Option<Duration>,
-    /// The last error.
     error: String,
     /// Whether a secret is a part of its words, so that what went wrong with them is not shown.
     pub(crate) secret: bool,
@@ -49,9 +46,6 @@ pub(crate) struct Awaited {
 
 impl Awaited {
     /// A target that preverb itself tries, by this program. `None` is nothing to wait for.
-    ///
-    /// # Errors
-    /// Why it is not a target.
     pub(crate) fn url(
         target: &[u8],
         shown: String,
@@ -102,9 +96,7 @@ fn pause(waited: Duration) -> Duration {
 /// How waiting ended, if it was not with every target ready.
 #[derive(Debug)]
 pub(crate) enum Unready {
-    /// These were not ready in time.
     TimedOut(Vec<Awaited>),
-    /// A request to stop came.
     Stopped(Stop),
 }
 
@@ -113,9 +105,6 @@ pub(crate) type Start<'a> =
     dyn Fn(&mut Children, &Awaited, Duration) -> std::result::Result<Running, String> + 'a;
 
 /// Waits until all are ready, all at the same time; a `timeout` of zero is for ever.
-///
-/// # Errors
-/// Those that were not ready in time, or the request to stop.
 pub(crate) fn wait_for(
     children: &mut Children,
     log: Log,
@@ -210,9 +199,6 @@ impl Awaited {
     }
 
     /// What a try that has ended says.
-    ///
-    /// # Errors
-    /// Why it is not ready.
     pub(crate) fn verdict(&self, running: &Running, ended: &Ended) -> std::result::Result<(), String> {
         let said = running.last_line();
         Err(match ended {
@@ -256,9 +242,6 @@ pub(crate) fn start_here(
 }
 
 /// How a try is started, by somebody else if need be.
-///
-/// # Errors
-/// Why it could not be.
 pub(crate) fn start(
     children: &mut Children,
     as_whom: AsWhom<'_>,
@@ -293,9 +276,6 @@ pub(crate) fn start(
 }
 
 /// A target of `--wait`. `None` is nothing to wait for.
-///
-/// # Errors
-/// Usage (64).
 pub(crate) fn awaited_word(target: &OsStr, program: &Path) -> Result<Option<Awaited>> {
     let bytes = target.as_bytes();
     let shown = url::shown(bytes);
@@ -308,9 +288,6 @@ pub(crate) fn awaited_word(target: &OsStr, program: &Path) -> Result<Option<Awai
 }
 
 /// A target of `--probe`, of which nothing may be left unseen.
-///
-/// # Errors
-/// Usage (64).
 pub(crate) fn probed_word(target: &OsStr, program: &Path) -> Result<Option<Awaited>> {
     let awaited = awaited_word(target, program)?;
     match awaited {

@@ -19,9 +19,6 @@ pub(crate) const DEFAULT: &str = "/etc/preverb/preverb.toml";
 const LONGEST: usize = 64 << 20;
 
 /// Reads the table and its drop-ins.
-///
-/// # Errors
-/// What keeps a file from being read: all are the table's (78); or the request to stop.
 pub(crate) fn read(path: &Path, signals: &mut Signals) -> Result<Sources> {
     let mut sources = Sources::default();
     sources.add(path.to_owned(), read_one(path, "table", signals)?);
@@ -149,9 +146,6 @@ pub(crate) fn message(excerpts: &Excerpts<'_>, mistake: &Mistake, level: Level) 
 }
 
 /// The mistakes as a failure.
-///
-/// # Errors
-/// Table (78), if there are any.
 pub(crate) fn failing(sources: &Sources, mistakes: &[Mistake]) -> Result<()> {
     if mistakes.is_empty() {
         return Ok(());
@@ -161,9 +155,6 @@ pub(crate) fn failing(sources: &Sources, mistakes: &[Mistake]) -> Result<()> {
 }
 
 /// Reads the tree of the sources.
-///
-/// # Errors
-/// Every mistake of syntax.
 pub(crate) fn parse(sources: &Sources) -> Result<Document<'_>> {
     super::select::read(sources).or_else(|mistakes| {
         failing(sources, &mistakes)?;

@@ -13,11 +13,9 @@ use crate::value::toml::{Mistake, Node, Shape, Span};
 /// What a name is that an operator gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Named {
-    /// An environment.
     Itself,
     /// Another name of this environment.
     Alias(EnvironmentName),
-    /// Not one of those that the table lists.
     Unlisted,
     /// Not one that the table mentions, but one that looks like this one.
     Like(String),

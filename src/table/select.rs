@@ -16,9 +16,7 @@ use crate::value::toml::{Document, Mistake, Node, Shape, Sources, Span};
 /// What counts of the table in one environment, with one verb or none.
 #[derive(Debug, Default)]
 pub(crate) struct Selection {
-    /// The layer of the table.
     pub(crate) table: Layer,
-    /// The layer of the environment.
     pub(crate) environment: Layer,
     /// The verb that was asked for, the environment's part laid over it.
     pub(crate) verb: Option<SelectedVerb>,
@@ -39,18 +37,14 @@ pub(crate) struct SelectedVerb {
     pub(crate) name: VerbName,
     /// Everything but the layers laid together; its `layer` is the verb's.
     pub(crate) part: VerbPart,
-    /// The layer of the environment's verb.
     pub(crate) environment_layer: Layer,
 }
 
 /// What a first word is.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Lookup {
-    /// A verb, or an alias of one, in this environment.
     Verb(VerbName),
-    /// No verb here, but in these environments.
     Elsewhere(Vec<String>),
-    /// No verb anywhere.
     Unknown,
 }
 
@@ -63,9 +57,6 @@ struct Verb<'d> {
 }
 
 /// Reads a table and its drop-ins.
-///
-/// # Errors
-/// Every mistake of syntax.
 pub(crate) fn read(sources: &Sources) -> Result<Document<'_>, Vec<Mistake>> {
     Document::read(sources, is_setup)
 }

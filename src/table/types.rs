@@ -39,12 +39,9 @@ pub(crate) struct Settings {
 #[derive(Debug, Default)]
 pub(crate) struct Naming {
     pub(crate) variable: Option<String>,
-    /// Whether the table declares that variable to be a secret.
     pub(crate) is_secret: bool,
     pub(crate) default: Option<EnvironmentName>,
-    /// The only environments that there are.
     pub(crate) names: Option<Vec<EnvironmentName>>,
-    /// Other names, each with the environment that it stands for.
     pub(crate) aliases: Vec<(EnvironmentName, EnvironmentName)>,
 }
 
@@ -76,7 +73,6 @@ pub(crate) struct ShimSettings {
     pub(crate) image: Option<String>,
     /// As `-v` takes them.
     pub(crate) mounts: Vec<String>,
-    /// Variables that are passed on.
     pub(crate) env: Vec<String>,
     pub(crate) network: Option<String>,
 }
@@ -108,7 +104,6 @@ pub(crate) fn lay_declarations<'l>(layers: impl IntoIterator<Item = &'l Layer>) 
 /// A verb, or what an environment changes in it.
 #[derive(Debug, Default)]
 pub(crate) struct VerbPart {
-    /// Where it stands.
     pub(crate) span: Option<Span>,
     pub(crate) about: Option<String>,
     pub(crate) aliases: Option<Vec<VerbName>>,
@@ -116,25 +111,20 @@ pub(crate) struct VerbPart {
     pub(crate) patterns: Option<Vec<String>>,
     /// The target's argv, without the caller's arguments.
     pub(crate) exec: Option<Vec<Element>>,
-    /// Arguments where the caller gives none.
     pub(crate) args: Option<Vec<Element>>,
     /// Arguments after those.
     pub(crate) args_after: Option<Vec<Element>>,
     pub(crate) layer: Layer,
-    /// Variables removed before the exec.
     pub(crate) unset: Option<Vec<String>>,
     pub(crate) user: Option<Template>,
     pub(crate) workdir: Option<Template>,
     pub(crate) umask: Option<Deferred<u32>>,
     pub(crate) limits: Vec<Limit>,
-    /// Those that it keeps.
     pub(crate) capabilities: Option<Vec<Capability>>,
     pub(crate) no_new_privileges: Option<bool>,
     pub(crate) init: Option<Init>,
     pub(crate) health: Option<Probe>,
-    /// Arguments of the caller that make setup unnecessary.
     pub(crate) skip_setup_on: Option<Vec<String>>,
-    /// Whether lists leave it out.
     pub(crate) hidden: Option<bool>,
 }
 
@@ -170,24 +160,17 @@ impl VerbPart {
 /// `init`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Init {
-    /// The target replaces preverb.
     Exec,
-    /// preverb stays and supervises.
     Supervise,
-    /// It supervises in this way: a table, over which another is laid key by key.
     With(InitOptions),
 }
 
 /// How to supervise.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct InitOptions {
-    /// Signals that are forwarded as another one, or not at all.
     pub(crate) signals: Vec<(i32, Option<i32>)>,
-    /// Whether signals go to the target's whole group.
     pub(crate) group: Option<bool>,
-    /// How long what the target leaves behind may take to end.
     pub(crate) grace: Option<Duration>,
-    /// Exit codes of the target that are replaced by another one.
     pub(crate) exit: Vec<(u8, u8)>,
 }
 

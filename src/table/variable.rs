@@ -8,20 +8,17 @@ use crate::value::condition::Condition;
 pub(crate) struct Declaration {
     pub(crate) name: String,
     pub(crate) about: Option<String>,
-    /// Used where it is unset or empty.
     pub(crate) default: Option<String>,
     pub(crate) required: Option<Required>,
     /// Whether a step supplies it, so that it is judged only before the exec.
     pub(crate) late: Option<bool>,
     pub(crate) kind: Option<VariableKind>,
     pub(crate) one_of: Option<Vec<String>>,
-    /// Whether it is shown nowhere.
     pub(crate) secret: Option<bool>,
     /// Whether it may come from the file that `N_FILE` names, though it is not a secret.
     pub(crate) file: Option<bool>,
     /// Older names of it, the first that is not empty being taken.
     pub(crate) aliases: Option<Vec<String>>,
-    /// Variables that must be unset or empty where this one is not.
     pub(crate) conflicts: Option<Vec<String>>,
 }
 

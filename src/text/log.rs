@@ -36,7 +36,6 @@ pub(crate) enum Level {
     Error,
     /// Somebody should know, the run goes on.
     Warning,
-    /// What is being done.
     Info,
     /// Why, for `verbose`.
     Debug,
@@ -57,9 +56,7 @@ impl Level {
 /// A thing that a message names: what is a number is one in JSON too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Field {
-    /// A name, a path, a word.
     Text(String),
-    /// A number that can be counted or compared.
     Number(u64),
 }
 
@@ -90,15 +87,11 @@ impl From<u64> for Field {
 /// One thing to say.
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
-    /// How much it matters.
     pub(crate) level: Level,
     /// A sentence without a full stop; what is untrusted in it is already escaped.
     pub(crate) text: String,
-    /// The things that the sentence names, for JSON.
     pub(crate) fields: Vec<(&'static str, Field)>,
-    /// Lines that follow it.
     pub(crate) lines: Vec<String>,
-    /// What would help.
     pub(crate) hint: Option<String>,
 }
 
@@ -160,7 +153,6 @@ impl Message {
 /// Where messages go. A value that is passed, not a global.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Log {
-    /// How they are written.
     pub(crate) format: Format,
 }
 

@@ -12,9 +12,7 @@ const WIDTH: usize = 80;
 /// Whether to set text off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Paint {
-    /// By escape sequences.
     Terminal,
-    /// Not at all.
     Plain,
 }
 

@@ -39,20 +39,15 @@ pub(crate) fn is_true(value: &[u8]) -> bool {
 /// What conditions are judged by.
 #[derive(Clone, Copy)]
 pub(crate) struct Facts<'f> {
-    /// The variables as they are now.
     pub(crate) variables: &'f Variables,
     /// The declared variables that are true when they are not empty: a `0` of theirs is a value like any
     /// other.
     pub(crate) opaque: &'f BTreeSet<String>,
-    /// Whether there is something at this path.
     pub(crate) exists: &'f dyn Fn(&[u8]) -> bool,
 }
 
 impl Condition {
     /// Reads a condition; `None` where it has none of the forms.
-    ///
-    /// # Errors
-    /// Why its value is not a template.
     pub(crate) fn parse(text: &str) -> Result<Option<Self>, String> {
         let is_name = |name: &str| is_variable_name(name.as_bytes());
         let (name, negated, test) = if let Some((before, value)) = text.split_once('=') {
@@ -84,9 +79,6 @@ impl Condition {
     }
 
     /// Whether it holds.
-    ///
-    /// # Errors
-    /// A variable in its value that cannot stand there.
     pub(crate) fn holds(&self, facts: Facts<'_>) -> Result<bool, Fault> {
         let found = facts.variables.get(self.name.as_bytes());
         let value = found.map(|found| found.value).unwrap_or_default();
@@ -133,9 +125,7 @@ pub(crate) const CONDITION_KEYS: [&str; 4] = ["only-if", "skip-if", "if-exists",
 /// One of several conditions, and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Judged<'c> {
-    /// The key that it stands under.
     pub(crate) key: &'static str,
-    /// What it is about.
     pub(crate) subject: Subject<'c>,
     /// Whether the variable is so, or something is at the path; or what keeps that from being known.
     pub(crate) holds: Result<bool, Fault>,
@@ -144,7 +134,6 @@ pub(crate) struct Judged<'c> {
 /// What a condition is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Subject<'c> {
-    /// A variable.
     Variable(&'c Condition),
     /// A path: as it is written, and what that comes to.
     Path(&'c Template, Expanded),
@@ -220,9 +209,6 @@ impl Conditions {
     }
 
     /// The first one that skips, or `None` where all is as they ask.
-    ///
-    /// # Errors
-    /// A variable that cannot stand where it is needed.
     pub(crate) fn skip<'c>(&'c self, facts: Facts<'c>) -> Result<Option<Judged<'c>>, Fault> {
         for judged in self.judge(facts) {
             if let Err(fault) = &judged.holds {

@@ -5,9 +5,7 @@ use crate::text::names::is_variable_name;
 /// What is wrong with a file of variables. It never holds a part of the file, which may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mistake {
-    /// The line, counted from 1.
     pub(crate) line: usize,
-    /// The sentence about it.
     pub(crate) reason: &'static str,
 }
 
@@ -15,9 +13,6 @@ pub(crate) struct Mistake {
 pub(crate) type Settings = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// The variables of a file.
-///
-/// # Errors
-/// The first line that is not one of those that such a file can have.
 pub(crate) fn parse(text: &[u8]) -> Result<Settings, Mistake> {
     let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
     let mut variables = Vec::new();

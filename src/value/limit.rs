@@ -3,7 +3,6 @@
 /// One entry of `limits`: a soft limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limit {
-    /// Which.
     pub(crate) resource: Resource,
     /// How much, in the unit of setrlimit(2); `None` is unlimited.
     pub(crate) value: Option<u64>,
@@ -12,9 +11,7 @@ pub(crate) struct Limit {
 /// A limit, by the name that prlimit(1) has for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Resource {
-    /// Its name.
     pub(crate) name: &'static str,
-    /// What setrlimit(2) calls it.
     pub(crate) resource: rustix::process::Resource,
 }
 

@@ -17,14 +17,12 @@ pub(crate) struct Reference {
     pub(crate) operator: Option<Operator>,
     /// Whether an empty value counts as unset: the colon.
     pub(crate) empty_is_unset: bool,
-    /// What is to be done with it.
     pub(crate) form: Form,
 }
 
 /// How a value is written, so that it stays one thing in the text that it goes into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operator {
-    /// Percent-encoded.
     Url,
     /// The inside of a JSON string.
     Json,
@@ -63,9 +61,6 @@ impl Form {
 }
 
 /// The parts of a text, in order.
-///
-/// # Errors
-/// What is malformed.
 pub(crate) fn parts(text: &[u8]) -> Result<Vec<Part>, String> {
     Parser { rest: text, depth: 0 }.parts(Until::End)
 }

@@ -14,7 +14,6 @@ use crate::value::words::Element;
 pub(crate) struct Setting {
     pub(crate) name: String,
     pub(crate) value: Template,
-    /// Where the value stands.
     pub(crate) span: Span,
 }
 
@@ -23,9 +22,7 @@ pub(crate) struct Setting {
 pub(crate) struct Filter {
     /// Names that it is for; none means all.
     pub(crate) only: Vec<String>,
-    /// Names that it is not for.
     pub(crate) except: Vec<String>,
-    /// Whether there is a filter at all.
     pub(crate) present: bool,
 }
 
@@ -48,12 +45,9 @@ pub(crate) struct Step {
     pub(crate) when: Conditions,
     /// How long it may take; for each file of a hook directory. Zero means for ever.
     pub(crate) timeout: Option<Deferred<Duration>>,
-    /// How long what is ended may take before KILL.
     pub(crate) grace: Option<Deferred<Duration>>,
-    /// Who does it, instead of the verb's user.
     pub(crate) user: Option<Template>,
     pub(crate) on_failure: OnFailure,
-    /// The marker of a step that is done once.
     pub(crate) once: Option<Template>,
     /// What makes it due again once it differs from what the marker says.
     pub(crate) per: Option<Template>,
@@ -68,7 +62,6 @@ impl Step {
 }
 
 choice! {
-    /// `on-failure`.
     OnFailure { Stop = "stop", Warn = "warn" }
 }
 
@@ -112,7 +105,6 @@ choice! {
 #[derive(Debug, Clone)]
 pub(crate) struct During {
     pub(crate) argv: Vec<Element>,
-    /// What must be ready before the first step.
     pub(crate) ready: Vec<Probe>,
     /// What ends it, by number, instead of TERM.
     pub(crate) stop_signal: Option<i32>,
@@ -125,20 +117,16 @@ pub(crate) struct Render {
     pub(crate) from: Template,
     pub(crate) to: Template,
     pub(crate) mode: Option<Deferred<u32>>,
-    /// What the names of templates in a directory end in.
     pub(crate) suffix: Option<Template>,
     /// Patterns of the names that are expanded; `None` is all.
     pub(crate) only: Option<Vec<Template>>,
-    /// Whether the `${...}` of unset variables stay.
     pub(crate) keep_unset: bool,
 }
 
 /// Something that can be ready or not.
 #[derive(Debug, Clone)]
 pub(crate) enum Probe {
-    /// A target, such as `tcp://host:port`.
     Url(Template),
-    /// A program that exits 0 when ready.
     Exec(Vec<Element>),
 }
 

@@ -6,13 +6,9 @@ use std::time::Duration;
 /// The options of `--supervise`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Supervision {
-    /// Signals that are forwarded as another one, or not at all.
     pub(crate) signals: Vec<(i32, Option<i32>)>,
-    /// Whether signals go to the target's whole group.
     pub(crate) group: bool,
-    /// How long what the target leaves behind may take to end.
     pub(crate) grace: Option<Duration>,
-    /// Exit codes of the target that are replaced by another one.
     pub(crate) exit: Vec<(u8, u8)>,
     /// Whether a secret is part of the command's path, so that the reason why it cannot be run is withheld.
     pub(crate) conceal: bool,

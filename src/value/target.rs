@@ -26,8 +26,10 @@ pub(crate) enum Target {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Place {
     /// A name or an address, without brackets.
-    Tcp { host: String, port: u16 },
-    /// The path of a stream socket.
+    Tcp {
+        host: String,
+        port: u16,
+    },
     Unix(PathBuf),
 }
 
@@ -73,9 +75,6 @@ const SCHEMES: &str = "use `tcp://host:port`, `unix:///path`, `http://host:port/
 
 impl Target {
     /// Reads a target. `None` is nothing to wait for: an empty text, or a database that is a file.
-    ///
-    /// # Errors
-    /// Why it is not a target.
     pub(crate) fn parse(text: &[u8]) -> Result<Option<Self>, String> {
         if text.is_empty() || is_sqlite(text) {
             return Ok(None);

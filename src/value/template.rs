@@ -16,7 +16,6 @@ use crate::value::variables::Variables;
 /// A string of the table with its `${...}` found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Template {
-    /// As it is written in the table.
     source: String,
     parts: Vec<Part>,
 }
@@ -24,7 +23,6 @@ pub(crate) struct Template {
 /// What an expansion yields.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Expanded {
-    /// The bytes.
     pub(crate) bytes: Vec<u8>,
     /// Whether a secret went in: then it is shown nowhere.
     pub(crate) secret: bool,
@@ -50,9 +48,7 @@ impl Expanded {
 /// A variable that cannot stand where it is needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
-    /// Which.
     pub(crate) name: String,
-    /// What is wrong with it.
     pub(crate) state: State,
     /// What `${N?message}` says of it.
     pub(crate) message: Option<Expanded>,
@@ -61,13 +57,9 @@ pub(crate) struct Fault {
 /// What is wrong with a variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
-    /// It is not set.
     Unset,
-    /// It is set, but empty, and must not be.
     Empty,
-    /// `@json` needs UTF-8.
     NotText,
-    /// `@words` found a quote that is not closed.
     OpenQuote,
 }
 
@@ -103,18 +95,12 @@ impl Fault {
 
 impl Template {
     /// Finds the `${...}` in `source`.
-    ///
-    /// # Errors
-    /// Says what is malformed, for a message that names the place.
     pub(crate) fn parse(source: &str) -> Result<Self, String> {
         let template = Self::parse_element(source)?;
         if template.is_words() { Err(misplaced_words()) } else { Ok(template) }
     }
 
     /// Finds the `${...}` in an element of an argv, which may be one `${NAME@words}` as a whole.
-    ///
-    /// # Errors
-    /// As those of `parse`.
     pub(crate) fn parse_element(source: &str) -> Result<Self, String> {
         let template = Self { source: source.to_owned(), parts: parts(source.as_bytes())? };
         let inside = match &template.parts[..] {
@@ -125,9 +111,6 @@ impl Template {
     }
 
     /// What a text begins with, up to the next `${` or one of those, and the rest.
-    ///
-    /// # Errors
-    /// As those of `parse`.
     pub(crate) fn first(text: &[u8]) -> Result<(Self, &[u8]), String> {
         let (part, rest) = first_part(text)?;
         if part.iter().any(has_words) {
@@ -142,9 +125,6 @@ impl Template {
     }
 
     /// The words of an element of an argv: one, unless it is `${NAME@words}`.
-    ///
-    /// # Errors
-    /// As those of `expand_all`, and a quote that is not closed.
     pub(crate) fn expand_words(&self, variables: &Variables) -> Result<Vec<Expanded>, Vec<Fault>> {
         let whole = self.expand_all(variables)?;
         let [Part::Variable(Reference { name, operator: Some(Operator::Words), .. })] = &self.parts[..]
@@ -171,17 +151,11 @@ impl Template {
     }
 
     /// The value against these variables.
-    ///
-    /// # Errors
-    /// The first variable that cannot stand where it is needed.
     pub(crate) fn expand(&self, variables: &Variables) -> Result<Expanded, Fault> {
         self.expand_all(variables).map_err(|mut missing| missing.swap_remove(0))
     }
 
     /// The value against these variables.
-    ///
-    /// # Errors
-    /// Every variable that cannot stand where it is needed, in the order in which they stand; at least one.
     pub(crate) fn expand_all(&self, variables: &Variables) -> Result<Expanded, Vec<Fault>> {
         let mut out = Expanded::default();
         let mut missing = Vec::new();

@@ -14,7 +14,6 @@ pub(crate) const HINT: &str = "a literal `${` is written `$${`; `only` names the
 pub(crate) struct Scope {
     /// Patterns of names; without them all are expanded.
     pub(crate) only: Option<Vec<Vec<u8>>>,
-    /// Whether those of unset variables stay.
     pub(crate) keep_unset: bool,
 }
 
@@ -29,24 +28,18 @@ impl Scope {
 pub(crate) struct Malformed {
     /// The line that it starts in.
     pub(crate) line: usize,
-    /// What is wrong with it.
     pub(crate) reason: String,
 }
 
 /// Why a text could not be expanded.
 #[derive(Debug)]
 pub(crate) enum TextError {
-    /// A `${` that is none of the forms.
     Malformed(Malformed),
     /// These variables are not set: the line that needs it, and which. At least one.
     Unset(Vec<(usize, Fault)>),
 }
 
 /// Expands what is in the scope.
-///
-/// # Errors
-/// Every variable that is not set, each once, with the first line that needs it; where there is none, the
-/// line of a malformed `${` and what is wrong.
 pub(crate) fn expand_text(text: &[u8], variables: &Variables, scope: &Scope) -> Result<Expanded, TextError> {
     let mut out = Expanded::default();
     let mut unset: Vec<(usize, Fault)> = Vec::new();

@@ -15,22 +15,17 @@ use ::toml::de::{DeTable, DeValue};
 /// Where something stands: bytes of all the texts, one after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Span {
-    /// First byte.
     pub(crate) start: usize,
-    /// The byte after the last.
     pub(crate) end: usize,
 }
 
 /// A mistake in a text, at a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mistake {
-    /// Where.
     pub(crate) span: Span,
-    /// What, in a sentence.
     pub(crate) message: String,
     /// The same without the value that it quotes, for one that is not to be shown.
     pub(crate) masked: Option<String>,
-    /// What would help.
     pub(crate) hint: Option<String>,
     /// The environment, where it is a mistake in that one and not in the table as such.
     pub(crate) environment: Option<String>,
@@ -46,7 +41,6 @@ impl Mistake {
 /// A file of the table, or another text to read.
 #[derive(Debug)]
 pub(crate) struct Source {
-    /// What it is called in messages.
     pub(crate) path: PathBuf,
     /// Its text, without a byte order mark.
     pub(crate) text: String,
@@ -65,7 +59,6 @@ pub(crate) struct Place<'s> {
     pub(crate) column: usize,
     /// Where the line begins in the source's text.
     pub(crate) start: usize,
-    /// The line without its end.
     pub(crate) text: &'s str,
 }
 
@@ -178,9 +171,6 @@ pub(crate) struct Node<'d> {
 impl<'s> Document<'s> {
     /// Reads the first text and merges each later one over it, in order: tables key by key, a later scalar
     /// or array in the place of the earlier one, but an array whose path is `appended` after it.
-    ///
-    /// # Errors
-    /// Every mistake of syntax, in all the texts.
     pub(crate) fn read(sources: &'s Sources, appended: fn(&[&str]) -> bool) -> Result<Self, Vec<Mistake>> {
         match Self::read_on(sources, appended) {
             (Some(document), mistakes) if mistakes.is_empty() => Ok(document),

@@ -3,9 +3,7 @@
 /// A user as a table or `--as` names it: `name`, `uid`, `name:group`, `uid:gid`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UserSpec {
-    /// The user.
     pub(crate) user: Who,
-    /// The group, where one is named.
     pub(crate) group: Option<Who>,
 }
 
@@ -20,9 +18,6 @@ pub(crate) enum Who {
 
 impl UserSpec {
     /// Reads a user.
-    ///
-    /// # Errors
-    /// Says what is wrong with it, without naming it.
     pub(crate) fn parse(text: &[u8]) -> Result<Self, String> {
         let (user, group) = match text.iter().position(|b| *b == b':') {
             Some(colon) => (&text[..colon], Some(&text[colon + 1..])),

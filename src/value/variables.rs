@@ -13,36 +13,24 @@ use crate::text::url::masked;
 /// Which layer gave a variable its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// preverb inherited it.
     Inherited,
     /// preverb itself: `PREVERB_VERB`, `PREVERB_ENVIRONMENT`.
     Preverb,
-    /// The option `--environment`.
     Option,
-    /// A file.
     File {
-        /// Its path, as it may be shown.
         path: String,
         /// The variable that names it is called so, with `_FILE` after it.
         named_by: Option<String>,
     },
-    /// A variable with an older name.
     Alias(String),
-    /// The default of a declared variable.
     Default,
-    /// `[env]` of the table.
     TableEnv,
-    /// `env` of the environment.
     EnvironmentEnv,
-    /// `env` of the verb.
     VerbEnv,
-    /// `env` of the environment's verb.
     EnvironmentVerbEnv,
     /// The user that the target runs as: `HOME`.
     User,
-    /// A hook exported it.
     Hook(String),
-    /// A step set it.
     Step(String),
 }
 
@@ -125,11 +113,8 @@ impl Entry {
 /// A variable that was found.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Found<'v> {
-    /// Its value.
     pub(crate) value: &'v [u8],
-    /// Whether it is shown nowhere.
     pub(crate) secret: bool,
-    /// Who set it.
     pub(crate) origin: &'v Origin,
 }
 

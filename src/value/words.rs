@@ -13,11 +13,8 @@ use crate::value::template::{Expanded, Fault, Template};
 pub(crate) enum Element {
     /// One word, or where it is `${NAME@words}` as many as the variable has.
     Template(Template),
-    /// Words that are there only under conditions.
     Words {
-        /// Which.
         words: Vec<Template>,
-        /// When.
         when: Conditions,
     },
     /// The target's arguments, in the argv of a step.
@@ -27,9 +24,7 @@ pub(crate) enum Element {
 /// A word of an argv, and whether it may be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Word {
-    /// The word.
     pub(crate) word: OsString,
-    /// Whether a secret went in.
     pub(crate) secret: bool,
 }
 
@@ -62,9 +57,6 @@ impl Element {
     }
 
     /// The words that it comes to; `arguments` are the target's.
-    ///
-    /// # Errors
-    /// The first variable that cannot stand where it is needed.
     pub(crate) fn expand(
         &self,
         facts: Facts<'_>,
@@ -98,9 +90,6 @@ impl Element {
 }
 
 /// The words of an argv.
-///
-/// # Errors
-/// The first variable that cannot stand where it is needed.
 pub(crate) fn expand(
     elements: &[Element],
     facts: Facts<'_>,

@@ -75,7 +75,6 @@ pub(crate) use keys;
 /// Collects mistakes while it decodes.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
-    /// The mistakes so far.
     pub(crate) mistakes: Vec<Mistake>,
     /// The environments that there are, where the table says so.
     pub(crate) environments: Option<Vec<EnvironmentName>>,

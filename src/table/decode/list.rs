@@ -20,7 +20,6 @@ struct Link<'d> {
 /// A list that is being changed.
 struct List<'d> {
     links: Vec<Link<'d>>,
-    /// The steps that have a name, by it.
     named: BTreeMap<&'d str, usize>,
     /// In which file a name was met last.
     met: BTreeMap<&'d str, usize>,

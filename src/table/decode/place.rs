@@ -5,17 +5,14 @@ use crate::text::log::quoted;
 /// What a key stands in; in words only where a mistake asks for them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Place<'p> {
-    /// The table itself.
     Table,
     Environment(&'p str),
     Verb(&'p str),
-    /// A verb of an environment.
     VerbOf(&'p str, &'p str),
     /// A step of one of these.
     StepOf(&'p Place<'p>),
     /// A table in one of these, by its key, or by its header.
     Named(&'p str),
-    /// The declaration of a variable.
     Variable(&'p str),
 }
 
