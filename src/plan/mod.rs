@@ -149,15 +149,20 @@ impl PlanStep {
     /// The step with those of its values expanded that may be any text, called by what it is about now.
     pub(crate) fn settled(&self, variables: &Variables) -> Result<Self> {
         let mut step = self.clone();
-        step.label = labelled(&step.step, &|template| {
-            template.expand(variables).map_or_else(|_| template.shown_source(), |expanded| expanded.shown())
-        });
+        step.label = self.label_with(variables);
         settle(&mut step.step.timeout, variables, "timeout", parse_duration, DURATION_RULE)?;
         settle(&mut step.step.grace, variables, "grace", parse_duration, DURATION_RULE)?;
         if let StepKind::Render(Render { mode, .. }) | StepKind::Mkdir { mode, .. } = &mut step.step.kind {
             settle(mode, variables, "mode", parse_mode, "a mode is octal, such as `0755`")?;
         }
         Ok(step)
+    }
+
+    /// What messages call the step: its name, or its kind and its value as far as that can be expanded.
+    pub(crate) fn label_with(&self, variables: &Variables) -> String {
+        labelled(&self.step, &|template| {
+            template.expand(variables).map_or_else(|_| template.shown_source(), |expanded| expanded.shown())
+        })
     }
 }
 

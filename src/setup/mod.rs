@@ -49,11 +49,16 @@ impl Setup {
         if step.step.on_failure == OnFailure::Stop || must_end {
             return done;
         }
-        let what = format!("step `{}` failed, and the run continues: ", step.label);
+        let label = self.label_of(step);
+        let what = format!("step `{label}` failed, and the run continues: ");
         for message in failure.warnings(&what) {
-            self.world.log.say(&message.field("step", &step.label));
+            self.world.log.say(&message.field("step", &label));
         }
         Ok(())
+    }
+
+    fn label_of(&self, step: &PlanStep) -> String {
+        step.label_with(self.surroundings.variables(false))
     }
 
     /// The steps of a group, for which its timeout is all together, unless that is for the program of
@@ -85,7 +90,7 @@ impl Setup {
     fn step_or_failure(&mut self, step: &PlanStep) -> Result<()> {
         let log = self.world.log;
         if let Some(reason) = &step.skip {
-            log.debug(|| format!("step `{}` is skipped: {reason}", step.label));
+            log.debug(|| format!("step `{}` is skipped: {reason}", self.label_of(step)));
             return Ok(());
         }
         let actor = self.actor_of(step)?;
@@ -93,7 +98,7 @@ impl Setup {
             return Ok(());
         }
         if let Some(stop) = self.world.children.stop() {
-            return Err(stop.failure(&format!("before step `{}`", step.label)));
+            return Err(stop.failure(&format!("before step `{}`", self.label_of(step))));
         }
         let mut step = step.settled(self.surroundings.variables(actor.root))?;
         if let Some(deadline) = self.deadline {
@@ -121,16 +126,15 @@ impl Setup {
         self.enter(actor)?;
         let exists = existence(actor.identity.clone());
         let facts = self.plan.facts(self.surroundings.variables(actor.root), &exists);
-        let skip = when.skip(facts).map_err(|fault| faulty(fault, &format!("step `{}`", step.label)))?;
+        let skip = when.skip(facts).map_err(|fault| faulty(fault, &format!("step `{}`", self.label_of(step))))?;
         let Some(condition) = skip else { return Ok(false) };
-        let message = format!("step `{}` is skipped: {}", step.label, condition.reason(&self.plan.secrets));
+        let label = self.label_of(step);
+        let message = format!("step `{label}` is skipped: {}", condition.reason(&self.plan.secrets));
         match condition.skip_if() {
             Some(name)
                 if facts.variables.get(name.as_bytes()).is_some_and(|found| found.origin.is_callers()) =>
             {
-                log.say(
-                    &Message::new(Level::Info, message).field("step", &step.label).field("variable", name),
-                );
+                log.say(&Message::new(Level::Info, message).field("step", &label).field("variable", name));
             }
             Some(_) | None => log.debug(|| message),
         }

@@ -45,7 +45,9 @@ fn the_first_run_makes_accounts_and_database_and_runs_initdb_d_in_order() {
     hooks.file("10-table.sql", format!("CREATE TABLE ran (n serial, hook text);\n{}", row("sql")));
     for (program, name) in [("gzip", "20-rows"), ("xz", "30-rows"), ("zstd", "35-rows")] {
         let file = hooks.file(&format!("{name}.sql"), row(program));
-        assert!(Command::new(program).arg("-q").arg(file).status().unwrap().success());
+        assert!(Command::new(program).arg("-q").arg(&file).status().unwrap().success());
+        // zstd keeps what it has compressed.
+        let _ = std::fs::remove_file(&file);
     }
     hooks.file(
         "40-more.sh",
@@ -66,7 +68,7 @@ fn the_first_run_makes_accounts_and_database_and_runs_initdb_d_in_order() {
     assert_eq!(query(&container, "SELECT @@max_connections"), "77");
     assert_ne!(query(&container, "SELECT COUNT(*) FROM mysql.time_zone"), "0");
     let users = "SELECT CONCAT(user, '@', host) FROM mysql.global_priv ORDER BY 1";
-    assert_eq!(query(&container, users), "mariadb.sys@localhost\nroot@%\nroot@localhost\nron@%");
+    assert_eq!(query(&container, users), "mariadb.sys@localhost\nron@%\nroot@%\nroot@localhost");
 
     let login = |user: &str, password: &str| {
         let (host, password) = (format!("-h{}", address(&container)), format!("-p{password}"));
@@ -166,8 +168,10 @@ fn a_random_password_is_in_the_log_and_a_hash_in_no_log() {
 fn any_user_can_run_it_on_a_read_only_root() {
     let Some(engine) = engine() else { return };
     let volume = Volume::new(engine);
-    bare(engine, &volume).args(["chown", "1234:1234", DATA]).output().succeeded();
-    let container = bare(engine, &volume)
+    // The engine gives an empty volume the image's owner, unless the mount says nocopy.
+    let bare = || engine.run(&example(engine, "mariadb")).volume(&volume, &format!("{DATA}:nocopy"));
+    bare().args(["chown", "1234:1234", DATA]).output().succeeded();
+    let container = bare()
         .mount("/run/secrets/mariadb_root_password", PASSWORD)
         .flag("--user=1234:1234")
         .flag("--read-only")

@@ -305,6 +305,13 @@ fn a_failure_can_be_a_warning() {
     warns("mkdir = \"/proc/x\"", "");
     warns("wait = \"tcp://127.0.0.1:1\"\ntimeout = \"10ms\"", "");
     warns("setup = [{ run = [\"false\"] }, { run = [\"touch\", \"ran\"] }]", "hook `false`");
+    // A step without a name is called by its kind and what that comes to.
+    Test::new()
+        .table("[[setup]]\nmkdir = \"${D}\"\non-failure = \"warn\"\n[verbs.a]\nexec = [\"true\"]\n")
+        .args(["a"])
+        .env("D", "/proc/x")
+        .stderr_contains("preverb: warning: step `mkdir /proc/x` failed, and the run continues: ")
+        .run();
     for bad in ["\"ignore\"", "true"] {
         let table = table("run = [\"true\"]").replace("\"warn\"", bad);
         Test::new().table(table).args(["a"]).status(78).stderr_contains("on-failure").run();

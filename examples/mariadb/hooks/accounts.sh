@@ -25,47 +25,51 @@ by() {
         printf "IDENTIFIED BY %s" "$(literal "$1")"
     fi
 }
+# Not echo: that of some shells changes backslashes.
+line() { printf '%s\n' "$1"; }
+# shellcheck disable=SC2016 # The backticks are SQL's.
 name() { printf '`%s`' "$(printf '%s' "$1" | sed 's/`/``/g')"; }
 
 {
-    echo "SET @@SESSION.SQL_LOG_BIN=0;"
-    echo "SET @@SESSION.SQL_MODE=REPLACE(@@SESSION.SQL_MODE, 'NO_BACKSLASH_ESCAPES', '');"
-    echo "DROP USER IF EXISTS root@'127.0.0.1', root@'::1';"
-    echo "EXECUTE IMMEDIATE CONCAT('DROP USER IF EXISTS root@\\'', @@hostname, '\\'');"
+    line "SET @@SESSION.SQL_LOG_BIN=0;"
+    line "SET @@SESSION.SQL_MODE=REPLACE(@@SESSION.SQL_MODE, 'NO_BACKSLASH_ESCAPES', '');"
+    line "DROP USER IF EXISTS root@'127.0.0.1', root@'::1';"
+    line "EXECUTE IMMEDIATE CONCAT('DROP USER IF EXISTS root@\\'', @@hostname, '\\'');"
     if [ -z "${MARIADB_ROOT_PASSWORD_HASH:-}" ]; then
-        echo "SET PASSWORD FOR root@localhost = PASSWORD($(literal "${MARIADB_ROOT_PASSWORD:-}"));"
+        line "SET PASSWORD FOR root@localhost = PASSWORD($(literal "${MARIADB_ROOT_PASSWORD:-}"));"
     fi
     if [ "$MARIADB_ROOT_HOST" != localhost ]; then
         root="root@$(literal "$MARIADB_ROOT_HOST")"
-        echo "CREATE USER $root $(by "${MARIADB_ROOT_PASSWORD:-}" "${MARIADB_ROOT_PASSWORD_HASH:-}");"
-        echo "GRANT ALL ON *.* TO $root WITH GRANT OPTION;"
-        echo "GRANT PROXY ON ''@'%' TO $root WITH GRANT OPTION;"
+        line "CREATE USER $root $(by "${MARIADB_ROOT_PASSWORD:-}" "${MARIADB_ROOT_PASSWORD_HASH:-}");"
+        line "GRANT ALL ON *.* TO $root WITH GRANT OPTION;"
+        line "GRANT PROXY ON ''@'%' TO $root WITH GRANT OPTION;"
     fi
     if [ -n "${MARIADB_MYSQL_LOCALHOST_USER:-}" ]; then
-        echo "CREATE USER mysql@localhost IDENTIFIED VIA unix_socket;"
-        echo "GRANT ${MARIADB_MYSQL_LOCALHOST_GRANTS:-USAGE} ON *.* TO mysql@localhost;"
+        line "CREATE USER mysql@localhost IDENTIFIED VIA unix_socket;"
+        line "GRANT ${MARIADB_MYSQL_LOCALHOST_GRANTS:-USAGE} ON *.* TO mysql@localhost;"
     fi
     # What follows is for replicas, too.
-    echo "SET @@SESSION.SQL_LOG_BIN=@@GLOBAL.LOG_BIN;"
+    line "SET @@SESSION.SQL_LOG_BIN=@@GLOBAL.LOG_BIN;"
     if [ -n "${MARIADB_DATABASE:-}" ]; then
-        echo "CREATE DATABASE IF NOT EXISTS $(name "$MARIADB_DATABASE");"
+        line "CREATE DATABASE IF NOT EXISTS $(name "$MARIADB_DATABASE");"
     fi
     if [ -n "${MARIADB_USER:-}" ] && [ -n "${MARIADB_PASSWORD:-}${MARIADB_PASSWORD_HASH:-}" ]; then
         user="$(literal "$MARIADB_USER")@$(literal "$MARIADB_USER_HOST")"
-        echo "CREATE USER $user $(by "${MARIADB_PASSWORD:-}" "${MARIADB_PASSWORD_HASH:-}");"
+        line "CREATE USER $user $(by "${MARIADB_PASSWORD:-}" "${MARIADB_PASSWORD_HASH:-}");"
         if [ -n "${MARIADB_DATABASE:-}" ]; then
-            echo "GRANT ALL ON $(name "$MARIADB_DATABASE" | sed 's/_/\\_/g').* TO $user;"
+            line "GRANT ALL ON $(name "$MARIADB_DATABASE" | sed 's/_/\\_/g').* TO $user;"
         fi
     fi
     if [ -n "${MARIADB_MASTER_HOST:-}" ]; then
-        echo "CHANGE MASTER TO MASTER_HOST=$(literal "$MARIADB_MASTER_HOST"),"
-        echo "    MASTER_USER=$(literal "$MARIADB_REPLICATION_USER"),"
-        echo "    MASTER_PASSWORD=$(literal "$MARIADB_REPLICATION_PASSWORD"),"
-        echo "    MASTER_PORT=$MARIADB_MASTER_PORT, MASTER_CONNECT_RETRY=10;"
+        line "CHANGE MASTER TO MASTER_HOST=$(literal "$MARIADB_MASTER_HOST"),"
+        line "    MASTER_USER=$(literal "$MARIADB_REPLICATION_USER"),"
+        line "    MASTER_PASSWORD=$(literal "$MARIADB_REPLICATION_PASSWORD"),"
+        # shellcheck disable=SC2153 # The table declares it.
+        line "    MASTER_PORT=$MARIADB_MASTER_PORT, MASTER_CONNECT_RETRY=10;"
     elif [ -n "${MARIADB_REPLICATION_USER:-}" ]; then
         user="$(literal "$MARIADB_REPLICATION_USER")@'%'"
         hash=${MARIADB_REPLICATION_PASSWORD_HASH:-}
-        echo "CREATE USER $user $(by "${MARIADB_REPLICATION_PASSWORD:-}" "$hash");"
-        echo "GRANT REPLICATION REPLICA ON *.* TO $user;"
+        line "CREATE USER $user $(by "${MARIADB_REPLICATION_PASSWORD:-}" "$hash");"
+        line "GRANT REPLICATION REPLICA ON *.* TO $user;"
     fi
 } | MARIADB_DATABASE='' docker_process_sql --dont-use-mysql-root-password --database=mysql --binary-mode
