@@ -186,7 +186,7 @@ fn name_left_behind(log: Log, groups: &[i32]) {
         let message = format!("setup left process {pid} (`{name}`) running beside the target");
         log.say(
             &Message::new(Level::Info, message)
-                .field("pid", u64::from(pid.unsigned_abs()))
+                .number("pid", u64::from(pid.unsigned_abs()))
                 .field("process", name),
         );
     }

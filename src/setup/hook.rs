@@ -101,7 +101,7 @@ impl Setup {
                 std::str::from_utf8(name).is_ok_and(|name| secrets.contains(name))
             });
             let message = tell(format!("hook `{}` done in {}", hook.name, spoken(duration)));
-            log.say(&message.field("duration-ms", u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)));
+            log.say(&message.number("duration-ms", u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)));
         }
         Ok(())
     }

@@ -126,7 +126,8 @@ impl Setup {
         self.enter(actor)?;
         let exists = existence(actor.identity.clone());
         let facts = self.plan.facts(self.surroundings.variables(actor.root), &exists);
-        let skip = when.skip(facts).map_err(|fault| faulty(fault, &format!("step `{}`", self.label_of(step))))?;
+        let skip =
+            when.skip(facts).map_err(|fault| faulty(fault, &format!("step `{}`", self.label_of(step))))?;
         let Some(condition) = skip else { return Ok(false) };
         let label = self.label_of(step);
         let message = format!("step `{label}` is skipped: {}", condition.reason(&self.plan.secrets));

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use super::excerpt::Excerpts;
 use crate::sys::signals::Signals;
+use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Level, Message, quoted};
 use crate::text::reason::reason;
-use crate::value::toml::{Document, Mistake, Place, Sources};
+use crate::value::toml::{Document, Mistake, Sources};
 
 /// Where the table is, unless an option or a variable says otherwise.
 pub(crate) const DEFAULT: &str = "/etc/preverb/preverb.toml";
@@ -18,7 +19,7 @@ pub(crate) const DEFAULT: &str = "/etc/preverb/preverb.toml";
 /// The most that a file of the table can be: ten thousand verbs need a hundredth of it.
 const LONGEST: usize = 64 << 20;
 
-/// Reads the table and its drop-ins.
+/// Reads the table and its drop-ins. Whatever keeps a file from being read is the table's mistake (78).
 pub(crate) fn read(path: &Path, signals: &mut Signals) -> Result<Sources> {
     let mut sources = Sources::default();
     sources.add(path.to_owned(), read_one(path, "table", signals)?);
@@ -31,36 +32,27 @@ pub(crate) fn read(path: &Path, signals: &mut Signals) -> Result<Sources> {
 
 /// The drop-ins of a table `X.toml`: `X.d/*.toml` in bytewise order, without those that begin with a dot.
 fn drop_ins(table: &Path) -> Result<Vec<PathBuf>> {
-    let directory = if table.extension() == Some(OsStr::new("toml")) {
-        table.with_extension("d")
-    } else {
-        let mut name = table.as_os_str().to_owned();
-        name.push(".d");
-        PathBuf::from(name)
-    };
-    let failure = |error: &std::io::Error| {
-        let sentence = format!(
-            "cannot read the drop-ins in {}: {}",
-            quoted(directory.as_os_str().as_bytes()),
-            reason(error)
-        );
-        Failure::say(Kind::Table, sentence)
-    };
-    let entries = match std::fs::read_dir(&directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(failure(&error)),
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        let name = entry.map_err(|error| failure(&error))?.file_name();
-        let bytes = name.as_bytes();
-        if bytes.ends_with(b".toml") && !bytes.starts_with(b".") {
-            names.push(name);
+    let stem = table.as_os_str().as_bytes();
+    let stem = stem.strip_suffix(b".toml").unwrap_or(stem);
+    let directory = PathBuf::from(OsStr::from_bytes(&[stem, b".d"].concat()));
+    let is_one = |name: &OsStr| name.as_bytes().ends_with(b".toml") && !name.as_bytes().starts_with(b".");
+    let listed = std::fs::read_dir(&directory).and_then(|entries| {
+        let names = entries.map(|entry| Ok(entry?.file_name()));
+        names.collect::<std::io::Result<Vec<_>>>()
+    });
+    match listed {
+        Ok(mut names) => {
+            names.retain(|name| is_one(name));
+            names.sort_unstable();
+            Ok(names.into_iter().map(|name| directory.join(name)).collect())
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => {
+            let shown = quoted(directory.as_os_str().as_bytes());
+            let sentence = format!("cannot read the drop-ins in {shown}: {}", reason(&error));
+            Err(Failure::say(Kind::Table, sentence))
         }
     }
-    names.sort_unstable();
-    Ok(names.into_iter().map(|name| directory.join(name)).collect())
 }
 
 /// Reads a file of the table; `what` is what it is.
@@ -78,80 +70,53 @@ fn read_one(path: &Path, what: &str, signals: &mut Signals) -> Result<String> {
         }
     })?;
     match String::from_utf8(bytes) {
-        Ok(mut text) => {
-            // Editors of other systems begin a file with a byte order mark; TOML knows none.
-            if text.starts_with('\u{feff}') {
-                text.drain(..'\u{feff}'.len_utf8());
-            }
-            Ok(text)
-        }
+        // Editors of other systems begin a file with a byte order mark; TOML knows none.
+        Ok(text) => Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)),
         Err(error) => {
             let good = error.utf8_error().valid_up_to();
             let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
             let sources = Sources::one(path.to_owned(), text);
-            let failure = |place: Place<'_>| {
-                let (line, column) = (place.line, place.column);
-                let sentence = format!("{}:{line}:{column}: the table is not UTF-8", shown_path(path));
-                Failure::say(Kind::Table, sentence).line(crate::text::escape::escaped(place.text.as_bytes()))
-            };
-            Err(sources
-                .place(good)
-                .map_or_else(|| Failure::say(Kind::Table, "the table is not UTF-8"), failure))
+            let place = sources.place(good).map(|place| (place.line, place.column, place.text));
+            let (line, column, text) = place.unwrap_or_default();
+            let sentence = format!("{}:{line}:{column}: the table is not UTF-8", shown_path(path));
+            Err(Failure::say(Kind::Table, sentence).line(escaped(text.as_bytes())))
         }
     }
 }
 
 /// A path in the form `path:line:column` that editors and terminals follow.
 pub(crate) fn shown_path(path: &Path) -> String {
-    crate::text::escape::escaped(path.as_os_str().as_bytes())
-}
-
-/// A mistake in the table as a failure.
-fn failure(excerpts: &Excerpts<'_>, mistake: &Mistake) -> Failure {
-    let message = message(excerpts, mistake, Level::Error);
-    let mut failure = Failure::say(Kind::Table, &message.text);
-    for (name, value) in message.fields {
-        failure = failure.field(name, value);
-    }
-    for line in message.lines {
-        failure = failure.line(line);
-    }
-    match message.hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
+    escaped(path.as_os_str().as_bytes())
 }
 
 /// A mistake in the table as a message: `path:line:column`, the sentence, the line with a mark below it.
 pub(crate) fn message(excerpts: &Excerpts<'_>, mistake: &Mistake, level: Level) -> Message {
-    // What is wrong, and where that is so if it is not everywhere.
     let mut sentence =
         excerpts.sentence(mistake.span, &mistake.message, mistake.masked.as_deref()).to_owned();
     if let Some(environment) = &mistake.environment {
         sentence = format!("{sentence} in environment {}", quoted(environment));
     }
     let span = excerpts.sources().narrowed(mistake.span);
-    let Some(place) = excerpts.sources().place(span.start) else {
-        return Message::new(level, sentence);
-    };
+    let Some(place) = excerpts.sources().place(span.start) else { return Message::new(level, sentence) };
     let path = shown_path(&place.source.path);
     let (line, mark) = excerpts.lines(&place, span);
     let mut message = Message::new(level, format!("{path}:{}:{}: {sentence}", place.line, place.column))
         .field("file", path)
-        .field("line", place.line as u64)
-        .field("column", place.column as u64);
+        .number("line", place.line as u64)
+        .number("column", place.column as u64);
     message.lines = vec![line, mark];
     message.hint.clone_from(&mistake.hint);
     message
 }
 
-/// The mistakes as a failure.
+/// The mistakes as a failure (78), if there are any.
 pub(crate) fn failing(sources: &Sources, mistakes: &[Mistake]) -> Result<()> {
     if mistakes.is_empty() {
         return Ok(());
     }
     let excerpts = Excerpts::of(sources);
-    Failure::all(mistakes.iter().map(|mistake| failure(&excerpts, mistake))).map_or(Ok(()), Err)
+    let failure = |mistake| Failure::of(Kind::Table, message(&excerpts, mistake, Level::Error));
+    Failure::all(mistakes.iter().map(failure)).map_or(Ok(()), Err)
 }
 
 /// Reads the tree of the sources.

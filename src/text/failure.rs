@@ -1,42 +1,36 @@
-//! What went wrong, whose it is to mend, and the exit code that says so.
-//!
-//! This is the only place where the words of a failure are joined. It knows nothing of what the
-//! program does; it must not print (`log.rs` does).
+//! What went wrong, who has to fix it, and the exit code that says so. It must not print (`log.rs` does).
 
-use std::fmt;
+use crate::text::log::{Level, Message};
 
-use crate::text::log::{Field, Level, Message};
-
-/// Who has to mend it; one exit code each (section 7 of the specification, and the README's table).
+/// Who has to fix it; one exit code each (section 7 of the specification, and the README's table).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// The caller used a word or an option that preverb does not know: 64, `EX_USAGE` of sysexits.h.
+    /// The caller used an argument or an option that preverb does not know: `EX_USAGE` of sysexits.h.
     Usage,
-    /// The operator left a variable out, or gave it a value that is none: 65, `EX_DATAERR`.
+    /// The operator left a variable out, or gave it an invalid value: `EX_DATAERR`.
     Variable,
-    /// A wait timed out: 69, `EX_UNAVAILABLE`.
+    /// A wait timed out: `EX_UNAVAILABLE`.
     Unavailable,
-    /// The system refused something that setup needs: 71, `EX_OSERR`.
+    /// The system refused something that setup needs: `EX_OSERR`.
     System,
-    /// A user that does not exist, or a hook that root must not run: 77, `EX_NOPERM`.
+    /// A user that does not exist, or a hook that root must not run: `EX_NOPERM`.
     Identity,
-    /// The table is missing or wrong: 78, `EX_CONFIG`.
+    /// The table is missing or wrong: `EX_CONFIG`.
     Table,
-    /// A hook failed: 80, the first code that sysexits.h leaves free.
+    /// A hook failed: a code that sysexits.h leaves free.
     Hook,
-    /// The target exists but cannot run: 126, as in the shell.
+    /// The target exists but cannot run, as in the shell.
     CannotRun,
-    /// The target does not exist: 127, as in the shell.
+    /// The target does not exist, as in the shell.
     NotFound,
-    /// A signal ended the run before the target started: 128+n, as in the shell.
+    /// A signal ended the run before the target started, as in the shell.
     Stopped(i32),
-    /// A probe says no: 1, which is what an engine's health check expects.
+    /// A probe says no, as an engine's health check expects it.
     Unhealthy,
 }
 
 impl Kind {
-    /// The exit code of this kind; the one table of them in the program. (70, a bug in preverb, is
-    /// what the panic hook in `lib.rs` exits with.)
+    /// The one table of exit codes in the program. (The panic hook in `lib.rs` has [`BUG`].)
     pub(crate) fn exit_code(self) -> u8 {
         match self {
             Self::Unhealthy => 1,
@@ -54,19 +48,14 @@ impl Kind {
     }
 }
 
-/// The exit code of a bug in preverb: 70, `EX_SOFTWARE` of sysexits.h.
+/// The exit code of a bug in preverb: `EX_SOFTWARE` of sysexits.h.
 pub(crate) const BUG: i32 = 70;
 
-/// A failure: its kind, its cause, and what helps to mend it.
-///
-/// There is no `From<io::Error>`: whoever turns an error into a failure says of which kind it is.
+/// A failure. There is no `From<io::Error>`: the code that makes one says of which kind it is.
 #[derive(Debug)]
 pub(crate) struct Failure {
     kind: Kind,
-    cause: anyhow::Error,
-    lines: Vec<String>,
-    hint: Option<String>,
-    fields: Vec<(&'static str, Field)>,
+    message: Box<Message>,
     others: Vec<Failure>,
 }
 
@@ -74,25 +63,16 @@ pub(crate) struct Failure {
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
 impl Failure {
-    /// A failure of this kind. The cause's chain is joined with `: `, outermost first.
-    pub(crate) fn new(kind: Kind, cause: impl Into<anyhow::Error>) -> Self {
-        Self {
-            kind,
-            cause: cause.into(),
-            lines: Vec::new(),
-            hint: None,
-            fields: Vec::new(),
-            others: Vec::new(),
-        }
+    /// A failure of this kind in one sentence, without a full stop.
+    pub(crate) fn say(kind: Kind, sentence: impl Into<String>) -> Self {
+        Self::of(kind, Message::new(Level::Error, sentence))
     }
 
-    /// A failure of this kind in one sentence, without a full stop.
-    pub(crate) fn say(kind: Kind, sentence: impl fmt::Display) -> Self {
-        Self::new(kind, anyhow::Error::msg(sentence.to_string()))
+    pub(crate) fn of(kind: Kind, message: Message) -> Self {
+        Self { kind, message: Box::new(message), others: Vec::new() }
     }
 
     /// Several failures of which all are reported; the first one's kind decides the exit code.
-    /// `None` when there are none.
     pub(crate) fn all(failures: impl IntoIterator<Item = Self>) -> Option<Self> {
         let mut failures = failures.into_iter();
         let mut first = failures.next()?;
@@ -100,8 +80,7 @@ impl Failure {
         Some(first)
     }
 
-    /// The same failure of `what` without its details, where a secret went into them: they are not searched
-    /// for it, they are left out whole. A request to stop names nothing of the kind, and stays.
+    /// The same failure of `what` without its details, which may hold a secret. A request to stop has none.
     pub(crate) fn concealed(self, what: &str) -> Self {
         if self.is_stop() {
             return self;
@@ -110,36 +89,40 @@ impl Failure {
     }
 
     /// The same failure with more to its sentence.
-    pub(crate) fn and(mut self, more: impl fmt::Display) -> Self {
-        self.cause = anyhow::Error::msg(format!("{}; {more}", self.sentence()));
+    pub(crate) fn and(mut self, more: impl Into<String>) -> Self {
+        self.message.text = format!("{}; {}", self.message.text, more.into());
         self
     }
 
     /// Adds a line that follows the sentence: an offending line, an entry of a list.
     pub(crate) fn line(mut self, line: impl Into<String>) -> Self {
-        self.lines.push(line.into());
+        self.message.lines.push(line.into());
         self
     }
 
     /// Adds what would help.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.message.hint = Some(hint.into());
         self
     }
 
     /// Adds a thing that the sentence names, for `--log json`.
-    pub(crate) fn field(mut self, name: &'static str, value: impl Into<Field>) -> Self {
-        self.fields.push((name, value.into()));
+    pub(crate) fn field(mut self, name: &'static str, value: impl AsRef<str>) -> Self {
+        self.message.fields.push((name, value.as_ref().into()));
         self
     }
 
-    /// Whether it names this thing.
-    pub(crate) fn has_field(&self, name: &str, value: impl Into<Field>) -> bool {
-        let value = value.into();
-        self.fields.iter().any(|(each, of)| *each == name && *of == value)
+    /// Adds a number that the sentence names.
+    pub(crate) fn number(mut self, name: &'static str, number: u64) -> Self {
+        self.message.fields.push((name, number.into()));
+        self
     }
 
-    /// Of which kind it is.
+    pub(crate) fn has_field(&self, name: &str, value: impl Into<serde_json::Value>) -> bool {
+        let value = value.into();
+        self.message.fields.iter().any(|(each, of)| *each == name && *of == value)
+    }
+
     pub(crate) fn kind(&self) -> Kind {
         self.kind
     }
@@ -149,40 +132,35 @@ impl Failure {
         matches!(self.kind, Kind::Stopped(_))
     }
 
-    /// The sentence alone, causes joined.
     pub(crate) fn sentence(&self) -> String {
-        format!("{:#}", self.cause)
+        self.message.text.clone()
     }
 
     /// The sentence and what would help.
     pub(crate) fn into_parts(self) -> (String, Option<String>) {
-        (self.sentence(), self.hint)
+        (self.message.text, self.message.hint)
     }
 
     /// The same as warnings, each of which begins with `what`.
     pub(crate) fn warnings(&self, what: &str) -> Vec<Message> {
-        let mut messages = self.messages();
-        for message in &mut messages {
-            message.level = Level::Warning;
-            message.text.insert_str(0, what);
-            message.fields.retain(|(name, _)| *name != "exit-code");
-        }
-        messages
+        let warning = |each: &Self| Message {
+            level: Level::Warning,
+            text: format!("{what}{}", each.message.text),
+            ..Message::clone(&each.message)
+        };
+        self.each().into_iter().map(warning).collect()
     }
 
-    /// The messages that tell it, in order.
+    /// The messages that report it, in order.
     pub(crate) fn messages(&self) -> Vec<Message> {
-        let mut message = Message::new(Level::Error, self.sentence());
-        message.lines.clone_from(&self.lines);
-        message.hint.clone_from(&self.hint);
-        message.fields.clone_from(&self.fields);
-        let code = u64::from(self.kind.exit_code());
-        message.fields.push(("exit-code", Field::Number(code)));
-        let mut messages = vec![message];
-        for other in &self.others {
-            messages.extend(other.messages());
-        }
-        messages
+        let coded =
+            |each: &Self| Message::clone(&each.message).number("exit-code", u64::from(each.kind.exit_code()));
+        self.each().into_iter().map(coded).collect()
+    }
+
+    /// This failure and those that are reported with it.
+    fn each(&self) -> Vec<&Self> {
+        std::iter::once(self).chain(self.others.iter().flat_map(Self::each)).collect()
     }
 }
 

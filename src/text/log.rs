@@ -1,16 +1,16 @@
-//! Messages on standard error: what is said, at which level, in which format.
-//!
-//! Nothing here decides what to say. A write error is ignored on purpose: a full disk behind
-//! standard error must never change what the run does or its exit code.
+//! Messages on standard error. A write error is ignored on purpose: a full disk behind standard error must
+//! never change what the run does or its exit code.
 
 use std::io::Write as _;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::SystemTime;
 
 use nix::poll::{PollFd, PollFlags};
+use serde_json::Value;
 
 use crate::text::choice::choice;
 use crate::text::escape::escaped;
+use crate::text::names::listed;
 
 choice! {
     /// How messages are written: `--log`, `PREVERB_LOG`, or the table's `log`.
@@ -20,7 +20,7 @@ choice! {
 impl Format {
     /// What a format can be, for a hint.
     pub(crate) fn rule() -> String {
-        format!("it is one of {}", Self::NAMES.map(|name| format!("`{name}`")).join(", "))
+        format!("it is one of {}", listed(&Self::NAMES))
     }
 
     /// The format of this name, which may be any bytes.
@@ -34,7 +34,6 @@ impl Format {
 pub(crate) enum Level {
     /// The run ends because of it.
     Error,
-    /// Somebody should know, the run goes on.
     Warning,
     Info,
     /// Why, for `verbose`.
@@ -42,7 +41,6 @@ pub(crate) enum Level {
 }
 
 impl Level {
-    /// Its name in JSON.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -53,44 +51,14 @@ impl Level {
     }
 }
 
-/// A thing that a message names: what is a number is one in JSON too.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Field {
-    Text(String),
-    Number(u64),
-}
-
-impl From<&str> for Field {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
-    }
-}
-
-impl From<&String> for Field {
-    fn from(text: &String) -> Self {
-        Self::Text(text.clone())
-    }
-}
-
-impl From<String> for Field {
-    fn from(text: String) -> Self {
-        Self::Text(text)
-    }
-}
-
-impl From<u64> for Field {
-    fn from(number: u64) -> Self {
-        Self::Number(number)
-    }
-}
-
 /// One thing to say.
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
     pub(crate) level: Level,
     /// A sentence without a full stop; what is untrusted in it is already escaped.
     pub(crate) text: String,
-    pub(crate) fields: Vec<(&'static str, Field)>,
+    /// The things that the sentence names, for JSON.
+    pub(crate) fields: Vec<(&'static str, Value)>,
     pub(crate) lines: Vec<String>,
     pub(crate) hint: Option<String>,
 }
@@ -102,8 +70,14 @@ impl Message {
     }
 
     /// Adds a thing that the sentence names.
-    pub(crate) fn field(mut self, name: &'static str, value: impl Into<Field>) -> Self {
-        self.fields.push((name, value.into()));
+    pub(crate) fn field(mut self, name: &'static str, value: impl AsRef<str>) -> Self {
+        self.fields.push((name, value.as_ref().into()));
+        self
+    }
+
+    /// Adds a number that the sentence names.
+    pub(crate) fn number(mut self, name: &'static str, number: u64) -> Self {
+        self.fields.push((name, number.into()));
         self
     }
 
@@ -113,15 +87,8 @@ impl Message {
             Level::Error | Level::Info | Level::Debug => "preverb: ",
         };
         let mut text = format!("{prefix}{}\n", self.text);
-        for line in &self.lines {
-            text.push_str(line);
-            text.push('\n');
-        }
-        if let Some(hint) = &self.hint {
-            text.push_str("hint: ");
-            text.push_str(hint);
-            text.push('\n');
-        }
+        self.lines.iter().for_each(|line| text.extend([line, "\n"]));
+        self.hint.iter().for_each(|hint| text.extend(["hint: ", hint, "\n"]));
         text
     }
 
@@ -132,11 +99,7 @@ impl Message {
         object.insert("level".into(), self.level.name().into());
         object.insert("message".into(), self.text.clone().into());
         for (name, value) in &self.fields {
-            let value = match value {
-                Field::Text(text) => text.clone().into(),
-                Field::Number(number) => (*number).into(),
-            };
-            object.insert((*name).into(), value);
+            object.insert((*name).into(), value.clone());
         }
         if !self.lines.is_empty() {
             object.insert("details".into(), self.lines.clone().into());
@@ -144,9 +107,7 @@ impl Message {
         if let Some(hint) = &self.hint {
             object.insert("hint".into(), hint.clone().into());
         }
-        let mut text = serde_json::Value::Object(object).to_string();
-        text.push('\n');
-        text
+        Value::Object(object).to_string() + "\n"
     }
 }
 
@@ -159,20 +120,16 @@ pub(crate) struct Log {
 impl Log {
     /// Writes the message, if the format wants messages of its level.
     pub(crate) fn say(self, message: &Message) {
-        let wanted = match message.level {
-            Level::Error => true,
-            Level::Warning | Level::Info => self.format != Format::Quiet,
-            Level::Debug => self.format == Format::Verbose,
-        };
-        if !wanted {
-            return;
+        match message.level {
+            Level::Warning | Level::Info if self.format == Format::Quiet => return,
+            Level::Debug if self.format != Format::Verbose => return,
+            Level::Error | Level::Warning | Level::Info | Level::Debug => {}
         }
         let text = match self.format {
             Format::Json => message.to_json(),
             Format::Text | Format::Quiet | Format::Verbose => message.to_text(),
         };
-        // One write, so that lines of several processes do not mix; a pipe keeps 4096 bytes together
-        // (pipe(7)).
+        // Lines of several processes do not mix: a pipe keeps 4096 bytes together (pipe(7)).
         let mut stderr = std::io::stderr().lock();
         for part in text.as_bytes().chunks(4096) {
             if !takes_a_write(stderr.as_fd()) || stderr.write_all(part).is_err() {
@@ -181,7 +138,6 @@ impl Log {
         }
     }
 
-    /// Says what somebody should know.
     pub(crate) fn warn(self, text: impl Into<String>) {
         self.say(&Message::new(Level::Warning, text));
     }
@@ -194,11 +150,11 @@ impl Log {
     }
 }
 
-/// How long a message waits for somebody to read those before it.
+/// How long a message waits until those before it are read.
 const PATIENCE_MS: u16 = 2000;
 
-/// Whether a write would not hang. Where nobody reads the pipe that standard error is, a message is lost
-/// rather than the request to stop that would come behind it.
+/// Whether a write would not hang. Where nothing reads the pipe that standard error is, a message is lost
+/// rather than the request to stop that would come after it.
 fn takes_a_write(stderr: BorrowedFd<'_>) -> bool {
     let mut descriptors = [PollFd::new(stderr, PollFlags::POLLOUT)];
     nix::poll::poll(&mut descriptors, PATIENCE_MS) != Ok(0)

@@ -22,13 +22,11 @@ pub(crate) const NAME_RULE: &str =
 macro_rules! name {
     ($type:ident) => {
         impl $type {
-            /// The name, if the bytes are one.
             pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
                 let text = std::str::from_utf8(bytes).ok()?;
                 is_name(bytes).then(|| Self(text.to_owned()))
             }
 
-            /// The name as text.
             pub(crate) fn as_str(&self) -> &str {
                 &self.0
             }
@@ -44,6 +42,11 @@ macro_rules! name {
 
 name!(VerbName);
 name!(EnvironmentName);
+
+/// Names in backticks with commas.
+pub(crate) fn listed(names: &[&str]) -> String {
+    format!("`{}`", names.join("`, `"))
+}
 
 /// Whether `name` can stand in `${...}` and in `variables`: `[A-Za-z_][A-Za-z0-9_.]*`.
 pub(crate) fn is_variable_name(name: &[u8]) -> bool {

@@ -1,9 +1,9 @@
-//! TOML text as a tree in which each node knows where it stands, and several texts merged into one tree.
+//! The program's only reader of TOML: text as a tree in which each node knows where it stands, and several
+//! texts merged into one tree. What a key means is not known here.
 //!
-//! It is the program's only reader of TOML: the table, its drop-ins and what hooks write to descriptor 3
-//! all come through here. The tree is the `toml` crate's own, so that reading a table of a thousand verbs
-//! costs nothing but its parse; a later text's spans are moved behind those of the texts before it, so that
-//! a place alone tells the text. What a key means is not known here.
+//! The tree is the `toml` crate's own, so that reading a table of a thousand verbs costs nothing but its
+//! parse; a later text's spans are moved after those of the texts before it, so that a place alone names
+//! the text.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -19,6 +19,12 @@ pub(crate) struct Span {
     pub(crate) end: usize,
 }
 
+impl From<Range<usize>> for Span {
+    fn from(Range { start, end }: Range<usize>) -> Self {
+        Self { start, end }
+    }
+}
+
 /// A mistake in a text, at a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mistake {
@@ -32,7 +38,6 @@ pub(crate) struct Mistake {
 }
 
 impl Mistake {
-    /// One without a hint.
     pub(crate) fn new(span: Span, message: impl Into<String>) -> Self {
         Self { span, message: message.into(), masked: None, hint: None, environment: None }
     }
@@ -75,7 +80,6 @@ impl Sources {
         Self(vec![Source { path, text, start: 0 }])
     }
 
-    /// All texts.
     pub(crate) fn all(&self) -> &[Source] {
         &self.0
     }
@@ -102,20 +106,13 @@ impl Sources {
     pub(crate) fn place(&self, offset: usize) -> Option<Place<'_>> {
         let source = self.0.get(self.number(offset))?;
         let text = source.text.as_str();
-        let mut offset = (offset - source.start).min(text.len());
-        while !text.is_char_boundary(offset) {
-            offset -= 1;
-        }
+        let offset = text.floor_char_boundary(offset - source.start);
         let before = &text[..offset];
         let start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let end = text[offset..].find('\n').map_or(text.len(), |newline| offset + newline);
-        Some(Place {
-            source,
-            line: line_of(before),
-            column: before[start..].chars().count() + 1,
-            start,
-            text: text[start..end].trim_end_matches('\r'),
-        })
+        let column = before[start..].chars().count() + 1;
+        let line = text[start..end].trim_end_matches('\r');
+        Some(Place { source, line: line_of(before), column, start, text: line })
     }
 }
 
@@ -132,7 +129,6 @@ pub(crate) enum Shape {
     Float,
     DateTime,
     Array,
-    /// A table of any form.
     Table,
 }
 
@@ -178,38 +174,30 @@ impl<'s> Document<'s> {
         }
     }
 
-    /// The same, and of texts in which nothing is wrong but that something is defined twice the tree all
-    /// the same, in which the first definition counts.
+    /// The same, with a tree as well where nothing is wrong but that something is defined twice: the first
+    /// definition counts.
     pub(crate) fn read_on(
         sources: &'s Sources,
         appended: fn(&[&str]) -> bool,
     ) -> (Option<Self>, Vec<Mistake>) {
         let mut mistakes = Vec::new();
-        let mut root: Option<DeTable<'s>> = None;
+        let mut root = Spanned::new(0..0, DeValue::Table(DeTable::new()));
         let mut broken = false;
         for source in &sources.0 {
             let (table, errors) = DeTable::parse_recoverable(&source.text);
-            let mut table = table.into_inner();
-            if !errors.is_empty() {
-                broken |= syntax(source, &errors, &mut mistakes);
-            }
-            if source.start > 0 {
-                table = moved(table, source.start);
-            }
-            match &mut root {
-                None => root = Some(table),
-                Some(root) => merge(root, table, &mut Vec::new(), appended),
+            broken |= syntax(source, &errors, &mut mistakes);
+            let table = Spanned::new(0..source.text.len(), DeValue::Table(table.into_inner()));
+            if source.start == 0 {
+                root = table;
+            } else {
+                merge(root.get_mut(), moved(table, source.start), &mut Vec::new(), appended);
             }
         }
         mistakes.sort_unstable_by_key(|mistake| mistake.span);
         mistakes.dedup();
-        let end = sources.0.first().map_or(0, |source| source.text.len());
-        let root = Spanned::new(0..end, DeValue::Table(root.unwrap_or_default()));
-        let document = Self { sources, root };
-        ((!broken).then_some(document), mistakes)
+        ((!broken).then_some(Self { sources, root }), mistakes)
     }
 
-    /// The texts that it was read from.
     pub(crate) fn sources(&self) -> &'s Sources {
         self.sources
     }
@@ -222,23 +210,25 @@ impl<'s> Document<'s> {
 
 /// Takes note of what is wrong in a text; whether it is more than that something is defined twice.
 fn syntax(source: &Source, errors: &[::toml::de::Error], mistakes: &mut Vec<Mistake>) -> bool {
-    let global = |span: Range<usize>| Span { start: source.start + span.start, end: source.start + span.end };
     let mut broken = false;
     let mut twice = Vec::new();
+    let mut add = |span: Range<usize>, message| {
+        let span = Span { start: source.start + span.start, end: source.start + span.end };
+        mistakes.push(Mistake::new(span, message));
+    };
     for error in errors {
         let span = error.span().unwrap_or_default();
         if error.message().starts_with("duplicate key") || error.message().starts_with("cannot extend ") {
             twice.push(span);
         } else {
             broken = true;
-            mistakes.push(Mistake::new(global(span), in_words(error.message())));
+            add(span, in_words(error.message()));
         }
     }
     if !twice.is_empty() {
         twice.sort_unstable_by_key(|span| span.start);
         twice.dedup();
-        let found = defined_twice(&source.text, &twice);
-        mistakes.extend(found.into_iter().map(|(span, message)| Mistake::new(global(span), message)));
+        defined_twice(&source.text, &twice, &mut add);
     }
     broken
 }
@@ -248,18 +238,20 @@ fn in_words(message: &str) -> String {
     if message.starts_with("cannot recurse") || message.starts_with("recursion limit") {
         return "arrays, tables or keys are nested too deep".to_owned();
     }
-    let Some((what, expected)) = message.split_once(", expected ") else { return message.to_owned() };
-    if expected == "nothing" {
-        return what.to_owned();
+    match message.split_once(", expected ") {
+        None => message.to_owned(),
+        Some((what, "nothing")) => what.to_owned(),
+        Some((what, expected)) => {
+            let expected = expected.replace("newline", "the end of the line").replace(", ", " or ");
+            format!("{what}, expected {expected}")
+        }
     }
-    let in_words = |word| if word == "newline" { "the end of the line" } else { word };
-    format!("{what}, expected {}", expected.split(", ").map(in_words).collect::<Vec<_>>().join(" or "))
 }
 
 /// What to say of keys, in the order of the text, that define something again. The `toml` crate does not
 /// say what they repeat, so the text is read once more with another name for each of them, which then
 /// stands beside the first.
-fn defined_twice(text: &str, twice: &[Range<usize>]) -> Vec<(Range<usize>, String)> {
+fn defined_twice(text: &str, twice: &[Range<usize>], add: &mut dyn FnMut(Range<usize>, String)) {
     let mut mark = "twice".to_owned();
     while text.contains(&mark) {
         mark.push('.');
@@ -283,30 +275,20 @@ fn defined_twice(text: &str, twice: &[Range<usize>]) -> Vec<(Range<usize>, Strin
                 let first = table.get_key_value(names[number].as_str()).map(|(first, _)| first.span().start);
                 found[number] = (true, first.and_then(|start| marked.get(..start)).map(line_of));
             }
-            match value.get_ref() {
-                DeValue::Table(table) => tables.push(table),
-                DeValue::Array(array) => {
-                    tables.extend(array.iter().filter_map(|item| item.get_ref().as_table()));
-                }
-                DeValue::String(_)
-                | DeValue::Integer(_)
-                | DeValue::Float(_)
-                | DeValue::Boolean(_)
-                | DeValue::Datetime(_) => {}
-            }
+            tables.extend(value.get_ref().as_table());
+            let items = value.get_ref().as_array().into_iter().flatten();
+            tables.extend(items.filter_map(|item| item.get_ref().as_table()));
         }
     }
-    let sentences = twice.iter().zip(names).zip(found).filter_map(|((span, name), found)| {
-        let name = crate::text::escape::escaped(name.as_bytes());
-        let message = match found {
-            (_, Some(line)) => format!("`{name}` is defined twice, first in line {line}"),
-            (false, None) => format!("`{name}` is defined twice"),
+    for ((span, name), found) in twice.iter().zip(names).zip(found) {
+        let name = crate::text::log::quoted(name);
+        match found {
+            (_, Some(line)) => add(span.clone(), format!("{name} is defined twice, first in line {line}")),
+            (false, None) => add(span.clone(), format!("{name} is defined twice")),
             // It is in a table whose own header is there twice, which is reported.
-            (true, None) => return None,
-        };
-        Some((span.clone(), message))
-    });
-    sentences.collect()
+            (true, None) => {}
+        }
+    }
 }
 
 /// A key without its quotes and escapes.
@@ -316,69 +298,57 @@ fn key_of(written: Option<&str>) -> String {
     table.get_ref().keys().next().map_or_else(String::new, |key| key.get_ref().to_string())
 }
 
-/// Merges the table `over` into the table `base`.
+/// Merges `over`, which stands at `path`, into `base`; what is left is to take its place.
 fn merge<'s>(
-    base: &mut DeTable<'s>,
-    over: DeTable<'s>,
+    base: &mut DeValue<'s>,
+    over: Spanned<DeValue<'s>>,
     path: &mut Vec<String>,
     appended: fn(&[&str]) -> bool,
-) {
-    for (key, value) in over {
-        path.push(key.get_ref().to_string());
-        let over = match (base.get_mut(key.get_ref().as_ref()).map(Spanned::get_mut), value) {
-            (Some(DeValue::Table(base)), over) if over.get_ref().is_table() => {
-                if let DeValue::Table(over) = over.into_inner() {
-                    merge(base, over, path, appended);
+) -> Option<Spanned<DeValue<'s>>> {
+    let span = over.span();
+    match (base, over.into_inner()) {
+        (DeValue::Table(base), DeValue::Table(over)) => {
+            for (key, value) in over {
+                path.push(key.get_ref().to_string());
+                let rest = match base.get_mut(key.get_ref().as_ref()) {
+                    Some(base) => merge(base.get_mut(), value, path, appended),
+                    None => Some(value),
+                };
+                if let Some(value) = rest {
+                    // An insertion alone would keep the key that stands there, with its place.
+                    base.remove(key.get_ref().as_ref());
+                    base.insert(key, value);
                 }
-                None
+                path.pop();
             }
-            (Some(DeValue::Array(base)), over)
-                if over.get_ref().is_array()
-                    && appended(&path.iter().map(String::as_str).collect::<Vec<_>>()) =>
-            {
-                if let DeValue::Array(over) = over.into_inner() {
-                    over.into_iter().for_each(|item| base.push(item));
-                }
-                None
-            }
-            (_, value) => Some(value),
-        };
-        if let Some(over) = over {
-            // The key that stands there is kept by an insertion, with its place.
-            base.remove(key.get_ref().as_ref());
-            base.insert(key, over);
         }
-        path.pop();
+        (DeValue::Array(base), DeValue::Array(over))
+            if appended(&path.iter().map(String::as_str).collect::<Vec<_>>()) =>
+        {
+            over.into_iter().for_each(|item| base.push(item));
+        }
+        (_, over) => return Some(Spanned::new(span, over)),
     }
+    None
 }
 
-/// A table with its spans moved behind those of the texts before it.
-fn moved(table: DeTable<'_>, by: usize) -> DeTable<'_> {
+/// A value with its spans moved after those of the texts before it.
+fn moved(value: Spanned<DeValue<'_>>, by: usize) -> Spanned<DeValue<'_>> {
     let range = |range: Range<usize>| range.start + by..range.end + by;
-    let entries = table
-        .into_iter()
-        .map(|(key, value)| (Spanned::new(range(key.span()), key.into_inner()), moved_value(value, by)));
-    entries.collect()
-}
-
-fn moved_value(value: Spanned<DeValue<'_>>, by: usize) -> Spanned<DeValue<'_>> {
-    let Range { start, end } = value.span();
-    let value = match value.into_inner() {
-        DeValue::Table(table) => DeValue::Table(moved(table, by)),
-        DeValue::Array(array) => {
-            DeValue::Array(array.into_iter().map(|item| moved_value(item, by)).collect())
-        }
-        scalar @ (DeValue::String(_)
-        | DeValue::Integer(_)
-        | DeValue::Float(_)
-        | DeValue::Boolean(_)
-        | DeValue::Datetime(_)) => scalar,
-    };
-    Spanned::new(start + by..end + by, value)
+    let span = range(value.span());
+    let mut value = value.into_inner();
+    if let DeValue::Table(table) = value {
+        let entries = table.into_iter();
+        let entries =
+            entries.map(|(key, value)| (Spanned::new(range(key.span()), key.into_inner()), moved(value, by)));
+        value = DeValue::Table(entries.collect());
+    } else if let DeValue::Array(array) = value {
+        value = DeValue::Array(array.into_iter().map(|item| moved(item, by)).collect());
+    }
+    Spanned::new(span, value)
 }
 
 impl<'d> Node<'d> {
-    /// What it is.
     pub(crate) fn shape(self) -> Shape {
         match self.value.get_ref() {
             DeValue::String(_) => Shape::String,
@@ -393,11 +363,8 @@ impl<'d> Node<'d> {
 
     /// Where its value stands; of a table that has a header, the header's last key.
     pub(crate) fn span(self) -> Span {
-        let Range { start, end } = self.value.span();
-        match self.key.map(Spanned::span) {
-            Some(key) if start < key.start => Span { start: key.start, end: key.end },
-            _ => Span { start, end },
-        }
+        let value = self.value.span();
+        self.key.map(Spanned::span).filter(|key| value.start < key.start).unwrap_or(value).into()
     }
 
     /// Its key in the table that it is in; of an array's item, the array's.
@@ -416,11 +383,9 @@ impl<'d> Node<'d> {
 
     /// Where its key stands; of an array's item, where that stands.
     pub(crate) fn key_span(self) -> Span {
-        let Range { start, end } = self.key.map_or_else(|| self.value.span(), Spanned::span);
-        Span { start, end }
+        self.key.map_or_else(|| self.value.span(), Spanned::span).into()
     }
 
-    /// Its value, where it is a string.
     pub(crate) fn as_str(self) -> Option<&'d str> {
         self.value.get_ref().as_str()
     }
@@ -431,7 +396,6 @@ impl<'d> Node<'d> {
         i64::from_str_radix(integer.as_str(), integer.radix()).ok()
     }
 
-    /// The child of this key.
     pub(crate) fn get(self, key: &str) -> Option<Self> {
         let (key, value) = self.value.get_ref().as_table()?.get_key_value(key)?;
         Some(self.child(key, value))

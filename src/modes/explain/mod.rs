@@ -83,7 +83,7 @@ pub(crate) fn explain(
     let mut unexpanded = Vec::new();
     for (element, fault) in now.unexpanded {
         let fails = !walk.changes.may_set(&fault.name) && !plan.late_names().any(|name| name == fault.name);
-        if fails && !failures.iter().any(|failure| failure.has_field("variable", &fault.name)) {
+        if fails && !failures.iter().any(|failure| failure.has_field("variable", fault.name.as_str())) {
             failures.push(faulty(fault, "the target"));
         }
         unexpanded.push(element);

@@ -93,7 +93,7 @@ impl Setup {
             })?;
             let parsed = env_file::parse(&text).map_err(|mistake| {
                 failure(format!("line {}: {}", mistake.line, mistake.reason))
-                    .field("line", mistake.line as u64)
+                    .number("line", mistake.line as u64)
             })?;
             let variables = parsed.into_iter().filter(|(name, _)| !is_preverbs_own(name));
             let variables = variables.map(|(name, value)| (name, Some(value))).collect();

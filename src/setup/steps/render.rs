@@ -177,14 +177,14 @@ fn expanded(
                 Failure::say(Kind::Variable, sentence)
                     .field("variable", unset.name)
                     .field("template", &name)
-                    .field("line", line as u64)
+                    .number("line", line as u64)
             })
             .collect(),
         TextError::Malformed(Malformed { line, reason }) => {
             vec![
                 Failure::say(Kind::Table, format!("{name}:{line}: {reason}"))
                     .field("template", name)
-                    .field("line", line as u64),
+                    .number("line", line as u64),
             ]
         }
     })
