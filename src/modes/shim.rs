@@ -258,4 +258,596 @@ exec "${CONTAINER_ENGINE:-docker}" run --rm -i "$@"
 
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "the script is tested by running it")]
-mod tests;
+mod tests {
+    //! The script, run by shells in the place of engines.
+
+    use super::{Shim, script};
+    use crate::skip::lacks;
+    use std::ffi::{OsStr, OsString};
+    use std::io::Write as _;
+    use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::os::unix::process::CommandExt as _;
+    use std::path::{Path, PathBuf};
+    use std::process::{Command, Output, Stdio};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    fn shim() -> Shim {
+        Shim {
+            image: String::from("registry.example:5000/app:1"),
+            mounts: Vec::new(),
+            env: Vec::new(),
+            network: None,
+            environment: None,
+            verb: Some(String::from("server")),
+        }
+    }
+
+    /// Everything at once, and nothing of it tame.
+    fn hostile() -> Shim {
+        Shim {
+            image: String::from("it's $HOME `id` \\ \"x\""),
+            mounts: strings(&[
+                "$HOME/.cache it's:/cache:ro",
+                "$PWD/data:/data",
+                "$HOME",
+                "$HOMES:/x",
+                "/a $PWD `id`:/b",
+                "-x:/y\n:ro",
+            ]),
+            env: strings(&["http_proxy", "AWS_PROFILE", "my.var", "UNSET_THING", "-x'"]),
+            network: Some(String::from("a b")),
+            environment: None,
+            verb: Some(String::from("db:migrate")),
+        }
+    }
+
+    fn strings(words: &[&str]) -> Vec<String> {
+        words.iter().map(|word| String::from(*word)).collect()
+    }
+
+    /// A directory of its own, gone at the end of the test.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new() -> Self {
+            static COUNT: AtomicUsize = AtomicUsize::new(0);
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            let path = std::env::temp_dir().join(format!("preverb-shim-{}-{number}", std::process::id()));
+            std::fs::create_dir_all(&path).expect("a directory for the test");
+            // What a shell calls the directory must be what the test calls it.
+            Self(path.canonicalize().expect("the directory was just made"))
+        }
+
+        /// A program that prints its words, each with a NUL after it; `--version` is answered with `version`.
+        fn engine(&self, name: &str, version: &str) -> PathBuf {
+            self.program(
+                name,
+                &format!(
+                    "#!/bin/sh\nif [ \"$1\" = --version ]; then cat; echo '{version}'; exit; fi\n\
+                 printf '%s\\0' \"$@\"\n"
+                ),
+            )
+        }
+
+        /// An executable file, written by another process: a program that this one holds open for
+        /// writing, and that a test beside this one forks with, cannot be run ("text file busy").
+        fn program(&self, name: &str, text: &str) -> PathBuf {
+            let path = self.0.join("bin").join(name);
+            let mut writer = Command::new("sh")
+                .args(["-c", "mkdir -p \"${1%/*}\" && cat >\"$1\" && chmod 755 \"$1\"", "sh"])
+                .arg(&path)
+                .stdin(Stdio::piped())
+                .spawn()
+                .expect("sh is there");
+            writer.stdin.take().expect("its input is piped").write_all(text.as_bytes()).expect("cat reads");
+            assert!(writer.wait().expect("it was started").success());
+            path
+        }
+
+        fn directory(&self, name: &OsStr) -> PathBuf {
+            let path = self.0.join("dirs").join(name);
+            std::fs::create_dir_all(&path).expect("a directory for the test");
+            path
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            // A directory that stays behind harms no test.
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    /// The shells that read POSIX scripts on the hosts that there are; those that are missing are named.
+    fn shells() -> Vec<Vec<&'static str>> {
+        let all = [vec!["dash"], vec!["bash", "--posix"], vec!["busybox", "sh"], vec!["sh"]];
+        all.into_iter().filter(|shell| !lacks(shell[0])).collect()
+    }
+
+    /// Runs the script of `shim` by `shell` in `directory`, as `docker` finds it in the `PATH`.
+    fn command(shell: &[&str], shim: &Shim, scratch: &Scratch, directory: &Path) -> Command {
+        let file = scratch.0.join("shim");
+        std::fs::write(&file, script(shim)).expect("the directory can be written");
+        let mut path = OsString::from(scratch.0.join("bin"));
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap_or_default());
+        let mut command = Command::new(shell[0]);
+        command
+            .args(&shell[1..])
+            .arg(file)
+            .current_dir(directory)
+            .env("PATH", path)
+            .env_remove("PWD")
+            .env_remove("CONTAINER_ENGINE")
+            .stdin(Stdio::null());
+        command
+    }
+
+    #[track_caller]
+    fn words(output: &Output) -> Vec<OsString> {
+        assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        let mut words: Vec<OsString> =
+            output.stdout.split(|byte| *byte == 0).map(|word| OsString::from_vec(word.to_vec())).collect();
+        assert_eq!(words.pop(), Some(OsString::new()), "words end in a NUL");
+        words
+    }
+
+    fn is_root() -> bool {
+        rustix::process::geteuid().is_root()
+    }
+
+    fn ids() -> OsString {
+        let print = |option| {
+            let output = Command::new("id").arg(option).output().expect("id is there");
+            String::from_utf8(output.stdout).expect("a number").trim_end().to_owned()
+        };
+        OsString::from(format!("--user={}:{}", print("-u"), print("-g")))
+    }
+
+    fn joined(parts: &[&OsStr]) -> OsString {
+        parts.iter().copied().collect()
+    }
+
+    #[test]
+    fn shellcheck_has_nothing_to_say() {
+        if lacks("shellcheck") {
+            return;
+        }
+        let bare = Shim { verb: None, ..shim() };
+        let host = Shim {
+            network: Some(String::from("host")),
+            mounts: strings(&["$HOME/.ssh:/home/app/.ssh:ro"]),
+            ..shim()
+        };
+        for shim in [shim(), bare, host, hostile()] {
+            let mut check = Command::new("shellcheck")
+                .args(["--shell=sh", "--enable=quote-safe-variables", "-"])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .expect("shellcheck is there");
+            let text = script(&shim);
+            let mut input = check.stdin.take().expect("its input is piped");
+            input.write_all(text.as_bytes()).expect("it reads");
+            drop(input);
+            let output = check.wait_with_output().expect("it was started");
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success(), "{said}\n{text}");
+        }
+    }
+
+    #[test]
+    fn the_engine_gets_these_words_and_no_others() {
+        let scratch = Scratch::new();
+        scratch.engine("docker", "Docker version 28.2.2");
+        let here = scratch.directory(OsStr::new("plain"));
+        for shell in shells() {
+            let output = command(&shell, &shim(), &scratch, &here)
+                .args(["--port", "80"])
+                .output()
+                .expect("the shell is there");
+            let ids = ids();
+            let workdir = joined(&["--workdir=".as_ref(), here.as_os_str()]);
+            let mount = joined(&[
+                "--mount=type=bind,source=".as_ref(),
+                here.as_os_str(),
+                ",target=".as_ref(),
+                here.as_os_str(),
+            ]);
+            let expected: Vec<&OsStr> = vec![
+                "run".as_ref(),
+                "--rm".as_ref(),
+                "-i".as_ref(),
+                &workdir,
+                &mount,
+                &ids,
+                "--".as_ref(),
+                "registry.example:5000/app:1".as_ref(),
+                "server".as_ref(),
+                "--port".as_ref(),
+                "80".as_ref(),
+            ];
+            assert_eq!(words(&output), expected, "{shell:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_verb_the_first_word_is_the_callers() {
+        let scratch = Scratch::new();
+        scratch.engine("docker", "Docker version 28.2.2");
+        let here = scratch.directory(OsStr::new("plain"));
+        let bare = Shim { verb: None, ..shim() };
+        for shell in shells() {
+            let output =
+                command(&shell, &bare, &scratch, &here).arg("worker").output().expect("the shell is there");
+            let words = words(&output);
+            assert_eq!(
+                words[words.len() - 3..],
+                ["--", "registry.example:5000/app:1", "worker"],
+                "{shell:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn hostile_arguments_arrive_byte_for_byte() {
+        let scratch = Scratch::new();
+        scratch.engine("docker", "Docker version 28.2.2");
+        let here = scratch.directory(OsStr::new("plain"));
+        let arguments: Vec<OsString> = [
+            &b""[..],
+            b" ",
+            b"a  b",
+            b"*",
+            b"$HOME",
+            b"$(id)",
+            b"`id`",
+            b"'",
+            b"\"",
+            b"\\",
+            b"\\n",
+            b"a\nb",
+            b"end\n",
+            b"-t",
+            b"--",
+            b"--help",
+            b"\xff\xfe",
+            b"!x",
+            b"%s",
+            b"~",
+            b"\x7f\x01",
+            b"",
+        ]
+        .into_iter()
+        .map(|bytes| OsString::from_vec(bytes.to_vec()))
+        .collect();
+        for shell in shells() {
+            let output = command(&shell, &hostile(), &scratch, &here)
+                .env("HOME", "/home/u")
+                .args(&arguments)
+                .output()
+                .expect("the shell is there");
+            let words = words(&output);
+            let (head, tail) = words.split_at(words.len() - arguments.len());
+            assert_eq!(tail, arguments, "{shell:?}");
+            assert_eq!(head[head.len() - 3..], ["--", "it's $HOME `id` \\ \"x\"", "db:migrate"], "{shell:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_prefix_of_a_mount_is_expanded_and_only_set_variables_are_passed_on() {
+        let scratch = Scratch::new();
+        scratch.engine("docker", "Docker version 28.2.2");
+        let here = scratch.directory(OsStr::new("has \"quotes\", it's"));
+        for shell in shells() {
+            let output = command(&shell, &hostile(), &scratch, &here)
+                .env("HOME", "/home/a $b 'c'")
+                .env("http_proxy", "")
+                .env("AWS_PROFILE", "x y")
+                .output()
+                .expect("the shell is there");
+            let words = words(&output);
+            let data = joined(&["--volume=".as_ref(), here.as_os_str(), "/data:/data".as_ref()]);
+            let expected: Vec<&OsStr> = vec![
+                "--volume=/home/a $b 'c'/.cache it's:/cache:ro".as_ref(),
+                &data,
+                "--volume=/home/a $b 'c'".as_ref(),
+                "--volume=$HOMES:/x".as_ref(),
+                "--volume=/a $PWD `id`:/b".as_ref(),
+                "--volume=-x:/y\n:ro".as_ref(),
+                "--env=http_proxy".as_ref(),
+                "--env=AWS_PROFILE".as_ref(),
+                "--env=my.var".as_ref(),
+                "--env=-x'".as_ref(),
+                "--network=a b".as_ref(),
+                "--".as_ref(),
+            ];
+            assert_eq!(words[6..18], expected, "{shell:?}");
+        }
+    }
+
+    /// Reads a record of CSV as the engines do: fields in double quotes, double quotes doubled.
+    fn csv(record: &[u8]) -> Vec<Vec<u8>> {
+        let mut fields = vec![Vec::new()];
+        let mut bytes = record.iter().copied().peekable();
+        let mut inside = false;
+        while let Some(byte) = bytes.next() {
+            let field = fields.last_mut().expect("there is always one");
+            match (inside, byte) {
+                (false, b',') => fields.push(Vec::new()),
+                (false, b'"') => {
+                    assert!(field.is_empty(), "a bare quote in a field");
+                    inside = true;
+                }
+                (false, b'\n') => panic!("the record ends in the middle"),
+                (true, b'"') if bytes.next_if_eq(&b'"').is_some() => field.push(b'"'),
+                (true, b'"') => {
+                    inside = false;
+                    assert!(matches!(bytes.peek(), None | Some(b',')), "text after a quote");
+                }
+                (_, byte) => field.push(byte),
+            }
+        }
+        assert!(!inside, "a quote that is not closed");
+        fields
+    }
+
+    #[test]
+    fn the_directory_is_mounted_whatever_its_name() {
+        let scratch = Scratch::new();
+        scratch.engine("docker", "Docker version 28.2.2");
+        let names: [&[u8]; 14] = [
+            b"plain",
+            b"two  words",
+            b"-dash",
+            b"co:lon",
+            b"com,ma",
+            b"it's",
+            b"\"quoted\"",
+            b"a\"b,\"\"c",
+            b"new\nline",
+            b"end\n\n",
+            b"back\\slash",
+            b"$HOME `id` *",
+            b"caf\xc3\xa9",
+            b"latin\xe9,\"",
+        ];
+        for name in names {
+            let here = scratch.directory(OsStr::from_bytes(name));
+            for shell in shells() {
+                let output = command(&shell, &shim(), &scratch, &here).output().expect("the shell is there");
+                let words = words(&output);
+                assert_eq!(words[3], joined(&["--workdir=".as_ref(), here.as_os_str()]), "{shell:?}");
+                let mount = words[4].as_bytes().strip_prefix(b"--mount=").expect("the mount follows");
+                let path = here.as_os_str().as_bytes();
+                let expected =
+                    [b"type=bind".to_vec(), [b"source=", path].concat(), [b"target=", path].concat()];
+                assert_eq!(csv(mount), expected, "{shell:?} in {}", here.display());
+            }
+        }
+    }
+
+    #[test]
+    fn a_linked_directory_keeps_the_name_that_the_caller_sees() {
+        let scratch = Scratch::new();
+        scratch.engine("docker", "Docker version 28.2.2");
+        let real = scratch.directory(OsStr::new("real"));
+        let link = scratch.0.join("link");
+        symlink(real, &link).expect("the directory can be written");
+        for shell in shells() {
+            let output = command(&shell, &shim(), &scratch, &link)
+                .env("PWD", &link)
+                .output()
+                .expect("the shell is there");
+            let workdir = joined(&["--workdir=".as_ref(), link.as_os_str()]);
+            assert_eq!(words(&output)[3], workdir, "{shell:?}");
+        }
+    }
+
+    #[track_caller]
+    fn refused(output: &Output, why: &str) {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(125), "{stderr}");
+        assert!(stderr.starts_with("shim: "), "{stderr}");
+        assert!(stderr.contains(why), "{stderr}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+    }
+
+    #[test]
+    fn what_cannot_be_mounted_is_refused_by_name() {
+        let scratch = Scratch::new();
+        scratch.engine("docker", "Docker version 28.2.2");
+        let here = scratch.directory(OsStr::new("plain"));
+        let colon = scratch.directory(OsStr::new("co:lon"));
+        let home = Shim { mounts: strings(&["$HOME/x:/x"]), ..shim() };
+        let pwd = Shim { mounts: strings(&["$PWD/x:/x"]), ..shim() };
+        for shell in shells() {
+            let run = |shim: &Shim, directory: &Path, home: Option<&str>| {
+                let mut command = command(&shell, shim, &scratch, directory);
+                match home {
+                    Some(home) => command.env("HOME", home),
+                    None => command.env_remove("HOME"),
+                };
+                command.output().expect("the shell is there")
+            };
+            refused(&run(&shim(), Path::new("/"), None), "the directory / cannot be mounted");
+            refused(&run(&pwd, &colon, None), "$PWD, because its path has a colon");
+            refused(&run(&home, &here, Some("/a:b")), "$HOME, because its path has a colon");
+            refused(&run(&home, &here, Some("")), "$HOME, because HOME is no absolute path");
+            // What needs no HOME does without.
+            words(&run(&pwd, &here, None));
+        }
+    }
+
+    #[test]
+    fn the_engine_is_the_one_that_the_caller_names() {
+        let scratch = Scratch::new();
+        let only_run = "#!/bin/sh\n[ \"$1\" != run ] || printf '%s\\0' mine \"$@\"\n";
+        let engine = scratch.program("my engine", only_run);
+        let here = scratch.directory(OsStr::new("plain"));
+        for shell in shells() {
+            for (named, expected) in [(engine.as_os_str(), "mine"), (OsStr::new("my engine"), "mine")] {
+                let output = command(&shell, &shim(), &scratch, &here)
+                    .env("CONTAINER_ENGINE", named)
+                    .output()
+                    .expect("the shell is there");
+                assert_eq!(words(&output)[0], expected, "{shell:?}");
+            }
+            let output = command(&shell, &shim(), &scratch, &here)
+                .env("CONTAINER_ENGINE", "/no/such/engine")
+                .output()
+                .expect("the shell is there");
+            refused(&output, "`/no/such/engine` is not found");
+        }
+    }
+
+    #[test]
+    fn podman_without_root_keeps_the_callers_ids_under_whatever_name() {
+        let scratch = Scratch::new();
+        let here = scratch.directory(OsStr::new("plain"));
+        scratch.engine("podman", "silent");
+        scratch.engine("docker", "podman version 5.4.0");
+        scratch.engine("nerdctl", "nerdctl version 2.0.0");
+        for shell in shells() {
+            for (without_root, engine, kept) in [
+                (true, "podman", true),
+                (true, "docker", true),
+                (true, "nerdctl", false),
+                (false, "podman", false),
+                (false, "docker", false),
+            ] {
+                if !without_root && !is_root() {
+                    continue;
+                }
+                let mut command = command(&shell, &shim(), &scratch, &here);
+                if without_root && is_root() {
+                    command.uid(1234).gid(1235);
+                }
+                let output = command.env("CONTAINER_ENGINE", engine).output().expect("the shell is there");
+                let words = words(&output);
+                assert_eq!(
+                    words.contains(&OsString::from("--userns=keep-id")),
+                    kept,
+                    "{shell:?} {without_root} {engine}"
+                );
+                if without_root && is_root() {
+                    let user = OsString::from("--user=1234:1235");
+                    assert!(words.contains(&user), "{shell:?} {engine}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_callers_input_is_left_to_the_container() {
+        let scratch = Scratch::new();
+        let here = scratch.directory(OsStr::new("plain"));
+        // Asked for its version, this engine reads what it is given.
+        scratch.program("docker", "#!/bin/sh\nexec cat\n");
+        for shell in shells() {
+            let mut command = command(&shell, &shim(), &scratch, &here);
+            if is_root() {
+                // Only one who is not root has the engine asked for its version.
+                command.uid(1234).gid(1235);
+            }
+            let mut child =
+                command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the shell is there");
+            let mut input = child.stdin.take().expect("its input is piped");
+            input.write_all(b"for the container\n").expect("it is read");
+            drop(input);
+            let output = child.wait_with_output().expect("it was started");
+            assert_eq!(output.stdout, b"for the container\n", "{shell:?}");
+        }
+    }
+
+    #[test]
+    fn the_engine_replaces_the_shell_and_its_exit_code_is_the_scripts() {
+        let scratch = Scratch::new();
+        scratch.program("docker", "#!/bin/sh\necho $$\nexit 37\n");
+        let here = scratch.directory(OsStr::new("plain"));
+        for shell in shells() {
+            let child = command(&shell, &shim(), &scratch, &here)
+                .stdout(Stdio::piped())
+                .spawn()
+                .expect("the shell is there");
+            let pid = child.id();
+            let output = child.wait_with_output().expect("it was started");
+            assert_eq!(output.status.code(), Some(37), "{shell:?}");
+            assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{pid}\n"), "{shell:?}");
+        }
+    }
+
+    #[test]
+    fn a_terminal_is_given_where_there_is_one_at_both_ends() {
+        // `script` of util-linux holds the other end of a terminal.
+        if lacks("script") {
+            return;
+        }
+        let scratch = Scratch::new();
+        let seen = scratch.0.join("seen");
+        scratch.program(
+            "docker",
+            &format!("#!/bin/sh\nprintf '%s ' \"$1\" \"$2\" \"$3\" \"$4\" >'{}'\n", seen.display()),
+        );
+        let here = scratch.directory(OsStr::new("plain"));
+        let file = scratch.0.join("shim");
+        for shell in shells() {
+            // Writes the script, and shows what no terminal at all gives.
+            let mut bare = command(&shell, &shim(), &scratch, &here);
+            assert!(bare.status().expect("the shell is there").success());
+            let words = std::fs::read_to_string(&seen).expect("the engine ran");
+            assert!(words.starts_with("run --rm -i --workdir="), "{shell:?}: {words}");
+
+            for (redirection, begin) in [
+                ("", "run --rm -i -t "),
+                ("</dev/null", "run --rm -i --workdir="),
+                (">/dev/null", "run --rm -i --workdir="),
+                ("2>/dev/null", "run --rm -i -t "),
+            ] {
+                std::fs::remove_file(&seen).expect("the engine ran");
+                let line = format!("{} '{}' {redirection}", shell.join(" "), file.display());
+                let mut terminal = Command::new("script");
+                for (name, value) in bare.get_envs() {
+                    match value {
+                        Some(value) => terminal.env(name, value),
+                        None => terminal.env_remove(name),
+                    };
+                }
+                let status = terminal
+                    .args(["-qec", &line, "/dev/null"])
+                    .current_dir(&here)
+                    .stdin(Stdio::null())
+                    .stdout(Stdio::null())
+                    .status()
+                    .expect("script is there");
+                assert!(status.success(), "{shell:?} {redirection}");
+                let words = std::fs::read_to_string(&seen).expect("the engine ran");
+                assert!(words.starts_with(begin), "{shell:?} {redirection}: {words}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_script_can_be_executed_as_it_is() {
+        let scratch = Scratch::new();
+        scratch.engine("docker", "Docker version 28.2.2");
+        let here = scratch.directory(OsStr::new("plain"));
+        let file = scratch.program("tool", &script(&shim()));
+        let mode = std::fs::metadata(&file).expect("it was just written").permissions().mode();
+        assert_eq!(mode & 0o777, 0o755);
+        let output = command(&["sh"], &shim(), &scratch, &here).output().expect("the shell is there");
+        let mut path = OsString::from(scratch.0.join("bin"));
+        path.push(":/usr/bin:/bin");
+        let direct = Command::new(&file)
+            .current_dir(&here)
+            .env("PATH", path)
+            .env_remove("PWD")
+            .env_remove("CONTAINER_ENGINE")
+            .stdin(Stdio::null())
+            .output()
+            .expect("it can be executed");
+        assert_eq!(words(&direct), words(&output));
+    }
+}
