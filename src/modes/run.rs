@@ -77,7 +77,7 @@ impl Context<'_> {
         let health =
             selection.verb.as_ref().filter(|_| json.is_some()).and_then(|verb| verb.part.health.clone());
         let Planned { plan, failures, warnings } =
-            plan::plan(environment, &settings, selection, call, &self.variables, &files);
+            plan::plan(environment, &settings, &selection, call, &self.variables, &files);
         if let Some(json) = json {
             let facts =
                 explain::TableFacts { mentioned, stop_signals: settings.stop_signals.as_deref(), health };

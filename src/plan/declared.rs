@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use crate::plan::layers::Building;
 use crate::plan::value_file::ValueFile;
 use crate::table::variable::{Declaration, Required};
-use crate::text::escape::{MASK, escaped};
+use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind};
 use crate::text::log::quoted;
 use crate::value::condition::Facts;
@@ -141,14 +141,7 @@ pub(super) fn judge(declaration: &Declaration, variables: &Variables, rules: Rul
         return Some(failure(declaration, format!("variable `{name}` is required{why}, {state}{would_do}")));
     };
     let shown = Expanded { bytes: found.value.to_vec(), secret: found.secret }.shown();
-    let rule = match (declaration.kind, &declaration.one_of) {
-        (Some(kind), _) if !kind.admits(found.value) => kind.rule().to_owned(),
-        (_, Some(allowed)) if !allowed.iter().any(|each| each.as_bytes() == found.value) => {
-            let list = allowed.iter().map(quoted).collect::<Vec<_>>().join(", ");
-            format!("one of {}", if declaration.is_secret() { MASK.to_owned() } else { list })
-        }
-        _ => return None,
-    };
+    let rule = declaration.broken_rule(found.value, declaration.is_secret())?;
     Some(failure(declaration, format!("variable `{name}` is `{shown}`, and must be {rule}")))
 }
 

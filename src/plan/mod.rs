@@ -18,8 +18,8 @@ use crate::plan::layers::Building;
 use crate::plan::target::{Arguments, Target};
 use crate::plan::value_file::ValueFile;
 use crate::table::select::Selection;
-use crate::table::types::{Init, InitOptions, Layer, Settings, lay_declarations};
-use crate::table::variable::Declaration;
+use crate::table::types::{Init, InitOptions, Settings, lay_declarations};
+use crate::table::variable::{Declaration, opaque};
 use crate::text::duration::{
     DURATION_RULE, UMASK_RULE, WAIT_TIMEOUT, parse_duration, parse_mode, parse_umask,
 };
@@ -33,7 +33,7 @@ use crate::value::deferred::Deferred;
 use crate::value::limit::Limit;
 use crate::value::step::{Render, Step, StepKind};
 use crate::value::template::{Expanded, Template};
-use crate::value::variables::{Origin, Variables};
+use crate::value::variables::{LAYERS, Variables};
 use crate::value::words::Element;
 
 /// What a run would do.
@@ -239,38 +239,27 @@ pub(crate) struct Planned {
 pub(crate) fn plan(
     environment: Environment,
     settings: &Settings,
-    selection: Selection,
+    selection: &Selection,
     call: Call,
     inherited: &Variables,
     files: &[ValueFile],
 ) -> Planned {
-    let Selection { table, environment: environment_layer, verb } = selection;
-    let empty = Layer::default();
-    let (verb_layer, over_layer) = match &verb {
-        Some(verb) => (&verb.part.layer, &verb.environment_layer),
-        None => (&empty, &empty),
-    };
-    let layers = [
-        (&table, Origin::TableEnv),
-        (&environment_layer, Origin::EnvironmentEnv),
-        (verb_layer, Origin::VerbEnv),
-        (over_layer, Origin::EnvironmentVerbEnv),
-    ];
-    let declarations = lay_declarations(layers.iter().map(|(layer, _)| *layer));
-    let verb_name = verb.as_ref().map(|verb| verb.name.clone());
+    let declarations = lay_declarations(selection.layers());
+    let verb = selection.verb.as_ref();
+    let verb_name = verb.map(|verb| verb.name.clone());
 
     let mut building = Building::on(inherited, &declarations);
     building.preverb(&environment, verb_name.as_ref());
     building.declared(&declarations, files);
-    for (layer, origin) in &layers {
+    for (layer, origin) in selection.layers().zip(&LAYERS) {
         building.layer(layer, origin);
     }
     building.preverb(&environment, verb_name.as_ref());
-    let own = verb.as_ref().map(|verb| &verb.part);
+    let own = verb.map(|verb| &verb.part);
     let skip_on = own.and_then(|part| part.skip_setup_on.as_deref()).unwrap_or_default();
     let given = call.words.as_deref().unwrap_or_default();
     let asked = given.iter().find(|word| skip_on.iter().any(|each| each.as_bytes() == word.as_bytes()));
-    let opaque = declarations.iter().filter(|each| each.is_opaque()).map(|each| each.name.clone()).collect();
+    let opaque = opaque(&declarations);
     let secrets = std::mem::take(&mut building.secrets);
     let require = asked.is_none();
     building.check(&declarations, Rules { opaque: &opaque, secrets: &secrets, require });
@@ -290,9 +279,9 @@ pub(crate) fn plan(
     let skip_all = call.skip_setup.or_else(|| {
         asked.map(|word| format!("the caller gave {}, which `skip-setup-on` has", quoted(word.as_bytes())))
     });
-    let steps: Vec<PlanStep> = layers
-        .iter()
-        .flat_map(|(layer, _)| &layer.setup)
+    let steps: Vec<PlanStep> = selection
+        .layers()
+        .flat_map(|layer| &layer.setup)
         .map(|step| {
             let filtered = |step: &Step| filtered(step, verb_name.as_ref(), &environment.name);
             PlanStep::of(step, None, &|step| skip_all.clone().or_else(|| filtered(step)))
@@ -373,7 +362,8 @@ pub(crate) fn interpreters(settings: &Settings) -> Vec<(String, Vec<String>)> {
     all
 }
 
-fn filtered(step: &Step, verb: Option<&VerbName>, environment: &EnvironmentName) -> Option<String> {
+/// Why a step does not run: its `verbs` and `environments`.
+pub(crate) fn filtered(step: &Step, verb: Option<&VerbName>, environment: &EnvironmentName) -> Option<String> {
     match verb {
         None if step.verbs.present => return Some("it is for verbs, and a command was given".to_owned()),
         Some(verb) if !step.verbs.admits(verb.as_str()) => {

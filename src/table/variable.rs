@@ -1,6 +1,10 @@
 //! A declared variable: what the operator may or must give.
 
+use std::collections::BTreeSet;
+
 use crate::text::choice::choice;
+use crate::text::escape::MASK;
+use crate::text::log::quoted;
 use crate::value::condition::Condition;
 
 /// One `[variables.N]`, or several laid over each other.
@@ -62,6 +66,18 @@ impl Declaration {
         self.is_secret() || self.kind.is_some_and(|kind| kind != VariableKind::Boolean)
     }
 
+    /// What a value must be that this one is not, if it is not one that the variable can have.
+    pub(crate) fn broken_rule(&self, value: &[u8], secret: bool) -> Option<String> {
+        match (self.kind, &self.one_of) {
+            (Some(kind), _) if !kind.admits(value) => Some(kind.rule().to_owned()),
+            (_, Some(allowed)) if !allowed.iter().any(|each| each.as_bytes() == value) => {
+                let list = allowed.iter().map(quoted).collect::<Vec<_>>().join(", ");
+                Some(format!("one of {}", if secret { MASK.to_owned() } else { list }))
+            }
+            _ => None,
+        }
+    }
+
     /// The conditions under which it must not be empty.
     pub(crate) fn conditions(&self) -> &[Condition] {
         match &self.required {
@@ -74,6 +90,11 @@ impl Declaration {
     pub(crate) fn is_required(&self) -> bool {
         matches!(&self.required, Some(Required::If(conditions)) if conditions.is_empty())
     }
+}
+
+/// The variables that are true when they are not empty, whatever they say.
+pub(crate) fn opaque(declarations: &[Declaration]) -> BTreeSet<String> {
+    declarations.iter().filter(|each| each.is_opaque()).map(|each| each.name.clone()).collect()
 }
 
 /// Lays a later value over an earlier one.

@@ -29,8 +29,8 @@ impl Format {
     }
 }
 
-/// How much a message matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How much a message matters; the most first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
     /// The run ends because of it.
     Error,

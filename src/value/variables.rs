@@ -34,6 +34,10 @@ pub(crate) enum Origin {
     Step(String),
 }
 
+/// The layers of the table, lowest first.
+pub(crate) const LAYERS: [Origin; 4] =
+    [Origin::TableEnv, Origin::EnvironmentEnv, Origin::VerbEnv, Origin::EnvironmentVerbEnv];
+
 impl Origin {
     /// Whether it is the caller who gave the value.
     pub(crate) fn is_callers(&self) -> bool {
