@@ -1,122 +1,152 @@
-//! preverb's own options: the definition of the command line, for the parser, `--help` and the completions,
-//! and what its matches ask for. Must not know what anything of it does.
+//! preverb's own options: the definition of the command line, and what the options ask for.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::{Action, Options, Part, Rest, TableMode, usage, words};
+use crate::cli::request::{Action, Invocation, Options, TableMode};
 use crate::text::duration::{DURATION_RULE, PROBE_TIMEOUT, WAIT_TIMEOUT, parse_duration};
-use crate::text::failure::{Failure, Result};
+use crate::text::escape::escaped;
+use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Format, quoted};
+use crate::text::nearest::nearest;
 use crate::value::signal::{can_be_caught, parse_signal};
 use crate::value::supervision::Supervision;
 
-/// The modes, by their options.
+/// An option: its name, what stands for its value (nothing: it takes none), and its line in `--help`
+/// (nothing: it is for preverb itself).
+type Definition = (&'static str, &'static str, &'static str);
+
+/// The options, by their headings in `--help`.
+pub(crate) const OPTIONS: [(&str, &[Definition]); 3] = [
+    (
+        "Options",
+        &[
+            ("table", "FILE", "The verb table [variable: PREVERB_TABLE; default: /etc/preverb/preverb.toml]"),
+            ("environment", "NAME", "The deployment environment; also sets the variable that names it"),
+            ("skip-setup", "", "Skip every setup step [variable: PREVERB_SKIP_SETUP]"),
+            ("log", "FORMAT", "Messages as text, json, quiet or verbose [variable: PREVERB_LOG]"),
+            ("json", "", "With --list, --check, --explain: JSON on standard output"),
+            ("strict", "", "With --check: warnings fail, too"),
+            ("timeout", "D", "With --health, --wait, --probe: how long it may take (500ms, 60s, 5m, 1h)"),
+            ("help", "", "Show this help"),
+            ("version", "", "Show the version"),
+        ],
+    ),
+    (
+        "Modes that speak about the table",
+        &[
+            ("list", "", "List the verbs of the environment, and the declared variables"),
+            ("check", "", "Report every mistake in the table and in what it names"),
+            ("explain", "", "Say what a run would do, and do nothing of it"),
+            ("health", "", "Say whether the container's verb is healthy"),
+            ("shim", "", "Print a script for the host that runs the image as a local command"),
+        ],
+    ),
+    (
+        "Parts by themselves, without a table",
+        &[
+            ("as", "USER", "Step down to USER, then exec COMMAND"),
+            ("supervise", "", "Stay as PID 1 with COMMAND as a child: forward signals, reap"),
+            ("signals", "LIST", "With --supervise: rewrite signals (TERM=QUIT,HUP=none)"),
+            ("group", "", "With --supervise: forward to the whole group"),
+            ("grace", "D", "With --supervise: how long what is left behind may take to end"),
+            ("exit", "LIST", "With --supervise: replace exit codes of COMMAND (143=0)"),
+            ("conceal", "", ""),
+            ("blocked", "LIST", ""),
+            ("wait", "", "Wait until every TARGET is ready, then exec COMMAND"),
+            ("probe", "TARGET", "Try TARGET once"),
+            ("exec", "", "Run COMMAND as the container's main process would be run"),
+        ],
+    ),
+];
+
 const MODES: [&str; 10] =
     ["list", "check", "explain", "health", "shim", "as", "supervise", "wait", "probe", "exec"];
 
-/// The heading of the modes that speak about the table.
-pub(crate) const TABLE_MODES: &str = "Modes that speak about the table";
-/// The heading of the parts.
-pub(crate) const PARTS: &str = "Parts by themselves, without a table";
+/// What follows preverb's options.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Rest {
+    pub(super) start: Start,
+    pub(super) words: Vec<OsString>,
+}
 
-/// The definition of the command line, from which the parser, `--help` and the completions are made.
-pub(crate) fn command() -> Command {
-    let option = |name: &'static str, value: &'static str, help: &'static str| {
-        Arg::new(name)
-            .long(name)
-            .value_name(value)
-            .value_parser(clap::value_parser!(OsString))
-            .action(ArgAction::Set)
-            .allow_hyphen_values(true)
-            .help(help)
-    };
-    let flag = |name: &'static str, help: &'static str| {
-        Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
-    };
+/// What the arguments after the options begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Start {
+    /// What is a verb or should be; or there are none.
+    Verb,
+    /// They follow a `--`.
+    Command,
+    /// A dash, in what is not an option of preverb's or belongs to the program where the table says so.
+    Dash,
+}
+
+impl Rest {
+    fn is_nothing(&self) -> bool {
+        self.start == Start::Verb && self.words.is_empty()
+    }
+
+    /// What they ask to run.
+    pub(super) fn invocation(self) -> Result<Invocation> {
+        let mut words = self.words;
+        Ok(match self.start {
+            Start::Verb if words.is_empty() => Invocation::None,
+            Start::Verb => Invocation::Verb(words.remove(0), words),
+            Start::Command if words.is_empty() => {
+                return Err(usage("a lone `--` names no command").hint("preverb -- COMMAND [ARGUMENT]..."));
+            }
+            Start::Command => Invocation::Command(words),
+            Start::Dash => Invocation::Default(words),
+        })
+    }
+}
+
+/// The parser of the options, which are split from the rest before.
+pub(super) fn command() -> Command {
+    let options = OPTIONS.iter().flat_map(|(_, options)| *options);
+    let options = options.filter(|(name, ..)| !matches!(*name, "help" | "version"));
+    let options = options.map(|(name, value, _)| {
+        let option = Arg::new(*name).long(*name);
+        if value.is_empty() {
+            option.action(ArgAction::SetTrue)
+        } else {
+            let option = option.value_name(*value).value_parser(clap::value_parser!(OsString));
+            option.action(ArgAction::Set).allow_hyphen_values(true)
+        }
+    });
     Command::new("preverb")
-        .about("Sets up the verb of a container image for its environment, then becomes the target")
-        .version(env!("CARGO_PKG_VERSION"))
         .disable_help_flag(true)
         .disable_version_flag(true)
-        .args([
-            option(
-                "table",
-                "FILE",
-                "The verb table [variable: PREVERB_TABLE; default: /etc/preverb/preverb.toml]",
-            ),
-            option("environment", "NAME", "The deployment environment; also sets the variable that names it"),
-            flag("skip-setup", "Skip every setup step [variable: PREVERB_SKIP_SETUP]"),
-            option("log", "FORMAT", "Messages as text, json, quiet or verbose [variable: PREVERB_LOG]"),
-            flag("json", "With --list, --check, --explain: JSON on standard output"),
-            flag("strict", "With --check: warnings fail, too"),
-            option(
-                "timeout",
-                "D",
-                "With --health, --wait, --probe: how long it may take (500ms, 60s, 5m, 1h)",
-            ),
-        ])
-        .args(
-            [
-                flag("list", "List the verbs of the environment, and the declared variables"),
-                flag("check", "Report every mistake in the table and in what it names"),
-                flag("explain", "Say what a run would do, and do nothing of it"),
-                flag("health", "Say whether the container's verb is healthy"),
-                flag("shim", "Print a script for the host that runs the image as a local command"),
-            ]
-            .map(|arg| arg.help_heading(TABLE_MODES)),
-        )
-        .args(
-            [
-                option("as", "USER", "Step down to USER, then exec COMMAND"),
-                flag("supervise", "Stay as PID 1 with COMMAND as a child: forward signals, reap"),
-                option("signals", "LIST", "With --supervise: rewrite signals (TERM=QUIT,HUP=none)"),
-                flag("group", "With --supervise: forward to the whole group"),
-                option("grace", "D", "With --supervise: how long what is left behind may take to end"),
-                option("exit", "LIST", "With --supervise: replace exit codes of COMMAND (143=0)"),
-                flag("conceal", "What preverb tells itself").hide(true),
-                option("blocked", "LIST", "What preverb tells itself").hide(true),
-                flag("wait", "Wait until every TARGET is ready, then exec COMMAND"),
-                option("probe", "TARGET", "Try TARGET once"),
-                flag("exec", "Run COMMAND as the container's main process would be run"),
-            ]
-            .map(|arg| arg.help_heading(PARTS)),
-        )
-        .arg(Arg::new("help").long("help").short('h').action(ArgAction::SetTrue).help("Show this help"))
-        .arg(
-            Arg::new("version")
-                .long("version")
-                .short('V')
-                .action(ArgAction::SetTrue)
-                .help("Show the version"),
-        )
-        .arg(Arg::new("targets").num_args(0..).value_parser(clap::value_parser!(OsString)).hide(true))
+        .args(options)
+        .arg(Arg::new("targets").num_args(0..).value_parser(clap::value_parser!(OsString)))
+}
+
+/// The option that an argument is, with a value or without: its name, and whether it takes one.
+pub(super) fn option(argument: &OsStr) -> Option<(&'static str, bool)> {
+    let name = argument.as_bytes().strip_prefix(b"--")?.split(|byte| *byte == b'=').next()?;
+    let mut all = OPTIONS.iter().flat_map(|(_, options)| *options);
+    all.find(|(known, ..)| known.as_bytes() == name).map(|(name, value, _)| (*name, !value.is_empty()))
 }
 
 /// Whether the argument is the option of a mode, with a value or without.
 pub(super) fn is_mode(argument: &OsStr) -> bool {
-    let name = argument.as_bytes().split(|byte| *byte == b'=').next().unwrap_or_default();
-    MODES.iter().any(|mode| name.strip_prefix(b"--") == Some(mode.as_bytes()))
+    option(argument).is_some_and(|(name, _)| MODES.contains(&name))
 }
 
-/// The failure of a word that looks like an option and is none.
+/// The failure of an argument that looks like an option and is not one.
 pub(super) fn unknown_option(word: &OsStr) -> Failure {
     let bytes = word.as_bytes();
-    let failure = usage(format!("unknown option {}", quoted(bytes)))
-        .field("option", crate::text::escape::escaped(bytes));
+    let failure = usage(format!("unknown option {}", quoted(bytes))).field("option", escaped(bytes));
     let name = String::from_utf8_lossy(bytes);
     let name = name.split('=').next().unwrap_or_default();
-    let command = command();
-    let known: Vec<String> = command
-        .get_arguments()
-        .filter(|arg| !arg.is_hide_set())
-        .filter_map(|arg| arg.get_long().map(|long| format!("--{long}")))
-        .collect();
-    match crate::text::nearest::nearest(name, known.iter().map(String::as_str)) {
+    let known = OPTIONS.iter().flat_map(|(_, options)| *options).filter(|(.., help)| !help.is_empty());
+    let known: Vec<String> = known.map(|(name, ..)| format!("--{name}")).collect();
+    match nearest(name, known.iter().map(String::as_str)) {
         Some(near) => failure.hint(format!("did you mean `{near}`?")),
         None => failure.hint("`preverb --help` lists the options"),
     }
@@ -129,32 +159,21 @@ pub(super) fn unknown_option(word: &OsStr) -> Failure {
 pub(super) fn parse_options(options: &[OsString]) -> Result<ArgMatches> {
     let argv = std::iter::once(OsString::from("preverb")).chain(options.iter().cloned());
     command().try_get_matches_from(argv).map_err(|error| {
-        let context = |kind| match error.get(kind) {
-            Some(ContextValue::String(text)) => text.clone(),
-            Some(ContextValue::Strings(texts)) => texts.join(", "),
-            _ => String::new(),
+        let option = match error.get(ContextKind::InvalidArg) {
+            Some(ContextValue::String(text)) => text.split([' ', '=']).next().unwrap_or_default(),
+            _ => "",
         };
-        let option = context(ContextKind::InvalidArg);
-        let option = option.split([' ', '=']).next().unwrap_or_default().to_owned();
         #[expect(clippy::wildcard_enum_match_arm, reason = "the parser's errors are an open list")]
-        let sentence = match error.kind() {
-            ErrorKind::ArgumentConflict => format!("option `{option}` is given twice"),
-            ErrorKind::InvalidValue | ErrorKind::TooFewValues | ErrorKind::WrongNumberOfValues => {
-                format!("option `{option}` needs a value")
-            }
-            ErrorKind::TooManyValues => {
-                format!("option `{option}` takes no value")
-            }
-            ErrorKind::UnknownArgument => format!("unknown option `{option}`"),
-            _ => {
-                error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
-            }
+        let what = match error.kind() {
+            ErrorKind::ArgumentConflict => "is given twice",
+            ErrorKind::TooManyValues => "takes no value",
+            _ => "needs a value",
         };
-        let hint = match (error.kind(), &*option) {
+        let hint = match (error.kind(), option) {
             (ErrorKind::ArgumentConflict, "--wait") => "several targets follow one `--wait`: `--wait A B`",
             _ => "`preverb --help` lists the options",
         };
-        usage(sentence).hint(hint)
+        usage(format!("option `{option}` {what}")).hint(hint)
     })
 }
 
@@ -164,17 +183,100 @@ pub(super) fn parse_options(options: &[OsString]) -> Result<ArgMatches> {
 /// Usage.
 pub(super) fn common(matches: &ArgMatches) -> Result<Options> {
     let value = |name: &str| matches.get_one::<OsString>(name).cloned();
-    let log = match value("log") {
-        None => None,
-        Some(text) => Some(Format::of(text.as_bytes()).ok_or_else(|| {
-            usage(format!("option `--log` cannot be {}", quoted(text.as_bytes()))).hint(Format::rule())
-        })?),
+    let log = value("log").map(|text| {
+        let shown = || quoted(text.as_bytes());
+        Format::of(text.as_bytes())
+            .ok_or_else(|| usage(format!("option `--log` cannot be {}", shown())).hint(Format::rule()))
+    });
+    let (table, environment) = (value("table"), value("environment"));
+    Ok(Options { table, environment, skip_setup: matches.get_flag("skip-setup"), log: log.transpose()? })
+}
+
+/// What the options ask for.
+///
+/// # Errors
+/// Usage.
+pub(super) fn action(matches: &ArgMatches, mut rest: Rest) -> Result<Action> {
+    let is_given = |mode: &&str| matches.value_source(mode) == Some(ValueSource::CommandLine);
+    let mode = match MODES.into_iter().filter(is_given).collect::<Vec<_>>()[..] {
+        [] => "",
+        [mode] => mode,
+        [first, second, ..] => {
+            return Err(usage(format!("`--{first}` and `--{second}` are two modes: give one")));
+        }
     };
-    Ok(Options {
-        table: value("table"),
-        environment: value("environment"),
-        skip_setup: matches.get_flag("skip-setup"),
-        log,
+    let json = matches.get_flag("json");
+    let strict = matches.get_flag("strict");
+    let timeout = duration(matches, "timeout")?;
+    let supervision = supervision(matches)?;
+    let misplaced = [
+        (
+            json,
+            &["list", "check", "explain"][..],
+            "option `--json` belongs to `--list`, `--check` or `--explain`",
+        ),
+        (strict, &["check"], "option `--strict` belongs to `--check`"),
+        (
+            timeout.is_some(),
+            &["health", "wait", "probe"],
+            "option `--timeout` belongs to `--health`, `--wait` or `--probe`",
+        ),
+        (
+            supervision != Supervision::default(),
+            &["supervise"],
+            "options `--signals`, `--group`, `--grace` and `--exit` belong to `--supervise`",
+        ),
+    ];
+    if let Some((.., sentence)) =
+        misplaced.into_iter().find(|(given, modes, _)| *given && !modes.contains(&mode))
+    {
+        return Err(usage(sentence));
+    }
+    let usage_of_command = format!("preverb --{mode} ... -- COMMAND [ARGUMENT]...");
+    let targets: Vec<OsString> = matches.get_many("targets").into_iter().flatten().cloned().collect();
+    if let Some(word) = targets.first().filter(|_| mode != "wait") {
+        let sentence = format!("`--{mode}` takes no word {} before `--`", quoted(word.as_bytes()));
+        return Err(usage(sentence).hint(usage_of_command));
+    }
+    let takes_nothing = match mode {
+        "list" | "check" | "health" | "probe" => !rest.is_nothing(),
+        "shim" => rest.start != Start::Verb,
+        _ => false,
+    };
+    if takes_nothing {
+        let word = rest.words.first().map_or(OsStr::new("--"), OsString::as_os_str);
+        return Err(usage(format!("`--{mode}` takes no word {}", quoted(word.as_bytes()))));
+    }
+    let command = |rest: Rest| {
+        if rest.start == Start::Command && !rest.words.is_empty() {
+            Ok(rest.words)
+        } else {
+            Err(usage(format!("`--{mode}` needs a command after `--`")).hint(usage_of_command))
+        }
+    };
+    let value = || matches.get_one::<OsString>(mode).cloned().unwrap_or_default();
+    let probe_timeout = timeout.unwrap_or(PROBE_TIMEOUT);
+    Ok(match mode {
+        "" => Action::Table(TableMode::Run(rest.invocation()?)),
+        "explain" => Action::Table(TableMode::Explain { words: rest.invocation()?, json }),
+        "list" => Action::Table(TableMode::List { json }),
+        "check" => Action::Check { json, strict },
+        "health" => Action::Health { timeout: probe_timeout },
+        "shim" if rest.words.len() > 1 => {
+            return Err(usage(format!("`--shim` takes one verb, not {} words", rest.words.len())));
+        }
+        "shim" => Action::Table(TableMode::Shim { verb: rest.words.pop() }),
+        "as" => Action::As { user: value(), command: command(rest)? },
+        "supervise" => Action::Supervise { options: supervision, command: command(rest)? },
+        "wait" if targets.is_empty() => {
+            return Err(usage("`--wait` needs a target").hint("preverb --wait tcp://db:5432 -- COMMAND"));
+        }
+        "wait" => {
+            let command = if rest.is_nothing() { Vec::new() } else { command(rest)? };
+            Action::Wait { targets, timeout: timeout.unwrap_or(WAIT_TIMEOUT), command }
+        }
+        "probe" => Action::Probe { target: value(), timeout: probe_timeout },
+        _ => Action::Exec { command: command(rest)? },
     })
 }
 
@@ -187,162 +289,64 @@ fn duration(matches: &ArgMatches, name: &str) -> Result<Option<Duration>> {
     })
 }
 
-/// What the options ask for; `rest` follows them.
-///
-/// # Errors
-/// Usage.
-pub(super) fn action(matches: &ArgMatches, rest: Rest) -> Result<Action> {
-    let mode = mode(matches)?;
-    let value = |name: &str| matches.get_one::<OsString>(name).cloned().unwrap_or_default();
-    let json = matches.get_flag("json");
-    if json && !matches!(mode, Some("list" | "check" | "explain")) {
-        return Err(usage("option `--json` belongs to `--list`, `--check` or `--explain`"));
+fn supervision(matches: &ArgMatches) -> Result<Supervision> {
+    let what = "which names no signals";
+    let hint = "signals are rewritten as in `TERM=QUIT,HUP=none`";
+    let signals = list(matches, "signals", what, hint, &|pair| {
+        let (from, to) = pair.split_once('=')?;
+        let to = if to == "none" { None } else { Some(parse_signal(to)?) };
+        Some((from, (parse_signal(from)?, to)))
+    })?;
+    for (number, (from, (signal, _))) in signals.iter().enumerate() {
+        let from = quoted(from);
+        if !can_be_caught(*signal) {
+            let sentence = format!("signal {from} in `--signals` cannot be caught, and so not passed on");
+            return Err(usage(sentence));
+        }
+        if signals[..number].iter().any(|(_, (earlier, _))| earlier == signal) {
+            return Err(usage(format!("signal {from} stands in `--signals` twice")));
+        }
     }
-    let strict = matches.get_flag("strict");
-    if strict && mode != Some("check") {
-        return Err(usage("option `--strict` belongs to `--check`"));
+    let (what, hint) =
+        ("not a list of exit codes", "exit codes are replaced as in `143=0,130=0`; each is 0 to 255");
+    let exit: Vec<(u8, u8)> = list(matches, "exit", what, hint, &|pair| {
+        let (from, to) = pair.split_once('=')?;
+        Some((from.parse().ok()?, to.parse().ok()?))
+    })?;
+    for (number, (from, _)) in exit.iter().enumerate() {
+        if exit[..number].iter().any(|(earlier, _)| earlier == from) {
+            return Err(usage(format!("exit code {from} is in `--exit` twice")));
+        }
     }
-    let timeout = duration(matches, "timeout")?;
-    if timeout.is_some() && !matches!(mode, Some("health" | "wait" | "probe")) {
-        return Err(usage("option `--timeout` belongs to `--health`, `--wait` or `--probe`"));
-    }
-    let supervise = supervise_options(matches)?;
-    if supervise != Supervision::default() && mode != Some("supervise") {
-        return Err(usage("options `--signals`, `--group`, `--grace` and `--exit` belong to `--supervise`"));
-    }
-    let targets: Vec<OsString> =
-        matches.get_many::<OsString>("targets").into_iter().flatten().cloned().collect();
-    if let Some(word) = targets.first().filter(|_| mode != Some("wait")) {
-        let mode = mode.unwrap_or_default();
-        return Err(usage(format!("`--{mode}` takes no word {} before `--`", quoted(word.as_bytes())))
-            .hint(format!("preverb --{mode} ... -- COMMAND [ARGUMENT]...")));
-    }
-    let command = |rest: Rest, mode: &str| match rest {
-        Rest::Command(words) if !words.is_empty() => Ok(words),
-        Rest::Nothing | Rest::Verb(_) | Rest::Dash(_) | Rest::Command(_) => {
-            Err(usage(format!("`--{mode}` needs a command after `--`"))
-                .hint(format!("preverb --{mode} ... -- COMMAND [ARGUMENT]...")))
-        }
-    };
-    let nothing = |rest: Rest, mode: &str| match rest {
-        Rest::Nothing => Ok(()),
-        Rest::Verb(words) | Rest::Command(words) | Rest::Dash(words) => {
-            let word = words.first().map_or(OsStr::new("--"), OsString::as_os_str);
-            Err(usage(format!("`--{mode}` takes no word {}", quoted(word.as_bytes()))))
-        }
-    };
-    Ok(match mode {
-        None => Action::Table(TableMode::Run(words(rest)?)),
-        Some("explain") => Action::Table(TableMode::Explain { words: words(rest)?, json }),
-        Some("list") => {
-            nothing(rest, "list")?;
-            Action::Table(TableMode::List { json })
-        }
-        Some("check") => {
-            nothing(rest, "check")?;
-            Action::Check { json, strict }
-        }
-        Some("health") => {
-            nothing(rest, "health")?;
-            Action::Health { timeout: timeout.unwrap_or(PROBE_TIMEOUT) }
-        }
-        Some("shim") => match rest {
-            Rest::Verb(mut words) if words.len() == 1 => Action::Table(TableMode::Shim { verb: words.pop() }),
-            Rest::Verb(words) => {
-                return Err(usage(format!("`--shim` takes one verb, not {} words", words.len())));
-            }
-            rest @ (Rest::Nothing | Rest::Command(_) | Rest::Dash(_)) => {
-                nothing(rest, "shim")?;
-                Action::Table(TableMode::Shim { verb: None })
-            }
-        },
-        Some("as") => Action::Part(Part::As { user: value("as"), command: command(rest, "as")? }),
-        Some("supervise") => {
-            Action::Part(Part::Supervise { options: supervise, command: command(rest, "supervise")? })
-        }
-        Some("wait") => {
-            if targets.is_empty() {
-                return Err(usage("`--wait` needs a target").hint("preverb --wait tcp://db:5432 -- COMMAND"));
-            }
-            let command = match rest {
-                Rest::Nothing => Vec::new(),
-                rest @ (Rest::Verb(_) | Rest::Command(_) | Rest::Dash(_)) => command(rest, "wait")?,
-            };
-            Action::Part(Part::Wait { targets, timeout: timeout.unwrap_or(WAIT_TIMEOUT), command })
-        }
-        Some("probe") => {
-            nothing(rest, "probe")?;
-            Action::Part(Part::Probe { target: value("probe"), timeout: timeout.unwrap_or(PROBE_TIMEOUT) })
-        }
-        Some(_) => Action::Part(Part::Exec { command: command(rest, "exec")? }),
+    Ok(Supervision {
+        signals: signals.into_iter().map(|(_, pair)| pair).collect(),
+        group: matches.get_flag("group"),
+        grace: duration(matches, "grace")?,
+        exit,
+        conceal: matches.get_flag("conceal"),
+        blocked: list(
+            matches,
+            "blocked",
+            "which names no signals",
+            "it is for preverb itself",
+            &parse_signal,
+        )?,
     })
 }
 
-fn mode(matches: &ArgMatches) -> Result<Option<&'static str>> {
-    let given: Vec<&'static str> = MODES
-        .into_iter()
-        .filter(|mode| matches.value_source(mode) == Some(clap::parser::ValueSource::CommandLine))
-        .collect();
-    match given[..] {
-        [] => Ok(None),
-        [mode] => Ok(Some(mode)),
-        [first, second, ..] => Err(usage(format!("`--{first}` and `--{second}` are two modes: give one"))),
-    }
+/// The items of a value that lists them with commas.
+fn list<'m, T>(
+    matches: &'m ArgMatches,
+    name: &str,
+    what: &str,
+    hint: &str,
+    read: &dyn Fn(&'m str) -> Option<T>,
+) -> Result<Vec<T>> {
+    let Some(list) = matches.get_one::<OsString>(name) else { return Ok(Vec::new()) };
+    let items = list.to_str().and_then(|list| list.split(',').map(read).collect());
+    items.ok_or_else(|| usage(format!("option `--{name}` is {}, {what}", quoted(list.as_bytes()))).hint(hint))
 }
 
-fn supervise_options(matches: &ArgMatches) -> Result<Supervision> {
-    let mut options = Supervision {
-        signals: Vec::new(),
-        group: matches.get_flag("group"),
-        grace: duration(matches, "grace")?,
-        exit: exit_codes(matches)?,
-        conceal: matches.get_flag("conceal"),
-        blocked: Vec::new(),
-    };
-    if let Some(list) = matches.get_one::<OsString>("blocked") {
-        let numbers = list.to_str().unwrap_or_default().split(',').filter(|number| !number.is_empty());
-        options.blocked = numbers
-            .map(|number| parse_signal(number).ok_or_else(|| usage("`--blocked` is for preverb itself")))
-            .collect::<Result<_>>()?;
-    }
-    let Some(list) = matches.get_one::<OsString>("signals") else { return Ok(options) };
-    let wrong = || {
-        usage(format!("option `--signals` is {}, which names no signals", quoted(list.as_bytes())))
-            .hint("signals are rewritten as in `TERM=QUIT,HUP=none`")
-    };
-    for pair in list.to_str().ok_or_else(wrong)?.split(',') {
-        let (from, to) = pair.split_once('=').ok_or_else(wrong)?;
-        let signal = parse_signal(from).ok_or_else(wrong)?;
-        if !can_be_caught(signal) {
-            return Err(usage(format!(
-                "signal {} in `--signals` cannot be caught, and so not passed on",
-                quoted(from)
-            )));
-        }
-        if options.signals.iter().any(|(earlier, _)| *earlier == signal) {
-            return Err(usage(format!("signal {} stands in `--signals` twice", quoted(from))));
-        }
-        let to = if to == "none" { None } else { Some(parse_signal(to).ok_or_else(wrong)?) };
-        options.signals.push((signal, to));
-    }
-    Ok(options)
-}
-
-/// `--exit 143=0,130=0`.
-fn exit_codes(matches: &ArgMatches) -> Result<Vec<(u8, u8)>> {
-    let Some(list) = matches.get_one::<OsString>("exit") else { return Ok(Vec::new()) };
-    let wrong = || {
-        usage(format!("option `--exit` is {}, not a list of exit codes", quoted(list.as_bytes())))
-            .hint("exit codes are replaced as in `143=0,130=0`; each is 0 to 255")
-    };
-    let mut codes: Vec<(u8, u8)> = Vec::new();
-    for pair in list.to_str().ok_or_else(wrong)?.split(',') {
-        let (from, to) = pair.split_once('=').ok_or_else(wrong)?;
-        let from = from.parse().map_err(|_| wrong())?;
-        if codes.iter().any(|(earlier, _)| *earlier == from) {
-            return Err(usage(format!("exit code {from} is in `--exit` twice")));
-        }
-        codes.push((from, to.parse().map_err(|_| wrong())?));
-    }
-    Ok(codes)
+pub(super) fn usage(sentence: impl Into<String>) -> Failure {
+    Failure::say(Kind::Usage, sentence.into())
 }

@@ -1,27 +1,27 @@
-//! `--help`: the options, from the definition of the command line, and below them the verbs of the table, or
-//! why they cannot be told. clap's own rendering is as large as the rest of it.
+//! `--help`: the options, and below them the verbs of the table, or why they cannot be listed. clap's own
+//! rendering would be as large as the rest of it.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use clap::Arg;
-
-use crate::cli::{PARTS, TABLE_MODES, command};
+use crate::cli::options::OPTIONS;
 use crate::modes::list;
 use crate::plan;
 use crate::sys::signals::Signals;
 use crate::table::decode::decoder::Decoder;
-
-use crate::table::load;
-use crate::table::load::failing;
+use crate::table::load::{self, failing};
 use crate::table::select::Tree;
 use crate::text::failure::Result;
 use crate::text::paint::Paint;
 use crate::value::variables::Variables;
 
-const USAGE: &str =
-    "preverb [OPTIONS] [VERB [ARGUMENT]...]\n       preverb [OPTIONS] -- COMMAND [ARGUMENT]...";
+const USAGE: &str = "\
+Sets up the verb of a container image for its environment, then becomes the target
+
+Usage: preverb [OPTIONS] [VERB [ARGUMENT]...]
+       preverb [OPTIONS] -- COMMAND [ARGUMENT]...
+";
 
 /// Prints the help; `path` is where the table is, `environment` is `--environment`.
 ///
@@ -74,31 +74,25 @@ fn verbs(
 
 /// The usage and the options.
 fn options() -> String {
-    let command = command();
-    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-    let mut text = format!("{about}\n\nUsage: {USAGE}\n");
-    for heading in [None, Some(TABLE_MODES), Some(PARTS)] {
-        let shown: Vec<&Arg> = command
-            .get_arguments()
-            .filter(|arg| arg.get_help_heading() == heading && !arg.is_hide_set())
+    let mut text = USAGE.to_owned();
+    for (heading, options) in OPTIONS {
+        let shown = options.iter().filter(|(.., help)| !help.is_empty());
+        let shown: Vec<(String, &str)> = shown
+            .map(|(name, value, help)| {
+                let short = match *name {
+                    "help" => "-h, ",
+                    "version" => "-V, ",
+                    _ => "    ",
+                };
+                let value = if value.is_empty() { String::new() } else { format!(" <{value}>") };
+                (format!("{short}--{name}{value}"), *help)
+            })
             .collect();
-        let width = shown.iter().map(|arg| form(arg).len()).max().unwrap_or(0);
-        let _ = writeln!(text, "\n{}:", heading.unwrap_or("Options"));
-        for arg in shown {
-            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-            let _ = writeln!(text, "  {:width$}  {help}", form(arg));
+        let width = shown.iter().map(|(form, _)| form.len()).max().unwrap_or(0);
+        let _ = writeln!(text, "\n{heading}:");
+        for (form, help) in shown {
+            let _ = writeln!(text, "  {form:width$}  {help}");
         }
     }
     text
-}
-
-/// An option as it is written, with its short form in front.
-fn form(arg: &Arg) -> String {
-    let short = arg.get_short().map_or("    ".to_owned(), |short| format!("-{short}, "));
-    let value = if arg.get_action().takes_values() {
-        arg.get_value_names().and_then(<[_]>::first).map(|name| format!(" <{name}>")).unwrap_or_default()
-    } else {
-        String::new()
-    };
-    format!("{short}--{}{value}", arg.get_long().unwrap_or_default())
 }

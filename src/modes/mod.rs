@@ -1,6 +1,6 @@
 //! What preverb can be asked for, a file for each, named after its option.
 
-pub(crate) mod r#as;
+pub(crate) mod as_user;
 pub(crate) mod check;
 pub(crate) mod context;
 pub(crate) mod exec;
@@ -13,6 +13,7 @@ pub(crate) mod print;
 pub(crate) mod probe;
 pub(crate) mod run;
 pub(crate) mod shim;
+pub(crate) mod start;
 pub(crate) mod supervise;
 pub(crate) mod value_files;
 pub(crate) mod verb;

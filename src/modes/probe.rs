@@ -9,7 +9,6 @@ use rustix::process::Signal;
 
 use crate::modes::health;
 use crate::ready::attempt::attempt;
-use crate::ready::names;
 use crate::ready::wait::probed_word;
 use crate::sys::child::Children;
 use crate::sys::read;
@@ -55,9 +54,4 @@ pub(crate) fn attempt_given() -> u8 {
             1
         }
     }
-}
-
-/// `--preverb-lookup`: one question to the system's resolver.
-pub(crate) fn lookup() -> u8 {
-    names::lookup()
 }

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::cli::{Options, TableMode};
+use crate::cli::request::{Options, TableMode};
 use crate::modes::context::Context;
 use crate::modes::print::print;
 use crate::modes::{explain, list, shim, value_files, verb};
@@ -26,10 +26,7 @@ impl Context<'_> {
         let sources = tree.sources();
         let mut decoder = Decoder::default();
         let settings = tree.settings(&mut decoder);
-        if options.log.is_none()
-            && self.variables.non_empty(b"PREVERB_LOG").is_none()
-            && let Some(format) = settings.log
-        {
+        if let Some(format) = settings.log.filter(|_| !self.log_is_given(options)) {
             self.log.format = format;
         }
         if let Some(stop) = &settings.stop_signals {

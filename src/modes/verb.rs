@@ -4,7 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
-use crate::cli::Invocation;
+use crate::cli::request::Invocation;
 use crate::modes::list;
 use crate::modes::list::List;
 use crate::table::decode::decoder::Decoder;

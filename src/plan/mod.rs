@@ -363,7 +363,11 @@ pub(crate) fn interpreters(settings: &Settings) -> Vec<(String, Vec<String>)> {
 }
 
 /// Why a step does not run: its `verbs` and `environments`.
-pub(crate) fn filtered(step: &Step, verb: Option<&VerbName>, environment: &EnvironmentName) -> Option<String> {
+pub(crate) fn filtered(
+    step: &Step,
+    verb: Option<&VerbName>,
+    environment: &EnvironmentName,
+) -> Option<String> {
     match verb {
         None if step.verbs.present => return Some("it is for verbs, and a command was given".to_owned()),
         Some(verb) if !step.verbs.admits(verb.as_str()) => {

@@ -30,7 +30,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// The one table of exit codes in the program. (The panic hook in `lib.rs` has [`BUG`].)
+    /// The one table of exit codes in the program. (The panic hook in `modes/start.rs` has [`BUG`].)
     pub(crate) fn exit_code(self) -> u8 {
         match self {
             Self::Unhealthy => 1,

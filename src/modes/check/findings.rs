@@ -155,11 +155,6 @@ impl Findings {
         }
     }
 
-    /// Whether anything is an error.
-    pub(super) fn has_errors(&self) -> bool {
-        self.has(Weight::Error)
-    }
-
     /// Whether anything of this weight was found.
     pub(super) fn has(&self, weight: Weight) -> bool {
         let mut found = self.places.values().flat_map(|place| &place.found).map(|found| found.weight);

@@ -27,99 +27,88 @@ mod table;
 mod walk;
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use crate::cli::request::Options;
+use crate::modes::check::findings::{Findings, Weight};
+use crate::modes::context::Context;
+use crate::modes::print::print;
 use crate::plan;
 use crate::plan::environment::Why;
 use crate::sys::identity::Myself;
-use crate::sys::signals::Signals;
 use crate::table::decode::decoder::Decoder;
 use crate::table::load;
 use crate::table::select::{self, Tree};
-
 use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::{Log, quoted};
+use crate::text::log::quoted;
 use crate::text::names::{EnvironmentName, VerbName};
 use crate::value::toml::Sources;
-use crate::value::variables::Variables;
-use findings::{Findings, Weight};
 
-/// What is asked for.
-pub(crate) struct Check<'c> {
-    /// Where the table is.
-    pub(crate) table: &'c Path,
-    /// `--environment`.
-    pub(crate) environment: Option<&'c OsString>,
-    /// `--json`.
-    pub(crate) json: bool,
-    /// `--strict`: warnings fail, too.
-    pub(crate) strict: bool,
-    /// The variables of the image.
-    pub(crate) variables: &'c Variables,
-    /// The signals, for a table that is long in coming.
-    pub(crate) signals: &'c mut Signals,
-    /// Where messages go.
-    pub(crate) log: Log,
-    /// Whether `--log` or `PREVERB_LOG` said how they are written.
-    pub(crate) log_given: bool,
-}
-
-/// Checks; the exit code.
+/// Checks the table at `path`; the exit code.
 ///
 /// # Errors
 /// Table (78): it cannot be read at all. Usage (64), Variable (65): the environment that was asked for has
 /// no name.
-pub(crate) fn check(mut check: Check<'_>) -> Result<u8> {
+pub(crate) fn check(
+    mut context: Context<'_>,
+    path: &Path,
+    options: &Options,
+    json: bool,
+    strict: bool,
+) -> Result<u8> {
     let mut findings = Findings::default();
-    let sources = match load::read(check.table, check.signals) {
-        Ok(sources) => sources,
-        Err(failure) if check.json && !failure.is_stop() => {
-            let (message, hint) = failure.into_parts();
-            findings.elsewhere(Weight::Error, message, hint);
-            return report(&check, &findings, &Sources::default());
-        }
+    let (sources, mut refused) = match load::read(path, &mut context.signals) {
+        Ok(sources) => (sources, None),
+        Err(failure) if json && !failure.is_stop() => (Sources::default(), Some(failure)),
         Err(failure) => return Err(failure),
     };
-    let mut refused = None;
-    let (document, mistakes) = select::read_on(&sources);
-    findings.mistakes(mistakes);
-    if let Some(document) = document {
-        refused = look(&mut check, Tree::new(&document), &mut findings);
+    let mut code = Kind::Table;
+    if refused.is_none() {
+        let (document, mistakes) = select::read_on(&sources);
+        findings.mistakes(mistakes);
+        refused = document
+            .and_then(|document| look(&mut context, path, options, Tree::new(&document), &mut findings));
+        // The table is to be corrected first.
+        if let Some(failure) = refused.as_ref().filter(|_| !findings.has(Weight::Error)) {
+            code = failure.kind();
+        }
     }
+    let mut unreported = None;
     match refused {
-        None => report(&check, &findings, &sources),
-        // It is the table that is to be mended first.
-        Some(failure) if check.json || findings.has_errors() => {
-            let code = if findings.has_errors() { Kind::Table } else { failure.kind() }.exit_code();
+        Some(failure) if json || findings.has(Weight::Error) => {
             let (message, hint) = failure.into_parts();
             findings.elsewhere(Weight::Error, message, hint);
-            report(&check, &findings, &sources).map(|_| code)
         }
-        Some(failure) => {
-            report(&check, &findings, &sources)?;
-            Err(failure)
-        }
+        refused => unreported = refused,
     }
+    if json {
+        print(&(serde_json::to_string_pretty(&findings.list(&sources)).unwrap_or_default() + "\n"))?;
+    } else {
+        findings.messages(&sources).iter().for_each(|message| context.log.say(message));
+    }
+    let failed = findings.has(Weight::Error) || strict && findings.has(Weight::Warning);
+    unreported.map_or(Ok(if failed { code.exit_code() } else { 0 }), Err)
 }
 
 /// Looks at everything; why there is no chosen environment, if there is none.
-fn look(check: &mut Check<'_>, tree: Tree<'_>, findings: &mut Findings) -> Option<Failure> {
+fn look(
+    context: &mut Context<'_>,
+    path: &Path,
+    options: &Options,
+    tree: Tree<'_>,
+    findings: &mut Findings,
+) -> Option<Failure> {
     let mut decoder = Decoder::default();
     let settings = tree.settings(&mut decoder);
-    if let Some(format) = settings.log.filter(|_| !check.log_given) {
-        check.log.format = format;
+    if let Some(format) = settings.log.filter(|_| !context.log_is_given(options)) {
+        context.log.format = format;
     }
     let default = settings.environment.default();
-    let (chosen, refused) =
-        match plan::environment::choose(check.environment, &settings, check.variables, tree) {
-            Ok(chosen) => (Some(chosen), None),
-            Err(failure) => (None, Some(failure)),
-        };
+    let chosen = plan::environment::choose(options.environment.as_ref(), &settings, &context.variables, tree);
     let chosen_name = chosen.as_ref().map_or(default, |chosen| chosen.name.as_str());
     let mut names = tree.mentioned_environments();
-    let asked_for =
-        chosen.as_ref().is_some_and(|chosen| matches!(chosen.why, Why::Option | Why::Variable(_)));
+    let asked_for = chosen.as_ref().is_ok_and(|chosen| matches!(chosen.why, Why::Option | Why::Variable(_)));
     if asked_for && settings.environment.names.is_none() && !names.contains(chosen_name) {
         let message = format!(
             "the table does not mention environment {}, which is valid: what is for every environment holds there",
@@ -127,7 +116,6 @@ fn look(check: &mut Check<'_>, tree: Tree<'_>, findings: &mut Findings) -> Optio
         );
         findings.elsewhere(Weight::Note, message, None);
     }
-    // What is said of several names them in the same order wherever they stand.
     names.extend([default, chosen_name]);
     names.extend(settings.environment.names.iter().flatten().map(EnvironmentName::as_str));
 
@@ -135,12 +123,11 @@ fn look(check: &mut Check<'_>, tree: Tree<'_>, findings: &mut Findings) -> Optio
     let image = walk::Image {
         tree,
         settings: &settings,
-        inherited: check.variables,
-        default_environment: default,
+        inherited: &context.variables,
         myself: Myself::observe(),
         secrets: &secrets,
     };
-    // An environment of a name that is none is decoded for its mistakes alone.
+    // An environment whose name is not valid is decoded for its mistakes alone.
     for node in tree.environments().filter_map(|name| tree.environment(name)) {
         Tree::decode_environment(&mut decoder, node);
     }
@@ -150,32 +137,20 @@ fn look(check: &mut Check<'_>, tree: Tree<'_>, findings: &mut Findings) -> Optio
     for environment in &environments {
         let mut selection = tree.select(&mut decoder, environment, None);
         decoder.mistakes.extend(tree.clashes(environment.as_str(), None));
-        run::walk(&image, &selection, environment, None, findings);
+        run::walk(&image, &selection, environment, findings);
         for name in tree.verb_names(environment.as_str()) {
             verbs.insert(name);
             let Some(verb) = VerbName::parse(name.as_bytes()) else { continue };
             selection.verb = Some(tree.verb(&mut decoder, environment, &verb));
-            run::walk(&image, &selection, environment, Some(&verb), findings);
+            run::walk(&image, &selection, environment, findings);
         }
     }
     table::check(tree, &settings, &[default, chosen_name], &secrets, findings);
     findings.mistakes(decoder.mistakes);
-    let shown = quoted(std::os::unix::ffi::OsStrExt::as_bytes(check.table.as_os_str()));
     let (verbs, environments) = (verbs.len(), environments.len());
-    check.log.debug(|| format!("checked the table {shown}: {verbs} verbs in {environments} environments"));
-    refused
-}
-
-/// Says what was found; the exit code.
-fn report(check: &Check<'_>, findings: &Findings, sources: &Sources) -> Result<u8> {
-    if check.json {
-        let list = findings.list(sources);
-        crate::modes::print::print(&(serde_json::to_string_pretty(&list).unwrap_or_default() + "\n"))?;
-    } else {
-        for message in findings.messages(sources) {
-            check.log.say(&message);
-        }
-    }
-    let failed = findings.has_errors() || check.strict && findings.has(Weight::Warning);
-    Ok(if failed { Kind::Table.exit_code() } else { 0 })
+    context.log.debug(|| {
+        let path = quoted(path.as_os_str().as_bytes());
+        format!("checked the table {path}: {verbs} verbs in {environments} environments")
+    });
+    chosen.err()
 }

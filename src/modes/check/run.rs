@@ -27,9 +27,9 @@ pub(super) fn walk(
     image: &Image<'_>,
     selection: &Selection,
     environment: &EnvironmentName,
-    verb: Option<&VerbName>,
     findings: &mut Findings,
 ) {
+    let verb = selection.verb.as_ref().map(|verb| &verb.name);
     let name = verb.map(VerbName::as_str);
     let (base, over) = name.map_or((None, None), |name| image.tree.parts(name, environment.as_str()));
     let nodes = [Some(image.tree.root()), image.tree.environment(environment.as_str()), base, over];
@@ -46,7 +46,7 @@ pub(super) fn walk(
     ];
     let declarations = lay_declarations(layers.iter().map(|(layer, _)| *layer));
     let variable = image.settings.environment.variable();
-    let is_default = environment.as_str() == image.default_environment;
+    let is_default = environment.as_str() == image.settings.environment.default();
     let variable = (variable, is_default);
     let known = Known::new(image.inherited, variable, environment, name, &declarations, image.secrets);
     findings.enter(Context { environment: environment.to_string(), verb: name.map(str::to_owned) });

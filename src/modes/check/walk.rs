@@ -23,8 +23,6 @@ pub(super) struct Image<'i> {
     pub(super) settings: &'i Settings,
     /// The variables of the image.
     pub(super) inherited: &'i Variables,
-    /// The environment when nothing names one.
-    pub(super) default_environment: &'i str,
     /// Who this process is.
     pub(super) myself: Myself,
     /// The variables that are a secret anywhere: what is said of a place is said once for all verbs.

@@ -1,0 +1,69 @@
+//! What a caller can ask for.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use crate::text::log::Format;
+use crate::value::supervision::Supervision;
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Request {
+    pub(crate) options: Options,
+    pub(crate) action: Action,
+}
+
+/// The options that belong to every mode.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub(crate) table: Option<OsString>,
+    pub(crate) environment: Option<OsString>,
+    pub(crate) skip_setup: bool,
+    pub(crate) log: Option<Format>,
+}
+
+/// What the caller asks to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Invocation {
+    /// The default verb with its default arguments.
+    None,
+    /// A verb and its arguments.
+    Verb(OsString, Vec<OsString>),
+    /// Arguments of the default verb (`leading-dash = "default"`).
+    Default(Vec<OsString>),
+    /// What follows `--`.
+    Command(Vec<OsString>),
+}
+
+/// One of the modes; those of the standalone ones are named after their options.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Table(TableMode),
+    Check { json: bool, strict: bool },
+    Health { timeout: Duration },
+    As { user: OsString, command: Vec<OsString> },
+    Supervise { options: Supervision, command: Vec<OsString> },
+    Wait { targets: Vec<OsString>, timeout: Duration, command: Vec<OsString> },
+    Probe { target: OsString, timeout: Duration },
+    Exec { command: Vec<OsString> },
+    Help,
+    Version,
+}
+
+impl Action {
+    /// Whether this starts a target, as the main process of a container does.
+    pub(crate) fn starts_target(&self) -> bool {
+        matches!(
+            self,
+            Self::Table(TableMode::Run(_)) | Self::As { .. } | Self::Supervise { .. } | Self::Wait { .. }
+        )
+    }
+}
+
+/// A mode that needs the table as it counts in one environment.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum TableMode {
+    Run(Invocation),
+    Explain { words: Invocation, json: bool },
+    List { json: bool },
+    Shim { verb: Option<OsString> },
+}

@@ -1,0 +1,155 @@
+//! From `main` to a mode: finds out what is asked for, and does it.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::cli::request::{Action, Invocation, Options, Request, TableMode};
+use crate::modes::context::Context;
+use crate::modes::print::print;
+use crate::modes::{as_user, check, exec, health, help, probe, supervise, wait};
+use crate::sys::child::Children;
+use crate::sys::signals::Signals;
+use crate::sys::{cgroup, guard, identity, read, start, termination_log};
+use crate::table::load;
+use crate::table::select::{self, Tree};
+use crate::text::failure::{BUG, Result};
+use crate::text::log::{Format, Log};
+
+/// Runs preverb. Returns only where no target has replaced the process.
+pub(crate) fn run() -> ExitCode {
+    std::panic::set_hook(Box::new(|panic| {
+        let _ = writeln!(std::io::stderr(), "preverb: a bug in preverb: {panic}");
+        // An abort as PID 1 would exit with 139, which reads as a fault of the target.
+        #[expect(
+            clippy::exit,
+            clippy::disallowed_methods,
+            reason = "nothing else ends a panic without an abort"
+        )]
+        std::process::exit(BUG);
+    }));
+    let mut words = std::env::args_os();
+    let name = words.next().unwrap_or_default();
+    let words: Vec<OsString> = words.collect();
+    if Path::new(&name).file_name() != Some(OsStr::new("preverb")) || read::is_part(name.as_bytes()) {
+        // `--health`, which looks from outside, tells setup from the target by this name; a link, and what is
+        // started through `/proc`, has another.
+        let _ = rustix::thread::set_name(c"preverb");
+    }
+    let mut log = Log::default();
+    let mut starts_target = true;
+    let result = if let Some(failure) = identity::give_up_borrowed_ids() {
+        starts_target = false;
+        help_or_version(&words).unwrap_or(Err(failure))
+    } else {
+        hidden_mode(&name, &words, &mut log)
+            .unwrap_or_else(|| dispatch(&name, words, &mut log, &mut starts_target))
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            if starts_target {
+                termination_log::write(&failure);
+            }
+            for message in failure.messages() {
+                log.say(&message);
+            }
+            ExitCode::from(failure.kind().exit_code())
+        }
+    }
+}
+
+/// What a set-user-id preverb does all the same.
+fn help_or_version(words: &[OsString]) -> Option<Result<u8>> {
+    let [word] = words else { return None };
+    match word.as_bytes() {
+        b"--version" | b"-V" => Some(version()),
+        b"--help" | b"-h" => Some(Signals::heed().and_then(|mut signals| {
+            help::help(Path::new(load::DEFAULT), None, &read::environment(), &mut signals)
+        })),
+        _ => None,
+    }
+}
+
+fn version() -> Result<u8> {
+    print(concat!("preverb ", env!("CARGO_PKG_VERSION"), "\n"))
+}
+
+/// The small modes that preverb starts itself in. They read no table and handle no signal.
+fn hidden_mode(name: &OsStr, words: &[OsString], log: &mut Log) -> Option<Result<u8>> {
+    if !read::is_part(name.as_bytes()) {
+        return None;
+    }
+    let (mode, rest) = words.split_first()?;
+    match mode.as_bytes() {
+        b"--preverb-dump" => Some(Ok(crate::setup::dump::dump(rest))),
+        b"--preverb-lookup" => Some(Ok(crate::ready::names::lookup())),
+        b"--preverb-probe" => Some(Ok(probe::attempt_given())),
+        b"--preverb-target" => Some(Err(supervise::become_target(rest, read::environment(), log))),
+        b"--preverb-as" => Some(start::step_down_and_exec(rest)),
+        b"--preverb-guard" => Some(guard::guard()),
+        _ => None,
+    }
+}
+
+/// Does what is asked for. `starts_target` becomes false where that is not to start a target.
+fn dispatch(name: &OsStr, words: Vec<OsString>, log: &mut Log, starts_target: &mut bool) -> Result<u8> {
+    let signals = Signals::heed()?;
+    let variables = read::environment().with_facts(cgroup::fact);
+    let mut start = Context { variables, signals, log };
+    if let Some(format) = start.variables.non_empty(b"PREVERB_LOG").and_then(Format::of) {
+        start.log.format = format;
+    }
+
+    // A link of the verb's name to preverb is that verb.
+    let base = Path::new(name).file_name().unwrap_or_default();
+    let other_name = !base.is_empty() && base != "preverb";
+    if other_name
+        && let Some(sources) = start.sources_if_any(None)?
+        && let Ok(document) = select::read(&sources)
+        && let tree = Tree::new(&document)
+        && start.is_verb(tree, base)
+    {
+        start.check_log(&Options::default())?;
+        let mode = TableMode::Run(Invocation::Verb(base.to_owned(), words));
+        return start.with_tree(&Options::default(), mode, tree);
+    }
+
+    let Request { options, action } = start.parse(words, other_name)?;
+    *starts_target = action.starts_target();
+    if let Some(format) = options.log {
+        start.log.format = format;
+    }
+    // A mistake in `PREVERB_LOG` does not keep anybody from the help and the version.
+    if !matches!(action, Action::Help | Action::Version) {
+        start.check_log(&options)?;
+    }
+    let table = start.table(options.table.as_deref());
+    let Context { variables, mut signals, log } = start;
+    match action {
+        Action::Help => help::help(&table, options.environment.as_ref(), &variables, &mut signals),
+        Action::Version => version(),
+        Action::As { user, command } => Err(as_user::step_down(&user, &command, variables, signals, *log)),
+        Action::Supervise { options, command } => {
+            supervise::supervise(&command, &options, variables, &read::program(), signals, *log)
+        }
+        Action::Wait { targets, timeout, command } => {
+            wait::wait(&targets, timeout, &command, &variables, signals, *log)
+        }
+        Action::Probe { target, timeout } => probe::probe(&target, timeout, &variables, signals),
+        Action::Exec { command } => Err(exec::exec(&command, signals)),
+        Action::Health { timeout } => {
+            health::health(options.table.map(PathBuf::from), timeout, Children::new(signals), *log)
+        }
+        Action::Check { json, strict } => {
+            check::check(Context { variables, signals, log }, &table, &options, json, strict)
+        }
+        Action::Table(mode) => {
+            let sources = load::read(&table, &mut signals)?;
+            let document = load::parse(&sources)?;
+            Context { variables, signals, log }.with_tree(&options, mode, Tree::new(&document))
+        }
+    }
+}
