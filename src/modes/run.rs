@@ -43,7 +43,7 @@ impl Context<'_> {
             TableMode::List { json } => {
                 failing(sources, &decoder.mistakes)?;
                 let list = list::List::of(tree, &settings, &environment?.name, &mut decoder);
-                let paint = Paint::of_standard_output(&self.variables);
+                let paint = Paint::of_standard_output(|name| self.variables.non_empty(name));
                 return print(&if json { list::json(&list) } else { list::text(&list, paint) });
             }
             TableMode::Shim { verb } => {
@@ -80,7 +80,7 @@ impl Context<'_> {
                 explain::TableFacts { mentioned, stop_signals: settings.stop_signals.as_deref(), health };
             let (explained, failures) =
                 explain::explain(&plan, failures, &self.variables, &facts, Myself::observe());
-            let paint = Paint::of_standard_output(&self.variables);
+            let paint = Paint::of_standard_output(|name| self.variables.non_empty(name));
             print(&if json { explain::json(&explained) } else { explain::text::text(&explained, paint) })?;
             return Failure::all(failures).map_or(Ok(0), Err);
         }

@@ -10,7 +10,6 @@ use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind};
 use crate::text::log::quoted;
 use crate::value::condition::Facts;
-use crate::value::template::Expanded;
 use crate::value::variables::{Origin, Variables};
 
 /// What declarations are judged by.
@@ -140,7 +139,7 @@ pub(super) fn judge(declaration: &Declaration, variables: &Variables, rules: Rul
         };
         return Some(failure(declaration, format!("variable `{name}` is required{why}, {state}{would_do}")));
     };
-    let shown = Expanded { bytes: found.value.to_vec(), secret: found.secret }.shown();
+    let shown = found.shown();
     let rule = declaration.broken_rule(found.value, declaration.is_secret())?;
     Some(failure(declaration, format!("variable `{name}` is `{shown}`, and must be {rule}")))
 }

@@ -9,7 +9,7 @@ use crate::table::types::Settings;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::names::{EnvironmentName, NAME_RULE};
 use crate::text::nearest::nearest;
-use crate::value::template::Expanded;
+use crate::text::url::shown_value;
 use crate::value::variables::Variables;
 
 /// Why the environment is the one that it is.
@@ -75,7 +75,7 @@ pub(crate) fn choose(
     // Whoever gave it, and what.
     let secret = kind == Kind::Variable && naming.is_secret;
     let refused = |kind, reason: &str, hint: String| {
-        let shown = Expanded { bytes: given.to_vec(), secret }.shown();
+        let shown = shown_value(given, secret);
         let subject = match &why {
             Why::Option => "option `--environment`".to_owned(),
             Why::Variable(name) => format!("variable `{name}`"),

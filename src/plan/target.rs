@@ -1,12 +1,13 @@
 //! The argv of the target, which is expanded when its turn comes. Pure.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
 
 use crate::text::failure::{Failure, Kind, Result};
 use crate::value::condition::Facts;
 use crate::value::template::{Expanded, Fault, Template};
 use crate::value::variables::Variables;
-use crate::value::words::{self, Element, Word};
+use crate::value::words::{self, Element};
 
 /// The target's argv.
 #[derive(Debug, Clone)]
@@ -27,7 +28,7 @@ pub(crate) enum Arguments {
 
 impl Target {
     /// The argv.
-    pub(crate) fn argv(&self, facts: Facts<'_>) -> Result<Vec<Word>> {
+    pub(crate) fn argv(&self, facts: Facts<'_>) -> Result<Vec<Expanded>> {
         let mut argv = expand_argv(&self.exec, facts, "`exec`")?;
         argv.extend(self.arguments(facts).map_err(|(fault, what)| faulty(fault, what))?);
         Ok(argv)
@@ -37,13 +38,13 @@ impl Target {
     pub(crate) fn arguments(
         &self,
         facts: Facts<'_>,
-    ) -> std::result::Result<Vec<Word>, (Fault, &'static str)> {
+    ) -> std::result::Result<Vec<Expanded>, (Fault, &'static str)> {
         let expand = |elements: &[Element], what| {
             words::expand(elements, facts, &|| Ok(Vec::new())).map_err(|fault| (fault, what))
         };
         let mut arguments = match &self.arguments {
             Arguments::Default(args) => expand(args, "`args`")?,
-            Arguments::Given(given) => given.iter().map(|word| Word::given(word)).collect(),
+            Arguments::Given(given) => given.iter().map(|word| Expanded::open(word.as_bytes())).collect(),
         };
         arguments.extend(expand(&self.after, "`args-after`")?);
         Ok(arguments)
@@ -51,7 +52,7 @@ impl Target {
 }
 
 /// Expands an argv that holds no arguments of the target.
-pub(crate) fn expand_argv(elements: &[Element], facts: Facts<'_>, what: &str) -> Result<Vec<Word>> {
+pub(crate) fn expand_argv(elements: &[Element], facts: Facts<'_>, what: &str) -> Result<Vec<Expanded>> {
     words::expand(elements, facts, &|| Ok(Vec::new())).map_err(|fault| faulty(fault, what))
 }
 

@@ -11,6 +11,7 @@ use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Format, Level, Log, Message};
 use crate::value::limit::Limit;
 use crate::value::supervision::Supervision;
+use crate::value::template::Expanded;
 use crate::value::variables::{Origin, Variables};
 
 impl Setup {
@@ -38,15 +39,12 @@ impl Setup {
         let exists = existence(self.identity.clone());
         let words = self.plan.target.argv(self.plan.facts(&variables, &exists))?;
         let program = words.first().cloned();
-        let argv: Vec<OsString> = words.into_iter().map(|word| word.word).collect();
+        let argv: Vec<OsString> = words.into_iter().map(Expanded::into_word).collect();
         for name in &self.plan.unset {
             variables.unset(name.as_bytes());
         }
         self.world.log.debug(|| {
-            format!(
-                "becoming the target `{}`",
-                program.as_ref().map(crate::value::words::Word::shown).unwrap_or_default()
-            )
+            format!("becoming the target `{}`", program.as_ref().map(Expanded::shown).unwrap_or_default())
         });
         if self.world.children.reap_all() {
             name_left_behind(self.world.log, self.world.children.groups());

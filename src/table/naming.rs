@@ -7,7 +7,7 @@ use crate::table::decode::list::all_steps;
 use crate::table::types::Naming;
 use crate::text::log::quoted;
 use crate::text::names::{EnvironmentName, VerbName};
-use crate::text::nearest::nearest;
+use crate::text::nearest::did_you_mean;
 use crate::value::toml::{Mistake, Node, Shape, Span};
 
 /// What a name is that an operator gave.
@@ -115,7 +115,7 @@ pub(crate) fn unlisted(names: &[EnvironmentName], name: &str, span: Span) -> Opt
     if known().any(|known| known == name) {
         return None;
     }
-    let hint = nearest(name, known()).map(|near| format!("did you mean `{near}`?"));
+    let hint = did_you_mean(name, known());
     let message = format!("environment {} is not one of `names`", quoted(name));
     Some(Mistake { hint, ..Mistake::new(span, message) })
 }

@@ -2,15 +2,18 @@
 
 /// The candidate that is nearest to `word`, if one is near enough to be what was meant.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .filter(|(distance, candidate)| {
-            *distance <= 1 + candidate.chars().count().max(word.chars().count()) / 4
-                && *distance < candidate.chars().count()
-        })
-        .min()
-        .map(|(_, candidate)| candidate)
+    let distances =
+        candidates.into_iter().map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate));
+    let is_near = |(distance, candidate): &(usize, &str)| {
+        let length = candidate.chars().count();
+        *distance <= 1 + length.max(word.chars().count()) / 4 && *distance < length
+    };
+    distances.filter(is_near).min().map(|(_, candidate)| candidate)
+}
+
+/// The same as a hint.
+pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    nearest(word, candidates).map(|near| format!("did you mean `{near}`?"))
 }
 
 #[cfg(test)]

@@ -3,10 +3,7 @@
 
 use std::io::IsTerminal as _;
 
-use crate::value::variables::Variables;
-
-/// How wide a text is made. It is the same everywhere, so that what is written into a file or a mail does not
-/// depend on somebody's window.
+/// How wide a text is made: the same everywhere, whatever the width of a window.
 const WIDTH: usize = 80;
 
 /// Whether to set text off.
@@ -19,32 +16,31 @@ pub(crate) enum Paint {
 impl Paint {
     /// What standard output wants: escapes where it is a terminal that knows them, unless `NO_COLOR` is set
     /// (<https://no-color.org>).
-    pub(crate) fn of_standard_output(variables: &Variables) -> Self {
-        let refused = variables.non_empty(b"NO_COLOR").is_some()
-            || variables.get(b"TERM").is_some_and(|term| term.value == b"dumb");
+    pub(crate) fn of_standard_output<'v>(variable: impl Fn(&[u8]) -> Option<&'v [u8]>) -> Self {
+        let refused = variable(b"NO_COLOR").is_some() || variable(b"TERM") == Some(b"dumb");
         if !refused && std::io::stdout().is_terminal() { Self::Terminal } else { Self::Plain }
     }
 
     /// A heading.
     pub(crate) fn bold(self, text: &str) -> String {
-        self.between("\x1b[1m", text, "\x1b[22m")
+        self.with(1, text)
     }
 
     /// An aside.
     pub(crate) fn dim(self, text: &str) -> String {
-        self.between("\x1b[2m", text, "\x1b[22m")
+        self.with(2, text)
     }
 
-    fn between(self, before: &str, text: &str, after: &str) -> String {
+    fn with(self, rendition: u8, text: &str) -> String {
         match self {
-            Self::Terminal if !text.is_empty() => format!("{before}{text}{after}"),
+            Self::Terminal if !text.is_empty() => format!("\x1b[{rendition}m{text}\x1b[22m"),
             Self::Terminal | Self::Plain => text.to_owned(),
         }
     }
 }
 
-/// A text of words in lines, of which each but the first begins at `column`, where the first goes on after
-/// `used` columns. A word that is too long for a line has one of its own.
+/// A text of words in lines, of which each but the first begins at `column`, and the first after `used`
+/// columns. A word that is too long for a line has one of its own.
 pub(crate) fn wrapped(text: &str, used: usize, column: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
@@ -66,7 +62,7 @@ pub(crate) fn wrapped(text: &str, used: usize, column: usize) -> Vec<String> {
     lines
 }
 
-/// The lines of a text of words behind `before`, aligned with where it begins.
+/// The lines of a text of words after `before`, aligned with where it begins.
 pub(crate) fn hanging(before: &str, text: &str) -> Vec<String> {
     let column = before.chars().count();
     let mut lines = wrapped(text, column, column).into_iter();

@@ -2,26 +2,14 @@
 
 /// Whether the whole of `text` is what `pattern` says.
 pub(crate) fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut at, mut read) = (0, 0);
-    // The last `*`, and up to where it reaches: longer only where what follows does not fit.
-    let mut star: Option<(usize, usize)> = None;
-    while read < text.len() {
-        match pattern.get(at) {
-            Some(b'*') => {
-                star = Some((at, read));
-                at += 1;
-            }
-            Some(byte) if *byte == text[read] => (at, read) = (at + 1, read + 1),
-            _ => match star {
-                Some((before, reaches)) => {
-                    star = Some((before, reaches + 1));
-                    (at, read) = (before + 1, reaches + 1);
-                }
-                None => return false,
-            },
-        }
+    let mut parts = pattern.split(|byte| *byte == b'*');
+    let Some(mut rest) = text.strip_prefix(parts.next().unwrap_or_default()) else { return false };
+    let Some(last) = parts.next_back() else { return rest.is_empty() };
+    for part in parts.filter(|part| !part.is_empty()) {
+        let Some(at) = rest.windows(part.len()).position(|window| window == part) else { return false };
+        rest = &rest[at + part.len()..];
     }
-    pattern[at..].iter().all(|byte| *byte == b'*')
+    rest.ends_with(last)
 }
 
 #[cfg(test)]

@@ -5,43 +5,31 @@
 pub(crate) fn split(text: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut words = Vec::new();
     let mut word: Option<Vec<u8>> = None;
+    let mut quote = None;
     let mut rest = text.iter().copied();
     while let Some(byte) = rest.next() {
-        match byte {
-            b' ' | b'\t' | b'\n' => words.extend(word.take()),
-            b'\'' => {
-                let word = word.get_or_insert_default();
-                loop {
-                    match rest.next()? {
-                        b'\'' => break,
-                        byte => word.push(byte),
-                    }
-                }
+        match (quote, byte) {
+            (None, b' ' | b'\t' | b'\n') => words.extend(word.take()),
+            (None, b'\'' | b'"') => {
+                quote = Some(byte);
+                word.get_or_insert_default();
             }
-            b'"' => {
-                let word = word.get_or_insert_default();
-                loop {
-                    match rest.next()? {
-                        b'"' => break,
-                        b'\\' => match rest.next()? {
-                            byte @ (b'"' | b'\\' | b'$' | b'`') => word.push(byte),
-                            byte => word.extend([b'\\', byte]),
-                        },
-                        byte => word.push(byte),
-                    }
-                }
-            }
-            b'\\' => match rest.next() {
+            (Some(open), _) if open == byte => quote = None,
+            (Some(b'"'), b'\\') => match rest.next()? {
+                byte @ (b'"' | b'\\' | b'$' | b'`') => word.get_or_insert_default().push(byte),
+                byte => word.get_or_insert_default().extend([b'\\', byte]),
+            },
+            (None, b'\\') => match rest.next() {
                 // A line that is continued, as in the shell.
                 Some(b'\n') => {}
                 // A backslash at the very end is itself.
                 next => word.get_or_insert_default().push(next.unwrap_or(byte)),
             },
-            byte => word.get_or_insert_default().push(byte),
+            _ => word.get_or_insert_default().push(byte),
         }
     }
     words.extend(word);
-    Some(words)
+    quote.is_none().then_some(words)
 }
 
 #[cfg(test)]

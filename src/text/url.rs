@@ -1,10 +1,11 @@
 //! URLs as applications write them: their parts, percent-encoding, and how much of one may be shown.
 //!
 //! Looser than RFC 3986 where clients are: several hosts with commas, a driver after `+`, `jdbc:` in front,
-//! an IPv6 address without brackets. No error repeats a part of the URL, because a password may be a part
-//! of it.
+//! an IPv6 address without brackets. No error repeats a part of the URL: it may be a password.
 
 use std::net::Ipv6Addr;
+
+use crate::text::escape::{MASK, escaped};
 
 /// A URL in its parts, which are still percent-encoded.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,32 +39,23 @@ impl<'a> Url<'a> {
             None => (scheme.as_str(), ""),
             Some((scheme, driver)) => (scheme, driver),
         };
-        let rest = before(rest, b"#").0;
-        let (rest, query) = before(rest, b"?");
-        let (authority, path) = rest.split_at(before(rest, b"/").0.len());
+        let rest = before(rest, b'#').0;
+        let (rest, query) = before(rest, b'?');
+        let (authority, path) = rest.split_at(before(rest, b'/').0.len());
         let (login, hosts) = match authority.iter().rposition(|byte| *byte == b'@') {
             None => (&[][..], authority),
             Some(at) => (&authority[..at], &authority[at + 1..]),
         };
-        let (user, password) = match login.iter().position(|byte| *byte == b':') {
-            None => (login, None),
-            Some(at) => (&login[..at], Some(&login[at + 1..])),
-        };
-        let hosts = if hosts.is_empty() {
-            Vec::new()
-        } else {
-            hosts.split(|byte| *byte == b',').map(Host::parse).collect::<Result<_, _>>()?
-        };
+        let (user, password) = halves(login, b':').map_or((login, None), |(user, rest)| (user, Some(rest)));
+        let hosts = hosts.split(|byte| *byte == b',').filter(|_| !hosts.is_empty()).map(Host::parse);
+        let hosts = hosts.collect::<Result<_, _>>()?;
         Ok(Self { scheme: scheme.to_owned(), driver: driver.to_owned(), user, password, hosts, path, query })
     }
 
     /// A value of the query, decoded; the last of that name.
     pub(crate) fn value(&self, name: &str) -> Option<Vec<u8>> {
-        let pairs = self.query.split(|byte| *byte == b'&').rev();
-        pairs
-            .map(|pair| before(pair, b"="))
-            .find(|(key, _)| *key == name.as_bytes())
-            .map(|(_, value)| decoded(value))
+        let mut pairs = self.query.split(|byte| *byte == b'&').rev().map(|pair| before(pair, b'='));
+        pairs.find(|(key, _)| *key == name.as_bytes()).map(|(_, value)| decoded(value))
     }
 }
 
@@ -71,17 +63,14 @@ impl Host {
     /// `name`, `name:port`, `[v6]`, `[v6]:port`, or `v6:port`: the port stands after the last colon.
     fn parse(text: &[u8]) -> Result<Self, String> {
         if let Some(rest) = text.strip_prefix(b"[") {
-            let (inside, after) = before(rest, b"]");
-            if inside.len() == rest.len() {
-                return Err("a `[` without its `]`".to_owned());
-            }
+            let (inside, after) = halves(rest, b']').ok_or("a `[` without its `]`")?;
             if !is_v6(inside) {
                 return Err("the text in brackets is not an IPv6 address".to_owned());
             }
-            let port = match after.split_first() {
-                None => None,
-                Some((b':', port)) => Some(parse_port(port)?),
-                Some(_) => return Err("only `:port` may follow the `]`".to_owned()),
+            let port = match after {
+                [] => None,
+                [b':', port @ ..] => Some(parse_port(port)?),
+                _ => return Err("only `:port` may follow the `]`".to_owned()),
             };
             return Ok(Self { name: inside.to_owned(), port });
         }
@@ -111,32 +100,38 @@ fn is_v6(text: &[u8]) -> bool {
 
 /// A port: digits alone, for `str::parse` would take a `+`, too.
 pub(crate) fn parse_port(digits: &[u8]) -> Result<u16, String> {
-    let number =
-        std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    number
-        .and_then(|text| text.parse().ok())
-        .filter(|port| *port != 0)
-        .ok_or_else(|| "the port is not a number from 1 to 65535".to_owned())
+    let number = std::str::from_utf8(digits).ok().filter(|_| digits.iter().all(u8::is_ascii_digit));
+    let port = number.and_then(|text| text.parse().ok()).filter(|port| *port != 0);
+    port.ok_or_else(|| "the port is not a number from 1 to 65535".to_owned())
 }
 
 /// The scheme in lower case, without a `jdbc:` in front of it, and what follows its `://`.
 pub(crate) fn split_scheme(text: &[u8]) -> Option<(String, &[u8])> {
-    let text = match text.split_at_checked(5) {
-        Some((jdbc, rest)) if jdbc.eq_ignore_ascii_case(b"jdbc:") => rest,
-        Some(_) | None => text,
-    };
+    let text = without_jdbc(text);
     let at = text.windows(3).position(|window| window == b"://")?;
     let scheme = std::str::from_utf8(&text[..at]).ok()?;
-    let named = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
-    (!scheme.is_empty() && scheme.bytes().all(named)).then(|| (scheme.to_ascii_lowercase(), &text[at + 3..]))
+    is_scheme(scheme.as_bytes()).then(|| (scheme.to_ascii_lowercase(), &text[at + 3..]))
 }
 
-/// What stands before the first of these bytes, and after it; all and nothing without one.
-fn before<'a>(text: &'a [u8], bytes: &[u8]) -> (&'a [u8], &'a [u8]) {
-    match text.iter().position(|byte| bytes.contains(byte)) {
-        None => (text, &[]),
-        Some(at) => (&text[..at], &text[at + 1..]),
-    }
+/// A URL without the `jdbc:` in front of it.
+pub(crate) fn without_jdbc(text: &[u8]) -> &[u8] {
+    let jdbc = text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"jdbc:"));
+    if jdbc { &text[5..] } else { text }
+}
+
+pub(crate) fn is_scheme(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte))
+}
+
+/// What stands before the first of these bytes, and after it.
+pub(crate) fn halves(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
+    let at = text.iter().position(|each| *each == byte)?;
+    Some((&text[..at], &text[at + 1..]))
+}
+
+/// The same, or all and nothing.
+fn before(text: &[u8], byte: u8) -> (&[u8], &[u8]) {
+    halves(text, byte).unwrap_or((text, &[]))
 }
 
 /// Percent-encoding undone; a `%` that begins none stays.
@@ -145,16 +140,12 @@ pub(crate) fn decoded(text: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut at = 0;
     while let Some(byte) = text.get(at) {
-        match (*byte, digit(at + 1), digit(at + 2)) {
-            (b'%', Some(high), Some(low)) => {
-                decoded.push(u8::try_from(high * 16 + low).unwrap_or_default());
-                at += 3;
-            }
-            (byte, _, _) => {
-                decoded.push(byte);
-                at += 1;
-            }
-        }
+        let (byte, length) = match (byte, digit(at + 1), digit(at + 2)) {
+            (b'%', Some(high), Some(low)) => (u8::try_from(high * 16 + low).unwrap_or_default(), 3),
+            (byte, _, _) => (*byte, 1),
+        };
+        decoded.push(byte);
+        at += length;
     }
     decoded
 }
@@ -178,10 +169,12 @@ pub(crate) fn masked(text: &[u8]) -> Vec<u8> {
 
 /// A target as it may be shown: masked, and without its query, which holds passwords, too.
 pub(crate) fn shown(target: &[u8]) -> Vec<u8> {
-    let mut shown = masked(target);
-    let end = before(&shown, b"?").0.len();
-    shown.truncate(end);
-    shown
+    before(&masked(target), b'?').0.to_owned()
+}
+
+/// A value as it may be shown: escaped, without the user information of a URL; or `***`.
+pub(crate) fn shown_value(value: &[u8], secret: bool) -> String {
+    if secret { MASK.to_owned() } else { escaped(&masked(value)) }
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 //! splitting, globbing and command substitution: one string stays one string. Pure.
 
 use std::borrow::Cow;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
 
 use crate::text::escape::{MASK, escaped, percent_encoded, shell_quoted};
 use crate::text::split::split;
@@ -34,9 +36,12 @@ impl Expanded {
         Self { bytes: bytes.into(), secret: false }
     }
 
-    /// The value as it may be shown: escaped, without the user information of a URL; or `***`.
+    pub(crate) fn into_word(self) -> OsString {
+        OsString::from_vec(self.bytes)
+    }
+
     pub(crate) fn shown(&self) -> String {
-        if self.secret { MASK.to_owned() } else { escaped(&url::masked(&self.bytes)) }
+        url::shown_value(&self.bytes, self.secret)
     }
 
     /// A target as it may be shown: without user information and query, too.
@@ -147,7 +152,7 @@ impl Template {
 
     /// The same, as it may be shown.
     pub(crate) fn shown_source(&self) -> String {
-        escaped(&url::masked(self.source.as_bytes()))
+        url::shown_value(self.source.as_bytes(), false)
     }
 
     /// The value against these variables.

@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
-use crate::text::escape::{MASK, escaped};
-use crate::text::url::masked;
+use crate::text::url::shown_value;
 
 /// Which layer gave a variable its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,9 +122,8 @@ pub(crate) struct Found<'v> {
 }
 
 impl Found<'_> {
-    /// The value as it may be shown: as one that is expanded.
     pub(crate) fn shown(self) -> String {
-        if self.secret { MASK.to_owned() } else { escaped(&masked(self.value)) }
+        shown_value(self.value, self.secret)
     }
 }
 

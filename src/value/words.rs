@@ -1,10 +1,5 @@
 //! The elements of an argv in the table, and the words that they come to. Pure.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-
-use crate::text::escape::{MASK, escaped};
-use crate::text::url::masked;
 use crate::value::condition::{Conditions, Facts};
 use crate::value::template::{Expanded, Fault, Template};
 
@@ -21,31 +16,6 @@ pub(crate) enum Element {
     Arguments,
 }
 
-/// A word of an argv, and whether it may be shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Word {
-    pub(crate) word: OsString,
-    pub(crate) secret: bool,
-}
-
-impl Word {
-    /// One of the caller's.
-    pub(crate) fn given(word: &OsStr) -> Self {
-        Self { word: word.to_owned(), secret: false }
-    }
-
-    /// The word as it may be shown.
-    pub(crate) fn shown(&self) -> String {
-        if self.secret { MASK.to_owned() } else { escaped(&masked(self.word.as_bytes())) }
-    }
-}
-
-impl From<Expanded> for Word {
-    fn from(expanded: Expanded) -> Self {
-        Self { word: OsString::from_vec(expanded.bytes), secret: expanded.secret }
-    }
-}
-
 impl Element {
     /// Every template in it.
     pub(crate) fn templates(&self) -> &[Template] {
@@ -60,8 +30,8 @@ impl Element {
     pub(crate) fn expand(
         &self,
         facts: Facts<'_>,
-        arguments: &dyn Fn() -> Result<Vec<Word>, Fault>,
-    ) -> Result<Vec<Word>, Fault> {
+        arguments: &dyn Fn() -> Result<Vec<Expanded>, Fault>,
+    ) -> Result<Vec<Expanded>, Fault> {
         let templates = match self {
             Self::Template(template) => std::slice::from_ref(template),
             Self::Words { words, when } => match when.skip(facts)? {
@@ -72,9 +42,7 @@ impl Element {
         };
         let mut words = Vec::with_capacity(templates.len());
         for template in templates {
-            let expanded =
-                template.expand_words(facts.variables).map_err(|mut faults| faults.swap_remove(0))?;
-            words.extend(expanded.into_iter().map(Word::from));
+            words.extend(template.expand_words(facts.variables).map_err(|mut faults| faults.swap_remove(0))?);
         }
         Ok(words)
     }
@@ -93,8 +61,8 @@ impl Element {
 pub(crate) fn expand(
     elements: &[Element],
     facts: Facts<'_>,
-    arguments: &dyn Fn() -> Result<Vec<Word>, Fault>,
-) -> Result<Vec<Word>, Fault> {
+    arguments: &dyn Fn() -> Result<Vec<Expanded>, Fault>,
+) -> Result<Vec<Expanded>, Fault> {
     let mut words = Vec::with_capacity(elements.len());
     for element in elements {
         words.extend(element.expand(facts, arguments)?);

@@ -33,7 +33,7 @@ pub(crate) mod shape;
 pub(crate) mod steps;
 pub(crate) mod text;
 
-use crate::modes::explain::now::{Now, shown, word};
+use crate::modes::explain::now::{Now, shown};
 use crate::modes::explain::shape::{Explained, ExplainedDeclared, ExplainedInit, ExplainedVariable, Problem};
 use crate::modes::explain::steps::Steps;
 use crate::plan::target::{Arguments, faulty};
@@ -50,7 +50,6 @@ use crate::value::signal::signal_name;
 use crate::value::step::{Probe, StepKind};
 use crate::value::template::Expanded;
 use crate::value::variables::{Found, Origin, Variables};
-use crate::value::words::Word;
 
 /// What the table says of the run that is no part of its plan.
 #[derive(Debug)]
@@ -144,7 +143,9 @@ fn argv(plan: &Plan, now: &mut Now<'_>) -> Vec<Exact> {
     let mut words = now.argv(&plan.target.exec);
     match &plan.target.arguments {
         Arguments::Default(args) => words.extend(now.argv(args)),
-        Arguments::Given(given) => words.extend(given.iter().map(|given| word(&Word::given(given)))),
+        Arguments::Given(given) => {
+            words.extend(given.iter().map(|given| Exact(masked(given.as_encoded_bytes()))))
+        }
     }
     words.extend(now.argv(&plan.target.after));
     words

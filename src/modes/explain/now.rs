@@ -10,7 +10,7 @@ use crate::value::deferred::Deferred;
 use crate::value::step::Probe;
 use crate::value::template::{Expanded, Fault, Template};
 use crate::value::variables::Variables;
-use crate::value::words::{Element, Word};
+use crate::value::words::Element;
 
 /// Expands strings, and takes note of what it cannot expand.
 pub(super) struct Now<'n> {
@@ -58,7 +58,7 @@ impl<'n> Now<'n> {
         let mut words = Vec::new();
         for element in argv {
             match element.expand(facts, &arguments) {
-                Ok(expanded) => words.extend(expanded.iter().map(word)),
+                Ok(expanded) => words.extend(expanded.iter().map(shown)),
                 Err(fault) => {
                     words.extend(element.templates().iter().map(written));
                     self.note(&element.source(), fault);
@@ -94,12 +94,6 @@ fn written(template: &Template) -> Exact {
 /// What may be shown of a value.
 pub(super) fn shown(value: &Expanded) -> Exact {
     Exact(if value.secret { MASK.into() } else { url::masked(&value.bytes) })
-}
-
-/// What may be shown of a word.
-pub(super) fn word(word: &Word) -> Exact {
-    use std::os::unix::ffi::OsStrExt as _;
-    Exact(if word.secret { MASK.into() } else { url::masked(word.word.as_bytes()) })
 }
 
 /// Words as one line in which each can be told from the next.

@@ -16,7 +16,7 @@ use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Level, Message};
 use crate::value::signal::signal_name;
 use crate::value::step::During;
-use crate::value::words::Word;
+use crate::value::template::Expanded;
 
 /// How long it may take to end, unless the step says otherwise or the run was asked to stop: a server that
 /// was just filled writes all of it to disk.
@@ -35,13 +35,13 @@ impl Setup {
     ) -> Result<()> {
         let log = self.world.log;
         let words = self.argv(step, actor, &during.argv)?;
-        let name = words.first().map(Word::shown).unwrap_or_default();
+        let name = words.first().map(Expanded::shown).unwrap_or_default();
         let secret = words.first().is_some_and(|word| word.secret);
         let tell =
             |text: String| Message::new(Level::Info, text).field("hook", &name).field("step", &step.label);
         log.say(&tell(format!("running hook `{name}` during step `{}`", step.label)));
         self.terminal.get_or_insert_with(Terminal::observe);
-        let argv: Vec<OsString> = words.into_iter().map(|word| word.word).collect();
+        let argv: Vec<OsString> = words.into_iter().map(Expanded::into_word).collect();
         let variables = self.variables_of(actor);
         let as_whom = AsWhom {
             identity: actor.identity.as_ref(),

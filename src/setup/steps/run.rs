@@ -8,8 +8,8 @@ use crate::setup::hook::{Hook, Work};
 use crate::setup::once::Outcome;
 use crate::setup::state::{Actor, Setup, existence};
 use crate::text::failure::Result;
-use crate::value::template::Template;
-use crate::value::words::{self, Element, Word};
+use crate::value::template::{Expanded, Template};
+use crate::value::words::{self, Element};
 
 impl Setup {
     /// A `run` step.
@@ -33,9 +33,9 @@ impl Setup {
             let input = input.transpose()?.map(|input| input.bytes);
             let name = match &step.step.name {
                 Some(_) => step.label.clone(),
-                None => words.first().map(Word::shown).unwrap_or_default(),
+                None => words.first().map(Expanded::shown).unwrap_or_default(),
             };
-            let argv: Vec<OsString> = words.into_iter().map(|word| word.word).collect();
+            let argv: Vec<OsString> = words.into_iter().map(Expanded::into_word).collect();
             setup.hook(step, actor, &Hook { name, work: Work::Program(argv), input })?;
             Ok(Outcome::Done)
         })
@@ -47,7 +47,7 @@ impl Setup {
         step: &PlanStep,
         actor: &Actor,
         argv: &[Element],
-    ) -> Result<Vec<Word>> {
+    ) -> Result<Vec<Expanded>> {
         let exists = existence(actor.identity.clone());
         let facts = self.plan.facts(self.surroundings.variables(actor.root), &exists);
         let arguments = || self.plan.target.arguments(facts).map_err(|(fault, _)| fault);

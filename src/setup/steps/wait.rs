@@ -16,7 +16,7 @@ use crate::text::duration::WAIT_TIMEOUT;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::value::condition::Facts;
 use crate::value::step::Probe;
-use crate::value::words::Word;
+use crate::value::template::Expanded;
 
 impl Setup {
     /// A `wait` step.
@@ -83,9 +83,9 @@ pub(crate) fn awaited_of(
     match probe {
         Probe::Exec(argv) => {
             let words = expand_argv(argv, facts, what)?;
-            let shown: Vec<String> = words.iter().map(Word::shown).collect();
+            let shown: Vec<String> = words.iter().map(Expanded::shown).collect();
             let secret = words.iter().any(|word| word.secret);
-            let argv = words.into_iter().map(|word| word.word).collect();
+            let argv = words.into_iter().map(Expanded::into_word).collect();
             let mut awaited = Awaited::exec(argv, shown.join(" "));
             awaited.secret = secret;
             Ok(Some(awaited))

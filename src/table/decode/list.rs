@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::text::log::quoted;
-use crate::text::nearest::nearest;
+use crate::text::nearest::did_you_mean;
 use crate::value::toml::{Mistake, Node, Shape};
 
 /// The keys that change a list of an earlier file.
@@ -114,8 +114,7 @@ impl<'d> List<'d> {
     fn find(&mut self, node: Node<'_>, name: &str) -> Option<usize> {
         let found = self.named.get(name).copied();
         if found.is_none() {
-            let near =
-                nearest(name, self.named.keys().copied()).map(|near| format!("did you mean `{near}`?"));
+            let near = did_you_mean(name, self.named.keys().copied());
             let message = format!("no earlier step of this list is called {}", quoted(name));
             self.mistake(node, message, near);
         }
