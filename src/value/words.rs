@@ -95,9 +95,7 @@ mod tests {
         variables.set(b"OPTIONS", "a 'b c'", Origin::Inherited, false);
         variables.set(b"SECRET", "x y", Origin::Inherited, true);
         let facts = Facts { variables: &variables, opaque: &BTreeSet::new(), exists: &|_| false };
-        let odd = OsString::from_vec(b"\xff ${X}\n".to_vec());
-        let given =
-            [Word { word: odd.clone(), secret: false }, Word { word: OsString::new(), secret: false }];
+        let given = [Expanded::open(b"\xff ${X}\n"), Expanded::default()];
         let argv = [
             Element::Template(template("run")),
             only_if(&["--tls", "${OPTIONS@words}"], "TLS"),
@@ -106,9 +104,9 @@ mod tests {
             Element::Arguments,
         ];
         let words = expand(&argv, facts, &|| Ok(given.to_vec())).expect("all set");
-        let shown: Vec<String> = words.iter().map(Word::shown).collect();
+        let shown: Vec<String> = words.iter().map(Expanded::shown).collect();
         assert_eq!(shown, ["run", "--tls", "a", "b c", "***", "***", "\\xff ${X}\\n", ""]);
-        assert_eq!(words[6].word, odd);
+        assert_eq!(words[6], given[0]);
         let fault = expand(&[only_if(&["x"], "TLS=${MISSING}")], facts, &|| Ok(Vec::new()));
         assert_eq!(fault.expect_err("unset").name, "MISSING");
     }

@@ -144,7 +144,7 @@ fn argv(plan: &Plan, now: &mut Now<'_>) -> Vec<Exact> {
     match &plan.target.arguments {
         Arguments::Default(args) => words.extend(now.argv(args)),
         Arguments::Given(given) => {
-            words.extend(given.iter().map(|given| Exact(masked(given.as_encoded_bytes()))))
+            words.extend(given.iter().map(|given| Exact(masked(given.as_encoded_bytes()))));
         }
     }
     words.extend(now.argv(&plan.target.after));
