@@ -73,6 +73,15 @@ impl Condition {
         }
     }
 
+    /// Whether the variable cannot be empty where the condition holds, or else where it does not.
+    fn proves_set(&self, holds: bool) -> bool {
+        match &self.test {
+            Test::True => self.negated != holds,
+            Test::Is(value) if value.source().is_empty() => self.negated == holds,
+            Test::Is(value) => holds && !self.negated && value.names().is_empty(),
+        }
+    }
+
     /// Every variable that has a say in it.
     pub(crate) fn names(&self) -> Vec<&str> {
         std::iter::once(self.name()).chain(self.value().into_iter().flat_map(Template::names)).collect()
@@ -179,6 +188,13 @@ impl Judged<'_> {
 }
 
 impl Conditions {
+    /// The variables that are not empty where nothing here skips.
+    pub(crate) fn needed(&self) -> impl Iterator<Item = String> {
+        let only = self.only_if.iter().filter(|condition| condition.proves_set(true));
+        only.chain(self.skip_if.iter().filter(|condition| condition.proves_set(false)))
+            .map(|condition| condition.name.clone())
+    }
+
     /// Judges each of them.
     pub(crate) fn judge<'c>(&'c self, facts: Facts<'c>) -> impl Iterator<Item = Judged<'c>> {
         let variable = move |key| {

@@ -390,3 +390,34 @@ fn a_probe_that_could_not_know_its_verb_is_warned_of() {
         .run();
     image().table(table("")).args(["--check"]).run();
 }
+
+#[test]
+fn a_variable_that_a_condition_proves_to_be_set_is_not_missing() {
+    let step = |condition: &str| {
+        image()
+            .table(format!("[variables.X]\nsecret = true\n[[setup]]\nrun = [\"app\"]\nstdin = \"${{X}}\"\n{condition}\n[verbs.a]\nexec = [\"app\", {{ words = [\"${{Y}}\"], {condition} }}]\n").replace("{Y}", "{X}"))
+            .args(["--check", "--strict"])
+    };
+    for condition in [
+        "only-if = \"X\"",
+        "only-if = [\"X!=\"]",
+        "skip-if = \"!X\"",
+        "skip-if = \"X=\"",
+        "only-if = \"X=1\"",
+    ] {
+        step(condition).run();
+    }
+    for condition in [
+        "only-if = \"!X\"",
+        "skip-if = \"X\"",
+        "only-if = \"X!=1\"",
+        "only-if = \"X=\"",
+        "only-if = \"PATH\"",
+    ] {
+        step(condition)
+            .status(78)
+            .stderr_contains("preverb.toml:5:9: variable `X`")
+            .stderr_contains("preverb.toml:8:")
+            .run();
+    }
+}

@@ -156,9 +156,12 @@ impl Walk<'_, '_> {
                 Element::Words { words, when } => {
                     self.conditions(when, node);
                     let spans = node.get("words").into_iter().flat_map(Node::children).map(Node::span);
+                    let outer = self.known.needed.len();
+                    self.known.needed.extend(when.needed());
                     for (template, span) in words.iter().zip(spans) {
                         let _ = self.value(template, span);
                     }
+                    self.known.needed.truncate(outer);
                 }
                 Element::Arguments => {}
             }

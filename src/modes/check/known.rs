@@ -57,6 +57,8 @@ pub(super) struct Known<'k> {
     pub(super) may_be_anything: bool,
     /// The texts of the hooks that run before, which may export what they mention.
     pub(super) hooks: Vec<Vec<u8>>,
+    /// Those that conditions prove to be set, here.
+    pub(super) needed: Vec<String>,
 }
 
 impl<'k> Known<'k> {
@@ -83,6 +85,7 @@ impl<'k> Known<'k> {
                 .collect(),
             may_be_anything: false,
             hooks: Vec::new(),
+            needed: Vec::new(),
         };
         let given = known.variables.non_empty(variable.as_bytes());
         if !is_default || given.is_some_and(|value| value != environment.as_str().as_bytes()) {
@@ -241,7 +244,8 @@ impl<'k> Known<'k> {
     pub(super) fn missing(&self, template: &Template) -> Vec<Fault> {
         let mut missing = template.expand_all(&self.variables).err().unwrap_or_default();
         missing.retain(|unset| {
-            !self.may_be_anything && !self.is_open(&unset.name) && !self.is_mentioned(&unset.name)
+            let is_set = self.is_open(&unset.name) || self.needed.contains(&unset.name);
+            !self.may_be_anything && !is_set && !self.is_mentioned(&unset.name)
         });
         missing
     }

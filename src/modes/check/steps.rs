@@ -36,7 +36,10 @@ impl Walk<'_, '_> {
             let skipped = self.skipped(step, *node);
             self.may_be_skipped = is_outer || skipped.is_some();
             if skipped != Some(Sure::Fixed) {
+                let outer = self.known.needed.len();
+                self.known.needed.extend(step.when.needed());
                 self.step(step, *node, applies);
+                self.known.needed.truncate(outer);
             }
         }
         self.may_be_skipped = is_outer;
