@@ -1,0 +1,73 @@
+//! Whether the cases see each line of a table: a line that can be dropped or changed without a case that fails is one
+//! that no case is about.
+
+use crate::image::Image;
+use crate::{IMAGES, world};
+
+/// Takes minutes, so it is asked for: `cargo test --test entrypoints -- --ignored --nocapture`. With
+/// `PREVERB_IMAGE=vault` it is one image.
+#[test]
+#[ignore = "it runs every case for every line"]
+fn every_line_of_a_table_is_seen_by_a_case() {
+    let only = std::env::var("PREVERB_IMAGE").ok();
+    let mut survivors = Vec::new();
+    for name in IMAGES.iter().filter(|name| only.as_deref().is_none_or(|only| only == **name)) {
+        let image = Image::read(name);
+        let mutants = mutants(&image.table);
+        let count = mutants.len();
+        let before = survivors.len();
+        for (what, table) in mutants {
+            let seen = image.cases.iter().any(|case| world::complaint(&image, &table, case, false).is_some());
+            if !seen {
+                survivors.push(format!("{name}: {what}"));
+            }
+        }
+        eprintln!("{name}: {count} mutants, {} survive", survivors.len() - before);
+    }
+    assert!(survivors.is_empty(), "{}", survivors.join("\n"));
+}
+
+/// The table without each of its lines, and with each literal in it changed.
+fn mutants(table: &str) -> Vec<(String, String)> {
+    let lines: Vec<&str> = table.lines().collect();
+    let mut mutants = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let code = line.trim_start();
+        if code.is_empty()
+            || code.starts_with('#')
+            || code.starts_with("about = ")
+            || code.starts_with("name = ")
+        {
+            continue;
+        }
+        let with = |new: &str| {
+            let all: Vec<&str> =
+                lines.iter().enumerate().map(|(other, line)| if other == at { new } else { line }).collect();
+            all.join("\n") + "\n"
+        };
+        mutants.push((format!("line {} dropped: {code}", at + 1), with("")));
+        for changed in changes(line) {
+            mutants.push((format!("line {}: {}", at + 1, changed.trim_start()), with(&changed)));
+        }
+    }
+    mutants
+}
+
+/// The line with each of its strings, booleans and integers changed.
+fn changes(line: &str) -> Vec<String> {
+    let mut changes = Vec::new();
+    let mut from = 0;
+    while let Some(open) = line[from..].find(['"', '\'']).map(|at| from + at) {
+        let quote = &line[open..=open];
+        let Some(close) = line[open + 1..].find(quote).map(|at| open + 1 + at) else { break };
+        // Both what is longer and what is shorter, because a text may only be a part of what is looked for.
+        changes.push(format!("{}x{}", &line[..close], &line[close..]));
+        from = close + 1;
+    }
+    for (old, new) in [(" true", " false"), (" false", " true")] {
+        if let Some(at) = line.find(old) {
+            changes.push(format!("{}{new}{}", &line[..at], &line[at + old.len()..]));
+        }
+    }
+    changes
+}
