@@ -421,3 +421,16 @@ fn a_variable_that_a_condition_proves_to_be_set_is_not_missing() {
             .run();
     }
 }
+
+#[test]
+fn a_tree_that_is_given_away_only_if_it_exists_is_not_missing() {
+    let step = |condition: &str| {
+        image()
+            .table(format!(
+                "[[setup]]\nchown = \"/no/such\"\nuser = \"root\"\n{condition}\n[verbs.a]\nexec = [\"app\"]\n"
+            ))
+            .args(["--check", "--strict"])
+    };
+    step("if-exists = \"/no/such\"").run();
+    step("if-exists = \"/\"").status(78).stderr_contains("cannot give `/no/such` away").run();
+}

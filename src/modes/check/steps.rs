@@ -143,6 +143,9 @@ impl Walk<'_, '_> {
                 for (template, span) in spans(paths, node.get("chown"), step.span) {
                     let Ok(value) = self.value(template, span) else { continue };
                     let path = path(&value);
+                    if step.when.if_exists.contains(template) {
+                        continue;
+                    }
                     let is_missing = |path: PathBuf| path.symlink_metadata().is_err();
                     if self.here(path.clone()).is_some_and(is_missing) && !self.is_made(&path) {
                         let message = format!("cannot give {} away: it does not exist", shown(&path));
