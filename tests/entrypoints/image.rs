@@ -13,7 +13,8 @@
 //! And what a case expects: `runs`, every program with its arguments, the target last; `sets`, all variables of the
 //! target that differ from those given (`false`: it is gone); `user` of the target, `state` (its umask and so on);
 //! `writes`, contents of files (`false`: there is none; a slash at the end: a directory), `modes`, `owners`; `says`,
-//! parts of standard error; `status`. `differs` says why the original does otherwise.
+//! parts of standard error; `status`. `open` says why `--explain` cannot know the arguments yet, and `differs` why the
+//! original does otherwise.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,6 +54,7 @@ pub(crate) struct Case {
     pub(crate) owners: Values,
     pub(crate) says: Vec<String>,
     pub(crate) status: i32,
+    pub(crate) open: bool,
 }
 
 /// A path below this directory.
@@ -119,6 +121,7 @@ impl Case {
                 "owners" => case.owners = values(value),
                 "says" => case.says = strings(value),
                 "status" => case.status = number(value),
+                "open" => case.open = !string(value).is_empty(),
                 // For the reader.
                 "differs" => drop(string(value)),
                 other => panic!("case `{name}`: unknown key `{other}`"),

@@ -44,7 +44,8 @@ fn is_root() -> bool {
 
 /// What `--check --strict` says about the table in the image.
 pub(crate) fn checked(image: &Image) -> Option<String> {
-    let said = outcome(world(image, &image.table, &image.files).args(["--check", "--strict"]), |output| {
+    let case = Case { args: vec!["--check".to_owned(), "--strict".to_owned()], ..Case::default() };
+    let said = outcome(start(image, &image.table, &case, &[]), |output| {
         let quiet = output.status == 0 && output.stderr.is_empty();
         (!quiet).then(|| output.messages().to_owned())
     });
@@ -53,8 +54,11 @@ pub(crate) fn checked(image: &Image) -> Option<String> {
 
 /// What is wrong with a case under this table, if something is.
 pub(crate) fn complaint(image: &Image, table: &str, case: &Case, explain: bool) -> Option<String> {
-    let wrong = run(image, table, case)
-        .or_else(|| (explain && case.status == 0).then(|| explained(image, table, case)).flatten());
+    let wrong = run(image, table, case).or_else(|| {
+        (explain && case.status == 0 && !case.runs.is_empty())
+            .then(|| explained(image, table, case))
+            .flatten()
+    });
     wrong.map(|wrong| format!("{}: {}: {wrong}", image.name, case.name))
 }
 
@@ -75,7 +79,7 @@ fn run(image: &Image, table: &str, case: &Case) -> Option<String> {
         sets: case.sets.clone(),
         says: case.says.clone(),
         state: case.state.clone(),
-        user: case.user.clone(),
+        user: as_whom(image, case),
         writes: case.writes.clone(),
         modes: case.modes.clone(),
         owners: case.owners.clone(),
@@ -85,9 +89,18 @@ fn run(image: &Image, table: &str, case: &Case) -> Option<String> {
     outcome(start(image, table, case, &[]), move |output| expected.complaint(output))
 }
 
-/// `--explain` shows the argv and the user that the run has.
+/// The user of the target: the one that stands for the image's, or ids.
+fn as_whom(image: &Image, case: &Case) -> Option<String> {
+    let user = case.user.clone()?;
+    Some(if image.user.as_ref() == Some(&user) { USER.to_owned() } else { user })
+}
+
+/// `--explain` shows the argv and the user that the run has. After a mode, options are preverb's.
 fn explained(image: &Image, table: &str, case: &Case) -> Option<String> {
-    let (target, user, by_another) = (case.runs.last()?.clone(), case.user.clone(), case.uid.is_some());
+    if case.open || case.args.first().is_some_and(|word| word.starts_with('-')) {
+        return None;
+    }
+    let (target, user, by_another) = (case.runs.last()?.clone(), as_whom(image, case), case.uid.is_some());
     outcome(start(image, table, case, &["--explain", "--json"]), move |output| {
         let seen = output.json();
         let words = |value: &serde_json::Value| {
@@ -101,13 +114,12 @@ fn explained(image: &Image, table: &str, case: &Case) -> Option<String> {
         let shown = image_paths(&shown, output);
         let is_open =
             shown.contains("***") || seen["unexpanded"].as_array().is_some_and(|all| !all.is_empty());
-        let as_whom = seen["user"].as_str().map(str::to_owned);
-        let expected = user.as_ref().map(|_| USER.to_owned());
+        let shown_user = seen["user"].as_str().map(str::to_owned);
         if !is_open && shown != target {
             return Some(format!("--explain shows\n{shown}\nand it is\n{target}"));
         }
-        (as_whom != expected && !by_another)
-            .then(|| format!("--explain shows the user {as_whom:?}, and it is {user:?}"))
+        (shown_user != user && !by_another)
+            .then(|| format!("--explain shows the user {shown_user:?}, and it is {user:?}"))
     })
 }
 
@@ -139,15 +151,14 @@ impl Expected {
         if output.status != self.status {
             return wrong("the status", &self.status.to_string(), &output.status.to_string());
         }
-        let (expected, seen) =
-            (self.runs.iter().map(|run| format!("{run}\n")).collect::<String>(), log("runs"));
-        if expected != seen {
+        let (expected, seen) = (self.runs.join("\n"), log("runs"));
+        if expected != seen.trim_end_matches('\n') {
             return wrong("the programs", &expected, &seen);
         }
         if let Some(part) = self.says.iter().find(|part| !said.contains(&**part)) {
             return wrong("the messages", part, &said);
         }
-        if self.status == 0 {
+        if self.status == 0 && !self.runs.is_empty() {
             let (expected, seen) = (self.expected_changes(), self.changes(&log("variables")));
             if expected != seen {
                 return wrong("the variables", &expected, &seen);
@@ -168,8 +179,10 @@ impl Expected {
         if !is_root() {
             return None;
         }
-        let own = || self.uid.unwrap_or(0).to_string();
-        Some(if self.user.is_some() && self.uid.is_none() { id_of(USER).unwrap() } else { own() })
+        let user = self.user.as_ref().filter(|_| self.uid.is_none());
+        let id =
+            |user: &String| id_of(user).unwrap_or_else(|| user.split(':').next().unwrap_or("?").to_owned());
+        Some(user.map_or_else(|| self.uid.unwrap_or(0).to_string(), id))
     }
 
     fn expected_changes(&self) -> String {
@@ -282,12 +295,11 @@ fn world(image: &Image, table: &str, files: &Values) -> Test {
     }
     for (path, text) in files {
         let Some(text) = text else { continue };
-        test = match path.strip_suffix('/') {
-            Some(path) => test.directory(&format!("root{path}"), 0o777),
-            None => {
-                let mode = if text.starts_with("#!") { 0o755 } else { 0o644 };
-                test.file(format!("root{path}"), placed(image, text), mode)
-            }
+        test = if let Some(path) = path.strip_suffix('/') {
+            test.directory(&format!("root{path}"), 0o777)
+        } else {
+            let mode = if text.starts_with("#!") { 0o755 } else { 0o644 };
+            test.file(format!("root{path}"), placed(image, text), mode)
         };
     }
     test

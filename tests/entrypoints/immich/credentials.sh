@@ -1,0 +1,3 @@
+for name in DB_URL DB_HOSTNAME DB_DATABASE_NAME DB_USERNAME DB_PASSWORD REDIS_PASSWORD; do
+    [ ! -e "$CREDENTIALS_DIRECTORY/$name" ] || export "$name=$(cat "$CREDENTIALS_DIRECTORY/$name")"
+done

@@ -1,0 +1,1 @@
+[ "$CPUS" -le 4 ] || export UV_THREADPOOL_SIZE="$CPUS"
