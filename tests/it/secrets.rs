@@ -208,7 +208,7 @@ fn a_secret_in_the_path_of_a_hook_conceals_the_path_alone() {
         &of("[DIR]/${S}/a.sh"),
         "",
         80,
-        "hook `***` of step `hooks [DIR]/${S}/a.sh` in environment `prod` exited with status 4",
+        "hook `***` of step `hooks ***` in environment `prod` exited with status 4",
     );
     fails(
         "",
