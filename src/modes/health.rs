@@ -17,7 +17,6 @@ use crate::ready::wait::{Awaited, start_here};
 use crate::setup::steps::wait::awaited_of;
 use crate::sys::child::{Children, Stop};
 use crate::sys::read;
-use crate::sys::running::Ending;
 use crate::table;
 use crate::table::decode::decoder::Decoder;
 use crate::table::select::{Selection, Tree};
@@ -209,7 +208,7 @@ fn attempt(
             if awaited.is_probe() {
                 running.end_now();
             } else {
-                running.end(Ending::Requested, 15);
+                running.end(15);
             }
             while running.ended().is_none() {
                 children.pump(&mut [&mut running], None).map_err(stopped)?;

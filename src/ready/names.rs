@@ -101,7 +101,7 @@ impl Lookup {
                     variables: &variables,
                     limit: Duration::ZERO,
                 };
-                let running = start_mode(&mut children, &program, "--preverb-lookup", &request, |spawn| {
+                let running = start_mode(&mut children, &program, "--preverb-lookup", &request, &|spawn| {
                     spawn.quiet = true;
                 });
                 open.push((asked, running.map_err(|failure| failure.sentence())?));

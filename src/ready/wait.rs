@@ -255,11 +255,11 @@ pub(crate) fn start(
     };
     let started = match &awaited.target {
         None => match &awaited.guard {
-            None => start_program(children, as_whom, &awaited.argv, variables, adjust),
+            None => start_program(children, as_whom, &awaited.argv, variables, &adjust),
             Some(guard) => {
                 let (argv, limit) = (&awaited.argv, Duration::ZERO);
                 let request = Request { identity: as_whom.identity, file: None, argv, variables, limit };
-                start_mode(children, guard, "--preverb-guard", &request, adjust)
+                start_mode(children, guard, "--preverb-guard", &request, &adjust)
             }
         },
         Some(target) => {
@@ -269,7 +269,7 @@ pub(crate) fn start(
             let request =
                 Request { identity: as_whom.identity, file: None, argv: &argv, variables: &variables, limit };
             let program = Path::new(awaited.argv.first().map(OsString::as_os_str).unwrap_or_default());
-            start_mode(children, program, "--preverb-probe", &request, adjust)
+            start_mode(children, program, "--preverb-probe", &request, &adjust)
         }
     };
     started.map_err(|failure| failure.sentence())

@@ -8,7 +8,7 @@ use crate::setup::shell::Script;
 use crate::setup::state::{Actor, Setup};
 use crate::setup::surroundings::{Changes, current_umask};
 use crate::sys::child::{Ended, Running, Spawn, Writers};
-use crate::sys::proof::{self, Refused};
+use crate::sys::proof;
 use crate::sys::start::{AsWhom, start_program};
 use crate::sys::terminal::Terminal;
 use crate::text::duration::PROGRESS;
@@ -46,11 +46,12 @@ impl Setup {
                 Work::Program(argv) => argv.first().cloned().unwrap_or_default(),
                 Work::Script(script) => script.shell.clone(),
             };
-            if let Err(refused @ Refused::Unsafe(..)) =
-                proof::program(std::slice::from_ref(&program), &variables)
+            let who = format!("step `{}`", step.label);
+            if let Err(failure) = proof::program(&who, std::slice::from_ref(&program), &variables)
+                && failure.kind() == Kind::Identity
             {
                 self.secret |= variables.hides(&program);
-                return Err(not_as_root(refused, &hook.name, step));
+                return Err(failure.field("hook", &hook.name).field("step", &step.label));
             }
         }
         let environment = self.plan.environment.name.to_string();
@@ -63,7 +64,7 @@ impl Setup {
         log.say(&tell(format!("running hook `{}`", hook.name)));
         let started = match &hook.work {
             Work::Program(argv) => {
-                self.start(argv, &variables, actor, step, |spawn| spawn.input.clone_from(&hook.input))
+                self.start(argv, &variables, actor, step, &|spawn| spawn.input.clone_from(&hook.input))
             }
             Work::Script(script) => self.source(script, &variables, actor, step),
         };
@@ -71,7 +72,7 @@ impl Setup {
             Err(failure) if failure.kind() == Kind::Identity => return Err(failure),
             Err(failure) => (Ended::NotStarted(failure.sentence()), None),
             Ok(mut running) => {
-                let ended = self.world.children.run(&mut running, PROGRESS, |so_far| {
+                let ended = self.world.children.run(&mut running, PROGRESS, &|so_far| {
                     log.say(&tell(format!("hook `{}` still runs after {}", hook.name, spoken(so_far))));
                 });
                 let ended = ended.map_err(|stop| {
@@ -119,7 +120,7 @@ impl Setup {
         let socket =
             socket.map_err(|error| Failure::say(Kind::System, crate::text::reason::reason(&error)))?;
         let argv = script.argv(&self.world.program, &socket, &self.plan.parameters);
-        self.start(&argv, variables, actor, step, |spawn| spawn.hands_back = Some(uid))
+        self.start(&argv, variables, actor, step, &|spawn| spawn.hands_back = Some(uid))
     }
 
     /// Starts the program of a hook.
@@ -129,7 +130,7 @@ impl Setup {
         variables: &Variables,
         actor: &Actor,
         step: &PlanStep,
-        adjust: impl FnOnce(&mut Spawn<'_>),
+        adjust: &dyn Fn(&mut Spawn<'_>),
     ) -> Result<Running> {
         let (limit, grace) = (step.limit(), step.grace());
         let as_whom = AsWhom {
@@ -143,7 +144,7 @@ impl Setup {
             self.users.may_change();
         }
         let others_exist = is_root && (actor.kept_root || self.surroundings.are_split());
-        start_program(&mut self.world.children, as_whom, argv, variables, |spawn| {
+        start_program(&mut self.world.children, as_whom, argv, variables, &|spawn| {
             spawn.takes_variables = Some(if others_exist { Writers::Root } else { Writers::All });
             spawn.limit = limit;
             spawn.grace = grace.unwrap_or(spawn.grace);
@@ -163,7 +164,8 @@ impl Setup {
         if let Work::Script(script) = &hook.work {
             let handed = running.handed_back().and_then(Dump::parse).ok_or_else(|| {
                 self.hook_failure(&hook.name, step, "ended before its environment could be read back").hint(
-                    "it replaced the EXIT trap or itself (`exec`), or left itself unable to start a program; a file without the extension `.sh` is run by itself",
+                    "it replaced the EXIT trap or itself (`exec`), or left itself unable to start a \
+                     program; a file without the extension `.sh` is run by itself",
                 )
             })?;
             changes = handed.changes(before, || script.is_bash(before));
@@ -196,9 +198,4 @@ fn with_kill(failure: Failure, running: Option<&Running>) -> Failure {
         Some(grace) => failure.and(format!("it did not end within {}, and was killed", spoken(grace))),
         None => failure,
     }
-}
-
-/// The failure of what root must not run.
-pub(super) fn not_as_root(refused: Refused, hook: &str, step: &PlanStep) -> Failure {
-    refused.failure(&format!("step `{}`", step.label)).field("hook", hook).field("step", &step.label)
 }

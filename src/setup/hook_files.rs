@@ -258,16 +258,14 @@ fn with_bom() -> How {
     How::Fail("begins with a byte order mark (BOM)".to_owned(), exec::NO_BOM.to_owned())
 }
 
-/// An executable file that is run by itself.
+/// An executable file that is run by itself. What cannot be read can be run all the same, and a mark alone is
+/// not a script.
 fn program(path: &Path) -> How {
-    use std::io::Read as _;
-    let mut head = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(4096).read_to_end(&mut head));
-    match read {
-        // What cannot be read can be run all the same, and a mark alone is no script.
-        Ok(_) if head.strip_prefix(BOM).is_some_and(|rest| rest.starts_with(b"#!")) => with_bom(),
-        Ok(_) | Err(_) => program_with(Shebang::of(&head)),
+    let head = exec::head(path).unwrap_or_default();
+    if head.strip_prefix(BOM).is_some_and(|rest| rest.starts_with(b"#!")) {
+        return with_bom();
     }
+    program_with(Shebang::of(&head))
 }
 
 fn program_with(line: Option<Shebang<'_>>) -> How {

@@ -1,9 +1,8 @@
 //! `once`: a step that runs only while its marker does not exist, in one container at a time.
 //!
-//! Knows the marker and its lock. The marker is never touched where something is there already: a step may
-//! make it itself. The lock is flock(2)'s on the marker's directory, because the kernel lets go of it however
-//! its holder ends, and because it leaves nothing in the directory: what fills that may refuse to begin where
-//! it is not empty.
+//! The marker is never touched where something is there already: a step may make it itself. The lock is
+//! flock(2)'s on the marker's directory, because the kernel lets go of it however its holder ends, and
+//! because it leaves nothing in the directory: what fills that may refuse to begin where it is not empty.
 
 use std::ffi::OsStr;
 use std::fmt::Display;
@@ -13,20 +12,20 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
-use rustix::fs::{Access, AtFlags, FileType, FlockOperation, Mode, OFlags};
+use rustix::fs::{Access, AtFlags, FileType, FlockOperation, Mode, OFlags, fstat};
 use rustix::io::Errno;
 
 use crate::plan::{self, PlanStep};
 use crate::setup::state::{Actor, Place, Setup};
 use crate::setup::steps::mkdir::mkdir;
 use crate::sys::child::Children;
-use crate::sys::entry::{self, Entry, Keep};
+use crate::sys::entry::{self, Entry, Keep, place};
 use crate::sys::identity::{Identity, acting_as};
-use crate::sys::walk::Refusal;
+use crate::sys::walk::{DIRECTORY, Refusal};
 use crate::text::duration::{PROGRESS, spoken};
 use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::{Level, Log, Message};
+use crate::text::log::{Level, Log, Message, quoted_path};
 use crate::text::reason::of_errno as why;
 use crate::value::template::Template;
 
@@ -39,6 +38,14 @@ pub(super) enum Outcome {
 
 /// The variable in which a step with `per` sees the value of the marker that it replaces.
 const PREVIOUS: &[u8] = b"PREVERB_PREVIOUS";
+/// The mode of the marker and of a lock's file: another container's user must be able to see them.
+const MODE: Mode = Mode::from_raw_mode(0o644);
+/// The shortest and the longest pause between two tries.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+/// When it is first said that a step waits for its lock.
+const QUIET: Duration = Duration::from_secs(1);
+/// The most that is read of a marker: a value is one string of an exec.
+const LONGEST: u64 = 1 << 20;
 
 impl Setup {
     /// Does `work`, or where the step is done once, does it only if it has not been done.
@@ -110,15 +117,6 @@ pub(crate) fn is_done(path: PathBuf, per: Option<Vec<u8>>) -> bool {
     marker.look().is_ok_and(|found| found.is_done(&marker))
 }
 
-/// The mode of the marker and of a lock's file: another container's user must be able to see them.
-const MODE: u32 = 0o644;
-/// The shortest and the longest pause between two tries.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
-/// When it is first said that a step waits for its lock.
-const QUIET: Duration = Duration::from_secs(1);
-/// The most that is read of a marker: a value is one string of an exec.
-const LONGEST: u64 = 1 << 20;
-
 /// A marker, and who looks at it and writes it.
 struct Marker<'s> {
     path: PathBuf,
@@ -157,9 +155,9 @@ impl Found {
     }
 }
 
-impl Marker<'_> {
+impl<'s> Marker<'s> {
     fn shown(&self) -> String {
-        format!("`{}`", escaped(self.path.as_os_str().as_bytes()))
+        quoted_path(&self.path)
     }
 
     fn refused(&self, what: &str, reason: &dyn Display) -> Failure {
@@ -188,12 +186,12 @@ impl Marker<'_> {
             let read = std::fs::File::from(file).take(LONGEST).read_to_end(&mut content);
             let line = content.split(|byte| *byte == b'\n').next().unwrap_or_default();
             let time = line.split(|byte| *byte == b' ').next().and_then(|word| str::from_utf8(word).ok());
-            match time.map(humantime::parse_rfc3339) {
-                Some(Ok(_)) if read.is_ok() && line.len() < content.len() => Ok(Found::Ours(content)),
-                Some(_) | None => Err(self
-                    .refused("compare `per` with", &"it was not written by preverb")
-                    .hint("`per` needs a marker of its own, which the step does not make")),
+            let is_ours = time.is_some_and(|time| humantime::parse_rfc3339(time).is_ok());
+            if is_ours && read.is_ok() && line.len() < content.len() {
+                return Ok(Found::Ours(content));
             }
+            let failure = self.refused("compare `per` with", &"it was not written by preverb");
+            Err(failure.hint("`per` needs a marker of its own, which the step does not make"))
         })
     }
 
@@ -212,67 +210,59 @@ impl Marker<'_> {
             return Ok(());
         }
         if found != *before {
-            return Err(
-                self.refused("write", &"the step has made it itself, and `per` needs one of preverb's")
-            );
+            let reason = "the step has made it itself, and `per` needs one of preverb's";
+            return Err(self.refused("write", &reason));
         }
-        let refused = |reason: &dyn Display| self.refused("write", reason);
         acting_as(self.writer, || {
-            let entry = Entry::find(&self.path).map_err(|refusal| refused(&refusal))?;
+            let entry = Entry::find(&self.path).map_err(|refusal| self.refused("write", &refusal))?;
             let written = match self.per {
-                None => entry.create(&self.content(), MODE),
-                Some(_) => entry.replace(&self.content(), MODE, Keep::AfterCrash),
+                None => entry.create(&self.content(), MODE.as_raw_mode()),
+                Some(_) => entry.replace(&self.content(), MODE.as_raw_mode(), Keep::AfterCrash),
             };
-            written.map_err(|errno| refused(&why(errno)))
+            written.map_err(|errno| self.refused("write", &why(errno)))
         })
     }
 
     /// Locks it, and waits for another run that holds the lock. `held` are the directories that this run has
     /// locked.
-    fn lock(&self, held: &[Place], log: Log, children: &mut Children) -> Result<Lock<'_>> {
-        let refused = |reason: &dyn Display| self.refused("lock", reason);
+    fn lock(&self, held: &[Place], log: Log, children: &mut Children) -> Result<Lock<'s>> {
+        let refused = |errno| self.refused("lock", &why(errno));
         let entry = self.entry()?;
-        let status = rustix::fs::fstat(entry.directory()).map_err(|errno| refused(&why(errno)))?;
-        let directory = (status.st_dev, status.st_ino);
+        let directory = place(&fstat(&entry.directory).map_err(refused)?);
+        let mut lock = Lock { directory: None, file: None, held: None, writer: self.writer };
         if held.contains(&directory) {
-            return Ok(Lock { directory: None, file: None, held: None, writer: self.writer });
+            return Ok(lock);
         }
-        let mut attempt = Attempt { entry, file: None, open: None };
+        let (step, shown) = (self.step, self.shown());
+        let say = |level, sentence: String| log.say(&Message::new(level, sentence).field("step", step));
         let started = Instant::now();
         let mut say_at = QUIET;
         loop {
-            match acting_as(self.writer, || attempt.make().map_err(|errno| refused(&why(errno))))? {
-                Tried::Held(held) => {
-                    let (held, file) = (Some(held), attempt.file);
-                    return Ok(Lock { directory: Some(directory), file, held, writer: self.writer });
+            match acting_as(self.writer, || lock.attempt(&entry).map_err(refused))? {
+                Tried::Held => {
+                    lock.directory = Some(directory);
+                    return Ok(lock);
                 }
                 Tried::Impossible(errno) => {
-                    let sentence = format!(
-                        "step `{}` runs without a lock of {}: {}",
-                        self.step,
-                        self.shown(),
-                        why(errno)
-                    );
-                    log.say(&Message::new(Level::Warning, sentence).field("step", self.step));
-                    return Ok(Lock { directory: None, file: None, held: None, writer: self.writer });
+                    lock.file = None;
+                    let sentence = format!("step `{step}` runs without a lock of {shown}: {}", why(errno));
+                    say(Level::Warning, sentence);
+                    return Ok(lock);
                 }
                 Tried::Again => continue,
                 Tried::Busy => {}
             }
             let waited = started.elapsed();
             if waited >= say_at {
-                let how_long = if say_at == QUIET { String::new() } else { format!(", {}", spoken(waited)) };
-                let sentence = format!(
-                    "step `{}` waits for the lock of {}, which another run holds{how_long}",
-                    self.step,
-                    self.shown()
-                );
-                log.say(&Message::new(Level::Info, sentence).field("step", self.step));
-                say_at = if say_at == QUIET { PROGRESS } else { say_at + PROGRESS };
+                let is_first = say_at == QUIET;
+                let how_long = if is_first { String::new() } else { format!(", {}", spoken(waited)) };
+                let who = format!("waits for the lock of {shown}, which another run holds{how_long}");
+                say(Level::Info, format!("step `{step}` {who}"));
+                say_at = if is_first { PROGRESS } else { say_at + PROGRESS };
             }
             let pause = (waited / 10).clamp(PAUSES.0, PAUSES.1);
             children.sleep(Instant::now() + pause).map_err(|stop| {
-                stop.failure(&format!("while step `{}` waited for the lock of {}", self.step, self.shown()))
+                stop.failure(&format!("while step `{step}` waited for the lock of {shown}"))
             })?;
         }
     }
@@ -281,17 +271,15 @@ impl Marker<'_> {
     /// write to.
     fn entry(&self) -> Result<Entry> {
         let find = || acting_as(self.writer, || Ok(Entry::find(&self.path)));
-        let found = match find()? {
-            Err(Refusal::NoDirectory(directory)) => {
-                mkdir(&[directory], None, self.writer, &mut || Ok(()))?;
-                find()?
-            }
-            found => found,
-        };
+        let mut found = find()?;
+        if let Err(Refusal::NoDirectory(directory)) = found {
+            mkdir(&[directory], None, self.writer, &mut || Ok(()))?;
+            found = find()?;
+        }
         let entry = found.map_err(|refusal| self.refused("lock", &refusal))?;
         acting_as(self.writer, || {
             let access = Access::WRITE_OK | Access::EXEC_OK;
-            match rustix::fs::accessat(entry.directory(), ".", access, AtFlags::EACCESS) {
+            match rustix::fs::accessat(&entry.directory, ".", access, AtFlags::EACCESS) {
                 Err(errno @ (Errno::ACCESS | Errno::PERM | Errno::ROFS)) => {
                     Err(self.refused("write", &why(errno)))
                 }
@@ -303,10 +291,12 @@ impl Marker<'_> {
 
 /// The right to run the step, held until it is dropped.
 struct Lock<'m> {
-    /// The directory, where this locked it.
+    /// The marker's directory, where this run holds the lock.
     directory: Option<Place>,
-    /// The lock's file, where the directory could not be locked.
+    /// The lock's file beside the marker, where the directory cannot be locked (NFS locks nothing that is not
+    /// open for writing).
     file: Option<Entry>,
+    /// What is locked, or with another run's lock was opened to be.
     held: Option<OwnedFd>,
     writer: Option<&'m Identity>,
 }
@@ -315,10 +305,10 @@ impl Drop for Lock<'_> {
     /// Removes a lock's file while it is still held, so that another run never holds a file that is gone and
     /// believes it.
     fn drop(&mut self) {
-        if let (Some(file), Some(held)) = (&self.file, &self.held) {
+        if let (Some(file), Some(held), Some(_)) = (&self.file, &self.held, self.directory) {
             let _ = acting_as(self.writer, || {
                 if is_at(held, file).unwrap_or(false) {
-                    let _ = file.remove();
+                    file.remove();
                 }
                 Ok(())
             });
@@ -326,20 +316,9 @@ impl Drop for Lock<'_> {
     }
 }
 
-/// Tries for a lock.
-struct Attempt {
-    /// The marker.
-    entry: Entry,
-    /// The lock's file beside it, where the directory cannot be locked (NFS locks nothing that is not open
-    /// for writing).
-    file: Option<Entry>,
-    /// What the last try has open.
-    open: Option<OwnedFd>,
-}
-
 /// What a try for the lock came to.
 enum Tried {
-    Held(OwnedFd),
+    Held,
     /// Another run holds it.
     Busy,
     /// The way is another one now: the file was removed or made at the same moment, or the directory cannot
@@ -349,80 +328,66 @@ enum Tried {
     Impossible(Errno),
 }
 
-impl Attempt {
-    fn make(&mut self) -> rustix::io::Result<Tried> {
-        let opened = match (self.open.take(), &self.file) {
+impl Lock<'_> {
+    /// Tries for the lock of a marker: of its directory, or else of a file beside it.
+    fn attempt(&mut self, marker: &Entry) -> rustix::io::Result<Tried> {
+        let opened = match (self.held.take(), &self.file) {
             (Some(open), _) => Ok(open),
-            (None, None) => {
-                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-                rustix::fs::openat(self.entry.directory(), ".", flags, Mode::empty())
-            }
-            (None, Some(file)) => match open_file(file)? {
-                Some(open) => Ok(open),
-                None => return Ok(Tried::Again),
+            (None, None) => rustix::fs::openat(&marker.directory, ".", DIRECTORY, Mode::empty()),
+            (None, Some(file)) => match open_file(file) {
+                Err(Errno::NOENT) => return Ok(Tried::Again),
+                opened => Ok(opened?),
             },
         };
         let locked = opened.and_then(|open| {
-            loop {
-                match rustix::fs::flock(&open, FlockOperation::NonBlockingLockExclusive) {
-                    Err(Errno::INTR) => {}
-                    Err(Errno::WOULDBLOCK) => return Ok((open, false)),
-                    locked => return locked.map(|()| (open, true)),
-                }
-            }
+            let operation = FlockOperation::NonBlockingLockExclusive;
+            let locked = rustix::io::retry_on_intr(|| rustix::fs::flock(&open, operation));
+            self.held = Some(open);
+            locked
         });
-        match (locked, &self.file) {
-            (Ok((open, true)), None) => Ok(Tried::Held(open)),
+        match (locked, &self.file, &self.held) {
+            (Err(Errno::WOULDBLOCK), ..) => Ok(Tried::Busy),
             // The last holder may have removed it between the opening and the locking: then it locks nothing.
-            (Ok((open, true)), Some(file)) => {
-                Ok(if is_at(&open, file)? { Tried::Held(open) } else { Tried::Again })
-            }
-            (Ok((open, false)), _) => {
-                self.open = Some(open);
-                Ok(Tried::Busy)
-            }
-            (Err(_), None) => {
-                self.file = Some(self.entry.beside(".lock").map_err(|error| entry::errno_of(&error))?);
+            (Ok(()), Some(file), Some(held)) if !is_at(held, file)? => {
+                self.held = None;
                 Ok(Tried::Again)
             }
-            (Err(errno), Some(file)) => {
-                let _ = file.remove();
+            (Ok(()), ..) => Ok(Tried::Held),
+            (Err(_), None, _) => {
+                self.held = None;
+                self.file = Some(marker.beside(".lock")?);
+                Ok(Tried::Again)
+            }
+            (Err(errno), Some(file), _) => {
+                file.remove();
+                self.held = None;
                 Ok(Tried::Impossible(errno))
             }
         }
     }
 }
 
-/// Opens a lock's file, made if it is missing; `None` where it vanished at the same moment.
-fn open_file(lock: &Entry) -> rustix::io::Result<Option<OwnedFd>> {
+/// Opens a lock's file, made if it is missing; `NOENT` where it vanished at the same moment.
+fn open_file(lock: &Entry) -> rustix::io::Result<OwnedFd> {
     // Not held up by a pipe of that name; and no link is followed, whoever put it there.
     let base = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let made = lock.open(OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | base, Mode::from_raw_mode(MODE));
-    let opened = match made {
-        Err(Errno::EXIST) => lock.open(OFlags::RDWR | base, Mode::empty()),
-        made => made,
-    };
-    // Another user's can be held, though not written.
-    let opened = match opened {
-        Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) => lock.open(OFlags::RDONLY | base, Mode::empty()),
-        opened => opened,
-    };
-    match opened {
-        Err(Errno::NOENT) => Ok(None),
-        Err(errno) => Err(errno),
-        Ok(file) => {
-            let kind = FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode);
-            if kind == FileType::RegularFile { Ok(Some(file)) } else { Err(Errno::EXIST) }
-        }
+    let mut opened = lock.open(OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | base, MODE);
+    if matches!(opened, Err(Errno::EXIST)) {
+        opened = lock.open(OFlags::RDWR | base, Mode::empty());
     }
+    // Another user's can be held, though not written.
+    if matches!(opened, Err(Errno::ACCESS | Errno::PERM | Errno::ROFS)) {
+        opened = lock.open(OFlags::RDONLY | base, Mode::empty());
+    }
+    let file = opened?;
+    let kind = FileType::from_raw_mode(fstat(&file)?.st_mode);
+    if kind == FileType::RegularFile { Ok(file) } else { Err(Errno::EXIST) }
 }
 
 /// Whether this file is the one of that name.
 fn is_at(file: &OwnedFd, entry: &Entry) -> rustix::io::Result<bool> {
-    let mine = rustix::fs::fstat(file)?;
-    match rustix::fs::statat(entry.directory(), entry.name(), AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(there) => Ok((mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)),
+    match entry.status(AtFlags::SYMLINK_NOFOLLOW) {
         Err(Errno::NOENT) => Ok(false),
-        Err(errno) => Err(errno),
+        there => Ok(place(&fstat(file)?) == place(&there?)),
     }
 }

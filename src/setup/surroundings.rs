@@ -139,12 +139,7 @@ impl Surroundings {
     ) -> std::result::Result<(), Refusal> {
         walk::change_directory(path, root, users)?;
         // From another directory a relative path would lead elsewhere.
-        let path = if path.is_absolute() {
-            path.to_owned()
-        } else {
-            let here = rustix::process::getcwd(Vec::new())?;
-            crate::sys::exec::word(here.into_bytes()).into()
-        };
+        let path = if path.is_absolute() { path.to_owned() } else { walk::working_directory()? };
         for each in self.both().filter(|each| each.directory.is_none()) {
             each.directory = Some(path.clone());
         }

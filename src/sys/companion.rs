@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use crate::sys::child::Children;
 use crate::sys::ended::{Ended, Stop};
-use crate::sys::running::Ending;
 
 /// How long it may take to end.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +19,6 @@ pub(crate) struct Grace {
 /// How it ended.
 #[derive(Debug)]
 pub(crate) struct Departure {
-    /// Its status.
     pub(crate) ended: Ended,
     /// What a refusal to start it said.
     pub(crate) report: String,
@@ -45,7 +43,7 @@ impl Children {
         if early {
             companion.end_now();
         } else {
-            companion.end(Ending::Requested, signal);
+            companion.end(signal);
         }
         let (mut stop, mut killed) = (None, None);
         loop {
@@ -57,9 +55,8 @@ impl Children {
                     companion.grace = grace.stopping;
                 }
             }
-            if companion.ending.is_some_and(|(_, kill)| kill <= now) && !companion.killed {
+            if companion.end_if_due(now) {
                 killed = Some(companion.grace);
-                companion.kill();
             }
             self.reap(&mut [&mut companion]);
             if let Some(ended) = companion.ended() {

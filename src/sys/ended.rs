@@ -5,6 +5,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use rustix::process::WaitStatus;
 
+use crate::text::duration::spoken;
 use crate::text::failure::{Failure, Kind};
 use crate::value::signal::signal_name;
 
@@ -16,13 +17,12 @@ pub(crate) const LONGEST_OUTPUT: usize = 16 << 20;
 /// How a child ended. Every status is decoded here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// It exited with this status.
     Exited(i32),
-    /// This signal ended it.
+    /// By this signal.
     Signaled(i32),
     /// This signal stopped it, and then it was killed: nobody would ever continue it.
     Stopped(i32),
-    /// It was past its limit, and was ended.
+    /// It was past its limit.
     TimedOut(Duration),
     /// It wrote more than this process reads, and was killed.
     TooMuchOutput,
@@ -31,12 +31,11 @@ pub(crate) enum Ended {
 }
 
 impl Ended {
-    /// Whether it went well.
     pub(crate) fn is_success(&self) -> bool {
         *self == Self::Exited(0)
     }
 
-    /// The exit code that tells it: its own, or 128 + n for signal n, as in the shell.
+    /// Its own exit code, or 128 + n for signal n, as in the shell.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Exited(status) => u8::try_from(*status).unwrap_or(u8::MAX),
@@ -55,9 +54,7 @@ impl Ended {
                 let why = if terminal { ": a hook cannot use the terminal" } else { "" };
                 format!("was stopped by {}{why}", signal_name(*signal))
             }
-            Self::TimedOut(limit) => {
-                format!("took longer than its timeout of {}", crate::text::duration::spoken(*limit))
-            }
+            Self::TimedOut(limit) => format!("took longer than its timeout of {}", spoken(*limit)),
             Self::TooMuchOutput => format!("wrote more than the {} MiB that are read", LONGEST_OUTPUT >> 20),
             Self::NotStarted(reason) => format!("could not be started: {reason}"),
         }
@@ -69,21 +66,18 @@ impl Ended {
 pub(crate) struct Stop(pub(crate) i32);
 
 impl Stop {
-    /// No request: what was to run meanwhile has ended, whose owner knows how.
+    /// Not a request: the program that was to run meanwhile has ended, and its owner knows how.
     pub(crate) const COMPANION: Self = Self(0);
 
     /// The failure of a run that was stopped while it did `what`.
     pub(crate) fn failure(self, what: &str) -> Failure {
-        Failure::say(Kind::Stopped(self.0), format!("stopped by {} {what}", signal_name(self.0)))
-            .field("signal", signal_name(self.0))
+        let name = signal_name(self.0);
+        Failure::say(Kind::Stopped(self.0), format!("stopped by {name} {what}")).field("signal", name)
     }
 }
 
 /// The one place where a wait status is decoded.
 pub(crate) fn decode(status: WaitStatus) -> Ended {
-    match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) => Ended::Exited(code),
-        (None, Some(signal)) => Ended::Signaled(signal),
-        (None, None) => Ended::Exited(0),
-    }
+    let signaled = status.terminating_signal().map(Ended::Signaled);
+    signaled.unwrap_or_else(|| Ended::Exited(status.exit_status().unwrap_or(0)))
 }

@@ -1,201 +1,149 @@
 //! A name in a directory that is held open: how a step reaches a file, and how it writes one whole or not
 //! at all.
 //!
-//! Must not know which step asks, or why. As root the way there is walked (`walk.rs`); anybody else is judged
-//! by the kernel.
+//! Must not know which step asks, or why. Root walks there (`walk.rs`); any other user is judged by the
+//! kernel.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::Write as _;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt as _;
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
+use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::sys::identity::Myself;
-use crate::sys::walk::{HELD, Refusal, Step, Walk};
+use crate::sys::walk::{DIRECTORY, HELD, Refusal, Step, Walk, working_directory};
 
 /// A name in a directory.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    directory: OwnedFd,
-    name: OsString,
+    pub(crate) directory: OwnedFd,
+    pub(crate) name: OsString,
 }
 
 impl Entry {
-    /// Opens the directory that `path` stands in. What `path` itself is, a link or nothing at all, is
-    /// not looked at.
-    ///
-    /// # Errors
-    /// The directory is missing, or this process cannot or must not go there.
+    /// Opens the directory that `path` is in. What `path` itself is, a link or nothing at all, is not looked
+    /// at.
     pub(crate) fn find(path: &Path) -> Result<Self, Refusal> {
         if path.as_os_str().is_empty() {
             return Err(Errno::NOENT.into());
         }
         // `/` and what ends in `..` name no entry of a directory that could be opened first.
         let (parent, name) = match (path.parent(), path.file_name()) {
-            (Some(parent), Some(name)) => (parent, name),
-            _ => (path, OsStr::new(".")),
+            (Some(parent), Some(name)) => (parent, name.to_owned()),
+            _ => (path, ".".into()),
         };
         let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-        let directory = if Myself::observe().is_root() {
-            let mut walk = Walk::begin(parent)?;
-            loop {
-                match walk.step()? {
-                    Step::Entered => {}
-                    Step::Missing(_) => return Err(Refusal::NoDirectory(parent.to_owned())),
-                    Step::Other(_) => return Err(Errno::NOTDIR.into()),
-                    Step::Arrived => break walk.into_directory(),
-                }
-            }
-        } else {
-            rustix::fs::openat(CWD, parent, HELD, Mode::empty()).map_err(|errno| match errno {
-                Errno::NOENT => Refusal::NoDirectory(parent.to_owned()),
-                errno => errno.into(),
-            })?
-        };
-        Ok(Self { directory, name: name.to_owned() })
+        let missing = || Refusal::NoDirectory(parent.to_owned());
+        if !Myself::observe().is_root() {
+            let opened = rustix::fs::openat(CWD, parent, HELD, Mode::empty());
+            let refused = |errno: Errno| if errno == Errno::NOENT { missing() } else { errno.into() };
+            return Ok(Self { directory: opened.map_err(refused)?, name });
+        }
+        let mut walk = Walk::begin(parent)?;
+        match walk.finish()? {
+            Step::Missing(_) => Err(missing()),
+            Step::Other(_) => Err(Errno::NOTDIR.into()),
+            Step::Entered | Step::Arrived => Ok(Self { directory: walk.at, name }),
+        }
+    }
+
+    /// The end of a walk, which must be there.
+    fn reached(mut walk: Walk) -> Result<Self, Refusal> {
+        match walk.finish()? {
+            Step::Missing(_) => Err(Errno::NOENT.into()),
+            Step::Other(name) => Ok(Self { directory: walk.at, name }),
+            Step::Entered | Step::Arrived => Ok(Self { directory: walk.at, name: ".".into() }),
+        }
     }
 
     /// The entry beside it whose name is this one's with `suffix`.
-    ///
-    /// # Errors
-    /// There are no descriptors left.
-    pub(crate) fn beside(&self, suffix: &str) -> std::io::Result<Self> {
+    pub(crate) fn beside(&self, suffix: &str) -> rustix::io::Result<Self> {
         let mut name = self.name.clone();
         name.push(suffix);
-        Ok(Self { directory: self.directory.try_clone()?, name })
+        Ok(Self { directory: rustix::io::fcntl_dupfd_cloexec(&self.directory, 3)?, name })
     }
 
-    /// The directory.
-    pub(crate) fn directory(&self) -> BorrowedFd<'_> {
-        self.directory.as_fd()
-    }
-
-    /// The name.
-    pub(crate) fn name(&self) -> &OsStr {
-        &self.name
-    }
-
-    /// Opens what is there.
-    ///
-    /// # Errors
-    /// openat(2)'s.
     pub(crate) fn open(&self, flags: OFlags, mode: Mode) -> rustix::io::Result<OwnedFd> {
-        rustix::fs::openat(&self.directory, self.name.as_os_str(), flags | OFlags::CLOEXEC, mode)
+        rustix::fs::openat(&self.directory, &self.name, flags | OFlags::CLOEXEC, mode)
     }
 
-    /// Removes what is there, which must be no directory.
-    ///
-    /// # Errors
-    /// unlinkat(2)'s.
-    pub(crate) fn remove(&self) -> rustix::io::Result<()> {
-        rustix::fs::unlinkat(&self.directory, self.name.as_os_str(), AtFlags::empty())
+    pub(crate) fn status(&self, flags: AtFlags) -> rustix::io::Result<Stat> {
+        rustix::fs::statat(&self.directory, &self.name, flags)
+    }
+
+    /// Removes what is there, unless it is a directory; it may be gone already.
+    pub(crate) fn remove(&self) {
+        let _ = rustix::fs::unlinkat(&self.directory, &self.name, AtFlags::empty());
     }
 
     /// Puts a new file there, whole or not at all: written under a name that nobody can foresee, then
-    /// renamed over what was there, be it a file or a link.
-    ///
-    /// # Errors
-    /// Whatever refuses; nothing is left behind then.
+    /// renamed over what was there, be it a file or a link. Nothing is left behind where that fails.
     pub(crate) fn replace(&self, content: &[u8], mode: u32, keep: Keep) -> rustix::io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+        let mut temporary = self.beside("")?;
         let mut tries = 0;
-        let (temporary, file) = loop {
+        let file = loop {
             // A dot in front and no extension of the destination's: what reads a directory's `*.conf` must
             // not see half a file. Not longer than any name may be, however long the destination's is.
-            let temporary = Self {
-                directory: self.directory.try_clone().map_err(|error| errno_of(&error))?,
-                name: unforeseen().into(),
-            };
+            temporary.name = unforeseen().into();
             match temporary.open(flags, Mode::from_raw_mode(0o600)) {
-                Ok(file) => break (temporary, file),
                 Err(Errno::EXIST) if tries < 8 => tries += 1,
-                Err(errno) => return Err(errno),
+                opened => break opened?,
             }
         };
         let written = write(&file, content, mode, keep).and_then(|()| {
-            let (from, to) = (temporary.name(), self.name());
-            rustix::fs::renameat(&self.directory, from, &self.directory, to)
+            rustix::fs::renameat(&self.directory, &temporary.name, &self.directory, &self.name)
         });
-        if let Err(errno) = written {
-            let _ = temporary.remove();
-            return Err(errno);
-        }
+        written.inspect_err(|_| temporary.remove())?;
         if keep == Keep::AfterCrash { self.sync() } else { Ok(()) }
     }
 
-    /// Makes a file where nothing is, to be kept after a crash.
-    ///
-    /// # Errors
-    /// Whatever refuses; nothing is left behind then.
+    /// Makes a file where nothing is, to be kept after a crash. Nothing is left behind where that fails.
     pub(crate) fn create(&self, content: &[u8], mode: u32) -> rustix::io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
         let file = self.open(flags, Mode::from_raw_mode(mode))?;
         let written = write(&file, content, mode, Keep::AfterCrash).and_then(|()| self.sync());
-        written.inspect_err(|_| {
-            let _ = self.remove();
-        })
+        written.inspect_err(|_| self.remove())
     }
 
     /// Keeps the directory as it is after a crash.
     fn sync(&self) -> rustix::io::Result<()> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         // Whoever may write to a directory need not be allowed to read it, and then cannot sync it.
-        match rustix::fs::openat(&self.directory, ".", flags, Mode::empty()) {
-            Ok(directory) => synced(rustix::fs::fsync(directory)),
-            Err(_) => Ok(()),
-        }
+        rustix::fs::openat(&self.directory, ".", DIRECTORY, Mode::empty())
+            .map_or(Ok(()), |directory| sync(&directory))
     }
 }
 
-/// Opens what `path` leads to. Who chose a link that root followed would choose what root reads.
-///
-/// # Errors
-/// It is missing, or this process cannot or must not go there.
+/// Opens what `path` leads to. Whoever chose a link that root followed would choose what root reads.
 pub(crate) fn open(path: &Path, flags: OFlags) -> Result<OwnedFd, Refusal> {
-    let flags = flags | OFlags::CLOEXEC;
     if path.as_os_str().is_empty() || !Myself::observe().is_root() {
-        return Ok(rustix::fs::openat(CWD, path, flags, Mode::empty())?);
+        return Ok(rustix::fs::openat(CWD, path, flags | OFlags::CLOEXEC, Mode::empty())?);
     }
-    let mut walk = Walk::begin(path)?;
-    let name = loop {
-        match walk.step()? {
-            Step::Entered => {}
-            Step::Missing(_) => return Err(Errno::NOENT.into()),
-            Step::Other(name) => break name,
-            Step::Arrived => break ".".into(),
-        }
-    };
     // It may be a link by now.
-    Ok(rustix::fs::openat(walk.at(), name, flags | OFlags::NOFOLLOW, Mode::empty())?)
+    Ok(Entry::reached(Walk::begin(path)?)?.open(flags | OFlags::NOFOLLOW, Mode::empty())?)
 }
 
-/// Opens the directory that `path` leads to, and names what is in it, where only root can have made the way
-/// there: each directory and each link on it, and what is at its end, is root's, and nobody else can change
-/// it.
-///
-/// # Errors
-/// The first thing on the way that is not root's alone; it is missing.
+/// What `path` leads to, where only root can have made the way there: each directory and each link on it, and
+/// what is at its end, is root's, and nobody else can change it.
 pub(crate) fn roots_alone(path: &Path) -> Result<Entry, Refusal> {
     let mut walk = Walk::of_roots_alone()?;
     if !path.is_absolute() {
-        let here = path_of(rustix::process::getcwd(Vec::new())?.into_bytes());
-        walk.push(&here);
+        walk.push(&working_directory()?);
         walk.finish()?;
-        let (mine, there) = (rustix::fs::stat(".")?, walk.status()?);
-        if (mine.st_dev, mine.st_ino) != (there.st_dev, there.st_ino) {
-            return Err(Refusal::Moved);
+        if place(&rustix::fs::stat(".")?) != place(&walk.status()?) {
+            return Err(Refusal::Other("the working directory has been moved".to_owned()));
         }
     }
     walk.push(path);
-    match walk.finish()? {
-        Step::Missing(_) => Err(Errno::NOENT.into()),
-        Step::Other(name) => Ok(Entry { directory: walk.into_directory(), name }),
-        Step::Entered | Step::Arrived => Ok(Entry { directory: walk.into_directory(), name: ".".into() }),
-    }
+    Entry::reached(walk)
+}
+
+/// Device and inode: which file it is.
+pub(crate) fn place(status: &Stat) -> (u64, u64) {
+    (status.st_dev, status.st_ino)
 }
 
 /// What a new file must survive.
@@ -203,13 +151,13 @@ pub(crate) fn roots_alone(path: &Path) -> Result<Entry, Refusal> {
 pub(crate) enum Keep {
     /// Nothing: it is written again when the system starts again.
     UntilCrash,
-    /// The power's failing the moment after.
+    /// A power failure the moment after.
     AfterCrash,
 }
 
-/// Some file systems cannot sync, and say so: that is no failure to write.
-fn synced(result: rustix::io::Result<()>) -> rustix::io::Result<()> {
-    match result {
+/// Some file systems cannot sync, and say so: that is not a failure to write.
+fn sync(file: &OwnedFd) -> rustix::io::Result<()> {
+    match rustix::fs::fsync(file) {
         Err(Errno::INVAL | Errno::NOTSUP | Errno::NOSYS | Errno::BADF) => Ok(()),
         result => result,
     }
@@ -224,16 +172,13 @@ pub(crate) fn errno_of(error: &std::io::Error) -> Errno {
 fn write(file: &OwnedFd, content: &[u8], mode: u32, keep: Keep) -> rustix::io::Result<()> {
     fill(file, content)?;
     rustix::fs::fchmod(file, Mode::from_raw_mode(mode))?;
-    if keep == Keep::AfterCrash { synced(rustix::fs::fsync(file)) } else { Ok(()) }
+    if keep == Keep::AfterCrash { sync(file) } else { Ok(()) }
 }
 
 /// Writes all of it.
-///
-/// # Errors
-/// write(2)'s.
 pub(crate) fn fill(file: &OwnedFd, content: &[u8]) -> rustix::io::Result<()> {
-    let file = file.try_clone().map_err(|error| errno_of(&error))?;
-    std::fs::File::from(file).write_all(content).map_err(|error| errno_of(&error))
+    let written = file.try_clone().and_then(|file| std::fs::File::from(file).write_all(content));
+    written.map_err(|error| errno_of(&error))
 }
 
 /// A name that nobody can foresee. The standard library keys its hashes with random bytes of the
@@ -241,11 +186,6 @@ pub(crate) fn fill(file: &OwnedFd, content: &[u8]) -> rustix::io::Result<()> {
 pub(crate) fn unforeseen() -> String {
     let random = || RandomState::new().build_hasher().finish();
     format!(".preverb-{:016x}{:016x}", random(), random())
-}
-
-/// Bytes as a path.
-pub(crate) fn path_of(bytes: Vec<u8>) -> PathBuf {
-    PathBuf::from(OsString::from_vec(bytes))
 }
 
 #[cfg(test)]
@@ -391,9 +331,9 @@ mod tests {
     #[test]
     fn paths_that_name_no_entry_are_refused_or_mean_the_directory() {
         assert_eq!(Entry::find(Path::new("")).expect_err("empty"), Refusal::System(Errno::NOENT));
-        assert_eq!(Entry::find(Path::new("/")).expect("there").name(), ".");
-        assert_eq!(Entry::find(Path::new("/tmp/..")).expect("there").name(), ".");
-        assert_eq!(Entry::find(Path::new("file")).expect("there").name(), "file");
+        assert_eq!(Entry::find(Path::new("/")).expect("there").name, ".");
+        assert_eq!(Entry::find(Path::new("/tmp/..")).expect("there").name, ".");
+        assert_eq!(Entry::find(Path::new("file")).expect("there").name, "file");
         let missing = Entry::find(Path::new("/nowhere/file")).expect_err("missing");
         assert_eq!(missing, Refusal::NoDirectory("/nowhere".into()));
         let through_file = Entry::find(Path::new("/dev/null/file")).expect_err("no directory");

@@ -1,6 +1,5 @@
-//! Replacing this process, the last step: finding the program on the target's own `PATH`, and passing over
-//! what execve(2) refuses as execvp(3) does. The only user of execve. Why it refused, `exec/diagnosis.rs`
-//! finds out.
+//! Replacing this process, the last step: finding the program on the target's own `PATH`, and skipping what
+//! execve(2) refuses as execvp(3) does. The only user of execve. Why it refused: `exec/diagnosis.rs`.
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "the system's errors are an open list")]
 
@@ -9,22 +8,32 @@ mod elf;
 
 use std::convert::Infallible;
 use std::ffi::{CStr, CString, OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use nix::NixPath as _;
 use nix::errno::Errno;
+use nix::unistd::{AccessFlags, access};
 
 use crate::sys::child::Stop;
+use crate::sys::identity::Myself;
 use crate::sys::signals::Signals;
 use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::quoted;
+use crate::text::log::{quoted, quoted_path};
 use crate::value::variables::Variables;
-pub(crate) use diagnosis::{ENDS_IN_CR, NO_BOM, UNIX_LINE_ENDS, defect, diagnose};
+pub(crate) use diagnosis::{ENDS_IN_CR, NO_BOM, UNIX_LINE_ENDS, defect, diagnose, head};
 pub(crate) use elf::loader;
 
 /// Where programs are looked up when there is no `PATH`: what container engines set.
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// The longest name of a file (`NAME_MAX`).
+const LONGEST_NAME: usize = 255;
+
+/// The program that these arguments name.
+pub(crate) fn program_of(argv: &[OsString]) -> &OsStr {
+    argv.first().map(OsString::as_os_str).unwrap_or_default()
+}
 
 /// The files that `program` can mean, in order: itself where it has a slash, else one for each
 /// directory of `PATH`; an empty part is the working directory (execvp(3)).
@@ -37,31 +46,23 @@ pub(crate) fn candidates(program: &OsStr, variables: &Variables) -> Vec<PathBuf>
         return Vec::new();
     }
     let path = variables.get(b"PATH").map_or(DEFAULT_PATH, |found| found.value);
-    path.split(|byte| *byte == b':')
-        .map(|directory| {
-            let directory = if directory.is_empty() { b"." } else { directory };
-            Path::new(OsStr::from_bytes(directory)).join(program)
-        })
-        .collect()
+    let directories = path.split(|byte| *byte == b':');
+    let directories = directories.map(|directory| if directory.is_empty() { b"." } else { directory });
+    directories.map(|directory| Path::new(OsStr::from_bytes(directory)).join(program)).collect()
 }
 
 /// The file that `program` means, if one of the candidates can be executed by this process.
 pub(crate) fn find(program: &OsStr, variables: &Variables) -> Option<PathBuf> {
-    candidates(program, variables).into_iter().find(|path| {
-        path.metadata().is_ok_and(|metadata| metadata.is_file())
-            && rustix::fs::access(path.as_path(), rustix::fs::Access::EXEC_OK).is_ok()
-    })
+    candidates(program, variables)
+        .into_iter()
+        .find(|path| path.is_file() && access(path, AccessFlags::X_OK).is_ok())
 }
 
-/// The file that execvp(3) would start for `program`.
-///
-/// # Errors
-/// Why it would start none.
+/// The file that execvp(3) would start for `program`, or why it would start none.
 pub(crate) fn locate(program: &OsStr, variables: &Variables) -> Result<PathBuf> {
     attempt(&[program.to_owned()], variables, |file, _, _| {
+        access(file, AccessFlags::X_OK)?;
         let path = Path::new(OsStr::from_bytes(file.to_bytes()));
-        let allowed = rustix::fs::access(path, rustix::fs::Access::EXEC_OK);
-        allowed.map_err(|error| Errno::from_raw(error.raw_os_error()))?;
         if path.is_dir() { Err(Errno::EACCES) } else { Ok(path.to_owned()) }
     })
 }
@@ -80,11 +81,10 @@ pub(crate) fn exec(argv: &[OsString], variables: &Variables) -> Failure {
 pub(crate) fn exec_with(argv: &[OsString], variables: &Variables, signals: &mut Signals) -> Failure {
     let mut stop = None;
     // Nothing is unblocked for a directory of PATH that does not have the program.
-    let is_looked_up = argv.first().is_some_and(|program| !program.as_bytes().contains(&b'/'));
+    let is_looked_up = !program_of(argv).as_bytes().contains(&b'/');
     let attempted = attempt(argv, variables, |path, argv, envp| {
         if is_looked_up {
-            rustix::fs::access(path, rustix::fs::Access::EXISTS)
-                .map_err(|error| Errno::from_raw(error.raw_os_error()))?;
+            access(path, AccessFlags::F_OK)?;
         }
         stop = signals.stop();
         if stop.is_some() {
@@ -101,16 +101,13 @@ pub(crate) fn exec_with(argv: &[OsString], variables: &Variables, signals: &mut 
 }
 
 /// Hands the files that `argv[0]` can mean to `start`, one after the other as execvp(3) does, until one is
-/// not refused.
-///
-/// # Errors
-/// Not found (127), or why the file that counts was refused (126).
+/// not refused. The failure is `NotFound` (127), or why the file that counts was refused (126).
 pub(crate) fn attempt<T>(
     argv: &[OsString],
     variables: &Variables,
     mut start: impl FnMut(&CStr, &[CString], &[&CStr]) -> nix::Result<T>,
 ) -> Result<T> {
-    let program = argv.first().map(OsString::as_os_str).unwrap_or_default();
+    let program = program_of(argv);
     let words: Vec<CString> = match argv.iter().map(|word| CString::new(word.as_bytes())).collect() {
         Ok(words) => words,
         Err(_) => return Err(Failure::say(Kind::CannotRun, "a word of the target holds a NUL character")),
@@ -126,17 +123,17 @@ pub(crate) fn attempt<T>(
             Err(error) => error,
         };
         match error {
-            // What execvp(3) passes over; it remembers a permission that it lacked.
+            // What execvp(3) skips; it remembers a permission that it lacked.
             Errno::ENOENT | Errno::ENOTDIR | Errno::ESTALE | Errno::ENODEV | Errno::ETIMEDOUT => {
                 let meant = by_path || path.symlink_metadata().is_ok();
                 if meant && refused.is_none() {
                     refused = Some((path, error));
                 }
             }
-            // A directory that cannot be entered: whether the program is there nobody can say. execvp(3)
+            // A directory that cannot be entered: nobody can say whether the program is there. execvp(3)
             // would claim that it is; shells do not.
             Errno::EACCES if !by_path && path.symlink_metadata().is_err() => {
-                closed.extend(path.parent().map(Path::to_owned));
+                closed.extend(path.parent().map(quoted_path));
             }
             Errno::EACCES => {
                 if refused.as_ref().is_none_or(|(_, first)| *first != Errno::EACCES) {
@@ -152,20 +149,16 @@ pub(crate) fn attempt<T>(
     Err(match refused {
         Some((path, error)) => diagnose(program, &path, error, argv, variables),
         None if closed.is_empty() || variables.hides(program) => not_found(program, variables),
-        None => {
-            let list: Vec<String> = closed.iter().map(|path| quoted(path.as_os_str().as_bytes())).collect();
-            let uid = crate::sys::identity::Myself::observe().uid;
-            not_found(program, variables)
-                .hint(format!("uid {uid} may not look into {} of that PATH", list.join(", ")))
-        }
+        None => not_found(program, variables).hint(format!(
+            "uid {} may not look into {} of that PATH",
+            Myself::observe().uid,
+            closed.join(", ")
+        )),
     })
 }
 
-/// The longest name of a file (`NAME_MAX`).
-const LONGEST_NAME: usize = 255;
-
-/// Replaces this process by this very file, with words of its own before those of `command`, which it is to
-/// run in its turn. Returns only the failure.
+/// Replaces this process by this very file, with arguments of its own before those of `command`, which it is
+/// to run in its turn. Returns only the failure.
 pub(crate) fn exec_file(
     path: &Path,
     own: &[OsString],
@@ -174,11 +167,9 @@ pub(crate) fn exec_file(
 ) -> Failure {
     let words = own.iter().chain(command);
     let words: Vec<CString> = words.filter_map(|word| CString::new(word.as_bytes()).ok()).collect();
-    let Ok(file) = CString::new(path.as_os_str().as_bytes()) else {
-        return Failure::say(Kind::CannotRun, "the path of a program holds a NUL character");
-    };
     #[expect(clippy::disallowed_methods, reason = "the one place that execs")]
-    let Err(error) = nix::unistd::execve(&file, &words, &variables.to_envp());
+    let Err(error) =
+        path.with_nix_path(|file| nix::unistd::execve(file, &words, &variables.to_envp())).flatten();
     match command.first() {
         // What is too large is the command's.
         Some(program) if error == Errno::E2BIG => {
@@ -191,22 +182,11 @@ pub(crate) fn exec_file(
 /// The failure of a program that is nowhere.
 pub(crate) fn not_found(program: &OsStr, variables: &Variables) -> Failure {
     let shown = quoted(program.as_bytes());
-    let failure = |sentence: String| {
-        Failure::say(Kind::NotFound, sentence).field("program", escaped(program.as_bytes()))
+    let why = match variables.get(b"PATH") {
+        _ if program.as_bytes().contains(&b'/') => "it does not exist".to_owned(),
+        Some(path) => format!("not found on PATH `{}`", path.shown()),
+        None => format!("not found; PATH is not set, so `{}` was searched", escaped(DEFAULT_PATH)),
     };
-    if program.as_bytes().contains(&b'/') {
-        return failure(format!("cannot run {shown}: it does not exist"));
-    }
-    match variables.get(b"PATH") {
-        Some(path) => failure(format!("cannot run {shown}: not found on PATH `{}`", path.shown())),
-        None => failure(format!(
-            "cannot run {shown}: not found; PATH is not set, so `{}` was searched",
-            escaped(DEFAULT_PATH)
-        )),
-    }
-}
-
-/// A word as an argument, with a place for bytes that are no text.
-pub(crate) fn word(bytes: Vec<u8>) -> OsString {
-    OsString::from_vec(bytes)
+    Failure::say(Kind::NotFound, format!("cannot run {shown}: {why}"))
+        .field("program", escaped(program.as_bytes()))
 }

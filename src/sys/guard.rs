@@ -1,8 +1,6 @@
 //! A program that leaves nothing behind: when it ends, and when the process that asked for it does,
-//! everything that it started ends with it.
-//!
-//! A process that is killed cannot clean up, so another one does it for `--health`: this program in a small
-//! mode.
+//! everything that it started ends with it. A process that is killed cannot clean up, so this program does it
+//! for `--health` in a small mode.
 
 use std::time::{Duration, Instant};
 
@@ -21,9 +19,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(2);
 
 /// `--preverb-guard`: runs the program that it is handed, ends as that does, and leaves nothing of it behind.
-///
-/// # Errors
-/// Signals cannot be handled.
 pub(crate) fn guard() -> Result<u8> {
     let mut children = Children::new(Signals::heed()?);
     let Some(mut request) = Received::take() else { return Ok(1) };
@@ -33,7 +28,7 @@ pub(crate) fn guard() -> Result<u8> {
         return Ok(1);
     }
     let adjust = |spawn: &mut Spawn<'_>| spawn.grace = Duration::ZERO;
-    let started = start_program(&mut children, AsWhom::myself(), &request.argv, &request.variables, adjust);
+    let started = start_program(&mut children, AsWhom::myself(), &request.argv, &request.variables, &adjust);
     let mut running = match started {
         Ok(running) => running,
         Err(failure) => {
@@ -57,13 +52,12 @@ pub(crate) fn guard() -> Result<u8> {
 
 /// Kills every child, those of children with them, until there is none.
 fn end_all(children: &mut Children) {
-    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    let own = std::process::id().cast_signed();
     let until = Instant::now() + PATIENCE;
     while children.reap_all() && Instant::now() < until {
-        let orphans = proc::all().into_iter().filter(|(_, process)| process.parent == own);
-        orphans.for_each(|(pid, _)| {
+        for (pid, _) in proc::all().into_iter().filter(|(_, process)| process.parent == own) {
             send(pid, 9);
-        });
+        }
         // A request to stop asks for just what is done here.
         let _ = children.sleep(Instant::now() + LOOK);
     }

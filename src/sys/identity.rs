@@ -3,50 +3,56 @@
 
 #![expect(clippy::disallowed_methods, reason = "the one place that changes ids")]
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use nix::errno::Errno;
-use nix::unistd::{Gid, Uid};
-use rustix::thread::CapabilitySet;
+use nix::unistd::{Gid, Uid, getegid, geteuid, getgroups, setegid, seteuid, setgroups, setresgid, setresuid};
+use rustix::thread::{CapabilitySet, CapabilitySets};
 
+use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::quoted;
+use crate::text::reason::reason;
 use crate::value::capability::Capability;
 use crate::value::template::Expanded;
-use crate::value::user::{UserSpec, Who};
+use crate::value::user::{LARGEST_ID, UserSpec, Who};
 
-/// Someone whom a process can be.
+/// A user that a process can be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
     /// As it was asked for.
     pub(crate) spec: Expanded,
-    /// The user's number.
     pub(crate) uid: u32,
     /// The primary group.
     pub(crate) gid: u32,
     /// The supplementary groups, with the primary one.
     pub(crate) groups: Vec<u32>,
-    /// The home directory; `/` for someone who has none.
+    /// The home directory; `/` where there is none.
     pub(crate) home: OsString,
 }
 
-/// Who this process is.
+impl Identity {
+    fn group_ids(&self) -> Vec<Gid> {
+        self.groups.iter().map(|gid| Gid::from_raw(*gid)).collect()
+    }
+}
+
+/// The effective ids of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Myself {
-    /// The effective uid.
     pub(crate) uid: u32,
-    /// The effective gid.
     pub(crate) gid: u32,
 }
 
 impl Myself {
-    /// Asks the kernel.
     pub(crate) fn observe() -> Self {
-        Self { uid: nix::unistd::geteuid().as_raw(), gid: nix::unistd::getegid().as_raw() }
+        Self { uid: geteuid().as_raw(), gid: getegid().as_raw() }
     }
 
-    /// Whether it may become somebody else.
+    /// Whether it may become another user.
     pub(crate) fn is_root(self) -> bool {
         self.uid == 0
     }
@@ -57,19 +63,9 @@ impl Myself {
         if (self.uid, self.gid) != (identity.uid, identity.gid) {
             return false;
         }
-        if !self.is_root() {
-            return true;
-        }
-        let mut mine: Vec<u32> =
-            nix::unistd::getgroups().unwrap_or_default().into_iter().map(Gid::as_raw).collect();
-        let mut theirs = identity.groups.clone();
-        mine.push(self.gid);
-        mine.sort_unstable();
-        mine.dedup();
-        theirs.push(identity.gid);
-        theirs.sort_unstable();
-        theirs.dedup();
-        mine == theirs
+        let mine = || getgroups().unwrap_or_default().into_iter().map(Gid::as_raw).chain([self.gid]);
+        let theirs = identity.groups.iter().copied().chain([identity.gid]);
+        !self.is_root() || mine().collect::<BTreeSet<_>>() == theirs.collect()
     }
 }
 
@@ -80,10 +76,11 @@ pub(crate) fn give_up_borrowed_ids() -> Option<Failure> {
     if user.real == user.effective && group.real == group.effective {
         return None;
     }
-    let given_up = nix::unistd::setresgid(group.real, group.real, group.real)
-        .and_then(|()| nix::unistd::setresuid(user.real, user.real, user.real));
+    let given_up = setresgid(group.real, group.real, group.real)
+        .and_then(|()| setresuid(user.real, user.real, user.real));
     let sentence = format!(
-        "preverb is set-user-id or set-group-id: started by uid {} as uid {}, it only has `--help` and `--version`",
+        "preverb is set-user-id or set-group-id: started by uid {} as uid {}, it only has `--help` and \
+         `--version`",
         user.real, user.effective
     );
     let failure = Failure::say(Kind::Identity, sentence).hint("remove the bits: `chmod ug-s`");
@@ -91,28 +88,19 @@ pub(crate) fn give_up_borrowed_ids() -> Option<Failure> {
     Some(if given_up.is_ok() { failure } else { failure.line("its ids could not be given up") })
 }
 
-/// A line of `/etc/passwd` (passwd(5)).
-struct User {
-    name: Vec<u8>,
-    uid: u32,
-    gid: u32,
-    home: Vec<u8>,
-}
-
-/// A line of `/etc/group` (group(5)).
-struct Group {
-    name: Vec<u8>,
-    gid: u32,
-    members: Vec<Vec<u8>>,
-}
-
 /// A number of a line; -1, and what some part of a system would read as a negative number, is none: as an id
 /// it would mean "leave it as it is" (setresuid(2)), which is root.
 fn id(field: &[u8]) -> Option<u32> {
-    if !field.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    std::str::from_utf8(field).ok()?.parse().ok().filter(|id| *id <= crate::value::user::LARGEST_ID)
+    let digits = std::str::from_utf8(field).ok().filter(|_| field.iter().all(u8::is_ascii_digit));
+    digits?.parse().ok().filter(|id| *id <= LARGEST_ID)
+}
+
+/// A line of `/etc/passwd` (passwd(5)).
+struct User<'a> {
+    name: &'a [u8],
+    uid: u32,
+    gid: u32,
+    home: &'a [u8],
 }
 
 /// A file of lines with fields, `/etc/passwd` or `/etc/group`; empty where there is none.
@@ -125,63 +113,58 @@ struct Database {
 
 impl Database {
     fn read(path: &'static str) -> Self {
-        match std::fs::read(path) {
-            Ok(text) => Self { path, text, refused: None },
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Self { path, text: Vec::new(), refused: None }
-            }
-            Err(error) => Self { path, text: Vec::new(), refused: Some(crate::text::reason::reason(&error)) },
-        }
+        let read = std::fs::read(path);
+        let refused =
+            read.as_ref().err().filter(|error| error.kind() != std::io::ErrorKind::NotFound).map(reason);
+        Self { path, text: read.unwrap_or_default(), refused }
     }
 
     /// The fields of each line that has a name in front.
     fn lines(&self) -> impl Iterator<Item = Vec<&[u8]>> {
         let lines = self.text.split(|byte| *byte == b'\n');
-        let fields = lines.map(|line| line.split(|byte| *byte == b':').collect::<Vec<_>>());
-        fields.filter(|fields| fields.first().is_some_and(|name| !name.is_empty()))
+        lines
+            .map(|line| line.split(|byte| *byte == b':').collect::<Vec<_>>())
+            .filter(|line| !line[0].is_empty())
     }
 
-    /// The users; a line that is damaged is no user, and does not hide the others.
-    fn users(&self) -> Vec<User> {
-        let user = |fields: Vec<&[u8]>| {
+    /// The users; a line that is damaged is not a user, and does not hide the others.
+    fn users(&self) -> impl Iterator<Item = User<'_>> {
+        self.lines().filter_map(|fields| {
             let [name, _, uid, gid, rest @ ..] = &*fields else { return None };
-            let home = rest.get(1).copied().unwrap_or_default().to_vec();
-            Some(User { name: name.to_vec(), uid: id(uid)?, gid: id(gid)?, home })
-        };
-        self.lines().filter_map(user).collect()
+            let home = rest.get(1).copied().unwrap_or_default();
+            Some(User { name, uid: id(uid)?, gid: id(gid)?, home })
+        })
     }
 
-    /// The groups, as the users.
-    fn groups(&self) -> Vec<Group> {
-        let group = |fields: Vec<&[u8]>| {
+    /// The groups, as the users: name, number, members (group(5)).
+    fn groups(&self) -> impl Iterator<Item = (&[u8], u32, &[u8])> {
+        self.lines().filter_map(|fields| {
             let [name, _, gid, rest @ ..] = &*fields else { return None };
-            let members = rest.first().copied().unwrap_or_default();
-            let members = members.split(|byte| *byte == b',').map(<[u8]>::to_vec).collect();
-            Some(Group { name: name.to_vec(), gid: id(gid)?, members })
-        };
-        self.lines().filter_map(group).collect()
+            Some((*name, id(gid)?, rest.first().copied().unwrap_or_default()))
+        })
     }
 
     /// Why this name is not in it.
-    fn lacks(&self, what: &str, name: &[u8]) -> (String, String) {
+    fn lacks(&self, what: &str, name: &[u8]) -> Failure {
         let path = self.path;
         let shown = quoted(name);
-        if let Some(refused) = &self.refused {
-            return (
+        let (sentence, hint) = if let Some(refused) = &self.refused {
+            (
                 format!("cannot look {what} {shown} up: `{path}` cannot be read: {refused}"),
                 "a number needs no entry there".to_owned(),
-            );
-        }
-        if self.lines().any(|fields| fields.first() == Some(&name)) {
-            return (
+            )
+        } else if self.lines().any(|fields| fields[0] == name) {
+            (
                 format!("{what} {shown} has a line in `{path}` that is damaged"),
-                "its ids are missing, or no whole numbers up to 2147483647".to_owned(),
-            );
-        }
-        (
-            format!("{what} {shown} does not exist"),
-            format!("a {what} is looked up in the image's `{path}`; a number needs no entry there"),
-        )
+                format!("its ids are missing, or no whole numbers up to {LARGEST_ID}"),
+            )
+        } else {
+            (
+                format!("{what} {shown} does not exist"),
+                format!("a {what} is looked up in the image's `{path}`; a number needs no entry there"),
+            )
+        };
+        Failure::say(Kind::Identity, sentence).hint(hint)
     }
 }
 
@@ -189,80 +172,70 @@ fn passwd() -> Database {
     Database::read("/etc/passwd")
 }
 
-fn group() -> Database {
-    Database::read("/etc/group")
-}
-
 /// The sentence about what can be no user, whoever there is.
 pub(crate) fn no_user(spec: &[u8], reason: &str) -> String {
     format!("{} is no user: {reason}", quoted(spec))
 }
 
-/// Looks a user up.
-///
-/// # Errors
-/// Identity (77): a user or group that does not exist, a uid that needs a gid.
+/// Looks a user up. Fails (77) for a user or group that does not exist, and for a uid that needs a gid.
 pub(crate) fn resolve(spec: &Expanded) -> Result<Identity> {
-    let found = look_up(spec);
-    if spec.secret { found.map_err(|failure| failure.concealed("looking up the user")) } else { found }
+    look_up(spec).map_err(|failure| {
+        if spec.secret {
+            failure.concealed("looking up the user")
+        } else {
+            failure.field("user", escaped(&spec.bytes))
+        }
+    })
 }
 
 fn look_up(asked: &Expanded) -> Result<Identity> {
     let spec = asked.bytes.as_slice();
-    let failure = |sentence: String| {
-        Failure::say(Kind::Identity, sentence).field("user", crate::text::escape::escaped(spec))
-    };
-    let parsed = UserSpec::parse(spec).map_err(|reason| failure(no_user(spec, &reason)))?;
-    let database = passwd();
-    let users = database.users();
-    let lacking = |(sentence, hint): (String, String)| failure(sentence).hint(hint);
+    let parsed = UserSpec::parse(spec);
+    let parsed = parsed.map_err(|reason| Failure::say(Kind::Identity, no_user(spec, &reason)))?;
+    let (passwd, group) = (passwd(), || Database::read("/etc/group"));
     let (uid, user) = match &parsed.user {
         Who::Name(name) => {
-            let found = users.iter().find(|user| user.name == *name);
-            let found = found.ok_or_else(|| lacking(database.lacks("user", name)))?;
+            let found = passwd.users().find(|user| user.name == *name);
+            let found = found.ok_or_else(|| passwd.lacks("user", name))?;
             (found.uid, Some(found))
         }
-        Who::Id(uid) => (*uid, users.iter().find(|user| user.uid == *uid)),
+        Who::Id(uid) => (*uid, passwd.users().find(|user| user.uid == *uid)),
     };
-    let home =
-        user.map(|user| user.home.clone()).filter(|home| !home.is_empty()).unwrap_or_else(|| b"/".to_vec());
-    let (gid, groups) = match (&parsed.group, user) {
+    let (gid, groups) = match (&parsed.group, &user) {
         // With a group of its own it has that one alone, as gosu has it.
         (Some(Who::Id(gid)), _) => (*gid, vec![*gid]),
         (Some(Who::Name(name)), _) => {
-            let database = group();
-            let found = database.groups().into_iter().find(|group| group.name == *name);
-            let gid = found.ok_or_else(|| lacking(database.lacks("group", name)))?.gid;
+            let group = group();
+            let found = group.groups().find(|(each, ..)| each == name).map(|(_, gid, _)| gid);
+            let gid = found.ok_or_else(|| group.lacks("group", name))?;
             (gid, vec![gid])
         }
         (None, Some(user)) => {
             let mut all = vec![user.gid];
-            for group in group().groups() {
-                if group.members.contains(&user.name) && !all.contains(&group.gid) {
-                    all.push(group.gid);
+            for (_, gid, members) in group().groups() {
+                let is_member = members.split(|byte| *byte == b',').any(|member| member == user.name);
+                if is_member && !all.contains(&gid) {
+                    all.push(gid);
                 }
             }
             (user.gid, all)
         }
         (None, None) => {
             // The present gid would be root's: it is never taken over in silence.
-            return Err(failure(format!("uid `{uid}` has no entry in `/etc/passwd`, so it needs a group"))
-                .hint(format!("write `{uid}:GID`")));
+            let sentence = format!("uid `{uid}` has no entry in `/etc/passwd`, so it needs a group");
+            return Err(Failure::say(Kind::Identity, sentence).hint(format!("write `{uid}:GID`")));
         }
     };
+    let home = user.map(|user| user.home).filter(|home| !home.is_empty()).unwrap_or(b"/").to_vec();
     Ok(Identity { spec: asked.clone(), uid, gid, groups, home: OsString::from_vec(home) })
 }
 
 /// The name of a uid, for messages.
 pub(crate) fn name_of(uid: u32) -> Option<String> {
-    passwd()
-        .users()
-        .into_iter()
-        .find(|user| user.uid == uid)
-        .map(|user| crate::text::escape::escaped(&user.name))
+    passwd().users().find(|user| user.uid == uid).map(|user| escaped(user.name))
 }
 
-fn refused(what: &str, error: impl std::fmt::Display) -> Failure {
+fn refused(what: &str, error: impl Display) -> Failure {
     Failure::say(Kind::System, format!("cannot {what}: {error}"))
 }
 
@@ -281,33 +254,24 @@ fn refused_ids(identity: &Identity, part: &str, error: Errno) -> Failure {
 }
 
 /// Becomes `identity`, for good, and verifies that there is no way back.
-///
-/// # Errors
-/// System (71): the kernel refuses, or root could be had again.
 pub(crate) fn step_down(identity: &Identity, keep: Option<&[Capability]>) -> Result<()> {
-    let before = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
-    let groups: Vec<Gid> = identity.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
-    match nix::unistd::setgroups(&groups) {
-        Ok(()) => {}
-        // Root without the right to, or in a user namespace that denies it, is told to be root: it is
-        // already.
-        Err(Errno::EPERM) if before == (identity.uid, identity.gid) => return Ok(()),
-        Err(error) => return Err(refused_ids(identity, "setgroups", error)),
+    let refuse = |part: &'static str| move |error| refused_ids(identity, part, error);
+    let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
+    match setgroups(&identity.group_ids()) {
+        // Root without the right to, or in a user namespace that denies it, is to be root: it already is.
+        Err(Errno::EPERM) if (geteuid(), getegid()) == (uid, gid) => return Ok(()),
+        done => done.map_err(refuse("setgroups"))?,
     }
-    let gid = Gid::from_raw(identity.gid);
-    nix::unistd::setresgid(gid, gid, gid).map_err(|error| refused_ids(identity, "setgid", error))?;
-    let uid = Uid::from_raw(identity.uid);
-    if keep.is_some_and(|keep| !keep.is_empty()) {
+    setresgid(gid, gid, gid).map_err(refuse("setgid"))?;
+    let keep = keep.unwrap_or_default();
+    if !keep.is_empty() {
         // Without this the kernel clears the permitted set when the uid leaves 0 (capabilities(7)).
-        rustix::thread::set_keep_capabilities(true)
-            .map_err(|error| refused("keep capabilities", desc(error)))?;
+        nix::sys::prctl::set_keepcaps(true).map_err(|error| refused("keep capabilities", error.desc()))?;
     }
-    nix::unistd::setresuid(uid, uid, uid).map_err(|error| refused_ids(identity, "setuid", error))?;
-    let keeps_setuid = keep.is_some_and(|keep| keep.iter().any(|each| each.name() == "CAP_SETUID"));
-    if identity.uid != 0 && !keeps_setuid {
+    setresuid(uid, uid, uid).map_err(refuse("setuid"))?;
+    if identity.uid != 0 && !keep.iter().any(|each| each.name() == "CAP_SETUID") {
         let root = Uid::from_raw(0);
-        let back = nix::unistd::setresuid(root, root, root);
-        if back.is_ok() || nix::unistd::geteuid().is_root() {
+        if setresuid(root, root, root).is_ok() || geteuid().is_root() {
             let what = format!("become user `{}`: verify", identity.spec.shown());
             return Err(refused(&what, "root can be had again"));
         }
@@ -315,21 +279,18 @@ pub(crate) fn step_down(identity: &Identity, keep: Option<&[Capability]>) -> Res
     Ok(())
 }
 
-fn set(capabilities: &[Capability]) -> CapabilitySet {
-    capabilities.iter().fold(CapabilitySet::empty(), |set, capability| {
-        set | CapabilitySet::from_bits_retain(1 << capability.0)
-    })
+fn set(capability: Capability) -> CapabilitySet {
+    CapabilitySet::from_bits_retain(1 << capability.0)
+}
+
+fn desc(error: rustix::io::Errno) -> &'static str {
+    Errno::from_raw(error.raw_os_error()).desc()
 }
 
 /// Drops every other capability from the bounding set; done while the right to do so is still held.
-///
-/// # Errors
-/// System (71): the kernel refuses.
 pub(crate) fn bound(keep: &[Capability]) -> Result<()> {
-    let keep = set(keep);
-    for number in 0..64 {
-        let one = CapabilitySet::from_bits_retain(1 << number);
-        if keep.contains(one) {
+    for one in (0..64).map(|number| CapabilitySet::from_bits_retain(1 << number)) {
+        if keep.iter().any(|each| set(*each) == one) {
             continue;
         }
         // What is not in it needs no right to be dropped.
@@ -341,78 +302,83 @@ pub(crate) fn bound(keep: &[Capability]) -> Result<()> {
         }
         rustix::thread::remove_capability_from_bounding_set(one).map_err(|error| {
             let failure = refused("drop capabilities from the bounding set", desc(error));
-            if error == rustix::io::Errno::PERM {
-                failure.hint("root needs the capability SETPCAP for it; or give the container those alone that the table keeps")
-            } else {
-                failure
+            if error != rustix::io::Errno::PERM {
+                return failure;
             }
+            failure.hint(
+                "root needs the capability SETPCAP for it; or give the container those alone that the table \
+                 keeps",
+            )
         })?;
     }
     Ok(())
 }
 
-fn desc(error: rustix::io::Errno) -> &'static str {
-    Errno::from_raw(error.raw_os_error()).desc()
-}
-
 /// Makes the kept capabilities permitted, effective, inheritable and ambient, so that they survive the
-/// exec of a program without file capabilities.
-///
-/// # Errors
-/// System (71): the kernel refuses, most often because the container does not have them; then nothing has
-/// changed.
+/// exec of a program without file capabilities. Nothing has changed where the container does not have them.
 pub(crate) fn keep(capabilities: &[Capability]) -> Result<()> {
-    let wanted = set(capabilities);
     let have = rustix::thread::capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.permitted);
-    if let Some(missing) = capabilities.iter().find(|each| !have.contains(set(std::slice::from_ref(each)))) {
+    if let Some(missing) = capabilities.iter().find(|each| !have.contains(set(**each))) {
         return Err(refused(&format!("keep `{}`", missing.name()), "the container does not have it"));
     }
     let _ = rustix::thread::clear_ambient_capability_set();
-    let sets = rustix::thread::CapabilitySets { effective: wanted, permitted: wanted, inheritable: wanted };
+    let wanted: CapabilitySet = capabilities.iter().copied().map(set).collect();
+    let sets = CapabilitySets { effective: wanted, permitted: wanted, inheritable: wanted };
     rustix::thread::set_capabilities(None, sets)
         .map_err(|error| refused("keep capabilities", desc(error)))?;
     for capability in capabilities {
-        rustix::thread::configure_capability_in_ambient_set(set(std::slice::from_ref(capability)), true)
+        rustix::thread::configure_capability_in_ambient_set(set(*capability), true)
             .map_err(|error| refused(&format!("keep `{}`", capability.name()), desc(error)))?;
     }
     Ok(())
 }
 
 /// Makes it impossible to gain privileges by an exec.
-///
-/// # Errors
-/// System (71).
 pub(crate) fn no_new_privileges() -> Result<()> {
-    rustix::thread::set_no_new_privs(true).map_err(|error| refused("set no-new-privileges", desc(error)))
+    nix::sys::prctl::set_no_new_privs().map_err(|error| refused("set no-new-privileges", error.desc()))
 }
 
-/// Does something to the file system as `identity`: this process's effective ids are that one's for as
-/// long, so that the kernel judges every path as it would for them, and links lead root nowhere.
-///
-/// # Errors
-/// System (71): the kernel refuses the change; otherwise what `work` returns.
+/// Does something to the file system as `identity`: this process's effective ids are that one's until it is
+/// done, so that the kernel judges every path as it would for them, and links lead root nowhere.
 pub(crate) fn acting_as<T>(identity: Option<&Identity>, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let Some(identity) = identity else { return work() };
-    let what = format!("act as user `{}`", identity.spec.shown());
-    let before = nix::unistd::getgroups().map_err(|error| refused(&what, error.desc()))?;
-    let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
-    let groups: Vec<Gid> = identity.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
-    nix::unistd::setgroups(&groups).map_err(|error| refused(&what, error.desc()))?;
-    let changed = nix::unistd::setegid(Gid::from_raw(identity.gid))
-        .and_then(|()| nix::unistd::seteuid(Uid::from_raw(identity.uid)));
-    let result = match changed {
-        Ok(()) => work(),
-        Err(error) => Err(refused(&what, error.desc())),
-    };
-    let back = nix::unistd::seteuid(uid)
-        .and_then(|()| nix::unistd::setegid(gid))
-        .and_then(|()| nix::unistd::setgroups(&before));
-    back.map_err(|error| refused("become root again after acting as the user", error.desc()))?;
+    let before = act_as(identity)?;
+    let result = work();
+    before.come_back()?;
     result
 }
 
-/// Makes those of these capabilities effective that are permitted. What looks at a process needs every one
-/// that the process has (`ptrace(2)`), and acting as another user takes them away until it ends.
+/// The effective ids to come back to.
+struct Before {
+    uid: Uid,
+    gid: Gid,
+    groups: Vec<Gid>,
+}
+
+fn act_as(identity: &Identity) -> Result<Before> {
+    let refuse = |error: Errno| refused(&format!("act as user `{}`", identity.spec.shown()), error.desc());
+    let before = Before { uid: geteuid(), gid: getegid(), groups: getgroups().map_err(refuse)? };
+    setgroups(&identity.group_ids()).map_err(refuse)?;
+    if let Err(error) =
+        setegid(Gid::from_raw(identity.gid)).and_then(|()| seteuid(Uid::from_raw(identity.uid)))
+    {
+        before.come_back()?;
+        return Err(refuse(error));
+    }
+    Ok(before)
+}
+
+impl Before {
+    fn come_back(&self) -> Result<()> {
+        seteuid(self.uid)
+            .and_then(|()| setegid(self.gid))
+            .and_then(|()| setgroups(&self.groups))
+            .map_err(|error| refused("become root again after acting as the user", error.desc()))
+    }
+}
+
+/// Makes those of these capabilities effective that are permitted. Looking at a process takes every one that
+/// the process has (`ptrace(2)`), and acting as another user takes them away until it ends.
 pub(crate) fn raise(capabilities: u64) {
     if let Ok(mut sets) = rustix::thread::capabilities(None) {
         sets.effective |= sets.permitted & CapabilitySet::from_bits_retain(capabilities);
@@ -420,7 +386,7 @@ pub(crate) fn raise(capabilities: u64) {
     }
 }
 
-/// The home of someone, as `HOME` has it.
+/// The home of a user, as `HOME` has it.
 pub(crate) fn home(identity: &Identity) -> &[u8] {
     identity.home.as_bytes()
 }

@@ -15,6 +15,7 @@ pub(crate) mod request;
 pub(crate) mod running;
 pub(crate) mod shebang;
 pub(crate) mod signals;
+pub(crate) mod spawn;
 pub(crate) mod start;
 pub(crate) mod terminal;
 pub(crate) mod termination_log;

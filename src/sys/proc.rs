@@ -170,8 +170,10 @@ mod tests {
 
     #[test]
     fn a_status_is_whom_a_process_is() {
-        let text = "Name:\tx\nUmask:\t0027\nPid:\t57\nNSpid:\t57\t2\nUid:\t0\t1000\t0\t0\nGid:\t0\t100\t0\t0\nGroups:\t4 100 \n\
-                    CapPrm:\t0000000000000400\nCapBnd:\t00000000a80425fb\nCapAmb:\t0000000000000400\nNoNewPrivs:\t1\n";
+        let text = "Name:\tx\nUmask:\t0027\nPid:\t57\nNSpid:\t57\t2\nUid:\t0\t1000\t0\t0\n\
+                    Gid:\t0\t100\t0\t0\nGroups:\t4 100 \n\
+                    CapPrm:\t0000000000000400\nCapBnd:\t00000000a80425fb\n\
+                    CapAmb:\t0000000000000400\nNoNewPrivs:\t1\n";
         let status = Status::parse(text).expect("whole");
         assert_eq!(status.numbers, [57, 2]);
         assert_eq!((status.uid, status.gid, status.umask), (1000, 100, Some(0o27)));

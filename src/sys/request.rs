@@ -1,9 +1,8 @@
 //! What this program hands itself when it starts as a small mode: whom to become, what to run and with
 //! which variables.
 //!
-//! It comes through standard input, which is a socket for as long, and not as arguments and environment: a
-//! small mode of root's must not be started with variables that somebody else chose, and others could read
-//! the rest.
+//! It comes through standard input, a socket until then, and not as arguments and environment: a small mode
+//! of root's must not be started with variables that another user chose, and others could read the rest.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -26,11 +25,9 @@ use crate::value::variables::Variables;
 pub(crate) struct Request<'a> {
     /// Whom to step down to.
     pub(crate) identity: Option<&'a Identity>,
-    /// The file to run, where that is not for the small mode to look up.
+    /// The file to run, where the small mode is not to look it up.
     pub(crate) file: Option<&'a Path>,
-    /// Its arguments.
     pub(crate) argv: &'a [OsString],
-    /// Its variables.
     pub(crate) variables: &'a Variables,
     /// How long it may take.
     pub(crate) limit: Duration,
@@ -39,15 +36,10 @@ pub(crate) struct Request<'a> {
 /// A request as it arrives.
 #[derive(Debug)]
 pub(crate) struct Received {
-    /// Whom to step down to.
-    pub(crate) identity: Option<Identity>,
-    /// The file to run.
+    identity: Option<Identity>,
     pub(crate) file: Option<PathBuf>,
-    /// Its arguments.
     pub(crate) argv: Vec<OsString>,
-    /// Its variables.
     pub(crate) variables: Variables,
-    /// How long it may take.
     pub(crate) limit: Duration,
     /// Where a refusal goes. An exec closes it, so that its silence means that the program runs.
     report: File,
@@ -130,9 +122,6 @@ impl Received {
     }
 
     /// Becomes who was asked for, for good.
-    ///
-    /// # Errors
-    /// System (71), as a step-down.
     pub(crate) fn step_down(&self) -> Result<()> {
         self.identity.as_ref().map_or(Ok(()), |identity| identity::step_down(identity, None))
     }

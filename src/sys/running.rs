@@ -1,11 +1,12 @@
 //! A child that runs: what it has said so far, what it is sent, how it ended.
 //!
-//! It knows one child; which of them has ended, what is due, and when to look is `child.rs`'s affair.
+//! It knows one child; which of them has ended, what is due, and when to look, `child.rs` decides.
 
 use std::io::IoSliceMut;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, Shutdown, UnixCredentials, recvmsg, shutdown};
 use nix::unistd::Pid;
 
@@ -16,36 +17,26 @@ use crate::text::escape::{escaped, shortened};
 
 /// The most characters that are quoted of what a child says.
 const LONGEST_QUOTE: usize = 500;
-
-/// Why a child is being ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
-    TimedOut,
-    Stopped(i32),
-    /// It wrote too much.
-    TooMuchOutput,
-    /// A request to stop came.
-    Requested,
-}
+const KILL: i32 = 9;
 
 /// A child that runs.
 #[derive(Debug)]
 pub(crate) struct Running {
     /// Its process id, which is its group's.
     pub(crate) pid: i32,
-    /// When it was started.
     pub(crate) started: Instant,
     pub(crate) limit: Option<Duration>,
     /// How long its group may take to end before it is killed.
     pub(crate) grace: Duration,
-    pub(crate) ending: Option<(Ending, Instant)>,
+    /// While it is being ended: how that counts, unless by its own status, and when it is killed.
+    pub(crate) ending: Option<(Option<Ended>, Instant)>,
     pub(crate) killed: bool,
-    /// Whether nobody of its group was left when that was last looked at.
+    /// Whether its group had no other member when that was last looked at.
     pub(crate) alone: bool,
     pub(crate) status: Option<Ended>,
     pub(crate) hands_back: Option<u32>,
     pub(crate) quiet: bool,
-    /// Whom it became, where that is somebody else than this process.
+    /// Whom it became, where that is another user than this process.
     pub(crate) identity: Option<Identity>,
     /// Who wrote to descriptor 3 without being root, where root alone may.
     pub(crate) stranger: Option<u32>,
@@ -76,19 +67,41 @@ pub(crate) struct Pipe {
 impl Pipe {
     /// Sends what fits. One that has ended needs no more of it.
     fn send(&mut self) {
-        if self.carries == Carries::Input && self.unsent.is_empty() {
-            self.end = None;
-        }
-        let Some(end) = self.end.as_ref().filter(|_| !self.unsent.is_empty()) else { return };
-        match nix::unistd::write(end, &self.unsent) {
-            Ok(count) => drop(self.unsent.drain(..count)),
-            Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => {}
-            Err(_) => self.unsent.clear(),
+        if let Some(end) = self.end.as_ref().filter(|_| !self.unsent.is_empty()) {
+            match nix::unistd::write(end, &self.unsent) {
+                Ok(count) => drop(self.unsent.drain(..count)),
+                Err(Errno::EAGAIN | Errno::EINTR) => {}
+                Err(_) => self.unsent.clear(),
+            }
+            if self.unsent.is_empty() && self.carries != Carries::Input {
+                let _ = shutdown(end.as_raw_fd(), Shutdown::Write);
+            }
         }
         if self.unsent.is_empty() && self.carries == Carries::Input {
             self.end = None;
-        } else if self.unsent.is_empty() {
-            let _ = shutdown(end.as_raw_fd(), Shutdown::Write);
+        }
+    }
+
+    /// Reads what it holds, without waiting: it is never read to its end for its own sake, because a
+    /// daemonised child of a hook may hold it open for ever.
+    fn read(&mut self, stranger: &mut Option<u32>) {
+        let mut buffer = [0; 16_384];
+        while let Some(end) = self.end.as_ref().filter(|_| self.carries != Carries::Input) {
+            let read = if self.carries == Carries::RootsVariables {
+                read_from_root(end, &mut buffer, stranger)
+            } else {
+                nix::unistd::read(end, &mut buffer)
+            };
+            match read {
+                Ok(count) => {
+                    self.read.extend_from_slice(&buffer[..count]);
+                    if count == 0 || self.read.len() > LONGEST_OUTPUT {
+                        self.end = None;
+                    }
+                }
+                Err(Errno::EINTR) => {}
+                Err(_) => return,
+            }
         }
     }
 }
@@ -122,16 +135,29 @@ impl Running {
         self.pipes.iter_mut().for_each(Pipe::send);
     }
 
+    /// Sends what its pipes take, and reads what they hold.
+    pub(crate) fn read_pipes(&mut self) {
+        self.send_pipes();
+        self.pipes.iter_mut().for_each(|pipe| pipe.read(&mut self.stranger));
+        if self.pipes.iter().all(|pipe| pipe.read.len() <= LONGEST_OUTPUT) {
+            return;
+        }
+        if self.status.is_some() {
+            self.status = Some(Ended::TooMuchOutput);
+        } else if !self.killed {
+            self.kill_as(Ended::TooMuchOutput);
+        }
+    }
+
     /// Whether it has reported that it could not do what it was asked.
     pub(crate) fn has_reported(&self) -> bool {
         !self.text(Carries::Report).is_empty()
     }
 
-    /// The last line of what it said, where that is kept: of a report, or else of its standard error.
+    /// The last line of a report, or else of its standard error where that is kept.
     pub(crate) fn last_line(&self) -> String {
-        let report = self.text(Carries::Report);
-        let said = if report.is_empty() { self.text(Carries::Output) } else { report };
-        let line = said.trim_ascii().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+        let carries = if self.has_reported() { Carries::Report } else { Carries::Output };
+        let line = self.text(carries).trim_ascii().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
         // A character has four bytes at most.
         let line = line.get(..4 * LONGEST_QUOTE).unwrap_or(line);
         shortened(escaped(line), LONGEST_QUOTE)
@@ -143,32 +169,61 @@ impl Running {
         self.status.as_ref().filter(|_| self.ending.is_none() || self.killed || self.alone)
     }
 
-    pub(crate) fn end(&mut self, ending: Ending, signal: i32) {
-        self.send(signal);
-        if self.ending.is_none() {
-            self.ending = Some((ending, Instant::now() + self.grace));
-        }
+    /// Asks it to end by this signal.
+    pub(crate) fn end(&mut self, signal: i32) {
+        self.end_as(None, signal);
     }
 
     /// Kills it, because its answer is not wanted any more.
     pub(crate) fn end_now(&mut self) {
-        self.end(Ending::Requested, 9);
+        self.end(KILL);
         self.kill();
+    }
+
+    pub(crate) fn kill_as(&mut self, ended: Ended) {
+        self.end_as(Some(ended), KILL);
+        self.kill();
+    }
+
+    fn end_as(&mut self, counts_as: Option<Ended>, signal: i32) {
+        self.send(signal);
+        if self.ending.is_none() {
+            self.ending = Some((counts_as, Instant::now() + self.grace));
+        }
+    }
+
+    /// Ends it past its limit, and kills it past its grace. Returns whether it was killed now.
+    pub(crate) fn end_if_due(&mut self, now: Instant) -> bool {
+        let is_late = self.deadline().is_some_and(|deadline| deadline <= now);
+        if is_late && self.ending.is_none() && self.status.is_none() {
+            let timed_out = Ended::TimedOut(self.limit.unwrap_or_default());
+            // A try has nothing to clean up; a hook may.
+            if self.quiet {
+                self.kill_as(timed_out);
+            } else {
+                self.end_as(Some(timed_out), 15);
+            }
+        }
+        let is_due = !self.killed && self.ending.as_ref().is_some_and(|(_, kill)| *kill <= now);
+        if is_due {
+            self.kill();
+        }
+        is_due
     }
 
     /// The grace that it did not end within, if it was killed for that.
     pub(crate) fn outlived(&self) -> Option<Duration> {
-        let asked = matches!(self.ending, Some((Ending::TimedOut | Ending::Requested, _)));
+        let asked = matches!(self.ending, Some((None | Some(Ended::TimedOut(_)), _)));
         (asked && self.killed && !self.quiet).then_some(self.grace)
     }
 
     pub(crate) fn kill(&mut self) {
-        self.send(9);
+        self.send(KILL);
         self.killed = true;
     }
 
-    /// Sends a signal to its group, and where it has left its group to itself: as long as it has not been
-    /// collected nobody else can have its number.
+    /// Sends a signal to its group, and also to itself where it has left its group: no other process can have
+    /// its number until it has been collected.
     pub(crate) fn send(&self, signal: i32) {
         let pid = Pid::from_raw(self.pid);
         let has_left = self.status.is_none() && nix::unistd::getpgid(Some(pid)) != Ok(pid);
@@ -180,7 +235,7 @@ impl Running {
     }
 }
 
-/// Reads what root wrote. Whoever else wrote something is noted.
+/// Reads what root wrote. Any other writer is noted.
 fn read_from_root(end: &OwnedFd, buffer: &mut [u8], stranger: &mut Option<u32>) -> nix::Result<usize> {
     let mut buffers = [IoSliceMut::new(buffer)];
     let mut space = nix::cmsg_space!(UnixCredentials);
@@ -195,49 +250,4 @@ fn read_from_root(end: &OwnedFd, buffer: &mut [u8], stranger: &mut Option<u32>) 
         *stranger = stranger.or(writer).or(Some(u32::MAX));
     }
     Ok(count)
-}
-
-/// Reads what the pipes of a child hold, without waiting. A pipe is never read to its end for its own sake: a
-/// daemonised child of a hook may hold it open for ever.
-// Not inlined: a run without children would pay for the pages of its buffer.
-pub(crate) fn read_pipes(child: &mut Running) {
-    let mut too_much = false;
-    child.send_pipes();
-    for pipe in &mut child.pipes {
-        let Some(end) = &pipe.end else { continue };
-        let mut buffer = [0; 16_384];
-        loop {
-            let read = match pipe.carries {
-                Carries::RootsVariables => read_from_root(end, &mut buffer, &mut child.stranger),
-                Carries::Environment | Carries::Variables | Carries::Report | Carries::Output => {
-                    nix::unistd::read(end, &mut buffer)
-                }
-                Carries::Input => break,
-            };
-            match read {
-                Ok(0) => {
-                    pipe.end = None;
-                    break;
-                }
-                Ok(count) => {
-                    pipe.read.extend_from_slice(&buffer[..count]);
-                    if pipe.read.len() > LONGEST_OUTPUT {
-                        too_much = true;
-                        pipe.end = None;
-                        break;
-                    }
-                }
-                Err(nix::errno::Errno::EINTR) => {}
-                Err(_) => break,
-            }
-        }
-    }
-    if too_much {
-        if child.status.is_some() {
-            child.status = Some(Ended::TooMuchOutput);
-        } else {
-            child.end(Ending::TooMuchOutput, 9);
-            child.kill();
-        }
-    }
 }

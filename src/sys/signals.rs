@@ -1,7 +1,7 @@
-//! Signals: which are heeded, which have come, what the target's mask and dispositions are. The only
+//! Signals: which are handled, which have come, what the target's mask and dispositions are. The only
 //! user of signal-hook, of masks and of kill(2).
 //!
-//! The signals that are heeded are blocked and read from a descriptor. A blocked signal is kept by the
+//! The signals that are handled are blocked and read from a descriptor. A blocked signal is kept by the
 //! kernel even for PID 1, which otherwise never sees a signal without a handler; one that was
 //! pending when preverb started is there as well; and nothing runs at a moment that it did not choose.
 
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
@@ -24,14 +24,13 @@ use crate::text::failure::{Failure, Kind, Result};
 /// The signals that are requests to stop, unless the table says otherwise.
 const STOP: [i32; 4] =
     [Signal::SIGTERM as i32, Signal::SIGINT as i32, Signal::SIGHUP as i32, Signal::SIGQUIT as i32];
+const CHILD: i32 = Signal::SIGCHLD as i32;
+/// The first signal that has no name of its own.
+const FIRST_REAL_TIME: i32 = 32;
 
-/// What came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Arrival {
-    /// A request to stop, by its number.
-    Stop(i32),
-    /// A child has changed its state.
-    Child,
+/// The system's refusal to change a mask, which no real system gives.
+fn refused(error: nix::errno::Errno) -> Failure {
+    Failure::say(Kind::System, format!("cannot handle signals: {}", error.desc()))
 }
 
 /// The signals of this process during setup.
@@ -49,18 +48,12 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Heeds TERM, INT, HUP and QUIT from here on.
-    ///
-    /// # Errors
-    /// The system's refusal, which no real system gives.
+    /// Handles TERM, INT, HUP and QUIT from here on.
     pub(crate) fn heed() -> Result<Self> {
         Self::of(&STOP)
     }
 
     /// Handles the ends of children alone: a request to stop does as it would without this.
-    ///
-    /// # Errors
-    /// The system's refusal, which no real system gives.
     pub(crate) fn of_children() -> Result<Self> {
         Self::of(&[])
     }
@@ -69,68 +62,36 @@ impl Signals {
         default_in_children();
         let mut inherited = SigSet::empty();
         let set = set_of(stop);
-        let refuse = |error: nix::errno::Errno| {
-            Failure::say(Kind::System, format!("cannot heed signals: {}", error.desc()))
-        };
         nix::sys::signal::sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), Some(&mut inherited))
-            .map_err(refuse)?;
-        let descriptor =
-            SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(refuse)?;
-        Ok(Self {
-            stop: stop.to_vec(),
-            inherited,
-            descriptor,
-            ignored: None,
-            passed_over: Vec::new(),
-            patience: None,
-        })
+            .map_err(refused)?;
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        let descriptor = SignalFd::with_flags(&set, flags).map_err(refused)?;
+        let (stop, passed_over) = (stop.to_vec(), Vec::new());
+        Ok(Self { stop, inherited, descriptor, ignored: None, passed_over, patience: None })
     }
 
-    /// Heeds these as requests to stop in the place of the four.
-    ///
-    /// # Errors
-    /// The system's refusal, which no real system gives.
+    /// Handles these as requests to stop in the place of the four.
     pub(crate) fn heed_instead(&mut self, stop: &[i32]) -> Result<()> {
         let set = set_of(stop);
-        let mut others = SigSet::empty();
-        for signal in Signal::iterator().filter(|signal| STOP.contains(&(*signal as i32))) {
-            if !set.contains(signal) && !self.inherited.contains(signal) {
-                others.add(signal);
-            }
-        }
-        let refuse = |error: nix::errno::Errno| {
-            Failure::say(Kind::System, format!("cannot heed signals: {}", error.desc()))
-        };
+        let signals = Signal::iterator().filter(|signal| STOP.contains(&(*signal as i32)));
+        let others: SigSet =
+            signals.filter(|signal| !set.contains(*signal) && !self.inherited.contains(*signal)).collect();
         // What else is blocked was inherited so, and stays.
-        set.thread_block().map_err(refuse)?;
-        self.descriptor.set_mask(&set).map_err(refuse)?;
-        others.thread_unblock().map_err(refuse)?;
+        take(&set, &self.descriptor)?;
+        others.thread_unblock().map_err(refused)?;
         stop.clone_into(&mut self.stop);
         Ok(())
     }
 
-    /// The next signal that has come, if one has; never blocks.
-    pub(crate) fn next(&mut self) -> Option<Arrival> {
-        loop {
-            let info = self.descriptor.read_signal().ok().flatten()?;
-            let number = i32::try_from(info.ssi_signo).ok()?;
-            if number == Signal::SIGCHLD as i32 {
-                return Some(Arrival::Child);
-            }
+    /// A request to stop that has come, if one has; never blocks. Reads what else has come.
+    pub(crate) fn stop(&mut self) -> Option<i32> {
+        while let Some(info) = self.descriptor.read_signal().ok().flatten() {
+            let number = info.ssi_signo.cast_signed();
             if self.stop.contains(&number) && !self.is_ignored(number) {
-                return Some(Arrival::Stop(number));
+                return Some(number);
             }
             if number >= FIRST_REAL_TIME {
                 self.passed_over.push(number);
-            }
-        }
-    }
-
-    /// A request to stop that has come, if one has.
-    pub(crate) fn stop(&mut self) -> Option<i32> {
-        while let Some(arrival) = self.next() {
-            if let Arrival::Stop(number) = arrival {
-                return Some(number);
             }
         }
         None
@@ -141,24 +102,17 @@ impl Signals {
         self.patience = Some(until);
     }
 
-    /// Waits until a file can be read, or until there is a request to stop, which is returned.
-    ///
-    /// # Errors
-    /// There is neither in time.
+    /// Waits until a file can be read, or until there is a request to stop, which is returned. An error is
+    /// that there is neither in time.
     pub(crate) fn wait_for(&mut self, file: BorrowedFd<'_>) -> std::io::Result<Option<i32>> {
         loop {
-            let left = self.patience.map(|until| until.saturating_duration_since(Instant::now()));
-            let timeout = left.map_or(PollTimeout::NONE, |left| {
-                PollTimeout::try_from(left.as_millis().min(60_000)).unwrap_or(PollTimeout::ZERO)
-            });
+            let is_last_look = self.patience.is_some_and(|until| until <= Instant::now());
             let mut descriptors =
                 [self.descriptor.as_fd(), file].map(|each| PollFd::new(each, PollFlags::POLLIN));
-            let _ = nix::poll::poll(&mut descriptors, timeout);
+            let _ = poll(&mut descriptors, timeout(self.patience));
             let is_ready = descriptors[1].any() != Some(false);
             match self.stop() {
-                None if !is_ready && left.is_some_and(|left| left.as_millis() == 0) => {
-                    return Err(ErrorKind::TimedOut.into());
-                }
+                None if !is_ready && is_last_look => return Err(ErrorKind::TimedOut.into()),
                 None if !is_ready => {}
                 stop => return Ok(stop),
             }
@@ -181,33 +135,25 @@ impl Signals {
         &self.inherited
     }
 
-    /// The signals that this process has blocked itself, for the preverb that it execs next.
+    /// The signals that this process has blocked itself, for the preverb that it execs next: they stay
+    /// blocked across the exec, so that no request is lost.
     pub(crate) fn blocked(&self) -> Vec<i32> {
         self.put_back();
         let inherited = |number| Signal::try_from(number).is_ok_and(|signal| self.inherited.contains(signal));
-        let own = self.stop.iter().copied().chain([Signal::SIGCHLD as i32]);
-        own.filter(|number| !inherited(*number)).collect()
+        self.stop.iter().copied().chain([CHILD]).filter(|number| !inherited(*number)).collect()
     }
 
     /// Takes over the signals that the preverb before this exec has `blocked`: what this process execs or
     /// starts does not inherit that. Returns a request to stop that has come by now.
-    ///
-    /// # Errors
-    /// The system's refusal, which no real system gives.
     pub(crate) fn take_over(&mut self, blocked: &[i32]) -> Result<Option<i32>> {
         if takes_real_time(blocked) {
             // A set can lose real-time signals only all at once.
             self.inherited = self.inherited.iter().collect();
         }
-        blocked
-            .iter()
-            .filter_map(|number| Signal::try_from(*number).ok())
-            .for_each(|signal| self.inherited.remove(signal));
-        self.stop = blocked.iter().copied().filter(|number| *number != Signal::SIGCHLD as i32).collect();
-        let set = set_of(&self.stop);
-        set.thread_block().and_then(|()| self.descriptor.set_mask(&set)).map_err(|error| {
-            Failure::say(Kind::System, format!("cannot handle signals: {}", error.desc()))
-        })?;
+        let named = blocked.iter().filter_map(|number| Signal::try_from(*number).ok());
+        named.for_each(|signal| self.inherited.remove(signal));
+        self.stop = blocked.iter().copied().filter(|number| *number != CHILD).collect();
+        take(&set_of(&self.stop), &self.descriptor)?;
         Ok(self.stop())
     }
 
@@ -223,16 +169,14 @@ impl Signals {
             return;
         }
         let mut ours = set_of(&self.stop);
-        for signal in &self.inherited {
-            ours.remove(signal);
-        }
+        self.inherited.iter().for_each(|signal| ours.remove(signal));
         let _ = ours.thread_unblock();
     }
 
     /// Sends the real-time signals again that came and were not requests.
     fn put_back(&self) {
         for number in &self.passed_over {
-            send(i32::try_from(std::process::id()).unwrap_or(0), *number);
+            send(std::process::id().cast_signed(), *number);
         }
     }
 
@@ -250,7 +194,7 @@ impl AsFd for Signals {
 
 /// Every signal that can be caught, for a process that passes them on.
 ///
-/// What a fault of this process itself raises is not kept away by a mask: the kernel forces it.
+/// A mask does not keep away what a fault of this process itself raises: the kernel forces it.
 #[derive(Debug)]
 pub(crate) struct Every {
     inherited: SigSet,
@@ -260,26 +204,17 @@ pub(crate) struct Every {
 /// A signal that has come to a supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Caught {
-    /// Its number.
     pub(crate) number: i32,
     /// Whether the kernel says by it that a child has changed its state.
     pub(crate) is_news_of_a_child: bool,
 }
 
 impl Every {
-    /// Takes every signal from here on, those too that were heeded so far and have come. Those that are
+    /// Takes every signal from here on, also those that were handled so far and have come. Those that are
     /// ignored are taken as well: a blocked signal is kept whatever its disposition.
-    ///
-    /// # Errors
-    /// The system's refusal, which no real system gives.
     pub(crate) fn instead_of(signals: Signals) -> Result<Self> {
-        let refuse = |error: nix::errno::Errno| {
-            Failure::say(Kind::System, format!("cannot take signals: {}", error.desc()))
-        };
-        let set = SigSet::all();
         let Signals { inherited, descriptor, .. } = signals;
-        set.thread_block().map_err(refuse)?;
-        descriptor.set_mask(&set).map_err(refuse)?;
+        take(&SigSet::all(), &descriptor)?;
         Ok(Self { inherited, descriptor })
     }
 
@@ -291,20 +226,14 @@ impl Every {
     /// The next signal that has come, if one has; never blocks.
     pub(crate) fn next(&self) -> Option<Caught> {
         let info = self.descriptor.read_signal().ok().flatten()?;
-        let number = i32::try_from(info.ssi_signo).ok()?;
+        let number = info.ssi_signo.cast_signed();
         // Codes above 0 are the kernel's; below are those of kill(2), sigqueue(3) and tgkill(2).
-        let is_news_of_a_child = number == Signal::SIGCHLD as i32 && info.ssi_code > 0;
-        Some(Caught { number, is_news_of_a_child })
+        Some(Caught { number, is_news_of_a_child: number == CHILD && info.ssi_code > 0 })
     }
 
     /// Sleeps until a signal has come, or until `until`.
     pub(crate) fn wait(&self, until: Option<Instant>) {
-        let timeout = until.map_or(PollTimeout::NONE, |until| {
-            // Rounded up: a timeout that is rounded down makes the last millisecond a busy loop.
-            let left = until.saturating_duration_since(Instant::now()) + Duration::from_micros(999);
-            PollTimeout::try_from(left.as_millis().min(60_000)).unwrap_or(PollTimeout::ZERO)
-        });
-        let _ = nix::poll::poll(&mut [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)], timeout);
+        let _ = poll(&mut [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)], timeout(until));
     }
 }
 
@@ -312,6 +241,14 @@ impl AsFd for Every {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()
     }
+}
+
+/// How long poll(2) may sleep until then; it may return before that, after a minute. Rounded up: a timeout
+/// that is rounded down makes the last millisecond a busy loop.
+pub(crate) fn timeout(until: Option<Instant>) -> PollTimeout {
+    let Some(until) = until else { return PollTimeout::NONE };
+    let left = until.saturating_duration_since(Instant::now()) + Duration::from_micros(999);
+    PollTimeout::try_from(left.as_millis().min(60_000)).unwrap_or(PollTimeout::ZERO)
 }
 
 /// Makes SIGPIPE and SIGCHLD default in whatever this process execs. Rust's start ignores SIGPIPE, and a
@@ -324,8 +261,10 @@ pub(crate) fn default_in_children() {
     }
 }
 
-/// The first signal that has no name of its own.
-const FIRST_REAL_TIME: i32 = 32;
+/// Blocks these signals and has them read from the descriptor.
+fn take(set: &SigSet, descriptor: &SignalFd) -> Result<()> {
+    set.thread_block().and_then(|()| descriptor.set_mask(set)).map_err(refused)
+}
 
 fn takes_real_time(stop: &[i32]) -> bool {
     stop.iter().any(|number| *number >= FIRST_REAL_TIME)
@@ -334,30 +273,34 @@ fn takes_real_time(stop: &[i32]) -> bool {
 fn set_of(stop: &[i32]) -> SigSet {
     let wanted = stop.iter().filter_map(|number| Signal::try_from(*number).ok()).chain([Signal::SIGCHLD]);
     let mut set: SigSet = wanted.collect();
-    // A set can be given real-time signals only all at once. Those that nobody asked for are passed over
-    // when they come.
+    // A set can be given real-time signals only all at once. Those that were not asked for are skipped when
+    // they come.
     if takes_real_time(stop) {
-        let others: Vec<Signal> = Signal::iterator().filter(|signal| !set.contains(*signal)).collect();
-        set = SigSet::all();
-        for signal in others {
-            set.remove(signal);
-        }
+        let named = std::mem::replace(&mut set, SigSet::all());
+        Signal::iterator().filter(|signal| !named.contains(*signal)).for_each(|signal| set.remove(signal));
     }
     set
 }
 
 /// Sends a signal, a real-time one too, to a process. Returns whether it may; one that is gone is ignored.
 pub(crate) fn send(pid: i32, number: i32) -> bool {
-    let (Some(pid), Some(signal)) = (rustix::process::Pid::from_raw(pid), any(number)) else { return true };
-    rustix::process::kill_process(pid, signal) != Err(rustix::io::Errno::PERM)
+    sent(pid, number, rustix::process::kill_process)
 }
 
-/// Sends a signal to a whole process group. Returns whether it may; a group that is gone is ignored.
+/// The same to a whole process group.
 pub(crate) fn send_to_group(group: i32, number: i32) -> bool {
-    let (Some(group), Some(signal)) = (rustix::process::Pid::from_raw(group), any(number)) else {
-        return true;
-    };
-    rustix::process::kill_process_group(group, signal) != Err(rustix::io::Errno::PERM)
+    sent(group, number, rustix::process::kill_process_group)
+}
+
+fn sent(
+    pid: i32,
+    number: i32,
+    kill: fn(rustix::process::Pid, rustix::process::Signal) -> rustix::io::Result<()>,
+) -> bool {
+    // There is no signal for the numbers of the C library (32 to 34 with musl).
+    let (pid, signal) = (rustix::process::Pid::from_raw(pid), rustix::process::Signal::from_raw(number));
+    let (Some(pid), Some(signal)) = (pid, signal) else { return true };
+    kill(pid, signal) != Err(rustix::io::Errno::PERM)
 }
 
 /// Sends a signal to every process but this one: only for PID 1, whose processes all of them are.
@@ -375,19 +318,13 @@ pub(crate) fn stop_here() {
 /// Does `work` while TTOU is blocked: a process of the background that touches the terminal is stopped
 /// otherwise. Only TTOU's own bit of the mask is touched.
 pub(crate) fn without_ttou<T>(work: impl FnOnce() -> T) -> T {
-    let mut ttou = SigSet::empty();
-    ttou.add(Signal::SIGTTOU);
+    let ttou = SigSet::from(Signal::SIGTTOU);
     let before = ttou.thread_swap_mask(SigmaskHow::SIG_BLOCK);
     let result = work();
     if before.is_ok_and(|before| !before.contains(Signal::SIGTTOU)) {
         let _ = ttou.thread_unblock();
     }
     result
-}
-
-/// The signal of this number; none for those of the C library (32 to 34 with musl).
-fn any(number: i32) -> Option<rustix::process::Signal> {
-    rustix::process::Signal::from_raw(number)
 }
 
 /// Whether a process group still has members.

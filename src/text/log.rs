@@ -3,6 +3,8 @@
 
 use std::io::Write as _;
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::time::SystemTime;
 
 use nix::poll::{PollFd, PollFlags};
@@ -163,4 +165,9 @@ fn takes_a_write(stderr: BorrowedFd<'_>) -> bool {
 /// `bytes` in backticks, with everything escaped that could confuse a terminal.
 pub(crate) fn quoted(bytes: impl AsRef<[u8]>) -> String {
     format!("`{}`", escaped(bytes.as_ref()))
+}
+
+/// A path as `quoted` shows it.
+pub(crate) fn quoted_path(path: &Path) -> String {
+    quoted(path.as_os_str().as_bytes())
 }

@@ -1,35 +1,38 @@
 //! `chown`: gives trees to a user.
 //!
 //! Knows how to walk a tree that others change at the same time. Follows no link and crosses no mount.
-//! Entries are read as a stream and directories are held open only near the deepest, so that neither memory
-//! nor descriptors grow with the tree; for each level above those, a few numbers are remembered.
+//! Directories are held open only near the deepest, so that descriptors do not grow with the tree; of those
+//! above, the names that are still to be entered are remembered.
 //!
 //! As with chown(1), the kernel takes the set-user-id and set-group-id bits off a program whose owner
 //! changes; they are not put back.
 
-use std::ffi::{CString, OsStr};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, SeekFrom, StatxFlags, Uid};
+use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, StatxFlags, Uid};
 use rustix::io::Errno;
 
 use crate::plan::PlanStep;
 use crate::setup::state::{Actor, Setup};
 use crate::setup::steps::progress::{self, Progress};
-use crate::sys::entry::{Entry, path_of};
+use crate::sys::entry::Entry;
 use crate::sys::identity::{self, Identity};
+use crate::sys::walk::DIRECTORY;
 use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::{self, Message, quoted};
+use crate::text::log::{self, Message, quoted, quoted_path};
 use crate::text::reason::of_errno as why;
 use crate::value::template::{Expanded, Template};
 
 /// How many directories of a branch are held open.
 const HELD: usize = 16;
-/// How many entries there are between two questions whether to go on.
+/// How many entries there are between two questions whether to continue.
 const BEAT: u32 = 256;
+/// What is open itself, and not an entry of it.
+const ITSELF: &str = "";
 
 impl Setup {
     /// A `chown` step.
@@ -53,18 +56,14 @@ impl Setup {
             (None, Some(user)) if !actor.kept_root => self.users.look_up(user)?,
             _ => identity::resolve(&Expanded::open("0:0"))?,
         };
-        let mut progress = progress::of_step(step, &mut self.world);
-        chown(&paths, &owner, &mut progress)
+        chown(&paths, &owner, &mut progress::of_step(step, &mut self.world))
     }
 }
 
 /// Gives the trees at `paths` to `owner`, changing only what differs, each directory after what is in it.
-/// `progress` is asked now and then whether to go on. What vanishes meanwhile is passed over.
+/// `progress` is asked now and then whether to continue. What vanishes meanwhile is skipped.
 ///
 /// Links in the directory part of a path are root's own or refused; a link at its end is given itself.
-///
-/// # Errors
-/// System (71): a path is missing, or the system refuses; otherwise what `progress` returns.
 pub(crate) fn chown(paths: &[PathBuf], owner: &Identity, progress: &mut Progress<'_>) -> Result<()> {
     let mut giving = Giving { owner, progress, entries: 0, tree: Path::new("") };
     for path in paths {
@@ -86,11 +85,10 @@ struct Giving<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seen {
     mount: Mount,
-    device: u64,
-    inode: u64,
+    /// Device and inode.
+    place: (u64, u64),
     kind: FileType,
-    uid: u32,
-    gid: u32,
+    owner: (u32, u32),
 }
 
 /// On which mount a file is.
@@ -111,149 +109,129 @@ fn look(at: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<Seen> {
             let has_number = StatxFlags::from_bits_retain(status.stx_mask).contains(StatxFlags::MNT_ID);
             Ok(Seen {
                 mount: if has_number { Mount::Number(status.stx_mnt_id) } else { Mount::Device(device) },
-                device,
-                inode: status.stx_ino,
+                place: (device, status.stx_ino),
                 kind: FileType::from_raw_mode(status.stx_mode.into()),
-                uid: status.stx_uid,
-                gid: status.stx_gid,
+                owner: (status.stx_uid, status.stx_gid),
             })
         }
         Err(Errno::NOSYS | Errno::PERM) => {
             let status = rustix::fs::statat(at, name, flags)?;
             Ok(Seen {
                 mount: Mount::Device(status.st_dev),
-                device: status.st_dev,
-                inode: status.st_ino,
+                place: (status.st_dev, status.st_ino),
                 kind: FileType::from_raw_mode(status.st_mode),
-                uid: status.st_uid,
-                gid: status.st_gid,
+                owner: (status.st_uid, status.st_gid),
             })
         }
         Err(errno) => Err(errno),
     }
 }
 
-/// A directory on the way from the root of the tree to the deepest.
-struct Level {
-    /// `None` where it is not among the deepest: then it is opened again from below.
-    open: Option<Dir>,
-    seen: Seen,
-    /// Where the listing goes on.
-    position: i64,
-}
-
-/// How directories are opened.
-const DIRECTORY: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-
 fn enter(at: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<(OwnedFd, Seen)> {
     let open = rustix::fs::openat(at, name, DIRECTORY, Mode::empty())?;
-    let seen = look(open.as_fd(), OsStr::new(""))?;
+    let seen = look(open.as_fd(), OsStr::new(ITSELF))?;
     Ok((open, seen))
+}
+
+/// A directory on the way from the root of the tree to the deepest.
+struct Level {
+    seen: Seen,
+    /// The directories in it that are still to be entered.
+    below: Vec<OsString>,
 }
 
 impl Giving<'_> {
     fn tree(&mut self) -> Result<()> {
         let tree = self.tree;
-        let entry = Entry::find(tree).map_err(|refusal| self.refused(None, tree, &refusal))?;
+        let entry = Entry::find(tree).map_err(|refusal| self.refused(tree, &refusal))?;
         self.beat()?;
-        let refused = |giving: &Self, errno| giving.refused(None, tree, &why(errno));
-        let top = look(entry.directory(), entry.name()).map_err(|errno| refused(self, errno))?;
+        let (at, name) = (entry.directory.as_fd(), entry.name.as_os_str());
+        let refused = |giving: &Self, errno| giving.refused(tree, &why(errno));
+        let top = look(at, name).map_err(|errno| refused(self, errno))?;
         if top.kind != FileType::Directory {
-            let given = self.give(entry.directory(), entry.name(), &top);
-            return given.map_err(|errno| refused(self, errno));
+            return self.give(at, name, &top).map_err(|errno| refused(self, errno));
         }
-        let (open, top) = enter(entry.directory(), entry.name()).map_err(|errno| refused(self, errno))?;
-        let open = Dir::new(open).map_err(|errno| refused(self, errno))?;
-        self.walk(Level { open: Some(open), seen: top, position: 0 })
+        let (open, top) = enter(at, name).map_err(|errno| refused(self, errno))?;
+        self.walk(open, top)
     }
 
     /// Walks a tree; a stack of its own instead of the program's, which a deep tree would exhaust.
-    fn walk(&mut self, top: Level) -> Result<()> {
-        let mount = top.seen.mount;
-        let mut levels = vec![top];
-        while let Some(level) = levels.last_mut() {
-            if let Some(below) = self.next_directory(level, mount)? {
-                if let Some(above) = levels.len().checked_sub(HELD) {
-                    levels[above].open = None;
+    fn walk(&mut self, mut here: OwnedFd, top: Seen) -> Result<()> {
+        let mut level = self.list(here.as_fd(), top)?;
+        // Those far above are closed, and opened again from below.
+        let mut above: Vec<(Option<OwnedFd>, Level)> = Vec::new();
+        loop {
+            if let Some(name) = level.below.pop() {
+                match enter(here.as_fd(), &name) {
+                    // Looked at again when open: only now is it certain which directory it is.
+                    Ok((open, seen)) if seen.mount == top.mount => {
+                        let below = self.list(open.as_fd(), seen)?;
+                        let outer = std::mem::replace(&mut here, open);
+                        above.push((Some(outer), std::mem::replace(&mut level, below)));
+                        if let Some(far) = above.len().checked_sub(HELD) {
+                            above[far].0 = None;
+                        }
+                    }
+                    // It is another mount, or another thing by now.
+                    Ok(_) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
+                    Err(errno) => return self.checked(Err(errno), here.as_fd(), &name),
                 }
-                levels.push(below);
                 continue;
             }
-            let Some(Level { open: Some(done), seen, .. }) = levels.pop() else { continue };
-            let fd = done.fd().map_err(|errno| self.refused(None, self.tree, &why(errno)))?;
-            if let Some(above) = levels.last_mut()
-                && above.open.is_none()
-            {
-                let open = self.enter_again(fd, above)?;
-                above.open = Some(open);
-            }
-            let given = self.give(fd, OsStr::new(""), &seen);
-            given.map_err(|errno| self.refused(Some(fd), Path::new(""), &why(errno)))?;
+            let next = match above.pop() {
+                Some((Some(held), next)) => Some((held, next)),
+                Some((None, next)) => Some((self.enter_again(here.as_fd(), &next.seen)?, next)),
+                None => None,
+            };
+            let itself = OsStr::new(ITSELF);
+            self.checked(self.give(here.as_fd(), itself, &level.seen), here.as_fd(), itself)?;
+            let Some(next) = next else { return Ok(()) };
+            (here, level) = next;
         }
-        Ok(())
     }
 
-    /// Gives what is in a directory up to the next directory in it, which is returned open.
-    fn next_directory(&mut self, level: &mut Level, mount: Mount) -> Result<Option<Level>> {
-        let Some(open) = &mut level.open else { return Ok(None) };
-        while let Some(entry) = open.read() {
-            let fd = open.fd().map_err(|errno| self.refused(None, self.tree, &why(errno)))?;
-            let listed = |errno| self.refused(Some(fd), Path::new(""), &why(errno));
-            let entry = entry.map_err(listed)?;
-            let name: CString = entry.file_name().to_owned();
-            let name = OsStr::from_bytes(name.as_bytes());
+    /// Gives what is in a directory, but for the directories in it.
+    fn list(&mut self, at: BorrowedFd<'_>, seen: Seen) -> Result<Level> {
+        let mut below = Vec::new();
+        for entry in self.checked(Dir::read_from(at), at, OsStr::new(ITSELF))? {
+            let entry = self.checked(entry, at, OsStr::new(ITSELF))?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
             if name == "." || name == ".." {
                 continue;
             }
             self.beat()?;
-            let seen = match look(fd, name) {
-                Ok(seen) => seen,
-                Err(Errno::NOENT) => continue,
-                Err(errno) => return Err(self.refused(Some(fd), Path::new(name), &why(errno))),
-            };
-            if seen.mount != mount {
-                continue;
-            }
-            if seen.kind != FileType::Directory {
-                match self.give(fd, name, &seen) {
-                    Ok(()) | Err(Errno::NOENT) => continue,
-                    Err(errno) => return Err(self.refused(Some(fd), Path::new(name), &why(errno))),
+            let given = look(at, name).and_then(|found| {
+                if found.mount != seen.mount {
+                    return Ok(());
                 }
-            }
-            let refused = |errno| self.refused(Some(fd), Path::new(name), &why(errno));
-            match enter(fd, name) {
-                // Looked at again when open: only now is it certain which directory it is.
-                Ok((_, seen)) if seen.mount != mount => {}
-                Ok((below, seen)) => {
-                    level.position = entry.offset();
-                    let open = Some(Dir::new(below).map_err(refused)?);
-                    return Ok(Some(Level { open, seen, position: 0 }));
+                if found.kind == FileType::Directory {
+                    below.push(name.to_owned());
+                    return Ok(());
                 }
-                // It is another thing by now.
-                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
-                Err(errno) => return Err(refused(errno)),
+                self.give(at, name, &found)
+            });
+            if given != Err(Errno::NOENT) {
+                self.checked(given, at, name)?;
             }
         }
-        Ok(None)
+        Ok(Level { seen, below })
     }
 
-    /// Opens the directory that `below` is in, and goes on where its listing was left.
-    fn enter_again(&self, below: BorrowedFd<'_>, level: &Level) -> Result<Dir> {
-        let refused = |errno| self.refused(Some(below), Path::new(""), &why(errno));
-        let (open, seen) = enter(below, OsStr::new("..")).map_err(refused)?;
-        if (seen.device, seen.inode) != (level.seen.device, level.seen.inode) {
+    /// Opens the directory that `below` is in.
+    fn enter_again(&self, below: BorrowedFd<'_>, seen: &Seen) -> Result<OwnedFd> {
+        let up = OsStr::new("..");
+        let (open, now) = self.checked(enter(below, up), below, OsStr::new(ITSELF))?;
+        if now.place != seen.place {
             // Whoever moved it could lead root anywhere.
-            return Err(self.refused(Some(below), Path::new(""), &"it was moved meanwhile"));
+            return Err(self.refused(&self.path_of(below), &"it was moved meanwhile"));
         }
-        rustix::fs::seek(&open, SeekFrom::Start(level.position.cast_unsigned())).map_err(refused)?;
-        Dir::new(open).map_err(refused)
+        Ok(open)
     }
 
     /// Changes the owner if it differs. By name it is the entry itself, whatever it is by now: everything
     /// that is in the tree is to be given.
     fn give(&self, at: BorrowedFd<'_>, name: &OsStr, seen: &Seen) -> rustix::io::Result<()> {
-        if (seen.uid, seen.gid) == (self.owner.uid, self.owner.gid) {
+        if seen.owner == (self.owner.uid, self.owner.gid) {
             return Ok(());
         }
         let (uid, gid) = (Uid::from_raw(self.owner.uid), Gid::from_raw(self.owner.gid));
@@ -263,27 +241,27 @@ impl Giving<'_> {
 
     fn beat(&mut self) -> Result<()> {
         self.entries = self.entries.wrapping_add(1);
-        if self.entries % BEAT != 1 {
-            return Ok(());
-        }
-        (self.progress)()
+        if self.entries % BEAT == 1 { (self.progress)() } else { Ok(()) }
     }
 
-    /// `name` in the directory `at`, whose path the kernel knows where there is `/proc`.
-    fn refused(&self, at: Option<BorrowedFd<'_>>, name: &Path, reason: &dyn std::fmt::Display) -> Failure {
-        let directory = at.map(|at| {
-            use std::os::fd::AsRawFd as _;
-            let link = format!("/proc/self/fd/{}", at.as_raw_fd());
-            let path = rustix::fs::readlink(link, Vec::new());
-            path.map_or_else(|_| self.tree.to_owned(), |path| path_of(path.into_bytes()))
-        });
-        let path = match directory {
-            Some(directory) if name.as_os_str().is_empty() => directory,
-            Some(directory) => directory.join(name),
-            None => name.to_owned(),
-        };
+    /// The result of what was done with `name` in the directory `at`.
+    fn checked<T>(&self, result: rustix::io::Result<T>, at: BorrowedFd<'_>, name: &OsStr) -> Result<T> {
+        result.map_err(|errno| {
+            let directory = self.path_of(at);
+            let path = if name == ITSELF { directory } else { directory.join(name) };
+            self.refused(&path, &why(errno))
+        })
+    }
+
+    /// The path of an open directory, as the kernel knows it where there is `/proc`.
+    fn path_of(&self, at: BorrowedFd<'_>) -> PathBuf {
+        let path = rustix::fs::readlink(format!("/proc/self/fd/{}", at.as_raw_fd()), Vec::new());
+        path.map_or_else(|_| self.tree.to_owned(), |path| OsString::from_vec(path.into_bytes()).into())
+    }
+
+    fn refused(&self, path: &Path, reason: &dyn std::fmt::Display) -> Failure {
         let (path, tree) = (path.as_os_str().as_bytes(), self.tree.as_os_str().as_bytes());
-        let in_tree = if path == tree { String::new() } else { format!(" in {}", quoted(tree)) };
+        let in_tree = if path == tree { String::new() } else { format!(" in {}", quoted_path(self.tree)) };
         let sentence =
             format!("cannot give {}{in_tree} to user `{}`: {reason}", quoted(path), self.owner.spec.shown());
         Failure::say(Kind::System, sentence).field("path", escaped(path))
@@ -294,6 +272,8 @@ impl Giving<'_> {
 mod tests {
     use std::os::unix::fs::{MetadataExt as _, symlink};
     use std::time::{Duration, Instant};
+
+    use rustix::fs::OFlags;
 
     use super::*;
     use crate::sys::entry::testing::{Needs, alone, directory, give, someone};

@@ -48,7 +48,7 @@ impl Setup {
             preverb: &self.world.program,
             kept_root: actor.kept_root,
         };
-        match start_program(&mut self.world.children, as_whom, &argv, &variables, |_| {}) {
+        match start_program(&mut self.world.children, as_whom, &argv, &variables, &|_| {}) {
             Ok(running) => self.world.children.companion = Some(running),
             Err(failure) if failure.kind() == Kind::Identity => return Err(failure),
             Err(failure) => {

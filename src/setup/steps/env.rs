@@ -10,7 +10,7 @@ use crate::setup::dump::is_preverbs_own;
 use crate::setup::state::{Actor, Setup};
 use crate::setup::surroundings::Changes;
 use crate::sys::identity;
-use crate::sys::proof::{self, Refused};
+use crate::sys::proof;
 use crate::sys::read::read_heeding;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::reason::reason;
@@ -70,8 +70,8 @@ impl Setup {
             if actor.kept_root
                 && let Err(why) = proof::file(path)
             {
-                let refused = Refused::Unsafe(path.to_owned(), why);
-                return Err(refused.failure(&format!("step `{}`", step.label)).field("step", &step.label));
+                let failure = proof::refused(&format!("step `{}`", step.label), path, &why);
+                return Err(failure.field("step", &step.label));
             }
             let shown = expanded.shown();
             let failure = |reason: String| {

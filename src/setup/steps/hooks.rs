@@ -1,17 +1,17 @@
 //! A `hooks` step: a file, or each file of a directory.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::plan::PlanStep;
 use crate::setup::dump::working_directory;
-use crate::setup::hook::{Hook, Work, not_as_root};
+use crate::setup::hook::{Hook, Work};
 use crate::setup::hook_files::{self, How, Rules};
 use crate::setup::once::Outcome;
 use crate::setup::shell::{Script, runnable};
 use crate::setup::state::{Actor, Setup};
-use crate::sys::proof::{self, Refused};
+use crate::sys::proof;
 use crate::text::escape::{MASK, WHY_NOT_SHOWN};
 use crate::text::failure::Result;
 use crate::text::log::{Level, Message};
@@ -47,7 +47,7 @@ impl Setup {
                 log.debug(|| format!("step `{}` has nothing to do: `{shown}` does not exist", step.label));
                 return Ok(Outcome::Nothing);
             }
-            let listed_in = PathBuf::from(crate::sys::exec::word(working_directory()));
+            let listed_in = PathBuf::from(OsString::from_vec(working_directory()));
             for file in files {
                 // A file is looked at where it will run, and that may be elsewhere than where it was listed.
                 setup.enter(actor)?;
@@ -76,7 +76,8 @@ impl Setup {
             && !matches!(file.how, How::Skip(_) | How::Fail(..))
             && let Err(why) = proof::file(&path)
         {
-            return Err(not_as_root(Refused::Unsafe(path, why), &name, step));
+            let failure = proof::refused(&format!("step `{}`", step.label), &path, &why);
+            return Err(failure.field("hook", &name).field("step", &step.label));
         }
         let parameters = self.plan.parameters.clone();
         let work = match &file.how {

@@ -1,41 +1,35 @@
 //! `mkdir`: makes directories that are missing, with their parents, for a user.
 //!
-//! Knows who may make a directory where. The user makes what the user can make; only the first directory of a
-//! path that the user cannot make is root's to make, and only where nobody but root can have prepared the
-//! place. What root makes for itself it makes anywhere, and is led nowhere by a link that somebody else can
-//! have put there.
+//! The user makes what the user can make; root makes only the first directory of a path that the user cannot
+//! make, and only where nobody but root can have prepared the place. What root makes for itself it makes
+//! anywhere, and follows no link that another user can have put there.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Uid, fchmod, fstat, mkdirat, openat};
 use rustix::io::Errno;
 
 use crate::setup::steps::progress::Progress;
 use crate::sys::identity::{Identity, Myself, acting_as};
-use crate::sys::walk::{Refusal, Step, Walk, is_open_to_others};
+use crate::sys::walk::{DIRECTORY, Refusal, Step, Walk, is_open_to_others};
 use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::quoted;
-use crate::text::reason::of_errno as why;
+use crate::text::log::quoted_path;
 
 /// The mode of a directory for which none is given, before the umask.
 const DEFAULT: u32 = 0o777;
 /// The mode of a directory until it has the one that is given.
 const NARROW: u32 = 0o700;
-/// The same where somebody else could put another one of root's in its place. No directory is left with this
+/// The same where another user could put another one of root's in its place. No directory is left with this
 /// mode, so that one which has it was made a moment ago.
 const MARK: u32 = 0o1700;
 
 /// Makes the directories that are missing, with their parents, for `owner`; without one, as this process.
 /// `mode` is exact and for the directories that are named: their parents get what the umask leaves, as
 /// with `mkdir -p -m`. A directory that is there stays as it is.
-///
-/// # Errors
-/// System (71): something that is no directory is there, or the system or a planted link is in the way;
-/// otherwise what `progress` returns.
 pub(crate) fn mkdir(
     paths: &[PathBuf],
     mode: Option<u32>,
@@ -44,30 +38,34 @@ pub(crate) fn mkdir(
 ) -> Result<()> {
     for path in paths {
         progress()?;
-        let make = || {
+        let make_here = || {
             if Myself::observe().is_root() { make_as_root(path, mode) } else { Ok(make(CWD, path, mode)?) }
         };
-        match (acting_as(owner, || Ok(make()))?, owner) {
-            (Ok(()), _) => {}
-            // Without this process's being root nobody can be acted as, so this one is root again.
-            (Err(Refusal::System(Errno::ACCESS | Errno::PERM)), Some(owner)) if owner.uid != 0 => {
-                make_for(path, mode, owner)?;
-            }
-            (Err(refusal), _) => return Err(refused(path, owner, refusal)),
+        let mut made = acting_as(owner, || Ok(make_here()))?;
+        // Only root can act as another user, so this process is root again.
+        if let (Err(Refusal::System(Errno::ACCESS | Errno::PERM)), Some(user)) = (&made, owner)
+            && user.uid != 0
+        {
+            made = match make_for(path, mode, user) {
+                Ok(None) => Ok(()),
+                Ok(Some((directory, rest))) => {
+                    acting_as(owner, || Ok(make(directory.as_fd(), &rest, mode)))?.map_err(Refusal::from)
+                }
+                Err(refusal) => Err(refusal),
+            };
         }
+        made.map_err(|refusal| {
+            let for_whom = owner.map(|owner| format!(" for user `{}`", owner.spec.shown()));
+            let (shown, for_whom) = (quoted_path(path), for_whom.unwrap_or_default());
+            Failure::say(Kind::System, format!("cannot make directory {shown}{for_whom}: {refusal}"))
+                .field("directory", escaped(path.as_os_str().as_bytes()))
+        })?;
     }
     Ok(())
 }
 
-fn refused(path: &Path, owner: Option<&Identity>, reason: impl std::fmt::Display) -> Failure {
-    let for_whom = owner.map(|owner| format!(" for user `{}`", owner.spec.shown())).unwrap_or_default();
-    let shown = quoted(path.as_os_str().as_bytes());
-    Failure::say(Kind::System, format!("cannot make directory {shown}{for_whom}: {reason}"))
-        .field("directory", escaped(path.as_os_str().as_bytes()))
-}
-
-/// Makes a directory with its parents as whoever this process is now.
-fn make(at: BorrowedFd<'_>, path: &Path, mode: Option<u32>) -> std::result::Result<(), Errno> {
+/// Makes a directory with its parents as the user that this process is now.
+fn make(at: BorrowedFd<'_>, path: &Path, mode: Option<u32>) -> rustix::io::Result<()> {
     let mut missing = Vec::new();
     let mut next = path;
     // Backwards, to what is there: most often that is all of it, or all but the last.
@@ -105,7 +103,7 @@ fn make_as_root(path: &Path, mode: Option<u32>) -> std::result::Result<(), Refus
                 if is_open_to_others(&walk.status()?) {
                     let new = make_marked(&walk, &name, mode)?;
                     walk.enter(name, new);
-                } else if make_one(walk.at(), Path::new(&name), mode)? {
+                } else if make_one(walk.at.as_fd(), Path::new(&name), mode)? {
                     walk.retry(name);
                 } else {
                     return Err(Errno::NOENT.into());
@@ -119,28 +117,27 @@ fn make_as_root(path: &Path, mode: Option<u32>) -> std::result::Result<(), Refus
 /// of root's whose mode is changed, or below which more is made.
 fn make_marked(walk: &Walk, name: &OsStr, mode: Option<u32>) -> std::result::Result<OwnedFd, Refusal> {
     let umask = rustix::process::umask(Mode::empty());
-    let made = rustix::fs::mkdirat(walk.at(), name, Mode::from_raw_mode(MARK));
+    let made = mkdirat(&walk.at, name, Mode::from_raw_mode(MARK));
     rustix::process::umask(umask);
     made?;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let exchanged = |_| Refusal::Exchanged(walk.shown().join(name));
-    let new = rustix::fs::openat(walk.at(), name, flags, Mode::empty()).map_err(exchanged)?;
-    let status = rustix::fs::fstat(&new)?;
+    let place = || quoted_path(&walk.shown.join(name));
+    let exchanged = |_| Refusal::Other(format!("{} was exchanged for another one meanwhile", place()));
+    let new = openat(&walk.at, name, DIRECTORY, Mode::empty()).map_err(exchanged)?;
+    let status = fstat(&new)?;
     // The group's bit is inherited from the directory that it is in.
     if status.st_uid != 0 || status.st_mode & 0o5777 != MARK {
         return Err(exchanged(Errno::EXIST));
     }
     let inherited = status.st_mode & 0o2000;
     let mode = mode.unwrap_or(DEFAULT & !umask.as_raw_mode() | inherited);
-    rustix::fs::fchmod(&new, Mode::from_raw_mode(mode))?;
+    fchmod(&new, Mode::from_raw_mode(mode))?;
     Ok(new)
 }
 
 /// Makes one directory unless it is there; whether it is there then, or its parent is missing.
-fn make_one(at: BorrowedFd<'_>, path: &Path, mode: Option<u32>) -> std::result::Result<bool, Errno> {
+fn make_one(at: BorrowedFd<'_>, path: &Path, mode: Option<u32>) -> rustix::io::Result<bool> {
     let first = Mode::from_raw_mode(if mode.is_some() { NARROW } else { DEFAULT });
-    match rustix::fs::mkdirat(at, path, first) {
-        Ok(()) => {}
+    match mkdirat(at, path, first) {
         Err(Errno::NOENT) => return Ok(false),
         Err(Errno::EXIST) => {
             // A link to a directory is one; a link that leads nowhere is not.
@@ -148,74 +145,59 @@ fn make_one(at: BorrowedFd<'_>, path: &Path, mode: Option<u32>) -> std::result::
             let kind = status.map(|status| FileType::from_raw_mode(status.st_mode));
             return if kind == Ok(FileType::Directory) { Ok(true) } else { Err(Errno::NOTDIR) };
         }
-        Err(errno) => return Err(errno),
+        made => made?,
     }
     if let Some(mode) = mode {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let new = rustix::fs::openat(at, path, flags, Mode::empty())?;
+        let new = openat(at, path, DIRECTORY, Mode::empty())?;
         // Where others can write it may be another one by now, and root must not open that up for them.
-        if rustix::fs::fstat(&new)?.st_uid != Myself::observe().uid {
+        if fstat(&new)?.st_uid != Myself::observe().uid {
             return Err(Errno::EXIST);
         }
-        rustix::fs::fchmod(&new, Mode::from_raw_mode(mode))?;
+        fchmod(&new, Mode::from_raw_mode(mode))?;
     }
     Ok(true)
 }
 
-/// Makes a directory as root for somebody who cannot: walks there through root's own directories, makes the
-/// first that is missing, gives it away, and lets its owner make the rest.
-fn make_for(path: &Path, mode: Option<u32>, owner: &Identity) -> Result<()> {
-    let failure = |reason: &dyn std::fmt::Display| refused(path, Some(owner), reason);
-    let mut walk = Walk::begin(path).map_err(|refusal| failure(&refusal))?;
-    loop {
-        let here = walk.status().map_err(|refusal| failure(&refusal))?;
-        if walk.is_at_end() {
-            return Ok(());
-        }
+/// Makes a directory as root for a user who cannot: walks there through root's own directories, makes the
+/// first that is missing, and gives it away. Returns where its owner is to make the rest of the path.
+fn make_for(
+    path: &Path,
+    mode: Option<u32>,
+    owner: &Identity,
+) -> std::result::Result<Option<(OwnedFd, PathBuf)>, Refusal> {
+    let mut walk = Walk::begin(path)?;
+    while !walk.is_at_end() {
+        let here = walk.status()?;
         if here.st_uid == owner.uid {
-            let rest = walk.rest(None);
-            return acting_as(Some(owner), || Ok(make(walk.at(), &rest, mode)))?
-                .map_err(|errno| failure(&why(errno)));
+            let rest = walk.rest();
+            return Ok(Some((walk.at, rest)));
         }
         if is_open_to_others(&here) {
-            let place = quoted(walk.shown().as_os_str().as_bytes());
-            return Err(failure(&format!(
-                "root makes nothing below {place}, which somebody other than root can write to"
+            return Err(Refusal::Other(format!(
+                "root makes nothing below {}, which somebody other than root can write to",
+                quoted_path(&walk.shown)
             )));
         }
-        let name = match walk.step().map_err(|refusal| failure(&refusal))? {
-            Step::Entered => continue,
-            Step::Arrived => return Ok(()),
-            Step::Other(_) => return Err(failure(&why(Errno::NOTDIR))),
+        let name = match walk.step()? {
+            Step::Entered | Step::Arrived => continue,
+            Step::Other(_) => return Err(Errno::NOTDIR.into()),
             Step::Missing(name) => name,
         };
-        let own_mode = mode.filter(|_| walk.is_at_end());
-        match make_one(walk.at(), Path::new(&name), own_mode) {
-            Ok(true) => {}
-            Ok(false) => return Err(failure(&why(Errno::NOENT))),
-            Err(errno) => return Err(failure(&why(errno))),
+        if !make_one(walk.at.as_fd(), Path::new(&name), mode.filter(|_| walk.is_at_end()))? {
+            return Err(Errno::NOENT.into());
         }
         // Nobody else can have put another one in its place: the directory that it is in is root's.
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let given = rustix::fs::openat(walk.at(), name.as_os_str(), flags, Mode::empty()).and_then(|new| {
+        let given = openat(&walk.at, &name, DIRECTORY, Mode::empty()).and_then(|new| {
             rustix::fs::fchown(&new, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)))?;
             Ok(new)
         });
-        let new = match given {
-            Ok(new) => new,
-            Err(errno) => {
-                // A directory that could not be given away would look to the next run as if it had been.
-                let _ = rustix::fs::unlinkat(walk.at(), name.as_os_str(), AtFlags::REMOVEDIR);
-                return Err(failure(&why(errno)));
-            }
-        };
-        if walk.is_at_end() {
-            return Ok(());
-        }
-        let rest = walk.rest(None);
-        return acting_as(Some(owner), || Ok(make(new.as_fd(), &rest, mode)))?
-            .map_err(|errno| failure(&why(errno)));
+        // A directory that could not be given away would look to the next run as if it had been.
+        let new = given.inspect_err(|_| {
+            let _ = rustix::fs::unlinkat(&walk.at, &name, AtFlags::REMOVEDIR);
+        })?;
+        return Ok((!walk.is_at_end()).then(|| (new, walk.rest())));
     }
+    Ok(None)
 }
 
 #[cfg(test)]

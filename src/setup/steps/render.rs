@@ -1,8 +1,7 @@
 //! `render`: writes a file, or the files of a tree, with their `${...}` expanded.
 //!
-//! Knows templates and destinations. Must not know the table: which variables there are and who writes is
-//! decided by the caller. The templates are read by the one who writes, so that root reads nothing for
-//! somebody who could not read it.
+//! Knows templates and destinations, and not the table. The templates are read by the user who writes, so
+//! that root reads nothing for a user who could not read it.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -22,8 +21,7 @@ use crate::sys::identity::{Identity, Myself, acting_as};
 use crate::sys::walk::Refusal;
 use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::quoted;
-use crate::text::reason::of_errno as why;
+use crate::text::log::quoted_path as shown;
 use crate::value::template::Expanded;
 use crate::value::text::{HINT, Malformed, Scope, TextError, expand_text};
 use crate::value::variables::Variables;
@@ -36,11 +34,8 @@ const PRIVATE: u32 = 0o600;
 /// What a step renders, and how.
 #[derive(Debug)]
 pub(crate) struct Rendering {
-    /// The template, or the directory of templates.
     pub(crate) from: PathBuf,
-    /// The file, or the directory, that they become.
     pub(crate) to: PathBuf,
-    /// The permission bits of the files.
     pub(crate) mode: Option<u32>,
     /// What the names of templates in a directory end in.
     pub(crate) suffix: Vec<u8>,
@@ -52,10 +47,7 @@ pub(crate) struct Rendering {
 /// Every template is expanded before the first file is written, so that a variable that is not set leaves
 /// all the old files. A link at the destination is replaced, not followed; a file that is already what
 /// it should be is left alone.
-///
-/// # Errors
-/// Variable (65): variables that are not set; all of them are reported. Table (78): a `${`
-/// that is malformed. System (71): what cannot be read or written. Otherwise what `progress` returns.
+/// All variables that are not set are reported together.
 pub(crate) fn render(
     what: &Rendering,
     variables: &Variables,
@@ -87,10 +79,6 @@ pub(crate) fn render(
         }
         Ok(())
     })
-}
-
-fn shown(path: &Path) -> String {
-    quoted(path.as_os_str().as_bytes())
 }
 
 fn unreadable(path: &Path, refusal: &Refusal, writer: Option<&Identity>) -> Failure {
@@ -204,55 +192,50 @@ fn write(to: &Path, content: &Expanded, mode: Option<u32>, writer: Option<&Ident
         mode: mode.unwrap_or(if content.secret { PRIVATE } else { PUBLIC }),
         strictly: mode.is_some() || content.secret,
     };
-    let failure = |reason: &dyn std::fmt::Display| {
+    Entry::find(to).and_then(|entry| put(&entry, &wanted)).map_err(|reason| {
         let by = writer.map(|writer| format!(" as user `{}`", writer.spec.shown())).unwrap_or_default();
         Failure::say(Kind::System, format!("cannot write {}{by}: {reason}", shown(to)))
             .field("file", escaped(to.as_os_str().as_bytes()))
-    };
-    let entry = Entry::find(to).map_err(|refusal| failure(&refusal))?;
-    if let Some(reason) = special(&entry) {
-        return Err(failure(&reason));
+    })
+}
+
+fn put(entry: &Entry, wanted: &Wanted<'_>) -> std::result::Result<(), Refusal> {
+    if let Some(reason) = special(entry) {
+        return Err(Refusal::Other(reason.to_owned()));
     }
-    if is_already(&entry, &wanted) {
+    if is_already(entry, wanted) {
         return Ok(());
     }
-    let replaced = entry.replace(wanted.content, wanted.mode, Keep::UntilCrash);
-    let Err(errno) = replaced else { return Ok(()) };
+    let Err(errno) = entry.replace(wanted.content, wanted.mode, Keep::UntilCrash) else { return Ok(()) };
     // A mount point can be renamed over by nobody, and a directory that is not this user's can hold a file
     // that is.
     if !matches!(errno, Errno::BUSY | Errno::XDEV | Errno::ACCESS | Errno::PERM | Errno::ROFS) {
-        return Err(failure(&why(errno)));
+        return Err(errno.into());
     }
-    let by = if matches!(errno, Errno::ACCESS | Errno::PERM) { By::Name } else { By::Mount };
-    match write_in_place(&entry, &wanted, by) {
-        Ok(()) => Ok(()),
-        // What cannot be made cannot be made for the first reason.
-        Err(InPlace::System(Errno::NOENT)) => Err(failure(&why(errno))),
-        Err(InPlace::System(errno)) => Err(failure(&why(errno))),
-        Err(InPlace::Is(what)) => Err(failure(&what)),
-    }
+    // What cannot be made cannot be made for the first reason.
+    write_in_place(entry, wanted, errno)
+        .map_err(|refusal| if refusal == Refusal::System(Errno::NOENT) { errno.into() } else { refusal })
 }
 
 /// Why what is there is not to be replaced. A device or a pipe would be gone for everybody who uses it, and
 /// written to it could hold the run up; `/dev/stderr` is a link to such a thing, or through `/proc` to
 /// whatever is open.
 fn special(entry: &Entry) -> Option<&'static str> {
-    let status = |flags| rustix::fs::statat(entry.directory(), entry.name(), flags);
     let is_special = |mode| {
         !matches!(
             FileType::from_raw_mode(mode),
             FileType::RegularFile | FileType::Directory | FileType::Symlink
         )
     };
-    let there = status(AtFlags::SYMLINK_NOFOLLOW).ok()?.st_mode;
+    let there = entry.status(AtFlags::SYMLINK_NOFOLLOW).ok()?.st_mode;
     if is_special(there) {
         return Some("it is no regular file");
     }
     if FileType::from_raw_mode(there) != FileType::Symlink {
         return None;
     }
-    let leads_to_special = status(AtFlags::empty()).is_ok_and(|status| is_special(status.st_mode))
-        || rustix::fs::readlinkat(entry.directory(), entry.name(), Vec::new())
+    let leads_to_special = entry.status(AtFlags::empty()).is_ok_and(|status| is_special(status.st_mode))
+        || rustix::fs::readlinkat(&entry.directory, &entry.name, Vec::new())
             .is_ok_and(|target| target.to_bytes().starts_with(b"/proc/"));
     leads_to_special.then_some("it is a symbolic link to what is no regular file")
 }
@@ -276,47 +259,27 @@ fn is_already(entry: &Entry, wanted: &Wanted<'_>) -> bool {
     File::from(file).take(limit).read_to_end(&mut content).is_ok() && content == wanted.content
 }
 
-/// Why a file could not be written in place.
-enum InPlace {
-    System(Errno),
-    Is(&'static str),
-}
-
-impl From<Errno> for InPlace {
-    fn from(errno: Errno) -> Self {
-        Self::System(errno)
-    }
-}
-
-/// How it came to stand there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum By {
-    /// It is a mount point, which only root makes.
-    Mount,
-    /// Anybody who may write to the directory gave it its name.
-    Name,
-}
-
-/// Writes over what is there: whoever reads at the same moment can see half of it.
-fn write_in_place(entry: &Entry, wanted: &Wanted<'_>, by: By) -> std::result::Result<(), InPlace> {
+/// Writes over what is there, which could not be replaced because of `refused`: whoever reads at the same
+/// moment can see half of it.
+fn write_in_place(entry: &Entry, wanted: &Wanted<'_>, refused: Errno) -> std::result::Result<(), Refusal> {
+    let is = |what: &str| Err(Refusal::Other(what.to_owned()));
     let root = Myself::observe().is_root();
     let mut flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
     if root {
         flags |= OFlags::NOFOLLOW;
     }
     let file = match entry.open(flags, Mode::empty()) {
-        Ok(file) => file,
-        Err(Errno::LOOP) if root => {
-            return Err(InPlace::Is("it is a symbolic link, through which root writes nothing"));
-        }
-        Err(errno) => return Err(errno.into()),
+        Err(Errno::LOOP) if root => return is("it is a symbolic link, through which root writes nothing"),
+        opened => opened?,
     };
     let status = rustix::fs::fstat(&file)?;
     if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
-        return Err(InPlace::Is("it is no regular file"));
+        return is("it is no regular file");
     }
-    if root && by == By::Name && status.st_nlink > 1 {
-        return Err(InPlace::Is("it has other names (hard links), through which root writes nothing"));
+    // Only root makes a mount point; whoever may write to the directory gave any other file its name.
+    let is_mount = !matches!(refused, Errno::ACCESS | Errno::PERM);
+    if root && !is_mount && status.st_nlink > 1 {
+        return is("it has other names (hard links), through which root writes nothing");
     }
     if status.st_mode & 0o7777 != wanted.mode
         && let Err(errno) = rustix::fs::fchmod(&file, Mode::from_raw_mode(wanted.mode))
@@ -327,8 +290,7 @@ fn write_in_place(entry: &Entry, wanted: &Wanted<'_>, by: By) -> std::result::Re
         return Err(errno.into());
     }
     fill(&file, wanted.content)?;
-    rustix::fs::ftruncate(&file, wanted.content.len() as u64)?;
-    Ok(())
+    Ok(rustix::fs::ftruncate(&file, wanted.content.len() as u64)?)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::plan::target::{expand, expand_argv};
 use crate::ready::wait::{Awaited, Unready, not_ready, start, wait_for};
 use crate::setup::state::{Actor, Setup, existence};
 use crate::sys::child::Children;
-use crate::sys::proof::{self, Refused};
+use crate::sys::proof;
 use crate::sys::start::AsWhom;
 use crate::sys::terminal::Terminal;
 use crate::text::duration::WAIT_TIMEOUT;
@@ -37,8 +37,10 @@ impl Setup {
         }
         for each in awaited.iter().filter(|each| kept_root && !each.is_probe()) {
             // One that is not there yet may come.
-            if let Err(refused @ Refused::Unsafe(..)) = proof::program(&each.argv, &variables) {
-                let failure = refused.failure(&what).field("step", &step.label);
+            if let Err(failure) = proof::program(&what, &each.argv, &variables)
+                && failure.kind() == Kind::Identity
+            {
+                let failure = failure.field("step", &step.label);
                 return Err(if each.secret { failure.concealed(&what) } else { failure });
             }
         }

@@ -4,19 +4,35 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "the system's errors are an open list")]
 
 use std::ffi::{OsStr, OsString};
+use std::fs::{File, Metadata};
 use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
+use nix::unistd::{AccessFlags, access};
 
 use super::elf::{self, Elf};
+use crate::sys::identity::Myself;
 use crate::sys::shebang::Shebang;
+use crate::sys::walk::MOST_LINKS;
 use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind};
-use crate::text::log::quoted;
+use crate::text::log::{quoted, quoted_path};
 use crate::value::variables::Variables;
+
+/// What is wrong with a line whose last word is another one than it looks.
+pub(crate) const ENDS_IN_CR: &str =
+    "ends in a carriage return (CR), which is taken for a part of its last word";
+/// What helps against a carriage return.
+pub(crate) const UNIX_LINE_ENDS: &str = "save the file with Unix line ends";
+/// What helps against a byte order mark.
+pub(crate) const NO_BOM: &str = "save the file as UTF-8 without BOM";
+/// What helps against a program for another processor.
+const OTHER_PLATFORM: &str = "the image, or the file in it, was built for another platform";
+/// How many interpreters of interpreters are looked at: the kernel gives up after as many.
+const DEEPEST: u32 = 5;
 
 /// Why execve(2) refused `path`, in terms of the file.
 pub(crate) fn diagnose(
@@ -30,8 +46,7 @@ pub(crate) fn diagnose(
         Errno::E2BIG => too_large(argv, variables),
         _ => reason(path, error, DEEPEST),
     };
-    let sentence = format!("cannot run {}: {}", quoted(path.as_os_str().as_bytes()), reason.text);
-    let failure = Failure::say(reason.kind, sentence)
+    let failure = Failure::say(reason.kind, format!("cannot run {}: {}", quoted_path(path), reason.text))
         .field("program", escaped(program.as_bytes()))
         .field("file", escaped(path.as_os_str().as_bytes()));
     match reason.hint {
@@ -50,85 +65,72 @@ struct Reason {
     hint: Option<String>,
 }
 
+/// It is there, and cannot be run.
+fn cannot(text: impl Into<String>) -> Reason {
+    Reason { kind: Kind::CannotRun, text: text.into(), hint: None }
+}
+
+fn missing(text: impl Into<String>) -> Reason {
+    Reason { kind: Kind::NotFound, text: text.into(), hint: None }
+}
+
 impl Reason {
-    /// It is there, and cannot be run.
-    fn cannot(text: impl Into<String>) -> Self {
-        Self { kind: Kind::CannotRun, text: text.into(), hint: None }
-    }
-
-    /// It is not there.
-    fn missing(text: impl Into<String>) -> Self {
-        Self { kind: Kind::NotFound, text: text.into(), hint: None }
-    }
-
     fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 }
 
-/// How many interpreters of interpreters are looked at: the kernel gives up after as many.
-const DEEPEST: u32 = 5;
-
 fn reason(path: &Path, error: Errno, depth: u32) -> Reason {
     match error {
         Errno::ENOENT | Errno::ENOTDIR => match path.metadata() {
-            Ok(metadata) if metadata.is_dir() => Reason::cannot("it is a directory"),
+            Ok(metadata) if metadata.is_dir() => cannot("it is a directory"),
             // The file is there, so what is missing is what runs it.
             Ok(_) => missing_interpreter(path, error, depth),
-            Err(_) if path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink()) => {
+            Err(_) if path.is_symlink() => {
                 let target = std::fs::read_link(path).unwrap_or_default();
-                let target = quoted(target.as_os_str().as_bytes());
-                Reason::missing(format!("it is a link to {target}, which does not exist"))
+                missing(format!("it is a link to {}, which does not exist", quoted_path(&target)))
             }
             Err(_) => match obstacle(path) {
-                Some(Obstacle::NoDirectory(part)) => Reason::missing(format!(
-                    "a part of its path is no directory: {}",
-                    quoted(part.as_os_str().as_bytes())
-                )),
-                // What is a file without the slash behind it.
-                None if error == Errno::ENOTDIR => Reason::missing("it is no directory, and ends in a slash"),
-                Some(Obstacle::Missing | Obstacle::Closed(_) | Obstacle::Loop) | None => {
-                    Reason::missing("it does not exist")
+                Some(Obstacle::NoDirectory(part)) => {
+                    missing(format!("a part of its path is no directory: {}", quoted_path(&part)))
                 }
+                // It is a file without the slash at its end.
+                None if error == Errno::ENOTDIR => missing("it is no directory, and ends in a slash"),
+                Some(Obstacle::Closed(_) | Obstacle::Other) | None => missing("it does not exist"),
             },
         },
         Errno::EACCES => permission(path, depth),
         Errno::ENOEXEC => no_format(path, depth),
-        Errno::ELOOP if path.metadata().is_ok() => Reason::cannot(
-            "its interpreter is a script, whose interpreter is a script, and so on for too long",
-        ),
-        Errno::ELOOP => Reason::cannot("its path goes through too many symbolic links"),
-        Errno::ETXTBSY => Reason::cannot("it is open for writing somewhere (text file busy)"),
-        Errno::ENAMETOOLONG => Reason::missing("its path is too long"),
-        Errno::EISDIR => Reason::cannot("its interpreter is a directory"),
-        Errno::ELIBBAD => match loader(path, &head(path).unwrap_or_default()) {
-            Some(loader) => {
-                Reason::cannot(format!("its ELF loader {} is no program for this machine", quoted(&loader)))
-            }
-            None => Reason::cannot("its interpreter is no program for this machine"),
-        },
-        Errno::ENOMEM => Reason::cannot("there is not enough memory"),
-        // setuid(2) cannot refuse for this any more, so execve(2) does it.
-        Errno::EAGAIN => Reason::cannot("its user has more processes than the limit `nproc` allows"),
-        Errno::EPERM => {
-            Reason::cannot("the kernel does not permit it (a security policy, or a set-user-id program)")
+        Errno::ELOOP if path.metadata().is_ok() => {
+            cannot("its interpreter is a script, whose interpreter is a script, and so on for too long")
         }
-        Errno::EINVAL => Reason::cannot("it is for another processor, or its header is damaged"),
-        other => Reason::cannot(other.desc().to_lowercase()),
+        Errno::ELOOP => cannot("its path goes through too many symbolic links"),
+        Errno::ETXTBSY => cannot("it is open for writing somewhere (text file busy)"),
+        Errno::ENAMETOOLONG => missing("its path is too long"),
+        Errno::EISDIR => cannot("its interpreter is a directory"),
+        Errno::ELIBBAD => {
+            let loader = loader(path, &head(path).unwrap_or_default());
+            let what = loader.map_or("interpreter".to_owned(), |name| format!("ELF loader {}", quoted(name)));
+            cannot(format!("its {what} is no program for this machine"))
+        }
+        Errno::ENOMEM => cannot("there is not enough memory"),
+        // setuid(2) cannot refuse for this any more, so execve(2) does it.
+        Errno::EAGAIN => cannot("its user has more processes than the limit `nproc` allows"),
+        Errno::EPERM => cannot("the kernel does not permit it (a security policy, or a set-user-id program)"),
+        Errno::EINVAL => cannot("it is for another processor, or its header is damaged"),
+        other => cannot(other.desc().to_lowercase()),
     }
 }
 
 /// What is in the way of a path.
 enum Obstacle {
-    /// A part, maybe the last, is not there.
-    Missing,
-    /// This part is no directory, and more follows.
+    /// This part is not a directory, and more follows.
     NoDirectory(PathBuf),
     /// This directory cannot be entered.
     Closed(PathBuf),
-    /// There are more links than the kernel follows.
-    Loop,
+    /// A part is missing, or there are more links than the kernel follows.
+    Other,
 }
 
 /// The first part of a path that cannot be passed; links are followed as the kernel does it, so that the part
@@ -146,31 +148,24 @@ fn obstacle(path: &Path) -> Option<Obstacle> {
             continue;
         }
         let directory = if at.as_os_str().is_empty() { Path::new(".") } else { &at };
-        match directory.metadata() {
-            Ok(metadata) if !metadata.is_dir() => return Some(Obstacle::NoDirectory(directory.to_owned())),
-            _ => {}
+        if directory.metadata().is_ok_and(|metadata| !metadata.is_dir()) {
+            return Some(Obstacle::NoDirectory(directory.to_owned()));
         }
-        if rustix::fs::access(directory, rustix::fs::Access::EXEC_OK).is_err() {
+        if access(directory, AccessFlags::X_OK).is_err() {
             return Some(Obstacle::Closed(directory.to_owned()));
         }
         let next = at.join(&name);
         match next.symlink_metadata() {
-            Err(_) => return Some(Obstacle::Missing),
-            Ok(metadata) if metadata.is_symlink() => {
+            Ok(metadata) if metadata.is_symlink() && links < MOST_LINKS => {
                 links += 1;
-                if links > MOST_LINKS {
-                    return Some(Obstacle::Loop);
-                }
                 left.extend(names(&std::fs::read_link(&next).unwrap_or_default()));
             }
-            Ok(_) => at = next,
+            Ok(metadata) if !metadata.is_symlink() => at = next,
+            Ok(_) | Err(_) => return Some(Obstacle::Other),
         }
     }
     None
 }
-
-/// How many links a path may lead through (`path_resolution(7)`).
-const MOST_LINKS: u32 = 40;
 
 /// Why execve(2) would refuse a file that is there and may be executed, as far as its content tells.
 pub(crate) fn defect(path: &Path) -> Option<Failure> {
@@ -178,17 +173,14 @@ pub(crate) fn defect(path: &Path) -> Option<Failure> {
     let head = head(path)?;
     let refused = |error| Some(diagnose(path.as_os_str(), path, error, &[], &Variables::default()));
     if let Some(line) = Shebang::of(&head) {
-        return match Path::new(OsStr::from_bytes(line.interpreter)) {
-            _ if line.interpreter.is_empty() => refused(Errno::ENOEXEC),
-            interpreter if !interpreter.exists() => refused(Errno::ENOENT),
+        return if line.interpreter.is_empty() {
+            refused(Errno::ENOEXEC)
+        } else if !Path::new(OsStr::from_bytes(line.interpreter)).exists() {
+            refused(Errno::ENOENT)
+        } else {
             // The kernel runs the interpreter, which then looks for what is not there.
-            _ if line.ends_in_cr() => {
-                let shown = quoted(path.as_os_str().as_bytes());
-                let failure =
-                    Failure::say(Kind::CannotRun, format!("cannot run {shown}: its `#!` line {ENDS_IN_CR}"));
-                Some(failure.hint(UNIX_LINE_ENDS))
-            }
-            _ => None,
+            let sentence = format!("cannot run {}: its `#!` line {ENDS_IN_CR}", quoted_path(path));
+            line.ends_in_cr().then(|| Failure::say(Kind::CannotRun, sentence).hint(UNIX_LINE_ENDS))
         };
     }
     if Elf::parse(&head).is_none_or(|elf| !elf.runs) || elf::foreign(&head).is_some() {
@@ -200,60 +192,47 @@ pub(crate) fn defect(path: &Path) -> Option<Failure> {
 
 /// What loads the ELF file at this path, if something does.
 fn loader(path: &Path, head: &[u8]) -> Option<Vec<u8>> {
-    elf::loader(&std::fs::File::open(path).ok()?, head)
+    elf::loader(&File::open(path).ok()?, head)
 }
 
 /// The beginning of a file; `None` where it cannot be read.
-fn head(path: &Path) -> Option<Vec<u8>> {
-    let mut head = vec![0; 4096];
-    let read = std::fs::File::open(path).and_then(|mut file| file.read(&mut head)).ok()?;
-    head.truncate(read);
+pub(crate) fn head(path: &Path) -> Option<Vec<u8>> {
+    let mut head = Vec::new();
+    File::open(path).ok()?.take(4096).read_to_end(&mut head).ok()?;
     Some(head)
 }
 
 /// Why the interpreter of a script cannot be run.
 fn interpreter(name: &[u8], error: Errno, depth: u32) -> Reason {
-    if name.is_empty() {
-        return Reason::cannot("its `#!` line names no interpreter");
-    }
-    let shown = quoted(name);
     let path = Path::new(OsStr::from_bytes(name));
-    if path.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-        return Reason::cannot(format!("its interpreter {shown} is a directory"));
-    }
-    if depth == 0 {
-        return Reason::cannot(format!("its interpreter {shown} cannot be run"));
-    }
-    let why = reason(path, error, depth - 1);
-    Reason {
-        kind: Kind::CannotRun,
-        text: format!("its interpreter {shown} cannot be run: {}", why.text),
-        hint: why.hint,
+    let its = format!("its interpreter {}", quoted(name));
+    if name.is_empty() {
+        cannot("its `#!` line names no interpreter")
+    } else if path.is_dir() {
+        cannot(format!("{its} is a directory"))
+    } else if depth == 0 {
+        cannot(format!("{its} cannot be run"))
+    } else {
+        let Reason { text, hint, .. } = reason(path, error, depth - 1);
+        Reason { hint, ..cannot(format!("{its} cannot be run: {text}")) }
     }
 }
-
-/// What is wrong with a line whose last word is another one than it looks.
-pub(crate) const ENDS_IN_CR: &str =
-    "ends in a carriage return (CR), which is taken for a part of its last word";
-/// What helps against a carriage return.
-pub(crate) const UNIX_LINE_ENDS: &str = "save the file with Unix line ends";
-/// What helps against a byte order mark.
-pub(crate) const NO_BOM: &str = "save the file as UTF-8 without BOM";
 
 fn missing_interpreter(path: &Path, error: Errno, depth: u32) -> Reason {
     let head = head(path).unwrap_or_default();
     if let Some(Shebang { interpreter: name, .. }) = Shebang::of(&head) {
-        if Path::new(OsStr::from_bytes(name)).metadata().is_ok() {
+        if Path::new(OsStr::from_bytes(name)).exists() {
             return interpreter(name, error, depth);
         }
         if let Some(name) = name.strip_suffix(b"\r") {
             let named = if name.is_empty() { "nothing".to_owned() } else { quoted(name) };
-            return Reason::cannot(format!(
-                "its `#!` line names {named} and ends in a carriage return (CR), which is read as a part of it"
+            return cannot(format!(
+                "its `#!` line names {named} and ends in a carriage return (CR), which is read as a part \
+                 of it"
             ))
             .hint(UNIX_LINE_ENDS);
         }
-        let reason = Reason::cannot(format!("its interpreter {} does not exist", quoted(name)));
+        let reason = cannot(format!("its interpreter {} does not exist", quoted(name)));
         let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
         return if line.ends_with(b"\r") {
             reason.hint(format!("its `#!` line ends in a carriage return (CR), too: {UNIX_LINE_ENDS}"))
@@ -265,99 +244,71 @@ fn missing_interpreter(path: &Path, error: Errno, depth: u32) -> Reason {
     }
     if let Some(foreign) = elf::foreign(&head) {
         // An emulator is registered for it (binfmt_misc), and not in this image.
-        return Reason::cannot(format!("{foreign}, and what would emulate it does not exist"))
-            .hint("the image, or the file in it, was built for another platform");
+        return cannot(format!("{foreign}, and what would emulate it does not exist")).hint(OTHER_PLATFORM);
     }
-    if let Some(loader) = loader(path, &head) {
-        let kind = if loader.windows(4).any(|part| part == b"musl") { "musl" } else { "glibc" };
-        return Reason::cannot(format!("its ELF loader {} does not exist", quoted(&loader))).hint(format!(
-            "it is linked for {kind}: use an image with that C library, or link it statically"
-        ));
-    }
-    Reason::cannot("what is needed to run it does not exist")
+    let Some(loader) = loader(path, &head) else { return cannot("what is needed to run it does not exist") };
+    let library = if loader.windows(4).any(|part| part == b"musl") { "musl" } else { "glibc" };
+    cannot(format!("its ELF loader {} does not exist", quoted(&loader)))
+        .hint(format!("it is linked for {library}: use an image with that C library, or link it statically"))
 }
 
 fn no_format(path: &Path, depth: u32) -> Reason {
     let Some(head) = head(path) else {
-        return Reason::cannot("it is no program for this machine, and cannot be read to see what it is");
+        return cannot("it is no program for this machine, and cannot be read to see what it is");
     };
     if let Some(foreign) = elf::foreign(&head) {
-        return Reason::cannot(foreign).hint("the image, or the file in it, was built for another platform");
-    }
-    if head.starts_with(elf::MAGIC) {
-        return Reason::cannot(if Elf::parse(&head).is_some_and(|elf| !elf.runs) {
-            "it is an object file or a core, and no program"
-        } else {
-            "it is a damaged binary"
-        });
-    }
-    if head.is_empty() {
-        return Reason::cannot("it is empty");
-    }
-    if let Some(Shebang { interpreter: name, .. }) = Shebang::of(&head) {
-        return interpreter(name, Errno::ENOEXEC, depth);
-    }
-    if head.starts_with(b"MZ")
-        || head.starts_with(b"\xcf\xfa\xed\xfe")
-        || head.starts_with(b"\xca\xfe\xba\xbe")
+        cannot(foreign).hint(OTHER_PLATFORM)
+    } else if Elf::parse(&head).is_some_and(|elf| !elf.runs) {
+        cannot("it is an object file or a core, and no program")
+    } else if head.starts_with(elf::MAGIC) {
+        cannot("it is a damaged binary")
+    } else if head.is_empty() {
+        cannot("it is empty")
+    } else if let Some(Shebang { interpreter: name, .. }) = Shebang::of(&head) {
+        interpreter(name, Errno::ENOEXEC, depth)
+    } else if [&b"MZ"[..], b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"]
+        .iter()
+        .any(|magic| head.starts_with(magic))
     {
-        return Reason::cannot("it is a program for another operating system");
+        cannot("it is a program for another operating system")
+    } else if head.starts_with(b"\xef\xbb\xbf#!") {
+        cannot("it begins with a byte order mark (BOM), which hides its `#!` line").hint(NO_BOM)
+    } else {
+        cannot("it has no `#!` line and is no binary").hint("a script begins with a line such as `#!/bin/sh`")
     }
-    if head.starts_with(b"\xef\xbb\xbf#!") {
-        return Reason::cannot("it begins with a byte order mark (BOM), which hides its `#!` line")
-            .hint(NO_BOM);
-    }
-    Reason::cannot("it has no `#!` line and is no binary")
-        .hint("a script begins with a line such as `#!/bin/sh`")
 }
 
 /// Mode and owner, and who this process is.
-fn rights(metadata: &std::fs::Metadata) -> String {
-    let myself = crate::sys::identity::Myself::observe();
-    format!(
-        "mode {:04o}, owner {}:{}, and this is uid {}, gid {}",
-        metadata.mode() & 0o7777,
-        metadata.uid(),
-        metadata.gid(),
-        myself.uid,
-        myself.gid
-    )
+fn rights(metadata: &Metadata) -> String {
+    let Myself { uid, gid } = Myself::observe();
+    let mode = metadata.mode() & 0o7777;
+    format!("mode {mode:04o}, owner {}:{}, and this is uid {uid}, gid {gid}", metadata.uid(), metadata.gid())
 }
 
 /// Which part of the path keeps this process from executing it.
 fn permission(path: &Path, depth: u32) -> Reason {
-    match obstacle(path) {
-        Some(Obstacle::Closed(directory)) => {
-            let shown = quoted(directory.as_os_str().as_bytes());
-            let rights =
-                directory.metadata().map(|metadata| format!(": {}", rights(&metadata))).unwrap_or_default();
-            return Reason::cannot(format!("permission denied: {shown} cannot be entered{rights}"));
-        }
-        Some(Obstacle::Missing | Obstacle::NoDirectory(_) | Obstacle::Loop) | None => {}
+    if let Some(Obstacle::Closed(directory)) = obstacle(path) {
+        let rights = directory.metadata().map(|found| format!(": {}", rights(&found))).unwrap_or_default();
+        return cannot(format!("permission denied: {} cannot be entered{rights}", quoted_path(&directory)));
     }
-    let Ok(metadata) = path.metadata() else { return Reason::cannot("permission denied") };
-    let file_type = metadata.file_type();
+    let Ok(metadata) = path.metadata() else { return cannot("permission denied") };
     if metadata.is_dir() {
-        return Reason::cannot("it is a directory");
+        return cannot("it is a directory");
     }
-    if file_type.is_fifo()
-        || file_type.is_socket()
-        || file_type.is_char_device()
-        || file_type.is_block_device()
-    {
-        return Reason::cannot("it is no regular file");
+    if !metadata.is_file() {
+        return cannot("it is no regular file");
     }
     let mode = metadata.mode() & 0o7777;
     if mode & 0o111 == 0 {
-        return Reason::cannot(format!("it is not executable (mode {mode:04o})"))
+        return cannot(format!("it is not executable (mode {mode:04o})"))
             .hint("`chmod +x` it when the image is built");
     }
     let mount = rustix::fs::statvfs(path);
     if mount.is_ok_and(|mount| mount.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC)) {
-        return Reason::cannot("its file system is mounted noexec");
+        return cannot("its file system is mounted noexec");
     }
-    if rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_err() {
-        return Reason::cannot(format!("permission denied: {}", rights(&metadata)));
+    if access(path, AccessFlags::X_OK).is_err() {
+        return cannot(format!("permission denied: {}", rights(&metadata)));
     }
     let head = head(path).unwrap_or_default();
     if let Some(Shebang { interpreter: name, .. }) = Shebang::of(&head) {
@@ -365,54 +316,35 @@ fn permission(path: &Path, depth: u32) -> Reason {
     }
     if let Some(loader) = loader(path, &head) {
         let why = permission(Path::new(OsStr::from_bytes(&loader)), depth.saturating_sub(1));
-        return Reason {
-            text: format!("its ELF loader {} cannot be run: {}", quoted(&loader), why.text),
-            ..why
-        };
+        let text = format!("its ELF loader {} cannot be run: {}", quoted(&loader), why.text);
+        return Reason { text, ..why };
     }
-    Reason::cannot("permission denied")
-        .hint("its mode permits it; a security policy (AppArmor, SELinux) may not")
+    cannot("permission denied").hint("its mode permits it; a security policy (AppArmor, SELinux) may not")
 }
 
-/// The longest string that execve(2) takes, with its NUL (`MAX_ARG_STRLEN`).
-fn longest_string() -> usize {
-    32 * rustix::param::page_size()
-}
-
-/// What execve(2) takes in all: a quarter of the limit `stack`, at least 128 KiB and at most 6 MiB
-/// (execve(2)).
-fn largest_whole() -> u64 {
-    let stack = rustix::process::getrlimit(rustix::process::Resource::Stack).current;
-    stack.map_or(u64::MAX, |stack| stack / 4).clamp(131_072, 6 << 20)
-}
-
+/// What is larger than execve(2) takes: one string of `MAX_ARG_STRLEN` with its NUL; in all a quarter of the
+/// limit `stack`, at least 128 KiB and at most 6 MiB.
 fn too_large(argv: &[OsString], variables: &Variables) -> Reason {
-    let longest = longest_string();
+    let longest = 32 * rustix::param::page_size();
+    let takes = format!("and the kernel takes {} in one string", longest - 1);
     if let Some((number, word)) = argv.iter().enumerate().find(|(_, word)| word.len() + 1 > longest) {
-        return Reason::cannot(format!(
-            "argument {number} is too large: {} bytes, and the kernel takes {} in one string",
-            word.len(),
-            longest - 1
-        ));
+        return cannot(format!("argument {number} is too large: {} bytes, {takes}", word.len()));
     }
-    if let Some((name, size)) = variables.longest()
-        && size > longest
-    {
-        return Reason::cannot(format!(
-            "variable {} is too large: {} bytes with its name, and the kernel takes {} in one string",
-            quoted(name),
-            size - 1,
-            longest - 1
-        ));
+    let mut largest = String::new();
+    if let Some((name, size)) = variables.longest() {
+        let name = quoted(name);
+        if size > longest {
+            let size = size - 1;
+            return cannot(format!("variable {name} is too large: {size} bytes with its name, {takes}"));
+        }
+        largest = format!(", the largest is {name} with {size}");
     }
+    let stack = rustix::process::getrlimit(rustix::process::Resource::Stack).current;
+    let most = stack.map_or(u64::MAX, |stack| stack / 4).clamp(131_072, 6 << 20);
     let words: usize = argv.iter().map(|word| word.len() + 1).sum();
-    let largest =
-        variables.longest().map(|(name, size)| format!(", the largest is {} with {size}", quoted(name)));
-    Reason::cannot(format!(
-        "its arguments ({words} bytes) and variables ({} bytes{}) are too large together: the kernel takes {} with a \
-         pointer for each",
+    cannot(format!(
+        "its arguments ({words} bytes) and variables ({} bytes{largest}) are too large together: the kernel \
+         takes {most} with a pointer for each",
         variables.size(),
-        largest.unwrap_or_default(),
-        largest_whole()
     ))
 }

@@ -1,45 +1,51 @@
 //! What the header of an ELF file says: what it is for, and what loads it (elf(5)).
 
 use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+
+/// What an ELF file begins with.
+pub(super) const MAGIC: &[u8] = b"\x7fELF";
+
+/// The processors that images are built for: as Rust names them, their ELF machine number (elf.h), and their
+/// name in messages.
+const MACHINES: [(&str, u16, &str); 9] = [
+    ("x86", 3, "i386"),
+    ("powerpc", 20, "powerpc"),
+    ("powerpc64", 21, "powerpc"),
+    ("s390x", 22, "s390x"),
+    ("arm", 40, "arm"),
+    ("x86_64", 62, "x86-64"),
+    ("aarch64", 183, "aarch64"),
+    ("riscv64", 243, "riscv"),
+    ("loongarch64", 258, "loongarch"),
+];
 
 /// What a binary is for, where that is another processor than this one.
 pub(super) fn foreign(head: &[u8]) -> Option<String> {
-    let here = match std::env::consts::ARCH {
-        "x86" => 3,
-        "powerpc64" => 21,
-        "s390x" => 22,
-        "arm" => 40,
-        "x86_64" => 62,
-        "aarch64" => 183,
-        "riscv64" => 243,
-        _ => return None,
-    };
-    let elf = Elf::parse(head).filter(|elf| elf.machine != here)?;
-    Some(format!("it is a program for {}, and this is {}", machine_name(elf.machine), std::env::consts::ARCH))
+    let arch = std::env::consts::ARCH;
+    let (_, here, _) = MACHINES.into_iter().find(|(name, ..)| *name == arch)?;
+    let machine = Elf::parse(head)?.machine;
+    let known = MACHINES.into_iter().find(|(_, number, _)| *number == machine);
+    let name = known.map_or_else(|| format!("ELF machine {machine}"), |(.., name)| name.to_owned());
+    (machine != here).then(|| format!("it is a program for {name}, and this is {arch}"))
 }
 
 /// The program interpreter of an ELF file (elf(5), `PT_INTERP`).
 pub(crate) fn loader(file: &File, head: &[u8]) -> Option<Vec<u8>> {
     let elf = Elf::parse(head)?;
-    let read = |offset: u64, length: usize| -> Option<Vec<u8>> {
-        use std::os::unix::fs::FileExt as _;
-        let mut bytes = vec![0; length.min(65_536)];
+    let read = |offset: u64, length: u64| -> Option<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(length).ok()?.min(4096)];
         file.read_exact_at(&mut bytes, offset).ok()?;
         Some(bytes)
     };
-    for number in 0..u64::from(elf.headers) {
+    for number in 0..elf.headers {
         let length = if elf.wide { 56 } else { 32 };
-        let header =
-            read(elf.header_offset.checked_add(number.checked_mul(u64::from(elf.header_size))?)?, length)?;
-        if elf.number(header.get(..4)?) != 3 {
+        let header = read(elf.header_offset.checked_add(number * elf.header_size)?, length)?;
+        if elf.number(&header, 0, 4)? != 3 {
             continue;
         }
-        let (offset, size) = if elf.wide {
-            (elf.number(header.get(8..16)?), elf.number(header.get(32..40)?))
-        } else {
-            (elf.number(header.get(4..8)?), elf.number(header.get(16..20)?))
-        };
-        let mut name = read(offset, usize::try_from(size).ok()?.min(4096))?;
+        let (at, size, width) = if elf.wide { (8, 32, 8) } else { (4, 16, 4) };
+        let mut name = read(elf.number(&header, at, width)?, elf.number(&header, size, width)?)?;
         while name.last() == Some(&0) {
             name.pop();
         }
@@ -47,9 +53,6 @@ pub(crate) fn loader(file: &File, head: &[u8]) -> Option<Vec<u8>> {
     }
     None
 }
-
-/// What an ELF file begins with.
-pub(super) const MAGIC: &[u8] = b"\x7fELF";
 
 /// The header of an ELF file, as far as it is needed.
 pub(super) struct Elf {
@@ -59,54 +62,31 @@ pub(super) struct Elf {
     pub(super) runs: bool,
     machine: u16,
     header_offset: u64,
-    header_size: u16,
-    headers: u16,
+    header_size: u64,
+    headers: u64,
 }
 
 impl Elf {
     pub(super) fn parse(head: &[u8]) -> Option<Self> {
         let rest = head.strip_prefix(MAGIC)?;
-        let wide = *rest.first()? == 2;
-        let little = *rest.get(1)? == 1;
+        let (wide, little) = (*rest.first()? == 2, *rest.get(1)? == 1);
+        let (offset, width, size) = if wide { (32, 8, 54) } else { (28, 4, 42) };
         let mut elf =
             Self { wide, little, runs: false, machine: 0, header_offset: 0, header_size: 0, headers: 0 };
-        let short =
-            |elf: &Self, at: usize| Some(u16::try_from(elf.number(head.get(at..at + 2)?)).unwrap_or(0));
         // ET_EXEC and ET_DYN.
-        elf.runs = matches!(short(&elf, 16)?, 2 | 3);
-        elf.machine = short(&elf, 18)?;
-        if wide {
-            elf.header_offset = elf.number(head.get(32..40)?);
-            elf.header_size = short(&elf, 54)?;
-            elf.headers = short(&elf, 56)?;
-        } else {
-            elf.header_offset = elf.number(head.get(28..32)?);
-            elf.header_size = short(&elf, 42)?;
-            elf.headers = short(&elf, 44)?;
-        }
+        elf.runs = matches!(elf.number(head, 16, 2)?, 2 | 3);
+        elf.machine = u16::try_from(elf.number(head, 18, 2)?).ok()?;
+        elf.header_offset = elf.number(head, offset, width)?;
+        elf.header_size = elf.number(head, size, 2)?;
+        elf.headers = elf.number(head, size + 2, 2)?;
         Some(elf)
     }
 
-    fn number(&self, bytes: &[u8]) -> u64 {
+    fn number(&self, bytes: &[u8], at: usize, width: usize) -> Option<u64> {
+        let bytes = bytes.get(at..at + width)?;
         let fold = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
-        if self.little { bytes.iter().rev().fold(0, fold) } else { bytes.iter().fold(0, fold) }
+        Some(if self.little { bytes.iter().rev().fold(0, fold) } else { bytes.iter().fold(0, fold) })
     }
-}
-
-/// The name of an ELF machine number (elf.h), where it is one of those that images are built for.
-fn machine_name(machine: u16) -> String {
-    let name = match machine {
-        3 => "i386",
-        20 | 21 => "powerpc",
-        22 => "s390x",
-        40 => "arm",
-        62 => "x86-64",
-        183 => "aarch64",
-        243 => "riscv",
-        258 => "loongarch",
-        other => return format!("ELF machine {other}"),
-    };
-    name.to_owned()
 }
 
 #[cfg(test)]

@@ -1,0 +1,198 @@
+//! Starting children. The only spawner.
+//!
+//! A child has a process group of its own, `/dev/null` as standard input, and this process's standard error
+//! as standard output and error. Nothing runs between fork and exec: where a child must become another
+//! user first, it is preverb in a small mode that does so to itself (`--preverb-as`), and reports a refusal
+//! on what it finds as its standard input.
+
+use std::ffi::{CStr, CString, OsString};
+use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use nix::Result;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags};
+use nix::sys::signal::SigSet;
+use nix::sys::socket::sockopt::PassCred;
+use nix::sys::socket::{AddressFamily, Shutdown, SockFlag, SockType, setsockopt, shutdown, socketpair};
+use nix::unistd::Pid;
+
+use crate::sys::ended::GRACE;
+use crate::sys::identity::{Identity, acting_as};
+use crate::sys::running::{Carries, Pipe, Running};
+use crate::value::variables::Variables;
+
+/// The descriptor that hooks write variables to.
+const VARIABLES_FD: RawFd = 3;
+
+/// Who may write variables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Writers {
+    /// Whoever has the descriptor.
+    All,
+    /// Root: nothing that root's program has stepped down to.
+    Root,
+}
+
+/// What to start.
+#[derive(Debug)]
+pub(crate) struct Spawn<'a> {
+    /// The file; already found, unless the child finds it itself.
+    pub(crate) path: PathBuf,
+    pub(crate) argv: Vec<OsString>,
+    pub(crate) variables: &'a Variables,
+    /// Who may write variables to descriptor 3, if it has one.
+    pub(crate) takes_variables: Option<Writers>,
+    /// Whom it becomes, where this process may not be allowed to send signals to that user as itself.
+    pub(crate) identity: Option<Identity>,
+    /// What a small mode of this program is handed through its standard input, where it can report a refusal,
+    /// too.
+    pub(crate) request: Option<Vec<u8>>,
+    /// What its standard input holds; a small mode finds it at its standard output, for the program that it
+    /// becomes.
+    pub(crate) input: Option<Vec<u8>>,
+    /// The user as whom it hands its environment back through `Children::socket`, if it is to.
+    pub(crate) hands_back: Option<u32>,
+    /// Whether it is a try, whose standard error is kept instead of shown, and which is killed at its limit.
+    pub(crate) quiet: bool,
+    /// How long it may take; zero means for ever.
+    pub(crate) limit: Option<Duration>,
+    /// How long its group may take to end before it is killed.
+    pub(crate) grace: Duration,
+}
+
+impl<'a> Spawn<'a> {
+    /// A program with these arguments and variables, and nothing special about it.
+    pub(crate) fn new(path: PathBuf, argv: Vec<OsString>, variables: &'a Variables) -> Self {
+        Self {
+            path,
+            argv,
+            variables,
+            takes_variables: None,
+            identity: None,
+            request: None,
+            input: None,
+            hands_back: None,
+            quiet: false,
+            limit: None,
+            grace: GRACE,
+        }
+    }
+
+    /// Starts it with this mask and without the descriptors that this process `inherited`. An error is
+    /// execve(2)'s, for `exec.rs` to explain, or what kept the pipes from being made.
+    pub(crate) fn start(&self, inherited: &[RawFd], mask: &SigSet) -> Result<Running> {
+        let mut actions = PosixSpawnFileActions::init()?;
+        let null = null()?;
+        let (mut pipes, mut ends) = (Vec::new(), Vec::new());
+        let mut connect = |actions: &mut PosixSpawnFileActions,
+                           carries,
+                           to,
+                           (ours, theirs): (OwnedFd, OwnedFd),
+                           unsent: &[u8]| {
+            fcntl(&ours, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+            actions.add_dup2(theirs.as_raw_fd(), to)?;
+            pipes.push(Pipe { carries, end: Some(ours), read: Vec::new(), unsent: unsent.to_vec() });
+            ends.push(theirs);
+            Ok::<(), Errno>(())
+        };
+        let pipe = || nix::unistd::pipe2(OFlag::O_CLOEXEC);
+        let pair = || socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC);
+        match &self.request {
+            Some(request) => connect(&mut actions, Carries::Report, 0, pair()?, request)?,
+            None => actions.add_dup2(null.as_raw_fd(), 0)?,
+        }
+        if self.quiet {
+            connect(&mut actions, Carries::Output, 2, pipe()?, b"")?;
+        }
+        actions.add_dup2(2, 1)?;
+        if let Some(input) = &self.input {
+            // Its own, so that it can open it again by name.
+            let made = acting_as(self.identity.as_ref(), || Ok(pipe()));
+            let (theirs, ours) = made.unwrap_or_else(|_| pipe())?;
+            let to = i32::from(self.request.is_some());
+            connect(&mut actions, Carries::Input, to, (ours, theirs), input)?;
+        }
+        // The last of all, and its source is never 3 itself: the signals' descriptor and `null` were there
+        // first.
+        match self.takes_variables {
+            None => {}
+            Some(Writers::All) => connect(&mut actions, Carries::Variables, VARIABLES_FD, pipe()?, b"")?,
+            // A pipe does not tell who writes to it.
+            Some(Writers::Root) => {
+                let pair = pair()?;
+                setsockopt(&pair.0, PassCred, &true)?;
+                shutdown(pair.0.as_raw_fd(), Shutdown::Write)?;
+                connect(&mut actions, Carries::RootsVariables, VARIABLES_FD, pair, b"")?;
+            }
+        }
+        for fd in inherited {
+            if self.takes_variables.is_none() || *fd != VARIABLES_FD {
+                actions.add_close(*fd)?;
+            }
+        }
+        let argv = self.argv.iter().map(|word| CString::new(word.as_bytes()));
+        let argv: Vec<CString> = argv.collect::<std::result::Result<_, _>>().map_err(|_| Errno::EINVAL)?;
+        let (attributes, envp) = (attributes(mask)?, self.variables.to_envp());
+        let started = Instant::now();
+        #[expect(clippy::disallowed_methods, reason = "one of the two places that spawn")]
+        let pid = nix::spawn::posix_spawn(self.path.as_path(), &actions, &attributes, &argv, &envp)?;
+        let mut running = Running {
+            pid: pid.as_raw(),
+            started,
+            limit: self.limit,
+            grace: self.grace,
+            ending: None,
+            killed: false,
+            alone: false,
+            status: None,
+            hands_back: self.hands_back,
+            quiet: self.quiet,
+            identity: self.identity.clone(),
+            stranger: None,
+            pipes,
+        };
+        running.send_pipes();
+        Ok(running)
+    }
+}
+
+/// Starts the target of a supervisor: with this process's streams, descriptors and working directory, in a
+/// process group of its own, and with this mask. An error is execve(2)'s, for `exec.rs` to explain.
+pub(crate) fn spawn_target(path: &CStr, argv: &[CString], envp: &[&CStr], mask: &SigSet) -> Result<i32> {
+    let (actions, attributes) = (PosixSpawnFileActions::init()?, attributes(mask)?);
+    #[expect(clippy::disallowed_methods, reason = "one of the two places that spawn")]
+    let pid = nix::spawn::posix_spawn(path, &actions, &attributes, argv, envp)?;
+    Ok(pid.as_raw())
+}
+
+/// A process group of its own, and this mask.
+fn attributes(mask: &SigSet) -> Result<PosixSpawnAttr> {
+    let mut attributes = PosixSpawnAttr::init()?;
+    attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETPGROUP | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK)?;
+    attributes.set_pgroup(Pid::from_raw(0))?;
+    attributes.set_sigmask(mask)?;
+    Ok(attributes)
+}
+
+/// `/dev/null`, or where there is none something else that is always at its end.
+pub(crate) fn null() -> Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    nix::fcntl::open("/dev/null", flags, nix::sys::stat::Mode::empty())
+        .or_else(|_| nix::unistd::pipe2(OFlag::O_CLOEXEC).map(|(read, _)| read))
+}
+
+/// The descriptors above 2 that are open. What this process itself opened is closed by an exec anyway, so
+/// closing all of them in a child closes just what was inherited.
+pub(crate) fn inherited_descriptors() -> Vec<RawFd> {
+    if let Ok(entries) = std::fs::read_dir("/proc/self/fd") {
+        let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<RawFd>().ok());
+        return numbers.filter(|fd| *fd > 2).collect();
+    }
+    // Without /proc it is every number that can be open.
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(1024);
+    (3..RawFd::try_from(limit.min(65_536)).unwrap_or(1024)).collect()
+}
