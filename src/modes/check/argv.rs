@@ -3,99 +3,65 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
-use super::findings::Weight;
-use super::habits::{Argv, Pasted, bare_dollar, pasted, plain_in_url};
-use super::known::Sure;
-use super::walk::Walk;
+use crate::modes::check::habits::{Argv, Pasted, bare_dollar, pasted, plain_in_url};
+use crate::modes::check::walk::{Walk, placed};
 use crate::sys::identity::Identity;
-use crate::text::log::quoted;
+use crate::text::log::{Level, quoted};
 use crate::text::url;
-use crate::value::condition::{CONDITION_KEYS, Condition, Conditions, Facts, Subject};
+use crate::value::condition::{CONDITION_KEYS, Conditions};
 use crate::value::step::{Probe, Setting};
 use crate::value::target::{POSTGRES_SOCKET, POSTGRES_SOCKET_HINT, Target, UNSEEN_PATH, UNSEEN_PATH_HINT};
 use crate::value::template::Template;
 use crate::value::toml::{Node, Span};
+use crate::value::variables::Origin;
 use crate::value::words::Element;
 
-/// The templates of an argv, each with its place; `None` stands for the target's arguments.
-pub(super) fn flat<'t>(argv: &'t [Element], node: Node<'_>) -> Vec<Option<(&'t Template, Span)>> {
-    let nodes: Vec<Node<'_>> = node.children().collect();
-    let mut words = Vec::new();
-    for (element, node) in argv.iter().zip(nodes) {
-        match element {
-            Element::Template(template) => words.push(Some((template, node.span()))),
-            Element::Words { words: templates, .. } => {
-                let spans = node.get("words").into_iter().flat_map(Node::children).map(Node::span);
-                words.extend(templates.iter().zip(spans).map(Some));
-            }
-            Element::Arguments => words.push(None),
-        }
-    }
-    words
-}
-
 impl Walk<'_, '_> {
-    /// How sure each condition is, and whether it skips.
-    pub(super) fn judged(&self, when: &Conditions) -> Vec<(Sure, bool)> {
-        let opaque = &self.known.opaque;
-        let facts = Facts { variables: &self.known.variables, opaque, exists: &crate::sys::read::is_there };
-        let sure = |subject: &Subject<'_>| match subject {
-            Subject::Variable(condition) => {
-                let fixed = condition.names().iter().all(|name| self.known.is_fixed(name));
-                if fixed && !self.earlier { Sure::Fixed } else { Sure::Likely }
-            }
-            // Something may be mounted.
-            Subject::Path(..) => Sure::Likely,
-        };
-        when.judge(facts).map(|judged| (sure(&judged.subject), judged.skips())).collect()
-    }
-
     /// What the conditions of a step or of words expand.
     pub(super) fn conditions(&mut self, when: &Conditions, node: Node<'_>) {
         let [only_if, skip_if, if_exists, unless_exists] = CONDITION_KEYS;
-        let values = [(only_if, &when.only_if), (skip_if, &when.skip_if)];
-        let values = values.map(|(key, conditions)| (key, conditions.iter().map(Condition::value).collect()));
-        let paths = [(if_exists, &when.if_exists), (unless_exists, &when.unless_exists)];
-        let paths = paths.map(|(key, paths)| (key, paths.iter().map(Some).collect()));
-        for (key, templates) in values.into_iter().chain(paths) {
-            let templates: Vec<Option<&Template>> = templates;
+        for (key, conditions) in [(only_if, &when.only_if), (skip_if, &when.skip_if)] {
             let Some(node) = node.get(key) else { continue };
-            let spans: Vec<Span> = node.children().map(Node::span).collect();
-            for (number, template) in templates.into_iter().enumerate() {
-                let span = spans.get(number).copied().unwrap_or(node.span());
-                template.map(|template| self.value(template, span));
+            let mut spans: Vec<Span> = node.children().map(Node::span).collect();
+            spans.resize(conditions.len(), node.span());
+            for (condition, span) in conditions.iter().zip(spans) {
+                condition.value().map(|template| self.value(template, span));
+            }
+        }
+        for (key, paths) in [(if_exists, &when.if_exists), (unless_exists, &when.unless_exists)] {
+            for (template, span) in placed(paths, node.get(key)) {
+                self.value(template, span);
             }
         }
     }
 
-    /// What is surely not meant in the values of an `env`.
-    pub(super) fn settings(&mut self, settings: &[Setting]) {
+    /// An `env`, and what is surely not meant in its values.
+    pub(super) fn settings(&mut self, settings: &[Setting], origin: &Origin) {
         for Setting { value, span, .. } in settings {
             self.bare_dollar(value, *span);
-            let secret = plain_in_url(value, |name| {
+            let is_secret = |name: &str| {
                 self.image.secrets.iter().any(|secret| secret == name)
                     || self.known.variables.get(name.as_bytes()).is_some_and(|found| found.secret)
-            });
-            if let Some(name) = secret {
+            };
+            if let Some(name) = plain_in_url(value, &is_secret) {
                 let message = format!(
                     "secret `{name}` goes into a URL as it is: a `@`, `/`, `#` or `%` in it changes the URL"
                 );
-                let hint = format!("write `${{{name}@url}}`");
-                self.findings.add(Weight::Warning, *span, message, Some(hint));
+                self.warn(*span, message, Some(format!("write `${{{name}@url}}`")));
             }
         }
+        self.known.set_all(settings, origin, self.may_be_skipped, self.findings);
     }
 
-    pub(super) fn bare_dollar(&mut self, template: &Template, span: Span) {
-        let known = &self.known;
-        if let Some(name) = bare_dollar(template, |name| known.is_known(name)) {
+    fn bare_dollar(&mut self, template: &Template, span: Span) {
+        if let Some(name) = bare_dollar(template, &|name| self.known.is_known(name)) {
             let message = format!("`${name}` stays as it is: no shell reads it here");
-            self.findings.add(Weight::Warning, span, message, Some(format!("write `${{{name}}}`")));
+            self.warn(span, message, Some(format!("write `${{{name}}}`")));
         }
     }
 
     /// What is surely not meant in an argv.
-    pub(super) fn habits(&mut self, words: &[Option<(&Template, Span)>]) {
+    fn habits(&mut self, words: &[Option<(&Template, Span)>]) {
         let templates: Vec<_> = words.iter().map(|word| word.map(|(template, _)| template)).collect();
         let argv = Argv::of(&templates);
         for (number, word) in words.iter().enumerate() {
@@ -107,90 +73,71 @@ impl Walk<'_, '_> {
                 continue;
             }
             for Pasted { name, in_quotes } in pasted(template) {
-                let (message, hint) = if in_quotes {
-                    let message =
-                        format!("`${{{name}}}` is pasted into quotes in the program text of a shell");
-                    (
-                        message,
-                        format!(
-                            "write `\"${name}\"`, which the shell expands, or `${{{name}@sh}}` without quotes"
-                        ),
-                    )
-                } else {
-                    let message = format!("`${{{name}}}` is pasted into the program text of a shell");
-                    (message, format!("write `\"${name}\"`, which the shell expands, or `${{{name}@sh}}`"))
-                };
-                self.findings.add(Weight::Warning, span, message, Some(hint));
+                let (into, how) = if in_quotes { ("quotes in the", " without quotes") } else { ("the", "") };
+                let message = format!("`${{{name}}}` is pasted into {into} program text of a shell");
+                let hint = format!("write `\"${name}\"`, which the shell expands, or `${{{name}@sh}}`{how}");
+                self.warn(span, message, Some(hint));
             }
         }
     }
 
-    /// An argv by itself, and what is surely not meant in it.
-    pub(super) fn program_and_arguments(
-        &mut self,
-        argv: &[Element],
-        node: Node<'_>,
-        doer: Option<&Identity>,
-    ) {
-        self.habits(&flat(argv, node));
-        self.argv(argv, node, true, doer);
-    }
-
-    /// An argv; where `runs` its first word is a program, run by `doer` or by the verb's user.
-    pub(super) fn argv(&mut self, argv: &[Element], node: Node<'_>, runs: bool, doer: Option<&Identity>) {
-        let nodes: Vec<Node<'_>> = node.children().collect();
-        for (number, element) in argv.iter().enumerate() {
-            let Some(node) = nodes.get(number).copied() else { continue };
-            match element {
-                Element::Template(template) => {
-                    let Ok(value) = self.value(template, node.span()) else { continue };
-                    if number > 0 || !runs || template.is_words() {
-                        continue;
+    /// An argv, in parts: the first begins with a program, which is run by `doer` or by the verb's user.
+    pub(super) fn argv(&mut self, parts: [Option<(&[Element], Node<'_>)>; 3], doer: Option<&Identity>) {
+        // `None` stands for the target's arguments.
+        let mut words = Vec::new();
+        let program = parts[0].and_then(|(argv, _)| argv.first());
+        for (argv, node) in parts.into_iter().flatten() {
+            for (element, node) in argv.iter().zip(node.children()) {
+                match element {
+                    Element::Template(template) => {
+                        words.push(Some((template, node.span())));
+                        if let Some(value) = self.value(template, node.span())
+                            && program.is_some_and(|program| std::ptr::eq(program, element))
+                            && !template.is_words()
+                            && let name = OsStr::from_bytes(&value.bytes)
+                            && let Err(problem) = self.program(name, doer.or(self.identity.as_ref()))
+                        {
+                            self.add(self.level(value.is_fixed), node.span(), problem);
+                        }
                     }
-                    let identity = self.identity.clone();
-                    let problem = self.program(OsStr::from_bytes(&value.bytes), doer.or(identity.as_ref()));
-                    if let Err(problem) = problem {
-                        self.add(self.weight(value.sure), node.span(), problem);
+                    Element::Words { words: templates, when } => {
+                        self.conditions(when, node);
+                        let placed = placed(templates, node.get("words"));
+                        let outer = self.known.needed.len();
+                        self.known.needed.extend(when.needed());
+                        for (template, span) in &placed {
+                            self.value(template, *span);
+                        }
+                        self.known.needed.truncate(outer);
+                        words.extend(placed.into_iter().map(Some));
                     }
+                    Element::Arguments => words.push(None),
                 }
-                Element::Words { words, when } => {
-                    self.conditions(when, node);
-                    let spans = node.get("words").into_iter().flat_map(Node::children).map(Node::span);
-                    let outer = self.known.needed.len();
-                    self.known.needed.extend(when.needed());
-                    for (template, span) in words.iter().zip(spans) {
-                        let _ = self.value(template, span);
-                    }
-                    self.known.needed.truncate(outer);
-                }
-                Element::Arguments => {}
             }
         }
+        self.habits(&words);
     }
 
     pub(super) fn probe(&mut self, probe: &Probe, node: Node<'_>, key: &str) {
-        match probe {
+        let template = match probe {
             Probe::Exec(argv) => {
-                if let Some(exec) = node.get("exec") {
-                    self.program_and_arguments(argv, exec, None);
-                }
+                return self.argv([node.get("exec").map(|node| (&**argv, node)), None, None], None);
             }
-            Probe::Url(template) => {
-                let Ok(value) = self.value(template, node.span()) else { return };
-                let shown = quoted(url::shown(&value.bytes));
-                let weight = self.weight(value.sure);
-                let (weight, reason, hint) = match Target::parse(&value.bytes) {
-                    Err(reason) => (weight, reason, None),
-                    Ok(Some(target)) if key == "health" && target.hides_its_path() => {
-                        (weight, UNSEEN_PATH.to_owned(), Some(UNSEEN_PATH_HINT.to_owned()))
-                    }
-                    Ok(Some(target)) if target.is_postgres_socket() => {
-                        (Weight::Note, POSTGRES_SOCKET.to_owned(), Some(POSTGRES_SOCKET_HINT.to_owned()))
-                    }
-                    Ok(_) => return,
-                };
-                self.add(weight, node.span(), (format!("{shown} in `{key}`: {reason}"), hint));
+            Probe::Url(template) => template,
+        };
+        let Some(value) = self.value(template, node.span()) else { return };
+        let level = self.level(value.is_fixed);
+        let (level, reason, hint) = match Target::parse(&value.bytes) {
+            Err(reason) => (level, reason, None),
+            Ok(Some(target)) if key == "health" && target.hides_its_path() => {
+                (level, UNSEEN_PATH.to_owned(), Some(UNSEEN_PATH_HINT.to_owned()))
             }
-        }
+            Ok(Some(target)) if target.is_postgres_socket() => {
+                (Level::Info, POSTGRES_SOCKET.to_owned(), Some(POSTGRES_SOCKET_HINT.to_owned()))
+            }
+            Ok(_) => return,
+        };
+        let shown = quoted(url::shown(&value.bytes));
+        self.add(level, node.span(), (format!("{shown} in `{key}`: {reason}"), hint));
     }
 }

@@ -1,6 +1,7 @@
 //! What `--check` has found, each once, however many environments and verbs it was found for.
 //!
-//! Knows places and weights. Must not know what is looked for.
+//! An error is what fails whatever the operator does, a warning what may fail or do something else than was
+//! meant, and an info nothing wrong.
 
 use std::collections::BTreeMap;
 
@@ -11,47 +12,24 @@ use crate::table::load;
 use crate::text::log::{Level, Message, quoted};
 use crate::value::toml::{Mistake, Sources, Span};
 
-/// How much a finding weighs; the heaviest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Weight {
-    /// Runs fail whatever the operator does.
-    Error,
-    /// Runs may fail, or do something else than what was meant.
-    Warning,
-    /// Nothing is wrong.
-    Note,
-}
-
-impl Weight {
-    fn level(self) -> Level {
-        match self {
-            Self::Error => Level::Error,
-            Self::Warning => Level::Warning,
-            Self::Note => Level::Info,
-        }
-    }
-}
-
-/// What a thing was looked at for: an environment, and a verb or a command behind `--`.
+/// What a thing was looked at for.
 #[derive(Debug)]
 pub(super) struct Context {
-    /// The environment.
     pub(super) environment: String,
-    /// The verb; `None` for a command.
+    /// `None` for a command after `--`.
     pub(super) verb: Option<String>,
 }
 
-/// What was found at a place.
 #[derive(Debug)]
 struct Found {
-    weight: Weight,
+    level: Level,
     message: String,
     /// The same without a value that is not to be shown.
     masked: Option<String>,
     hint: Option<String>,
     /// The numbers of the contexts that it was found in, ascending; none where it is so in any.
     contexts: Vec<usize>,
-    /// Or the environments, where decoding has told them.
+    /// Or the environments, where decoding has reported them.
     environments: Vec<String>,
 }
 
@@ -64,11 +42,11 @@ struct Place {
 }
 
 impl Place {
-    /// What was found in these words, maybe just now.
-    fn found(&mut self, weight: Weight, message: String, hint: Option<String>) -> &mut Found {
+    /// The finding with this message, which may be new.
+    fn found(&mut self, level: Level, message: String, hint: Option<String>) -> &mut Found {
         let at = self.found.iter().position(|found| found.message == message).unwrap_or_else(|| {
             let (contexts, environments) = (Vec::new(), Vec::new());
-            self.found.push(Found { weight, message, masked: None, hint, contexts, environments });
+            self.found.push(Found { level, message, masked: None, hint, contexts, environments });
             self.found.len() - 1
         });
         &mut self.found[at]
@@ -76,31 +54,23 @@ impl Place {
 }
 
 /// Everything that was found.
-///
-/// One map and plain vectors: each kind of set costs kilobytes of a program that is to be small.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    /// The contexts, by number; what is added is of the last.
+    /// The contexts, by number from 1; what is added is of the last.
     contexts: Vec<Context>,
     places: BTreeMap<Span, Place>,
     /// What has no place in the table.
-    elsewhere: Vec<(Weight, String, Option<String>)>,
+    elsewhere: Vec<(Level, String, Option<String>)>,
 }
 
-/// A finding as `--json` prints it. Every key is always there; what does not apply is null.
+/// A finding as `--json` prints it.
 #[derive(Debug, Serialize)]
 pub(super) struct Listed {
-    /// `error`, `warning` or `info`.
     level: &'static str,
-    /// The sentence, without its place.
     message: String,
-    /// The table, or the drop-in.
     file: Option<String>,
-    /// From 1.
     line: Option<usize>,
-    /// From 1, in characters.
     column: Option<usize>,
-    /// What would help.
     hint: Option<String>,
 }
 
@@ -110,44 +80,49 @@ impl Findings {
         self.contexts.push(context);
     }
 
-    /// Remembers that what stands here is looked at in the present context.
-    pub(super) fn examine(&mut self, span: Span) {
+    /// Remembers that this place is looked at in the present context.
+    pub(super) fn examine(&mut self, span: Span) -> usize {
         let now = self.contexts.len();
         let examined = &mut self.places.entry(span).or_default().examined;
         if examined.last() != Some(&now) {
             examined.push(now);
         }
+        now
     }
 
-    /// Adds a finding of the present context. Of two of the same words the heavier counts.
-    pub(super) fn add(&mut self, weight: Weight, span: Span, message: String, hint: Option<String>) {
-        self.examine(span);
-        let now = self.contexts.len();
-        let found = self.places.entry(span).or_default().found(weight, message, hint.clone());
-        if weight < found.weight {
-            (found.weight, found.hint) = (weight, hint);
+    /// Adds a finding of the present context. Of two with the same message the heavier counts.
+    pub(super) fn add(&mut self, level: Level, span: Span, message: String, hint: Option<String>) {
+        let now = self.examine(span);
+        let found = self.places.entry(span).or_default().found(level, message, hint.clone());
+        if level < found.level {
+            (found.level, found.hint) = (level, hint);
             found.contexts.clear();
         }
-        if weight == found.weight && found.contexts.last() != Some(&now) {
+        if level == found.level && found.contexts.last() != Some(&now) {
             found.contexts.push(now);
         }
     }
 
     /// Adds a finding of the table as such.
-    pub(super) fn table(&mut self, weight: Weight, span: Span, message: String, hint: Option<String>) {
-        self.places.entry(span).or_default().found(weight, message, hint);
+    pub(super) fn table(&mut self, level: Level, span: Span, message: String, hint: Option<String>) {
+        self.places.entry(span).or_default().found(level, message, hint);
+    }
+
+    /// Adds a warning of the table as such.
+    pub(super) fn warn(&mut self, span: Span, message: String, hint: Option<String>) {
+        self.table(Level::Warning, span, message, hint);
     }
 
     /// Adds a finding that has no place.
-    pub(super) fn elsewhere(&mut self, weight: Weight, message: String, hint: Option<String>) {
-        self.elsewhere.push((weight, message, hint));
+    pub(super) fn elsewhere(&mut self, level: Level, message: String, hint: Option<String>) {
+        self.elsewhere.push((level, message, hint));
     }
 
-    /// Adds the mistakes of decoding, each once; what is wrong in several environments names them.
+    /// Adds the mistakes of decoding; what is wrong in several environments names them.
     pub(super) fn mistakes(&mut self, mistakes: Vec<Mistake>) {
         for mistake in mistakes {
             let place = self.places.entry(mistake.span).or_default();
-            let found = place.found(Weight::Error, mistake.message, mistake.hint);
+            let found = place.found(Level::Error, mistake.message, mistake.hint);
             found.masked = mistake.masked;
             if let Some(environment) = mistake.environment.filter(|name| !found.environments.contains(name)) {
                 found.environments.push(environment);
@@ -155,27 +130,29 @@ impl Findings {
         }
     }
 
-    /// Whether anything of this weight was found.
-    pub(super) fn has(&self, weight: Weight) -> bool {
-        let mut found = self.places.values().flat_map(|place| &place.found).map(|found| found.weight);
-        found.any(|each| each == weight) || self.elsewhere.iter().any(|(each, _, _)| *each == weight)
+    /// Whether anything of this level was found.
+    pub(super) fn has(&self, level: Level) -> bool {
+        let mut found = self.places.values().flat_map(|place| &place.found);
+        found.any(|each| each.level == level) || self.elsewhere.iter().any(|(each, ..)| *each == level)
     }
 
-    /// Everything, in the order of the table.
-    fn all<'f>(&'f self, excerpts: &'f Excerpts<'_>) -> impl Iterator<Item = (Weight, Mistake)> + 'f {
-        self.places.iter().flat_map(move |(span, place)| {
-            place.found.iter().map(move |found| {
-                let mut message =
-                    excerpts.sentence(*span, &found.message, found.masked.as_deref()).to_owned();
-                if !found.environments.is_empty() {
-                    message = format!("{message} {}", in_environments(&found.environments));
+    /// What has a place, in the order of the table.
+    fn placed(&self, excerpts: &Excerpts<'_>) -> Vec<(Level, Mistake)> {
+        let mut all = Vec::new();
+        for (span, place) in &self.places {
+            for found in &place.found {
+                let sentence = excerpts.sentence(*span, &found.message, found.masked.as_deref());
+                let message = if !found.environments.is_empty() {
+                    format!("{sentence} {}", named("in environment", &found.environments))
                 } else if !found.contexts.is_empty() && found.contexts != place.examined {
-                    message = format!("{}: {message}", self.where_it_is(found, place));
-                }
-                let hint = found.hint.clone();
-                (found.weight, Mistake { hint, ..Mistake::new(*span, message) })
-            })
-        })
+                    format!("{}: {sentence}", self.where_it_is(found, place))
+                } else {
+                    sentence.to_owned()
+                };
+                all.push((found.level, Mistake { hint: found.hint.clone(), ..Mistake::new(*span, message) }));
+            }
+        }
+        all
     }
 
     /// For which of the contexts in which a thing was looked at something is so.
@@ -196,13 +173,9 @@ impl Findings {
             place.examined.iter().filter(|number| such(context(number))).eq(&found.contexts)
         };
         if all(&|context| environments.contains(&context.environment)) {
-            return in_environments(&environments);
+            return named("in environment", &environments);
         }
-        let is_one = |context: &Context| match &context.verb {
-            None => command,
-            Some(verb) => verbs.contains(verb),
-        };
-        if all(&is_one) {
+        if all(&|context| context.verb.as_ref().map_or(command, |verb| verbs.contains(verb))) {
             return for_verbs(&verbs, command);
         }
         let Some(first) = found.contexts.first().map(context) else { return String::new() };
@@ -216,45 +189,34 @@ impl Findings {
 
     /// As messages.
     pub(super) fn messages(&self, sources: &Sources) -> Vec<Message> {
-        let elsewhere = self.elsewhere.iter().map(|(weight, message, hint)| {
-            let mut message = Message::new(weight.level(), message);
-            message.hint.clone_from(hint);
-            message
-        });
+        let mut messages = Vec::new();
+        for (level, text, hint) in &self.elsewhere {
+            messages.push(Message { hint: hint.clone(), ..Message::new(*level, text) });
+        }
         let excerpts = Excerpts::of(sources);
-        let placed = self.all(&excerpts);
-        let placed = placed.map(|(weight, mistake)| load::message(&excerpts, &mistake, weight.level()));
-        elsewhere.chain(placed).collect()
+        let placed = self.placed(&excerpts);
+        messages.extend(placed.iter().map(|(level, mistake)| load::message(&excerpts, mistake, *level)));
+        messages
     }
 
     /// As `--json` lists them.
     pub(super) fn list(&self, sources: &Sources) -> Vec<Listed> {
-        let elsewhere = self.elsewhere.iter().map(|(weight, message, hint)| Listed {
-            level: weight.level().name(),
-            message: message.clone(),
-            file: None,
-            line: None,
-            column: None,
-            hint: hint.clone(),
-        });
-        let excerpts = Excerpts::of(sources);
-        let placed = self.all(&excerpts).map(|(weight, mistake)| {
+        let mut list = Vec::new();
+        let mut add = |level: Level, message, hint, place: Option<(String, usize, usize)>| {
+            let (file, line, column) = place
+                .map_or((None, None, None), |(file, line, column)| (Some(file), Some(line), Some(column)));
+            list.push(Listed { level: level.name(), message, file, line, column, hint });
+        };
+        for (level, message, hint) in self.elsewhere.clone() {
+            add(level, message, hint, None);
+        }
+        for (level, mistake) in self.placed(&Excerpts::of(sources)) {
             let place = sources.place(sources.narrowed(mistake.span).start);
-            Listed {
-                level: weight.level().name(),
-                message: mistake.message,
-                file: place.as_ref().map(|place| load::shown_path(&place.source.path)),
-                line: place.as_ref().map(|place| place.line),
-                column: place.as_ref().map(|place| place.column),
-                hint: mistake.hint,
-            }
-        });
-        elsewhere.chain(placed).collect()
+            let place = place.map(|place| (load::shown_path(&place.source.path), place.line, place.column));
+            add(level, mistake.message, mistake.hint, place);
+        }
+        list
     }
-}
-
-fn in_environments(names: &[String]) -> String {
-    named("in environment", names)
 }
 
 fn for_verbs(verbs: &[String], command: bool) -> String {

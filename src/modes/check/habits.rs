@@ -7,24 +7,20 @@ use crate::value::template::Template;
 /// Programs whose arguments are code in which a `$` has a meaning of its own.
 const READ_DOLLARS: [&str; 12] =
     ["awk", "gawk", "mawk", "nawk", "sed", "perl", "ruby", "php", "jq", "envsubst", "make", "expect"];
-/// Shells.
 const SHELLS: [&str; 8] = ["sh", "dash", "ash", "bash", "ksh", "mksh", "zsh", "fish"];
 /// What preverb itself makes sure is harmless wherever it stands.
 const HARMLESS: [&str; 4] = ["PREVERB_ENVIRONMENT", "PREVERB_VERB", "PREVERB_CPUS", "PREVERB_MEMORY_MIB"];
 
 /// The name of the first `$NAME` without braces, where a shell's habit is meant: a name as variables have
 /// them, or one that is known.
-pub(super) fn bare_dollar(template: &Template, is_known: impl Fn(&str) -> bool) -> Option<String> {
-    let literals = template.parts().iter().filter_map(|part| match part {
-        Part::Literal(text) => Some(text.as_slice()),
-        Part::Variable(_) => None,
-    });
-    for text in literals {
+pub(super) fn bare_dollar(template: &Template, is_known: &dyn Fn(&str) -> bool) -> Option<String> {
+    for part in template.parts() {
+        let Part::Literal(text) = part else { continue };
         for (at, _) in text.iter().enumerate().filter(|(_, byte)| **byte == b'$') {
-            let name = &text[at + 1..];
-            let length =
-                name.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
-            let name = String::from_utf8_lossy(&name[..length]).into_owned();
+            let name = text[at + 1..].iter().map_while(|byte| {
+                (byte.is_ascii_alphanumeric() || *byte == b'_').then_some(char::from(*byte))
+            });
+            let name: String = name.collect();
             let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
             let is_doubled = at > 0 && matches!(text[at - 1], b'$' | b'\\');
             let is_common = !name.contains(|c: char| c.is_ascii_lowercase()) && name.len() > 1;
@@ -34,14 +30,6 @@ pub(super) fn bare_dollar(template: &Template, is_known: impl Fn(&str) -> bool) 
         }
     }
     None
-}
-
-/// What a value that is pasted into code is called, and whether it stands in quotes, in which `@sh` is of
-/// no use.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Pasted {
-    pub(super) name: String,
-    pub(super) in_quotes: bool,
 }
 
 /// What an argv is to whoever looks for habits in it.
@@ -56,12 +44,13 @@ pub(super) struct Argv {
 impl Argv {
     /// Looks at the words of an argv, in which `None` is one that is not known.
     pub(super) fn of(words: &[Option<&Template>]) -> Self {
-        let text = |word: Option<&Template>| {
-            let word = word.filter(|word| word.is_literal());
-            word.map(|word| word.source().rsplit('/').next().unwrap_or_default().to_owned())
-                .unwrap_or_default()
+        let base = |word: Option<&Template>| match word {
+            Some(word) if word.is_literal() => {
+                word.source().rsplit('/').next().unwrap_or_default().to_owned()
+            }
+            _ => String::new(),
         };
-        let words: Vec<String> = words.iter().copied().map(text).collect();
+        let words: Vec<String> = words.iter().copied().map(base).collect();
         let reads_dollars = words.iter().any(|word| READ_DOLLARS.contains(&word.as_str()));
         let shell = words.iter().position(|word| SHELLS.contains(&word.as_str()));
         let code = shell.and_then(|shell| {
@@ -74,52 +63,43 @@ impl Argv {
     }
 }
 
-/// What is pasted into the program text of a shell.
+/// What is pasted into the program text of a shell, and whether it is in quotes, in which `@sh` is of no use.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Pasted {
+    pub(super) name: String,
+    pub(super) in_quotes: bool,
+}
+
 pub(super) fn pasted(code: &Template) -> Vec<Pasted> {
     let mut found = Vec::new();
-    paste(code.parts(), &mut Quotes::None, &mut found);
+    paste(code.parts(), &mut None, &mut found);
     found
 }
 
-/// Where in a shell's text something stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Quotes {
-    None,
-    Single,
-    Double,
-}
-
-impl Quotes {
-    fn read(&mut self, text: &[u8]) {
-        let mut bytes = text.iter();
-        while let Some(byte) = bytes.next() {
-            *self = match (*self, byte) {
-                (Self::None, b'\'') => Self::Single,
-                (Self::None, b'"') => Self::Double,
-                (Self::Single, b'\'') | (Self::Double, b'"') => Self::None,
-                (Self::None | Self::Double, b'\\') => {
-                    bytes.next();
-                    *self
-                }
-                (same, _) => same,
-            };
-        }
-    }
-}
-
-fn paste(parts: &[Part], quotes: &mut Quotes, found: &mut Vec<Pasted>) {
+/// `quote` is the one that is open where the parts begin, and then where they end.
+fn paste(parts: &[Part], quote: &mut Option<u8>, found: &mut Vec<Pasted>) {
     for part in parts {
         match part {
-            Part::Literal(text) => quotes.read(text),
+            Part::Literal(text) => {
+                let mut bytes = text.iter();
+                while let Some(byte) = bytes.next() {
+                    match (*quote, *byte) {
+                        (None, b'\'' | b'"') => *quote = Some(*byte),
+                        (Some(open), byte) if byte == open => *quote = None,
+                        (None | Some(b'"'), b'\\') => drop(bytes.next()),
+                        _ => {}
+                    }
+                }
+            }
             Part::Variable(reference) => {
                 let name = &reference.name;
-                let in_quotes = *quotes != Quotes::None;
+                let in_quotes = quote.is_some();
                 let is_quoted = reference.operator == Some(Operator::Sh) && !in_quotes;
                 if inserts(reference) && !is_quoted && !HARMLESS.contains(&name.as_str()) {
                     found.push(Pasted { name: name.clone(), in_quotes });
                 }
                 if !matches!(reference.form, Form::Demand(_)) {
-                    paste(reference.form.word(), &mut quotes.clone(), found);
+                    paste(reference.form.word(), &mut quote.clone(), found);
                 }
             }
         }
@@ -132,17 +112,17 @@ fn inserts(reference: &Reference) -> bool {
 }
 
 /// The secret that goes into a URL as it is, if one does.
-pub(super) fn plain_in_url(template: &Template, is_secret: impl Fn(&str) -> bool) -> Option<String> {
-    fn find(parts: &[Part], in_url: &mut bool, is_secret: &dyn Fn(&str) -> bool) -> Option<String> {
+pub(super) fn plain_in_url(template: &Template, is_secret: &dyn Fn(&str) -> bool) -> Option<String> {
+    fn find(parts: &[Part], mut in_url: bool, is_secret: &dyn Fn(&str) -> bool) -> Option<String> {
         for part in parts {
             match part {
-                Part::Literal(text) => *in_url |= text.windows(3).any(|window| window == b"://"),
+                Part::Literal(text) => in_url |= text.windows(3).any(|window| window == b"://"),
                 Part::Variable(reference) => {
                     let encoded = reference.operator == Some(Operator::Url);
-                    if *in_url && inserts(reference) && !encoded && is_secret(&reference.name) {
+                    if in_url && inserts(reference) && !encoded && is_secret(&reference.name) {
                         return Some(reference.name.clone());
                     }
-                    if let Some(name) = find(reference.form.word(), &mut in_url.clone(), is_secret) {
+                    if let Some(name) = find(reference.form.word(), in_url, is_secret) {
                         return Some(name);
                     }
                 }
@@ -150,7 +130,7 @@ pub(super) fn plain_in_url(template: &Template, is_secret: impl Fn(&str) -> bool
         }
         None
     }
-    find(template.parts(), &mut false, &is_secret)
+    find(template.parts(), false, is_secret)
 }
 
 #[cfg(test)]
@@ -163,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_dollar_without_braces_is_found_where_it_looks_like_a_variable() {
-        let found = |text: &str| bare_dollar(&template(text), |name| name == "known");
+        let found = |text: &str| bare_dollar(&template(text), &|name| name == "known");
         assert_eq!(found("/data/$HOME/x").as_deref(), Some("HOME"));
         assert_eq!(found("a$PORT_1").as_deref(), Some("PORT_1"));
         assert_eq!(found("$known").as_deref(), Some("known"));
@@ -213,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_secret_in_a_url_is_found_unless_it_is_encoded() {
-        let found = |text: &str| plain_in_url(&template(text), |name| name == "S");
+        let found = |text: &str| plain_in_url(&template(text), &|name| name == "S");
         assert_eq!(found("postgres://app:${S}@db/app").as_deref(), Some("S"));
         assert_eq!(found("http://db/?token=${S:-x}").as_deref(), Some("S"));
         assert_eq!(found("${URL:-http://u:${S@sh}@h}").as_deref(), Some("S"));

@@ -1,8 +1,9 @@
-//! What the image has: programs, directories, files of hooks, templates. Reads only, as the user in question
-//! where this process may act as another.
+//! What the image has: programs and directories. Reads only, as the user in question where this process may
+//! act as another.
 
 use std::ffi::OsStr;
 use std::fs::Metadata;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -10,8 +11,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 
 use crate::sys::exec;
-use crate::sys::identity;
-use crate::sys::identity::{Identity, Myself};
+use crate::sys::identity::{self, Identity, Myself};
 use crate::text::log::quoted;
 use crate::text::reason::reason;
 use crate::value::variables::Variables;
@@ -19,12 +19,11 @@ use crate::value::variables::Variables;
 /// What is wrong, and what would help.
 pub(super) type Problem = (String, Option<String>);
 
-/// Somebody who runs something.
+/// Whoever runs something.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Who<'i> {
     /// The user, where one is named.
     pub(super) identity: Option<&'i Identity>,
-    /// Who this process is.
     pub(super) myself: Myself,
 }
 
@@ -35,25 +34,33 @@ impl Who<'_> {
         identity::acting_as(identity, || Ok(work())).ok()
     }
 
+    fn metadata(self, path: &Path) -> Option<std::io::Result<Metadata>> {
+        self.look(|| path.metadata())
+    }
+
     /// Whether this user may execute such a file or enter such a directory.
     fn may_execute(self, metadata: &Metadata) -> bool {
-        let mode = metadata.mode();
-        let Some(identity) = self.identity else { return mode & 0o111 != 0 };
-        let bit = if identity.uid == 0 {
-            0o111
-        } else if identity.uid == metadata.uid() {
-            0o100
-        } else if identity.gid == metadata.gid() || identity.groups.contains(&metadata.gid()) {
-            0o010
-        } else {
-            0o001
+        let bit = match self.identity {
+            None => 0o111,
+            Some(identity) if identity.uid == 0 => 0o111,
+            Some(identity) if identity.uid == metadata.uid() => 0o100,
+            Some(Identity { gid, groups, .. })
+                if *gid == metadata.gid() || groups.contains(&metadata.gid()) =>
+            {
+                0o010
+            }
+            Some(_) => 0o001,
         };
-        mode & bit != 0
+        metadata.mode() & bit != 0
     }
 
     fn shown(self) -> String {
         self.identity.map_or_else(String::new, |identity| format!(" by user `{}`", identity.spec.shown()))
     }
+}
+
+fn rights(metadata: &Metadata) -> String {
+    format!(" (mode {:04o}, uid {}, gid {})", metadata.mode() & 0o7777, metadata.uid(), metadata.gid())
 }
 
 /// Whether `program` can be run; `directory` is where, if that is known.
@@ -71,66 +78,40 @@ pub(super) fn program(
             // What lies in a directory that a step makes cannot be known.
             None => return Ok(()),
         };
-        match who.look(|| path.metadata()) {
+        match who.metadata(&path) {
             None => return Ok(()),
             Some(Ok(metadata)) if metadata.is_file() && who.may_execute(&metadata) => {
                 return exec::defect(&path).map_or(Ok(()), |failure| Err(failure.into_parts()));
             }
-            Some(Ok(metadata)) => {
-                refused.get_or_insert((path, Some(metadata)));
+            Some(Err(error)) if error.kind() != ErrorKind::PermissionDenied => {}
+            Some(result) => {
+                refused.get_or_insert((path, result.ok()));
             }
-            Some(Err(error)) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-                refused.get_or_insert((path, None));
-            }
-            Some(Err(_)) => {}
         }
     }
     match refused {
         None => Err(exec::not_found(program, variables).into_parts()),
         Some((path, Some(metadata))) if !metadata.is_file() || metadata.mode() & 0o111 == 0 => {
-            let failure = exec::diagnose(program, &path, Errno::EACCES, &[], variables);
-            Err(failure.into_parts())
+            Err(exec::diagnose(program, &path, Errno::EACCES, &[], variables).into_parts())
         }
         Some((path, metadata)) => {
             let shown = quoted(path.as_os_str().as_bytes());
-            let mode = metadata.map_or(String::new(), |metadata| {
-                format!(
-                    " (mode {:04o}, uid {}, gid {})",
-                    metadata.mode() & 0o7777,
-                    metadata.uid(),
-                    metadata.gid()
-                )
-            });
-            Err((format!("{shown} cannot be run{}: permission denied{mode}", who.shown()), None))
+            let rights = metadata.as_ref().map_or_else(String::new, rights);
+            Err((format!("{shown} cannot be run{}: permission denied{rights}", who.shown()), None))
         }
     }
 }
 
-/// What a working directory is.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Directory {
-    /// It is there and can be entered.
-    There,
-    /// Nothing is there.
-    Missing,
-    /// It cannot be entered, and why.
-    Refused(String),
-}
-
-/// Looks at a directory that is to be entered.
-pub(super) fn directory(path: &Path, who: Who<'_>) -> Directory {
-    match who.look(|| path.metadata()) {
-        Some(Ok(metadata)) if !metadata.is_dir() => Directory::Refused("it is no directory".to_owned()),
-        Some(Ok(metadata)) if !who.may_execute(&metadata) => Directory::Refused(format!(
-            "it cannot be entered{} (mode {:04o}, uid {}, gid {})",
-            who.shown(),
-            metadata.mode() & 0o7777,
-            metadata.uid(),
-            metadata.gid()
-        )),
-        None | Some(Ok(_)) => Directory::There,
-        Some(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => Directory::Missing,
-        Some(Err(error)) => Directory::Refused(reason(&error)),
+/// Whether a directory that is to be entered is there; or why it cannot be entered.
+pub(super) fn directory(path: &Path, who: Who<'_>) -> Result<bool, String> {
+    match who.metadata(path) {
+        Some(Ok(metadata)) if !metadata.is_dir() => Err("it is no directory".to_owned()),
+        Some(Ok(metadata)) if !who.may_execute(&metadata) => {
+            Err(format!("it cannot be entered{}{}", who.shown(), rights(&metadata)))
+        }
+        None | Some(Ok(_)) => Ok(true),
+        Some(Err(error)) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Some(Err(error)) => Err(reason(&error)),
     }
 }
 
@@ -142,7 +123,7 @@ pub(super) fn parent(path: &Path) -> PathBuf {
     }
 }
 
-/// What keeps a directory from being made there, if something that is no directory does.
+/// What keeps a directory from being made there, if something that is not a directory does.
 pub(super) fn obstacle(path: &Path) -> Option<String> {
     let (there, metadata) = path.ancestors().find_map(|above| Some((above, above.metadata().ok()?)))?;
     match metadata.is_dir() {

@@ -31,7 +31,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use crate::cli::request::Options;
-use crate::modes::check::findings::{Findings, Weight};
+use crate::modes::check::findings::Findings;
 use crate::modes::context::Context;
 use crate::modes::print::print;
 use crate::plan;
@@ -41,7 +41,7 @@ use crate::table::decode::decoder::Decoder;
 use crate::table::load;
 use crate::table::select::{self, Tree};
 use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::quoted;
+use crate::text::log::{Level, quoted};
 use crate::text::names::{EnvironmentName, VerbName};
 use crate::value::toml::Sources;
 
@@ -70,15 +70,15 @@ pub(crate) fn check(
         refused = document
             .and_then(|document| look(&mut context, path, options, Tree::new(&document), &mut findings));
         // The table is to be corrected first.
-        if let Some(failure) = refused.as_ref().filter(|_| !findings.has(Weight::Error)) {
+        if let Some(failure) = refused.as_ref().filter(|_| !findings.has(Level::Error)) {
             code = failure.kind();
         }
     }
     let mut unreported = None;
     match refused {
-        Some(failure) if json || findings.has(Weight::Error) => {
+        Some(failure) if json || findings.has(Level::Error) => {
             let (message, hint) = failure.into_parts();
-            findings.elsewhere(Weight::Error, message, hint);
+            findings.elsewhere(Level::Error, message, hint);
         }
         refused => unreported = refused,
     }
@@ -87,7 +87,7 @@ pub(crate) fn check(
     } else {
         findings.messages(&sources).iter().for_each(|message| context.log.say(message));
     }
-    let failed = findings.has(Weight::Error) || strict && findings.has(Weight::Warning);
+    let failed = findings.has(Level::Error) || strict && findings.has(Level::Warning);
     unreported.map_or(Ok(if failed { code.exit_code() } else { 0 }), Err)
 }
 
@@ -114,7 +114,7 @@ fn look(
             "the table does not mention environment {}, which is valid: what is for every environment holds there",
             quoted(chosen_name)
         );
-        findings.elsewhere(Weight::Note, message, None);
+        findings.elsewhere(Level::Info, message, None);
     }
     names.extend([default, chosen_name]);
     names.extend(settings.environment.names.iter().flatten().map(EnvironmentName::as_str));
@@ -124,8 +124,10 @@ fn look(
         tree,
         settings: &settings,
         inherited: &context.variables,
+        interpreters: plan::interpreters(&settings),
         myself: Myself::observe(),
         secrets: &secrets,
+        beginning: std::env::current_dir().unwrap_or_default(),
     };
     // An environment whose name is not valid is decoded for its mistakes alone.
     for node in tree.environments().filter_map(|name| tree.environment(name)) {

@@ -1,15 +1,16 @@
-//! What can be told from the table alone: names that are none, filters that name nothing, declarations that
-//! contradict themselves.
+//! What can be seen in the table alone: names that are not valid, filters that name nothing, declarations
+//! that contradict themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::findings::{Findings, Weight};
+use crate::modes::check::findings::Findings;
 use crate::table::decode::list::all_steps;
 use crate::table::naming::filter_names;
 use crate::table::select::{Lookup, Tree};
 use crate::table::types::Settings;
 use crate::table::variable::VariableKind;
-use crate::text::log::quoted;
+use crate::text::escape::MASK;
+use crate::text::log::{Level, quoted};
 use crate::text::names::{NAME_RULE, VerbName};
 use crate::text::nearest::nearest;
 use crate::value::toml::{Node, Shape};
@@ -23,21 +24,26 @@ pub(super) fn check(
     findings: &mut Findings,
 ) {
     let root = tree.root();
-    verb_names(root, findings);
+    for place in std::iter::once(root).chain(below(root, "environments")) {
+        for verb in below(place, "verbs").filter(|verb| VerbName::parse(verb.key().as_bytes()).is_none()) {
+            let message = format!("no verb can be called {}", quoted(verb.key()));
+            findings.table(Level::Error, verb.key_span(), message, Some(NAME_RULE.to_owned()));
+        }
+    }
     let known = Known::of(tree, environments);
     for part in tree.layers() {
         for step in part.get("setup").into_iter().flat_map(all_steps) {
             filter_of_verbs(&known, step, findings);
             filter_of_environments(&known, step, settings, findings);
         }
-        for variable in part.get("variables").into_iter().flat_map(Node::children) {
+        for variable in below(part, "variables") {
             declaration(variable, secrets, findings);
         }
-        for setting in part.get("env").into_iter().flat_map(Node::children) {
+        for setting in below(part, "env") {
             if matches!(setting.key(), "PREVERB_VERB" | "PREVERB_ENVIRONMENT") {
                 let message =
                     format!("`{}` is what preverb sets it to, whatever an `env` says", setting.key());
-                findings.table(Weight::Warning, setting.key_span(), message, None);
+                findings.warn(setting.key_span(), message, None);
             }
         }
     }
@@ -45,28 +51,18 @@ pub(super) fn check(
         for environment in environments {
             if let Lookup::Elsewhere(others) = tree.lookup(name.as_str().as_bytes(), environment) {
                 let others = others.iter().map(quoted).collect::<Vec<_>>().join(", ");
+                let (name, environment) = (quoted(name.as_str()), quoted(environment));
                 let message = format!(
-                    "`default` is {}, which does not exist in environment {}, only in {others}",
-                    quoted(name.as_str()),
-                    quoted(environment)
+                    "`default` is {name}, which does not exist in environment {environment}, only in {others}"
                 );
-                let hint = "a call without words fails there".to_owned();
-                findings.table(Weight::Warning, *span, message, Some(hint));
+                findings.warn(*span, message, Some("a call without words fails there".to_owned()));
             }
         }
     }
 }
 
-fn verb_names(root: Node<'_>, findings: &mut Findings) {
-    let environments = root.get("environments").into_iter().flat_map(Node::children);
-    for place in std::iter::once(root).chain(environments) {
-        for verb in place.get("verbs").into_iter().flat_map(Node::children) {
-            if VerbName::parse(verb.key().as_bytes()).is_none() {
-                let message = format!("no verb can be called {}", quoted(verb.key()));
-                findings.table(Weight::Error, verb.key_span(), message, Some(NAME_RULE.to_owned()));
-            }
-        }
-    }
+fn below<'t>(node: Node<'t>, key: &str) -> impl Iterator<Item = Node<'t>> + use<'t> {
+    node.get(key).into_iter().flat_map(Node::children)
 }
 
 /// What filters can name.
@@ -89,22 +85,18 @@ impl<'t> Known<'t> {
     }
 }
 
+fn did_you_mean(name: &str, known: &BTreeSet<&str>) -> Option<String> {
+    nearest(name, known.iter().copied()).map(|near| format!("did you mean `{near}`?"))
+}
+
 fn filter_of_verbs(known: &Known<'_>, step: Node<'_>, findings: &mut Findings) {
     for (item, name) in filter_names(step, "verbs").filter(|(_, name)| !known.verbs.contains(name)) {
-        let (message, hint) = match known.aliases.get(name) {
-            Some(verb) => (
-                format!(
-                    "`verbs` names {}, which is an alias: a step goes by the verb's own name",
-                    quoted(name)
-                ),
-                Some(format!("name `{verb}`")),
-            ),
-            None => (
-                format!("`verbs` names {}, which is not a verb", quoted(name)),
-                nearest(name, known.verbs.iter().copied()).map(|near| format!("did you mean `{near}`?")),
-            ),
+        let shown = quoted(name);
+        let (what, hint) = match known.aliases.get(name) {
+            Some(verb) => ("an alias: a step goes by the verb's own name", Some(format!("name `{verb}`"))),
+            None => ("not a verb", did_you_mean(name, &known.verbs)),
         };
-        findings.table(Weight::Warning, item.span(), message, hint);
+        findings.warn(item.span(), format!("`verbs` names {shown}, which is {what}"), hint);
     }
 }
 
@@ -113,53 +105,52 @@ fn filter_of_verbs(known: &Known<'_>, step: Node<'_>, findings: &mut Findings) {
 fn filter_of_environments(known: &Known<'_>, step: Node<'_>, settings: &Settings, findings: &mut Findings) {
     let naming = &settings.environment;
     for (item, name) in filter_names(step, "environments") {
+        let shown = quoted(name);
         if let Some((_, target)) = naming.aliases.iter().find(|(alias, _)| alias.as_str() == name) {
-            let message = format!(
-                "`environments` names {}, which is an alias: a step goes by `{target}`",
-                quoted(name)
-            );
-            findings.table(Weight::Error, item.span(), message, Some(format!("name `{target}`")));
+            let message =
+                format!("`environments` names {shown}, which is an alias: a step goes by `{target}`");
+            findings.table(Level::Error, item.span(), message, Some(format!("name `{target}`")));
             continue;
         }
         if naming.names.is_none() && item.as_str().is_some_and(|text| text.starts_with('!')) {
-            let message = format!("the step runs in every environment that is not called {}", quoted(name));
+            let message = format!("the step runs in every environment that is not called {shown}");
             let hint = "`names` in `[environment]` says which there are, so that no other name is taken";
-            findings.table(Weight::Warning, item.span(), message, Some(hint.to_owned()));
+            findings.warn(item.span(), message, Some(hint.to_owned()));
         }
-        if known.environments.contains(name) {
-            continue;
-        }
-        if let Some(near) = nearest(name, known.environments.iter().copied()) {
-            let message = format!("`environments` names {}, which nothing else mentions", quoted(name));
-            findings.table(Weight::Warning, item.span(), message, Some(format!("did you mean `{near}`?")));
+        if !known.environments.contains(name)
+            && let Some(hint) = did_you_mean(name, &known.environments)
+        {
+            let message = format!("`environments` names {shown}, which nothing else mentions");
+            findings.warn(item.span(), message, Some(hint));
         }
     }
 }
 
 /// One declaration by itself.
 fn declaration(node: Node<'_>, secrets: &[String], findings: &mut Findings) {
-    let name = node.key();
-    let default = node.get("default");
-    if let (Some(required), Some(_)) = (node.get("required"), default)
-        && required.shape() == Shape::Boolean(true)
+    let name = quoted(node.key());
+    if let Some(required) = node.get("required").filter(|node| node.shape() == Shape::Boolean(true))
+        && node.get("default").is_some()
     {
-        let message = format!("variable {} has a default, so that `required` asks for nothing", quoted(name));
-        let hint = "leave one of the two out";
-        findings.table(Weight::Warning, required.key_span(), message, Some(hint.to_owned()));
+        let message = format!("variable {name} has a default, so that `required` asks for nothing");
+        findings.warn(required.key_span(), message, Some("leave one of the two out".to_owned()));
     }
     let Some(one_of) = node.get("one-of").filter(|node| node.shape() == Shape::Array) else { return };
     if one_of.children().next().is_none() {
-        let message = format!("`one-of` of variable {} is empty: no value is valid", quoted(name));
-        findings.table(Weight::Warning, one_of.span(), message, None);
+        findings.warn(
+            one_of.span(),
+            format!("`one-of` of variable {name} is empty: no value is valid"),
+            None,
+        );
     }
     let kind = node.get("type").and_then(Node::as_str).and_then(VariableKind::parse);
     let Some(kind) = kind else { return };
-    let secret = secrets.iter().any(|each| each == name);
+    let is_secret = secrets.iter().any(|each| each == node.key());
     for item in one_of.children() {
         if let Some(text) = item.as_str().filter(|text| !kind.admits(text.as_bytes())) {
-            let shown = if secret { format!("`{}`", crate::text::escape::MASK) } else { quoted(text) };
-            let message = format!("{shown} in `one-of` of variable {} is not {}", quoted(name), kind.rule());
-            findings.table(Weight::Warning, item.span(), message, None);
+            let shown = if is_secret { format!("`{MASK}`") } else { quoted(text) };
+            let message = format!("{shown} in `one-of` of variable {name} is not {}", kind.rule());
+            findings.warn(item.span(), message, None);
         }
     }
 }

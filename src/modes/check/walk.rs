@@ -1,32 +1,31 @@
-//! A walk through a run that is not made: what is known so far, and what is said of a place.
+//! A walk through a run that is not made: what is known so far, and what is reported of a place.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use super::findings::{Findings, Weight};
-use super::image::{self, Problem, Who};
-use super::known::{Known, Sure, Unknown, Value};
-use crate::sys::identity::{Identity, Myself};
+use crate::modes::check::findings::Findings;
+use crate::modes::check::image::{self, Problem, Who};
+use crate::modes::check::known::{Known, Value};
+use crate::sys::identity::{self, Identity, Myself};
 use crate::table::select::Tree;
 use crate::table::types::Settings;
-use crate::text::log::quoted;
-use crate::value::template::Template;
-use crate::value::toml::Span;
+use crate::text::log::{Level, quoted};
+use crate::value::template::{Expanded, Template};
+use crate::value::toml::{Node, Span};
 use crate::value::variables::Variables;
 
 /// What is the same for every walk.
 pub(super) struct Image<'i> {
-    /// The table.
     pub(super) tree: Tree<'i>,
-    /// Its top.
     pub(super) settings: &'i Settings,
-    /// The variables of the image.
     pub(super) inherited: &'i Variables,
-    /// Who this process is.
+    pub(super) interpreters: Vec<(String, Vec<String>)>,
     pub(super) myself: Myself,
-    /// The variables that are a secret anywhere: what is said of a place is said once for all verbs.
+    /// The variables that are a secret anywhere: what is reported of a place is so once for all verbs.
     pub(super) secrets: &'i [String],
+    /// Where this process runs, which is where a run begins.
+    pub(super) beginning: PathBuf,
 }
 
 /// A walk in progress.
@@ -38,9 +37,6 @@ pub(super) struct Walk<'w, 'i> {
     pub(super) identity: Option<Identity>,
     /// Where it runs, where that is known.
     pub(super) directory: Option<PathBuf>,
-    /// Where this process runs, which is where a run begins.
-    pub(super) beginning: PathBuf,
-    pub(super) interpreters: Vec<(String, Vec<String>)>,
     /// Whether a step before this one runs something, which can install and make anything.
     pub(super) earlier: bool,
     /// Whether a run may skip the present step.
@@ -49,7 +45,6 @@ pub(super) struct Walk<'w, 'i> {
     pub(super) made: Vec<PathBuf>,
 }
 
-/// A value as a path.
 pub(super) fn path(value: &Value) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(&value.bytes))
 }
@@ -58,50 +53,67 @@ pub(super) fn shown(path: &Path) -> String {
     quoted(path.as_os_str().as_bytes())
 }
 
+/// Templates with their places; one string alone stands for a list of one.
+pub(super) fn placed<'t>(templates: &'t [Template], node: Option<Node<'_>>) -> Vec<(&'t Template, Span)> {
+    let Some(node) = node else { return Vec::new() };
+    let mut spans: Vec<Span> = node.children().map(Node::span).collect();
+    spans.resize(templates.len(), node.span());
+    templates.iter().zip(spans).collect()
+}
+
 impl Walk<'_, '_> {
-    pub(super) fn value(&mut self, template: &Template, span: Span) -> Result<Value, Unknown> {
+    pub(super) fn value(&mut self, template: &Template, span: Span) -> Option<Value> {
         self.known.value(template, span, self.findings)
     }
 
-    /// What something weighs: how sure its value is, and whether a step before it can have made it.
-    pub(super) fn weight(&self, sure: Sure) -> Weight {
-        if sure == Sure::Fixed && !self.earlier && !self.may_be_skipped {
-            Weight::Error
-        } else {
-            Weight::Warning
-        }
+    /// A user that is named; `None` where it is not known.
+    pub(super) fn user(&mut self, template: &Template, span: Span) -> Option<Identity> {
+        let value = self.value(template, span)?;
+        let identity = identity::resolve(&Expanded::open(value.bytes));
+        identity.map_err(|failure| self.add(self.level(value.is_fixed), span, failure.into_parts())).ok()
     }
 
-    pub(super) fn add(&mut self, weight: Weight, span: Span, (message, hint): Problem) {
-        let hint = hint.or_else(|| {
-            let hint = if self.earlier {
-                "an earlier step may mend that"
-            } else if self.may_be_skipped {
-                "a run may skip the step"
-            } else {
-                "a run may give the variables in it other values"
-            };
-            (weight == Weight::Warning).then(|| hint.to_owned())
-        });
-        self.findings.add(weight, span, message, hint);
+    /// How much something matters: by whether its value is sure, and a step before it can have made it.
+    pub(super) fn level(&self, is_fixed: bool) -> Level {
+        if is_fixed && !self.earlier && !self.may_be_skipped { Level::Error } else { Level::Warning }
+    }
+
+    pub(super) fn add(&mut self, level: Level, span: Span, (message, hint): Problem) {
+        let why = if self.earlier {
+            "an earlier step may mend that"
+        } else if self.may_be_skipped {
+            "a run may skip the step"
+        } else {
+            "a run may give the variables in it other values"
+        };
+        let hint = hint.or_else(|| (level == Level::Warning).then(|| why.to_owned()));
+        self.findings.add(level, span, message, hint);
+    }
+
+    /// Adds a warning that does not depend on the walk.
+    pub(super) fn warn(&mut self, span: Span, message: String, hint: Option<String>) {
+        self.findings.add(Level::Warning, span, message, hint);
     }
 
     pub(super) fn who<'s>(&self, identity: Option<&'s Identity>) -> Who<'s> {
         Who { identity, myself: self.image.myself }
     }
 
-    /// A path below the working directory, if it is known.
-    pub(super) fn here(&self, path: PathBuf) -> Option<PathBuf> {
-        if path.is_absolute() { Some(path) } else { self.directory.as_ref().map(|here| here.join(path)) }
+    /// A path below the working directory, if that is known.
+    pub(super) fn here(&self, path: &Path) -> Option<PathBuf> {
+        if path.is_absolute() {
+            Some(path.to_owned())
+        } else {
+            self.directory.as_ref().map(|here| here.join(path))
+        }
     }
 
     /// A path in the one form in which two can be compared, however each is written. Before the working
-    /// directory is there a run is where it began. What links make of a `..` is not known of what a step
-    /// is yet to make.
-    pub(super) fn place(&self, path: &Path) -> PathBuf {
-        let below = self.here(path.to_owned()).unwrap_or_else(|| path.to_owned());
+    /// directory is there a run is where it began; what links make of a `..` is not known yet.
+    fn place(&self, path: &Path) -> PathBuf {
+        let below = self.here(path).unwrap_or_else(|| path.to_owned());
         let mut place = PathBuf::new();
-        for part in self.beginning.join(below).components() {
+        for part in self.image.beginning.join(below).components() {
             match part {
                 Component::ParentDir => drop(place.pop()),
                 Component::CurDir => {}
@@ -125,11 +137,9 @@ impl Walk<'_, '_> {
     /// Whether a program can be run, as far as the image tells.
     pub(super) fn program(&self, program: &OsStr, identity: Option<&Identity>) -> Result<(), Problem> {
         let unseen = self.known.is_open("PATH") || self.image.secrets.iter().any(|name| name == "PATH");
-        if unseen && !program.as_bytes().contains(&b'/') {
-            return Ok(());
-        }
-        let slashed = Path::new(program);
-        if program.as_bytes().contains(&b'/') && self.is_made(slashed) {
+        let has_slash = program.as_bytes().contains(&b'/');
+        let cannot_be_known = if has_slash { self.is_made(Path::new(program)) } else { unseen };
+        if cannot_be_known {
             return Ok(());
         }
         image::program(program, &self.known.variables, self.directory.as_deref(), self.who(identity))
