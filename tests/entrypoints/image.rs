@@ -7,6 +7,7 @@
 //! | `programs` | programs that record how they were started; an absolute path or a name on the PATH |
 //! | `stubs` | the same, with lines of sh that follow |
 //! | `files` | files and, with a slash at the end, directories that anyone may write to |
+//! | `short` | words that stand for longer texts in `runs` |
 //! | `env` | the variables that the image itself sets |
 //! | `cases` | by name: `args`; `env` (`false` takes one out); `files` (`false` takes one out); `uid`: who starts it |
 //!
@@ -76,6 +77,7 @@ impl Image {
         }
         let text = file("cases.toml");
         let table = DeTable::parse(&text).unwrap_or_else(|error| panic!("{name}/cases.toml: {error}"));
+        let mut short = Values::new();
         for (key, value) in table.get_ref() {
             let value = value.get_ref();
             match &**key.get_ref() {
@@ -90,12 +92,18 @@ impl Image {
                 }
                 "files" => image.files = values(value),
                 "env" => image.env = values(value),
+                "short" => short = values(value),
                 "cases" => {
                     let cases = value.as_table().unwrap().iter();
                     image.cases =
                         cases.map(|(name, case)| Case::of(name.get_ref(), case.get_ref())).collect();
                 }
                 other => panic!("{name}/cases.toml: unknown key `{other}`"),
+            }
+        }
+        for run in image.cases.iter_mut().flat_map(|case| &mut case.runs) {
+            for (word, text) in &short {
+                *run = run.replace(word, text.as_ref().unwrap());
             }
         }
         image
