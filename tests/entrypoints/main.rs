@@ -39,7 +39,7 @@ macro_rules! images {
     };
 }
 
-images! { authentik chatwoot grafana immich keycloak minio odoo superset valkey vault }
+images! { airflow authentik chatwoot grafana immich keycloak minio netbox odoo superset temporal valkey vault }
 
 /// Whether the table does what its cases say, and has no mistake that preverb can see.
 #[track_caller]

@@ -1,6 +1,8 @@
 //! Whether the cases see each line of a table: a line that can be dropped or changed without a case that fails is one
 //! that no case is about.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use crate::image::Image;
 use crate::{IMAGES, world};
 
@@ -17,7 +19,12 @@ fn every_line_of_a_table_is_seen_by_a_case() {
         let count = mutants.len();
         let before = survivors.len();
         for (what, table) in mutants {
-            let seen = image.cases.iter().any(|case| world::complaint(&image, &table, case, false).is_some());
+            // What waits too long panics.
+            let passes = |case| {
+                let judge = AssertUnwindSafe(|| world::complaint(&image, &table, case, false));
+                catch_unwind(judge).is_ok_and(|complaint| complaint.is_none())
+            };
+            let seen = !image.cases.iter().all(passes);
             if !seen {
                 survivors.push(format!("{name}: {what}"));
             }

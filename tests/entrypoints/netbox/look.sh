@@ -1,0 +1,1 @@
+./manage.py migrate --check >/dev/null 2>&1 || export OUTDATED=1
