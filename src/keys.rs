@@ -37,5 +37,5 @@ pub fn limits() -> Vec<&'static str> {
 /// The names of the capabilities, without `CAP_`.
 #[must_use]
 pub fn capabilities() -> Vec<&'static str> {
-    crate::value::capability::Capability::NAMES.to_vec()
+    crate::value::capability::Capability::names().collect()
 }

@@ -1,5 +1,4 @@
-//! Conditions: `only-if`, `skip-if`, `if-exists`, `unless-exists`. Pure: what exists is looked up by
-//! whoever asks.
+//! Conditions: `only-if`, `skip-if`, `if-exists`, `unless-exists`. Pure: the caller looks up what exists.
 
 use std::collections::BTreeSet;
 
@@ -16,16 +15,9 @@ pub(crate) const CONDITION_RULE: &str =
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Condition {
     name: String,
-    test: Test,
     negated: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Test {
-    /// `NAME`: not empty, and not one of [`FALSE`] where that means something.
-    True,
-    /// `NAME=value`; what is unset is empty.
-    Is(Template),
+    /// `NAME=value`, where an unset variable is empty. `None` is `NAME`: not empty, and not one of [`FALSE`].
+    value: Option<Template>,
 }
 
 /// What means no, in any case.
@@ -40,78 +32,64 @@ pub(crate) fn is_true(value: &[u8]) -> bool {
 #[derive(Clone, Copy)]
 pub(crate) struct Facts<'f> {
     pub(crate) variables: &'f Variables,
-    /// The declared variables that are true when they are not empty: a `0` of theirs is a value like any
-    /// other.
+    /// The declared variables of which `0` is a value like any other: they are true when they are not empty.
     pub(crate) opaque: &'f BTreeSet<String>,
     pub(crate) exists: &'f dyn Fn(&[u8]) -> bool,
 }
 
 impl Condition {
-    /// Reads a condition; `None` where it has none of the forms.
+    /// Reads a condition; `None` where it has none of the forms, an error where its value is not a template.
     pub(crate) fn parse(text: &str) -> Result<Option<Self>, String> {
-        let is_name = |name: &str| is_variable_name(name.as_bytes());
-        let (name, negated, test) = if let Some((before, value)) = text.split_once('=') {
+        let (name, negated, value) = if let Some((before, value)) = text.split_once('=') {
             let name = before.strip_suffix('!');
-            (name.unwrap_or(before), name.is_some(), Test::Is(Template::parse(value)?))
+            (name.unwrap_or(before), name.is_some(), Some(Template::parse(value)?))
         } else {
             let name = text.strip_prefix('!');
-            (name.unwrap_or(text), name.is_some(), Test::True)
+            (name.unwrap_or(text), name.is_some(), None)
         };
-        Ok(is_name(name).then(|| Self { name: name.to_owned(), test, negated }))
+        Ok(is_variable_name(name.as_bytes()).then(|| Self { name: name.to_owned(), negated, value }))
     }
 
-    /// The variable.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// What the variable is compared with.
     pub(crate) fn value(&self) -> Option<&Template> {
-        match &self.test {
-            Test::True => None,
-            Test::Is(value) => Some(value),
-        }
+        self.value.as_ref()
     }
 
     /// Whether the variable cannot be empty where the condition holds, or else where it does not.
     fn proves_set(&self, holds: bool) -> bool {
-        match &self.test {
-            Test::True => self.negated != holds,
-            Test::Is(value) if value.source().is_empty() => self.negated == holds,
-            Test::Is(value) => holds && !self.negated && value.names().is_empty(),
+        match &self.value {
+            None => self.negated != holds,
+            Some(value) if value.source().is_empty() => self.negated == holds,
+            Some(value) => holds && !self.negated && value.names().is_empty(),
         }
     }
 
     /// Every variable that has a say in it.
     pub(crate) fn names(&self) -> Vec<&str> {
-        std::iter::once(self.name()).chain(self.value().into_iter().flat_map(Template::names)).collect()
+        std::iter::once(self.name()).chain(self.value.iter().flat_map(Template::names)).collect()
     }
 
-    /// Whether it holds.
     pub(crate) fn holds(&self, facts: Facts<'_>) -> Result<bool, Fault> {
         let found = facts.variables.get(self.name.as_bytes());
         let value = found.map(|found| found.value).unwrap_or_default();
-        let outcome = match &self.test {
-            Test::True if found.is_some_and(|found| found.secret) => !value.is_empty(),
-            Test::True if facts.opaque.contains(&self.name) => !value.is_empty(),
-            Test::True => is_true(value),
-            Test::Is(other) => other.expand(facts.variables)?.bytes == value,
+        let is_opaque = || found.is_some_and(|found| found.secret) || facts.opaque.contains(&self.name);
+        let outcome = match &self.value {
+            Some(other) => other.expand(facts.variables)?.bytes == value,
+            None => is_true(value) || !value.is_empty() && is_opaque(),
         };
         Ok(outcome != self.negated)
     }
 
     /// As it is written, without what it says of a secret.
     pub(crate) fn shown(&self, secrets: &BTreeSet<String>) -> String {
-        let name = &self.name;
-        match (&self.test, self.negated) {
-            (Test::True, false) => name.clone(),
-            (Test::True, true) => format!("!{name}"),
-            (Test::Is(value), negated) => {
-                let hides = secrets.contains(name) && !value.source().is_empty();
-                let value = if hides { MASK.to_owned() } else { value.shown_source() };
-                format!("{name}{}{value}", if negated { "!=" } else { "=" })
-            }
-        }
+        let (name, not) = (&self.name, if self.negated { "!" } else { "" });
+        let Some(value) = &self.value else { return format!("{not}{name}") };
+        let hides = secrets.contains(name) && !value.source().is_empty();
+        format!("{name}{not}={}", if hides { MASK.to_owned() } else { value.shown_source() })
     }
 }
 
@@ -149,7 +127,7 @@ pub(crate) enum Subject<'c> {
 }
 
 impl Judged<'_> {
-    /// Whether it keeps what it stands on from being done.
+    /// Whether the step is not done, or the words left out, because of it.
     pub(crate) fn skips(&self) -> bool {
         let wanted = matches!(self.key, "only-if" | "if-exists");
         self.holds.as_ref().is_ok_and(|holds| *holds != wanted)
@@ -179,7 +157,7 @@ impl Judged<'_> {
             ("only-if", _) => format!("its condition `{shown}` does not hold"),
             ("if-exists", _) => format!("`{shown}` does not exist"),
             (_, Subject::Path(..)) => format!("`{shown}` exists"),
-            (_, Subject::Variable(condition)) if condition.test == Test::True && !condition.negated => {
+            (_, Subject::Variable(Condition { value: None, negated: false, .. })) => {
                 format!("the variable `{shown}` is set")
             }
             (_, Subject::Variable(_)) => format!("`{shown}` holds"),
@@ -197,39 +175,29 @@ impl Conditions {
 
     /// Judges each of them.
     pub(crate) fn judge<'c>(&'c self, facts: Facts<'c>) -> impl Iterator<Item = Judged<'c>> {
-        let variable = move |key| {
-            move |condition: &'c Condition| Judged {
-                key,
-                subject: Subject::Variable(condition),
-                holds: condition.holds(facts),
-            }
-        };
-        let path = move |key| {
-            move |template: &'c Template| {
-                let (path, holds) = match template.expand(facts.variables) {
-                    // Nothing is at a path that expands to nothing.
-                    Ok(path) => {
-                        let holds = !path.bytes.is_empty() && (facts.exists)(&path.bytes);
-                        (path, Ok(holds))
-                    }
-                    Err(fault) => (Expanded::default(), Err(fault)),
-                };
-                Judged { key, subject: Subject::Path(template, path), holds }
-            }
-        };
-        let [only_if, skip_if, if_exists, unless_exists] = CONDITION_KEYS;
-        let variables = self.only_if.iter().map(variable(only_if));
-        let variables = variables.chain(self.skip_if.iter().map(variable(skip_if)));
-        let paths = self.if_exists.iter().map(path(if_exists));
-        variables.chain(paths).chain(self.unless_exists.iter().map(path(unless_exists)))
+        let variables = [("only-if", &self.only_if), ("skip-if", &self.skip_if)].into_iter();
+        let variables = variables.flat_map(|(key, all)| all.iter().map(move |condition| (key, condition)));
+        let variables = variables.map(move |(key, condition)| Judged {
+            key,
+            subject: Subject::Variable(condition),
+            holds: condition.holds(facts),
+        });
+        let paths = [("if-exists", &self.if_exists), ("unless-exists", &self.unless_exists)].into_iter();
+        let paths = paths.flat_map(|(key, all)| all.iter().map(move |template| (key, template)));
+        let paths = paths.map(move |(key, template)| {
+            let path = template.expand(facts.variables);
+            // Nothing is at a path that expands to nothing.
+            let exists = |path: &Expanded| !path.bytes.is_empty() && (facts.exists)(&path.bytes);
+            let holds = path.as_ref().map(exists).map_err(Fault::clone);
+            Judged { key, subject: Subject::Path(template, path.unwrap_or_default()), holds }
+        });
+        variables.chain(paths)
     }
 
     /// The first one that skips, or `None` where all is as they ask.
     pub(crate) fn skip<'c>(&'c self, facts: Facts<'c>) -> Result<Option<Judged<'c>>, Fault> {
         for judged in self.judge(facts) {
-            if let Err(fault) = &judged.holds {
-                return Err(fault.clone());
-            }
+            judged.holds.clone()?;
             if judged.skips() {
                 return Ok(Some(judged));
             }
@@ -237,7 +205,6 @@ impl Conditions {
         Ok(None)
     }
 
-    /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }

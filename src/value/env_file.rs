@@ -12,17 +12,30 @@ pub(crate) struct Mistake {
 /// Names and values, in their order.
 pub(crate) type Settings = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// The variables of a file.
+const CARRIAGE_RETURN: &str = "it ends in a carriage return: the file has the line ends of another system";
+const NUL: &str = "it holds a NUL character, which no variable can";
+
+/// The variables of a file, or what is wrong with the first line that such a file cannot have.
 pub(crate) fn parse(text: &[u8]) -> Result<Settings, Mistake> {
     let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
     let mut variables = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
-        let line = 1 + newlines(&text[..text.len() - rest.len()]);
-        let mistake = |reason| Mistake { line, reason };
+        // Offsets here are from the end of the text, which every rest of it shares.
+        let mistake = |left: usize, reason| {
+            let line = 1 + text[..text.len() - left].iter().filter(|byte| **byte == b'\n').count();
+            Mistake { line, reason }
+        };
+        let here = |reason| mistake(rest.len(), reason);
         let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
-        let content = check(&rest[..end]).map_err(mistake)?.trim_ascii_start();
-        let after_line = rest.get(end + 1..).unwrap_or_default();
+        let (line, after_line) = (&rest[..end], rest.get(end + 1..).unwrap_or_default());
+        if line.contains(&0) {
+            return Err(here(NUL));
+        }
+        if line.ends_with(b"\r") {
+            return Err(here(CARRIAGE_RETURN));
+        }
+        let content = line.trim_ascii_start();
         if content.is_empty() || content.starts_with(b"#") {
             rest = after_line;
             continue;
@@ -32,69 +45,47 @@ pub(crate) fn parse(text: &[u8]) -> Result<Settings, Mistake> {
             _ => content,
         };
         let equals = content.iter().position(|byte| *byte == b'=');
-        let (name, value) = content.split_at(equals.ok_or_else(|| mistake("it is not `NAME=value`"))?);
+        let (name, value) = content.split_at(equals.ok_or_else(|| here("it is not `NAME=value`"))?);
         if !is_variable_name(name) {
-            return Err(mistake("what stands before the `=` is not a variable's name"));
+            return Err(here("what stands before the `=` is not a variable's name"));
         }
         let value = &value[1..];
-        if let [quote @ (b'\'' | b'"'), ..] = value {
-            // It may go on in the lines that follow.
-            let start = end - value.len() + 1;
-            let (value, length) = quoted(&rest[start..], *quote).map_err(|(offset, reason)| Mistake {
-                line: line + newlines(&rest[start..start + offset]),
-                reason,
-            })?;
-            variables.push((name.to_vec(), value));
-            rest = match &rest[start + length..] {
-                [] => &[],
-                [b'\n', after @ ..] => after,
-                _ => {
-                    let line = line + newlines(&rest[start..start + length]);
-                    return Err(Mistake { line, reason: "something follows the quote that ends the value" });
-                }
-            };
-        } else {
+        let [quote @ (b'\'' | b'"'), ..] = value else {
             variables.push((name.to_vec(), value.to_vec()));
             rest = after_line;
-        }
+            continue;
+        };
+        // It may end in one of the lines that follow.
+        let inside = &rest[end - value.len() + 1..];
+        let (value, length) =
+            quoted(inside, *quote).map_err(|(at, reason)| mistake(inside.len() - at, reason))?;
+        variables.push((name.to_vec(), value));
+        rest = match &inside[length..] {
+            [] => &[],
+            [b'\n', after @ ..] => after,
+            after => return Err(mistake(after.len(), "something follows the quote that ends the value")),
+        };
     }
     Ok(variables)
 }
 
-fn newlines(text: &[u8]) -> usize {
-    text.iter().filter(|byte| **byte == b'\n').count()
-}
-
-const CARRIAGE_RETURN: &str = "it ends in a carriage return: the file has the line ends of another system";
-const NUL: &str = "it holds a NUL character, which no variable can";
-
-/// A line, if it has none of what no line can have.
-fn check(line: &[u8]) -> Result<&[u8], &'static str> {
-    match line {
-        _ if line.contains(&0) => Err(NUL),
-        [.., b'\r'] => Err(CARRIAGE_RETURN),
-        _ => Ok(line),
-    }
-}
-
-/// The value of a text that begins behind an opening quote, and its length with the closing one; or how
-/// far into the text a mistake is.
+/// The value of a text that begins after an opening quote, and its length with the closing one; or how far
+/// into the text a mistake is.
 fn quoted(text: &[u8], quote: u8) -> Result<(Vec<u8>, usize), (usize, &'static str)> {
     let mut value = Vec::new();
     let mut at = 0;
-    loop {
-        let wrong = |reason| Err((at, reason));
-        let Some(byte) = text.get(at) else { return Err((0, "its quote is not closed")) };
+    while let Some(byte) = text.get(at) {
         match (byte, text.get(at + 1)) {
-            (b'\0', _) => return wrong(NUL),
-            (b'\r', Some(b'\n')) => return wrong(CARRIAGE_RETURN),
+            (b'\0', _) => return Err((at, NUL)),
+            (b'\r', Some(b'\n')) => return Err((at, CARRIAGE_RETURN)),
             (byte, _) if *byte == quote => return Ok((value, at + 1)),
             (b'\\', Some(next)) if quote == b'"' => {
                 value.push(match next {
                     b'\\' | b'"' | b'$' => *next,
                     b'n' => b'\n',
                     _ => {
-                        return wrong("a backslash in `\"…\"` can only stand before `\\`, `\"`, `$` and `n`");
+                        let reason = "a backslash in `\"…\"` can only stand before `\\`, `\"`, `$` and `n`";
+                        return Err((at, reason));
                     }
                 });
                 at += 1;
@@ -103,6 +94,7 @@ fn quoted(text: &[u8], quote: u8) -> Result<(Vec<u8>, usize), (usize, &'static s
         }
         at += 1;
     }
+    Err((0, "its quote is not closed"))
 }
 
 #[cfg(test)]

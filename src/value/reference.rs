@@ -33,14 +33,12 @@ pub(crate) enum Operator {
 }
 
 impl Operator {
-    /// The names of the operators, as they follow the `@`.
     pub(crate) const NAMES: [(&'static str, Self); 4] =
         [("url", Self::Url), ("json", Self::Json), ("sh", Self::Sh), ("words", Self::Words)];
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// `${N}`
     Plain,
     /// `${N-word}`
     Default(Vec<Part>),
@@ -51,7 +49,6 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// What stands in it.
     pub(crate) fn word(&self) -> &[Part] {
         match self {
             Self::Plain => &[],
@@ -147,52 +144,41 @@ impl Parser<'_> {
             return Err(format!("`${{{shown}` does not name a variable"));
         }
         let name = String::from_utf8_lossy(name).into_owned();
-        let (operator, rest) = match rest {
-            [b'@', rest @ ..] => {
-                let length = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
-                let (word, rest) = rest.split_at(length);
-                let known = Operator::NAMES.iter().find(|(name, _)| name.as_bytes() == word);
-                let (_, operator) = known.ok_or_else(|| {
-                    let shown = escaped(word);
-                    format!("`${{{name}@{shown}` is followed by none of `@url`, `@json`, `@sh`, `@words`")
-                })?;
-                (Some(*operator), rest)
+        let (mut operator, mut rest) = (None, rest);
+        if let [b'@', after @ ..] = rest {
+            let length = after.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+            let (word, after) = after.split_at(length);
+            operator = Operator::NAMES.into_iter().find(|(name, _)| name.as_bytes() == word);
+            if operator.is_none() {
+                let shown = escaped(word);
+                return Err(format!(
+                    "`${{{name}@{shown}` is followed by none of `@url`, `@json`, `@sh`, `@words`"
+                ));
             }
-            rest => (None, rest),
-        };
-        let (empty_is_unset, rest) = match rest {
-            [b':', rest @ ..] => (true, rest),
-            rest => (false, rest),
-        };
-        let sign = rest.first().copied();
-        if sign.is_none() {
-            return Err(format!("`${{{name}` is not closed by a `}}`"));
+            rest = after;
         }
-        if sign == Some(b'}') && !empty_is_unset {
-            self.rest = &rest[1..];
-            return Ok(Reference { name, operator, empty_is_unset, form: Form::Plain });
-        }
-        self.rest = rest.get(1..).unwrap_or_default();
-        let word = |parser: &mut Self| {
-            parser.depth += 1;
-            let word = parser.parts(Until::Brace)?;
-            parser.depth -= 1;
-            match parser.rest {
-                [b'}', rest @ ..] => parser.rest = rest,
-                _ => return Err(format!("`${{{name}` is not closed by a `}}`")),
-            }
-            Ok(word)
-        };
+        let operator = operator.map(|(_, operator)| operator);
+        let (empty_is_unset, rest) = rest.strip_prefix(b":").map_or((false, rest), |rest| (true, rest));
+        let open = || format!("`${{{name}` is not closed by a `}}`");
+        let (sign, rest) = rest.split_first().ok_or_else(open)?;
+        self.rest = rest;
         let form = match sign {
-            Some(b'-') => Form::Default(word(self)?),
-            Some(b'?') => Form::Demand(word(self)?),
-            Some(b'+') => Form::Alternative(word(self)?),
+            b'}' if !empty_is_unset => {
+                return Ok(Reference { name, operator, empty_is_unset, form: Form::Plain });
+            }
+            b'-' => Form::Default,
+            b'?' => Form::Demand,
+            b'+' => Form::Alternative,
             _ => {
                 return Err(format!(
                     "`${{{name}` is followed by none of `}}`, `:-`, `-`, `:?`, `?`, `:+`, `+`, `@`"
                 ));
             }
         };
+        self.depth += 1;
+        let form = form(self.parts(Until::Brace)?);
+        self.depth -= 1;
+        self.rest = self.rest.strip_prefix(b"}").ok_or_else(open)?;
         Ok(Reference { name, operator, empty_is_unset, form })
     }
 }

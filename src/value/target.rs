@@ -1,7 +1,7 @@
 //! What can be waited for and probed: a target, as the table and the command line write it.
 //!
 //! An application's own URL is one as it is. Parts of it that mean nothing to the first packets of its
-//! protocol are ignored. No error repeats a part of the target: it may have been expanded from a secret.
+//! protocol are ignored. No error repeats a part of the target, which may be a secret.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::text::duration::parse_duration;
-use crate::text::url::{Host, Url, decoded, parse_port, split_scheme};
+use crate::text::url::{Host, Url, decoded, halves, is_scheme, parse_port, split_scheme, without_jdbc};
 
 /// A parsed target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +69,6 @@ impl std::fmt::Debug for Password {
     }
 }
 
-/// What a target may look like.
 const SCHEMES: &str = "use `tcp://host:port`, `unix:///path`, `http://host:port/path`, `file:///path`, \
     `tls://host:port`, or a URL of postgres, mysql, redis, amqp, mongodb, kafka or grpc";
 
@@ -101,48 +100,31 @@ impl Target {
     }
 }
 
-/// What a health check of `https://` with a path should be instead.
 pub(crate) const UNSEEN_PATH: &str =
     "only the start of TLS is seen, and nothing is sent inside, so what the path says is never asked for";
-/// The same as a hint.
 pub(crate) const UNSEEN_PATH_HINT: &str =
     "use `tls://host:port` for the start of TLS alone, or a program that speaks https as an `exec` probe";
 
-/// What to know of a PostgreSQL server's socket.
 pub(crate) const POSTGRES_SOCKET: &str = "the temporary server of the official image's first \
     start answers at this socket, too, before the real one is there";
-/// What to do about it.
 pub(crate) const POSTGRES_SOCKET_HINT: &str =
     "a URL with the server's host and port, `postgres://host`, waits for the real one";
 
 /// `sqlite:///path`, `sqlite+aiosqlite:///path`, `jdbc:sqlite:path` and the like.
 fn is_sqlite(text: &[u8]) -> bool {
-    let text = match text.split_at_checked(5) {
-        Some((jdbc, rest)) if jdbc.eq_ignore_ascii_case(b"jdbc:") => rest,
-        Some(_) | None => text,
-    };
-    let scheme = text.split(|byte| *byte == b':').next().unwrap_or_default();
-    let named = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
-    scheme.len() < text.len()
-        && scheme.get(..6).is_some_and(|start| start.eq_ignore_ascii_case(b"sqlite"))
-        && scheme.iter().all(named)
+    halves(without_jdbc(text), b':').is_some_and(|(scheme, _)| {
+        is_scheme(scheme) && scheme.get(..6).is_some_and(|start| start.eq_ignore_ascii_case(b"sqlite"))
+    })
 }
 
 fn parse_file(rest: &[u8]) -> Result<Target, String> {
-    let (path, max_age) = match rest.iter().position(|byte| *byte == b'?') {
-        None => (rest, None),
-        Some(at) => {
-            let age = rest[at + 1..]
-                .strip_prefix(b"max-age=")
-                .ok_or("only `max-age=DURATION` may follow the `?` of a file")?;
-            let age = std::str::from_utf8(age)
-                .ok()
-                .and_then(parse_duration)
-                .filter(|age| !age.is_zero())
-                .ok_or("`max-age` is not a duration like `500ms`, `60s`, `5m` or `1h`")?;
-            (&rest[..at], Some(age))
-        }
+    let Some((path, query)) = halves(rest, b'?') else {
+        return Ok(Target::File { path: absolute_path(rest)?, max_age: None });
     };
+    let age =
+        query.strip_prefix(b"max-age=").ok_or("only `max-age=DURATION` may follow the `?` of a file")?;
+    let age = std::str::from_utf8(age).ok().and_then(parse_duration).filter(|age| !age.is_zero());
+    let max_age = Some(age.ok_or("`max-age` is not a duration like `500ms`, `60s`, `5m` or `1h`")?);
     Ok(Target::File { path: absolute_path(path)?, max_age })
 }
 
@@ -233,8 +215,7 @@ fn no_login(url: &Url<'_>) -> Result<(), String> {
     Err("a user and a password are not sent to this kind of target; leave them out".to_owned())
 }
 
-/// The user and the database go into the first packet, so that a server that trusts everybody logs nothing
-/// odd.
+/// The user and the database go into the first packet, so that a server without passwords logs nothing odd.
 fn postgres(url: &Url<'_>) -> Result<Protocol, String> {
     let named = |value: Option<Vec<u8>>, part: &[u8]| {
         value.unwrap_or_else(|| decoded(part)).into_iter().filter(|byte| *byte != 0).collect::<Vec<u8>>()
@@ -260,9 +241,7 @@ fn redis(url: &Url<'_>) -> Result<Protocol, String> {
     let password =
         url.value("password").or_else(|| url.password.map(decoded)).filter(|password| !password.is_empty());
     let user = url.value("username").unwrap_or_else(|| decoded(url.user));
-    if user.len() > LONGEST_NAME
-        || password.as_ref().is_some_and(|password| password.len() > 64 * LONGEST_NAME)
-    {
+    if user.len() > LONGEST_NAME || password.as_ref().map_or(0, Vec::len) > 64 * LONGEST_NAME {
         return Err("the user or the password is too long".to_owned());
     }
     Ok(Protocol::Redis(password.map(|password| Password { user, password })))
@@ -279,81 +258,54 @@ fn grpc(url: &Url<'_>) -> Result<Protocol, String> {
 
 /// Where the server of this URL may be.
 fn places(url: &Url<'_>, protocol: &Protocol, default: Option<u16>) -> Result<Vec<Place>, String> {
-    let port_rule = || format!("no port; use `{}://host:port`", url.scheme);
-    if matches!(protocol, Protocol::Tcp) {
+    if *protocol == Protocol::Tcp {
         no_login(url)?;
         if !url.path.is_empty() || !url.query.is_empty() {
             return Err("only a host and a port may follow `tcp://`".to_owned());
         }
     }
     let of_postgres = matches!(protocol, Protocol::Postgres { .. });
-    let port_of_query = if of_postgres { url.value("port") } else { None };
-    let default = match port_of_query.as_deref().map(parse_port) {
-        // A list goes with a list of hosts, each of which may have its own.
-        Some(Ok(port)) => Some(port),
-        Some(Err(_)) | None => default,
-    };
+    let ports = url.value("port").filter(|_| of_postgres).unwrap_or_default();
+    // A list goes with a list of hosts, each of which may have its own.
+    let default = parse_port(&ports).ok().or(default);
     let mut hosts = url.hosts.clone();
     if of_postgres && let Some(named) = url.value("host").filter(|host| !host.is_empty()) {
-        let ports = port_of_query.unwrap_or_default();
-        let mut ports = ports.split(|byte| *byte == b',');
-        hosts = named
-            .split(|byte| *byte == b',')
-            .map(|name| Host {
-                name: name.to_vec(),
-                port: ports.next().and_then(|port| parse_port(port).ok()),
-            })
-            .collect();
+        let mut ports = ports.split(|byte| *byte == b',').map(|port| parse_port(port).ok());
+        let named = named.split(|byte| *byte == b',');
+        hosts = named.map(|name| Host { name: name.to_vec(), port: ports.next().flatten() }).collect();
     }
-    let socket = if matches!(protocol, Protocol::Mysql) {
-        url.value("unix_socket").or_else(|| url.value("socket")).filter(|path| path.starts_with(b"/"))
-    } else {
-        None
-    };
-    if let Some(path) = socket {
+    let socket = ["unix_socket", "socket"].iter().find_map(|name| url.value(name));
+    if let Some(path) = socket.filter(|path| *protocol == Protocol::Mysql && path.starts_with(b"/")) {
         hosts = vec![Host { name: path, port: None }];
     }
     if hosts.is_empty() {
-        hosts = match protocol {
+        let local: &[&str] = if of_postgres {
             // What libpq falls back to, here and upstream.
-            Protocol::Postgres { .. } => vec!["/var/run/postgresql", "/tmp", "localhost"],
-            Protocol::Mysql | Protocol::Redis(_) | Protocol::Amqp => vec!["localhost"],
-            Protocol::Tcp
-            | Protocol::Http(_)
-            | Protocol::Mongodb
-            | Protocol::Kafka
-            | Protocol::Grpc(_)
-            | Protocol::Tls { .. } => return Err("no host".to_owned()),
-        }
-        .into_iter()
-        .map(|name| Host { name: name.as_bytes().to_vec(), port: None })
-        .collect();
+            &["/var/run/postgresql", "/tmp", "localhost"]
+        } else if matches!(protocol, Protocol::Mysql | Protocol::Redis(_) | Protocol::Amqp) {
+            &["localhost"]
+        } else {
+            return Err("no host".to_owned());
+        };
+        hosts = local.iter().map(|name| Host { name: name.as_bytes().to_vec(), port: None }).collect();
     }
-    hosts
-        .into_iter()
-        .map(|host| {
-            let port = host.port.or(default).ok_or_else(port_rule)?;
-            if host.name.starts_with(b"/") {
-                let mut path = host.name;
-                match protocol {
-                    // There it is a directory.
-                    Protocol::Postgres { .. } => {
-                        path.extend_from_slice(format!("/.s.PGSQL.{port}").as_bytes());
-                    }
-                    Protocol::Mysql | Protocol::Mongodb | Protocol::Redis(_) => {}
-                    Protocol::Tcp
-                    | Protocol::Http(_)
-                    | Protocol::Amqp
-                    | Protocol::Kafka
-                    | Protocol::Grpc(_)
-                    | Protocol::Tls { .. } => return Err("the host is a path".to_owned()),
-                }
-                return socket_path(&path).map(Place::Unix);
-            }
-            let host = String::from_utf8(host.name).map_err(|_| "a host's name is not text")?;
-            Ok(Place::Tcp { host, port })
-        })
-        .collect()
+    let place = |host: Host| {
+        let no_port = || format!("no port; use `{}://host:port`", url.scheme);
+        let port = host.port.or(default).ok_or_else(no_port)?;
+        let mut path = host.name;
+        if !path.starts_with(b"/") {
+            let host = String::from_utf8(path).map_err(|_| "a host's name is not text")?;
+            return Ok(Place::Tcp { host, port });
+        }
+        if of_postgres {
+            // There it is a directory.
+            path.extend_from_slice(format!("/.s.PGSQL.{port}").as_bytes());
+        } else if !matches!(protocol, Protocol::Mysql | Protocol::Mongodb | Protocol::Redis(_)) {
+            return Err("the host is a path".to_owned());
+        }
+        socket_path(&path).map(Place::Unix)
+    };
+    hosts.into_iter().map(place).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
-//! `${...}`: parsed once, expanded against variables when its turn comes.
-//!
-//! The forms and their meanings are the shell's (POSIX, 2.6.2 Parameter Expansion) without word
-//! splitting, globbing and command substitution: one string stays one string. Pure.
+//! `${...}`: parsed once, expanded against variables when its turn comes. The forms and their meanings are
+//! the shell's (POSIX, 2.6.2 Parameter Expansion), but one string stays one string. Pure.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -31,7 +29,7 @@ pub(crate) struct Expanded {
 }
 
 impl Expanded {
-    /// What no secret went into.
+    /// One that is not secret.
     pub(crate) fn open(bytes: impl Into<Vec<u8>>) -> Self {
         Self { bytes: bytes.into(), secret: false }
     }
@@ -73,7 +71,6 @@ impl Fault {
         Self { name: name.to_owned(), state, message: None }
     }
 
-    /// The sentence about it.
     pub(crate) fn sentence(&self) -> String {
         let state = match self.state {
             State::Unset => "is not set",
@@ -81,12 +78,9 @@ impl Fault {
             State::NotText => "is not UTF-8, which `@json` needs",
             State::OpenQuote => "has a quote that is not closed, so `@words` cannot split it",
         };
-        match &self.message {
-            Some(message) if !message.bytes.is_empty() => {
-                format!("variable `{}` {state}: {}", self.name, message.shown())
-            }
-            _ => format!("variable `{}` {state}", self.name),
-        }
+        let message = self.message.as_ref().filter(|message| !message.bytes.is_empty());
+        let message = message.map_or_else(String::new, |message| format!(": {}", message.shown()));
+        format!("variable `{}` {state}{message}", self.name)
     }
 
     /// The sentence, and what in the table it is about.
@@ -140,7 +134,6 @@ impl Template {
         Ok(words.into_iter().map(|bytes| Expanded { bytes, secret: whole.secret }).collect())
     }
 
-    /// What it is made of.
     pub(crate) fn parts(&self) -> &[Part] {
         &self.parts
     }
@@ -150,17 +143,16 @@ impl Template {
         &self.source
     }
 
-    /// The same, as it may be shown.
     pub(crate) fn shown_source(&self) -> String {
         url::shown_value(self.source.as_bytes(), false)
     }
 
-    /// The value against these variables.
+    /// The value against these variables, or the first of them that cannot stand where it is needed.
     pub(crate) fn expand(&self, variables: &Variables) -> Result<Expanded, Fault> {
         self.expand_all(variables).map_err(|mut missing| missing.swap_remove(0))
     }
 
-    /// The value against these variables.
+    /// The value against these variables, or each of them that cannot stand where it is needed, in order.
     pub(crate) fn expand_all(&self, variables: &Variables) -> Result<Expanded, Vec<Fault>> {
         let mut out = Expanded::default();
         let mut missing = Vec::new();

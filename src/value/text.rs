@@ -7,7 +7,8 @@ use crate::value::template::{Expanded, Fault, State, Template};
 use crate::value::variables::Variables;
 
 /// What to do about a `${...}` that is to stay.
-pub(crate) const HINT: &str = "a literal `${` is written `$${`; `only` names the variables that the step expands, and leaves all others";
+pub(crate) const HINT: &str = "a literal `${` is written `$${`; `only` names the variables that the step \
+    expands, and leaves all others";
 
 /// Which `${...}` of a text are expanded. The others stay as they are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,7 +40,8 @@ pub(crate) enum TextError {
     Unset(Vec<(usize, Fault)>),
 }
 
-/// Expands what is in the scope.
+/// Expands what is in the scope. An error is every variable that is not set, each once, with the first line
+/// that needs it; where there is none, the line of a malformed `${` and what is wrong.
 pub(crate) fn expand_text(text: &[u8], variables: &Variables, scope: &Scope) -> Result<Expanded, TextError> {
     let mut out = Expanded::default();
     let mut unset: Vec<(usize, Fault)> = Vec::new();

@@ -1,6 +1,7 @@
-//! A user as it is written: `name`, `uid`, `name:group`, `uid:gid`. Pure.
+//! A user as a table or `--as` names it: `name`, `uid`, `name:group`, `uid:gid`. Pure.
 
-/// A user as a table or `--as` names it: `name`, `uid`, `name:group`, `uid:gid`.
+use crate::text::url::halves;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UserSpec {
     pub(crate) user: Who,
@@ -10,23 +11,17 @@ pub(crate) struct UserSpec {
 /// A name or a number. A number is a number even where a user is so named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Who {
-    /// To be looked up in `/etc/passwd` or `/etc/group`.
     Name(Vec<u8>),
     /// A uid or gid, at most [`LARGEST_ID`].
     Id(u32),
 }
 
 impl UserSpec {
-    /// Reads a user.
+    /// Reads a user; an error says what is wrong with it, without naming it.
     pub(crate) fn parse(text: &[u8]) -> Result<Self, String> {
-        let (user, group) = match text.iter().position(|b| *b == b':') {
-            Some(colon) => (&text[..colon], Some(&text[colon + 1..])),
-            None => (text, None),
-        };
-        Ok(Self {
-            user: Who::parse(user, "user")?,
-            group: group.map(|g| Who::parse(g, "group")).transpose()?,
-        })
+        let (user, group) = halves(text, b':').map_or((text, None), |(user, group)| (user, Some(group)));
+        let group = group.map(|group| Who::parse(group, "group"));
+        Ok(Self { user: Who::parse(user, "user")?, group: group.transpose()? })
     }
 }
 
@@ -44,11 +39,9 @@ impl Who {
         if !text.iter().all(u8::is_ascii_digit) {
             return Ok(Self::Name(text.to_owned()));
         }
-        let id = std::str::from_utf8(text).ok().and_then(|digits| digits.parse::<u32>().ok());
-        match id {
-            Some(id) if id <= LARGEST_ID => Ok(Self::Id(id)),
-            _ => Err(format!("the {what} is larger than 2147483647")),
-        }
+        let id = std::str::from_utf8(text).ok().and_then(|digits| digits.parse().ok());
+        let id = id.filter(|id| *id <= LARGEST_ID);
+        id.map(Self::Id).ok_or_else(|| format!("the {what} is larger than {LARGEST_ID}"))
     }
 }
 

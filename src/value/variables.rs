@@ -1,7 +1,5 @@
-//! The variables of a process as a value: bytes, in order, what is not touched kept as it came.
-//!
-//! Duplicates, names with odd characters and entries without `=` pass through. Pure: where variables
-//! come from and what the layers are is for `plan` to know.
+//! The variables of a process as a value: bytes, in order. What is not touched is kept as it came:
+//! duplicates, names with odd characters and entries without `=`. Pure.
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, OsStr};
@@ -45,27 +43,27 @@ impl Origin {
 
     /// The layer in words, for `--explain`.
     pub(crate) fn describe(&self) -> String {
-        match self {
-            Self::Inherited => "inherited".to_owned(),
-            Self::Preverb => "preverb".to_owned(),
-            Self::Option => "--environment".to_owned(),
-            Self::File { path, named_by: None } => format!("file {path}"),
-            Self::File { path, named_by: Some(name) } => format!("file {path}, named by {name}_FILE"),
-            Self::Alias(name) => format!("alias {name}"),
-            Self::Default => "default".to_owned(),
-            Self::TableEnv => "[env]".to_owned(),
-            Self::EnvironmentEnv => "environment".to_owned(),
-            Self::VerbEnv => "verb".to_owned(),
-            Self::EnvironmentVerbEnv => "environment's verb".to_owned(),
-            Self::User => "user".to_owned(),
-            Self::Hook(name) => format!("hook {name}"),
-            Self::Step(name) => format!("step {name}"),
-        }
+        let fixed = match self {
+            Self::Inherited => "inherited",
+            Self::Preverb => "preverb",
+            Self::Option => "--environment",
+            Self::File { path, named_by: None } => return format!("file {path}"),
+            Self::File { path, named_by: Some(name) } => return format!("file {path}, named by {name}_FILE"),
+            Self::Alias(name) => return format!("alias {name}"),
+            Self::Default => "default",
+            Self::TableEnv => "[env]",
+            Self::EnvironmentEnv => "environment",
+            Self::VerbEnv => "verb",
+            Self::EnvironmentVerbEnv => "environment's verb",
+            Self::User => "user",
+            Self::Hook(name) => return format!("hook {name}"),
+            Self::Step(name) => return format!("step {name}"),
+        };
+        fixed.to_owned()
     }
 }
 
-/// What is expanded like a variable and is a fact of the machine: it is read where it is named, and
-/// nowhere else.
+/// A fact of the machine, which is expanded like a variable: it is read where it is named, and nowhere else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fact {
     /// How many processors this container can use, at least 1.
@@ -75,7 +73,6 @@ pub(crate) enum Fact {
 }
 
 impl Fact {
-    /// The fact of this name.
     pub(crate) fn named(name: &str) -> Option<Self> {
         match name {
             "PREVERB_CPUS" => Some(Self::Cpus),
@@ -89,7 +86,7 @@ impl Fact {
 struct Entry {
     /// The entry as it stands in the environment, and a NUL.
     text: Vec<u8>,
-    /// Where its `=` is, if it has one. A `=` in front belongs to the name, as in the C library's.
+    /// Where its `=` is, if it has one.
     equals: Option<usize>,
     secret: bool,
     origin: Origin,
@@ -97,8 +94,7 @@ struct Entry {
 
 impl Entry {
     fn new(text: Vec<u8>, origin: Origin) -> Self {
-        // POSIX lets a name be anything without `=`; the first byte is skipped so that an entry `=x=y` has
-        // a name, as in the C library.
+        // The first byte is skipped so that an entry `=x=y` has a name, as in the C library.
         let equals = text.iter().skip(1).position(|byte| *byte == b'=').map(|at| at + 1);
         Self { text, equals, secret: false, origin }
     }
@@ -113,7 +109,6 @@ impl Entry {
     }
 }
 
-/// A variable that was found.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Found<'v> {
     pub(crate) value: &'v [u8],
@@ -132,8 +127,8 @@ impl Found<'_> {
 pub(crate) struct Variables {
     /// In order; what was removed leaves a gap, so that the places of the others stay.
     entries: Vec<Option<Entry>>,
-    /// Where the entries of a name are: the first, which is the one that counts, and the duplicates after it.
-    places: BTreeMap<Vec<u8>, (usize, Vec<usize>)>,
+    /// Where the entries of a name are; the first one counts.
+    places: BTreeMap<Vec<u8>, Vec<usize>>,
     /// How facts are read, where they can be.
     facts: Option<fn(Fact) -> u64>,
 }
@@ -162,13 +157,8 @@ impl Variables {
     }
 
     fn push(&mut self, entry: Entry) {
-        let at = self.entries.len();
-        match entry.name() {
-            None => {}
-            Some(name) => match self.places.get_mut(name) {
-                Some((_, duplicates)) => duplicates.push(at),
-                None => drop(self.places.insert(name.to_vec(), (at, Vec::new()))),
-            },
+        if let Some(name) = entry.name() {
+            self.places.entry(name.to_vec()).or_default().push(self.entries.len());
         }
         self.entries.push(Some(entry));
     }
@@ -179,8 +169,7 @@ impl Variables {
 
     /// The variable of this name; the first of several, as getenv(3) finds it.
     pub(crate) fn get(&self, name: &[u8]) -> Option<Found<'_>> {
-        let (first, _) = self.places.get(name)?;
-        self.entries[*first].as_ref()?.found()
+        self.entries[*self.places.get(name)?.first()?].as_ref()?.found()
     }
 
     /// The fact of this name. An inherited variable that is called so is not what is expanded.
@@ -199,27 +188,25 @@ impl Variables {
     pub(crate) fn set(&mut self, name: &[u8], value: impl AsRef<[u8]>, origin: Origin, secret: bool) {
         let text = [name, b"=", value.as_ref(), b"\0"].concat();
         let mut entry = Entry { text, equals: Some(name.len()), secret, origin };
-        let Some((first, duplicates)) = self.places.get_mut(name) else { return self.push(entry) };
-        for duplicate in duplicates.drain(..) {
+        let Some(places) = self.places.get_mut(name) else { return self.push(entry) };
+        for duplicate in places.drain(1..) {
             self.entries[duplicate] = None;
         }
-        let place = &mut self.entries[*first];
+        let place = &mut self.entries[places[0]];
         entry.secret |= place.as_ref().is_some_and(|before| before.secret);
         *place = Some(entry);
     }
 
     /// Removes every variable of this name.
     pub(crate) fn unset(&mut self, name: &[u8]) {
-        let Some((first, duplicates)) = self.places.remove(name) else { return };
-        for place in duplicates.into_iter().chain([first]) {
+        for place in self.places.remove(name).unwrap_or_default() {
             self.entries[place] = None;
         }
     }
 
     /// Marks a variable as shown nowhere.
     pub(crate) fn mark_secret(&mut self, name: &[u8]) {
-        let Some((first, duplicates)) = self.places.get(name) else { return };
-        for place in duplicates.iter().chain([first]) {
+        for place in self.places.get(name).into_iter().flatten() {
             if let Some(entry) = &mut self.entries[*place] {
                 entry.secret = true;
             }

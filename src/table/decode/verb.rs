@@ -109,7 +109,7 @@ fn capabilities(decoder: &mut Decoder, node: Node<'_>, verb: &mut VerbPart) {
             continue;
         }
         let upper = text.to_ascii_uppercase();
-        let hint = match nearest(upper.trim_start_matches("CAP_"), Capability::NAMES) {
+        let hint = match nearest(upper.trim_start_matches("CAP_"), Capability::names()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => "capabilities(7) lists them".to_owned(),
         };
