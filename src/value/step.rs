@@ -35,7 +35,7 @@ impl Filter {
 }
 
 /// One entry of a `setup`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Step {
     /// Where the key of its kind stands.
     pub(crate) span: Span,
@@ -77,6 +77,12 @@ pub(crate) enum StepKind {
     Render(Render),
     Mkdir { paths: Vec<Template>, mode: Option<Deferred<u32>> },
     Chown(Vec<Template>),
+}
+
+impl Default for StepKind {
+    fn default() -> Self {
+        Self::Env(Vec::new())
+    }
 }
 
 impl StepKind {

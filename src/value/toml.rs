@@ -13,7 +13,7 @@ use ::toml::Spanned;
 use ::toml::de::{DeTable, DeValue};
 
 /// Where something stands: bytes of all the texts, one after the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Span {
     pub(crate) start: usize,
     pub(crate) end: usize,

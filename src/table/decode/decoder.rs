@@ -1,4 +1,4 @@
-//! What decoding needs whatever is decoded: the mistakes so far, keys, and values of every form.
+//! What all decoding needs: the mistakes so far, keys, and values of every form.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use crate::table::decode::form::{Described, Form};
 use crate::table::decode::place::Place;
 use crate::text::duration::{DURATION_RULE, parse_duration, parse_mode};
 use crate::text::log::quoted;
-use crate::text::names::{EnvironmentName, NAME_RULE, VerbName, is_variable_name};
-use crate::text::nearest::nearest;
+use crate::text::names::{EnvironmentName, NAME_RULE, VerbName, is_variable_name, listed};
+use crate::text::nearest::did_you_mean;
 use crate::text::url;
 use crate::value::condition::{CONDITION_RULE, Condition};
 use crate::value::deferred::Deferred;
@@ -29,17 +29,13 @@ pub(crate) struct Key<T: 'static> {
 }
 
 impl<T> Key<T> {
-    pub(crate) fn read(&self, decoder: &mut Decoder, node: Node<'_>, into: &mut T) {
-        (self.reader)(decoder, node, into);
-    }
-
     pub(crate) fn describe(&self) -> Described {
         Described { name: self.name, form: self.form, about: self.about, kinds: self.kinds }
     }
 }
 
-/// The keys of a noun. A key is read by a function, or into a field by a method of the decoder or as one of
-/// the words of a choice; one without a reader is read apart from the others.
+/// The keys of a noun. A key is read by a function, or into a field: by a method of the decoder, by a method
+/// for each item, or as one of the words of a choice; one without a reader is read apart from the others.
 macro_rules! keys {
     ($type:ty { $($name:literal $([$($kind:literal)+])?, $form:expr, $about:literal, $reader:tt;)+ }) => {
         &[$(crate::table::decode::decoder::Key {
@@ -51,20 +47,26 @@ macro_rules! keys {
         }),+]
     };
     (@reader $type:ty, ()) => { |_, _, _| {} };
-    (@reader $type:ty, ($field:ident = $method:ident)) => {
-        |decoder, node, into: &mut $type| into.$field = decoder.$method(node)
+    (@reader $type:ty, ($($field:ident).+ = $method:ident)) => {
+        |decoder, node, into: &mut $type| into.$($field).+ = decoder.$method(node)
     };
-    (@reader $type:ty, ($field:ident = Some($method:ident))) => {
-        |decoder, node, into: &mut $type| into.$field = Some(decoder.$method(node))
+    (@reader $type:ty, ($($field:ident).+ = Some($method:ident))) => {
+        |decoder, node, into: &mut $type| into.$($field).+ = Some(decoder.$method(node))
     };
-    (@reader $type:ty, ($field:ident: Option<$choice:ty>)) => {
+    (@reader $type:ty, ($($field:ident).+ = $list:ident of $method:ident)) => {
+        |decoder, node, into: &mut $type| into.$($field).+ = decoder.$list(node, Decoder::$method)
+    };
+    (@reader $type:ty, ($($field:ident).+ = Some($list:ident of $method:ident))) => {
+        |decoder, node, into: &mut $type| into.$($field).+ = Some(decoder.$list(node, Decoder::$method))
+    };
+    (@reader $type:ty, ($($field:ident).+: Option<$choice:ty>)) => {
         |decoder, node, into: &mut $type| {
-            into.$field = decoder.choice(node, &<$choice>::NAMES, <$choice>::parse);
+            into.$($field).+ = decoder.choice(node, &<$choice>::NAMES, <$choice>::parse);
         }
     };
-    (@reader $type:ty, ($field:ident: $choice:ty)) => {
+    (@reader $type:ty, ($($field:ident).+: $choice:ty)) => {
         |decoder, node, into: &mut $type| {
-            into.$field = decoder.choice(node, &<$choice>::NAMES, <$choice>::parse).unwrap_or_default();
+            into.$($field).+ = decoder.choice(node, &<$choice>::NAMES, <$choice>::parse).unwrap_or_default();
         }
     };
     (@reader $type:ty, ($function:path)) => { $function };
@@ -80,8 +82,10 @@ pub(crate) struct Decoder {
     pub(crate) environments: Option<Vec<EnvironmentName>>,
 }
 
+/// Reads a node.
+type Read<T> = fn(&mut Decoder, Node<'_>) -> Option<T>;
+
 impl Decoder {
-    /// Adds a mistake.
     pub(crate) fn mistake(&mut self, span: Span, message: impl Into<String>) {
         self.mistakes.push(Mistake::new(span, message));
     }
@@ -95,15 +99,28 @@ impl Decoder {
         self.mistakes.push(Mistake { hint: Some(hint.into()), ..Mistake::new(span, message) });
     }
 
-    /// A value that is not what its key can hold. What it is may be a secret's.
-    fn invalid(&mut self, node: Node<'_>, what: &str, hint: impl Into<String>) {
-        let key = quoted(node.key());
-        let shown = node.as_str().map(quoted).unwrap_or_default();
-        self.mistakes.push(Mistake {
-            masked: Some(format!("{key} is {what}")),
-            hint: Some(hint.into()),
-            ..Mistake::new(node.span(), format!("{key} is {shown}, which is {what}"))
-        });
+    /// A mistake in a value that may be a secret's: `masked` says the same without it.
+    fn masked_mistake(&mut self, node: Node<'_>, message: String, masked: String, hint: &str) {
+        let mistake = Mistake::new(node.span(), message);
+        self.mistakes.push(Mistake { masked: Some(masked), hint: Some(hint.to_owned()), ..mistake });
+    }
+
+    /// The value that a string stands for; a mistake where it is not `what` it must be.
+    fn valid<T>(
+        &mut self,
+        node: Node<'_>,
+        parse: impl Fn(&str) -> Option<T>,
+        what: &str,
+        hint: &str,
+    ) -> Option<T> {
+        let text = self.string(node)?;
+        let value = parse(text);
+        if value.is_none() {
+            let key = quoted(node.key());
+            let message = format!("{key} is {}, which is {what}", quoted(text));
+            self.masked_mistake(node, message, format!("{key} is {what}"), hint);
+        }
+        value
     }
 
     pub(crate) fn wrong_type(&mut self, node: Node<'_>, wanted: &str) {
@@ -120,12 +137,17 @@ impl Decoder {
         table
     }
 
+    /// The entries of a table; a mistake where it is not one.
+    pub(crate) fn entries<'d>(&mut self, node: Node<'d>) -> std::vec::IntoIter<Node<'d>> {
+        if self.is_table(node) { node.children() } else { Vec::new().into_iter() }
+    }
+
     /// Reads a table by its keys; each that is not among them is a mistake.
     pub(crate) fn keys<T>(&mut self, node: Node<'_>, place: Place<'_>, keys: &[Key<T>], into: &mut T) {
         for child in node.children() {
             match keys.iter().find(|key| key.name == child.key()) {
-                Some(key) => key.read(self, child, into),
-                None => self.unknown_key(child, place, keys.iter().map(|key| key.name)),
+                Some(key) => (key.reader)(self, child, into),
+                None => self.unknown_key(child, place, &mut keys.iter().map(|key| key.name)),
             }
         }
     }
@@ -144,30 +166,27 @@ impl Decoder {
         &mut self,
         child: Node<'_>,
         place: Place<'_>,
-        known: impl Iterator<Item = &'static str>,
+        known: &mut dyn Iterator<Item = &'static str>,
     ) {
         let known: Vec<&str> = known.collect();
         let key = child.key();
-        let hint = match nearest(key, known.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("the keys here are {}", listed(&known)),
-        };
+        let hint = did_you_mean(key, known.iter().copied());
+        let hint = hint.unwrap_or_else(|| format!("the keys here are {}", listed(&known)));
         self.mistake_with_hint(child.key_span(), format!("unknown key {} in {place}", quoted(key)), hint);
     }
 
     pub(crate) fn string<'d>(&mut self, node: Node<'d>) -> Option<&'d str> {
-        match node.as_str() {
+        let text = node.as_str();
+        match text {
             Some(text) if text.contains('\0') => {
                 let key = quoted(node.key());
                 self.mistake(node.span(), format!("{key} holds a NUL character, which cannot be passed on"));
-                None
+                return None;
             }
-            None => {
-                self.wrong_type(node, "a string");
-                None
-            }
-            text => text,
+            Some(_) => {}
+            None => self.wrong_type(node, "a string"),
         }
+        text
     }
 
     pub(crate) fn text(&mut self, node: Node<'_>) -> Option<String> {
@@ -189,65 +208,53 @@ impl Decoder {
         names: &[&str],
         parse: fn(&str) -> Option<T>,
     ) -> Option<T> {
-        let value = parse(self.string(node)?);
-        if value.is_none() {
-            self.invalid(node, "not one of its values", format!("it is one of {}", listed(names)));
-        }
-        value
+        self.valid(node, parse, "not one of its values", &format!("it is one of {}", listed(names)))
     }
 
     pub(crate) fn template(&mut self, node: Node<'_>) -> Option<Template> {
-        self.parsed(node, Template::parse)
+        let parsed = Template::parse(self.string(node)?);
+        self.well_formed(node, parsed)
     }
 
-    pub(crate) fn parsed(
-        &mut self,
-        node: Node<'_>,
-        parse: impl Fn(&str) -> Result<Template, String>,
-    ) -> Option<Template> {
-        match parse(self.string(node)?) {
-            Ok(template) => Some(template),
-            Err(reason) => {
-                self.malformed(node, &reason);
-                None
-            }
+    /// A template that may be one `${NAME@words}` as a whole.
+    pub(crate) fn template_element(&mut self, node: Node<'_>) -> Option<Template> {
+        let parsed = Template::parse_element(self.string(node)?);
+        self.well_formed(node, parsed)
+    }
+
+    /// What was parsed, or a mistake for a malformed `${`; the reason may quote what is around it.
+    fn well_formed<T>(&mut self, node: Node<'_>, parsed: Result<T, String>) -> Option<T> {
+        let malformed = |reason| {
+            let key = quoted(node.key());
+            let masked = format!("{key}: a `${{` in it has none of the forms");
+            let hint = "a literal `${` is written `$${`";
+            self.masked_mistake(node, format!("{key}: {reason}"), masked, hint);
+        };
+        parsed.map_err(malformed).ok()
+    }
+
+    /// The items of an array of strings, or of what may stand beside them.
+    pub(crate) fn items<'d>(&mut self, node: Node<'d>) -> std::vec::IntoIter<Node<'d>> {
+        if node.shape() == Shape::Array {
+            return node.children();
         }
+        self.wrong_type(node, "an array of strings");
+        Vec::new().into_iter()
     }
 
-    /// A malformed `${`; the reason may quote what is around it.
-    fn malformed(&mut self, node: Node<'_>, reason: &str) {
-        let key = quoted(node.key());
-        self.mistakes.push(Mistake {
-            masked: Some(format!("{key}: a `${{` in it has none of the forms")),
-            hint: Some("a literal `${` is written `$${`".to_owned()),
-            ..Mistake::new(node.span(), format!("{key}: {reason}"))
-        });
+    pub(crate) fn array<T>(&mut self, node: Node<'_>, read: Read<T>) -> Vec<T> {
+        self.items(node).filter_map(|item| read(self, item)).collect()
     }
 
-    /// The items of an array.
-    pub(crate) fn items<'d>(&mut self, node: Node<'d>, wanted: &str) -> std::vec::IntoIter<Node<'d>> {
-        if node.shape() != Shape::Array {
-            self.wrong_type(node, wanted);
-            return Vec::new().into_iter();
-        }
-        node.children()
-    }
-
-    pub(crate) fn strings(&mut self, node: Node<'_>) -> Vec<String> {
-        let items = self.items(node, "an array of strings");
-        items.filter_map(|item| self.text(item)).collect()
-    }
-
-    /// One string, or an array of them.
-    pub(crate) fn one_or_more<'d>(&mut self, node: Node<'d>) -> std::vec::IntoIter<Node<'d>> {
+    /// One, or an array of them.
+    pub(crate) fn list<T>(&mut self, node: Node<'_>, read: Read<T>) -> Vec<T> {
         if node.shape() == Shape::String {
-            return vec![node].into_iter();
+            return read(self, node).into_iter().collect();
         }
-        let items = self.items(node, "an array of strings");
-        if items.len() == 0 && node.shape() == Shape::Array {
+        if node.shape() == Shape::Array && node.children().len() == 0 {
             self.mistake(node.span(), format!("{} is empty", quoted(node.key())));
         }
-        items
+        self.array(node, read)
     }
 
     pub(crate) fn duration(&mut self, node: Node<'_>) -> Option<Deferred<Duration>> {
@@ -256,11 +263,7 @@ impl Decoder {
 
     /// A duration without `${...}`.
     pub(crate) fn fixed_duration(&mut self, node: Node<'_>) -> Option<Duration> {
-        let duration = parse_duration(self.string(node)?);
-        if duration.is_none() {
-            self.invalid(node, "not a duration", DURATION_RULE);
-        }
-        duration
+        self.valid(node, parse_duration, "not a duration", DURATION_RULE)
     }
 
     pub(crate) fn mode(&mut self, node: Node<'_>) -> Option<Deferred<u32>> {
@@ -288,34 +291,23 @@ impl Decoder {
         &mut self,
         node: Node<'_>,
         parse: fn(&str) -> Option<T>,
-        reason: &str,
+        what: &str,
         hint: &str,
     ) -> Option<Deferred<T>> {
         let template = self.template(node)?;
         if !template.is_literal() {
             return Some(Deferred::Template(template));
         }
-        let value = parse(template.source());
-        if value.is_none() {
-            self.invalid(node, reason, hint);
-        }
-        value.map(Deferred::Known)
+        self.valid(node, |_| parse(template.source()), what, hint).map(Deferred::Known)
     }
 
     pub(crate) fn verb_name(&mut self, node: Node<'_>) -> Option<VerbName> {
-        let name = VerbName::parse(self.string(node)?.as_bytes());
-        if name.is_none() {
-            self.invalid(node, "not a valid verb name", NAME_RULE);
-        }
-        name
+        self.valid(node, |name| VerbName::parse(name.as_bytes()), "not a valid verb name", NAME_RULE)
     }
 
     pub(crate) fn environment_name(&mut self, node: Node<'_>) -> Option<EnvironmentName> {
-        let name = EnvironmentName::parse(self.string(node)?.as_bytes());
-        if name.is_none() {
-            self.invalid(node, "not a valid environment name", NAME_RULE);
-        }
-        name
+        let parse = |name: &str| EnvironmentName::parse(name.as_bytes());
+        self.valid(node, parse, "not a valid environment name", NAME_RULE)
     }
 
     /// The name of a variable that `${...}` can have.
@@ -328,11 +320,6 @@ impl Decoder {
         None
     }
 
-    pub(crate) fn variable_names(&mut self, node: Node<'_>) -> Vec<String> {
-        let items = self.items(node, "an array of strings");
-        items.filter_map(|item| self.variable_name(item)).collect()
-    }
-
     pub(crate) fn signal(&mut self, span: Span, text: &str) -> Option<i32> {
         let signal = parse_signal(text);
         if signal.is_none() {
@@ -341,18 +328,10 @@ impl Decoder {
         signal
     }
 
-    pub(crate) fn conditions(&mut self, node: Node<'_>) -> Vec<Condition> {
-        let items = self.one_or_more(node);
-        items.filter_map(|item| self.condition(item)).collect()
-    }
-
-    fn condition(&mut self, node: Node<'_>) -> Option<Condition> {
-        match Condition::parse(self.string(node)?) {
-            Ok(Some(condition)) => return Some(condition),
-            Ok(None) => self.invalid(node, "not a condition", CONDITION_RULE),
-            Err(reason) => self.malformed(node, &reason),
-        }
-        None
+    pub(crate) fn condition(&mut self, node: Node<'_>) -> Option<Condition> {
+        let parsed = Condition::parse(self.string(node)?);
+        let condition = self.well_formed(node, parsed)?;
+        self.valid(node, |_| condition.clone(), "not a condition", CONDITION_RULE)
     }
 
     pub(crate) fn user(&mut self, node: Node<'_>) -> Option<Template> {
@@ -361,11 +340,8 @@ impl Decoder {
             && let Err(reason) = UserSpec::parse(template.source().as_bytes())
         {
             let message = format!("`user` is {}: {reason}", quoted(template.source()));
-            self.mistake_with_hint(
-                node.span(),
-                message,
-                "a user is `name`, `uid`, `name:group` or `uid:gid`",
-            );
+            let hint = "a user is `name`, `uid`, `name:group` or `uid:gid`";
+            self.mistake_with_hint(node.span(), message, hint);
             return None;
         }
         Some(template)
@@ -380,23 +356,19 @@ impl Decoder {
         Some(template)
     }
 
-    pub(crate) fn paths(&mut self, node: Node<'_>) -> Vec<Template> {
-        let items = self.one_or_more(node);
-        items.filter_map(|item| self.path(item)).collect()
-    }
-
     /// One target, or an array of them.
     pub(crate) fn probes(&mut self, node: Node<'_>) -> Vec<Probe> {
-        let items =
-            if node.shape() == Shape::Table { vec![node].into_iter() } else { self.one_or_more(node) };
-        items.filter_map(|item| self.probe(item)).collect()
+        if node.shape() == Shape::Table {
+            return self.probe(node).into_iter().collect();
+        }
+        self.list(node, Self::probe)
     }
 
     pub(crate) fn probe(&mut self, node: Node<'_>) -> Option<Probe> {
         let key = node.key();
         if node.shape() == Shape::Table {
             for child in node.children().filter(|child| child.key() != "exec") {
-                self.unknown_key(child, Place::Named(key), ["exec"].into_iter());
+                self.unknown_key(child, Place::Named(key), &mut ["exec"].into_iter());
             }
             let Some(exec) = node.get("exec") else {
                 self.mistake(node.span(), format!("a table in {} needs an `exec`", quoted(key)));
@@ -427,8 +399,4 @@ impl Decoder {
         }
         Some(Probe::Url(template))
     }
-}
-
-fn listed(words: &[&str]) -> String {
-    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }

@@ -25,11 +25,11 @@ pub(crate) const VARIABLE: &[Key<Declaration>] = keys! { Declaration {
     "required", Form::Required, "Whether, or when, it must not be empty.", (required);
     "late", Form::Flag, "Whether a step supplies it.", (late = flag);
     "type", Form::OneOf(&VariableKind::NAMES), "What its value looks like.", (kind: Option<VariableKind>);
-    "one-of", Form::Strings, "The values that it may have.", (one_of = Some(strings));
+    "one-of", Form::Strings, "The values that it may have.", (one_of = Some(array of text));
     "secret", Form::Flag, "Whether its value is shown nowhere.", (secret);
     "file", Form::Flag, "Whether it may come from a file, as a secret may.", (file = flag);
-    "aliases", Form::Strings, "Older names of it.", (aliases = Some(variable_names));
-    "conflicts", Form::Strings, "Variables that exclude it.", (conflicts = Some(variable_names));
+    "aliases", Form::Strings, "Older names of it.", (aliases = Some(array of variable_name));
+    "conflicts", Form::Strings, "Variables that exclude it.", (conflicts = Some(array of variable_name));
 } };
 
 /// What is only looked at here, and read elsewhere.
@@ -41,7 +41,7 @@ fn required(decoder: &mut Decoder, node: Node<'_>, declaration: &mut Declaration
     declaration.required = match node.shape() {
         Shape::Boolean(true) => Some(Required::If(Vec::new())),
         Shape::Boolean(false) => Some(Required::No),
-        Shape::Array => Some(Required::If(decoder.conditions(node))),
+        Shape::Array => Some(Required::If(decoder.list(node, Decoder::condition))),
         Shape::String | Shape::Integer | Shape::Float | Shape::DateTime | Shape::Table => {
             decoder.wrong_type(node, "`true` or `false`, or an array of conditions");
             None
@@ -50,7 +50,7 @@ fn required(decoder: &mut Decoder, node: Node<'_>, declaration: &mut Declaration
 }
 
 fn secret(decoder: &mut Decoder, node: Node<'_>, declaration: &mut Declaration) {
-    // Whoever wrote something else there did not mean it to be shown.
+    // A mistake there is not meant to show it.
     declaration.secret = decoder.flag(node).or(Some(true));
 }
 
@@ -61,10 +61,9 @@ impl Decoder {
         if let Some(env) = node.get("env") {
             layer.env = self.env(env);
         }
-        if let Some(variables) = node.get("variables")
-            && self.is_table(variables)
-        {
-            layer.variables = variables.children().filter_map(|child| self.declaration(child)).collect();
+        if let Some(variables) = node.get("variables") {
+            let entries = self.entries(variables);
+            layer.variables = entries.filter_map(|child| self.declaration(child)).collect();
         }
         if let Some(setup) = node.get("setup") {
             layer.setup = self.steps(setup, place);
@@ -74,10 +73,7 @@ impl Decoder {
 
     /// Variables with their values.
     pub(crate) fn env(&mut self, node: Node<'_>) -> Vec<Setting> {
-        if !self.is_table(node) {
-            return Vec::new();
-        }
-        node.children().filter_map(|child| self.setting(child)).collect()
+        self.entries(node).filter_map(|child| self.setting(child)).collect()
     }
 
     fn setting(&mut self, node: Node<'_>) -> Option<Setting> {
@@ -108,11 +104,9 @@ impl Decoder {
             );
             return None;
         }
-        if !self.is_table(node) {
-            return None;
-        }
         let mut declaration = Declaration { name: name.to_owned(), ..Declaration::default() };
-        self.keys(node, Place::Variable(name), VARIABLE, &mut declaration);
+        let is_table = self.is_table(node);
+        is_table.then(|| self.keys(node, Place::Variable(name), VARIABLE, &mut declaration))?;
         Some(declaration)
     }
 }

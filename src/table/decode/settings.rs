@@ -39,7 +39,8 @@ pub(crate) const TABLE: &[Key<Settings>] = keys! { Settings {
 pub(crate) const ENVIRONMENT: &[Key<Naming>] = keys! { Naming {
     "variable", Form::Variable, "The variable that names the environment.", (variable = variable_name);
     "default", Form::Name, "The environment without that variable.", (default = environment_name);
-    "names", Form::Names, "The only environments that there are.", (names);
+    "names", Form::Names, "The only environments that there are.",
+        (names = Some(array of environment_name));
     "aliases", Form::NamesByName, "Other names of environments.", (aliases);
 } };
 
@@ -55,16 +56,8 @@ fn of_shim(decoder: &mut Decoder, node: Node<'_>, settings: &mut Settings) {
     settings.shim = Some(decoder.table(node, Place::Named("[shim]"), SHIM));
 }
 
-fn names(decoder: &mut Decoder, node: Node<'_>, naming: &mut Naming) {
-    let items = decoder.items(node, "an array of strings");
-    naming.names = Some(items.filter_map(|item| decoder.environment_name(item)).collect());
-}
-
 fn aliases(decoder: &mut Decoder, node: Node<'_>, naming: &mut Naming) {
-    if !decoder.is_table(node) {
-        return;
-    }
-    for child in node.children() {
+    for child in decoder.entries(node) {
         let alias = EnvironmentName::parse(child.key().as_bytes());
         if alias.is_none() {
             let message = format!("{} is not a valid environment name", quoted(child.key()));
@@ -83,16 +76,13 @@ impl Decoder {
             ("unknown", settings.unknown == Unknown::Default),
             ("leading-dash", settings.leading_dash == LeadingDash::Default),
         ] {
-            if asked
-                && root.get("default").is_none()
-                && let Some(node) = root.get(key)
-            {
+            if let Some(node) = root.get(key).filter(|_| asked && root.get("default").is_none()) {
                 let message = format!("`{key}` is `default`, but the table has no `default` verb");
                 self.mistake_with_hint(node.span(), message, "default = \"VERB\"");
             }
         }
-        let declared =
-            root.get("variables").and_then(|variables| variables.get(settings.environment.variable()));
+        let variables = root.get("variables");
+        let declared = variables.and_then(|variables| variables.get(settings.environment.variable()));
         let secret = declared.and_then(|variable| variable.get("secret"));
         settings.environment.is_secret = secret.is_some_and(|secret| secret.shape() != Shape::Boolean(false));
         settings
@@ -100,44 +90,33 @@ impl Decoder {
 }
 
 fn stop_signals(decoder: &mut Decoder, node: Node<'_>, settings: &mut Settings) {
-    let mut signals = Vec::new();
-    for item in decoder.items(node, "an array of strings") {
-        let Some(text) = decoder.string(item) else { continue };
-        let Some(signal) = decoder.signal(item.span(), text) else { continue };
+    let read: fn(&mut Decoder, Node<'_>) -> Option<i32> = |decoder, item| {
+        let text = decoder.string(item)?;
+        let signal = decoder.signal(item.span(), text)?;
         // KILL and STOP cannot be caught; CHLD and the faults are not requests to stop.
         if matches!(signal, 4 | 5 | 7 | 8 | 9 | 11 | 13 | 17 | 18 | 19 | 31) {
             decoder.mistake(item.span(), format!("{} cannot be a request to stop", quoted(text)));
-        } else {
-            signals.push(signal);
+            return None;
         }
-    }
-    settings.stop_signals = Some(signals);
+        Some(signal)
+    };
+    settings.stop_signals = Some(decoder.array(node, read));
 }
 
 fn interpreters(decoder: &mut Decoder, node: Node<'_>, settings: &mut Settings) {
-    if !decoder.is_table(node) {
-        return;
-    }
-    for child in node.children() {
+    for child in decoder.entries(node) {
         let extension = child.key();
         if extension.split('.').any(str::is_empty) || extension.contains(['/', '\0']) {
             let message = format!("{} is not an extension", quoted(extension));
-            decoder.mistake_with_hint(
-                child.key_span(),
-                message,
-                "write it as `sql` or `sql.gz`, without the first dot",
-            );
+            let hint = "write it as `sql` or `sql.gz`, without the first dot";
+            decoder.mistake_with_hint(child.key_span(), message, hint);
             continue;
         }
-        if ["sh", "envsh"]
-            .iter()
-            .any(|script| extension == *script || extension.ends_with(&format!(".{script}")))
-        {
-            decoder.mistake_with_hint(
-                child.key_span(),
-                format!("interpreter {} would never be used: such files are sourced", quoted(extension)),
-                "give the files another extension; the `#!` line of one names its shell",
-            );
+        if matches!(extension.rsplit('.').next(), Some("sh" | "envsh")) {
+            let message =
+                format!("interpreter {} would never be used: such files are sourced", quoted(extension));
+            let hint = "give the files another extension; the `#!` line of one names its shell";
+            decoder.mistake_with_hint(child.key_span(), message, hint);
             continue;
         }
         // Validated as an argv, but a path follows it, so its words are not expanded.
@@ -145,7 +124,7 @@ fn interpreters(decoder: &mut Decoder, node: Node<'_>, settings: &mut Settings) 
             decoder.argv(child);
             continue;
         }
-        let argv = decoder.strings(child);
+        let argv = decoder.array(child, Decoder::text);
         if argv.first().is_none_or(String::is_empty) {
             if child.shape() == Shape::Array {
                 let message = format!("{} is empty: its first element is the program", quoted(extension));

@@ -25,7 +25,7 @@ fn image(decoder: &mut Decoder, node: Node<'_>, shim: &mut ShimSettings) {
 }
 
 fn mounts(decoder: &mut Decoder, node: Node<'_>, shim: &mut ShimSettings) {
-    for item in decoder.items(node, "an array of strings") {
+    for item in decoder.items(node) {
         let Some(mount) = decoder.string(item) else { continue };
         // What would be a path elsewhere is a volume's name, or nothing at all, to an engine.
         if mount.is_empty() || mount.starts_with(['~', '$']) && split_prefix(mount).0.is_none() {
@@ -38,7 +38,7 @@ fn mounts(decoder: &mut Decoder, node: Node<'_>, shim: &mut ShimSettings) {
 }
 
 fn env(decoder: &mut Decoder, node: Node<'_>, shim: &mut ShimSettings) {
-    shim.env = decoder.strings(node);
+    shim.env = decoder.array(node, Decoder::text);
     for name in shim.env.iter().filter(|name| !is_variable_name(name.as_bytes())) {
         decoder.mistake(node.span(), format!("{} is not a valid variable name", quoted(name)));
     }

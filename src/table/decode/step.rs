@@ -1,15 +1,12 @@
 //! A step of a `setup`.
 
-use std::time::Duration;
-
 use crate::table::decode::decoder::{Decoder, Key, keys};
 use crate::table::decode::form::Form;
 use crate::table::decode::list::effective;
 use crate::table::decode::place::Place;
 use crate::table::naming::unlisted;
 use crate::text::log::quoted;
-use crate::text::names::{NAME_RULE, VerbName};
-use crate::value::condition::{Condition, Conditions};
+use crate::text::names::{NAME_RULE, VerbName, listed};
 use crate::value::deferred::Deferred;
 use crate::value::signal::can_be_caught;
 use crate::value::step::Setting;
@@ -22,29 +19,18 @@ use crate::value::words::Element;
 pub(crate) const KINDS: [&str; 9] =
     ["run", "hooks", "env", "env-file", "wait", "setup", "render", "mkdir", "chown"];
 
-/// What the keys of a step say, before its kind has put them together.
+/// What the keys of a step say, before those of its kind are put together.
 #[derive(Default)]
 pub(crate) struct Draft {
-    name: Option<String>,
-    verbs: Filter,
-    environments: Filter,
-    only_if: Vec<Condition>,
-    skip_if: Vec<Condition>,
-    if_exists: Vec<Template>,
-    unless_exists: Vec<Template>,
-    timeout: Option<Deferred<Duration>>,
-    grace: Option<Deferred<Duration>>,
-    user: Option<Template>,
-    on_failure: OnFailure,
-    once: Option<Template>,
-    per: Option<Template>,
+    step: Step,
     run: Option<Vec<Element>>,
     stdin: Option<Template>,
     hooks: Option<Template>,
     shell: Option<String>,
     executables: Executables,
     env: Vec<Setting>,
-    env_file: Vec<Template>,
+    /// `env-file`, `mkdir` or `chown`.
+    paths: Vec<Template>,
     wait: Vec<Probe>,
     during: Option<Vec<Element>>,
     ready: Vec<Probe>,
@@ -55,8 +41,6 @@ pub(crate) struct Draft {
     only: Option<Vec<Template>>,
     keep_unset: Option<bool>,
     mode: Option<Deferred<u32>>,
-    mkdir: Vec<Template>,
-    chown: Vec<Template>,
 }
 
 /// The keys of a step.
@@ -64,28 +48,28 @@ pub(crate) const STEP: &[Key<Draft>] = keys! { Draft {
     "run", Form::Argv, "Runs a program.", (run = argv);
     "hooks", Form::Path, "Runs a file, or each file of a directory.", (hooks = path);
     "env", Form::Env, "Sets variables.", (env = env);
-    "env-file", Form::Paths, "Sets the variables that files name.", (env_file = paths);
+    "env-file", Form::Paths, "Sets the variables that files name.", (paths = list of path);
     "wait", Form::Probes, "Waits until targets are ready.", (wait = probes);
     // The steps of a group are read where it is known what it is in.
     "setup", Form::List("step"), "Runs steps as a group.", ();
     "render", Form::Path, "Writes a file with its `${...}` expanded.", (render = path);
-    "mkdir", Form::Paths, "Makes directories.", (mkdir = paths);
-    "chown", Form::Paths, "Gives trees to a user.", (chown = paths);
-    "name", Form::Text, "Its name in messages, and for drop-ins.", (name = text);
-    "verbs", Form::Filter, "The verbs that it is for.", (verbs = filter);
-    "environments", Form::Filter, "The environments that it is for.", (environments = filter);
-    "only-if", Form::Conditions, "Conditions that must all hold.", (only_if = conditions);
-    "skip-if", Form::Conditions, "Conditions of which any skips it.", (skip_if = conditions);
-    "if-exists", Form::Paths, "Paths that must all be there.", (if_exists = paths);
-    "unless-exists", Form::Paths, "Paths of which any skips it.", (unless_exists = paths);
-    "timeout", Form::Duration, "How long it may take.", (timeout = duration);
-    "grace", Form::Duration, "How long it has to end once it is stopped.", (grace = duration);
-    "user", Form::Text, "The user that does it.", (user = user);
+    "mkdir", Form::Paths, "Makes directories.", (paths = list of path);
+    "chown", Form::Paths, "Gives trees to a user.", (paths = list of path);
+    "name", Form::Text, "Its name in messages, and for drop-ins.", (step.name = text);
+    "verbs", Form::Filter, "The verbs that it is for.", (step.verbs = filter);
+    "environments", Form::Filter, "The environments that it is for.", (step.environments = filter);
+    "only-if", Form::Conditions, "Conditions that must all hold.", (step.when.only_if = list of condition);
+    "skip-if", Form::Conditions, "Conditions of which any skips it.", (step.when.skip_if = list of condition);
+    "if-exists", Form::Paths, "Paths that must all be there.", (step.when.if_exists = list of path);
+    "unless-exists", Form::Paths, "Paths of which any skips it.", (step.when.unless_exists = list of path);
+    "timeout", Form::Duration, "How long it may take.", (step.timeout = duration);
+    "grace", Form::Duration, "How long it has to end once it is stopped.", (step.grace = duration);
+    "user", Form::Text, "The user that does it.", (step.user = user);
     "on-failure", Form::OneOf(&OnFailure::NAMES), "Whether its failure ends the run.",
-        (on_failure: OnFailure);
-    "once" ["run" "hooks" "setup"], Form::Path, "The file that says it was done.", (once = path);
+        (step.on_failure: OnFailure);
+    "once" ["run" "hooks" "setup"], Form::Path, "The file that says it was done.", (step.once = path);
     "per" ["run" "hooks" "setup"], Form::Text, "A value that makes it due again once it differs.",
-        (per = template);
+        (step.per = template);
     "stdin" ["run"], Form::Text, "The standard input of the program.", (stdin = template);
     "shell" ["hooks"], Form::Text, "The shell of scripts without a `#!` line.", (shell);
     "executables" ["hooks"], Form::OneOf(&Executables::NAMES), "Whether an executable script is sourced.",
@@ -96,7 +80,7 @@ pub(crate) const STEP: &[Key<Draft>] = keys! { Draft {
     "to" ["render"], Form::Path, "The file or directory to write.", (to = path);
     "suffix" ["render"], Form::Text, "What the names of templates end in.", (suffix);
     "only" ["render"], Form::OneOrMore, "The names that are expanded, with `*` for any text.",
-        (only = Some(templates));
+        (only = Some(list of template));
     "keep-unset" ["render"], Form::Flag, "Whether unset variables are left as they stand.",
         (keep_unset = flag);
     "mode" ["render" "mkdir"], Form::Mode, "The permission bits of what is written.", (mode = mode);
@@ -142,7 +126,7 @@ fn suffix(decoder: &mut Decoder, node: Node<'_>, draft: &mut Draft) {
 impl Decoder {
     fn filter(&mut self, node: Node<'_>) -> Filter {
         let mut filter = Filter { present: true, ..Filter::default() };
-        for item in self.items(node, "an array of strings") {
+        for item in self.items(node) {
             let Some(text) = self.string(item) else { continue };
             let (list, bare) = match text.strip_prefix('!') {
                 Some(bare) => (&mut filter.except, bare),
@@ -161,11 +145,6 @@ impl Decoder {
         filter
     }
 
-    fn templates(&mut self, node: Node<'_>) -> Vec<Template> {
-        let items = self.one_or_more(node);
-        items.filter_map(|item| self.template(item)).collect()
-    }
-
     /// The steps of a list, as they count.
     pub(crate) fn steps(&mut self, setup: Node<'_>, place: Place<'_>) -> Vec<Step> {
         if setup.shape() != Shape::Array {
@@ -181,7 +160,7 @@ impl Decoder {
             return None;
         }
         let place = Place::StepOf(&place);
-        let kinds: Vec<&'static str> = KINDS.into_iter().filter(|kind| node.get(kind).is_some()).collect();
+        let kinds: Vec<&str> = KINDS.into_iter().filter(|kind| node.get(kind).is_some()).collect();
         let mut draft = Draft::default();
         let has_key = |key: &&Key<Draft>| {
             let is_kind = KINDS.contains(&key.name);
@@ -191,25 +170,24 @@ impl Decoder {
         for child in node.children() {
             let key = STEP.iter().find(|key| key.name == child.key());
             match (key, &kinds[..]) {
-                (Some(key), _) if has_key(&key) => key.read(self, child, &mut draft),
-                // A key of another kind is told apart from one that there is not.
+                (Some(key), _) if has_key(&key) => (key.reader)(self, child, &mut draft),
+                // A key of another kind of step.
                 (Some(key), [kind]) => {
-                    let message = format!("a `{kind}` step has no {}", quoted(key.name));
-                    self.mistake(child.key_span(), message);
+                    self.mistake(child.key_span(), format!("a `{kind}` step has no {}", quoted(key.name)));
                 }
-                _ => self.unknown_key(child, place, STEP.iter().filter(has_key).map(|key| key.name)),
+                _ => self.unknown_key(child, place, &mut STEP.iter().filter(has_key).map(|key| key.name)),
             }
         }
         let kind = match kinds[..] {
             [kind] => kind,
             [] => {
-                let list = KINDS.map(|kind| format!("`{kind}`")).join(", ");
                 let message = format!("{place} does not say what to do");
-                self.mistake_with_hint(node.key_span(), message, format!("a step has one of {list}"));
+                let hint = format!("a step has one of {}", listed(&KINDS));
+                self.mistake_with_hint(node.key_span(), message, hint);
                 return None;
             }
             [_, second, ..] => {
-                let list = kinds.iter().map(|kind| format!("`{kind}`")).collect::<Vec<_>>().join(" and ");
+                let list = listed(&kinds).replace(',', " and");
                 let many = if kinds.len() == 2 { "two".to_owned() } else { kinds.len().to_string() };
                 let second = node.get(second).map_or(node.key_span(), Node::key_span);
                 let message = format!("{place} has {list}, which are {many} steps");
@@ -219,24 +197,9 @@ impl Decoder {
         };
         self.belong_together(node);
         let span = node.get(kind).map_or(node.span(), Node::key_span);
-        let kind = self.kind(node, kind, place, &mut draft)?;
-        let Draft { name, verbs, environments, only_if, skip_if, if_exists, unless_exists, .. } = draft;
-        let Draft { timeout, grace, user, on_failure, once, per, .. } = draft;
-        let when = Conditions { only_if, skip_if, if_exists, unless_exists };
-        Some(Step {
-            span,
-            name,
-            verbs,
-            environments,
-            when,
-            timeout,
-            grace,
-            user,
-            on_failure,
-            once,
-            per,
-            kind,
-        })
+        let step = std::mem::take(&mut draft.step);
+        let kind = self.kind(node, kind, place, draft)?;
+        Some(Step { span, kind, ..step })
     }
 
     /// Keys that mean nothing without another one.
@@ -244,68 +207,50 @@ impl Decoder {
         for (key, other) in
             [("per", "once"), ("ready", "during"), ("stop-signal", "during"), ("during", "ready")]
         {
-            if let Some(key) = node.get(key)
-                && node.get(other).is_none()
-            {
+            if let Some(key) = node.get(key).filter(|_| node.get(other).is_none()) {
                 self.mistake(key.key_span(), format!("{} needs a `{other}`", quoted(key.key())));
             }
         }
-        if let Some(render) = node.get("render")
-            && node.get("to").is_none()
-        {
+        if let Some(render) = node.get("render").filter(|_| node.get("to").is_none()) {
             self.mistake(render.span(), "a `render` step needs a `to`: the file or directory to write");
         }
     }
 
-    fn kind(&mut self, node: Node<'_>, kind: &str, place: Place<'_>, draft: &mut Draft) -> Option<StepKind> {
+    fn kind(&mut self, node: Node<'_>, kind: &str, place: Place<'_>, draft: Draft) -> Option<StepKind> {
+        let Draft { stdin, shell, executables, ready, stop_signal, suffix, only, mode, .. } = draft;
         Some(match kind {
-            "run" => StepKind::Run { argv: draft.run.take()?, stdin: draft.stdin.take() },
-            "hooks" => StepKind::Hooks {
-                path: draft.hooks.take()?,
-                shell: draft.shell.take(),
-                executables: draft.executables,
-            },
-            "env" => StepKind::Env(std::mem::take(&mut draft.env)),
-            "env-file" => StepKind::EnvFile(std::mem::take(&mut draft.env_file)),
-            "wait" => StepKind::Wait(std::mem::take(&mut draft.wait)),
+            "run" => StepKind::Run { argv: draft.run?, stdin },
+            "hooks" => StepKind::Hooks { path: draft.hooks?, shell, executables },
+            "env" => StepKind::Env(draft.env),
+            "env-file" => StepKind::EnvFile(draft.paths),
+            "wait" => StepKind::Wait(draft.wait),
             "setup" => {
                 let steps = node.get("setup").map(|setup| self.steps(setup, place)).unwrap_or_default();
-                let during = draft.during.take().map(|argv| During {
-                    argv,
-                    ready: std::mem::take(&mut draft.ready),
-                    stop_signal: draft.stop_signal,
-                });
+                let during = draft.during.map(|argv| During { argv, ready, stop_signal });
                 if let Some(inner) = during.as_ref().and_then(|_| steps.iter().find_map(within)) {
                     self.mistake(inner, "a group with `during` is within another one");
                 }
                 StepKind::Group { steps, during }
             }
-            "render" => StepKind::Render(Render {
-                from: draft.render.take()?,
-                to: draft.to.take()?,
-                suffix: draft.suffix.take(),
-                only: draft.only.take(),
-                keep_unset: draft.keep_unset.unwrap_or_default(),
-                mode: draft.mode.take(),
-            }),
-            "mkdir" => StepKind::Mkdir { paths: std::mem::take(&mut draft.mkdir), mode: draft.mode.take() },
-            _ => StepKind::Chown(std::mem::take(&mut draft.chown)),
+            "render" => {
+                let keep_unset = draft.keep_unset.unwrap_or_default();
+                StepKind::Render(Render {
+                    from: draft.render?,
+                    to: draft.to?,
+                    suffix,
+                    only,
+                    keep_unset,
+                    mode,
+                })
+            }
+            "mkdir" => StepKind::Mkdir { paths: draft.paths, mode },
+            _ => StepKind::Chown(draft.paths),
         })
     }
 }
 
 /// Where a group with `during` stands: this step, or one in it.
 fn within(step: &Step) -> Option<Span> {
-    match &step.kind {
-        StepKind::Group { during: Some(_), .. } => Some(step.span),
-        StepKind::Group { steps, during: None } => steps.iter().find_map(within),
-        StepKind::Run { .. }
-        | StepKind::Hooks { .. }
-        | StepKind::Env(_)
-        | StepKind::EnvFile(_)
-        | StepKind::Wait(_)
-        | StepKind::Render(_)
-        | StepKind::Mkdir { .. }
-        | StepKind::Chown(_) => None,
-    }
+    let StepKind::Group { steps, during } = &step.kind else { return None };
+    during.as_ref().map(|_| step.span).or_else(|| steps.iter().find_map(within))
 }

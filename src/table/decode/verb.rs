@@ -5,7 +5,7 @@ use crate::table::decode::form::Form;
 use crate::table::decode::place::Place;
 use crate::table::types::{Init, InitOptions, VerbPart};
 use crate::text::log::quoted;
-use crate::text::nearest::nearest;
+use crate::text::nearest::did_you_mean;
 use crate::value::capability::Capability;
 use crate::value::limit::{Limit, Resource};
 use crate::value::signal::can_be_caught;
@@ -14,7 +14,7 @@ use crate::value::toml::{Node, Shape};
 /// The keys of a verb. Its layer is read apart.
 pub(crate) const VERB: &[Key<VerbPart>] = keys! { VerbPart {
     "about", Form::Text, "What it does, for lists.", (about = text);
-    "aliases", Form::Names, "Other names of it.", (aliases);
+    "aliases", Form::Names, "Other names of it.", (aliases = Some(array of verb_name));
     "match", Form::Strings, "Patterns of first arguments that call it.", (patterns);
     "exec", Form::Argv, "The target: a program and its first arguments.", (exec = argv);
     "args", Form::Arguments, "Arguments where the caller gives none.", (args = arguments);
@@ -33,7 +33,7 @@ pub(crate) const VERB: &[Key<VerbPart>] = keys! { VerbPart {
     "init", Form::FlagOr("init"), "Whether and how preverb supervises it.", (init);
     "health", Form::Probe, "How `--health` finds out whether it is healthy.", (health = probe);
     "skip-setup-on", Form::Strings, "Arguments of the caller that make setup unnecessary.",
-        (skip_setup_on = Some(strings));
+        (skip_setup_on = Some(array of text));
     "hidden", Form::Flag, "Whether it is in no list.", (hidden = flag);
 } };
 
@@ -57,13 +57,8 @@ impl Decoder {
     }
 }
 
-fn aliases(decoder: &mut Decoder, node: Node<'_>, verb: &mut VerbPart) {
-    let items = decoder.items(node, "an array of strings");
-    verb.aliases = Some(items.filter_map(|item| decoder.verb_name(item)).collect());
-}
-
 fn patterns(decoder: &mut Decoder, node: Node<'_>, verb: &mut VerbPart) {
-    let patterns = decoder.strings(node);
+    let patterns = decoder.array(node, Decoder::text);
     if patterns.iter().any(String::is_empty) {
         decoder.mistake(node.span(), "an empty pattern matches nothing");
     }
@@ -71,7 +66,7 @@ fn patterns(decoder: &mut Decoder, node: Node<'_>, verb: &mut VerbPart) {
 }
 
 fn unset(decoder: &mut Decoder, node: Node<'_>, verb: &mut VerbPart) {
-    let names = decoder.strings(node);
+    let names = decoder.array(node, Decoder::text);
     for name in names.iter().filter(|name| name.is_empty() || name.contains('=')) {
         decoder.mistake(node.span(), format!("{} is not a valid variable name", quoted(name)));
     }
@@ -79,43 +74,38 @@ fn unset(decoder: &mut Decoder, node: Node<'_>, verb: &mut VerbPart) {
 }
 
 fn limits(decoder: &mut Decoder, node: Node<'_>, verb: &mut VerbPart) {
-    if !decoder.is_table(node) {
-        return;
-    }
-    for child in node.children() {
+    for child in decoder.entries(node) {
         let Some(resource) = Resource::ALL.into_iter().find(|each| each.name == child.key()) else {
-            let names = Resource::ALL.into_iter().map(|resource| resource.name);
-            decoder.unknown_key(child, Place::Named("limits"), names);
+            let mut names = Resource::ALL.into_iter().map(|resource| resource.name);
+            decoder.unknown_key(child, Place::Named("limits"), &mut names);
             continue;
         };
-        match (child.as_integer().map(u64::try_from), child.as_str()) {
-            (Some(Ok(number)), _) => verb.limits.push(Limit { resource, value: Some(number) }),
-            (None, Some("unlimited")) => verb.limits.push(Limit { resource, value: None }),
+        let value = match (child.as_integer().map(u64::try_from), child.as_str()) {
+            (Some(Ok(number)), _) => Some(number),
+            (None, Some("unlimited")) => None,
             _ => {
-                let message =
-                    format!("limit {} must be a whole number or \"unlimited\"", quoted(child.key()));
-                decoder.mistake(child.span(), message);
+                let key = quoted(child.key());
+                decoder.mistake(child.span(), format!("limit {key} must be a whole number or \"unlimited\""));
+                continue;
             }
-        }
+        };
+        verb.limits.push(Limit { resource, value });
     }
 }
 
 fn capabilities(decoder: &mut Decoder, node: Node<'_>, verb: &mut VerbPart) {
-    let mut capabilities = Vec::new();
-    for item in decoder.items(node, "an array of strings") {
-        let Some(text) = decoder.string(item) else { continue };
-        if let Some(capability) = Capability::parse(text) {
-            capabilities.push(capability);
-            continue;
+    let read: fn(&mut Decoder, Node<'_>) -> Option<Capability> = |decoder, item| {
+        let text = decoder.string(item)?;
+        let capability = Capability::parse(text);
+        if capability.is_none() {
+            let upper = text.to_ascii_uppercase();
+            let near = did_you_mean(upper.trim_start_matches("CAP_"), Capability::names());
+            let hint = near.unwrap_or_else(|| "capabilities(7) lists them".to_owned());
+            decoder.mistake_with_hint(item.span(), format!("{} is not a capability", quoted(text)), hint);
         }
-        let upper = text.to_ascii_uppercase();
-        let hint = match nearest(upper.trim_start_matches("CAP_"), Capability::names()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => "capabilities(7) lists them".to_owned(),
-        };
-        decoder.mistake_with_hint(item.span(), format!("{} is not a capability", quoted(text)), hint);
-    }
-    verb.capabilities = Some(capabilities);
+        capability
+    };
+    verb.capabilities = Some(decoder.array(node, read));
 }
 
 fn init(decoder: &mut Decoder, node: Node<'_>, verb: &mut VerbPart) {
@@ -131,26 +121,20 @@ fn init(decoder: &mut Decoder, node: Node<'_>, verb: &mut VerbPart) {
 }
 
 fn exit(decoder: &mut Decoder, node: Node<'_>, options: &mut InitOptions) {
-    if !decoder.is_table(node) {
-        return;
-    }
-    for child in node.children() {
+    for child in decoder.entries(node) {
         let from = child.key().parse::<u8>().ok();
         let to = child.as_integer().and_then(|code| u8::try_from(code).ok());
-        for (span, _) in
-            [(child.key_span(), from), (child.span(), to)].iter().filter(|(_, code)| code.is_none())
-        {
-            decoder.mistake(*span, "an exit code is a number from 0 to 255");
+        for (span, code) in [(child.key_span(), from), (child.span(), to)] {
+            if code.is_none() {
+                decoder.mistake(span, "an exit code is a number from 0 to 255");
+            }
         }
         options.exit.extend(from.zip(to));
     }
 }
 
 fn signals(decoder: &mut Decoder, node: Node<'_>, options: &mut InitOptions) {
-    if !decoder.is_table(node) {
-        return;
-    }
-    for child in node.children() {
+    for child in decoder.entries(node) {
         let from = decoder.signal(child.key_span(), child.key());
         if let Some(from) = from {
             let name = quoted(child.key());

@@ -4,7 +4,7 @@ use crate::table::decode::decoder::{Decoder, Key, keys};
 use crate::table::decode::form::Form;
 use crate::table::decode::place::Place;
 use crate::text::log::quoted;
-use crate::value::condition::{Condition, Conditions};
+use crate::value::condition::Conditions;
 use crate::value::template::Template;
 use crate::value::toml::{Node, Shape};
 use crate::value::words::Element;
@@ -13,25 +13,18 @@ use crate::value::words::Element;
 #[derive(Default)]
 pub(crate) struct Draft {
     words: Option<Vec<Template>>,
-    only_if: Vec<Condition>,
-    skip_if: Vec<Condition>,
-    if_exists: Vec<Template>,
-    unless_exists: Vec<Template>,
+    when: Conditions,
 }
 
 /// The keys of words that are there only under conditions.
 pub(crate) const WORDS: &[Key<Draft>] = keys! { Draft {
-    "words", Form::Strings, "The arguments.", (words);
-    "only-if", Form::Conditions, "Conditions that must all hold.", (only_if = conditions);
-    "skip-if", Form::Conditions, "Conditions of which any leaves them out.", (skip_if = conditions);
-    "if-exists", Form::Paths, "Paths that must all be there.", (if_exists = paths);
-    "unless-exists", Form::Paths, "Paths of which any leaves them out.", (unless_exists = paths);
+    "words", Form::Strings, "The arguments.", (words = Some(array of template_element));
+    "only-if", Form::Conditions, "Conditions that must all hold.", (when.only_if = list of condition);
+    "skip-if", Form::Conditions, "Conditions of which any leaves them out.",
+        (when.skip_if = list of condition);
+    "if-exists", Form::Paths, "Paths that must all be there.", (when.if_exists = list of path);
+    "unless-exists", Form::Paths, "Paths of which any leaves them out.", (when.unless_exists = list of path);
 } };
-
-fn words(decoder: &mut Decoder, node: Node<'_>, draft: &mut Draft) {
-    let items = decoder.items(node, "an array of strings");
-    draft.words = Some(items.filter_map(|item| decoder.parsed(item, Template::parse_element)).collect());
-}
 
 impl Decoder {
     /// An argv: an array whose first element is the program.
@@ -61,14 +54,13 @@ impl Decoder {
             return None;
         }
         let before = self.mistakes.len();
-        let items = self.items(node, "an array of strings");
-        let elements = items.filter_map(|item| self.element(item)).collect();
+        let elements = self.array(node, Self::element);
         (self.mistakes.len() == before).then_some(elements)
     }
 
     fn element(&mut self, node: Node<'_>) -> Option<Element> {
         if node.shape() != Shape::Table {
-            return self.parsed(node, Template::parse_element).map(Element::Template);
+            return self.template_element(node).map(Element::Template);
         }
         let key = node.key();
         if let Some(args) = node.get("args") {
@@ -87,8 +79,6 @@ impl Decoder {
             let hint = "`{ words = [\"--flag\"], only-if = \"NAME\" }`";
             self.mistake_with_hint(node.span(), format!("a table in {} needs `words`", quoted(key)), hint);
         }
-        let Draft { words, only_if, skip_if, if_exists, unless_exists } = draft;
-        let when = Conditions { only_if, skip_if, if_exists, unless_exists };
-        words.map(|words| Element::Words { words, when })
+        draft.words.map(|words| Element::Words { words, when: draft.when })
     }
 }
