@@ -6,6 +6,7 @@
 //! | `user` | the image's user, for whom `nobody` stands |
 //! | `programs` | programs that record how they were started; an absolute path or a name on the PATH |
 //! | `stubs` | the same, with lines of sh that follow |
+//! | `answers` | programs that record nothing, with their lines |
 //! | `files` | files and, with a slash at the end, directories that anyone may write to |
 //! | `short` | words that stand for longer texts in `runs` |
 //! | `env` | the variables that the image itself sets |
@@ -34,6 +35,7 @@ pub(crate) struct Image {
     pub(crate) roots: Vec<String>,
     pub(crate) user: Option<String>,
     pub(crate) programs: Vec<(String, String)>,
+    pub(crate) answers: Values,
     pub(crate) files: Values,
     pub(crate) env: Values,
     pub(crate) cases: Vec<Case>,
@@ -90,6 +92,7 @@ impl Image {
                     let stubs = values(value).into_iter();
                     image.programs.extend(stubs.map(|(name, lines)| (name, lines.unwrap())));
                 }
+                "answers" => image.answers = values(value),
                 "files" => image.files = values(value),
                 "env" => image.env = values(value),
                 "short" => short = values(value),

@@ -20,7 +20,8 @@ const USER: &str = "nobody";
 /// Writes down how it was started, where, as whom, and with which variables.
 const RECORD: &str = r#"{ printf '%s' 'NAME'; for argument; do printf ' <%s>' "$argument"; done; echo; } >>[DIR]/log/runs
 cat /proc/$$/environ >[DIR]/log/variables
-{ echo "user $(id -u)"; echo "umask $(umask)"; echo "core $(ulimit -c)"; echo "in $(pwd -P)"; read -r parent </proc/$PPID/comm; echo "under ${parent%%:*}"; } >[DIR]/log/state
+while read -r key value rest; do [ "$key" != Uid: ] || user=$value; done </proc/$$/status
+{ echo "user $user"; echo "umask $(umask)"; echo "core $(ulimit -c)"; echo "in $(pwd -P)"; read -r parent </proc/$PPID/comm; echo "under ${parent%%:*}"; } >[DIR]/log/state
 "#;
 
 /// Whether this machine has the user that stands for those of images.
@@ -294,6 +295,10 @@ fn world(image: &Image, table: &str, files: &Values) -> Test {
         let place = if name.starts_with('/') { format!("root{name}") } else { format!("bin/{name}") };
         let lines = placed(image, lines);
         test = test.file(place, format!("#!/bin/sh\n{}{lines}\n", RECORD.replace("NAME", name)), 0o755);
+    }
+    for (name, lines) in &image.answers {
+        let lines = lines.as_deref().unwrap_or_default();
+        test = test.program(name, format!("#!/bin/sh\n{}\n", placed(image, lines)));
     }
     for (name, text) in &image.hooks {
         test = test.file(format!("root{HOOKS}/{name}"), placed(image, text), 0o644);
