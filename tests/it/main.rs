@@ -45,6 +45,8 @@ mod names;
 mod once;
 mod peers;
 mod processors;
+mod properties;
+mod random;
 mod root;
 mod secrets;
 mod setup;

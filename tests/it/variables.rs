@@ -1,6 +1,7 @@
 //! Chapter 4 of the specification: layers, `${…}`, declared variables, secrets.
 
 use crate::dsl::{Test, bytes};
+use crate::random::Random;
 
 fn run(table: &str, words: &[&str]) -> Test {
     Test::new().table(table).args(words)
@@ -1044,22 +1045,6 @@ fn random_templates_fail_when_they_fail_in_the_shell() {
         } else {
             case.status(65).stderr_contains(format!("`{name}`")).stderr_contains(message).run();
         }
-    }
-}
-
-/// A small generator with a fixed seed: the same templates in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % limit as u64).unwrap()
-    }
-
-    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
-        from[self.below(from.len())]
     }
 }
 
