@@ -7,15 +7,19 @@
 //! | `programs` | programs that record how they were started; an absolute path or a name on the PATH |
 //! | `stubs` | the same, with lines of sh that follow |
 //! | `answers` | programs that record nothing, with their lines |
-//! | `files` | files and, with a slash at the end, directories that anyone may write to |
+//! | `files` | files and, with a slash at the end, directories, with their mode: without it anyone may write there |
 //! | `short` | words that stand for longer texts in `runs` |
 //! | `env` | the variables that the image itself sets |
 //! | `cases` | by name: `args`; `env` (`false` takes one out); `files` (`false` takes one out); `uid`: who starts it |
 //!
 //! And what a case expects: `runs`, every program with its arguments, the target last; `sets`, all variables of the
-//! target that differ from those given (`false`: it is gone); `user` of the target, `state` (its umask and so on);
-//! `writes`, contents of files (`false`: there is none; a slash at the end: a directory), `modes`, `owners`; `says`,
-//! parts of standard error; `status`. `open` says why `--explain` cannot know the arguments yet, and `differs` why the
+//! target that differ from those given (`false`: it is gone); `user` of the target, `state` (its umask and so on), and
+//! as whom other programs ran (`by`, `root` or the image's user); `writes`, contents of files (`false`: there is none; a
+//! slash at the end: a directory), `modes`, `owners`; `says` and `lacks`, parts of standard error; `explains`, values of
+//! `--explain --json` by their places in it; `status`.
+//!
+//! With `again` a program that is tried again and again is written once. With `each` it is a case for each of these
+//! words, for which `EACH` stands. `open` says why `--explain` cannot know the arguments yet, and `differs` why the
 //! original does otherwise.
 
 use std::fs;
@@ -41,7 +45,7 @@ pub(crate) struct Image {
     pub(crate) cases: Vec<Case>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) args: Vec<String>,
@@ -55,7 +59,12 @@ pub(crate) struct Case {
     pub(crate) writes: Values,
     pub(crate) modes: Values,
     pub(crate) owners: Values,
+    pub(crate) by: Values,
     pub(crate) says: Vec<String>,
+    pub(crate) lacks: Vec<String>,
+    pub(crate) explains: Values,
+    pub(crate) again: bool,
+    pub(crate) each: Vec<String>,
     pub(crate) status: i32,
     pub(crate) open: bool,
 }
@@ -98,8 +107,8 @@ impl Image {
                 "short" => short = values(value),
                 "cases" => {
                     let cases = value.as_table().unwrap().iter();
-                    image.cases =
-                        cases.map(|(name, case)| Case::of(name.get_ref(), case.get_ref())).collect();
+                    let cases = cases.map(|(name, case)| Case::of(name.get_ref(), case.get_ref()));
+                    image.cases = cases.flat_map(Case::all).collect();
                 }
                 other => panic!("{name}/cases.toml: unknown key `{other}`"),
             }
@@ -130,6 +139,11 @@ impl Case {
                 "writes" => case.writes = values(value),
                 "modes" => case.modes = values(value),
                 "owners" => case.owners = values(value),
+                "by" => case.by = values(value),
+                "lacks" => case.lacks = strings(value),
+                "explains" => case.explains = values(value),
+                "each" => case.each = strings(value),
+                "again" => case.again = value.as_bool().unwrap(),
                 "says" => case.says = strings(value),
                 "status" => case.status = number(value),
                 "open" => case.open = !string(value).is_empty(),
@@ -139,6 +153,24 @@ impl Case {
             }
         }
         case
+    }
+}
+
+impl Case {
+    /// The case itself, or one for each word of `each`.
+    fn all(self) -> Vec<Self> {
+        if self.each.is_empty() {
+            return vec![self];
+        }
+        let one = |word: &String| {
+            let mut case = self.clone();
+            case.name = format!("{} ({word})", case.name);
+            for text in case.args.iter_mut().chain(&mut case.runs) {
+                *text = text.replace("EACH", word);
+            }
+            case
+        };
+        self.each.iter().map(one).collect()
     }
 }
 

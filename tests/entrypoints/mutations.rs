@@ -60,15 +60,14 @@ fn mutants(table: &str) -> Vec<(String, String)> {
     mutants
 }
 
-/// The line with each of its strings, booleans and integers changed.
+/// The line with each of its strings and booleans changed.
 fn changes(line: &str) -> Vec<String> {
     let mut changes = Vec::new();
     let mut from = 0;
     while let Some(open) = line[from..].find(['"', '\'']).map(|at| from + at) {
         let quote = &line[open..=open];
         let Some(close) = line[open + 1..].find(quote).map(|at| open + 1 + at) else { break };
-        // Both what is longer and what is shorter, because a text may only be a part of what is looked for.
-        changes.push(format!("{}x{}", &line[..close], &line[close..]));
+        changes.push(format!("{}~{}", &line[..close], &line[close..]));
         from = close + 1;
     }
     for (old, new) in [(" true", " false"), (" false", " true")] {

@@ -21,6 +21,7 @@ const USER: &str = "nobody";
 const RECORD: &str = r#"{ printf '%s' 'NAME'; for argument; do printf ' <%s>' "$argument"; done; echo; } >>[DIR]/log/runs
 cat /proc/$$/environ >[DIR]/log/variables
 while read -r key value rest; do [ "$key" != Uid: ] || user=$value; done </proc/$$/status
+echo "NAME $user" >>[DIR]/log/users
 { echo "user $user"; echo "umask $(umask)"; echo "core $(ulimit -c)"; echo "in $(pwd -P)"; read -r parent </proc/$PPID/comm; echo "under ${parent%%:*}"; } >[DIR]/log/state
 "#;
 
@@ -61,6 +62,7 @@ pub(crate) fn checked(image: &Image) -> Option<String> {
 /// What is wrong with a case under this table, if something is.
 pub(crate) fn complaint(image: &Image, table: &str, case: &Case, explain: bool) -> Option<String> {
     let wrong = run(image, table, case).or_else(|| {
+        let explain = explain || !case.explains.is_empty();
         (explain && case.status == 0 && !case.runs.is_empty())
             .then(|| explained(image, table, case))
             .flatten()
@@ -78,20 +80,7 @@ fn outcome(test: Test, judge: impl Fn(&Output) -> Option<String> + 'static) -> O
 }
 
 fn run(image: &Image, table: &str, case: &Case) -> Option<String> {
-    let given = variables(image, case);
-    let expected = Expected {
-        status: case.status,
-        runs: case.runs.clone(),
-        sets: case.sets.clone(),
-        says: case.says.clone(),
-        state: case.state.clone(),
-        user: as_whom(image, case),
-        writes: case.writes.clone(),
-        modes: case.modes.clone(),
-        owners: case.owners.clone(),
-        given,
-        uid: case.uid,
-    };
+    let expected = Expected { case: case.clone(), user: as_whom(image, case), given: variables(image, case) };
     outcome(start(image, table, case, &[]), move |output| expected.complaint(output))
 }
 
@@ -107,6 +96,7 @@ fn explained(image: &Image, table: &str, case: &Case) -> Option<String> {
         return None;
     }
     let (target, user, by_another) = (case.runs.last()?.clone(), as_whom(image, case), case.uid.is_some());
+    let explains = case.explains.clone();
     outcome(start(image, table, case, &["--explain", "--json"]), move |output| {
         let seen = output.json();
         let words = |value: &serde_json::Value| {
@@ -124,6 +114,13 @@ fn explained(image: &Image, table: &str, case: &Case) -> Option<String> {
         if !is_open && shown != target {
             return Some(format!("--explain shows\n{shown}\nand it is\n{target}"));
         }
+        for (key, expected) in &explains {
+            let value = seen.pointer(&format!("/{key}")).unwrap_or(&serde_json::Value::Null);
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            if Some(&value) != expected.as_ref() {
+                return Some(format!("--explain shows `{key}` as {value}, and it is {expected:?}"));
+            }
+        }
         (shown_user != user && !by_another)
             .then(|| format!("--explain shows the user {shown_user:?}, and it is {user:?}"))
     })
@@ -131,17 +128,10 @@ fn explained(image: &Image, table: &str, case: &Case) -> Option<String> {
 
 /// What must come of a case.
 struct Expected {
-    status: i32,
-    runs: Vec<String>,
-    sets: Values,
-    says: Vec<String>,
-    state: Vec<String>,
+    case: Case,
+    /// As `as_whom` has it.
     user: Option<String>,
-    writes: Values,
-    modes: Values,
-    owners: Values,
     given: BTreeMap<String, String>,
-    uid: Option<u32>,
 }
 
 impl Expected {
@@ -154,24 +144,42 @@ impl Expected {
         let wrong = |what: &str, expected: &str, seen: &str| {
             Some(format!("{what}\n--- expected\n{expected}\n--- got\n{seen}\n--- messages\n{said}"))
         };
-        if output.status != self.status {
-            return wrong("the status", &self.status.to_string(), &output.status.to_string());
+        if output.status != self.case.status {
+            return wrong("the status", &self.case.status.to_string(), &output.status.to_string());
         }
-        let (expected, seen) = (self.runs.join("\n"), log("runs"));
-        if expected != seen.trim_end_matches('\n') {
+        let (expected, seen) = (self.case.runs.join("\n"), log("runs"));
+        let mut lines: Vec<&str> = seen.lines().collect();
+        if self.case.again {
+            lines.dedup();
+        }
+        if expected != lines.join("\n") {
             return wrong("the programs", &expected, &seen);
         }
-        if let Some(part) = self.says.iter().find(|part| !said.contains(&**part)) {
+        if let Some(part) = self.case.lacks.iter().find(|part| said.contains(&***part)) {
+            return wrong("the messages should lack it", part, &said);
+        }
+        let users = log("users");
+        for (program, user) in self.case.by.iter().filter(|_| is_root()) {
+            let user = user
+                .as_deref()
+                .filter(|user| *user != "root")
+                .map_or("0".to_owned(), |_| id_of(USER).unwrap());
+            let line = format!("{program} {user}");
+            if !users.lines().any(|other| other == line) {
+                return wrong("as whom programs ran", &line, &users);
+            }
+        }
+        if let Some(part) = self.case.says.iter().find(|part| !said.contains(&**part)) {
             return wrong("the messages", part, &said);
         }
-        if self.status == 0 && !self.runs.is_empty() {
+        if self.case.status == 0 && !self.case.runs.is_empty() {
             let (expected, seen) = (self.expected_changes(), self.changes(&log("variables")));
             if expected != seen {
                 return wrong("the variables", &expected, &seen);
             }
             let state = log("state");
             let user = self.expected_user().map(|user| format!("user {user}"));
-            let mut lines = self.state.iter().chain(&user);
+            let mut lines = self.case.state.iter().chain(&user);
             if let Some(line) = lines.find(|line| !state.lines().any(|other| other == **line)) {
                 return wrong("the state", line, &state);
             }
@@ -185,15 +193,15 @@ impl Expected {
         if !is_root() {
             return None;
         }
-        let user = self.user.as_ref().filter(|_| self.uid.is_none());
+        let user = self.user.as_ref().filter(|_| self.case.uid.is_none());
         let id =
             |user: &String| id_of(user).unwrap_or_else(|| user.split(':').next().unwrap_or("?").to_owned());
-        Some(user.map_or_else(|| self.uid.unwrap_or(0).to_string(), id))
+        Some(user.map_or_else(|| self.case.uid.unwrap_or(0).to_string(), id))
     }
 
     fn expected_changes(&self) -> String {
         let mut lines: Vec<String> =
-            self.sets.iter().map(|(name, value)| shown(name, value.as_deref())).collect();
+            self.case.sets.iter().map(|(name, value)| shown(name, value.as_deref())).collect();
         lines.sort();
         lines.concat()
     }
@@ -204,7 +212,7 @@ impl Expected {
         let own = |name: &str| {
             matches!(name, "PREVERB_TABLE" | "PREVERB_VERB" | "PREVERB_ENVIRONMENT")
                 // That of whoever stands for the image's user.
-                || name == "HOME" && self.user.is_some() && !self.sets.iter().any(|(name, _)| name == "HOME")
+                || name == "HOME" && self.user.is_some() && !self.case.sets.iter().any(|(name, _)| name == "HOME")
         };
         let mut lines = Vec::new();
         for (name, value) in &now {
@@ -220,7 +228,7 @@ impl Expected {
 
     fn files(&self, root: &Path) -> Option<String> {
         let at = |path: &str| root.join(path.trim_start_matches('/'));
-        for (path, expected) in &self.writes {
+        for (path, expected) in &self.case.writes {
             let place = at(path);
             let seen = match fs::read_to_string(&place) {
                 Ok(text) => Some(text),
@@ -231,13 +239,13 @@ impl Expected {
                 return Some(format!("`{path}` should hold {expected:?}, and has {seen:?}"));
             }
         }
-        for (path, mode) in &self.modes {
+        for (path, mode) in &self.case.modes {
             let seen = fs::metadata(at(path)).map(|file| format!("{:04o}", file.mode() & 0o7777)).ok();
             if seen != *mode {
                 return Some(format!("the mode of `{path}` should be {mode:?}, and is {seen:?}"));
             }
         }
-        for (path, owner) in self.owners.iter().filter(|_| is_root()) {
+        for (path, owner) in self.case.owners.iter().filter(|_| is_root()) {
             let seen = fs::metadata(at(path)).map(|file| file.uid().to_string()).ok();
             let expected = owner.as_ref().map_or_else(|| "0".to_owned(), |_| id_of(USER).unwrap());
             if seen.as_ref() != Some(&expected) {
@@ -288,7 +296,7 @@ fn world(image: &Image, table: &str, files: &Values) -> Test {
         table = table.replace(&format!("user = \"{user}"), &format!("user = \"{USER}"));
     }
     let mut test = Test::new().directory("root", 0o755).directory("log", 0o777).table(table);
-    for log in ["runs", "variables", "state"] {
+    for log in ["runs", "variables", "state", "users"] {
         test = test.file(format!("log/{log}"), "", 0o666);
     }
     for (name, lines) in &image.programs {
@@ -306,7 +314,8 @@ fn world(image: &Image, table: &str, files: &Values) -> Test {
     for (path, text) in files {
         let Some(text) = text else { continue };
         test = if let Some(path) = path.strip_suffix('/') {
-            test.directory(&format!("root{path}"), 0o777)
+            let mode = u32::from_str_radix(text, 8).unwrap_or(0o777);
+            test.directory(&format!("root{path}"), mode)
         } else {
             let mode = if text.starts_with("#!") { 0o755 } else { 0o644 };
             test.file(format!("root{path}"), placed(image, text), mode)
