@@ -37,7 +37,8 @@ fn taplo(tables: &[PathBuf]) -> (bool, String) {
 }
 
 fn tables_of_the_examples() -> Vec<PathBuf> {
-    let examples = fs::read_dir(repository("examples")).unwrap();
+    let directories = ["examples", "tests/entrypoints"].into_iter();
+    let examples = directories.flat_map(|directory| fs::read_dir(repository(directory)).unwrap());
     let tables = examples.map(|example| example.unwrap().path().join("preverb.toml"));
     tables.filter(|table| table.exists()).collect()
 }

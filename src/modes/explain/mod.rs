@@ -19,7 +19,8 @@
 //!   `timeout`, `grace`, `on-failure`, `once`, `per`, `stdin`;
 //! - `user`, `user-note` (how it was resolved, a sentence), `workdir`, `umask` (octal text), `limits`
 //!   (`NAME=VALUE`), `capabilities` (`CAP_...`; null leaves them alone), `no-new-privileges`;
-//! - `supervised`, and `init` with how: `signals` (an object, `TERM` to `QUIT` or `none`), `group`, `grace`;
+//! - `supervised`, and `init` with how: `signals` (an object, `TERM` to `QUIT` or `none`), `group`, `grace`,
+//!   `exit` (an object, `143` to 0);
 //! - `stop-signals`: what ends setup, where the table says so; `health`: the probe, as text;
 //! - `argv`: the target's words, as far as they are known before any step; what is not keeps its `${...}`;
 //! - `unexpanded`: what in them cannot be expanded yet, each with `element` and `message`;
@@ -125,6 +126,7 @@ pub(crate) fn explain(
                 .collect(),
             group: init.group.unwrap_or(false),
             grace: init.grace.map(spoken),
+            exit: init.exit.iter().map(|(from, to)| (from.to_string(), (*to).into())).collect(),
         }),
         stop_signals: table.stop_signals.map(|signals| signals.iter().copied().map(short).collect()),
         health,

@@ -42,6 +42,8 @@ pub(crate) struct ExplainedInit {
     pub(crate) signals: serde_json::Map<String, serde_json::Value>,
     pub(crate) group: bool,
     pub(crate) grace: Option<String>,
+    /// Exit codes of the target, and those that replace them.
+    pub(crate) exit: serde_json::Map<String, serde_json::Value>,
 }
 
 /// A variable that changes.

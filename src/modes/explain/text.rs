@@ -141,6 +141,9 @@ pub(crate) fn text(explained: &Explained, paint: Paint) -> String {
         if let Some(grace) = &init.grace {
             let _ = write!(text, "; what is left has {grace} to end");
         }
+        for (from, to) in &init.exit {
+            let _ = write!(text, "; exit code {from} becomes {to}");
+        }
         lines.prose("init", &text);
     }
     if let Some(signals) = &explained.stop_signals {
