@@ -70,13 +70,35 @@ fn every_directory_is_an_image() {
     assert_eq!(found, known);
 }
 
+/// Lines that are neither blank nor comments.
+fn lines(text: &str) -> usize {
+    text.lines().filter(|line| !line.trim_start().starts_with('#') && !line.trim().is_empty()).count()
+}
+
+fn hook_lines(image: &Image) -> usize {
+    image.hooks.iter().map(|(_, text)| lines(text)).sum()
+}
+
 #[test]
 fn hooks_are_short() {
     for name in IMAGES {
-        let lines = |text: &str| {
-            text.lines().filter(|line| !line.trim_start().starts_with('#') && !line.trim().is_empty()).count()
-        };
-        let all: usize = Image::read(name).hooks.iter().map(|(_, text)| lines(text)).sum();
+        let all = hook_lines(&Image::read(name));
         assert!(all <= 10, "the hooks of {name} have {all} lines");
+    }
+}
+
+#[test]
+fn the_documentation_counts_these_lines() {
+    let page = std::fs::read_to_string(image::directory("../../docs/migrating.md")).unwrap();
+    for name in IMAGES {
+        let image = Image::read(name);
+        let start = format!("| [{name}](../tests/entrypoints/{name}/preverb.toml) | ");
+        let row = page.lines().find_map(|line| line.strip_prefix(&start));
+        let cells: Vec<&str> = row.unwrap_or_else(|| panic!("no row for {name}")).split(" | ").collect();
+        let hooks = match hook_lines(&image) {
+            0 => "-".to_owned(),
+            some => some.to_string(),
+        };
+        assert_eq!(cells[1..3], [lines(&image.table).to_string(), hooks], "{name}");
     }
 }
