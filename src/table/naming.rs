@@ -8,7 +8,7 @@ use crate::table::types::Naming;
 use crate::text::log::quoted;
 use crate::text::names::{EnvironmentName, VerbName};
 use crate::text::nearest::did_you_mean;
-use crate::value::toml::{Mistake, Node, Shape, Span};
+use crate::value::toml::{Mistake, Node, Span};
 
 /// What a name is that an operator gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(crate) fn named(root: Node<'_>, naming: &Naming, name: &EnvironmentName) -> 
         return Named::Alias(target.clone());
     }
     let name = name.as_str();
-    let is_known = name == naming.default() || environments(root).is_some_and(|all| all.get(name).is_some());
+    let is_known = name == naming.default() || has_environment(root, name);
     if naming.names.is_some() || is_known {
         return Named::Itself;
     }
@@ -55,29 +55,22 @@ fn looks_like(one: &str, other: &str) -> bool {
     start.eq_ignore_ascii_case(short.as_bytes()) && rest.iter().all(u8::is_ascii_alphabetic)
 }
 
-fn environments(root: Node<'_>) -> Option<Node<'_>> {
-    root.get("environments")
+fn has_environment(root: Node<'_>, name: &str) -> bool {
+    root.get("environments").is_some_and(|all| all.get(name).is_some())
 }
 
-/// The environments that the table mentions: it has something to say about them, or a filter of a step names
-/// them.
+/// The environments that the table has something to say about, and those in filters of steps.
 pub(crate) fn mentioned(root: Node<'_>) -> BTreeSet<&str> {
-    let environments = || environments(root).into_iter().flat_map(Node::entries);
-    let steps = std::iter::once(root).chain(environments()).flat_map(lists).flat_map(all_steps);
+    let parts = || std::iter::once(root).chain(root.below("environments"));
+    let lists = parts().flat_map(|part| std::iter::once(part).chain(part.below("verbs")));
+    let steps = lists.filter_map(|part| part.get("setup")).flat_map(all_steps);
     let filtered = steps.flat_map(|step| filter_names(step, "environments")).map(|(_, name)| name);
-    filtered.chain(environments().map(Node::key)).collect()
-}
-
-/// The lists of steps of the table or an environment, and of its verbs.
-fn lists(part: Node<'_>) -> impl Iterator<Item = Node<'_>> {
-    let verbs = part.get("verbs").into_iter().flat_map(Node::entries);
-    std::iter::once(part).chain(verbs).filter_map(|part| part.get("setup"))
+    filtered.chain(parts().skip(1).map(Node::key)).collect()
 }
 
 /// The names in a filter of a step, each without its `!`.
 pub(crate) fn filter_names<'d>(step: Node<'d>, filter: &str) -> impl Iterator<Item = (Node<'d>, &'d str)> {
-    let items = step.get(filter).filter(|node| node.shape() == Shape::Array);
-    items.into_iter().flat_map(Node::children).filter_map(|item| {
+    step.below(filter).filter_map(|item| {
         let text = item.as_str()?;
         let name = text.strip_prefix('!').unwrap_or(text);
         VerbName::parse(name.as_bytes()).is_some().then_some((item, name))
@@ -87,10 +80,9 @@ pub(crate) fn filter_names<'d>(step: Node<'d>, filter: &str) -> impl Iterator<It
 /// Judges the names that the table's top uses against those that it lists.
 pub(crate) fn check(root: Node<'_>, naming: &Naming, decoder: &mut Decoder) {
     let Some(environment) = root.get("environment") else { return };
-    let aliases = || environment.get("aliases").into_iter().flat_map(Node::children);
+    let aliases = || environment.below("aliases");
     let is_one = |name: &str| {
-        naming.names.iter().flatten().any(|each| each.as_str() == name)
-            || environments(root).is_some_and(|all| all.get(name).is_some())
+        naming.names.iter().flatten().any(|each| each.as_str() == name) || has_environment(root, name)
     };
     for alias in aliases().filter(|alias| is_one(alias.key())) {
         let message = format!("alias {} is also an environment", quoted(alias.key()));
@@ -100,7 +92,7 @@ pub(crate) fn check(root: Node<'_>, naming: &Naming, decoder: &mut Decoder) {
     for node in aliases().chain(environment.get("default")) {
         decoder.mistakes.extend(node.as_str().and_then(|name| unlisted(names, name, node.span())));
     }
-    for node in environments(root).into_iter().flat_map(Node::children) {
+    for node in root.below("environments") {
         decoder.mistakes.extend(unlisted(names, node.key(), node.key_span()));
     }
     if naming.default.is_none() && unlisted(names, naming.default(), list.span()).is_some() {

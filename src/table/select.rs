@@ -1,15 +1,15 @@
 //! Which part of the table counts: the chosen environment, and the verb that was asked for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::table::decode::decoder::Decoder;
 use crate::table::decode::layer::OF_ENVIRONMENT;
 use crate::table::decode::place::Place;
 use crate::table::naming::{self, Named};
 use crate::table::types::{Layer, Naming, Settings, VerbPart};
-
 use crate::text::log::quoted;
 use crate::text::names::{EnvironmentName, VerbName};
+use crate::text::nearest::did_you_mean;
 use crate::text::pattern;
 use crate::value::toml::{Document, Mistake, Node, Shape, Sources, Span};
 
@@ -48,14 +48,6 @@ pub(crate) enum Lookup {
     Unknown,
 }
 
-/// A verb in an environment, as nodes.
-#[derive(Debug, Clone, Copy)]
-struct Verb<'d> {
-    name: &'d str,
-    base: Option<Node<'d>>,
-    over: Option<Node<'d>>,
-}
-
 /// Reads a table and its drop-ins.
 pub(crate) fn read(sources: &Sources) -> Result<Document<'_>, Vec<Mistake>> {
     Document::read(sources, is_setup)
@@ -81,7 +73,6 @@ pub(crate) struct Tree<'d> {
 }
 
 impl<'d> Tree<'d> {
-    /// Asks this document.
     pub(crate) fn new(document: &'d Document<'d>) -> Self {
         Self { document }
     }
@@ -91,30 +82,26 @@ impl<'d> Tree<'d> {
         self.document.sources()
     }
 
-    /// The table's own node.
     pub(crate) fn root(self) -> Node<'d> {
         self.document.root()
     }
 
-    /// `verbs`: the table's, or an environment's.
-    fn verbs(self, environment: Option<&str>) -> Option<Node<'d>> {
-        match environment {
-            None => self.root().get("verbs"),
-            Some(name) => self.environment(name)?.get("verbs"),
-        }
+    /// `verbs` of the table and of an environment.
+    fn verbs(self, environment: &str) -> (Option<Node<'d>>, Option<Node<'d>>) {
+        let over = self.environment(environment).and_then(|environment| environment.get("verbs"));
+        (self.root().get("verbs"), over)
     }
 
-    /// The table of this environment.
     pub(crate) fn environment(self, name: &str) -> Option<Node<'d>> {
         self.root().get("environments")?.get(name)
     }
 
-    /// The environments that the table mentions.
+    /// The environments that the table has something to say about.
     pub(crate) fn environments(self) -> impl Iterator<Item = &'d str> + use<'d> {
-        self.root().get("environments").into_iter().flat_map(Node::children).map(Node::key)
+        self.root().below("environments").map(Node::key)
     }
 
-    /// The environments that the table mentions, in filters of steps as well.
+    /// The same, with those in filters of steps.
     pub(crate) fn mentioned_environments(self) -> BTreeSet<&'d str> {
         naming::mentioned(self.root())
     }
@@ -126,31 +113,29 @@ impl<'d> Tree<'d> {
 
     /// The table's part and the environment's part of a verb.
     pub(crate) fn parts(self, verb: &str, environment: &str) -> (Option<Node<'d>>, Option<Node<'d>>) {
-        let base = self.verbs(None).and_then(|verbs| verbs.get(verb));
-        let over = self.verbs(Some(environment)).and_then(|verbs| verbs.get(verb));
-        (base, over)
+        let (base, over) = self.verbs(environment);
+        (base.and_then(|verbs| verbs.get(verb)), over.and_then(|verbs| verbs.get(verb)))
     }
 
     /// Everything that can have an `env`, `variables` and `setup`.
     pub(crate) fn layers(self) -> Vec<Node<'d>> {
-        let below = |node: Node<'d>, key| node.get(key).into_iter().flat_map(Node::children);
         let mut layers = vec![self.root()];
-        layers.extend(below(self.root(), "verbs"));
-        for environment in below(self.root(), "environments") {
+        layers.extend(self.root().below("verbs"));
+        for environment in self.root().below("environments") {
             layers.push(environment);
-            layers.extend(below(environment, "verbs"));
+            layers.extend(environment.below("verbs"));
         }
         layers
     }
 
     /// The variables that are declared to be a secret, for whichever verb and environment.
     pub(crate) fn secrets(self) -> Vec<String> {
-        let variables = self.layers().into_iter().filter_map(|layer| layer.get("variables"));
-        let variables = variables.flat_map(Node::children).filter(|variable| {
+        let variables = self.layers().into_iter().flat_map(|layer| layer.below("variables"));
+        let is_secret = |variable: &Node<'_>| {
             // What is neither true nor false is a mistake, and not meant to be shown.
             variable.get("secret").is_some_and(|secret| secret.shape() != Shape::Boolean(false))
-        });
-        variables.map(|variable| variable.key().to_owned()).collect()
+        };
+        variables.filter(is_secret).map(|variable| variable.key().to_owned()).collect()
     }
 
     /// Where the values of secrets stand, in order: those that variables are set to, and what a declaration
@@ -167,34 +152,21 @@ impl<'d> Tree<'d> {
             // A drop-in's `S = "value"` hides that the table declares S to be a secret.
             let misplaced = layer.get("variables").into_iter().flat_map(Node::entries);
             values.extend(misplaced.filter(|entry| entry.shape() != Shape::Table).map(Node::span));
-            for variable in of("variables") {
-                let said = variable.entries().filter(|entry| entry.key() != "about");
-                let is_value =
-                    |entry: &Node<'_>| matches!(entry.shape(), Shape::String | Shape::Array | Shape::Table);
-                values.extend(said.filter(is_value).map(Node::span));
-            }
+            let parts = of("variables").flat_map(Node::entries).filter(|entry| {
+                entry.key() != "about" && matches!(entry.shape(), Shape::String | Shape::Array | Shape::Table)
+            });
+            values.extend(parts.map(Node::span));
         }
         values.sort_unstable();
         values
     }
 
-    /// The verbs in this environment, each with the table's part and the environment's: first the table's
-    /// verbs, then those that only the environment has.
-    fn verbs_in(self, environment: &str) -> impl Iterator<Item = Verb<'d>> + use<'d> {
-        let (base, over) = (self.verbs(None), self.verbs(Some(environment)));
-        let shared = base.into_iter().flat_map(Node::children);
-        let shared = shared.map(move |node| {
-            let name = node.key();
-            Verb { name, base: Some(node), over: over.and_then(|over| over.get(name)) }
-        });
-        let own = over.into_iter().flat_map(Node::children);
-        let own = own.filter(move |node| base.is_none_or(|base| base.get(node.key()).is_none()));
-        shared.chain(own.map(|node| Verb { name: node.key(), base: None, over: Some(node) }))
-    }
-
     /// The names of the verbs in this environment: the table's, then the environment's own.
     pub(crate) fn verb_names(self, environment: &str) -> Vec<&'d str> {
-        self.verbs_in(environment).map(|verb| verb.name).collect()
+        let (base, over) = self.verbs(environment);
+        let is_new = |node: &Node<'d>| base.is_none_or(|base| base.get(node.key()).is_none());
+        let own = over.into_iter().flat_map(Node::children).filter(is_new);
+        base.into_iter().flat_map(Node::children).chain(own).map(Node::key).collect()
     }
 
     fn has_verb(self, name: &str, environment: &str) -> bool {
@@ -216,44 +188,39 @@ impl<'d> Tree<'d> {
         environment: &str,
         key: &'static str,
     ) -> impl Iterator<Item = (&'d str, Node<'d>)> + use<'d> {
-        self.verbs_in(environment).flat_map(move |verb| {
-            let list = [verb.over, verb.base].into_iter().flatten().find_map(|part| part.get(key));
-            list.into_iter().flat_map(Node::children).map(move |item| (verb.name, item))
+        let (base, over) = self.verbs(environment);
+        self.verb_names(environment).into_iter().flat_map(move |verb| {
+            let list = [over, base].into_iter().flatten().find_map(|verbs| verbs.get(verb)?.get(key));
+            list.into_iter().flat_map(Node::children).map(move |item| (verb, item))
         })
     }
 
     /// The verb whose `match` has the longest pattern that this word matches; of patterns of one length, the
     /// first.
     pub(crate) fn matching(self, word: &[u8], environment: &str) -> Option<VerbName> {
-        let mut best: Option<(usize, &str)> = None;
-        for (verb, item) in self.all_of(environment, "match") {
-            let Some(text) = item.as_str() else { continue };
-            if best.is_none_or(|(length, _)| text.len() > length) && pattern::matches(text.as_bytes(), word) {
-                best = Some((text.len(), verb));
-            }
-        }
-        best.and_then(|(_, verb)| VerbName::parse(verb.as_bytes()))
+        let patterns =
+            self.all_of(environment, "match").filter_map(|(verb, item)| Some((verb, item.as_str()?)));
+        let fitting = patterns.filter(|(_, text)| pattern::matches(text.as_bytes(), word));
+        let best = fitting.reduce(|best, next| if next.1.len() > best.1.len() { next } else { best });
+        best.and_then(|(verb, _)| VerbName::parse(verb.as_bytes()))
     }
 
     /// What `word` is in this environment.
     pub(crate) fn lookup(self, word: &[u8], environment: &str) -> Lookup {
         let Some(word) = VerbName::parse(word) else { return Lookup::Unknown };
-        if self.has_verb(word.as_str(), environment) {
-            return Lookup::Verb(word);
-        }
-        let alias = self.all_aliases(environment).find(|(_, alias)| alias.as_str() == Some(word.as_str()));
-        if let Some(verb) = alias.and_then(|(verb, _)| VerbName::parse(verb.as_bytes())) {
+        let word = word.as_str();
+        let alias = |environment: &str| {
+            self.all_aliases(environment)
+                .find(|(_, alias)| alias.as_str() == Some(word))
+                .map(|(verb, _)| verb)
+        };
+        let here = Some(word).filter(|_| self.has_verb(word, environment)).or_else(|| alias(environment));
+        if let Some(verb) = here.and_then(|verb| VerbName::parse(verb.as_bytes())) {
             return Lookup::Verb(verb);
         }
-        let elsewhere: Vec<String> = self
-            .environments()
-            .filter(|other| *other != environment)
-            .filter(|other| {
-                self.has_verb(word.as_str(), other)
-                    || self.all_aliases(other).any(|(_, alias)| alias.as_str() == Some(word.as_str()))
-            })
-            .map(str::to_owned)
-            .collect();
+        let others = self.environments().filter(|other| *other != environment);
+        let others = others.filter(|other| self.has_verb(word, other) || alias(other).is_some());
+        let elsewhere: Vec<String> = others.map(str::to_owned).collect();
         if elsewhere.is_empty() { Lookup::Unknown } else { Lookup::Elsewhere(elsewhere) }
     }
 
@@ -273,47 +240,30 @@ impl<'d> Tree<'d> {
 
     fn clashes_in(self, environment: &str, verb: Option<&str>) -> Vec<Mistake> {
         let mut clashes = Vec::new();
-        let mut seen: std::collections::BTreeMap<&str, &str> = std::collections::BTreeMap::new();
-        let mut clash = |span: Span, message: String, verbs: [&str; 2]| {
-            if verb.is_none_or(|verb| verbs.contains(&verb)) {
-                clashes.push(Mistake::new(span, message));
-            }
-        };
-        for (owner, alias) in self.all_aliases(environment) {
-            let Some(name) = alias.as_str() else { continue };
-            if self.has_verb(name, environment) {
-                let message = format!("alias {} of verb {} is also a verb", quoted(name), quoted(owner));
-                clash(alias.span(), message, [owner, name]);
-            }
-            if let Some(other) = seen.insert(name, owner) {
-                let message = if other == owner {
-                    format!("alias {} stands twice in verb {}", quoted(name), quoted(owner))
-                } else {
-                    format!(
-                        "alias {} of verb {} is also an alias of verb {}",
-                        quoted(name),
-                        quoted(owner),
-                        quoted(other)
-                    )
+        for key in ["aliases", "match"] {
+            let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+            for (owner, item) in self.all_of(environment, key) {
+                let Some(name) = item.as_str() else { continue };
+                let (shown, of) = (quoted(name), quoted(owner));
+                let mut clash = |other: &str, message: String| {
+                    if verb.is_none_or(|verb| [owner, other].contains(&verb)) {
+                        clashes.push(Mistake::new(item.span(), message));
+                    }
                 };
-                clash(alias.span(), message, [owner, other]);
-            }
-        }
-        let mut seen = std::collections::BTreeMap::new();
-        for (owner, item) in self.all_of(environment, "match") {
-            let Some(text) = item.as_str() else { continue };
-            if let Some(other) = seen.insert(text, owner) {
-                let message = if other == owner {
-                    format!("pattern {} is in `match` of verb {} twice", quoted(text), quoted(owner))
-                } else {
-                    format!(
-                        "pattern {} is in `match` of verbs {} and {}",
-                        quoted(text),
-                        quoted(other),
-                        quoted(owner)
-                    )
+                if key == "aliases" && self.has_verb(name, environment) {
+                    clash(name, format!("alias {shown} of verb {of} is also a verb"));
+                }
+                let Some(other) = seen.insert(name, owner) else { continue };
+                let also = quoted(other);
+                let message = match (key, other == owner) {
+                    ("aliases", true) => format!("alias {shown} stands twice in verb {of}"),
+                    ("aliases", false) => {
+                        format!("alias {shown} of verb {of} is also an alias of verb {also}")
+                    }
+                    (_, true) => format!("pattern {shown} is in `match` of verb {of} twice"),
+                    (_, false) => format!("pattern {shown} is in `match` of verbs {also} and {of}"),
                 };
-                clash(item.span(), message, [owner, other]);
+                clash(other, message);
             }
         }
         clashes
@@ -325,19 +275,13 @@ impl<'d> Tree<'d> {
         naming::check(self.root(), &settings.environment, decoder);
         decoder.environments.clone_from(&settings.environment.names);
         if let Some((name, span)) = &settings.default {
-            let exists = self.verbs(None).is_some_and(|verbs| verbs.get(name.as_str()).is_some())
-                || self.environments().any(|environment| self.has_verb(name.as_str(), environment));
-            if !exists {
-                let all = self.verb_names("").into_iter();
-                let all = all.chain(self.environments().flat_map(|environment| self.verb_names(environment)));
-                let near = crate::text::nearest::nearest(name.as_str(), all);
-                decoder.mistakes.push(Mistake {
-                    hint: near.map(|near| format!("did you mean `{near}`?")),
-                    ..Mistake::new(
-                        *span,
-                        format!("`default` is {}, which is not a verb", quoted(name.as_str())),
-                    )
-                });
+            // No environment has no name: this is the table alone.
+            let mut all = std::iter::once("").chain(self.environments());
+            if !all.any(|environment| self.has_verb(name.as_str(), environment)) {
+                let message = format!("`default` is {}, which is not a verb", quoted(name.as_str()));
+                let all = std::iter::once("").chain(self.environments());
+                let hint = did_you_mean(name.as_str(), all.flat_map(|each| self.verb_names(each)));
+                decoder.mistakes.push(Mistake { hint, ..Mistake::new(*span, message) });
             }
         }
         settings
@@ -350,16 +294,14 @@ impl<'d> Tree<'d> {
         environment: &EnvironmentName,
         verb: Option<&VerbName>,
     ) -> Selection {
-        let mut selection =
-            Selection { table: decoder.layer(self.root(), Place::Table), ..Selection::default() };
-        if let Some(node) = self.environment(environment.as_str()) {
-            selection.environment = Self::decode_environment(decoder, node);
-        }
-        if let Some(verb) = verb {
+        let table = decoder.layer(self.root(), Place::Table);
+        let node = self.environment(environment.as_str());
+        let layer = node.map(|node| Self::decode_environment(decoder, node)).unwrap_or_default();
+        let verb = verb.map(|verb| {
             decoder.mistakes.extend(self.clashes(environment.as_str(), Some(verb.as_str())));
-            selection.verb = Some(self.verb(decoder, environment, verb));
-        }
-        selection
+            self.verb(decoder, environment, verb)
+        });
+        Selection { table, environment: layer, verb }
     }
 
     /// Decodes an environment without its verbs.
@@ -388,26 +330,20 @@ impl<'d> Tree<'d> {
         let (base, over) = self.parts(verb.as_str(), environment.as_str());
         let place = Place::Verb(verb.as_str());
         let mut part = base.map(|node| decoder.verb(node, place)).unwrap_or_default();
-        let over_place = Place::VerbOf(verb.as_str(), environment.as_str());
-        let over = over.map(|node| decoder.verb(node, over_place));
-        // A mistake in `exec` itself has been told already, and so has a verb that is no table.
-        let written = [base, self.parts(verb.as_str(), environment.as_str()).1]
-            .into_iter()
-            .flatten()
-            .any(|node| node.shape() != Shape::Table || node.get("exec").is_some());
         let mut environment_layer = Layer::default();
-        if let Some(mut over) = over {
+        if let Some(node) = over {
+            let mut over = decoder.verb(node, Place::VerbOf(verb.as_str(), environment.as_str()));
             environment_layer = std::mem::take(&mut over.layer);
             part.span = part.span.or(over.span);
             part.lay(over);
         }
-        if part.exec.is_none()
-            && !written
-            && let Some(span) = part.span
-        {
-            let elsewhere = self.environments().any(|other| {
-                self.parts(verb.as_str(), other).1.is_some_and(|node| node.get("exec").is_some())
-            });
+        let has_exec = |node: Node<'_>| node.get("exec").is_some();
+        // A mistake in `exec` itself has been reported already, and so has a verb that is not a table.
+        let written = [base, over].into_iter().flatten();
+        let is_reported = written.into_iter().any(|node| node.shape() != Shape::Table || has_exec(node));
+        if let Some(span) = part.span.filter(|_| part.exec.is_none() && !is_reported) {
+            let elsewhere =
+                self.environments().any(|other| self.parts(verb.as_str(), other).1.is_some_and(has_exec));
             decoder.mistakes.push(Mistake {
                 hint: Some("`exec` is the target's argv: `exec = [\"program\", \"argument\"]`".to_owned()),
                 environment: elsewhere.then(|| environment.to_string()),

@@ -1,7 +1,6 @@
 //! What a table says, as types. They know nothing of TOML, and nothing of the world.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use crate::table::variable::{Declaration, lay};
@@ -90,12 +89,10 @@ pub(crate) fn lay_declarations<'l>(layers: impl IntoIterator<Item = &'l Layer>) 
     let mut all: Vec<Declaration> = Vec::new();
     let mut known: BTreeMap<&str, usize> = BTreeMap::new();
     for declaration in layers.into_iter().flat_map(|layer| &layer.variables) {
-        match known.entry(&declaration.name) {
-            Entry::Occupied(at) => all[*at.get()].lay(declaration),
-            Entry::Vacant(at) => {
-                at.insert(all.len());
-                all.push(declaration.clone());
-            }
+        let at = *known.entry(&declaration.name).or_insert(all.len());
+        match all.get_mut(at) {
+            Some(earlier) => earlier.lay(declaration.clone()),
+            None => all.push(declaration.clone()),
         }
     }
     all
@@ -129,30 +126,16 @@ pub(crate) struct VerbPart {
 }
 
 impl VerbPart {
-    /// Lays what an environment says over the verb; its layer stays apart, because that is one of its own.
+    /// Lays what an environment says over the verb; its layer stays apart.
     pub(crate) fn lay(&mut self, over: Self) {
-        lay(&mut self.about, over.about);
-        lay(&mut self.aliases, over.aliases);
-        lay(&mut self.patterns, over.patterns);
-        lay(&mut self.exec, over.exec);
-        lay(&mut self.args, over.args);
-        lay(&mut self.args_after, over.args_after);
-        lay(&mut self.unset, over.unset);
-        lay(&mut self.user, over.user);
-        lay(&mut self.workdir, over.workdir);
-        lay(&mut self.umask, over.umask);
-        lay(&mut self.capabilities, over.capabilities);
-        lay(&mut self.no_new_privileges, over.no_new_privileges);
-        lay(&mut self.health, over.health);
-        lay(&mut self.skip_setup_on, over.skip_setup_on);
-        lay(&mut self.hidden, over.hidden);
-        for limit in over.limits {
-            self.limits.retain(|earlier| earlier.resource != limit.resource);
-            self.limits.push(limit);
-        }
+        lay!(self, over, about aliases patterns exec args args_after unset user workdir umask);
+        lay!(self, over, capabilities no_new_privileges health skip_setup_on hidden);
+        self.limits.retain(|each| over.limits.iter().all(|later| later.resource != each.resource));
+        self.limits.extend(over.limits);
         match (&mut self.init, over.init) {
             (Some(Init::With(base)), Some(Init::With(over))) => base.lay(over),
-            (base, over) => lay(base, over),
+            (base, Some(over)) => *base = Some(over),
+            (_, None) => {}
         }
     }
 }
@@ -176,15 +159,10 @@ pub(crate) struct InitOptions {
 
 impl InitOptions {
     fn lay(&mut self, over: Self) {
-        for (from, to) in over.signals {
-            self.signals.retain(|(earlier, _)| *earlier != from);
-            self.signals.push((from, to));
-        }
-        for (from, to) in over.exit {
-            self.exit.retain(|(earlier, _)| *earlier != from);
-            self.exit.push((from, to));
-        }
-        lay(&mut self.group, over.group);
-        lay(&mut self.grace, over.grace);
+        self.signals.retain(|(from, _)| over.signals.iter().all(|(later, _)| later != from));
+        self.signals.extend(over.signals);
+        self.exit.retain(|(from, _)| over.exit.iter().all(|(later, _)| later != from));
+        self.exit.extend(over.exit);
+        lay!(self, over, group grace);
     }
 }

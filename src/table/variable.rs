@@ -7,6 +7,15 @@ use crate::text::escape::MASK;
 use crate::text::log::quoted;
 use crate::value::condition::Condition;
 
+/// Takes each of these fields from `over` where it is there.
+macro_rules! lay {
+    ($base:expr, $over:expr, $($field:ident)+) => {
+        $($base.$field = $over.$field.or($base.$field.take());)+
+    };
+}
+
+pub(crate) use lay;
+
 /// One `[variables.N]`, or several laid over each other.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Declaration {
@@ -36,19 +45,8 @@ pub(crate) enum Required {
 
 impl Declaration {
     /// Lays a later declaration of the same variable over this one.
-    pub(crate) fn lay(&mut self, over: &Self) {
-        let Self { name: _, about, default, required, late, kind, one_of, secret, file, aliases, conflicts } =
-            over.clone();
-        lay(&mut self.about, about);
-        lay(&mut self.default, default);
-        lay(&mut self.required, required);
-        lay(&mut self.late, late);
-        lay(&mut self.kind, kind);
-        lay(&mut self.one_of, one_of);
-        lay(&mut self.secret, secret);
-        lay(&mut self.file, file);
-        lay(&mut self.aliases, aliases);
-        lay(&mut self.conflicts, conflicts);
+    pub(crate) fn lay(&mut self, over: Self) {
+        lay!(self, over, about default required late kind one_of secret file aliases conflicts);
     }
 
     /// Its name, then its older ones.
@@ -95,13 +93,6 @@ impl Declaration {
 /// The variables that are true when they are not empty, whatever they say.
 pub(crate) fn opaque(declarations: &[Declaration]) -> BTreeSet<String> {
     declarations.iter().filter(|each| each.is_opaque()).map(|each| each.name.clone()).collect()
-}
-
-/// Lays a later value over an earlier one.
-pub(crate) fn lay<T>(base: &mut Option<T>, over: Option<T>) {
-    if over.is_some() {
-        *base = over;
-    }
 }
 
 choice! {

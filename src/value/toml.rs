@@ -412,6 +412,11 @@ impl<'d> Node<'d> {
         children.into_iter()
     }
 
+    /// The children of the child of this key; none without one.
+    pub(crate) fn below(self, key: &str) -> std::vec::IntoIter<Self> {
+        self.get(key).map(Self::children).unwrap_or_default()
+    }
+
     /// The entries of a table, sorted by key; none for anything else. Cheaper than `children`.
     pub(crate) fn entries(self) -> impl Iterator<Item = Self> + use<'d> {
         let table = self.value.get_ref().as_table();

@@ -1,5 +1,5 @@
 //! The steps of a list as they count: a step of a drop-in can replace one of an earlier file, remove it, or
-//! come before it. Knows names and these three keys; what a step does is not known here.
+//! come before it.
 
 use std::collections::BTreeMap;
 
@@ -33,9 +33,7 @@ pub(crate) fn effective(setup: Node<'_>, nested: bool) -> (Vec<Node<'_>>, Vec<Mi
     let mut list =
         List { links: vec![end], named: BTreeMap::new(), met: BTreeMap::new(), mistakes: Vec::new() };
     if setup.shape() == Shape::Array {
-        for step in setup.children() {
-            list.take(step, nested);
-        }
+        setup.children().for_each(|step| list.take(step, nested));
     }
     let mut steps = Vec::with_capacity(list.links.len());
     let mut at = list.links[0].next;
@@ -65,13 +63,9 @@ impl<'d> List<'d> {
     }
 
     fn take(&mut self, step: Node<'d>, nested: bool) {
-        let name = step.get("name").filter(|name| name.as_str().is_some());
-        let name = name.map(|node| (node, node.as_str().unwrap_or_default()));
-        let asked: Vec<Node<'d>> = OPERATIONS
-            .iter()
-            .filter_map(|key| step.get(key))
-            .filter(|node| node.shape() != Shape::Boolean(false))
-            .collect();
+        let name = step.get("name").and_then(|node| Some((node, node.as_str()?)));
+        let asked = OPERATIONS.iter().filter_map(|key| step.get(key));
+        let asked: Vec<_> = asked.filter(|node| node.shape() != Shape::Boolean(false)).collect();
         if let Some((node, name)) = name
             && self.met.insert(name, step.file()) == Some(step.file())
         {
