@@ -4,7 +4,6 @@
 //! flock(2)'s on the marker's directory, because the kernel lets go of it however its holder ends, and
 //! because it leaves nothing in the directory: what fills that may refuse to begin where it is not empty.
 
-use std::ffi::OsStr;
 use std::fmt::Display;
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
@@ -15,8 +14,8 @@ use std::time::{Duration, Instant, SystemTime};
 use rustix::fs::{Access, AtFlags, FileType, FlockOperation, Mode, OFlags, fstat};
 use rustix::io::Errno;
 
-use crate::plan::{self, PlanStep};
-use crate::setup::state::{Actor, Place, Setup};
+use crate::plan::secret_marker;
+use crate::setup::state::{Place, Setup, Task};
 use crate::setup::steps::mkdir::mkdir;
 use crate::sys::child::Children;
 use crate::sys::entry::{self, Entry, Keep, place};
@@ -27,7 +26,7 @@ use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Level, Log, Message, quoted_path};
 use crate::text::reason::of_errno as why;
-use crate::value::template::Template;
+use crate::value::template::{Expanded, Template};
 
 /// What a step came to that went well.
 pub(super) enum Outcome {
@@ -51,16 +50,17 @@ impl Setup {
     /// Does `work`, or where the step is done once, does it only if it has not been done.
     pub(super) fn once(
         &mut self,
-        step: &PlanStep,
-        actor: &Actor,
+        task: &Task<'_>,
         work: impl FnOnce(&mut Self) -> Result<Outcome>,
     ) -> Result<()> {
-        let Some(once) = &step.step.once else { return work(self).map(|_| ()) };
-        let path = PathBuf::from(OsStr::from_bytes(&self.open_value(once, actor, step, "once")?));
-        let per = step.step.per.as_ref().map(|per| self.open_value(per, actor, step, "per")).transpose()?;
-        let marker = Marker { path, per, step: &step.label, writer: actor.identity.as_ref() };
+        let step = &task.step.step;
+        let Some(once) = &step.once else { return work(self).map(|_| ()) };
+        let path = PathBuf::from(self.open_value(once, task, "once")?.into_word());
+        let per = step.per.as_ref().map(|per| self.open_value(per, task, "per")).transpose()?;
+        let per = per.map(|per| per.bytes);
+        let marker = Marker { path, per, step: &task.step.label, writer: task.identity.as_ref() };
         let log = self.world.log;
-        let skip = || log.debug(|| format!("step `{}` is skipped: {} exists", step.label, marker.shown()));
+        let skip = || log.debug(|| format!("{} is skipped: {} exists", task.who(), marker.shown()));
         if marker.look()?.is_done(&marker) {
             skip();
             return Ok(());
@@ -80,7 +80,7 @@ impl Setup {
         self.locked.extend(lock.directory);
         let done = work(self);
         self.locked.truncate(outer);
-        self.return_to(outside, actor)?;
+        self.return_to(outside, task)?;
         match done {
             Ok(Outcome::Done) => marker.write(&before),
             // The marker would keep a volume that is mounted next time from being set up.
@@ -94,20 +94,14 @@ impl Setup {
     }
 
     /// A string of the table that is written to a disk: not a secret.
-    fn open_value(
-        &mut self,
-        template: &Template,
-        actor: &Actor,
-        step: &PlanStep,
-        key: &'static str,
-    ) -> Result<Vec<u8>> {
-        let expanded = self.expand(template, actor, step, key)?;
+    fn open_value(&mut self, template: &Template, task: &Task<'_>, key: &'static str) -> Result<Expanded> {
+        let expanded = self.expand(template, task, key)?;
         if expanded.secret {
             // The failure says nothing of it.
             self.secret = false;
-            return Err(plan::secret_marker(&step.label, key));
+            return Err(secret_marker(&task.step.label, key));
         }
-        Ok(expanded.bytes)
+        Ok(expanded)
     }
 }
 

@@ -7,14 +7,14 @@ use std::time::Instant;
 
 use rustix::io::Errno;
 
-use crate::plan;
+use crate::plan::target::expand;
 use crate::plan::{Plan, PlanStep};
 use crate::setup::surroundings::{Scope, Surroundings};
 use crate::setup::users::Users;
 use crate::sys::child::Children;
-use crate::sys::identity;
-use crate::sys::identity::{Identity, Myself};
+use crate::sys::identity::{self, Identity, Myself, acting_as};
 use crate::sys::read;
+use crate::sys::start::AsWhom;
 use crate::sys::terminal::Terminal;
 use crate::sys::walk::Refusal;
 use crate::text::escape::WHY_NOT_SHOWN;
@@ -27,13 +27,10 @@ use crate::value::variables::{Origin, Variables};
 /// What performing needs of the world.
 #[derive(Debug)]
 pub(crate) struct World {
-    /// Where messages go.
     pub(crate) log: Log,
     /// The path of this program, for the parts of it that run as children.
     pub(crate) program: PathBuf,
-    /// Who this process is.
     pub(crate) myself: Myself,
-    /// The children, and the signals.
     pub(crate) children: Children,
 }
 
@@ -47,7 +44,7 @@ pub(crate) struct Setup {
     pub(super) identity: Option<Identity>,
     pub(super) users: Users,
     pub(super) terminal: Option<Terminal>,
-    /// Whether it was said that nobody else can be become.
+    /// Whether it was said that this process cannot become another user.
     pub(super) warned_of_user: bool,
     /// Whether it was said that no files can be given away.
     pub(super) warned_of_chown: bool,
@@ -62,17 +59,30 @@ pub(crate) struct Setup {
 /// Device and inode of a directory.
 pub(super) type Place = (u64, u64);
 
-/// Who does a step.
-#[derive(Debug, Clone)]
-pub(crate) struct Actor {
-    /// Whom to step down to; `None` is whoever this process is.
+/// A step in progress, and who does it.
+#[derive(Debug)]
+pub(crate) struct Task<'s> {
+    pub(crate) step: &'s PlanStep,
+    /// Whom to step down to; `None` is the user that this process is.
     pub(crate) identity: Option<Identity>,
     /// Whose `HOME` it has; `None` leaves that as it is.
-    home: Option<Identity>,
+    pub(super) home: Option<Identity>,
     /// Whether it is done as root.
     pub(crate) root: bool,
     /// Whether the step itself says that it is root's.
     pub(crate) kept_root: bool,
+}
+
+impl Task<'_> {
+    /// The step, as messages name it.
+    pub(super) fn who(&self) -> String {
+        format!("step `{}`", self.step.label)
+    }
+
+    /// As whom its programs are started.
+    pub(super) fn as_whom<'a>(&'a self, preverb: &'a Path) -> AsWhom<'a> {
+        AsWhom { identity: self.identity.as_ref(), preverb, kept_root: self.kept_root }
+    }
 }
 
 impl Setup {
@@ -92,16 +102,15 @@ impl Setup {
             locked: Vec::new(),
         };
         let mut home = None;
-        let steps: Vec<&PlanStep> = setup.plan.steps.iter().flat_map(PlanStep::all).collect();
-        let steps_with_users = steps.iter().any(|step| step.step.user.is_some());
-        for step in steps {
+        let steps = setup.plan.steps.iter().flat_map(PlanStep::all);
+        let users: Vec<&Template> = steps.filter_map(|step| step.step.user.as_ref()).collect();
+        for user in &users {
             // One that does not exist yet is reported when its turn comes.
-            if let Some(user) = &step.step.user
-                && let Ok(spec) = plan::target::expand(user, &setup.surroundings.of(true).variables, "`user`")
-            {
+            if let Ok(spec) = expand(user, setup.surroundings.variables(true), "`user`") {
                 let _ = setup.users.look_first(&spec);
             }
         }
+        let steps_have_users = !users.is_empty();
         if let Some(user) = &setup.plan.user {
             let identity = setup.users.look_first(user)?;
             // Root gets the home of the user also where it is already root itself.
@@ -109,12 +118,11 @@ impl Setup {
             setup.identity = setup.become_of(identity);
         }
         let unprivileged = setup.identity.as_ref().is_some_and(|identity| identity.uid != 0);
-        if setup.world.myself.is_root() && (unprivileged || steps_with_users) {
+        if setup.world.myself.is_root() && (unprivileged || steps_have_users) {
             setup.surroundings.split();
         }
         if let Some(identity) = home {
-            let scope = setup.surroundings.of(identity.uid == 0);
-            set_home(&mut scope.variables, &identity);
+            set_home(&mut setup.surroundings.of(identity.uid == 0).variables, &identity);
         }
         if let Some(umask) = setup.plan.umask {
             setup.surroundings.set_umask(umask);
@@ -123,7 +131,7 @@ impl Setup {
     }
 
     /// Whom to step down to for this user; `None` where nothing needs to be done, or nothing can be.
-    pub(super) fn become_of(&mut self, identity: Identity) -> Option<Identity> {
+    fn become_of(&mut self, identity: Identity) -> Option<Identity> {
         if self.world.myself.is(&identity) {
             return None;
         }
@@ -148,7 +156,7 @@ impl Setup {
         Ok(())
     }
 
-    pub(super) fn actor_of(&mut self, step: &PlanStep) -> Result<Actor> {
+    pub(super) fn task_of<'s>(&mut self, step: &'s PlanStep) -> Result<Task<'s>> {
         self.look_again()?;
         let root = self.world.myself.is_root();
         // These root does itself, whoever they are for: what others exported has no say in them.
@@ -157,111 +165,105 @@ impl Setup {
             let identity = self.identity.clone();
             let root = root && identity.as_ref().is_none_or(|identity| identity.uid == 0);
             let home = identity.clone();
-            return Ok(Actor { identity, home, root: root || always_root, kept_root: false });
+            return Ok(Task { step, identity, home, root: root || always_root, kept_root: false });
         };
         // Whom root becomes is decided by what root alone has set.
-        let spec = plan::target::expand(template, &self.surroundings.of(true).variables, "`user`")?;
+        let spec = expand(template, self.surroundings.variables(true), "`user`")?;
         let identity = self.users.look_up(&spec)?;
         if root && identity.uid == 0 {
-            // Root of another group, `root:adm`, is somebody to become all the same.
+            // Root of another group, `root:adm`, is another identity all the same.
             let home = Some(identity);
             let identity = home.clone().filter(|who| who.gid != self.world.myself.gid);
-            return Ok(Actor { identity, home, root: true, kept_root: true });
+            return Ok(Task { step, identity, home, root: true, kept_root: true });
         }
         let identity = self.become_of(identity);
-        let root = root && identity.is_none();
-        Ok(Actor { home: identity.clone(), identity, root: root || always_root, kept_root: false })
+        let root = (root && identity.is_none()) || always_root;
+        Ok(Task { step, home: identity.clone(), identity, root, kept_root: false })
     }
 
     /// The variables of a program that is run for a step.
-    pub(super) fn variables_of(&mut self, actor: &Actor) -> Variables {
-        let mut variables = self.surroundings.of(actor.root).variables.clone();
+    pub(super) fn variables_of(&self, task: &Task<'_>) -> Variables {
+        let mut variables = self.surroundings.variables(task.root).clone();
         // Who writes to the one, or takes the others for its own, would speak for the target.
         for name in [&b"NOTIFY_SOCKET"[..], b"LISTEN_PID", b"LISTEN_FDS"] {
             variables.unset(name);
         }
-        if let Some(identity) = &actor.home {
+        if let Some(identity) = &task.home {
             set_home(&mut variables, identity);
         }
         variables
     }
 
-    /// Expands a string of a step that must not be empty.
-    ///
-    /// # Errors
-    /// Variable (65).
+    /// Expands a string of a step that must not be empty (65).
     pub(super) fn expand(
         &mut self,
         template: &Template,
-        actor: &Actor,
-        step: &PlanStep,
+        task: &Task<'_>,
         key: &'static str,
     ) -> Result<Expanded> {
-        let what = format!("`{key}` of step `{}`", step.label);
-        let expanded = plan::target::expand(template, &self.surroundings.of(actor.root).variables, &what)?;
+        let what = format!("`{key}` of {}", task.who());
+        let expanded = expand(template, self.surroundings.variables(task.root), &what)?;
         if expanded.bytes.is_empty() {
             let failure = Failure::say(Kind::Variable, format!("{what} expands to nothing"));
-            return Err(failure.field("step", &step.label).field("key", key));
+            return Err(failure.field("step", &task.step.label).field("key", key));
         }
         self.secret |= expanded.secret;
         Ok(expanded)
     }
 
     /// A path of a step.
-    ///
-    /// # Errors
-    /// Variable (65).
     pub(super) fn path(
         &mut self,
         template: &Template,
-        actor: &Actor,
-        step: &PlanStep,
+        task: &Task<'_>,
         key: &'static str,
     ) -> Result<PathBuf> {
-        let expanded = self.expand(template, actor, step, key)?;
-        Ok(PathBuf::from(OsStr::from_bytes(&expanded.bytes)))
+        self.expand(template, task, key).map(|expanded| expanded.into_word().into())
     }
 
-    /// Looks at files for a step, as whoever it is done as.
-    pub(super) fn look<T>(&self, actor: &Actor, work: impl FnOnce() -> T) -> Result<T> {
-        let as_whom = actor.identity.as_ref().filter(|_| self.world.myself.is_root());
-        identity::acting_as(as_whom, || Ok(work()))
+    pub(super) fn paths(
+        &mut self,
+        templates: &[Template],
+        task: &Task<'_>,
+        key: &'static str,
+    ) -> Result<Vec<PathBuf>> {
+        templates.iter().map(|template| self.path(template, task, key)).collect()
+    }
+
+    /// Looks at files for a step, as the user who does it.
+    pub(super) fn look<T>(&self, task: &Task<'_>, work: impl FnOnce() -> T) -> Result<T> {
+        let as_whom = task.identity.as_ref().filter(|_| self.world.myself.is_root());
+        acting_as(as_whom, || Ok(work()))
     }
 
     /// Gives this process the surroundings of what is done next, and `workdir` from the moment it exists.
-    pub(super) fn enter(&mut self, actor: &Actor) -> Result<()> {
-        let verb = self.identity.clone();
-        let users = users(actor.identity.as_ref(), verb.as_ref());
-        self.surroundings.enter(actor.root, &users)?;
-        match self.workdir(actor.root, &users) {
+    pub(super) fn enter(&mut self, task: &Task<'_>) -> Result<()> {
+        match self.enter_as(task.root, task.identity.as_ref())? {
             // It may be that a step makes it; that it is missing in the end is reported at the end.
-            Err(Refusal::System(Errno::NOENT | Errno::NOTDIR)) => Ok(()),
-            entered => entered.map_err(|refusal| self.workdir_failure(&refusal)),
+            None | Some(Refusal::System(Errno::NOENT | Errno::NOTDIR)) => Ok(()),
+            Some(refusal) => Err(self.workdir_failure(&refusal)),
         }
     }
 
-    /// Returns to surroundings of before, and to those of this one.
-    pub(super) fn return_to(&mut self, scopes: (Scope, Option<Scope>), actor: &Actor) -> Result<()> {
-        self.surroundings.return_to(scopes);
-        let verb = self.identity.clone();
-        self.surroundings.enter(actor.root, &users(actor.identity.as_ref(), verb.as_ref()))
-    }
-
-    /// The same for the target.
+    /// The same for the target, whose `workdir` must exist.
     pub(super) fn enter_for_target(&mut self, root: bool) -> Result<()> {
-        let verb = self.identity.clone();
-        let users = users(None, verb.as_ref());
-        self.surroundings.enter(root, &users)?;
-        self.workdir(root, &users).map_err(|refusal| self.workdir_failure(&refusal))
+        let refusal = self.enter_as(root, None)?;
+        refusal.map_or(Ok(()), |refusal| Err(self.workdir_failure(&refusal)))
     }
 
-    /// Enters the working directory, if nobody has entered or changed it before now.
-    fn workdir(&mut self, root: bool, users: &[&Identity]) -> std::result::Result<(), Refusal> {
-        let Some(workdir) = &self.plan.workdir else { return Ok(()) };
-        if self.surroundings.has_directory(root) {
-            return Ok(());
-        }
-        self.surroundings.set_workdir(Path::new(OsStr::from_bytes(&workdir.bytes)), root, users)
+    /// Returns why `workdir` cannot be entered, where nothing has set the working directory before now.
+    fn enter_as(&mut self, root: bool, user: Option<&Identity>) -> Result<Option<Refusal>> {
+        let users = users(user, self.identity.as_ref());
+        self.surroundings.enter(root, &users)?;
+        let Some(workdir) = &self.plan.workdir else { return Ok(None) };
+        let path = Path::new(OsStr::from_bytes(&workdir.bytes));
+        Ok(self.surroundings.set_workdir(path, root, &users).err())
+    }
+
+    /// Returns to surroundings of before, and to those of this step.
+    pub(super) fn return_to(&mut self, scopes: (Scope, Option<Scope>), task: &Task<'_>) -> Result<()> {
+        self.surroundings.return_to(scopes);
+        self.surroundings.enter(task.root, &users(task.identity.as_ref(), self.identity.as_ref()))
     }
 
     fn workdir_failure(&self, refusal: &Refusal) -> Failure {
@@ -272,28 +274,13 @@ impl Setup {
             .field("workdir", shown)
     }
 
-    /// Paths of a step.
-    ///
-    /// # Errors
-    /// Variable (65).
-    pub(super) fn paths(
-        &mut self,
-        templates: &[Template],
-        actor: &Actor,
-        step: &PlanStep,
-        key: &'static str,
-    ) -> Result<Vec<PathBuf>> {
-        templates.iter().map(|template| self.path(template, actor, step, key)).collect()
-    }
-
     /// How a failure of a hook begins: its name, its step, the environment.
-    pub(super) fn hook_failure(&self, hook: &str, step: &PlanStep, what: &str) -> Failure {
+    pub(super) fn hook_failure(&self, hook: &str, task: &Task<'_>, what: &str) -> Failure {
         let environment = self.plan.environment.name.as_str();
-        let sentence =
-            format!("hook `{hook}` of step `{}` in environment `{environment}` {what}", step.label);
+        let sentence = format!("hook `{hook}` of {} in environment `{environment}` {what}", task.who());
         Failure::say(Kind::Hook, sentence)
             .field("hook", hook)
-            .field("step", &step.label)
+            .field("step", &task.step.label)
             .field("environment", environment)
     }
 
@@ -304,16 +291,16 @@ impl Setup {
     }
 }
 
-/// Those as whom a directory is entered that root cannot, or must not, enter itself.
-fn users<'i>(actor: Option<&'i Identity>, verb: Option<&'i Identity>) -> Vec<&'i Identity> {
-    let mut users: Vec<&Identity> = actor.into_iter().chain(verb).filter(|user| user.uid != 0).collect();
+/// The users who may enter a directory that root cannot, or must not, enter itself.
+fn users<'i>(user: Option<&'i Identity>, verb: Option<&'i Identity>) -> Vec<&'i Identity> {
+    let mut users: Vec<&Identity> = user.into_iter().chain(verb).filter(|user| user.uid != 0).collect();
     users.dedup();
     users
 }
 
 /// Whether something is at a path, as this user sees it.
-pub(super) fn existence(identity: Option<Identity>) -> impl Fn(&[u8]) -> bool {
-    move |path| identity::acting_as(identity.as_ref(), || Ok(read::is_there(path))).unwrap_or(false)
+pub(super) fn existence(identity: Option<&Identity>) -> impl Fn(&[u8]) -> bool {
+    move |path| acting_as(identity, || Ok(read::is_there(path))).unwrap_or(false)
 }
 
 /// The warning that a process which is not root stays who it is: the operator chose it.
@@ -324,24 +311,9 @@ pub(crate) fn not_root(myself: Myself, user: &str) -> Message {
 }
 
 /// Sets `HOME` to that of the identity, unless the table or a hook has set it.
-pub(super) fn set_home(variables: &mut Variables, identity: &Identity) {
-    let ours = match variables.get(b"HOME").map(|found| found.origin) {
-        None | Some(Origin::Inherited | Origin::User) => true,
-        Some(
-            Origin::Preverb
-            | Origin::Option
-            | Origin::File { .. }
-            | Origin::Alias(_)
-            | Origin::Default
-            | Origin::TableEnv
-            | Origin::EnvironmentEnv
-            | Origin::VerbEnv
-            | Origin::EnvironmentVerbEnv
-            | Origin::Hook(_)
-            | Origin::Step(_),
-        ) => false,
-    };
-    if ours {
+fn set_home(variables: &mut Variables, identity: &Identity) {
+    let origin = variables.get(b"HOME").map(|found| found.origin);
+    if matches!(origin, None | Some(Origin::Inherited | Origin::User)) {
         variables.set(b"HOME", identity::home(identity), Origin::User, identity.spec.secret);
     }
 }

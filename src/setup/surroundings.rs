@@ -3,24 +3,25 @@
 //! There are two of them where root steps down: what is done as root sees nothing of what a hook that was
 //! not root exported, so root's are kept apart from the others'.
 
+use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::Mode;
+
 use crate::sys::identity::Identity;
-use crate::sys::walk::{self, Refusal};
+use crate::sys::walk::{Refusal, change_directory, change_directory_to, here, working_directory};
 use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::quoted;
+use crate::text::log::quoted_path;
 use crate::value::variables::{Origin, Variables};
 
 /// Variables, working directory and umask of what is done as root, or as others.
 #[derive(Debug, Clone)]
 pub(crate) struct Scope {
-    /// The variables.
     pub(crate) variables: Variables,
-    /// The working directory; `None` is the one that was inherited.
+    /// `None` is the one that was inherited.
     pub(crate) directory: Option<PathBuf>,
-    /// The umask; `None` is the one that was inherited.
+    /// `None` is the one that was inherited.
     pub(crate) umask: Option<u32>,
 }
 
@@ -29,13 +30,11 @@ pub(crate) struct Scope {
 pub(crate) struct Changes {
     /// Variables that were set, or with `None` unset.
     pub(crate) variables: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-    /// A new working directory.
     pub(crate) directory: Option<PathBuf>,
-    /// A new umask.
     pub(crate) umask: Option<u32>,
 }
 
-/// The surroundings of root, and where they are kept apart those of everybody else.
+/// The surroundings of root, and where they are kept apart those of all others.
 #[derive(Debug)]
 pub(crate) struct Surroundings {
     root: Scope,
@@ -50,13 +49,8 @@ pub(crate) struct Surroundings {
 impl Surroundings {
     /// One surroundings for all.
     pub(crate) fn new(variables: Variables) -> Self {
-        Self {
-            root: Scope { variables, directory: None, umask: None },
-            others: None,
-            directory: None,
-            umask: None,
-            inherited: None,
-        }
+        let root = Scope { variables, directory: None, umask: None };
+        Self { root, others: None, directory: None, umask: None, inherited: None }
     }
 
     /// Keeps root's surroundings apart from here on.
@@ -65,17 +59,26 @@ impl Surroundings {
         self.others = Some(self.root.clone());
     }
 
-    /// Notes what was inherited, so that there is a way back to it.
-    fn note_inherited(&mut self) {
-        self.inherited.get_or_insert_with(|| (walk::here(), current_umask()));
+    /// Whether root's are kept apart from others'.
+    pub(crate) fn are_split(&self) -> bool {
+        self.others.is_some()
     }
 
-    /// The surroundings of what is done as root, or as somebody else.
+    /// Notes what was inherited, so that there is a way back to it.
+    fn note_inherited(&mut self) {
+        self.inherited.get_or_insert_with(|| (here(), current_umask()));
+    }
+
+    /// The surroundings of what is done as root, or as another user.
     pub(crate) fn of(&mut self, root: bool) -> &mut Scope {
         match &mut self.others {
             Some(others) if !root => others,
             _ => &mut self.root,
         }
+    }
+
+    pub(crate) fn variables(&self, root: bool) -> &Variables {
+        &self.others.as_ref().filter(|_| !root).unwrap_or(&self.root).variables
     }
 
     /// The surroundings as they are now, to return to.
@@ -89,97 +92,66 @@ impl Surroundings {
         (self.root, self.others) = scopes;
     }
 
-    /// Sets a variable that preverb gives to all, or unsets it.
-    pub(crate) fn set_for_all(&mut self, name: &[u8], value: Option<&[u8]>) {
-        for scope in self.both() {
-            match value {
-                Some(value) => scope.variables.set(name, value, Origin::Preverb, false),
-                None => scope.variables.unset(name),
-            }
-        }
-    }
-
-    /// Whether root's are kept apart from others'.
-    pub(crate) fn are_split(&self) -> bool {
-        self.others.is_some()
-    }
-
-    /// The variables of what is done as root, or as somebody else.
-    pub(crate) fn variables(&self, root: bool) -> &Variables {
-        match &self.others {
-            Some(others) if !root => &others.variables,
-            _ => &self.root.variables,
-        }
-    }
-
     fn both(&mut self) -> impl Iterator<Item = &mut Scope> {
         std::iter::once(&mut self.root).chain(self.others.as_mut())
+    }
+
+    /// Sets a variable that preverb gives to all, or unsets it.
+    pub(crate) fn set_for_all(&mut self, name: &[u8], value: Option<&[u8]>) {
+        self.both().for_each(|scope| set_or_unset(scope, name, value, &Origin::Preverb, false));
     }
 
     /// Sets the umask of all, and of this process.
     pub(crate) fn set_umask(&mut self, umask: u32) {
         self.both().for_each(|each| each.umask = Some(umask));
-        self.apply_umask(umask);
-    }
-
-    fn apply_umask(&mut self, umask: u32) {
-        rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask));
         self.umask = Some(umask);
+        rustix::process::umask(Mode::from_raw_mode(umask));
     }
 
-    /// Sets the working directory of this process, and of all for whom no hook has changed it.
-    ///
-    /// # Errors
-    /// It cannot be entered.
+    /// Sets the working directory of this process, and of all for whom no hook has changed it; nothing is done
+    /// where something has set that of root or of the others already.
     pub(crate) fn set_workdir(
         &mut self,
         path: &Path,
         root: bool,
         users: &[&Identity],
     ) -> std::result::Result<(), Refusal> {
-        walk::change_directory(path, root, users)?;
+        if self.of(root).directory.is_some() {
+            return Ok(());
+        }
+        change_directory(path, root, users)?;
         // From another directory a relative path would lead elsewhere.
-        let path = if path.is_absolute() { path.to_owned() } else { walk::working_directory()? };
-        for each in self.both().filter(|each| each.directory.is_none()) {
-            each.directory = Some(path.clone());
+        let path = if path.is_absolute() { path.to_owned() } else { working_directory()? };
+        for each in self.both() {
+            each.directory.get_or_insert_with(|| path.clone());
         }
         self.directory = Some(path);
         Ok(())
     }
 
-    /// Whether something has set the working directory.
-    pub(crate) fn has_directory(&mut self, root: bool) -> bool {
-        self.of(root).directory.is_some()
-    }
-
     /// Gives this process the working directory and umask of what is done next, as root or for one of these
     /// users.
-    ///
-    /// # Errors
-    /// System (71): the directory cannot be entered.
     pub(crate) fn enter(&mut self, root: bool, users: &[&Identity]) -> Result<()> {
-        let wanted = self.of(root).directory.clone();
-        if wanted != self.directory {
-            let (shown, entered) = match (&wanted, &self.inherited) {
-                (Some(path), _) => (&**path, walk::change_directory(path, root, users)),
-                (None, Some((Some(directory), _))) => {
-                    (Path::new("."), walk::change_directory_to(directory, users))
-                }
-                (None, Some((None, _)) | None) => (Path::new("."), Ok(())),
+        let Scope { directory, umask, .. } = self.of(root);
+        let (directory, umask) = (directory.clone(), *umask);
+        if directory != self.directory {
+            let entered = match (&directory, &self.inherited) {
+                (Some(path), _) => change_directory(path, root, users),
+                (None, Some((Some(inherited), _))) => change_directory_to(inherited, users),
+                (None, _) => Ok(()),
             };
             entered.map_err(|refusal| {
-                let shown = quoted(shown.as_os_str().as_bytes());
+                let shown = quoted_path(directory.as_deref().unwrap_or(Path::new(".")));
                 Failure::say(Kind::System, format!("cannot enter {shown}: {refusal}"))
             })?;
-            self.directory = wanted;
+            self.directory = directory;
         }
         let inherited = self.inherited.as_ref().map(|(_, umask)| *umask);
-        let wanted = self.of(root).umask;
-        if wanted != self.umask
-            && let Some(umask) = wanted.or(inherited)
+        if umask != self.umask
+            && let Some(wanted) = umask.or(inherited)
         {
-            self.apply_umask(umask);
-            self.umask = wanted;
+            rustix::process::umask(Mode::from_raw_mode(wanted));
+            self.umask = umask;
         }
         Ok(())
     }
@@ -191,31 +163,33 @@ impl Surroundings {
         changes: &Changes,
         root: bool,
         origin: &Origin,
-        secrets: &dyn Fn(&[u8]) -> bool,
+        secrets: &BTreeSet<String>,
     ) {
         let shared = root || self.others.is_none();
-        let targets: Vec<&mut Scope> =
-            if shared { self.both().collect() } else { self.others.iter_mut().collect() };
-        for surroundings in targets {
+        let roots = shared.then_some(&mut self.root);
+        for scope in roots.into_iter().chain(self.others.as_mut()) {
             for (name, value) in &changes.variables {
-                match value {
-                    Some(value) => surroundings.variables.set(name, value, origin.clone(), secrets(name)),
-                    None => surroundings.variables.unset(name),
-                }
+                let is_secret = std::str::from_utf8(name).is_ok_and(|name| secrets.contains(name));
+                set_or_unset(scope, name, value.as_deref(), origin, is_secret);
             }
-            if let Some(directory) = &changes.directory {
-                surroundings.directory = Some(directory.clone());
+            if changes.directory.is_some() {
+                scope.directory.clone_from(&changes.directory);
             }
-            if let Some(umask) = changes.umask {
-                surroundings.umask = Some(umask);
-            }
+            scope.umask = changes.umask.or(scope.umask);
         }
+    }
+}
+
+fn set_or_unset(scope: &mut Scope, name: &[u8], value: Option<&[u8]>, origin: &Origin, is_secret: bool) {
+    match value {
+        Some(value) => scope.variables.set(name, value, origin.clone(), is_secret),
+        None => scope.variables.unset(name),
     }
 }
 
 /// The umask of this process. It can only be read by setting it.
 pub(crate) fn current_umask() -> u32 {
-    let umask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let umask = rustix::process::umask(Mode::from_raw_mode(0o077));
     rustix::process::umask(umask);
     umask.as_raw_mode()
 }

@@ -28,28 +28,24 @@ struct Known {
 
 impl Users {
     /// Looks a user up before the first step.
-    ///
-    /// # Errors
-    /// Identity (77): it does not exist.
     pub(crate) fn look_first(&mut self, spec: &Expanded) -> Result<Identity> {
         let found = identity::resolve(spec);
         self.note(spec, found.as_ref().ok().cloned());
         found
     }
 
-    /// Looks a user up that may have been looked up before.
-    ///
-    /// # Errors
-    /// Identity (77): it does not exist, or somebody else than root may have made it who it is now.
+    /// Looks a user up that may have been looked up before. Fails (77) where it does not exist, or where another
+    /// user than root may have made it who it is now.
     pub(crate) fn look_up(&mut self, spec: &Expanded) -> Result<Identity> {
         let known = self.known.iter().find(|known| known.spec == spec.bytes);
         if let Some(Known { identity: Some(identity), is_current: true, .. }) = known {
             return Ok(identity.clone());
         }
-        let before = known.and_then(|known| known.identity.clone());
+        let before = known.and_then(|known| known.identity.as_ref());
         let now = identity::resolve(spec)?;
-        if !is_same(before.as_ref(), &now) {
-            stays_no_root(before.as_ref(), &now)?;
+        let ids = |identity: &Identity| (identity.uid, identity.gid, identity.groups.clone());
+        if before.map(ids) != Some(ids(&now)) {
+            stays_no_root(before, &now)?;
             if !is_number(spec) && !only_root_can_change() {
                 let sentence = format!("user `{}` is not who it was when the run began", spec.shown());
                 return Err(Failure::say(Kind::Identity, sentence).hint(ONLY_ROOT));
@@ -70,10 +66,7 @@ impl Users {
     }
 }
 
-/// Looks whether anything has tried to make a user root since it was looked up.
-///
-/// # Errors
-/// Identity (77): it has.
+/// Fails (77) where anything has tried to make a user root since it was looked up.
 pub(crate) fn verify(identity: &Identity) -> Result<()> {
     match identity::resolve(&identity.spec) {
         Ok(now) if !only_root_can_change() => stays_no_root(Some(identity), &now),
@@ -83,26 +76,17 @@ pub(crate) fn verify(identity: &Identity) -> Result<()> {
 
 const ONLY_ROOT: &str = "only root may be able to change `/etc/passwd` and `/etc/group`";
 
-/// Whether it is who it is whatever is written anywhere.
+/// Whether its ids are numbers, so that no file has a say in who it is.
 fn is_number(spec: &Expanded) -> bool {
     let parsed = UserSpec::parse(&spec.bytes);
     parsed.is_ok_and(|parsed| matches!((parsed.user, parsed.group), (Who::Id(_), Some(Who::Id(_)))))
 }
 
-fn is_same(before: Option<&Identity>, now: &Identity) -> bool {
-    before.is_some_and(|before| (before.uid, before.gid, &before.groups) == (now.uid, now.gid, &now.groups))
-}
-
 fn stays_no_root(before: Option<&Identity>, now: &Identity) -> Result<()> {
-    match before.filter(|before| before.uid != 0 && now.uid == 0) {
-        None => Ok(()),
-        Some(before) => {
-            let user = now.spec.shown();
-            let sentence =
-                format!("user `{user}` had uid {} when the run began, and is root now", before.uid);
-            Err(Failure::say(Kind::Identity, sentence).field("user", user).hint(ONLY_ROOT))
-        }
-    }
+    let Some(before) = before.filter(|before| before.uid != 0 && now.uid == 0) else { return Ok(()) };
+    let user = now.spec.shown();
+    let sentence = format!("user `{user}` had uid {} when the run began, and is root now", before.uid);
+    Err(Failure::say(Kind::Identity, sentence).field("user", user).hint(ONLY_ROOT))
 }
 
 /// Whether nobody else can have changed who is who.

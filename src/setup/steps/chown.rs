@@ -15,15 +15,14 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, StatxFlags, Uid};
 use rustix::io::Errno;
 
-use crate::plan::PlanStep;
-use crate::setup::state::{Actor, Setup};
+use crate::setup::state::{Setup, Task};
 use crate::setup::steps::progress::{self, Progress};
 use crate::sys::entry::Entry;
 use crate::sys::identity::{self, Identity};
 use crate::sys::walk::DIRECTORY;
 use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::{self, Message, quoted, quoted_path};
+use crate::text::log::{Level, Message, quoted, quoted_path};
 use crate::text::reason::of_errno as why;
 use crate::value::template::{Expanded, Template};
 
@@ -36,27 +35,23 @@ const ITSELF: &str = "";
 
 impl Setup {
     /// A `chown` step.
-    pub(in crate::setup) fn chown(
-        &mut self,
-        step: &PlanStep,
-        actor: &Actor,
-        paths: &[Template],
-    ) -> Result<()> {
+    pub(in crate::setup) fn chown(&mut self, task: &Task<'_>, paths: &[Template]) -> Result<()> {
         if !self.world.myself.is_root() {
             if !self.warned_of_chown {
                 self.warned_of_chown = true;
-                let message = format!("step `{}` does nothing: only root can give files away", step.label);
-                self.world.log.say(&Message::new(log::Level::Warning, message).field("step", &step.label));
+                let message = format!("{} does nothing: only root can give files away", task.who());
+                let message = Message::new(Level::Warning, message).field("step", &task.step.label);
+                self.world.log.say(&message);
             }
             return Ok(());
         }
-        let paths = self.paths(paths, actor, step, "chown")?;
-        let owner = match (&actor.identity, &self.plan.user) {
+        let paths = self.paths(paths, task, "chown")?;
+        let owner = match (&task.identity, &self.plan.user) {
             (Some(identity), _) => identity.clone(),
-            (None, Some(user)) if !actor.kept_root => self.users.look_up(user)?,
+            (None, Some(user)) if !task.kept_root => self.users.look_up(user)?,
             _ => identity::resolve(&Expanded::open("0:0"))?,
         };
-        chown(&paths, &owner, &mut progress::of_step(step, &mut self.world))
+        chown(&paths, &owner, &mut progress::of_step(task.step, &mut self.world))
     }
 }
 
@@ -134,7 +129,7 @@ fn enter(at: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<(OwnedFd, Seen)
 }
 
 /// A directory on the way from the root of the tree to the deepest.
-struct Level {
+struct Listed {
     seen: Seen,
     /// The directories in it that are still to be entered.
     below: Vec<OsString>,
@@ -159,7 +154,7 @@ impl Giving<'_> {
     fn walk(&mut self, mut here: OwnedFd, top: Seen) -> Result<()> {
         let mut level = self.list(here.as_fd(), top)?;
         // Those far above are closed, and opened again from below.
-        let mut above: Vec<(Option<OwnedFd>, Level)> = Vec::new();
+        let mut above: Vec<(Option<OwnedFd>, Listed)> = Vec::new();
         loop {
             if let Some(name) = level.below.pop() {
                 match enter(here.as_fd(), &name) {
@@ -191,7 +186,7 @@ impl Giving<'_> {
     }
 
     /// Gives what is in a directory, but for the directories in it.
-    fn list(&mut self, at: BorrowedFd<'_>, seen: Seen) -> Result<Level> {
+    fn list(&mut self, at: BorrowedFd<'_>, seen: Seen) -> Result<Listed> {
         let mut below = Vec::new();
         for entry in self.checked(Dir::read_from(at), at, OsStr::new(ITSELF))? {
             let entry = self.checked(entry, at, OsStr::new(ITSELF))?;
@@ -214,7 +209,7 @@ impl Giving<'_> {
                 self.checked(given, at, name)?;
             }
         }
-        Ok(Level { seen, below })
+        Ok(Listed { seen, below })
     }
 
     /// Opens the directory that `below` is in.

@@ -4,11 +4,10 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use crate::plan::PlanStep;
-use crate::setup::state::{Actor, Setup};
+use crate::setup::state::{Setup, Task};
 use crate::sys::companion::{Departure, Grace};
 use crate::sys::ended::{Ended, GRACE, Stop};
-use crate::sys::start::{AsWhom, start_program};
+use crate::sys::start::start_program;
 use crate::sys::terminal::Terminal;
 use crate::text::duration::spoken;
 use crate::text::escape::WHY_NOT_SHOWN;
@@ -21,49 +20,45 @@ use crate::value::template::Expanded;
 /// How long it may take to end, unless the step says otherwise or the run was asked to stop: a server that
 /// was just filled writes all of it to disk.
 const CALM: Duration = Duration::from_mins(1);
-/// TERM.
-const STOP_SIGNAL: i32 = 15;
+const TERM: i32 = 15;
 
 impl Setup {
     /// Does `inner` while the program runs.
     pub(in crate::setup) fn during(
         &mut self,
-        step: &PlanStep,
-        actor: &Actor,
+        task: &Task<'_>,
         during: &During,
         inner: impl FnOnce(&mut Self) -> Result<()>,
     ) -> Result<()> {
         let log = self.world.log;
-        let words = self.argv(step, actor, &during.argv)?;
+        let label = &task.step.label;
+        let words = self.argv(task, &during.argv)?;
         let name = words.first().map(Expanded::shown).unwrap_or_default();
         let secret = words.first().is_some_and(|word| word.secret);
-        let tell =
-            |text: String| Message::new(Level::Info, text).field("hook", &name).field("step", &step.label);
-        log.say(&tell(format!("running hook `{name}` during step `{}`", step.label)));
+        let report = |text: String| {
+            log.say(&Message::new(Level::Info, text).field("hook", &name).field("step", label));
+        };
+        report(format!("running hook `{name}` during {}", task.who()));
         self.terminal.get_or_insert_with(Terminal::observe);
         let argv: Vec<OsString> = words.into_iter().map(Expanded::into_word).collect();
-        let variables = self.variables_of(actor);
-        let as_whom = AsWhom {
-            identity: actor.identity.as_ref(),
-            preverb: &self.world.program,
-            kept_root: actor.kept_root,
-        };
+        let variables = self.variables_of(task);
+        let as_whom = task.as_whom(&self.world.program);
         match start_program(&mut self.world.children, as_whom, &argv, &variables, &|_| {}) {
             Ok(running) => self.world.children.companion = Some(running),
             Err(failure) if failure.kind() == Kind::Identity => return Err(failure),
             Err(failure) => {
-                return Err(self.hook_failure(&name, step, &not_started(failure.sentence(), secret)));
+                return Err(self.hook_failure(&name, task, &not_started(failure.sentence(), secret)));
             }
         }
-        let done = self.wait(step, actor, &during.ready).and_then(|()| inner(self));
-        let signal = during.stop_signal.unwrap_or(STOP_SIGNAL);
-        let grace = step.grace();
+        let done = self.wait(task, &during.ready).and_then(|()| inner(self));
+        let signal = during.stop_signal.unwrap_or(TERM);
+        let grace = task.step.grace();
         let grace = Grace { calm: grace.unwrap_or(CALM), stopping: grace.unwrap_or(GRACE) };
         let stopping = done.as_ref().is_err_and(Failure::is_stop);
         let departure = self.world.children.dismiss(signal, grace, stopping);
         self.restore_terminal();
         let Some(departure) = departure else { return done };
-        let reproach = reproach(&departure, signal, secret).map(|what| self.hook_failure(&name, step, &what));
+        let reproach = reproach(&departure, signal, secret).map(|what| self.hook_failure(&name, task, &what));
         let asked = match done {
             Err(failure) if failure.is_stop() && failure.kind() != Kind::Stopped(Stop::COMPANION.0) => {
                 Err(failure)
@@ -82,7 +77,7 @@ impl Setup {
                 Err(failure)
             }
             (asked, None) => {
-                log.say(&tell(format!("hook `{name}` ended after {}", spoken(departure.ran))));
+                report(format!("hook `{name}` ended after {}", spoken(departure.ran)));
                 asked
             }
         }
@@ -93,7 +88,7 @@ fn not_started(why: String, secret: bool) -> String {
     Ended::NotStarted(if secret { WHY_NOT_SHOWN.to_owned() } else { why }).describe()
 }
 
-/// What is to be said against how the program ended, if anything.
+/// What is wrong with how the program ended, if anything.
 fn reproach(departure: &Departure, signal: i32, secret: bool) -> Option<String> {
     if !departure.report.is_empty() {
         return Some(not_started(departure.report.clone(), secret));

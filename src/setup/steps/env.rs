@@ -1,15 +1,15 @@
 //! The steps `env` and `env-file`: variables from the table and from files, with no shell.
 
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use crate::plan::PlanStep;
 use crate::plan::target::faulty;
 use crate::setup::dump::is_preverbs_own;
-use crate::setup::state::{Actor, Setup};
+use crate::setup::state::{Setup, Task};
 use crate::setup::surroundings::Changes;
-use crate::sys::identity;
+use crate::sys::identity::acting_as;
 use crate::sys::proof;
 use crate::sys::read::read_heeding;
 use crate::text::failure::{Failure, Kind, Result};
@@ -25,15 +25,11 @@ const LONGEST: usize = 16 << 20;
 impl Setup {
     /// An `env` step: its values see what was set before it, and not each other. What is done as root has
     /// its own variables, in which some of them may not be known.
-    pub(in crate::setup) fn env(
-        &mut self,
-        step: &PlanStep,
-        actor: &Actor,
-        settings: &[Setting],
-    ) -> Result<()> {
-        let origin = Origin::Step(step.label.clone());
+    pub(in crate::setup) fn env(&mut self, task: &Task<'_>, settings: &[Setting]) -> Result<()> {
+        let origin = Origin::Step(task.step.label.clone());
         let mut failures = Vec::new();
-        for is_root in [actor.root, !actor.root] {
+        let others = self.surroundings.are_split().then_some(!task.root);
+        for is_root in [task.root].into_iter().chain(others) {
             let variables = &mut self.surroundings.of(is_root).variables;
             let own = settings.iter().filter(|setting| !is_preverbs_own(setting.name.as_bytes()));
             let values: Vec<_> = own.map(|setting| (setting, setting.value.expand_all(variables))).collect();
@@ -43,53 +39,41 @@ impl Setup {
                         let secret = value.secret || self.plan.secrets.contains(&setting.name);
                         variables.set(setting.name.as_bytes(), value.bytes, origin.clone(), secret);
                     }
-                    Err(faults) if is_root == actor.root => {
-                        let what = format!("`{}` of step `{}`", setting.name, step.label);
+                    Err(faults) if is_root == task.root => {
+                        let what = format!("`{}` of {}", setting.name, task.who());
                         failures.extend(faults.into_iter().map(|fault| faulty(fault, &what)));
                     }
                     Err(_) => {}
                 }
-            }
-            if !self.surroundings.are_split() {
-                break;
             }
         }
         Failure::all(failures).map_or(Ok(()), Err)
     }
 
     /// An `env-file` step.
-    pub(in crate::setup) fn env_file(
-        &mut self,
-        step: &PlanStep,
-        actor: &Actor,
-        paths: &[Template],
-    ) -> Result<()> {
+    pub(in crate::setup) fn env_file(&mut self, task: &Task<'_>, paths: &[Template]) -> Result<()> {
+        let label = &task.step.label;
         for template in paths {
-            let expanded = self.expand(template, actor, step, "env-file")?;
+            let expanded = self.expand(template, task, "env-file")?;
             let path = Path::new(OsStr::from_bytes(&expanded.bytes));
-            if actor.kept_root
+            if task.kept_root
                 && let Err(why) = proof::file(path)
             {
-                let failure = proof::refused(&format!("step `{}`", step.label), path, &why);
-                return Err(failure.field("step", &step.label));
+                return Err(proof::refused(&task.who(), path, &why).field("step", label));
             }
             let shown = expanded.shown();
             let failure = |reason: String| {
-                let sentence = format!("step `{}` cannot use `{shown}`: {reason}", step.label);
-                Failure::say(Kind::Variable, sentence).field("step", &step.label).field("file", &shown)
+                let sentence = format!("{} cannot use `{shown}`: {reason}", task.who());
+                Failure::say(Kind::Variable, sentence).field("step", label).field("file", &shown)
             };
             let signals = self.world.children.signals();
-            let read = || Ok(read_heeding(path, LONGEST, signals));
-            let read = identity::acting_as(actor.identity.as_ref(), read)?;
-            let read = read.map_err(|stop| stop.failure(&format!("during step `{}`", step.label)))?;
+            let read = acting_as(task.identity.as_ref(), || Ok(read_heeding(path, LONGEST, signals)))?;
+            let read = read.map_err(|stop| stop.failure(&format!("during {}", task.who())))?;
             let text = read.map_err(|error| {
                 let failure = failure(reason(&error));
-                let missing = error.kind() == std::io::ErrorKind::NotFound;
-                if missing {
-                    failure.hint("`if-exists` skips the step where there is no file")
-                } else {
-                    failure
-                }
+                let is_missing = error.kind() == ErrorKind::NotFound;
+                let hint = "`if-exists` skips the step where there is no file";
+                if is_missing { failure.hint(hint) } else { failure }
             })?;
             let parsed = env_file::parse(&text).map_err(|mistake| {
                 failure(format!("line {}: {}", mistake.line, mistake.reason))
@@ -98,10 +82,8 @@ impl Setup {
             let variables = parsed.into_iter().filter(|(name, _)| !is_preverbs_own(name));
             let variables = variables.map(|(name, value)| (name, Some(value))).collect();
             let changes = Changes { variables, ..Changes::default() };
-            let secrets = &self.plan.secrets;
-            let is_secret = |name: &[u8]| std::str::from_utf8(name).is_ok_and(|name| secrets.contains(name));
-            let origin = Origin::Step(step.label.clone());
-            self.surroundings.absorb(&changes, actor.root, &origin, &is_secret);
+            let origin = Origin::Step(label.clone());
+            self.surroundings.absorb(&changes, task.root, &origin, &self.plan.secrets);
         }
         Ok(())
     }
