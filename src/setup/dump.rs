@@ -1,11 +1,14 @@
 //! What a hook hands back: the environment of a shell that sourced it, and what it wrote to descriptor 3.
 //!
-//! It knows the forms in which both come, and what of them is a change. Must not know processes: who hands
-//! back, and when that is whole, is the affair of `hooks.rs` and `running.rs`.
+//! It knows the forms in which both come, and which of it is a change, and knows no processes.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
+use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
+use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::PathBuf;
 
 use crate::setup::surroundings::{Changes, current_umask};
@@ -15,25 +18,19 @@ use crate::text::names::is_shell_name;
 use crate::value::toml::{Document, Shape, Sources};
 use crate::value::variables::Variables;
 
-/// `--preverb-dump SOCKET`: hands this process's environment back. What was not sent is missed by the process
-/// that waits for it, which knows what hook it was.
+/// `--preverb-dump SOCKET`: hands this process's environment back. The process that waits for it knows which
+/// hook it was, and reports what was not sent.
 pub(crate) fn dump(words: &[OsString]) -> u8 {
-    use std::io::{Read as _, Write as _};
-    use std::os::linux::net::SocketAddrExt as _;
     let name = words.first().map(|word| word.as_bytes()).unwrap_or_default();
-    let sent = std::os::unix::net::SocketAddr::from_abstract_name(name)
-        .and_then(|address| std::os::unix::net::UnixStream::connect_addr(&address))
-        .and_then(|mut socket| {
-            socket.write_all(&Dump::of_this_process())?;
-            socket.shutdown(std::net::Shutdown::Write)?;
-            // Until it is let go it stays alive, so that it can be asked which group it belongs to.
-            socket.read_to_end(&mut Vec::new())
-        });
-    u8::from(sent.is_err())
+    let send = || -> std::io::Result<usize> {
+        let mut socket = UnixStream::connect_addr(&SocketAddr::from_abstract_name(name)?)?;
+        socket.write_all(&Dump::of_this_process())?;
+        socket.shutdown(Shutdown::Write)?;
+        // Until it is let go it stays alive, so that it can be asked which group it belongs to.
+        socket.read_to_end(&mut Vec::new())
+    };
+    u8::from(send().is_err())
 }
-
-/// Values by their names.
-type Index<'v> = HashMap<&'v [u8], &'v [u8]>;
 
 /// The surroundings of a shell at the end of a hook.
 pub(crate) struct Dump {
@@ -44,7 +41,7 @@ pub(crate) struct Dump {
 
 /// The working directory of this process; empty where it is gone, as shells say it, or out of reach.
 pub(super) fn working_directory() -> Vec<u8> {
-    let directory = rustix::process::getcwd(Vec::new()).map(std::ffi::CString::into_bytes);
+    let directory = rustix::process::getcwd(Vec::new()).map(CString::into_bytes);
     directory.ok().filter(|path| path.starts_with(b"/")).unwrap_or_default()
 }
 
@@ -74,21 +71,16 @@ impl Dump {
 
     /// What the shell changed. One that `is_bash` can hold exported functions (`BASH_FUNC_name%%`), too.
     pub(super) fn changes<'v>(&'v self, before: &'v Variables, is_bash: impl Fn() -> bool) -> Changes {
-        let mut changes = Changes {
-            variables: Vec::new(),
-            directory: Some(OsString::from_vec(self.directory.clone()).into())
-                .filter(|_| !self.directory.is_empty()),
-            umask: Some(self.umask),
-        };
         // There can be very many, and each is looked up. Of several of one name a shell takes the last.
-        let index = |variables: &'v Variables| -> Index<'v> {
+        let index = |variables: &'v Variables| -> HashMap<&'v [u8], &'v [u8]> {
             variables.named().map(|(name, found)| (name, found.value)).collect()
         };
         let (had, has) = (index(before), index(&self.variables));
+        let mut variables = Vec::new();
         for (name, _) in self.variables.named() {
             let after = has.get(name).copied();
             if had.get(name).copied() != after && !is_the_shells_own(name, after) {
-                changes.variables.push((name.to_vec(), after.map(<[u8]>::to_vec)));
+                variables.push((name.to_vec(), after.map(<[u8]>::to_vec)));
             }
         }
         for (name, _) in before.named() {
@@ -96,10 +88,12 @@ impl Dump {
             let is_function = name.starts_with(b"BASH_FUNC_") && name.ends_with(b"%%");
             let holds = is_shell_name(name) || (is_function && is_bash());
             if !has.contains_key(name) && holds && !is_the_shells_own(name, None) {
-                changes.variables.push((name.to_vec(), None));
+                variables.push((name.to_vec(), None));
             }
         }
-        changes
+        let directory = Some(OsString::from_vec(self.directory.clone()).into());
+        let directory = directory.filter(|_| !self.directory.is_empty());
+        Changes { variables, directory, umask: Some(self.umask) }
     }
 }
 
@@ -107,51 +101,26 @@ fn octal(digits: &[u8]) -> Option<u32> {
     u32::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok()
 }
 
-/// Whether a shell makes this change, to a value or to none, of its own accord. bash keeps its options in
-/// variables, if it inherited them: `set -e` for a hook must not hold for every bash after it. And some
-/// variables say something about the very shell, or are reset by every shell that starts (XCU 2.5.3 for `IFS`
-/// and `PPID`; bash(1), Shell Variables).
+/// Variables that say something about the very shell, or that bash keeps its options in, if it inherited
+/// them: `set -e` for a hook must not hold for every bash after it (bash(1), Shell Variables; XCU 2.5.3).
+const SHELLS_OWN: &str = "SHLVL _ OLDPWD PWD SHELLOPTS BASHOPTS PPID LINENO RANDOM SRANDOM SECONDS EPOCHSECONDS \
+                          EPOCHREALTIME HISTCMD FUNCNAME DIRSTACK GROUPS COMP_WORDBREAKS BASH BASHPID \
+                          BASH_VERSION BASH_VERSINFO BASH_SUBSHELL BASH_COMMAND BASH_EXECUTION_STRING \
+                          BASH_ARGC BASH_ARGV BASH_ARGV0 BASH_LINENO BASH_SOURCE";
+
+/// Whether a shell makes this change, to a value or to none, of its own accord: some variables are reset by
+/// every shell that starts.
 fn is_the_shells_own(name: &[u8], after: Option<&[u8]>) -> bool {
     match name {
-        b"SHLVL"
-        | b"_"
-        | b"OLDPWD"
-        | b"PWD"
-        | b"SHELLOPTS"
-        | b"BASHOPTS"
-        | b"PPID"
-        | b"LINENO"
-        | b"RANDOM"
-        | b"SRANDOM"
-        | b"SECONDS"
-        | b"EPOCHSECONDS"
-        | b"EPOCHREALTIME"
-        | b"HISTCMD"
-        | b"FUNCNAME"
-        | b"DIRSTACK"
-        | b"GROUPS"
-        | b"COMP_WORDBREAKS"
-        | b"BASH"
-        | b"BASHPID"
-        | b"BASH_VERSION"
-        | b"BASH_VERSINFO"
-        | b"BASH_SUBSHELL"
-        | b"BASH_COMMAND"
-        | b"BASH_EXECUTION_STRING"
-        | b"BASH_ARGC"
-        | b"BASH_ARGV"
-        | b"BASH_ARGV0"
-        | b"BASH_LINENO"
-        | b"BASH_SOURCE" => true,
         b"IFS" => after == Some(b" \t\n"),
         b"OPTIND" | b"OPTERR" => after == Some(b"1"),
         b"PS4" => after == Some(b"+ "),
         b"PS1" | b"PS2" => after.is_none(),
-        _ => is_preverbs_own(name),
+        _ => is_preverbs_own(name) || SHELLS_OWN.split(' ').any(|own| own.as_bytes() == name),
     }
 }
 
-/// What preverb alone says.
+/// Whether preverb alone sets it.
 pub(super) fn is_preverbs_own(name: &[u8]) -> bool {
     matches!(name, b"PREVERB_VERB" | b"PREVERB_ENVIRONMENT")
 }
@@ -160,11 +129,9 @@ pub(super) fn is_preverbs_own(name: &[u8]) -> bool {
 type Written = (Vec<u8>, Vec<u8>);
 
 /// The variables that a hook wrote to descriptor 3: a flat TOML table of strings (the `exec.d` protocol of
-/// the Cloud Native Buildpacks' launch specification).
-///
-/// # Errors
-/// What else it wrote, as the end of a sentence.
-pub(crate) fn written_variables(text: &[u8]) -> std::result::Result<Vec<Written>, String> {
+/// the Cloud Native Buildpacks' launch specification). An error is what else it wrote, as the end of a
+/// sentence.
+pub(crate) fn written_variables(text: &[u8]) -> Result<Vec<Written>, String> {
     if text.is_empty() {
         return Ok(Vec::new());
     }
@@ -181,13 +148,9 @@ pub(crate) fn written_variables(text: &[u8]) -> std::result::Result<Vec<Written>
     for child in document.root().children() {
         let name = quoted(child.key());
         let Some(value) = child.as_str() else {
-            let shape = match child.shape() {
-                Shape::Table | Shape::Array => "not a flat table of strings",
-                Shape::String | Shape::Integer | Shape::Boolean(_) | Shape::Float | Shape::DateTime => {
-                    "not a string"
-                }
-            };
-            return Err(format!("a value for {name} that is {}, {shape}", child.shape().name()));
+            let is_nested = matches!(child.shape(), Shape::Table | Shape::Array);
+            let wanted = if is_nested { "not a flat table of strings" } else { "not a string" };
+            return Err(format!("a value for {name} that is {}, {wanted}", child.shape().name()));
         };
         if child.key().is_empty() || child.key().contains(['=', '\0']) {
             return Err(format!("the name {name}, which no variable can have"));

@@ -131,8 +131,8 @@ impl Setup {
     }
 }
 
-/// What a hook changed: what its shell handed back, and what it wrote to descriptor 3. An error is the end of a
-/// sentence about the hook, and a hint.
+/// What a hook changed: what its shell handed back, and what it wrote to descriptor 3. An error is the end of
+/// a sentence about the hook, and a hint.
 fn changes(
     hook: &Hook,
     running: &Running,

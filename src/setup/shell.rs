@@ -1,13 +1,12 @@
 //! How a shell sources a hook: one of its own for each, under `set -e`, which hands its environment back at
-//! the end by
-//! `--preverb-dump`, however that end comes about.
-//!
-//! It knows shells; which hook comes next, and what becomes of what it hands back, is `hooks.rs`'s affair.
+//! the end by `--preverb-dump`, however that end comes about.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
+use crate::sys::exec::find;
+use crate::text::escape::shell_quoted;
 use crate::value::variables::Variables;
 
 /// A file that a shell is to source.
@@ -32,32 +31,27 @@ impl Script {
     /// failure of the hook: it is seen by what was not handed back. Under job control (`set -m`) it would not
     /// be in the hook's group.
     pub(super) fn argv(&self, preverb: &Path, socket: &str, parameters: &[OsString]) -> Vec<OsString> {
-        let quoted = |path: &Path| quoted(path.as_os_str().as_bytes());
-        let dump =
-            [b"set +m; ", &*quoted(preverb), b" --preverb-dump ", socket.as_bytes(), b" || :"].concat();
+        let path = |path: &Path| shell_quoted(path.as_os_str().as_bytes());
+        let dump = [b"set +m; ", &*path(preverb), b" --preverb-dump ", socket.as_bytes(), b" || :"].concat();
+        let trap =
+            [&b"case $(($?&255))${preverb_dumped-} in 0$$) ;; 0*) "[..], &dump, b";; *) exit \"$?\";; esac"];
         let script = [
             b"trap ",
-            &*self::quoted(
-                &[b"case $(($?&255))${preverb_dumped-} in 0$$) ;; 0*) ", &*dump, b";; *) exit \"$?\";; esac"]
-                    .concat(),
-            ),
+            &*shell_quoted(&trap.concat()),
             b" EXIT\nset -e\n. ",
-            &*quoted(&self.path),
+            &*path(&self.path),
             b"\ncase $(($?&255)) in 0) ",
             &*dump,
             b"; preverb_dumped=$$;; *) exit \"$?\";; esac\n",
-        ]
-        .concat();
-        let mut argv = vec![self.shell.clone()];
-        argv.extend(self.options.iter().cloned());
-        argv.extend([OsString::from("-c"), OsString::from_vec(script), self.path.clone().into_os_string()]);
-        argv.extend(parameters.iter().cloned());
-        argv
+        ];
+        let rest = ["-c".into(), OsString::from_vec(script.concat()), self.path.clone().into_os_string()];
+        let own = std::iter::once(&self.shell).chain(&self.options).chain(&rest);
+        own.chain(parameters).cloned().collect()
     }
 
     /// Whether its shell is bash.
     pub(super) fn is_bash(&self, variables: &Variables) -> bool {
-        let file = crate::sys::exec::find(&self.shell, variables).and_then(|path| path.canonicalize().ok());
+        let file = find(&self.shell, variables).and_then(|path| path.canonicalize().ok());
         file.is_some_and(|file| file.file_name() == Some(OsStr::new("bash")))
     }
 }
@@ -65,31 +59,7 @@ impl Script {
 /// The path of a hook as a program or a shell takes it: a bare name would be looked up on PATH, and one with
 /// a dash taken for an option.
 pub(super) fn runnable(path: &Path) -> PathBuf {
-    let bare = path.parent().is_some_and(|parent| parent.as_os_str().is_empty());
-    if bare || path.as_os_str().as_bytes().starts_with(b"-") {
-        Path::new(".").join(path)
-    } else {
-        path.to_owned()
-    }
-}
-
-/// A word as a shell reads it, whatever bytes it holds.
-pub(super) fn quoted(bytes: &[u8]) -> Vec<u8> {
-    let mut quoted = Vec::with_capacity(bytes.len() + 16);
-    for (number, part) in bytes.split(|byte| *byte == b'\'').enumerate() {
-        quoted.extend_from_slice(if number == 0 { b"'" } else { b"'\\''" });
-        quoted.extend_from_slice(part);
-    }
-    quoted.push(b'\'');
-    quoted
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_shell_reads_a_quoted_word_as_it_is() {
-        assert_eq!(quoted(b"a'b\n$(x)\xff"), b"'a'\\''b\n$(x)\xff'");
-    }
+    let bytes = path.as_os_str().as_bytes();
+    let has_slash = bytes.contains(&b'/');
+    if has_slash && !bytes.starts_with(b"-") { path.to_owned() } else { Path::new(".").join(path) }
 }

@@ -108,8 +108,8 @@ impl Surroundings {
         rustix::process::umask(Mode::from_raw_mode(umask));
     }
 
-    /// Sets the working directory of this process, and of all for whom no hook has changed it; nothing is done
-    /// where something has set that of root or of the others already.
+    /// Sets the working directory of this process, and of all for whom no hook has changed it, unless
+    /// something has set it already for what is done next.
     pub(crate) fn set_workdir(
         &mut self,
         path: &Path,

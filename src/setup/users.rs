@@ -34,8 +34,8 @@ impl Users {
         found
     }
 
-    /// Looks a user up that may have been looked up before. Fails (77) where it does not exist, or where another
-    /// user than root may have made it who it is now.
+    /// Looks a user up that may have been looked up before. Fails (77) where it does not exist, or where
+    /// another user than root may have made it who it is now.
     pub(crate) fn look_up(&mut self, spec: &Expanded) -> Result<Identity> {
         let known = self.known.iter().find(|known| known.spec == spec.bytes);
         if let Some(Known { identity: Some(identity), is_current: true, .. }) = known {

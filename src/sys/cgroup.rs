@@ -3,17 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-use crate::sys::read::read_file;
 use crate::value::variables::Fact;
 
 /// Where engines mount the control groups.
 const MOUNT: &str = "/sys/fs/cgroup";
-/// How large a file here may well be.
-const LIKELY: usize = 512;
 
 /// Reads a fact. Where nothing limits the container, or nothing tells, it is the machine's.
 pub(crate) fn fact(fact: Fact) -> u64 {
-    let own = read_file(Path::new("/proc/self/cgroup"), LIKELY).unwrap_or_default();
+    let own = std::fs::read("/proc/self/cgroup").unwrap_or_default();
     let groups = groups(Path::new(MOUNT), &own);
     match fact {
         Fact::Cpus => {
@@ -57,7 +54,7 @@ fn groups(mount: &Path, own: &[u8]) -> BTreeSet<PathBuf> {
 
 /// The numbers in a file; what is not one, such as `max`, is `None`.
 fn numbers(group: &Path, file: &str) -> Vec<Option<u64>> {
-    let text = read_file(&group.join(file), LIKELY).unwrap_or_default();
+    let text = std::fs::read(group.join(file)).unwrap_or_default();
     String::from_utf8_lossy(&text).split_ascii_whitespace().map(|number| number.parse().ok()).collect()
 }
 

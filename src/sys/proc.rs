@@ -11,18 +11,16 @@ pub(crate) struct ProcessStat {
     pub(crate) name: Vec<u8>,
     /// The state's letter.
     pub(crate) state: u8,
-    /// The parent.
     pub(crate) parent: i32,
-    /// The process group.
     pub(crate) group: i32,
-    /// When it was started, in clock ticks since boot.
+    /// In clock ticks since boot.
     pub(crate) started: u64,
 }
 
 impl ProcessStat {
     /// That of a process, if it can be seen.
     pub(crate) fn of(pid: i32) -> Option<Self> {
-        Self::parse(&std::fs::read(format!("/proc/{pid}/stat")).ok()?)
+        Self::parse(&read(pid, "stat").ok()?)
     }
 
     /// Reads the line. The name is in parentheses and may hold any byte, a parenthesis too.
@@ -32,26 +30,21 @@ impl ProcessStat {
         let name = stat.get(open + 1..close)?.to_vec();
         let rest = std::str::from_utf8(stat.get(close + 2..)?).ok()?;
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-        Some(Self {
-            name,
-            state: *fields.first()?.as_bytes().first()?,
-            parent: fields.get(1)?.parse().ok()?,
-            group: fields.get(2)?.parse().ok()?,
-            started: fields.get(19)?.parse().ok()?,
-        })
+        let state = *fields.first()?.as_bytes().first()?;
+        let (parent, group) = (fields.get(1)?.parse().ok()?, fields.get(2)?.parse().ok()?);
+        Some(Self { name, state, parent, group, started: fields.get(19)?.parse().ok()? })
     }
+}
+
+fn read(pid: i32, file: &str) -> io::Result<Vec<u8>> {
+    std::fs::read(format!("/proc/{pid}/{file}"))
 }
 
 /// Every process that can be seen.
 pub(crate) fn all() -> Vec<(i32, ProcessStat)> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    entries
-        .flatten()
-        .filter_map(|entry| {
-            let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
-            Some((pid, ProcessStat::of(pid)?))
-        })
-        .collect()
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter_map(|pid| Some((pid, ProcessStat::of(pid)?))).collect()
 }
 
 /// What `/proc/PID/status` says of whom a process is and what it may. Everybody may read it.
@@ -59,28 +52,24 @@ pub(crate) fn all() -> Vec<(i32, ProcessStat)> {
 pub(crate) struct Status {
     /// Its process ids: in the PID namespace of this `/proc`, and in each below that, down to its own.
     pub(crate) numbers: Vec<i32>,
-    /// The effective uid.
+    /// The effective ids.
     pub(crate) uid: u32,
-    /// The effective gid.
     pub(crate) gid: u32,
     /// Whether its real, effective and saved ids differ, as those of a set-user-id program do.
     pub(crate) ids_differ: bool,
     /// The supplementary groups.
     pub(crate) groups: Vec<u32>,
-    /// The umask, where the kernel tells it (since Linux 4.7).
+    /// The umask, where the kernel has it here (since Linux 4.7).
     pub(crate) umask: Option<u32>,
-    /// The permitted capabilities, a bit each.
+    /// Sets of capabilities, a bit each.
     pub(crate) permitted: u64,
-    /// The bounding set.
     pub(crate) bounding: u64,
-    /// The ambient capabilities.
     pub(crate) ambient: u64,
-    /// Whether no exec can give it more.
     pub(crate) no_new_privileges: bool,
 }
 
 impl Status {
-    /// Reads the lines; one that is missing leaves nothing behind, but without ids it is no status.
+    /// Reads the lines; one that is missing leaves nothing behind, but without ids it is not a status.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let field = |name: &str| {
             text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
@@ -112,11 +101,11 @@ impl Status {
 
     /// That of a process, if it can be seen.
     pub(crate) fn of(pid: i32) -> Option<Self> {
-        Self::parse(&String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/status")).ok()?))
+        Self::parse(&String::from_utf8_lossy(&read(pid, "status").ok()?))
     }
 }
 
-/// To whom a process's files in `/proc` belong: to its own user, or, where nobody is to look at it, to root.
+/// The owner of a process's files in `/proc`: its own user, or root where nobody is to look at it.
 /// (Its directory is always its user's.)
 pub(crate) fn owner(pid: i32) -> Option<u32> {
     Some(std::fs::metadata(format!("/proc/{pid}/stat")).ok()?.uid())
@@ -124,32 +113,26 @@ pub(crate) fn owner(pid: i32) -> Option<u32> {
 
 /// The words of a process's command line, which everybody may read.
 pub(crate) fn command_line(pid: i32) -> Vec<Vec<u8>> {
-    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let line = read(pid, "cmdline").unwrap_or_default();
     line.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect()
 }
 
 /// The mounts that a process sees, by their numbers, of which no two on a machine are the same: processes
 /// that share one are in one mount namespace. (Unlike `/proc/PID/ns/mnt` everybody may read them.)
 pub(crate) fn mounts(pid: i32) -> BTreeSet<u64> {
-    let text = std::fs::read(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
-    let number = |line: &[u8]| {
-        let digits = line.split(|byte| *byte == b' ').next()?;
-        std::str::from_utf8(digits).ok()?.parse().ok()
-    };
-    text.split(|byte| *byte == b'\n').filter_map(number).collect()
+    let text = read(pid, "mountinfo").unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    text.lines().filter_map(|line| line.split(' ').next()?.parse().ok()).collect()
 }
 
 /// The cgroups of a process, as the kernel writes them.
 pub(crate) fn cgroups(pid: i32) -> Option<Vec<u8>> {
-    std::fs::read(format!("/proc/{pid}/cgroup")).ok()
+    read(pid, "cgroup").ok()
 }
 
 /// The variables that a process was started with, as they lie in its memory now.
-///
-/// # Errors
-/// The kernel's refusal.
 pub(crate) fn environment(pid: i32) -> io::Result<Vec<u8>> {
-    std::fs::read(format!("/proc/{pid}/environ"))
+    read(pid, "environ")
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! The terminal and the standard streams, kept usable for the target whatever a hook does to them.
 
+use std::fs::File;
+use std::io::{IsTerminal as _, stderr, stdin, stdout};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
 
 use crate::sys::signals::without_ttou;
 
@@ -20,15 +22,14 @@ pub(crate) struct Terminal {
 /// The controlling terminal, where this process has its foreground.
 #[derive(Debug)]
 struct Controlling {
-    file: std::fs::File,
+    file: File,
     settings: Termios,
     foreground: Pid,
 }
 
 impl Terminal {
-    /// Notes how everything is.
     pub(crate) fn observe() -> Self {
-        Self { controlling: Controlling::observe(), flags: with_streams(flags) }
+        Self { controlling: Controlling::observe(), flags: with_streams(|_, stream| flags(stream)) }
     }
 
     /// Puts back what a hook changed.
@@ -36,13 +37,11 @@ impl Terminal {
         if let Some(controlling) = &self.controlling {
             controlling.restore();
         }
-        let now = with_streams(flags);
-        let mut wanted = self.flags.iter().zip(now);
-        with_streams(|stream| {
-            if let Some((Some(before), Some(now))) = wanted.next()
-                && *before != now
+        with_streams(|number, stream| {
+            if let (Some(before), Some(now)) = (self.flags[number], flags(stream))
+                && before != now
             {
-                let _ = fcntl(stream, FcntlArg::F_SETFL(*before));
+                let _ = fcntl(stream, FcntlArg::F_SETFL(before));
             }
         });
     }
@@ -52,29 +51,27 @@ fn flags(stream: BorrowedFd<'_>) -> Option<OFlag> {
     fcntl(stream, FcntlArg::F_GETFL).ok().map(OFlag::from_bits_retain)
 }
 
-fn with_streams<T>(mut each: impl FnMut(BorrowedFd<'_>) -> T) -> [T; 3] {
-    let (input, output, error) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
-    [each(input.as_fd()), each(output.as_fd()), each(error.as_fd())]
+fn with_streams<T>(each: impl Fn(usize, BorrowedFd<'_>) -> T) -> [T; 3] {
+    [each(0, stdin().as_fd()), each(1, stdout().as_fd()), each(2, stderr().as_fd())]
 }
 
 impl Controlling {
     fn observe() -> Option<Self> {
         // A process without a controlling terminal gets ENXIO here; a scratch image has no such file.
-        let file = std::fs::File::open("/dev/tty").ok().or_else(|| {
-            let stderr = std::io::stderr();
-            let is_terminal = std::io::IsTerminal::is_terminal(&stderr);
-            is_terminal.then(|| stderr.as_fd().try_clone_to_owned().ok().map(std::fs::File::from))?
+        let file = File::open("/dev/tty").ok().or_else(|| {
+            let terminal = stderr().is_terminal().then(stderr)?;
+            terminal.as_fd().try_clone_to_owned().ok().map(File::from)
         })?;
         let settings = tcgetattr(&file).ok()?;
-        let foreground = nix::unistd::tcgetpgrp(&file).ok()?;
+        let foreground = tcgetpgrp(&file).ok()?;
         // A job of the background has no terminal to lose, and must not take it from the one that has it.
-        (foreground == nix::unistd::getpgrp()).then_some(Self { file, settings, foreground })
+        (foreground == getpgrp()).then_some(Self { file, settings, foreground })
     }
 
     fn restore(&self) {
         without_ttou(|| {
-            if nix::unistd::tcgetpgrp(&self.file) != Ok(self.foreground) {
-                let _ = nix::unistd::tcsetpgrp(&self.file, self.foreground);
+            if tcgetpgrp(&self.file) != Ok(self.foreground) {
+                let _ = tcsetpgrp(&self.file, self.foreground);
             }
             if tcgetattr(&self.file).is_ok_and(|settings| settings != self.settings) {
                 let _ = tcsetattr(&self.file, SetArg::TCSANOW, &self.settings);

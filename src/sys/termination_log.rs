@@ -1,6 +1,7 @@
 //! The file from which Kubernetes takes the message of a container that failed (the field
 //! `terminationMessagePath`).
 
+use std::fs::File;
 use std::io::Write as _;
 
 use rustix::fs::{Mode, OFlags};
@@ -12,27 +13,17 @@ const PATH: &str = "/dev/termination-log";
 const MOST: usize = 4096;
 
 /// Writes the first line of each message of a failure there, if the file exists. A request to stop is not a
-/// failure.
-///
-/// Whoever owns the file decides nothing here: it is not created, no link is followed, and a pipe without a
-/// reader does not block.
+/// failure. It is not created, no link is followed, and a pipe without a reader does not block.
 pub(crate) fn write(failure: &Failure) {
     if failure.is_stop() {
         return;
     }
-    let flags = OFlags::WRONLY
-        | OFlags::TRUNC
-        | OFlags::NOFOLLOW
-        | OFlags::NONBLOCK
-        | OFlags::NOCTTY
-        | OFlags::CLOEXEC;
-    let Ok(file) = rustix::fs::open(PATH, flags, Mode::empty()) else { return };
-    let mut text = String::new();
-    for message in failure.messages() {
-        text.push_str("preverb: ");
-        text.push_str(&message.text);
-        text.push('\n');
-    }
+    let safely = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let Ok(file) = rustix::fs::open(PATH, OFlags::WRONLY | OFlags::TRUNC | safely, Mode::empty()) else {
+        return;
+    };
+    let messages = failure.messages();
+    let text: String = messages.iter().flat_map(|message| ["preverb: ", &message.text, "\n"]).collect();
     // What cannot be written is on standard error all the same.
-    let _ = std::fs::File::from(file).write_all(&text.as_bytes()[..text.floor_char_boundary(MOST)]);
+    let _ = File::from(file).write_all(&text.as_bytes()[..text.floor_char_boundary(MOST)]);
 }

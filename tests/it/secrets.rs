@@ -215,9 +215,9 @@ fn a_secret_in_the_path_of_a_hook_conceals_the_path_alone() {
         &of("/x/${S}.sh"),
         "",
         80,
-        "hook `***` of step `hooks /x/${S}.sh` in environment `prod` cannot be read: it does not exist",
+        "hook `***` of step `hooks ***` in environment `prod` cannot be read: it does not exist",
     );
-    fails("", &of("[DIR]/x.${S}"), "", 0, "`***` in step `hooks [DIR]/x.${S}` is skipped: why is not shown");
+    fails("", &of("[DIR]/x.${S}"), "", 0, "`***` in step `hooks ***` is skipped: why is not shown");
     fails(
         "",
         &of("[DIR]/${S}/here"),

@@ -1,16 +1,12 @@
-//! Whether a step may go on that this process does itself: files by the thousand, on a file system that may
-//! be slow.
-//!
-//! Knows the clock, the signals and the log. Must not know what the step does: that asks before each piece of
-//! its work.
+//! Whether a step that this process does itself may continue: files by the thousand, on a file system that
+//! may be slow. The step asks before each piece of its work.
 
 use std::time::{Duration, Instant};
 
 use crate::plan::PlanStep;
 use crate::setup::state::World;
 use crate::sys::child::Children;
-use crate::text::duration::PROGRESS;
-use crate::text::duration::spoken;
+use crate::text::duration::{PROGRESS, spoken};
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Level, Log, Message};
 
@@ -20,8 +16,8 @@ pub(crate) type Progress<'a> = dyn FnMut() -> Result<()> + 'a;
 /// How often the signals are looked at: a step that is shorter costs no look.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// What the step `label` asks, that began at `started`: it is to end at a request to stop and past its
-/// timeout, and is told of as long as it lasts.
+/// The question of the step `label`, which began at `started`: it is to end at a request to stop and past
+/// its timeout, and is reported as long as it lasts.
 pub(crate) fn of<'a>(
     label: &'a str,
     limit: Option<Duration>,

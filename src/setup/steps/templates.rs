@@ -5,11 +5,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, FileType, OFlags};
+use rustix::fs::{AtFlags, Dir, FileType, OFlags, fstat, statat};
 use rustix::io::Errno;
 
 use crate::setup::steps::progress::Progress;
-use crate::sys::entry;
+use crate::sys::entry::{self, place};
 use crate::sys::walk::Refusal;
 use crate::text::failure::Failure;
 
@@ -41,7 +41,7 @@ pub(crate) enum Trouble {
 /// Opens a template; a pipe without a writer must not hold the run up.
 pub(crate) fn open(path: &Path) -> Result<(OwnedFd, FileType), Refusal> {
     let file = entry::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
-    let kind = FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode);
+    let kind = FileType::from_raw_mode(fstat(&file)?.st_mode);
     Ok((file, kind))
 }
 
@@ -59,22 +59,21 @@ pub(crate) fn find(
     progress: &mut Progress<'_>,
 ) -> Result<Templates, Trouble> {
     let (file, kind) = match open(from) {
-        Ok(opened) => opened,
         Err(Refusal::System(Errno::NOENT)) if is_directorys(from) || is_directorys(to) => {
             return Ok(Templates::Missing);
         }
-        Err(refusal) => return Err(Trouble::At(from.to_owned(), refusal)),
+        opened => opened.map_err(|refusal| Trouble::At(from.to_owned(), refusal))?,
     };
-    if kind != FileType::Directory {
-        if is_directorys(from) {
-            return Err(Trouble::At(from.to_owned(), Errno::NOTDIR.into()));
-        }
-        return Ok(if kind == FileType::RegularFile { Templates::File(file) } else { Templates::Other });
+    if kind == FileType::Directory {
+        let mut tree = Tree { top: from, suffix, above: Vec::new(), found: Vec::new(), progress };
+        tree.walk(Path::new(""), file)?;
+        tree.found.sort_unstable_by(|one, other| one.as_os_str().cmp(other.as_os_str()));
+        return Ok(Templates::Tree(tree.found));
     }
-    let mut tree = Tree { top: from, suffix, above: Vec::new(), found: Vec::new(), progress };
-    tree.walk(Path::new(""), file)?;
-    tree.found.sort_unstable_by(|one, other| one.as_os_str().cmp(other.as_os_str()));
-    Ok(Templates::Tree(tree.found))
+    if is_directorys(from) {
+        return Err(Trouble::At(from.to_owned(), Errno::NOTDIR.into()));
+    }
+    Ok(if kind == FileType::RegularFile { Templates::File(file) } else { Templates::Other })
 }
 
 struct Tree<'t, 'p> {
@@ -89,34 +88,10 @@ struct Tree<'t, 'p> {
 impl Tree<'_, '_> {
     fn walk(&mut self, below: &Path, directory: OwnedFd) -> Result<(), Trouble> {
         (self.progress)().map_err(Trouble::Ended)?;
-        let place = self.top.join(below);
-        let refused = |refusal: Refusal| Trouble::At(place.clone(), refusal);
-        let status = rustix::fs::fstat(&directory).map_err(|errno| refused(errno.into()))?;
-        let id = (status.st_dev, status.st_ino);
-        if self.above.contains(&id) {
-            return Err(refused(Errno::LOOP.into()));
-        }
-        let mut directories: Vec<OsString> = Vec::new();
-        for entry in Dir::read_from(&directory).map_err(|errno| refused(errno.into()))? {
-            let entry = entry.map_err(|errno| refused(errno.into()))?;
-            let name = entry.file_name().to_bytes();
-            if name.starts_with(b".") {
-                continue;
-            }
-            let mut kind = entry.file_type();
-            if matches!(kind, FileType::Symlink | FileType::Unknown)
-                && let Ok(status) = rustix::fs::statat(&directory, entry.file_name(), AtFlags::empty())
-            {
-                kind = FileType::from_raw_mode(status.st_mode);
-            }
-            if name.len() > self.suffix.len() && name.ends_with(self.suffix) {
-                self.found.push(below.join(OsStr::from_bytes(name)));
-            } else if kind == FileType::Directory {
-                directories.push(OsStr::from_bytes(name).to_owned());
-            }
-        }
+        let directories = self.list(below, &directory);
+        // Those below are not entered with all of those above open.
         drop(directory);
-        self.above.push(id);
+        let directories = directories.map_err(|refusal| Trouble::At(self.top.join(below), refusal))?;
         for name in directories {
             let below = below.join(name);
             let path = self.top.join(&below);
@@ -126,5 +101,34 @@ impl Tree<'_, '_> {
         }
         self.above.pop();
         Ok(())
+    }
+
+    /// Takes the templates of a directory, and lists the directories in it.
+    fn list(&mut self, below: &Path, directory: &OwnedFd) -> Result<Vec<OsString>, Refusal> {
+        let id = place(&fstat(directory)?);
+        if self.above.contains(&id) {
+            return Err(Errno::LOOP.into());
+        }
+        self.above.push(id);
+        let mut directories: Vec<OsString> = Vec::new();
+        for entry in Dir::read_from(directory)? {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if name.starts_with(b".") {
+                continue;
+            }
+            let mut kind = entry.file_type();
+            if matches!(kind, FileType::Symlink | FileType::Unknown)
+                && let Ok(status) = statat(directory, entry.file_name(), AtFlags::empty())
+            {
+                kind = FileType::from_raw_mode(status.st_mode);
+            }
+            if name.len() > self.suffix.len() && name.ends_with(self.suffix) {
+                self.found.push(below.join(OsStr::from_bytes(name)));
+            } else if kind == FileType::Directory {
+                directories.push(OsStr::from_bytes(name).to_owned());
+            }
+        }
+        Ok(directories)
     }
 }
