@@ -103,10 +103,10 @@ fn octal(digits: &[u8]) -> Option<u32> {
 
 /// Variables that say something about the very shell, or that bash keeps its options in, if it inherited
 /// them: `set -e` for a hook must not hold for every bash after it (bash(1), Shell Variables; XCU 2.5.3).
-const SHELLS_OWN: &str = "SHLVL _ OLDPWD PWD SHELLOPTS BASHOPTS PPID LINENO RANDOM SRANDOM SECONDS EPOCHSECONDS \
-                          EPOCHREALTIME HISTCMD FUNCNAME DIRSTACK GROUPS COMP_WORDBREAKS BASH BASHPID \
-                          BASH_VERSION BASH_VERSINFO BASH_SUBSHELL BASH_COMMAND BASH_EXECUTION_STRING \
-                          BASH_ARGC BASH_ARGV BASH_ARGV0 BASH_LINENO BASH_SOURCE";
+const SHELLS_OWN: &str = "SHLVL _ OLDPWD PWD SHELLOPTS BASHOPTS PPID LINENO RANDOM SRANDOM SECONDS \
+                          EPOCHSECONDS EPOCHREALTIME HISTCMD FUNCNAME DIRSTACK GROUPS COMP_WORDBREAKS BASH \
+                          BASHPID BASH_VERSION BASH_VERSINFO BASH_SUBSHELL BASH_COMMAND BASH_ARGC BASH_ARGV \
+                          BASH_ARGV0 BASH_EXECUTION_STRING BASH_LINENO BASH_SOURCE";
 
 /// Whether a shell makes this change, to a value or to none, of its own accord: some variables are reset by
 /// every shell that starts.
