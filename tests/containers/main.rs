@@ -24,6 +24,7 @@ mod example_nginx;
 mod example_postgres;
 mod example_rabbitmq;
 mod example_redis;
+mod example_wordpress;
 mod examples;
 mod exit_codes;
 mod harness;
