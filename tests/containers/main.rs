@@ -15,6 +15,7 @@
 mod compose;
 mod dockerfile;
 mod entrypoint_and_cmd;
+mod example_airflow;
 mod example_build_env;
 mod example_cli;
 mod example_django;
