@@ -24,10 +24,15 @@ fn image(engine: &'static Engine) -> Run {
 
 /// One of several on a volume, with the database there as well.
 fn replica(engine: &'static Engine, volume: &Volume, gate: &Scratch) -> Run {
+    beside(engine, volume, gate, IN_STATE)
+}
+
+/// One of several on a volume, with this database.
+fn beside(engine: &'static Engine, volume: &Volume, gate: &Scratch, database: &str) -> Run {
     image(engine)
         .volume(volume, STATE)
         .bind(gate.path(), "/usr/local/sbin")
-        .env("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", IN_STATE)
+        .env("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", database)
         .env("_AIRFLOW_DB_MIGRATE", "true")
 }
 
@@ -192,31 +197,30 @@ fn the_database_is_waited_for_wherever_its_url_is_from() {
 fn any_user_of_group_0_runs_it_and_another_group_is_refused() {
     let Some(engine) = engine() else { return };
     let gate = Scratch::new();
-    let run = |user: &str, volume: &Volume| {
-        replica(engine, volume, &gate)
+    let volume = Volume::new(engine);
+    let run = |user: &str, database: &str| {
+        beside(engine, &volume, &gate, database)
             .flag(format!("--user={user}"))
             .flag("--read-only")
             .flag("--cap-drop=ALL")
             .flag("--tmpfs=/tmp")
     };
-    let volume = Volume::new(engine);
-    let container = run("1234:0", &volume).args(["webserver"]).start();
+    let container = run("1234:0", IN_STATE).args(["webserver"]).start();
     until_healthy(&container);
     let script = "echo $HOME $USER; umask; stat -c %u:%g /opt/airflow/state/migrated";
     let made = container.exec(["preverb", "--exec", "--", "sh", "-c", script]);
     assert_eq!(made.succeeded().stdout, "/home/airflow airflow\n0002\n1234:0\n");
     assert_eq!(container.stop().status, 0);
-    let next = run("4321:0", &volume).args(["db", "check"]).output().succeeded();
+    let next = run("4321:0", IN_STATE).args(["db", "check"]).output().succeeded();
     assert!(!next.stderr.contains("migrations"), "{}", next.stderr);
     // What one user of the group has marked another can mark anew.
-    let newer = run("4321:0", &volume)
+    let newer = run("4321:0", "sqlite:////tmp/airflow.db")
         .env("AIRFLOW_VERSION", "2.11.0")
-        .env("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "sqlite:////tmp/airflow.db")
         .args(["db", "check"])
         .output()
         .succeeded();
     assert!(newer.stderr.contains("hook `migrations` done"), "{}", newer.stderr);
-    let warned = run("50000:50000", &volume).args(["db", "check"]).output().succeeded();
+    let warned = run("50000:50000", IN_STATE).args(["db", "check"]).output().succeeded();
     assert!(warned.stderr.contains("warning: run this image as 50000:0"), "{}", warned.stderr);
     let refused = image(engine).flag("--user=1234:1234").args(["webserver"]).output().exited(80);
     assert!(refused.stderr.contains("--user 1234:0"), "{}", refused.stderr);
