@@ -14,7 +14,9 @@ fn every_line_of_a_table_is_seen_by_a_case() {
     let only = std::env::var("PREVERB_IMAGE").ok();
     let mut survivors = Vec::new();
     for name in IMAGES.iter().filter(|name| only.as_deref().is_none_or(|only| only == **name)) {
-        let image = Image::read(name);
+        let mut image = Image::read(name);
+        // Cases that wait for a failure are slow.
+        image.cases.sort_by_key(|case| case.status == 69);
         let mutants = mutants(&image.table);
         let count = mutants.len();
         let before = survivors.len();
@@ -24,9 +26,10 @@ fn every_line_of_a_table_is_seen_by_a_case() {
                 let judge = AssertUnwindSafe(|| world::complaint(&image, &table, case, false));
                 catch_unwind(judge).is_ok_and(|complaint| complaint.is_none())
             };
-            let seen = !image.cases.iter().all(passes);
-            if !seen {
-                survivors.push(format!("{name}: {what}"));
+            match image.cases.iter().position(|case| !passes(case)) {
+                // The case that sees this line is likely to see the next one.
+                Some(at) => image.cases[..=at].rotate_right(1),
+                None => survivors.push(format!("{name}: {what}")),
             }
         }
         eprintln!("{name}: {count} mutants, {} survive", survivors.len() - before);
