@@ -1,8 +1,5 @@
-//! One try of a target, in the process that makes it.
-//!
-//! It knows how each kind of target is asked. It must not know who asks, how often, or what becomes of the
-//! answer. No message holds a part of the target: it may have been expanded from a secret, and whoever asks
-//! knows how it is called.
+//! One try of a target. No message holds a part of the target, which may be a secret: the caller knows how it
+//! is called.
 //!
 //! A try keeps to its limit but for calls that have none: the system's resolver, and a file on a file
 //! system that hangs. So the caller makes a try in a process that it can end.
@@ -11,11 +8,11 @@ use std::time::Duration;
 
 use crate::ready::clock::Clock;
 use crate::ready::connection::{Address, Connection};
-use crate::ready::names::any_address;
+use crate::ready::names::{any_address, compact};
 use crate::ready::{amqp, file, grpc, http, kafka, mongodb, mysql, postgres, redis, tcp, tls};
 use crate::value::target::{Place, Protocol, Target};
 
-/// Tries `target` once, for at most `limit`.
+/// Tries `target` once, for at most `limit`; an error is a short phrase that says why it is not ready.
 pub(crate) fn attempt(target: &Target, limit: Duration) -> Result<(), String> {
     let clock = Clock::start(limit);
     match target {
@@ -32,23 +29,17 @@ fn any_place(protocol: &Protocol, places: &[Place], clock: Clock) -> Result<(), 
         let clock = clock.share(places.len() - tried);
         let ready = match place {
             Place::Unix(path) => ask(protocol, Address::Unix(path), clock, "localhost", 0),
-            Place::Tcp { host, port } => any_address(host, *port, clock, |address, clock| {
+            Place::Tcp { host, port } => any_address(host, *port, clock, &|address, clock| {
                 ask(protocol, Address::Tcp(address), clock, host, *port)
             }),
         };
         match ready {
             Ok(()) => return Ok(()),
-            Err(error) => errors.push(error),
+            Err(error) => errors.push((format!("host {}", tried + 1), error)),
         }
     }
-    match errors.split_first() {
-        Some((first, others)) if others.iter().all(|other| other == first) => Err(first.clone()),
-        // By number, because their names are parts of the target.
-        Some(_) | None => {
-            let errors = errors.iter().enumerate().map(|(at, error)| format!("host {}: {error}", at + 1));
-            Err(errors.collect::<Vec<_>>().join(", "))
-        }
-    }
+    // By number, because their names are parts of the target.
+    Err(compact(&errors, usize::MAX))
 }
 
 fn ask(protocol: &Protocol, address: Address<'_>, clock: Clock, host: &str, port: u16) -> Result<(), String> {
@@ -73,4 +64,528 @@ fn ask(protocol: &Protocol, address: Address<'_>, clock: Clock, host: &str, port
 
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "servers that are slow on purpose")]
-mod tests;
+mod tests {
+    //! One try of each kind of target that needs no server of its own.
+
+    use super::{Place, Protocol, Target, attempt};
+    use std::ffi::OsStr;
+    use std::fs::{File, FileTimes};
+    use std::io::{Read as _, Write as _};
+    use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+    use std::os::fd::OwnedFd;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::{UnixDatagram, UnixListener};
+    use std::path::{Path, PathBuf};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::{Duration, Instant, SystemTime};
+
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+    /// Long enough for a machine under load, where the answer is meant to come at once.
+    const AMPLE: Duration = Duration::from_secs(20);
+    /// Short, where the limit itself is meant to strike.
+    const SHORT: Duration = Duration::from_millis(200);
+
+    #[track_caller]
+    fn target(text: &str) -> Target {
+        Target::parse(text.as_bytes()).expect("a valid target").expect("something to wait for")
+    }
+
+    /// Listens, lets `serve` have the first connection while `asked` runs, and returns what that returns.
+    fn beside<T>(
+        listener: &TcpListener,
+        serve: impl FnOnce(TcpStream) + Send,
+        asked: impl FnOnce(SocketAddr) -> T,
+    ) -> T {
+        let address = listener.local_addr().expect("it is bound");
+        std::thread::scope(|scope| {
+            let server = scope.spawn(move || {
+                let (stream, _) = listener.accept().expect("somebody connects");
+                serve(stream);
+            });
+            let answer = asked(address);
+            // Should `asked` never have connected, the server must not wait for ever.
+            drop(TcpStream::connect(address));
+            server.join().expect("the server did what it was told");
+            answer
+        })
+    }
+
+    fn loopback() -> TcpListener {
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port of the loopback")
+    }
+
+    /// An address at which nothing listens, and that no other program can have meanwhile.
+    fn closed_port() -> (OwnedFd, SocketAddr) {
+        let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+        rustix::net::bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a port");
+        let address =
+            rustix::net::getsockname(&socket).expect("it is bound").try_into().expect("an IPv4 address");
+        (socket, address)
+    }
+
+    /// What a probe makes of a server that reads the request and then does as `serve` does.
+    fn probed(limit: Duration, serve: impl FnOnce(&mut TcpStream) + Send) -> Result<(), String> {
+        let listener = loopback();
+        beside(
+            &listener,
+            |mut stream| {
+                read_request(&mut stream);
+                serve(&mut stream);
+            },
+            |address| attempt(&target(&format!("http://{address}/healthz")), limit),
+        )
+    }
+
+    fn read_request(stream: &mut TcpStream) -> Vec<u8> {
+        let mut request = Vec::new();
+        let mut byte = [0];
+        while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|read| read == 1) {
+            request.push(byte[0]);
+        }
+        request
+    }
+
+    /// Waits until the other side is gone; what it still sends is of no interest.
+    fn until_closed(stream: &mut TcpStream) {
+        let mut chunk = [0; 256];
+        while stream.read(&mut chunk).is_ok_and(|read| read > 0) {}
+    }
+
+    fn answered(answer: &'static [u8]) -> Result<(), String> {
+        probed(AMPLE, |stream| {
+            stream.write_all(answer).expect("the probe reads");
+        })
+    }
+
+    fn failed(why: &str) -> Result<(), String> {
+        Err(String::from(why))
+    }
+
+    #[test]
+    fn the_request_is_one_that_every_server_takes() {
+        let listener = loopback();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let (answer, address) = beside(
+            &listener,
+            |mut stream| {
+                sender.send(read_request(&mut stream)).expect("it is awaited");
+                stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").expect("the probe reads");
+            },
+            |address| {
+                let target = target(&format!("http://{address}/healthz?full=1#top"));
+                (attempt(&target, AMPLE), address)
+            },
+        );
+        assert_eq!(answer, Ok(()));
+        let expected = format!(
+            "GET /healthz?full=1 HTTP/1.1\r\nHost: {address}\r\nUser-Agent: preverb/{}\r\n\
+             Accept: */*\r\nConnection: close\r\n\r\n",
+            env!("CARGO_PKG_VERSION")
+        );
+        let seen = receiver.recv().expect("it was sent");
+        assert_eq!(String::from_utf8_lossy(&seen), expected);
+    }
+
+    #[test]
+    fn two_hundred_to_399_is_ready() {
+        assert_eq!(answered(b"HTTP/1.1 200 OK\r\n\r\n"), Ok(()));
+        assert_eq!(answered(b"HTTP/1.0 302 Found\r\nLocation: /\r\n\r\n"), Ok(()));
+        assert_eq!(answered(b"HTTP/1.1 200\n"), Ok(()));
+        assert_eq!(answered(b"HTTP/1.1 400 Bad\r\n\r\n"), failed("answered 400"));
+        assert_eq!(answered(b"HTTP/1.1 503 No\r\n\r\n"), failed("answered 503"));
+        assert_eq!(answered(b"HTTP/1.1 101 Up\r\n\r\n"), failed("answered 101"));
+        assert_eq!(answered(b"HTTP/1.1 999 ?\r\n\r\n"), failed("answered 999"));
+    }
+
+    #[test]
+    fn interim_answers_are_passed_over() {
+        assert_eq!(
+            answered(
+                b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\n"
+            ),
+            Ok(())
+        );
+        assert_eq!(answered(b"HTTP/1.1 100 Continue\n\nHTTP/1.1 503 No\n"), failed("answered 503"));
+        assert_eq!(
+            answered(b"HTTP/1.1 100 Continue\r\n\r\n"),
+            failed("connection closed in the middle of the answer")
+        );
+    }
+
+    #[test]
+    fn what_is_not_http_is_told_so() {
+        assert_eq!(answered(b"220 ready\r\n"), failed("answer is not HTTP/1"));
+        // Even where no line ever ends.
+        let endless = probed(AMPLE, |stream| {
+            let _ = stream.write_all(b"x");
+            until_closed(stream);
+        });
+        assert_eq!(endless, failed("answer is not HTTP/1"));
+    }
+
+    #[test]
+    fn a_server_that_closes_too_soon_is_not_ready() {
+        let at_once = probed(AMPLE, |_| {});
+        assert_eq!(at_once, failed("connection closed without an answer"));
+        assert_eq!(answered(b"HTTP/1.1 200 O"), failed("connection closed in the middle of the answer"));
+        // Closed with the request unread: the kernel resets the connection.
+        let listener = loopback();
+        let unread = beside(
+            &listener,
+            |stream| {
+                let mut byte = [0];
+                stream.peek(&mut byte).expect("the request comes");
+                drop(stream);
+            },
+            |address| attempt(&target(&format!("http://{address}/")), AMPLE),
+        );
+        let unread = unread.expect_err("not ready");
+        assert!(unread.starts_with("connection reset"), "{unread}");
+    }
+
+    #[test]
+    fn an_answer_that_comes_before_the_request_was_read_counts() {
+        let listener = loopback();
+        let early = beside(
+            &listener,
+            |mut stream| {
+                stream.write_all(b"HTTP/1.1 503 Busy\r\n\r\n").expect("the probe is there");
+                until_closed(&mut stream);
+            },
+            |address| attempt(&target(&format!("http://{address}/")), AMPLE),
+        );
+        assert_eq!(early, failed("answered 503"));
+    }
+
+    #[test]
+    fn an_endless_answer_is_given_up() {
+        let flood = |begin: &'static [u8]| {
+            probed(AMPLE, move |stream| {
+                let _ = stream.write_all(begin);
+                while stream.write_all(&[b'x'; 4096]).is_ok() {}
+            })
+        };
+        let why = "no status in the first 8 KiB of the answer";
+        assert_eq!(flood(b"HTTP/1.1 200 "), failed(why));
+        assert_eq!(flood(b"HTTP/1.1 100 Continue\r\nX: "), failed(why));
+        // Behind a status, nothing matters.
+        assert_eq!(flood(b"HTTP/1.1 200 OK\r\nX: "), Ok(()));
+    }
+
+    #[test]
+    fn a_server_that_never_answers_costs_the_limit_and_no_more() {
+        let start = Instant::now();
+        let silent = probed(SHORT, until_closed);
+        assert_eq!(silent, failed("connected, but no answer within 200 ms"));
+        assert!(start.elapsed() >= SHORT);
+        assert!(start.elapsed() < AMPLE);
+    }
+
+    #[test]
+    fn an_answer_byte_by_byte_is_read_but_does_not_stretch_the_limit() {
+        let drip = |limit, pause| {
+            probed(limit, move |stream| {
+                for byte in b"HTTP/1.1 200 OK\r\n" {
+                    if stream.write_all(&[*byte]).is_err() {
+                        return;
+                    }
+                    std::thread::sleep(pause);
+                }
+            })
+        };
+        assert_eq!(drip(AMPLE, Duration::from_millis(1)), Ok(()));
+        // 17 bytes, each well before the limit, and the last one long after it.
+        let slow = drip(SHORT, Duration::from_millis(50));
+        assert_eq!(slow, failed("connected, but no answer within 200 ms"));
+    }
+
+    #[test]
+    fn a_server_whose_answer_is_longer_than_its_status_sees_no_reset() {
+        let whole = probed(AMPLE, |stream| {
+            // At once, and more than the probe takes in the read that finds the status.
+            let mut answer = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
+            answer.resize(32 * 1024, b'x');
+            stream.write_all(&answer).expect("the probe reads");
+            stream.shutdown(std::net::Shutdown::Write).expect("it is open");
+            let mut rest = Vec::new();
+            let end = stream.read_to_end(&mut rest).expect("closed in peace");
+            assert_eq!(end, 0);
+        });
+        assert_eq!(whole, Ok(()));
+    }
+
+    #[test]
+    fn an_answer_that_stays_open_is_ready_at_once() {
+        let listener = loopback();
+        let took = beside(
+            &listener,
+            |mut stream| {
+                read_request(&mut stream);
+                stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").expect("the probe reads");
+                until_closed(&mut stream);
+            },
+            |address| {
+                let start = Instant::now();
+                let ready = attempt(&target(&format!("http://{address}/")), AMPLE);
+                assert_eq!(ready, Ok(()));
+                start.elapsed()
+            },
+        );
+        assert!(took < AMPLE / 2, "{took:?}");
+    }
+
+    #[test]
+    fn a_port_is_ready_when_it_accepts() {
+        let listener = loopback();
+        let address = listener.local_addr().expect("it is bound");
+        let text = format!("tcp://{address}");
+        assert_eq!(attempt(&target(&text), AMPLE), Ok(()));
+        drop(listener);
+        // Another test may have the port for a moment.
+        let is_refused = |text: &str| {
+            let mut tries = std::iter::repeat_with(|| attempt(&target(text), AMPLE)).take(100);
+            tries.any(|result| result == failed("connection refused"))
+        };
+        assert!(is_refused(&text));
+        assert!(is_refused(&format!("http://{address}/")));
+    }
+
+    #[test]
+    fn ipv6_is_probed_like_ipv4() {
+        let Ok(listener) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) else {
+            return crate::skip::skip("there is no IPv6");
+        };
+        let address = listener.local_addr().expect("it is bound");
+        assert_eq!(attempt(&target(&format!("tcp://{address}")), AMPLE), Ok(()));
+        drop(listener.accept().expect("the probe connected"));
+        let http = beside(
+            &listener,
+            |mut stream| {
+                read_request(&mut stream);
+                stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").expect("the probe reads");
+            },
+            |address| attempt(&target(&format!("http://{address}/")), AMPLE),
+        );
+        assert_eq!(http, Ok(()));
+        drop(listener);
+        assert_eq!(attempt(&target(&format!("tcp://{address}")), AMPLE), failed("connection refused"));
+    }
+
+    #[test]
+    fn a_limit_of_nothing_is_over_at_once() {
+        let listener = loopback();
+        let address = listener.local_addr().expect("it is bound");
+        let answer = attempt(&target(&format!("tcp://{address}")), Duration::ZERO);
+        assert!(answer.is_err(), "{answer:?}");
+    }
+
+    /// A listener whose queue is full: the kernel drops what knocks. The streams keep it so.
+    fn black_hole() -> (OwnedFd, SocketAddr, Vec<TcpStream>) {
+        let socket =
+            rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+                .expect("a socket");
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        rustix::net::bind(&socket, &any).expect("a port of the loopback");
+        rustix::net::listen(&socket, 0).expect("it is bound");
+        let address = rustix::net::getsockname(&socket).expect("it is bound");
+        let address = SocketAddr::try_from(address).expect("an address of IPv4");
+        let mut queued = Vec::new();
+        while let Ok(stream) = TcpStream::connect_timeout(&address, SHORT) {
+            queued.push(stream);
+            assert!(queued.len() < 64, "the queue never fills");
+        }
+        (socket, address, queued)
+    }
+
+    /// A directory of its own, gone at the end of the test.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new() -> Self {
+            static COUNT: AtomicUsize = AtomicUsize::new(0);
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            let path = std::env::temp_dir().join(format!("preverb-probe-{}-{number}", std::process::id()));
+            std::fs::create_dir_all(&path).expect("a directory for the test");
+            Self(path)
+        }
+
+        fn path(&self, name: &[u8]) -> PathBuf {
+            self.0.join(OsStr::from_bytes(name))
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            // A directory that stays behind harms no test.
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn try_unix(path: &Path, limit: Duration) -> Result<(), String> {
+        let text = [b"unix://", path.as_os_str().as_bytes()].concat();
+        attempt(&Target::parse(&text).expect("a valid target").expect("something"), limit)
+    }
+
+    #[test]
+    fn a_socket_is_ready_when_it_accepts() {
+        let scratch = Scratch::new();
+        let path = scratch.path(b"s \xff.sock");
+        assert_eq!(try_unix(&path, AMPLE), failed("does not exist"));
+        let listener = UnixListener::bind(&path).expect("the directory can be written");
+        assert_eq!(try_unix(&path, AMPLE), Ok(()));
+        drop(listener);
+        // The file of a server that is gone.
+        assert_eq!(try_unix(&path, AMPLE), failed("connection refused"));
+        let plain = scratch.path(b"plain");
+        std::fs::write(&plain, "").expect("the directory can be written");
+        assert_eq!(try_unix(&plain, AMPLE), failed("connection refused"));
+        let datagram = scratch.path(b"datagram");
+        let _socket = UnixDatagram::bind(&datagram).expect("the directory can be written");
+        assert_eq!(try_unix(&datagram, AMPLE), failed("is not a stream socket"));
+    }
+
+    #[test]
+    fn a_socket_whose_queue_is_full_costs_the_limit_and_no_more() {
+        let scratch = Scratch::new();
+        let path = scratch.path(b"full");
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let open = || {
+            rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).expect("a socket")
+        };
+        let server = open();
+        let address = SocketAddrUnix::new(&path).expect("a short path");
+        rustix::net::bind(&server, &address).expect("the directory can be written");
+        rustix::net::listen(&server, 0).expect("it is bound");
+        let mut queued = Vec::new();
+        loop {
+            let client = open();
+            if rustix::net::connect(&client, &address).is_err() {
+                break;
+            }
+            queued.push(client);
+            assert!(queued.len() < 64, "the queue never fills");
+        }
+        let start = Instant::now();
+        assert_eq!(try_unix(&path, SHORT), failed("no answer within 200 ms"));
+        assert!(start.elapsed() < AMPLE);
+    }
+
+    fn try_file(path: &Path, query: &str) -> Result<(), String> {
+        let text = [b"file://", path.as_os_str().as_bytes(), query.as_bytes()].concat();
+        attempt(&Target::parse(&text).expect("a valid target").expect("something"), AMPLE)
+    }
+
+    #[test]
+    fn a_file_is_ready_when_it_exists() {
+        let scratch = Scratch::new();
+        let path = scratch.path(b"f \xff%20");
+        assert_eq!(try_file(&path, ""), failed("does not exist"));
+        let link = scratch.path(b"link");
+        symlink(&path, &link).expect("the directory can be written");
+        assert_eq!(try_file(&link, ""), failed("does not exist"));
+        std::fs::write(&path, "").expect("the directory can be written");
+        assert_eq!(try_file(&path, ""), Ok(()));
+        assert_eq!(try_file(&link, ""), Ok(()));
+        assert_eq!(try_file(&scratch.0, ""), Ok(()));
+        let beneath = path.join("x");
+        assert_eq!(try_file(&beneath, ""), failed("a part of its path is no directory"));
+    }
+
+    #[test]
+    fn a_file_is_ready_while_it_is_young() {
+        let scratch = Scratch::new();
+        let path = scratch.path(b"beat");
+        let beat = File::create(&path).expect("the directory can be written");
+        let modified = |time| {
+            beat.set_times(FileTimes::new().set_modified(time)).expect("it is ours");
+        };
+        assert_eq!(try_file(&path, "?max-age=1h"), Ok(()));
+        modified(SystemTime::now() - Duration::from_millis(90_500));
+        assert_eq!(try_file(&path, "?max-age=1h"), Ok(()));
+        let old = try_file(&path, "?max-age=30s").expect_err("it is old");
+        // A slow machine may be late by seconds, but not by a minute.
+        let seconds = old.strip_prefix("is ").and_then(|rest| rest.strip_suffix(" s old"));
+        let seconds: u64 = seconds.and_then(|text| text.parse().ok()).expect("an age");
+        assert!((90..150).contains(&seconds), "{old}");
+        // A heartbeat from the future would be taken for fresh long after its program has died.
+        modified(SystemTime::now() + Duration::from_hours(1));
+        assert_eq!(try_file(&path, "?max-age=1h"), failed("has a time in the future"));
+        assert_eq!(try_file(&path, ""), Ok(()));
+    }
+
+    #[test]
+    fn one_place_that_swallows_packets_leaves_time_for_the_next() {
+        let (_socket, hole, _queued) = black_hole();
+        let alone = attempt(&target(&format!("tcp://{hole}")), SHORT);
+        assert_eq!(alone, failed("no answer within 200 ms"));
+
+        let listener = loopback();
+        let live = listener.local_addr().expect("it is bound");
+        let limit = SHORT * 4;
+        let start = Instant::now();
+        let place = |address: SocketAddr| Place::Tcp { host: address.ip().to_string(), port: address.port() };
+        let places = vec![place(hole), place(hole), place(live)];
+        assert_eq!(attempt(&Target::Server { protocol: Protocol::Tcp, places }, limit), Ok(()));
+        assert!(start.elapsed() < limit, "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn a_place_that_answers_badly_does_not_hide_one_that_answers_well() {
+        let bad = loopback();
+        let good = loopback();
+        let good_address = good.local_addr().expect("it is bound");
+        let serve = |answer: &'static [u8]| {
+            move |mut stream: TcpStream| {
+                let mut request = [0; 8];
+                let _ = stream.read(&mut request);
+                let _ = stream.write_all(answer);
+            }
+        };
+        let ready = beside(&bad, serve(b"AMQP\0\0\x09\x01"), |bad_address| {
+            beside(&good, serve(b"\x01\0\0\0\0\x01\xec\0\x0a\0\x0a\0"), |_| {
+                attempt(&target(&format!("amqp://{bad_address},{good_address}")), AMPLE)
+            })
+        });
+        assert_eq!(ready, Ok(()));
+    }
+
+    #[test]
+    fn places_that_fail_for_different_reasons_are_numbered() {
+        let (_bound, closed) = closed_port();
+        let (_socket, hole, _queued) = black_hole();
+        let both = attempt(&target(&format!("redis://{closed},{hole}")), SHORT);
+        assert_eq!(both, failed("host 1: connection refused, host 2: no answer within 200 ms"));
+        let same = attempt(&target(&format!("redis://{closed},{closed}")), SHORT);
+        assert_eq!(same, failed("connection refused"));
+    }
+
+    #[test]
+    fn a_port_that_is_closed_at_once_is_not_ready() {
+        // How soon the server here gets its turn is the machine's affair.
+        let soon = |serve: fn(TcpStream), expected: &str| {
+            let once = || {
+                let listener = loopback();
+                beside(&listener, serve, |address| attempt(&target(&format!("tcp://{address}")), AMPLE))
+            };
+            assert!((0..20).any(|_| once() == failed(expected)), "never `{expected}`");
+        };
+        soon(drop, "connection closed at once");
+        let reset = |stream: TcpStream| {
+            rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).expect("it is open");
+        };
+        soon(reset, "connection reset by peer");
+        // A server that speaks first is there.
+        let listener = loopback();
+        let greets = beside(
+            &listener,
+            |mut stream| {
+                let _ = stream.write_all(b"220 ready\r\n");
+                until_closed(&mut stream);
+            },
+            |address| attempt(&target(&format!("tcp://{address}")), AMPLE),
+        );
+        assert_eq!(greets, Ok(()));
+    }
+}

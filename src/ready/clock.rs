@@ -10,20 +10,18 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// Begins now.
     pub(crate) fn start(limit: Duration) -> Self {
         Self { start: Instant::now(), limit }
     }
 
     /// The time that is left, which may be none.
     pub(crate) fn rest(self) -> Duration {
-        self.limit.saturating_sub(self.start.elapsed())
+        self.limit.saturating_sub(self.used())
     }
 
     /// The time that is left, or the error that none is: the system takes a timeout of zero as none at all.
     pub(crate) fn left(self) -> Result<Duration, String> {
-        let rest = self.rest();
-        if rest.is_zero() { Err(self.expired()) } else { Ok(rest) }
+        Some(self.rest()).filter(|rest| !rest.is_zero()).ok_or_else(|| self.expired())
     }
 
     /// A part of the time that is left.
@@ -36,12 +34,10 @@ impl Clock {
         Self::start(self.rest().min(limit))
     }
 
-    /// The time that has passed.
     pub(crate) fn used(self) -> Duration {
         self.start.elapsed()
     }
 
-    /// The whole span.
     pub(crate) fn limit(self) -> Duration {
         self.limit
     }
@@ -57,12 +53,10 @@ pub(crate) fn rounded(limit: Duration) -> String {
     // A share of a limit has lost some microseconds to what came before.
     let millis = (limit.as_micros() + 500) / 1000;
     let tenths = (millis + 50) / 100;
-    if tenths < 10 {
-        format!("{millis} ms")
-    } else if tenths.is_multiple_of(10) {
-        format!("{} s", tenths / 10)
-    } else {
-        format!("{}.{} s", tenths / 10, tenths % 10)
+    match (tenths / 10, tenths % 10) {
+        (0, _) => format!("{millis} ms"),
+        (seconds, 0) => format!("{seconds} s"),
+        (seconds, tenth) => format!("{seconds}.{tenth} s"),
     }
 }
 

@@ -1,8 +1,7 @@
-//! A connection to a server, and what it answers: read with a deadline, and only so much of it.
-//!
-//! It knows no protocol. A protocol's parser is a pure function of the bytes so far, which are kept within
-//! a fixed limit, whatever length an answer says it has.
+//! A connection to a server, and what it answers: read with a deadline, and kept within a fixed limit,
+//! whatever length it says it has. A protocol's parser is a pure function of the bytes so far.
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -13,7 +12,7 @@ use rustix::net::sockopt::{Timeout, set_socket_linger, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::ready::clock::Clock;
-use crate::text::reason::reason;
+use crate::text::reason::{of_errno, reason};
 
 /// The most that is kept of an answer.
 const LONGEST: usize = 16 * 1024;
@@ -42,7 +41,6 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects, in the time that the clock leaves.
     pub(crate) fn open(address: Address<'_>, clock: Clock) -> Result<Self, String> {
         let socket = match address {
             Address::Tcp(address) => connect(address, clock)?,
@@ -68,20 +66,24 @@ impl Connection {
     }
 
     /// Reads until the parser has found what it looks for.
-    pub(crate) fn receive<T>(&mut self, mut parse: impl FnMut(&[u8]) -> Parsed<T>) -> Result<T, String> {
+    pub(crate) fn receive<T>(&mut self, parse: fn(&[u8]) -> Parsed<T>) -> Result<T, String> {
         loop {
             if let Some((value, count)) = parse(&self.seen)? {
                 self.seen.drain(..count.min(self.seen.len()));
                 return Ok(value);
             }
-            if self.seen.len() >= LONGEST {
-                return Err(format!("the answer is longer than {} KiB", LONGEST / 1024));
-            }
-            if self.read()? == 0 {
-                let what =
-                    if self.seen.is_empty() { "without an answer" } else { "in the middle of the answer" };
-                return Err(format!("connection closed {what}"));
-            }
+            self.read_more()?;
+        }
+    }
+
+    fn read_more(&mut self) -> Result<(), String> {
+        if self.seen.len() >= LONGEST {
+            return Err(format!("the answer is longer than {} KiB", LONGEST / 1024));
+        }
+        match self.read()? {
+            0 if self.seen.is_empty() => Err("connection closed without an answer".to_owned()),
+            0 => Err("connection closed in the middle of the answer".to_owned()),
+            _ => Ok(()),
         }
     }
 
@@ -91,8 +93,7 @@ impl Connection {
         loop {
             let late = || format!("connected, but {}", self.clock.expired());
             let left = self.clock.left().map_err(|_| late())?;
-            set_socket_timeout(&self.socket, Timeout::Recv, Some(left))
-                .map_err(|error| reason(&error.into()))?;
+            set_socket_timeout(&self.socket, Timeout::Recv, Some(left)).map_err(of_errno)?;
             match rustix::net::recv(&self.socket, &mut chunk, RecvFlags::empty()) {
                 Ok((count, _)) => {
                     self.seen.extend_from_slice(chunk.get(..count).unwrap_or_default());
@@ -100,7 +101,7 @@ impl Connection {
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Err(late()),
-                Err(error) => return Err(reason(&error.into())),
+                Err(error) => return Err(of_errno(error)),
             }
         }
     }
@@ -133,11 +134,10 @@ impl Connection {
 }
 
 fn connect(address: SocketAddr, clock: Clock) -> Result<OwnedFd, String> {
-    let is_timeout = |error: &std::io::Error| {
-        [std::io::ErrorKind::TimedOut, std::io::ErrorKind::WouldBlock].contains(&error.kind())
-    };
-    let stream = TcpStream::connect_timeout(&address, clock.left()?)
-        .map_err(|error| if is_timeout(&error) { clock.expired() } else { reason(&error) })?;
+    let stream = TcpStream::connect_timeout(&address, clock.left()?).map_err(|error| {
+        let is_timeout = [ErrorKind::TimedOut, ErrorKind::WouldBlock].contains(&error.kind());
+        if is_timeout { clock.expired() } else { reason(&error) }
+    })?;
     if is_self(&stream) {
         // Without a wait in the kernel after the close, or the server could not take its port.
         let _ = set_socket_linger(&stream, Some(Duration::ZERO));
@@ -146,32 +146,28 @@ fn connect(address: SocketAddr, clock: Clock) -> Result<OwnedFd, String> {
     Ok(stream.into())
 }
 
-/// Whether the stream is connected to itself. That happens where nothing listens on a local port from which
-/// the kernel also takes ports for clients: the probe is given the very port that it tries to reach.
+/// Whether the stream is connected to itself. Where nothing listens on a local port from which the kernel also
+/// takes ports for clients, the probe can be given the very port that it tries to reach.
 fn is_self(stream: &TcpStream) -> bool {
-    match (stream.local_addr(), stream.peer_addr()) {
-        (Ok(local), Ok(peer)) => local == peer,
-        (Ok(_) | Err(_), Ok(_) | Err(_)) => false,
-    }
+    stream.local_addr().is_ok_and(|local| stream.peer_addr().is_ok_and(|peer| local == peer))
 }
 
 fn connect_unix(path: &Path, clock: Clock) -> Result<OwnedFd, String> {
     // The standard library's connect waits for ever while the server's queue is full.
-    let address = SocketAddrUnix::new(path).map_err(|error| reason(&error.into()))?;
+    let address = SocketAddrUnix::new(path).map_err(of_errno)?;
     let flags = SocketFlags::CLOEXEC;
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
-        .map_err(|error| reason(&error.into()))?;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None);
+    let socket = socket.map_err(of_errno)?;
     loop {
         // Connecting counts as sending.
-        set_socket_timeout(&socket, Timeout::Send, Some(clock.left()?))
-            .map_err(|error| reason(&error.into()))?;
+        set_socket_timeout(&socket, Timeout::Send, Some(clock.left()?)).map_err(of_errno)?;
         match rustix::net::connect(&socket, &address) {
             Ok(()) => return Ok(socket),
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => return Err(clock.expired()),
             Err(Errno::PROTOTYPE) => return Err("is not a stream socket".to_owned()),
             Err(Errno::NOENT) => return Err("does not exist".to_owned()),
-            Err(error) => return Err(reason(&error.into())),
+            Err(error) => return Err(of_errno(error)),
         }
     }
 }
@@ -207,12 +203,9 @@ mod tests {
             });
             let clock = Clock::start(Duration::from_secs(20));
             let mut connection = Connection::open(Address::Tcp(address), clock).unwrap();
-            let mut most = 0;
-            let endless: Result<(), String> = connection.receive(|bytes| {
-                most = bytes.len().max(most);
-                Ok(None)
-            });
+            let endless: Result<(), String> = connection.receive(|_| Ok(None));
             assert_eq!(endless, Err("the answer is longer than 16 KiB".to_owned()));
+            let most = connection.seen.len();
             assert!((LONGEST..LONGEST + 1024).contains(&most), "{most}");
         });
     }

@@ -26,9 +26,9 @@ fn request(host: &str, port: u16, path: &[u8]) -> Vec<u8> {
 /// Finds the status: that of the first answer that is not an interim one.
 pub(crate) fn status(all: &[u8]) -> Parsed<u16> {
     const BEGIN: &[u8] = b"HTTP/1.";
-    let unfinished = || {
-        let too_long = all.len() > ANSWER_MAX;
-        if too_long { Err("no status in the first 8 KiB of the answer".to_owned()) } else { Ok(None) }
+    let unfinished = || match all.len() {
+        ..=ANSWER_MAX => Ok(None),
+        _ => Err("no status in the first 8 KiB of the answer".to_owned()),
     };
     let not_http = || Err("answer is not HTTP/1".to_owned());
     let mut bytes = all;
@@ -45,12 +45,10 @@ pub(crate) fn status(all: &[u8]) -> Parsed<u16> {
             Some(_) => {}
         }
         bytes = rest;
-        loop {
-            let Some((line, rest)) = split_line(bytes) else { return unfinished() };
-            bytes = rest;
-            if line.is_empty() {
-                break;
-            }
+        let mut line = line;
+        while !line.is_empty() {
+            let Some(next) = split_line(bytes) else { return unfinished() };
+            (line, bytes) = next;
         }
     }
 }

@@ -37,13 +37,12 @@ pub(crate) fn ask(mut connection: Connection) -> Result<(), String> {
             break;
         }
     }
-    let reason = match state.role {
-        Role::Primary | Role::Secondary => return Ok(()),
-        Role::Arbiter => "it is an arbiter, which holds no data",
-        Role::None if state.ok => "it is neither a primary nor a secondary yet",
-        Role::None => "the answer is an error",
-    };
-    Err(reason.to_owned())
+    match state.role {
+        Role::Primary | Role::Secondary => Ok(()),
+        Role::Arbiter => Err("it is an arbiter, which holds no data".to_owned()),
+        Role::None if state.ok => Err("it is neither a primary nor a secondary yet".to_owned()),
+        Role::None => Err("the answer is an error".to_owned()),
+    }
 }
 
 fn request(command: &[u8]) -> Vec<u8> {
@@ -108,10 +107,7 @@ fn document(bytes: &[u8]) -> Option<State> {
 
 /// How long a value of this kind is.
 fn value_length(kind: u8, value: &[u8]) -> Option<usize> {
-    let counted = || {
-        let count = u32::from_le_bytes(*value.first_chunk()?);
-        usize::try_from(count).ok()
-    };
+    let counted = || usize::try_from(u32::from_le_bytes(*value.first_chunk()?)).ok();
     match kind {
         // double, date, timestamp, 64-bit integer
         0x01 | 0x09 | 0x11 | 0x12 => Some(8),

@@ -49,7 +49,7 @@ impl Login {
         self.connection.send(&[&head, payload].concat());
     }
 
-    /// Logs in as nobody, and says whether somebody could have.
+    /// Logs in as a user that does not exist, and says whether one that does could have.
     fn end(mut self) -> Result<(), String> {
         const CHARSET: u8 = 33;
         let head = [CAPABILITIES.to_le_bytes(), (1_u32 << 24).to_le_bytes()];
@@ -59,17 +59,15 @@ impl Login {
             let Packet { sequence, payload } = self.connection.receive(packet)?;
             self.sequence = sequence;
             match reply(&payload)? {
-                Reply::Refused => {
-                    self.connection.drain();
-                    return Ok(());
+                Reply::Continue(password) => {
+                    self.send(&password);
+                    continue;
                 }
-                Reply::Welcome => {
-                    self.connection.send(b"\x01\0\0\0\x01");
-                    self.connection.drain();
-                    return Ok(());
-                }
-                Reply::Continue(password) => self.send(&password),
+                Reply::Welcome => self.connection.send(b"\x01\0\0\0\x01"),
+                Reply::Refused => {}
             }
+            self.connection.drain();
+            return Ok(());
         }
         Err("the login does not come to an end".to_owned())
     }
@@ -100,14 +98,15 @@ const FOREIGN: &str = "the answer is not MySQL's";
 pub(crate) fn greeting(payload: &[u8]) -> Result<(), String> {
     match payload {
         [10, ..] => Ok(()),
-        [0xff, low, high, ..] => Err(match u16::from_le_bytes([*low, *high]) {
-            1040 => TOO_MANY.to_owned(),
-            1129 => {
-                "the server has blocked this host after too many broken connections (error 1129)".to_owned()
-            }
-            1130 => "the server refuses connections from this host (error 1130)".to_owned(),
-            code => format!("the server refuses connections: error {code}"),
-        }),
+        [0xff, low, high, ..] => {
+            let known = match u16::from_le_bytes([*low, *high]) {
+                1040 => TOO_MANY,
+                1129 => "the server has blocked this host after too many broken connections (error 1129)",
+                1130 => "the server refuses connections from this host (error 1130)",
+                code => return Err(format!("the server refuses connections: error {code}")),
+            };
+            Err(known.to_owned())
+        }
         _ => Err(FOREIGN.to_owned()),
     }
 }
@@ -117,7 +116,7 @@ const TOO_MANY: &str = "too many connections";
 /// What a server says to a login.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
-    /// Anybody may come in.
+    /// Every login is taken.
     Welcome,
     /// It does not know this user, or wants TLS: so it looks at logins.
     Refused,

@@ -1,9 +1,9 @@
 //! The addresses of a name, found so that no name server can hide a server that is there.
 //!
 //! The system's resolver, asked for IPv4 and IPv6 at once, fails as a whole where a name server fails at
-//! one of them (musl does, and many name servers fail at AAAA), and where it fails for the first name of a
-//! search list. So each kind is asked for by itself, and the name as it stands meanwhile: each in a
-//! process, because the resolver blocks, and a process that blocks can be ended.
+//! one of them (musl does, and many name servers fail at AAAA), or for the first name of a search list. So
+//! each kind is asked for by itself, and the name as it stands meanwhile: each in a process, which can be
+//! ended while the resolver blocks.
 
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -22,6 +22,9 @@ use crate::value::variables::Variables;
 
 /// How long an answer waits for the other ones: most often they are on their way (RFC 8305, section 3).
 const TOGETHER: Duration = Duration::from_millis(50);
+
+/// How many addresses are named, when they fail for different reasons.
+const NAMED: usize = 3;
 
 /// The part of a try's time that a search list may take where the name as it stands has addresses: musl
 /// waits for a name server that refuses as for one that is silent.
@@ -42,35 +45,34 @@ pub(crate) fn any_address(
     host: &str,
     port: u16,
     clock: Clock,
-    one: impl Fn(SocketAddr, Clock) -> Result<(), String>,
+    one: &dyn Fn(SocketAddr, Clock) -> Result<(), String>,
 ) -> Result<(), String> {
-    let mut errors: Vec<(IpAddr, String)> = Vec::new();
+    let mut errors = Vec::new();
     if let Ok(address) = host.parse::<IpAddr>() {
         return one(SocketAddr::new(address, port), clock);
     }
     let mut lookup = Lookup::start(host)?;
     while let Some(addresses) = lookup.next(clock, !errors.is_empty()) {
-        for (tried, address) in addresses.iter().enumerate() {
-            let parts = addresses.len() - tried + usize::from(!lookup.open.is_empty());
+        for (before, address) in addresses.iter().enumerate() {
+            let parts = addresses.len() - before + usize::from(!lookup.open.is_empty());
             match one(SocketAddr::new(*address, port), clock.share(parts)) {
                 Ok(()) => {
                     lookup.end();
                     return Ok(());
                 }
-                Err(error) => errors.push((*address, error)),
+                Err(error) => errors.push((address.to_string(), error)),
             }
         }
     }
     let unanswered = !lookup.open.is_empty();
     lookup.end();
     if !errors.is_empty() {
-        return Err(compact(&errors));
+        return Err(compact(&errors, NAMED));
     }
-    Err(if unanswered {
-        format!("name did not resolve within {}", rounded(clock.limit()))
-    } else {
-        "name does not resolve".to_owned()
-    })
+    if unanswered {
+        return Err(format!("name did not resolve within {}", rounded(clock.limit())));
+    }
+    Err("name does not resolve".to_owned())
 }
 
 /// A name that is being looked up.
@@ -93,14 +95,9 @@ impl Lookup {
         for asked in [Asked::Searched].into_iter().chain(absolute) {
             let dot = if asked == Asked::Absolute { "." } else { "" };
             for family in [IPV4, IPV6] {
-                let argv = [family.into(), format!("{host}{dot}").into()];
-                let request = Request {
-                    identity: None,
-                    file: None,
-                    argv: &argv,
-                    variables: &variables,
-                    limit: Duration::ZERO,
-                };
+                let argv = &[family.into(), format!("{host}{dot}").into()];
+                let (variables, limit) = (&variables, Duration::ZERO);
+                let request = Request { identity: None, file: None, argv, variables, limit };
                 let running = start_mode(&mut children, &program, "--preverb-lookup", &request, &|spawn| {
                     spawn.quiet = true;
                 });
@@ -141,8 +138,7 @@ impl Lookup {
                 (false, _) | (true, false) => Duration::ZERO,
                 (true, true) => patience.saturating_sub(begun.elapsed()),
             };
-            // Whoever waits for this try ends it a moment later, and it should have ended its lookups by
-            // then.
+            // The process that waits for this try ends it a moment later: its lookups should have ended.
             let rest = clock.rest().saturating_sub(clock.limit() / 10);
             let answers = self.answers(Some(Instant::now() + wait.min(rest)));
             if answers.is_empty() {
@@ -174,7 +170,7 @@ const IPV6: &str = "6";
 /// `--preverb-lookup`: one question to the system's resolver, about the family and the name that it is
 /// handed; the addresses go to standard error, for the process that asked.
 pub(crate) fn lookup() -> u8 {
-    // Whoever asked may be killed, and nothing else would end a lookup that hangs.
+    // The process that asked may be killed, and nothing else would end a lookup that hangs.
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     let request = Received::take();
     let Some([family, name]) = request.as_ref().map(|request| &request.argv[..]) else { return 1 };
@@ -202,20 +198,15 @@ fn has_search_list() -> bool {
     text.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"search") || line.starts_with(b"domain"))
 }
 
-/// How many addresses are named, when they fail for different reasons.
-const NAMED: usize = 3;
-
-fn compact(errors: &[(IpAddr, String)]) -> String {
-    let Some((_, first)) = errors.first() else { return String::new() };
+/// One error where all are the same, else at most so many, each with what it is of.
+pub(super) fn compact(errors: &[(String, String)], most: usize) -> String {
+    let first = errors.first().map(|(_, error)| error.as_str()).unwrap_or_default();
     if errors.iter().all(|(_, error)| error == first) {
-        return first.clone();
+        return first.to_owned();
     }
-    let mut named: Vec<String> =
-        errors.iter().take(NAMED).map(|(address, error)| format!("{address}: {error}")).collect();
-    if errors.len() > NAMED {
-        named.push(format!("and {} more", errors.len() - NAMED));
-    }
-    named.join(", ")
+    let named = errors.iter().take(most).map(|(of, error)| format!("{of}: {error}"));
+    let more = errors.len().checked_sub(most).filter(|more| *more > 0);
+    named.chain(more.map(|more| format!("and {more} more"))).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -224,18 +215,18 @@ mod tests {
 
     #[test]
     fn errors_of_several_addresses_are_one_line() {
-        let v4 = |last| IpAddr::from([10, 0, 0, last]);
+        let v4 = |last: u8| format!("10.0.0.{last}");
         let refused = || "connection refused".to_owned();
         let late = || "no answer within 1 s".to_owned();
-        assert_eq!(compact(&[(v4(1), refused()), (v4(2), refused())]), "connection refused");
-        let v6 = IpAddr::from(std::net::Ipv6Addr::LOCALHOST);
+        assert_eq!(compact(&[(v4(1), refused()), (v4(2), refused())], NAMED), "connection refused");
+        let v6 = "::1".to_owned();
         assert_eq!(
-            compact(&[(v6, refused()), (v4(2), late())]),
+            compact(&[(v6, refused()), (v4(2), late())], NAMED),
             "::1: connection refused, 10.0.0.2: no answer within 1 s"
         );
         let many = [1, 2, 3, 4, 5].map(|last| (v4(last), if last == 1 { late() } else { refused() }));
         assert_eq!(
-            compact(&many),
+            compact(&many, NAMED),
             "10.0.0.1: no answer within 1 s, 10.0.0.2: connection refused, \
              10.0.0.3: connection refused, and 2 more"
         );

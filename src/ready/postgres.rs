@@ -51,12 +51,11 @@ pub(crate) fn answer(bytes: &[u8]) -> Parsed<Login> {
         let is_done = *kind == b'R' && u32::from_be_bytes(*request) == 0;
         return Ok(Some((if is_done { Login::Done } else { Login::Open }, 9)));
     }
-    // The code is one of the first fields, so the whole message need not be there.
+    // The code is one of the first fields, so the whole message need not be there, but what follows the last
+    // NUL is then not a whole field.
     let fields = rest.get(..length - 4);
-    let mut each = fields.unwrap_or(rest).split(|byte| *byte == 0);
-    // What follows the last NUL is not a whole field.
-    let whole = fields.map_or_else(|| rest.iter().filter(|byte| **byte == 0).count(), |_| usize::MAX);
-    let code = each.by_ref().take(whole).find_map(|field| field.strip_prefix(b"C"));
+    let whole = fields.or_else(|| rest.get(..rest.iter().rposition(|byte| *byte == 0)?)).unwrap_or_default();
+    let code = whole.split(|byte| *byte == 0).find_map(|field| field.strip_prefix(b"C"));
     let reason = match code {
         None if fields.is_none() => return Ok(None),
         None => return foreign(),

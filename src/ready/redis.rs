@@ -54,49 +54,37 @@ pub(crate) fn judge_auth(line: &[u8]) -> Result<(), String> {
         return Ok(());
     }
     not_ready(line)?;
-    let reason = if line.starts_with(b"-ERR") && holds(line, b"without any password")
-        || holds(line, b"no password is set")
-    {
-        "the URL has a password, and the server has none"
-    } else {
-        // WRONGPASS, and `-ERR invalid password` before Redis 6.
-        "wrong password: the server refuses the one in the URL"
-    };
-    Err(reason.to_owned())
+    let holds = |part: &[u8]| line.windows(part.len()).any(|window| window == part);
+    let has_none =
+        line.starts_with(b"-ERR") && holds(b"without any password") || holds(b"no password is set");
+    if has_none {
+        return Err("the URL has a password, and the server has none".to_owned());
+    }
+    // WRONGPASS, and `-ERR invalid password` before Redis 6.
+    Err("wrong password: the server refuses the one in the URL".to_owned())
 }
 
 /// What the answer to `PING` says.
 pub(crate) fn judge_ping(line: &[u8], logged_in: bool) -> Result<(), String> {
     not_ready(line)?;
     // NOPERM: a user who may not ping is logged in.
-    if line.starts_with(b"+PONG")
-        || line.starts_with(b"-NOPERM")
-        || (line.starts_with(b"-NOAUTH") && !logged_in)
-    {
+    let is_up = line.starts_with(b"+PONG") || line.starts_with(b"-NOPERM");
+    if is_up || line.starts_with(b"-NOAUTH") && !logged_in {
         return Ok(());
     }
     Err("the answer to PING is an error".to_owned())
 }
 
 fn not_ready(line: &[u8]) -> Result<(), String> {
-    let reason = if line.starts_with(b"-LOADING") {
-        "the server is loading its data"
-    } else if line.starts_with(b"-MASTERDOWN") {
-        "the replica has no link to its master"
-    } else if line.starts_with(b"-BUSY") {
-        "the server is busy with a script"
-    } else if line.starts_with(b"-ERR max number of clients") {
-        "too many connections"
-    } else if line.starts_with(b"-DENIED") {
-        "the server is in protected mode, and refuses other hosts"
-    } else {
-        return Ok(());
-    };
-    Err(reason.to_owned())
-}
-
-fn holds(line: &[u8], part: &[u8]) -> bool {
-    line.windows(part.len()).any(|window| window == part)
+    const REASONS: [(&str, &str); 5] = [
+        ("-LOADING", "the server is loading its data"),
+        ("-MASTERDOWN", "the replica has no link to its master"),
+        ("-BUSY", "the server is busy with a script"),
+        ("-ERR max number of clients", "too many connections"),
+        ("-DENIED", "the server is in protected mode, and refuses other hosts"),
+    ];
+    let reason = REASONS.iter().find(|(start, _)| line.starts_with(start.as_bytes()));
+    reason.map_or(Ok(()), |(_, reason)| Err((*reason).to_owned()))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Waiting until targets are ready: the `wait` step, `--wait`, and one try for `--probe` and `--health`.
 //!
-//! Every try is a process: name resolution blocks, and a process that blocks can be ended. So a probe runs
-//! as the user that it should, and sees what that user sees.
+//! Every try is a process, which can be ended when name resolution blocks, and runs as the user that it
+//! should.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -16,6 +16,7 @@ use crate::text::duration::{PROBE_TIMEOUT, PROGRESS};
 use crate::text::escape::{WHY_NOT_SHOWN, escaped};
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Level, Log, Message, quoted};
+use crate::text::names::listed;
 use crate::text::url;
 use crate::value::target::{Target, UNSEEN_PATH, UNSEEN_PATH_HINT};
 use crate::value::variables::Variables;
@@ -51,8 +52,8 @@ impl Awaited {
         shown: String,
         program: &Path,
     ) -> std::result::Result<Option<Self>, String> {
-        let Some(_) = Target::parse(target)? else { return Ok(None) };
-        Ok(Some(Self { target: Some(target.to_vec()), ..Self::exec(vec![program.into()], shown) }))
+        let awaited = |_| Self { target: Some(target.to_vec()), ..Self::exec(vec![program.into()], shown) };
+        Ok(Target::parse(target)?.map(awaited))
     }
 
     /// Whether its answer would not say what its path asks for.
@@ -130,17 +131,15 @@ pub(crate) fn wait_for(
             each.tries += 1;
         }
         if now >= say_at {
-            let names = awaited.iter().map(|each| format!("`{}`", each.shown)).collect::<Vec<_>>().join(", ");
-            let still = if say_at == begun + QUIET { "" } else { "still " };
-            let text = format!("{still}waiting for {names} for {}", spoken(begun.elapsed()));
             let names: Vec<&str> = awaited.iter().map(|each| each.shown.as_str()).collect();
+            let still = if say_at == begun + QUIET { "" } else { "still " };
+            let text = format!("{still}waiting for {} for {}", listed(&names), spoken(begun.elapsed()));
             log.say(&Message::new(Level::Info, text).field("targets", names.join(" ")));
             say_at = if still.is_empty() { begun + PROGRESS } else { say_at + PROGRESS };
         }
         let idle = awaited.iter().filter(|each| each.running.is_none()).map(|each| each.next);
         let until = idle.chain([say_at]).chain(deadline).min();
-        let mut running: Vec<&mut Running> =
-            awaited.iter_mut().filter_map(|each| each.running.as_mut()).collect();
+        let mut running: Vec<_> = awaited.iter_mut().filter_map(|each| each.running.as_mut()).collect();
         children.pump(&mut running, until).map_err(Unready::Stopped)?;
         let waited = begun.elapsed();
         awaited.retain_mut(|each| !each.is_ready(waited, log));
@@ -152,18 +151,14 @@ pub(crate) fn wait_for(
     Ok(())
 }
 
-/// Ends the tries that are under way, all of them at once: who waits for one alone would collect the
-/// others, and then wait for them for ever.
+/// Ends the tries that are under way, all of them at once: waiting for one alone would collect the others.
 fn end_all(children: &mut Children, awaited: &mut [Awaited]) -> std::result::Result<(), Unready> {
     for running in awaited.iter_mut().filter_map(|each| each.running.as_mut()) {
         running.end_now();
     }
     loop {
-        let mut running: Vec<&mut Running> = awaited
-            .iter_mut()
-            .filter_map(|each| each.running.as_mut())
-            .filter(|running| running.ended().is_none())
-            .collect();
+        let running = awaited.iter_mut().filter_map(|each| each.running.as_mut());
+        let mut running: Vec<_> = running.filter(|running| running.ended().is_none()).collect();
         if running.is_empty() {
             break;
         }
@@ -198,7 +193,7 @@ impl Awaited {
         false
     }
 
-    /// What a try that has ended says.
+    /// What a try that has ended says; an error is why it is not ready.
     pub(crate) fn verdict(&self, running: &Running, ended: &Ended) -> std::result::Result<(), String> {
         let said = running.last_line();
         Err(match ended {
@@ -241,7 +236,7 @@ pub(crate) fn start_here(
     start(children, AsWhom::myself(), awaited, variables, limit)
 }
 
-/// How a try is started, by somebody else if need be.
+/// How a try is started, as another user if need be; an error is why it could not be.
 pub(crate) fn start(
     children: &mut Children,
     as_whom: AsWhom<'_>,
@@ -253,29 +248,23 @@ pub(crate) fn start(
         spawn.quiet = true;
         spawn.limit = Some(limit);
     };
-    let started = match &awaited.target {
-        None => match &awaited.guard {
-            None => start_program(children, as_whom, &awaited.argv, variables, &adjust),
-            Some(guard) => {
-                let (argv, limit) = (&awaited.argv, Duration::ZERO);
-                let request = Request { identity: as_whom.identity, file: None, argv, variables, limit };
-                start_mode(children, guard, "--preverb-guard", &request, &adjust)
-            }
-        },
-        Some(target) => {
-            let argv = [OsString::from_vec(target.clone())];
-            let limit = awaited.limit.unwrap_or(PROBE_TIMEOUT);
-            let variables = Variables::default();
-            let request =
-                Request { identity: as_whom.identity, file: None, argv: &argv, variables: &variables, limit };
-            let program = Path::new(awaited.argv.first().map(OsString::as_os_str).unwrap_or_default());
-            start_mode(children, program, "--preverb-probe", &request, &adjust)
-        }
+    let (identity, file) = (as_whom.identity, None);
+    let started = if let Some(target) = &awaited.target {
+        let argv = &[OsString::from_vec(target.clone())];
+        let (variables, limit) = (&Variables::default(), awaited.limit.unwrap_or(PROBE_TIMEOUT));
+        let program = Path::new(awaited.argv.first().map(OsString::as_os_str).unwrap_or_default());
+        let request = Request { identity, file, argv, variables, limit };
+        start_mode(children, program, "--preverb-probe", &request, &adjust)
+    } else if let Some(guard) = &awaited.guard {
+        let request = Request { identity, file, argv: &awaited.argv, variables, limit: Duration::ZERO };
+        start_mode(children, guard, "--preverb-guard", &request, &adjust)
+    } else {
+        start_program(children, as_whom, &awaited.argv, variables, &adjust)
     };
     started.map_err(|failure| failure.sentence())
 }
 
-/// A target of `--wait`. `None` is nothing to wait for.
+/// A target of `--wait` (64 where it is not one). `None` is nothing to wait for.
 pub(crate) fn awaited_word(target: &OsStr, program: &Path) -> Result<Option<Awaited>> {
     let bytes = target.as_bytes();
     let shown = url::shown(bytes);
@@ -287,16 +276,14 @@ pub(crate) fn awaited_word(target: &OsStr, program: &Path) -> Result<Option<Awai
     Err(Failure::say(Kind::Usage, format!("{} is not a target: {reason}", quoted(&shown))))
 }
 
-/// A target of `--probe`, of which nothing may be left unseen.
+/// A target of `--probe` (64 where it is not one), of which nothing may be left unseen.
 pub(crate) fn probed_word(target: &OsStr, program: &Path) -> Result<Option<Awaited>> {
     let awaited = awaited_word(target, program)?;
-    match awaited {
-        Some(awaited) if awaited.hides_its_path() => {
-            let sentence = format!("`{}` cannot be probed: {UNSEEN_PATH}", awaited.shown);
-            Err(Failure::say(Kind::Usage, sentence).hint(UNSEEN_PATH_HINT))
-        }
-        awaited => Ok(awaited),
+    if let Some(awaited) = awaited.as_ref().filter(|awaited| awaited.hides_its_path()) {
+        let sentence = format!("`{}` cannot be probed: {UNSEEN_PATH}", awaited.shown);
+        return Err(Failure::say(Kind::Usage, sentence).hint(UNSEEN_PATH_HINT));
     }
+    Ok(awaited)
 }
 
 #[cfg(test)]
