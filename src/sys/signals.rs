@@ -45,6 +45,8 @@ pub(crate) struct Signals {
     passed_over: Vec<i32>,
     /// How long files are waited for, if not for ever.
     patience: Option<Instant>,
+    /// Whether `catch_a_late_stop` has been called.
+    catches: bool,
 }
 
 impl Signals {
@@ -67,7 +69,7 @@ impl Signals {
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let descriptor = SignalFd::with_flags(&set, flags).map_err(refused)?;
         let (stop, passed_over) = (stop.to_vec(), Vec::new());
-        Ok(Self { stop, inherited, descriptor, ignored: None, passed_over, patience: None })
+        Ok(Self { stop, inherited, descriptor, ignored: None, passed_over, patience: None, catches: false })
     }
 
     /// Handles these as requests to stop in the place of the four.
@@ -155,6 +157,22 @@ impl Signals {
         self.stop = blocked.iter().copied().filter(|number| *number != CHILD).collect();
         take(&set_of(&self.stop), &self.descriptor)?;
         Ok(self.stop())
+    }
+
+    /// Lets a stop that comes between the last look and the exec end process 1, too. The kernel drops a signal that has
+    /// no handler there (kill(2)), also one that was blocked; execve(2) resets this handler. Elsewhere the default
+    /// action does it.
+    pub(crate) fn catch_a_late_stop(&mut self) {
+        if std::process::id() != 1 || self.catches {
+            return;
+        }
+        self.catches = true;
+        for number in self.stop.clone() {
+            if !self.is_ignored(number) {
+                let always = Arc::new(AtomicBool::new(true));
+                let _ = signal_hook::flag::register_conditional_shutdown(number, 128 + number, always);
+            }
+        }
     }
 
     /// Gives this process the mask that it inherited: the last thing before an exec. Only what was blocked

@@ -2,11 +2,14 @@
 //! step's whole group gets the signal, the target never starts, and the exit code names the signal.
 
 use std::net::TcpListener;
-use std::time::Duration;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
 use crate::dsl::Test;
+use crate::skip::lacks;
 
 const ALL: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
 
@@ -409,4 +412,71 @@ fn a_stop_during_a_hook_that_sleeps_is_prompt() {
         .any_stderr()
         .pid1()
         .run();
+}
+
+// At every system call
+
+/// A run as process 1 under strace, which writes the system calls of preverb itself to `trace`.
+fn traced(directory: &Path, verb: &str, inject: Option<&str>) -> Command {
+    let mut command = Command::new("unshare");
+    command
+        .args(["--pid", "--fork", "--kill-child", "strace", "-D", "-qq", "-o"])
+        .arg(directory.join("trace"));
+    // With -D the tracer is a process beside the traced one, which so is process 1.
+    command.args(inject.map(|inject| format!("--inject={inject}")));
+    command.arg(env!("CARGO_BIN_EXE_preverb")).arg(verb).current_dir(directory);
+    command.env_clear().env("PATH", "/usr/bin:/bin").env("PREVERB_TABLE", directory.join("preverb.toml"));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+/// The calls from where preverb has blocked the stop signals to where the target starts: a name and how often it was
+/// called before.
+fn calls_that_lose_no_stop(trace: &str, is_supervised: bool) -> Vec<(String, usize)> {
+    let lines: Vec<&str> = trace.lines().filter(|line| line.contains('(')).collect();
+    let name = |line: &str| line[..line.find('(').unwrap()].to_owned();
+    let start: &[&str] = if is_supervised { &["clone", "vfork", "fork"] } else { &["execve("] };
+    let starts = |line: &&str| start.iter().any(|call| line.starts_with(call));
+    let end = lines.iter().rposition(starts).unwrap();
+    let is_block = |line: &&str| line.starts_with("rt_sigprocmask(SIG_BLOCK") && line.contains("TERM");
+    let begin = lines.iter().position(is_block).unwrap() + 1;
+    assert!(end > begin + 10, "{trace}");
+    (begin..end)
+        // strace does not count its own exec.
+        .map(|at| (name(lines[at]), lines[1..at].iter().filter(|line| name(line) == name(lines[at])).count()))
+        .collect()
+}
+
+#[test]
+fn no_stop_is_lost_at_any_system_call_of_process_1() {
+    if lacks("strace") || !Test::new().pid1().is_twofold() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let table = "[verbs.plain]\nexec = [\"sleep\", \"LONG\"]\n\
+        [verbs.supervised]\nexec = [\"sleep\", \"LONG\"]\ninit = true\n";
+    let write = |long: &str| {
+        std::fs::write(directory.path().join("preverb.toml"), table.replace("LONG", long)).unwrap();
+    };
+    for verb in ["plain", "supervised"] {
+        write("0");
+        assert!(traced(directory.path(), verb, None).status().unwrap().success(), "{verb}");
+        let trace = std::fs::read_to_string(directory.path().join("trace")).unwrap();
+        write("20");
+        for (call, before) in calls_that_lose_no_stop(&trace, verb == "supervised") {
+            let inject = format!("{call}:signal=TERM:when={}", before + 1);
+            let mut run = traced(directory.path(), verb, Some(&inject)).spawn().unwrap();
+            let deadline = Instant::now() + Duration::from_secs(10);
+            let status = loop {
+                if let Some(status) = run.try_wait().unwrap() {
+                    break status;
+                }
+                if Instant::now() > deadline {
+                    run.kill().unwrap();
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            };
+            assert_eq!(status.code(), Some(143), "{verb}: TERM at {inject} of\n{trace}");
+        }
+    }
 }
