@@ -3,18 +3,18 @@
 use std::ffi::OsStr;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::modes::health;
-use crate::ready::attempt::attempt;
-use crate::ready::wait::probed_word;
-use crate::sys::child::Children;
+use crate::ready;
+use crate::ready::wait::{Awaited, probed_word, start_here};
+use crate::sys::child::{Children, Stop};
 use crate::sys::read;
 use crate::sys::request::Received;
 use crate::sys::signals::Signals;
-use crate::text::failure::Result;
+use crate::text::duration::spoken;
+use crate::text::failure::{Failure, Kind, Result};
 use crate::value::target::Target;
 use crate::value::variables::Variables;
 
@@ -29,7 +29,57 @@ pub(crate) fn probe(
     signals: Signals,
 ) -> Result<u8> {
     let Some(awaited) = probed_word(target, &read::program())? else { return Ok(0) };
-    health::try_once(&mut Children::new(signals), awaited, variables, timeout)
+    let shown = awaited.shown.clone();
+    match attempt(&mut Children::new(signals), awaited, variables, timeout, Instant::now())? {
+        None => Ok(0),
+        Some(reason) => {
+            let failure = Failure::say(Kind::Unhealthy, format!("`{shown}` is not ready: {reason}"));
+            Err(failure.field("target", shown).field("reason", reason))
+        }
+    }
+}
+
+/// The limit of a probe that has none.
+const FOR_EVER: Duration = Duration::from_hours(24);
+
+/// One try that is a part of what began at `begun`, and why it did not succeed; a `timeout` of zero is none,
+/// as for `--wait`.
+pub(crate) fn attempt(
+    children: &mut Children,
+    mut awaited: Awaited,
+    variables: &Variables,
+    timeout: Duration,
+    begun: Instant,
+) -> Result<Option<String>> {
+    let limit = if timeout.is_zero() { FOR_EVER } else { timeout };
+    let deadline = begun + limit;
+    awaited.limit = Some(deadline.saturating_duration_since(Instant::now()));
+    // The child has no limit of its own: past the deadline it is killed at once, for whoever asked waits.
+    awaited.guard = Some(read::program());
+    let mut running = match start_here(children, &awaited, variables, Duration::ZERO) {
+        Ok(running) => running,
+        Err(reason) => return Ok(Some(awaited.shown_reason(&reason).to_owned())),
+    };
+    let stopped = |stop: Stop| stop.failure("while it probed");
+    loop {
+        children.pump(&mut [&mut running], Some(deadline)).map_err(stopped)?;
+        if let Some(ended) = running.ended() {
+            let reason = awaited.verdict(&running, ended).err();
+            return Ok(reason.map(|reason| awaited.shown_reason(&reason).to_owned()));
+        }
+        if Instant::now() >= deadline {
+            // A guard has to clean up.
+            if awaited.is_probe() {
+                running.end_now();
+            } else {
+                running.end(15);
+            }
+            while running.ended().is_none() {
+                children.pump(&mut [&mut running], None).map_err(stopped)?;
+            }
+            return Ok(Some(format!("no answer within {}", spoken(limit))));
+        }
+    }
 }
 
 /// `--preverb-probe`: one try of the target that it is handed, as the user that it is handed; what is wrong
@@ -44,14 +94,11 @@ pub(crate) fn attempt_given() -> u8 {
         return 1;
     }
     let target = request.argv.first().map(|target| target.as_bytes()).unwrap_or_default();
-    let limit = request.limit;
-    let result =
-        Target::parse(target).and_then(|target| target.map_or(Ok(()), |target| attempt(&target, limit)));
-    match result {
-        Ok(()) => 0,
-        Err(reason) => {
-            let _ = std::io::stderr().write_all(reason.as_bytes());
-            1
-        }
-    }
+    let tried = Target::parse(target).and_then(|target| match target {
+        Some(target) => ready::attempt::attempt(&target, request.limit),
+        None => Ok(()),
+    });
+    let Err(reason) = tried else { return 0 };
+    let _ = std::io::stderr().write_all(reason.as_bytes());
+    1
 }

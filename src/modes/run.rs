@@ -1,11 +1,10 @@
-//! A run, and the modes that plan or list one: decide what counts of the table, plan, then explain the plan
-//! or perform it.
+//! A run, and the modes that plan or list one.
 
 use std::path::PathBuf;
 
 use crate::cli::request::{Options, TableMode};
 use crate::modes::context::Context;
-use crate::modes::print::print;
+use crate::modes::print::{print, print_json};
 use crate::modes::{explain, list, shim, value_files, verb};
 use crate::plan::{self, Call, Planned};
 use crate::setup::{self, state::World};
@@ -35,53 +34,47 @@ impl Context<'_> {
             }
             self.signals.heed_instead(stop)?;
         }
+        // A table whose top is wrong may choose the wrong environment: its mistakes come first.
         let environment =
             plan::environment::choose(options.environment.as_ref(), &settings, &self.variables, tree);
+        failing(sources, &decoder.mistakes)?;
+        let environment = environment?;
+        let paint = || Paint::of_standard_output(|name| self.variables.non_empty(name));
         let (words, json) = match mode {
             TableMode::Run(words) => (words, None),
             TableMode::Explain { words, json } => (words, Some(json)),
             TableMode::List { json } => {
-                failing(sources, &decoder.mistakes)?;
-                let list = list::List::of(tree, &settings, &environment?.name, &mut decoder);
-                let paint = Paint::of_standard_output(|name| self.variables.non_empty(name));
-                return print(&if json { list::json(&list) } else { list::text(&list, paint) });
+                let list = list::List::of(tree, &settings, &environment.name, &mut decoder);
+                return if json { print_json(&list) } else { print(&list::text(&list, paint())) };
             }
             TableMode::Shim { verb } => {
-                failing(sources, &decoder.mistakes)?;
-                return print(&shim::shim(&settings, tree, &environment?, verb.as_deref())?);
+                return print(&shim::shim(&settings, tree, &environment, verb.as_deref())?);
             }
         };
-        // A table whose top is wrong may choose the wrong environment: its mistakes come first.
-        if environment.is_err() || !decoder.mistakes.is_empty() {
-            failing(sources, &decoder.mistakes)?;
-            return environment.map(|_| 0);
-        }
-        let environment = environment?;
         let skip_setup = if options.skip_setup {
             Some("`--skip-setup` was given".to_owned())
-        } else if self.variables.get(b"PREVERB_SKIP_SETUP").is_some_and(|found| is_true(found.value)) {
-            Some("the variable `PREVERB_SKIP_SETUP` is set".to_owned())
         } else {
-            None
+            let variable = self.variables.get(b"PREVERB_SKIP_SETUP");
+            let skips = variable.is_some_and(|found| is_true(found.value));
+            skips.then(|| "the variable `PREVERB_SKIP_SETUP` is set".to_owned())
         };
         let verb::Call { verb, words, not_a_verb } = verb::of(words, tree, &settings, &environment.name)?;
         let selection = tree.select(&mut decoder, &environment.name, verb.as_ref());
         failing(sources, &decoder.mistakes)?;
         let declarations = lay_declarations(selection.layers());
         let files = value_files::value_files(&declarations, &self.variables, &mut self.signals)?;
-        let mentioned = json.is_some() && tree.mentioned_environments().contains(environment.name.as_str());
         let call = Call { words, skip_setup };
-        let health =
-            selection.verb.as_ref().filter(|_| json.is_some()).and_then(|verb| verb.part.health.clone());
         let Planned { plan, failures, warnings } =
             plan::plan(environment, &settings, &selection, call, &self.variables, &files);
         if let Some(json) = json {
-            let facts =
-                explain::TableFacts { mentioned, stop_signals: settings.stop_signals.as_deref(), health };
+            let health = selection.verb.as_ref().and_then(|verb| verb.part.health.as_ref());
             let (explained, failures) =
-                explain::explain(&plan, failures, &self.variables, &facts, Myself::observe());
-            let paint = Paint::of_standard_output(|name| self.variables.non_empty(name));
-            print(&if json { explain::json(&explained) } else { explain::text::text(&explained, paint) })?;
+                explain::explain(&plan, failures, &self.variables, tree, &settings, health);
+            if json {
+                print_json(&explained)?;
+            } else {
+                print(&explain::text::text(&explained, paint()))?;
+            }
             return Failure::all(failures).map_or(Ok(0), Err);
         }
         let log = *self.log;

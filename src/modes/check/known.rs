@@ -131,17 +131,17 @@ impl<'k> Known<'k> {
             findings.examine(*span);
             for unset in self.missing(value) {
                 let name = &unset.name;
-                let (message, hint) = if name.starts_with("PREVERB_")
-                    || settings.iter().all(|other| other.name != *name)
-                {
-                    self.sentence(&unset)
-                } else {
-                    let hint = "write the value out, or set the one of the two further down: table, environment, verb";
-                    let message = format!(
+                let is_own = settings.iter().any(|other| other.name == *name);
+                let (mut message, mut hint) = self.sentence(&unset);
+                if is_own && !name.starts_with("PREVERB_") {
+                    message = format!(
                         "variable `{name}` is set in this very `env`, whose values see only what is below it"
                     );
-                    (message, hint.to_owned())
-                };
+                    hint = String::from(
+                        "write the value out, or set the one of the two further down: \
+                         table, environment, verb",
+                    );
+                }
                 findings.add(Level::Warning, *span, message, Some(hint));
             }
             values.push(self.quietly(value));

@@ -33,7 +33,7 @@ use std::path::Path;
 use crate::cli::request::Options;
 use crate::modes::check::findings::Findings;
 use crate::modes::context::Context;
-use crate::modes::print::print;
+use crate::modes::print::print_json;
 use crate::plan;
 use crate::plan::environment::Why;
 use crate::sys::identity::Myself;
@@ -83,7 +83,7 @@ pub(crate) fn check(
         refused => unreported = refused,
     }
     if json {
-        print(&(serde_json::to_string_pretty(&findings.list(&sources)).unwrap_or_default() + "\n"))?;
+        print_json(&findings.list(&sources))?;
     } else {
         findings.messages(&sources).iter().for_each(|message| context.log.say(message));
     }
@@ -111,7 +111,8 @@ fn look(
     let asked_for = chosen.as_ref().is_ok_and(|chosen| matches!(chosen.why, Why::Option | Why::Variable(_)));
     if asked_for && settings.environment.names.is_none() && !names.contains(chosen_name) {
         let message = format!(
-            "the table does not mention environment {}, which is valid: what is for every environment holds there",
+            "the table does not mention environment {}, which is valid: what is for every environment \
+             holds there",
             quoted(chosen_name)
         );
         findings.elsewhere(Level::Info, message, None);

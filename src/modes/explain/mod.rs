@@ -1,37 +1,12 @@
 //! `--explain`: what a run would do, and nothing of it done. It prints the same plan that performing
-//! executes.
-//!
-//! With `--json` it is one object. Its keys, which are all always there, may become more, and do not
-//! change; what does not apply is null, an empty array or `false`:
-//!
-//! - `verb` (null for a command after `--`), `environment`, `environment-reason` (a sentence),
-//!   `environment-in-table`;
-//! - `variables`: those that change, sorted by name, each with `name`, `value` (null where it is removed,
-//!   `***` where it is secret), `layer` (who sets it) and `replaces` (whether it takes the place of an
-//!   inherited value);
-//! - `declared`: every declared variable, with `name`, `value` (or null) and `source`: where the value
-//!   comes from;
-//! - `unset`: the names that are removed before the target starts;
-//! - `steps`: in order, each with `step` (what it is called), `kind` (the key that says so), `runs` as
-//!   things stand, `reason` (why not, or null), `conditions` (each with `key`, `condition`, `holds`, and
-//!   `open`: whether a step before may change that), `does` (an argv, paths, targets or `NAME=value`),
-//!   `files` of hooks (`path`, `how`, `program`, `reason`), `steps` of a group, `unexpanded`, `user`,
-//!   `timeout`, `grace`, `on-failure`, `once`, `per`, `stdin`;
-//! - `user`, `user-note` (how it was resolved, a sentence), `workdir`, `umask` (octal text), `limits`
-//!   (`NAME=VALUE`), `capabilities` (`CAP_...`; null leaves them alone), `no-new-privileges`;
-//! - `supervised`, and `init` with how: `signals` (an object, `TERM` to `QUIT` or `none`), `group`, `grace`,
-//!   `exit` (an object, `143` to 0);
-//! - `stop-signals`: what ends setup, where the table says so; `health`: the probe, as text;
-//! - `argv`: the target's words, as far as they are known before any step; what is not keeps its `${...}`;
-//! - `unexpanded`: what in them cannot be expanded yet, each with `element` and `message`;
-//! - `problems`: what would end the run, each with `message` and `exit-code`; the first is this one's own.
+//! executes. The keys of `--json` are in preverb(1); they may become more, and do not change.
 //!
 //! Every string but a `message` is exact, and one that is not UTF-8 is an object with its `base64`. What
 //! is secret, and the user information of a URL, is `***`.
 
-pub(crate) mod now;
-pub(crate) mod shape;
-pub(crate) mod steps;
+mod now;
+mod shape;
+mod steps;
 pub(crate) mod text;
 
 use crate::modes::explain::now::{Now, shown};
@@ -39,29 +14,20 @@ use crate::modes::explain::shape::{Explained, ExplainedDeclared, ExplainedInit, 
 use crate::modes::explain::steps::Steps;
 use crate::plan::target::{Arguments, faulty};
 use crate::plan::{Plan, PlanStep};
-use crate::sys::identity::{self, Myself};
+use crate::sys::identity::{self, Identity, Myself};
 use crate::sys::read;
+use crate::table::select::Tree;
+use crate::table::types::Settings;
 use crate::text::duration::spoken;
 use crate::text::escape::MASK;
 use crate::text::exact::Exact;
-use crate::text::failure::Failure;
+use crate::text::failure::{Failure, Result};
 use crate::text::names::VerbName;
 use crate::text::url::masked;
 use crate::value::signal::signal_name;
 use crate::value::step::{Probe, StepKind};
 use crate::value::template::Expanded;
-use crate::value::variables::{Found, Origin, Variables};
-
-/// What the table says of the run that is no part of its plan.
-#[derive(Debug)]
-pub(crate) struct TableFacts<'b> {
-    /// Whether it mentions the environment.
-    pub(crate) mentioned: bool,
-    /// The signals that end setup, where it says so.
-    pub(crate) stop_signals: Option<&'b [i32]>,
-    /// How to tell whether the verb is healthy.
-    pub(crate) health: Option<Probe>,
-}
+use crate::value::variables::{Found, LAYERS, Origin, Variables};
 
 /// Explains a plan, and what would end its run. Only the files of hook directories, the paths of
 /// conditions and the users are looked up.
@@ -69,17 +35,24 @@ pub(crate) fn explain(
     plan: &Plan,
     mut failures: Vec<Failure>,
     inherited: &Variables,
-    table: &TableFacts<'_>,
-    myself: Myself,
+    tree: Tree<'_>,
+    settings: &Settings,
+    health: Option<&Probe>,
 ) -> (Explained, Vec<Failure>) {
+    let myself = Myself::observe();
     let mut walk = Steps::new(plan, myself);
     let steps = walk.explain(&plan.steps);
-    let mut now = Now::new(plan.facts(&walk.variables, &read::is_there), &plan.target);
-    let argv = argv(plan, &mut now);
-    let health = table
-        .health
-        .as_ref()
-        .map(|probe| Now::new(plan.facts(&walk.variables, &read::is_there), &plan.target).probe(probe));
+    let facts = plan.facts(&walk.variables, &read::is_there);
+    let health = health.map(|probe| Now::new(facts, &plan.target).probe(probe));
+    let mut now = Now::new(facts, &plan.target);
+    let mut argv = now.argv(&plan.target.exec);
+    match &plan.target.arguments {
+        Arguments::Default(args) => argv.extend(now.argv(args)),
+        Arguments::Given(given) => {
+            argv.extend(given.iter().map(|given| Exact(masked(given.as_encoded_bytes()))));
+        }
+    }
+    argv.extend(now.argv(&plan.target.after));
     let mut unexpanded = Vec::new();
     for (element, fault) in now.unexpanded {
         let fails = !walk.changes.may_set(&fault.name) && !plan.late_names().any(|name| name == fault.name);
@@ -88,20 +61,24 @@ pub(crate) fn explain(
         }
         unexpanded.push(element);
     }
-    // It may be one that the image has and this machine lacks.
-    let no_user = plan.user.as_ref().and_then(|user| identity::resolve(user).err());
+    let user = plan.user.as_ref().map(|user| (user, identity::resolve(user)));
+    let problem =
+        |failure: &Failure| Problem { message: failure.sentence(), exit_code: failure.kind().exit_code() };
+    let mut problems: Vec<Problem> = failures.iter().map(problem).collect();
+    // It may be a user that the image has and this machine lacks.
+    problems.extend(user.iter().filter_map(|(_, identity)| identity.as_ref().err()).map(problem));
     let explained = Explained {
         verb: plan.verb.as_ref().map(ToString::to_string),
         environment: plan.environment.name.to_string(),
         environment_reason: plan.environment.describe(),
-        environment_in_table: table.mentioned,
-        variables: changed(plan, inherited, myself),
+        environment_in_table: tree.mentioned_environments().contains(plan.environment.name.as_str()),
+        variables: changed(plan, inherited, user.as_ref().filter(|_| myself.is_root())),
         declared: plan.declared.iter().map(|name| declared(plan, name)).collect(),
         unset: plan.unset.clone(),
         removed: removed(plan),
         steps,
         user: plan.user.as_ref().map(shown),
-        user_note: plan.user.as_ref().map(|user| user_note(user, myself)),
+        user_note: user.as_ref().map(|(user, identity)| user_note(user, identity, myself)),
         workdir: plan.workdir.as_ref().map(shown),
         umask: plan.umask.map(|umask| format!("{umask:04o}")),
         limits: plan
@@ -128,29 +105,13 @@ pub(crate) fn explain(
             grace: init.grace.map(spoken),
             exit: init.exit.iter().map(|(from, to)| (from.to_string(), (*to).into())).collect(),
         }),
-        stop_signals: table.stop_signals.map(|signals| signals.iter().copied().map(short).collect()),
+        stop_signals: settings.stop_signals.as_ref().map(|all| all.iter().copied().map(short).collect()),
         health,
         argv,
         unexpanded,
-        problems: failures.iter().chain(&no_user).map(problem).collect(),
+        problems,
     };
     (explained, failures)
-}
-
-fn problem(failure: &Failure) -> Problem {
-    Problem { message: failure.sentence(), exit_code: failure.kind().exit_code() }
-}
-
-fn argv(plan: &Plan, now: &mut Now<'_>) -> Vec<Exact> {
-    let mut words = now.argv(&plan.target.exec);
-    match &plan.target.arguments {
-        Arguments::Default(args) => words.extend(now.argv(args)),
-        Arguments::Given(given) => {
-            words.extend(given.iter().map(|given| Exact(masked(given.as_encoded_bytes()))));
-        }
-    }
-    words.extend(now.argv(&plan.target.after));
-    words
 }
 
 /// What may be shown of a variable's value.
@@ -175,72 +136,56 @@ fn short(signal: i32) -> String {
     name.strip_prefix("SIG").unwrap_or(&name).to_owned()
 }
 
-/// Which part of the table set a variable, as the table would have it.
+/// Which part of the table set a variable, as the table has it; else what did.
 fn layer(origin: &Origin, plan: &Plan) -> String {
     let environment = &plan.environment.name;
     let verb = plan.verb.as_ref().map_or("", VerbName::as_str);
-    match origin {
-        Origin::EnvironmentEnv => format!("[environments.{environment}.env]"),
-        Origin::VerbEnv => format!("[verbs.{verb}.env]"),
-        Origin::EnvironmentVerbEnv => format!("[environments.{environment}.verbs.{verb}.env]"),
-        Origin::Inherited
-        | Origin::Preverb
-        | Origin::Option
-        | Origin::File { .. }
-        | Origin::Alias(_)
-        | Origin::Default
-        | Origin::TableEnv
-        | Origin::User
-        | Origin::Hook(_)
-        | Origin::Step(_) => origin.describe(),
+    match LAYERS.iter().position(|layer| layer == origin) {
+        Some(1) => format!("[environments.{environment}.env]"),
+        Some(2) => format!("[verbs.{verb}.env]"),
+        Some(3) => format!("[environments.{environment}.verbs.{verb}.env]"),
+        _ => origin.describe(),
     }
 }
 
-/// Whether an `env` of the table set a variable.
-fn is_of_table(origin: &Origin) -> bool {
-    matches!(origin, Origin::TableEnv | Origin::EnvironmentEnv | Origin::VerbEnv | Origin::EnvironmentVerbEnv)
-}
-
-fn user_note(user: &Expanded, myself: Myself) -> String {
-    match identity::resolve(user) {
+fn user_note(user: &Expanded, identity: &Result<Identity>, myself: Myself) -> String {
+    match identity {
         Err(_) if user.secret => "it cannot be looked up".to_owned(),
         Err(failure) => failure.sentence(),
-        Ok(identity) if myself.is(&identity) => "already that user".to_owned(),
+        Ok(identity) if myself.is(identity) => "already that user".to_owned(),
         Ok(_) if myself.is_root() && user.secret => "it can be looked up".to_owned(),
         Ok(identity) if myself.is_root() => format!("uid {}, gid {}", identity.uid, identity.gid),
         Ok(_) => format!("not root: continuing as uid {}", myself.uid),
     }
 }
 
-fn changed(plan: &Plan, inherited: &Variables, myself: Myself) -> Vec<ExplainedVariable> {
+/// The variables that change; `user` is the one that root becomes.
+fn changed(
+    plan: &Plan,
+    inherited: &Variables,
+    user: Option<&(&Expanded, Result<Identity>)>,
+) -> Vec<ExplainedVariable> {
     let mut changed = Vec::new();
-    let ours = plan.variables.get(b"HOME").is_none_or(|found| *found.origin == Origin::Inherited);
-    if let Some(user) = plan.user.as_ref().filter(|_| ours && myself.is_root())
-        && let Ok(identity) = identity::resolve(user)
-        && inherited.get(b"HOME").map(|found| found.value) != Some(identity::home(&identity))
-    {
-        let home = identity::home(&identity).to_vec();
-        let value = Some(Exact(if user.secret { MASK.into() } else { home }));
-        let (name, layer) = (Exact(b"HOME".into()), Origin::User.describe());
-        changed.push(ExplainedVariable { name, value, layer, replaces: false });
+    let mut add = |name: &[u8], value: Option<Exact>, layer: String, replaces: bool| {
+        changed.push(ExplainedVariable { name: Exact(name.to_vec()), value, layer, replaces });
+    };
+    let is_ours = plan.variables.get(b"HOME").is_none_or(|found| *found.origin == Origin::Inherited);
+    if let Some((user, Ok(identity))) = user.filter(|_| is_ours) {
+        let home = identity::home(identity);
+        if inherited.get(b"HOME").map(|found| found.value) != Some(home) {
+            let home = Exact(if user.secret { MASK.into() } else { home.to_vec() });
+            add(b"HOME", Some(home), Origin::User.describe(), false);
+        }
     }
     for (name, found) in plan.variables.named() {
         let before = inherited.get(name);
-        if before.is_some_and(|before| before.value == found.value) {
-            continue;
+        if before.is_none_or(|before| before.value != found.value) {
+            let replaces = before.is_some() && LAYERS.contains(found.origin);
+            add(name, Some(value(found)), layer(found.origin, plan), replaces);
         }
-        changed.push(ExplainedVariable {
-            name: Exact(name.to_vec()),
-            value: Some(value(found)),
-            layer: layer(found.origin, plan),
-            replaces: before.is_some() && is_of_table(found.origin),
-        });
     }
-    for (name, _) in inherited.named() {
-        if plan.variables.get(name).is_none() {
-            let (name, layer) = (Exact(name.to_vec()), Origin::Preverb.describe());
-            changed.push(ExplainedVariable { name, value: None, layer, replaces: false });
-        }
+    for (name, _) in inherited.named().filter(|(name, _)| plan.variables.get(name).is_none()) {
+        add(name, None, Origin::Preverb.describe(), false);
     }
     changed.sort_by(|one, other| one.name.cmp(&other.name));
     changed.dedup_by(|a, b| a.name == b.name);
@@ -249,19 +194,13 @@ fn changed(plan: &Plan, inherited: &Variables, myself: Myself) -> Vec<ExplainedV
 
 /// The names of `unset` that are set, and any of them if a step may set it.
 fn removed(plan: &Plan) -> Vec<String> {
-    let sets = |step: &PlanStep| match step.step.kind {
-        StepKind::Run { .. } | StepKind::Hooks { .. } | StepKind::Env(_) | StepKind::EnvFile(_) => true,
-        StepKind::Wait(_)
-        | StepKind::Group { .. }
-        | StepKind::Render(_)
-        | StepKind::Mkdir { .. }
-        | StepKind::Chown(_) => false,
+    let sets = |step: &PlanStep| {
+        let kind = &step.step.kind;
+        matches!(
+            kind,
+            StepKind::Run { .. } | StepKind::Hooks { .. } | StepKind::Env(_) | StepKind::EnvFile(_)
+        )
     };
     let sets = plan.steps.iter().flat_map(PlanStep::all).any(sets);
     plan.unset.iter().filter(|name| sets || plan.variables.get(name.as_bytes()).is_some()).cloned().collect()
-}
-
-/// The explanation as JSON.
-pub(crate) fn json(explained: &Explained) -> String {
-    serde_json::to_string_pretty(explained).unwrap_or_default() + "\n"
 }

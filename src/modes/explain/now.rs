@@ -1,7 +1,10 @@
 //! What the strings of a table come to now, before any step, and which of them cannot be expanded yet.
 
+use std::time::Duration;
+
 use crate::modes::explain::shape::Unexpanded;
 use crate::plan::target::Target;
+use crate::text::duration::spoken;
 use crate::text::escape::{MASK, escaped};
 use crate::text::exact::Exact;
 use crate::text::url;
@@ -43,11 +46,14 @@ impl<'n> Now<'n> {
         templates.iter().map(|template| self.text(template)).collect()
     }
 
-    /// A duration or a mode, which `write` writes.
-    pub(super) fn value<T: Copy>(&mut self, value: &Deferred<T>, write: impl Fn(T) -> String) -> Exact {
-        match value {
-            Deferred::Known(value) => Exact(write(*value).into_bytes()),
-            Deferred::Template(template) => self.text(template),
+    pub(super) fn optional(&mut self, template: Option<&Template>) -> Option<Exact> {
+        template.map(|template| self.text(template))
+    }
+
+    pub(super) fn duration(&mut self, value: Option<&Deferred<Duration>>) -> Option<Exact> {
+        match value? {
+            Deferred::Known(value) => Some(Exact(spoken(*value).into_bytes())),
+            Deferred::Template(template) => Some(self.text(template)),
         }
     }
 
@@ -72,10 +78,11 @@ impl<'n> Now<'n> {
     pub(super) fn probe(&mut self, probe: &Probe) -> Exact {
         match probe {
             Probe::Exec(argv) => Exact(line(&self.argv(argv)).into_bytes()),
-            Probe::Url(template) => self.expanded(template).map_or_else(
-                || written(template),
-                |target| Exact(if target.secret { MASK.into() } else { url::shown(&target.bytes) }),
-            ),
+            Probe::Url(template) => match self.expanded(template) {
+                None => written(template),
+                Some(target) if target.secret => Exact(MASK.into()),
+                Some(target) => Exact(url::shown(&target.bytes)),
+            },
         }
     }
 }
@@ -86,7 +93,6 @@ pub(super) fn text(template: &Template, variables: &Variables) -> String {
     String::from_utf8_lossy(&exact.0).into_owned()
 }
 
-/// A string as it is written.
 fn written(template: &Template) -> Exact {
     Exact(url::masked(template.source().as_bytes()))
 }

@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use crate::text::exact::Exact;
 
-/// A plan, explained.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Explained {
@@ -24,6 +23,7 @@ pub(crate) struct Explained {
     pub(crate) workdir: Option<Exact>,
     pub(crate) umask: Option<String>,
     pub(crate) limits: Vec<String>,
+    /// `None` leaves them alone.
     pub(crate) capabilities: Option<Vec<String>>,
     pub(crate) no_new_privileges: bool,
     pub(crate) supervised: bool,
@@ -35,7 +35,6 @@ pub(crate) struct Explained {
     pub(crate) problems: Vec<Problem>,
 }
 
-/// How preverb supervises.
 #[derive(Debug, Serialize)]
 pub(crate) struct ExplainedInit {
     /// Signals, and as what they are passed on.
@@ -57,17 +56,14 @@ pub(crate) struct ExplainedVariable {
     pub(crate) replaces: bool,
 }
 
-/// A declared variable.
 #[derive(Debug, Serialize)]
 pub(crate) struct ExplainedDeclared {
     pub(crate) name: String,
-    /// `None` where it has none.
     pub(crate) value: Option<Exact>,
     pub(crate) source: String,
 }
 
-/// A step.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct ExplainedStep {
     pub(crate) step: String,
@@ -91,7 +87,6 @@ pub(crate) struct ExplainedStep {
     pub(crate) stdin: Option<Exact>,
 }
 
-/// A condition of a step.
 #[derive(Debug, Serialize)]
 pub(crate) struct ExplainedCondition {
     pub(crate) key: &'static str,

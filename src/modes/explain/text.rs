@@ -15,7 +15,6 @@ const LONGEST_LABEL: usize = 60;
 /// Where what is said of a run begins.
 const COLUMN: usize = 13;
 
-/// The lines of an explanation as they come about.
 struct Lines {
     out: String,
     paint: Paint,
@@ -32,35 +31,40 @@ impl Lines {
         self.push(format!("{heading}{text}").trim_end());
     }
 
-    /// A heading and words, in lines.
+    /// A heading and text, in lines.
     fn prose(&mut self, heading: &str, text: &str) {
-        let mut lines = wrapped(text, COLUMN, COLUMN).into_iter();
-        self.item(heading, &lines.next().unwrap_or_default());
-        for line in lines {
-            self.item("", &line);
+        for (number, line) in wrapped(text, COLUMN, COLUMN).iter().enumerate() {
+            self.item(if number == 0 { heading } else { "" }, line);
         }
     }
 
-    /// Something of the user's that is not broken, and an aside of ours behind it, in the next line if it
+    /// A heading and items, in lines.
+    fn list(&mut self, heading: &str, items: &[String]) {
+        self.prose(heading, &if items.is_empty() { "none".to_owned() } else { items.join(" ") });
+    }
+
+    /// Something of the user's that is not broken, and an aside of ours after it, in the next line if it
     /// does not fit in this one.
     fn aside(&mut self, indent: usize, text: &str, aside: &str) {
         let used = indent + text.chars().count();
-        let mut lines = wrapped(aside, used + 2, indent + 2).into_iter();
-        let first = lines.next().unwrap_or_default();
-        let fits = aside.is_empty() || used + 2 + first.chars().count() <= 80;
+        let mut lines = wrapped(aside, used + 2, indent + 2);
         let before = format!("{:indent$}{text}", "");
-        if fits {
-            let painted = self.paint.dim(&first);
+        if aside.is_empty() || used + 2 + lines[0].chars().count() <= 80 {
+            let painted = self.paint.dim(&lines.remove(0));
             self.push(format!("{before}  {painted}").trim_end());
         } else {
             self.push(&before);
-            lines = wrapped(aside, indent + 2, indent + 2).into_iter();
+            lines = wrapped(aside, indent + 2, indent + 2);
         }
         for line in lines {
             let painted = self.paint.dim(&line);
             self.push(&format!("{:1$}{painted}", "", indent + 2));
         }
     }
+}
+
+fn shown(value: &Exact) -> String {
+    escaped(&value.0)
 }
 
 /// The explanation as text.
@@ -72,21 +76,16 @@ pub(crate) fn text(explained: &Explained, paint: Paint) -> String {
         lines.item("", "the table does not mention it");
     }
     lines.push(&paint.bold("variables"));
-    let names = explained.variables.iter().map(|variable| escaped(&variable.name.0).chars().count());
+    let names = explained.variables.iter().map(|variable| shown(&variable.name).chars().count());
     let width = names.max().unwrap_or(0);
     for variable in &explained.variables {
-        let name = escaped(&variable.name.0);
-        match &variable.value {
-            Some(value) => {
-                let value = escaped(&value.0);
-                let replaces = if variable.replaces { "; replaces the inherited value" } else { "" };
-                lines.aside(
-                    2,
-                    &format!("{name:width$} = {value}"),
-                    &format!("({}{replaces})", variable.layer),
-                );
-            }
-            None => lines.push(&format!("  {name:width$} removed")),
+        let name = shown(&variable.name);
+        if let Some(value) = &variable.value {
+            let replaces = if variable.replaces { "; replaces the inherited value" } else { "" };
+            let aside = format!("({}{replaces})", variable.layer);
+            lines.aside(2, &format!("{name:width$} = {}", shown(value)), &aside);
+        } else {
+            lines.push(&format!("  {name:width$} removed"));
         }
     }
     for name in &explained.removed {
@@ -97,7 +96,7 @@ pub(crate) fn text(explained: &Explained, paint: Paint) -> String {
     }
     let width = explained.declared.iter().map(|each| each.name.chars().count()).max().unwrap_or(0);
     for each in &explained.declared {
-        let value = each.value.as_ref().map_or(String::new(), |value| format!(" = {}", escaped(&value.0)));
+        let value = each.value.as_ref().map_or(String::new(), |value| format!(" = {}", shown(value)));
         lines.aside(2, format!("{:width$}{value}", each.name).trim_end(), &format!("({})", each.source));
     }
     lines.push(&paint.bold("steps"));
@@ -109,20 +108,19 @@ pub(crate) fn text(explained: &Explained, paint: Paint) -> String {
     }
     if let Some(user) = &explained.user {
         let note = explained.user_note.as_ref().map(|note| format!("  ({note})")).unwrap_or_default();
-        lines.prose("user", &format!("{}{note}", escaped(&user.0)));
+        lines.prose("user", &format!("{}{note}", shown(user)));
     }
     if let Some(workdir) = &explained.workdir {
-        lines.item("workdir", &escaped(&workdir.0));
+        lines.item("workdir", &shown(workdir));
     }
     if let Some(umask) = &explained.umask {
         lines.item("umask", umask);
     }
     if !explained.limits.is_empty() {
-        lines.prose("limits", &explained.limits.join(" "));
+        lines.list("limits", &explained.limits);
     }
     if let Some(capabilities) = &explained.capabilities {
-        let list = if capabilities.is_empty() { "none".to_owned() } else { capabilities.join(" ") };
-        lines.prose("capabilities", &list);
+        lines.list("capabilities", capabilities);
     }
     if explained.no_new_privileges {
         lines.item("privileges", "none can be gained by an exec");
@@ -147,31 +145,25 @@ pub(crate) fn text(explained: &Explained, paint: Paint) -> String {
         lines.prose("init", &text);
     }
     if let Some(signals) = &explained.stop_signals {
-        let list = if signals.is_empty() { "none".to_owned() } else { signals.join(" ") };
-        lines.prose("stop signals", &list);
+        lines.list("stop signals", signals);
     }
     if let Some(health) = &explained.health {
-        lines.item("health", &escaped(&health.0));
+        lines.item("health", &shown(health));
     }
     lines.item("target", &line(&explained.argv));
     for each in &explained.unexpanded {
-        lines.prose(
-            "",
-            &format!("`{}` cannot be expanded yet: {}", escaped(each.element.as_bytes()), each.message),
-        );
+        let element = escaped(each.element.as_bytes());
+        lines.prose("", &format!("`{element}` cannot be expanded yet: {}", each.message));
     }
-    for problem in &explained.problems {
-        let heading = if std::ptr::eq(problem, &raw const explained.problems[0]) { "ends" } else { "" };
+    for (number, problem) in explained.problems.iter().enumerate() {
+        let heading = if number == 0 { "ends" } else { "" };
         lines.prose(heading, &format!("with exit code {}: {}", problem.exit_code, problem.message));
     }
     lines.out
 }
 
 fn step_lines(lines: &mut Lines, before: &str, step: &ExplainedStep) {
-    let state = match &step.reason {
-        Some(reason) => format!("skipped: {reason}"),
-        None => "runs".to_owned(),
-    };
+    let state = step.reason.as_ref().map_or("runs".to_owned(), |reason| format!("skipped: {reason}"));
     let label = shortened(escaped(step.step.as_bytes()), LONGEST_LABEL);
     for line in hanging(before, &format!("{label}: {state}")) {
         lines.push(&line);
@@ -187,16 +179,17 @@ fn step_lines(lines: &mut Lines, before: &str, step: &ExplainedStep) {
         let condition = escaped(each.condition.as_bytes());
         lines.aside(indent, &format!("{} {condition}", each.key), &format!("({state}{open})"));
     }
-    let mut notes = Vec::new();
-    let mut note = |words: &str, value: &Option<Exact>| {
-        notes.extend(value.as_ref().map(|value| format!("{words} {}", escaped(&value.0))));
-    };
-    note("as", &step.user);
-    note("at most", &step.timeout);
-    note("grace", &step.grace);
-    note("once, by", &step.once);
-    note("per", &step.per);
-    note("with input", &step.stdin);
+    let notes = [
+        ("as", &step.user),
+        ("at most", &step.timeout),
+        ("grace", &step.grace),
+        ("once, by", &step.once),
+        ("per", &step.per),
+        ("with input", &step.stdin),
+    ];
+    let notes =
+        notes.into_iter().filter_map(|(what, value)| Some(format!("{what} {}", shown(value.as_ref()?))));
+    let mut notes: Vec<String> = notes.collect();
     if step.on_failure != OnFailure::default().name() {
         notes.push("a failure is a warning".to_owned());
     }
