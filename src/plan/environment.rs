@@ -24,7 +24,6 @@ pub(crate) enum Why {
 }
 
 impl Why {
-    /// The reason in words.
     pub(crate) fn describe(&self) -> String {
         match self {
             Self::Option => "given by `--environment`".to_owned(),
@@ -72,7 +71,6 @@ pub(crate) fn choose(
         let why = if naming.default.is_some() { Why::TableDefault } else { Why::BuiltIn };
         (naming.default().as_bytes(), why(variable.clone()), Kind::Table)
     };
-    // Whoever gave it, and what.
     let secret = kind == Kind::Variable && naming.is_secret;
     let refused = |kind, reason: &str, hint: String| {
         let shown = shown_value(given, secret);
@@ -81,8 +79,10 @@ pub(crate) fn choose(
             Why::Variable(name) => format!("variable `{name}`"),
             Why::TableDefault(_) | Why::BuiltIn(_) => "the default environment".to_owned(),
         };
-        let failure = Failure::say(kind, format!("{subject} is `{shown}`, which {reason}"));
-        let failure = if hint.is_empty() { failure } else { failure.hint(hint) };
+        let mut failure = Failure::say(kind, format!("{subject} is `{shown}`, which {reason}"));
+        if !hint.is_empty() {
+            failure = failure.hint(hint);
+        }
         if matches!(why, Why::Variable(_)) { failure.field("variable", &variable) } else { failure }
     };
     let Some(name) = EnvironmentName::parse(given) else {

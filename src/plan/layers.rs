@@ -12,6 +12,7 @@ use crate::value::template::{Expanded, Fault, Template};
 use crate::value::variables::{Origin, Variables};
 
 /// The variables as the layers build them up.
+#[derive(Default)]
 pub(super) struct Building {
     pub(super) variables: Variables,
     pub(super) failures: Vec<Failure>,
@@ -32,16 +33,8 @@ impl Building {
     /// Begins with what was inherited.
     pub(super) fn on(inherited: &Variables, declarations: &[Declaration]) -> Self {
         let secrets = declarations.iter().filter(|each| each.is_secret()).flat_map(Declaration::names);
-        Self {
-            variables: inherited.clone(),
-            failures: Vec::new(),
-            failed: BTreeSet::new(),
-            missing: BTreeSet::new(),
-            unset: Vec::new(),
-            found_unset: BTreeSet::new(),
-            secrets: secrets.map(str::to_owned).collect(),
-            warnings: Vec::new(),
-        }
+        let secrets = secrets.map(str::to_owned).collect();
+        Self { variables: inherited.clone(), secrets, ..Self::default() }
     }
 
     /// The variables that say what runs where. Set below the layers, so that those can use them, and again
@@ -101,17 +94,13 @@ impl Building {
     }
 
     pub(super) fn expand(&mut self, template: &Template, what: &str) -> Option<Expanded> {
-        match template.expand_all(&self.variables) {
-            Ok(expanded) => Some(expanded),
-            Err(missing) => {
-                for unset in &missing {
-                    if !self.missing.contains(&unset.name) {
-                        self.unset(unset, what);
-                    }
-                }
-                None
+        let expanded = template.expand_all(&self.variables);
+        for fault in expanded.as_ref().err().into_iter().flatten() {
+            if !self.missing.contains(&fault.name) {
+                self.unset(fault, what);
             }
         }
+        expanded.ok()
     }
 
     /// Reports what expansions found unset, where nothing has reported it yet.

@@ -18,7 +18,7 @@ use crate::plan::layers::Building;
 use crate::plan::target::{Arguments, Target};
 use crate::plan::value_file::ValueFile;
 use crate::table::select::Selection;
-use crate::table::types::{Init, InitOptions, Settings, lay_declarations};
+use crate::table::types::{Init, InitOptions, Settings, VerbPart, lay_declarations};
 use crate::table::variable::{Declaration, opaque};
 use crate::text::duration::{
     DURATION_RULE, UMASK_RULE, WAIT_TIMEOUT, parse_duration, parse_mode, parse_umask,
@@ -101,17 +101,10 @@ impl PlanStep {
     /// A step of this user unless it has one of its own; `skip` says why one does not run.
     fn of(step: &Step, user: Option<&Template>, skip: &dyn Fn(&Step) -> Option<String>) -> Self {
         let mut step = step.for_user(user);
-        let inner = match &mut step.kind {
-            StepKind::Group { steps, .. } => std::mem::take(steps),
-            StepKind::Run { .. }
-            | StepKind::Hooks { .. }
-            | StepKind::Env(_)
-            | StepKind::EnvFile(_)
-            | StepKind::Wait(_)
-            | StepKind::Render(_)
-            | StepKind::Mkdir { .. }
-            | StepKind::Chown(_) => Vec::new(),
-        };
+        let mut inner = Vec::new();
+        if let StepKind::Group { steps, .. } = &mut step.kind {
+            inner = std::mem::take(steps);
+        }
         let steps = inner.iter().map(|each| Self::of(each, step.user.as_ref(), skip)).collect();
         Self { label: label(&step), skip: skip(&step), steps, step }
     }
@@ -171,7 +164,7 @@ fn settle<T: Copy>(
     value: &mut Option<Deferred<T>>,
     variables: &Variables,
     key: &str,
-    parse: impl Fn(&str) -> Option<T>,
+    parse: fn(&str) -> Option<T>,
     rule: &str,
 ) -> Result<()> {
     let Some(Deferred::Template(template)) = value else { return Ok(()) };
@@ -205,23 +198,24 @@ pub(crate) fn called(step: &Step, show: &dyn Fn(&Template) -> String) -> String 
     if let Some(name) = &step.name {
         return name.clone();
     }
-    let about: Vec<String> = match &step.kind {
-        StepKind::Run { argv, .. } => argv.iter().flat_map(Element::templates).map(show).collect(),
-        StepKind::Hooks { path, .. } => vec![show(path)],
-        StepKind::Wait(_) | StepKind::Group { .. } => Vec::new(),
-        StepKind::Env(settings) => settings.iter().map(|each| each.name.clone()).collect(),
-        StepKind::Render(render) => vec![show(&render.to)],
+    let mut words = vec![step.kind.name().to_owned()];
+    match &step.kind {
+        StepKind::Run { argv, .. } => words.extend(argv.iter().flat_map(Element::templates).map(show)),
+        StepKind::Hooks { path, .. } => words.push(show(path)),
+        StepKind::Wait(_) | StepKind::Group { .. } => {}
+        StepKind::Env(settings) => words.extend(settings.iter().map(|each| each.name.clone())),
+        StepKind::Render(render) => words.push(show(&render.to)),
         StepKind::EnvFile(paths) | StepKind::Mkdir { paths, .. } | StepKind::Chown(paths) => {
-            paths.iter().map(show).collect()
+            words.extend(paths.iter().map(show));
         }
-    };
-    [vec![step.kind.name().to_owned()], about].concat().join(" ")
+    }
+    words.join(" ")
 }
 
 /// What the caller asked for, once the verb is known.
 #[derive(Debug)]
 pub(crate) struct Call {
-    /// The caller's words behind the verb or `--`; `None` where none were given.
+    /// The caller's arguments after the verb or `--`; `None` where none were given.
     pub(crate) words: Option<Vec<OsString>>,
     pub(crate) skip_setup: Option<String>,
 }
@@ -255,8 +249,9 @@ pub(crate) fn plan(
         building.layer(layer, origin);
     }
     building.preverb(&environment, verb_name.as_ref());
-    let own = verb.map(|verb| &verb.part);
-    let skip_on = own.and_then(|part| part.skip_setup_on.as_deref()).unwrap_or_default();
+    let none = VerbPart::default();
+    let own = verb.map_or(&none, |verb| &verb.part);
+    let skip_on = own.skip_setup_on.as_deref().unwrap_or_default();
     let given = call.words.as_deref().unwrap_or_default();
     let asked = given.iter().find(|word| skip_on.iter().any(|each| each.as_bytes() == word.as_bytes()));
     let opaque = opaque(&declarations);
@@ -264,76 +259,62 @@ pub(crate) fn plan(
     let require = asked.is_none();
     building.check(&declarations, Rules { opaque: &opaque, secrets: &secrets, require });
 
-    let user = own.and_then(|part| part.user.as_ref()).or(settings.user.as_ref());
-    let workdir = own.and_then(|part| part.workdir.as_ref()).or(settings.workdir.as_ref());
-    let mut umask = own.and_then(|part| part.umask.clone()).or_else(|| settings.umask.clone());
+    let user = own.user.as_ref().or(settings.user.as_ref());
+    let workdir = own.workdir.as_ref().or(settings.workdir.as_ref());
+    let mut umask = own.umask.as_ref().or(settings.umask.as_ref()).cloned();
     if let Err(failure) = settle(&mut umask, &building.variables, "umask", parse_umask, UMASK_RULE) {
         building.failures.push(failure);
     }
     let user = user.and_then(|template| building.expand(template, "`user`"));
     let workdir = workdir.and_then(|template| building.expand(template, "`workdir`"));
 
-    let is_excused = |name: &str| !require && declarations.iter().any(|each| each.name == name);
-    building.report_unset(is_excused);
+    building.report_unset(|name| !require && declarations.iter().any(|each| each.name == name));
 
     let skip_all = call.skip_setup.or_else(|| {
         asked.map(|word| format!("the caller gave {}, which `skip-setup-on` has", quoted(word.as_bytes())))
     });
-    let steps: Vec<PlanStep> = selection
-        .layers()
-        .flat_map(|layer| &layer.setup)
-        .map(|step| {
-            let filtered = |step: &Step| filtered(step, verb_name.as_ref(), &environment.name);
-            PlanStep::of(step, None, &|step| skip_all.clone().or_else(|| filtered(step)))
-        })
-        .collect();
+    let skip =
+        |step: &Step| skip_all.clone().or_else(|| filtered(step, verb_name.as_ref(), &environment.name));
+    let steps = selection.layers().flat_map(|layer| &layer.setup);
+    let steps: Vec<PlanStep> = steps.map(|step| PlanStep::of(step, None, &skip)).collect();
+    let is_secret = |name: &str| building.variables.get(name.as_bytes()).is_some_and(|found| found.secret);
     for step in steps.iter().filter(|step| step.skip.is_none()) {
-        let is_secret = |name: &str| {
-            let found = building.variables.get(name.as_bytes());
-            building.secrets.contains(name) || found.is_some_and(|found| found.secret)
-        };
-        building
-            .failures
-            .extend(secret_in_marker(&step.step, is_secret).map(|key| secret_marker(&step.label, key)));
+        let key = secret_in_marker(&step.step, &is_secret);
+        building.failures.extend(key.map(|key| secret_marker(&step.label, key)));
     }
 
     let mut parameters: Vec<OsString> = verb_name.iter().map(|verb| OsString::from(verb.as_str())).collect();
     parameters.extend(given.iter().cloned());
     let arguments = match call.words {
         Some(words) if !words.is_empty() => Arguments::Given(words),
-        _ => Arguments::Default(own.and_then(|part| part.args.clone()).unwrap_or_default()),
+        _ => Arguments::Default(own.args.clone().unwrap_or_default()),
     };
     let plan = Plan {
         verb: verb_name,
         environment,
         variables: building.variables,
-        unset: own.and_then(|part| part.unset.clone()).unwrap_or_default(),
+        unset: own.unset.clone().unwrap_or_default(),
         secrets,
         opaque,
-        late: declarations
-            .iter()
-            .filter(|_| require)
-            .filter(|each| each.late == Some(true))
-            .cloned()
-            .collect(),
+        late: declarations.iter().filter(|each| require && each.late == Some(true)).cloned().collect(),
         declared: declarations.into_iter().map(|each| each.name).collect(),
         steps,
         parameters,
         user,
         workdir,
         umask: umask.as_ref().and_then(Deferred::known),
-        limits: own.map(|part| part.limits.clone()).unwrap_or_default(),
-        capabilities: own.and_then(|part| part.capabilities.clone()),
-        no_new_privileges: own.and_then(|part| part.no_new_privileges).unwrap_or(false),
-        init: match own.and_then(|part| part.init.clone()) {
-            Some(Init::With(options)) => Some(options),
+        limits: own.limits.clone(),
+        capabilities: own.capabilities.clone(),
+        no_new_privileges: own.no_new_privileges.unwrap_or(false),
+        init: match &own.init {
+            Some(Init::With(options)) => Some(options.clone()),
             Some(Init::Supervise) => Some(InitOptions::default()),
             Some(Init::Exec) | None => None,
         },
         target: Target {
-            exec: own.and_then(|part| part.exec.clone()).unwrap_or_default(),
+            exec: own.exec.clone().unwrap_or_default(),
             arguments,
-            after: own.and_then(|part| part.args_after.clone()).unwrap_or_default(),
+            after: own.args_after.clone().unwrap_or_default(),
         },
         interpreters: interpreters(settings),
     };
@@ -341,10 +322,10 @@ pub(crate) fn plan(
 }
 
 /// The key of a step's marker that would write a secret to a disk.
-pub(crate) fn secret_in_marker(step: &Step, is_secret: impl Fn(&str) -> bool) -> Option<&'static str> {
+pub(crate) fn secret_in_marker(step: &Step, is_secret: &dyn Fn(&str) -> bool) -> Option<&'static str> {
+    let holds = |template: &Option<Template>| template.iter().flat_map(Template::names).any(is_secret);
     let keys = [("once", &step.once), ("per", &step.per)];
-    let holds = |template: &Template| template.names().into_iter().any(&is_secret);
-    keys.into_iter().find(|(_, template)| template.as_ref().is_some_and(holds)).map(|(key, _)| key)
+    keys.into_iter().find(|(_, template)| holds(template)).map(|(key, _)| key)
 }
 
 /// The failure of such a key.
@@ -369,12 +350,9 @@ pub(crate) fn filtered(
     environment: &EnvironmentName,
 ) -> Option<String> {
     match verb {
-        None if step.verbs.present => return Some("it is for verbs, and a command was given".to_owned()),
-        Some(verb) if !step.verbs.admits(verb.as_str()) => {
-            return Some(format!("it is not for verb `{verb}`"));
-        }
-        _ => {}
+        None if step.verbs.present => Some("it is for verbs, and a command was given".to_owned()),
+        Some(verb) if !step.verbs.admits(verb.as_str()) => Some(format!("it is not for verb `{verb}`")),
+        _ if step.environments.admits(environment.as_str()) => None,
+        _ => Some(format!("it is not for environment `{environment}`")),
     }
-    (!step.environments.admits(environment.as_str()))
-        .then(|| format!("it is not for environment `{environment}`"))
 }

@@ -146,8 +146,8 @@ fn connect(address: SocketAddr, clock: Clock) -> Result<OwnedFd, String> {
     Ok(stream.into())
 }
 
-/// Whether the stream is connected to itself. Where nothing listens on a local port from which the kernel also
-/// takes ports for clients, the probe can be given the very port that it tries to reach.
+/// Whether the stream is connected to itself: where nothing listens on a local port from which the kernel
+/// also takes ports for clients, the probe can be given the very port that it tries to reach.
 fn is_self(stream: &TcpStream) -> bool {
     stream.local_addr().is_ok_and(|local| stream.peer_addr().is_ok_and(|peer| local == peer))
 }

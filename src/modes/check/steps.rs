@@ -90,7 +90,7 @@ impl Walk<'_, '_> {
                 self.value(template, span_of(key));
             }
         }
-        if let Some(key) = plan::secret_in_marker(step, |name| self.known.is_secret(name)) {
+        if let Some(key) = plan::secret_in_marker(step, &|name| self.known.is_secret(name)) {
             let failure = plan::secret_marker(&plan::label(step), key);
             self.add(Level::Error, span_of(key), failure.into_parts());
         }
