@@ -164,7 +164,7 @@ fn a_template_takes_the_place_of_the_default_site_and_wrong_ones_end_the_run() {
         .output()
         .exited(1);
     assert!(rejected.stderr.contains("unknown directive \"no\""), "{}", rejected.stderr);
-    // The official image goes on without what it could not write.
+    // The official image continues without what it could not write.
     let read_only = image(engine)
         .mount("/etc/nginx/templates/default.conf.template", template)
         .flag("--read-only")
