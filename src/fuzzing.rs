@@ -60,75 +60,43 @@ pub const PROTOCOLS: u8 = 9;
 /// MySQL and the frames of gRPC are read one after the other, as a connection does.
 #[must_use]
 pub fn answer(protocol: u8, bytes: &[u8]) -> Option<String> {
-    let said = |said: &dyn std::fmt::Debug| Some(format!("{said:?}"));
-    let whole = |parsed: Result<Option<((), usize)>, String>| match parsed {
-        Ok(None) => None,
-        Ok(Some(((), count))) => {
-            assert!(count <= bytes.len());
-            Some("ready".to_owned())
-        }
-        Err(reason) => Some(reason),
-    };
-    match protocol % PROTOCOLS {
-        0 => match http::status(bytes) {
-            Ok(None) => None,
-            Ok(Some((code, _))) => said(&code),
-            Err(reason) => Some(reason),
-        },
-        1 => whole(postgres::answer(bytes).map(|login| login.map(|(_, count)| ((), count)))),
-        2 => match redis::line(bytes) {
-            Ok(None) => None,
-            Ok(Some((line, count))) => {
-                assert!(count <= bytes.len());
-                said(&(redis::judge_auth(&line), redis::judge_ping(&line, line.len() % 2 == 0)))
-            }
-            Err(reason) => Some(reason),
-        },
-        3 => {
-            let (greeting, count) = match mysql::packet(bytes) {
-                Ok(None) => return None,
-                Ok(Some((packet, count))) => (mysql::greeting(&packet.payload), count),
-                Err(reason) => return Some(reason),
-            };
-            if let Err(reason) = greeting {
-                return Some(reason);
-            }
-            match mysql::packet(&bytes[count..]) {
-                Ok(None) => None,
-                Ok(Some((packet, more))) => {
-                    assert!(count + more <= bytes.len());
-                    said(&mysql::reply(&packet.payload))
-                }
-                Err(reason) => Some(reason),
-            }
-        }
-        4 => whole(amqp::start(bytes)),
-        5 => whole(kafka::versions(bytes)),
-        6 => match mongodb::message(bytes) {
-            Ok(None) => None,
-            Ok(Some((state, count))) => {
-                assert!(count <= bytes.len());
-                said(&state)
-            }
-            Err(reason) => Some(reason),
-        },
-        7 => {
-            let (mut rest, mut body) = (bytes, Vec::new());
-            loop {
-                match grpc::frame(rest) {
-                    Ok(None) => return None,
-                    Ok(Some((frame, count))) => {
-                        if let Some(verdict) = grpc::verdict(&frame, &mut body) {
-                            return said(&verdict);
-                        }
-                        rest = &rest[count..];
-                    }
-                    Err(reason) => return Some(reason),
-                }
-            }
-        }
-        _ => whole(tls::answer(bytes)),
+    judged(protocol % PROTOCOLS, bytes).unwrap_or_else(Some)
+}
+
+fn judged(protocol: u8, mut bytes: &[u8]) -> Result<Option<String>, String> {
+    type Parse<T> = fn(&[u8]) -> Result<Option<(T, usize)>, String>;
+    fn take<T>(bytes: &mut &[u8], parse: Parse<T>) -> Result<Option<T>, String> {
+        let Some((value, count)) = parse(bytes)? else { return Ok(None) };
+        *bytes = &bytes[count..];
+        Ok(Some(value))
     }
+    let ready = || "ready".to_owned();
+    Ok(match protocol {
+        0 => http::status(bytes)?.map(|(code, _)| code.to_string()),
+        1 => take(&mut bytes, postgres::answer)?.map(|_| ready()),
+        2 => take(&mut bytes, redis::line)?.map(|line| {
+            format!("{:?}", (redis::judge_auth(&line), redis::judge_ping(&line, line.len() % 2 == 0)))
+        }),
+        3 => {
+            let Some(packet) = take(&mut bytes, mysql::packet)? else { return Ok(None) };
+            mysql::greeting(&packet.payload)?;
+            let reply = take(&mut bytes, mysql::packet)?;
+            reply.map(|packet| format!("{:?}", mysql::reply(&packet.payload)))
+        }
+        4 => take(&mut bytes, amqp::start)?.map(|()| ready()),
+        5 => take(&mut bytes, kafka::versions)?.map(|()| ready()),
+        6 => take(&mut bytes, mongodb::message)?.map(|state| format!("{state:?}")),
+        7 => {
+            let mut body = Vec::new();
+            loop {
+                let Some(frame) = take(&mut bytes, grpc::frame)? else { return Ok(None) };
+                if let Some(verdict) = grpc::verdict(&frame, &mut body) {
+                    return Ok(Some(format!("{verdict:?}")));
+                }
+            }
+        }
+        _ => take(&mut bytes, tls::answer)?.map(|()| ready()),
+    })
 }
 
 /// Whether a text is a target, and how it is shown.

@@ -35,9 +35,6 @@ pub(crate) fn begins_with_option(arguments: &[OsString]) -> bool {
 /// The request of arguments where the table has `leading-dash = "default"`: they belong to the default verb,
 /// but for those that begin with a mode. With `other_name` preverb was started by a name that is neither its
 /// own nor a verb's, and no argument is preverb's.
-///
-/// # Errors
-/// Usage.
 pub(crate) fn parse_for_program(arguments: Vec<OsString>, other_name: bool) -> Result<Request> {
     let (table, rest) = if other_name { (None, &*arguments) } else { after_table(&arguments) };
     if begins_with_option(rest) && (other_name || !rest.first().is_some_and(|first| is_mode(first))) {
@@ -58,9 +55,6 @@ pub(crate) enum Dashes {
 }
 
 /// The request of the arguments.
-///
-/// # Errors
-/// Usage.
 pub(crate) fn parse(arguments: Vec<OsString>, dashes: Dashes) -> Result<Request> {
     let (options, rest) = split(arguments, dashes);
     let explains = dashes == Dashes::Program && options.iter().any(|option| option == "--explain");

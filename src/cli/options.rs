@@ -153,9 +153,6 @@ pub(super) fn unknown_option(word: &OsStr) -> Failure {
 }
 
 /// Parses the options.
-///
-/// # Errors
-/// Usage.
 pub(super) fn parse_options(options: &[OsString]) -> Result<ArgMatches> {
     let argv = std::iter::once(OsString::from("preverb")).chain(options.iter().cloned());
     command().try_get_matches_from(argv).map_err(|error| {
@@ -178,9 +175,6 @@ pub(super) fn parse_options(options: &[OsString]) -> Result<ArgMatches> {
 }
 
 /// The options that belong to every mode.
-///
-/// # Errors
-/// Usage.
 pub(super) fn common(matches: &ArgMatches) -> Result<Options> {
     let value = |name: &str| matches.get_one::<OsString>(name).cloned();
     let log = value("log").map(|text| {
@@ -193,9 +187,6 @@ pub(super) fn common(matches: &ArgMatches) -> Result<Options> {
 }
 
 /// What the options ask for.
-///
-/// # Errors
-/// Usage.
 pub(super) fn action(matches: &ArgMatches, mut rest: Rest) -> Result<Action> {
     let is_given = |mode: &&str| matches.value_source(mode) == Some(ValueSource::CommandLine);
     let mode = match MODES.into_iter().filter(is_given).collect::<Vec<_>>()[..] {
@@ -290,26 +281,25 @@ fn duration(matches: &ArgMatches, name: &str) -> Result<Option<Duration>> {
 }
 
 fn supervision(matches: &ArgMatches) -> Result<Supervision> {
-    let what = "which names no signals";
-    let hint = "signals are rewritten as in `TERM=QUIT,HUP=none`";
-    let signals = list(matches, "signals", what, hint, &|pair| {
+    let rule = ["which names no signals", "signals are rewritten as in `TERM=QUIT,HUP=none`"];
+    let blocked = list(matches, "blocked", rule, &parse_signal)?;
+    let signals = list(matches, "signals", rule, &|pair| {
         let (from, to) = pair.split_once('=')?;
         let to = if to == "none" { None } else { Some(parse_signal(to)?) };
         Some((from, (parse_signal(from)?, to)))
     })?;
     for (number, (from, (signal, _))) in signals.iter().enumerate() {
-        let from = quoted(from);
-        if !can_be_caught(*signal) {
-            let sentence = format!("signal {from} in `--signals` cannot be caught, and so not passed on");
-            return Err(usage(sentence));
-        }
-        if signals[..number].iter().any(|(_, (earlier, _))| earlier == signal) {
-            return Err(usage(format!("signal {from} stands in `--signals` twice")));
-        }
+        let what = if !can_be_caught(*signal) {
+            "in `--signals` cannot be caught, and so not passed on"
+        } else if signals[..number].iter().any(|(_, (earlier, _))| earlier == signal) {
+            "stands in `--signals` twice"
+        } else {
+            continue;
+        };
+        return Err(usage(format!("signal {} {what}", quoted(from))));
     }
-    let (what, hint) =
-        ("not a list of exit codes", "exit codes are replaced as in `143=0,130=0`; each is 0 to 255");
-    let exit: Vec<(u8, u8)> = list(matches, "exit", what, hint, &|pair| {
+    let rule = ["not a list of exit codes", "exit codes are replaced as in `143=0,130=0`; each is 0 to 255"];
+    let exit: Vec<(u8, u8)> = list(matches, "exit", rule, &|pair| {
         let (from, to) = pair.split_once('=')?;
         Some((from.parse().ok()?, to.parse().ok()?))
     })?;
@@ -324,13 +314,7 @@ fn supervision(matches: &ArgMatches) -> Result<Supervision> {
         grace: duration(matches, "grace")?,
         exit,
         conceal: matches.get_flag("conceal"),
-        blocked: list(
-            matches,
-            "blocked",
-            "which names no signals",
-            "it is for preverb itself",
-            &parse_signal,
-        )?,
+        blocked,
     })
 }
 
@@ -338,8 +322,7 @@ fn supervision(matches: &ArgMatches) -> Result<Supervision> {
 fn list<'m, T>(
     matches: &'m ArgMatches,
     name: &str,
-    what: &str,
-    hint: &str,
+    [what, hint]: [&str; 2],
     read: &dyn Fn(&'m str) -> Option<T>,
 ) -> Result<Vec<T>> {
     let Some(list) = matches.get_one::<OsString>(name) else { return Ok(Vec::new()) };

@@ -32,9 +32,6 @@ impl Context<'_> {
 
     /// The request of these arguments; with `other_name` preverb was started by a name that is neither its
     /// own nor a verb's.
-    ///
-    /// # Errors
-    /// Usage (64), and the request to stop.
     pub(crate) fn parse(&mut self, arguments: Vec<OsString>, other_name: bool) -> Result<Request> {
         let (table, rest) = if other_name { (None, &*arguments) } else { cli::after_table(&arguments) };
         // A table that cannot be read says nothing of arguments with a dash, and is reported later.
@@ -52,9 +49,6 @@ impl Context<'_> {
     }
 
     /// The table's files, where they can be read.
-    ///
-    /// # Errors
-    /// The request to stop.
     pub(crate) fn sources_if_any(&mut self, option: Option<&OsStr>) -> Result<Option<Sources>> {
         match load::read(&self.table(option), &mut self.signals) {
             Err(failure) if failure.is_stop() => Err(failure),

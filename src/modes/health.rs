@@ -26,9 +26,6 @@ use crate::value::condition::Facts;
 use crate::value::target::{UNSEEN_PATH, UNSEEN_PATH_HINT};
 
 /// Reports whether the container's verb is healthy.
-///
-/// # Errors
-/// Unhealthy (1), or the request to stop.
 pub(crate) fn health(table: Option<PathBuf>, timeout: Duration, children: Children, log: Log) -> Result<u8> {
     examine(table, timeout, children, log).map(|()| 0).map_err(|failure| {
         if failure.is_stop() || failure.kind() == Kind::Unhealthy {

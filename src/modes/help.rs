@@ -24,9 +24,6 @@ Usage: preverb [OPTIONS] [VERB [ARGUMENT]...]
 ";
 
 /// Prints the help; `path` is where the table is, `environment` is `--environment`.
-///
-/// # Errors
-/// The request to stop, or what keeps it from being written.
 pub(crate) fn help(
     path: &Path,
     environment: Option<&OsString>,

@@ -51,9 +51,6 @@ enum Found {
 /// Finds the main process: PID 1; where that is another init, the oldest process below it; where it is
 /// another container's (a pod's pause), the oldest of this one's; where that is a supervising preverb, its
 /// target. `doing` is what a request to stop interrupts.
-///
-/// # Errors
-/// Why there is none: it is not there yet or any more (69), this is it (64), it cannot be seen (71).
 pub(crate) fn find(children: &mut Children, doing: &str) -> Result<Process> {
     let deadline = Instant::now() + STARTING;
     loop {

@@ -19,9 +19,6 @@ use crate::value::target::Target;
 use crate::value::variables::Variables;
 
 /// Tries the target once.
-///
-/// # Errors
-/// Usage (64): not a target. Unhealthy (1). The request to stop.
 pub(crate) fn probe(
     target: &OsStr,
     timeout: Duration,

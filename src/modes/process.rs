@@ -60,9 +60,6 @@ impl Process {
 
     /// Refuses one that is not one user: it has run a set-user-id program, with variables that its user
     /// chose, and whatever is done in its place would be done with them as the other user.
-    ///
-    /// # Errors
-    /// Identity (77).
     pub(crate) fn is_one_user(&self) -> Result<()> {
         if !self.status.ids_differ {
             return Ok(());
@@ -81,9 +78,6 @@ impl Process {
     }
 
     /// Its variables: every entry, byte for byte, as they were when it was started.
-    ///
-    /// # Errors
-    /// System (71): who may read them and who this is; or that the process has overwritten them.
     pub(crate) fn variables(&self) -> Result<Variables> {
         let mut text = self.environment();
         // A supervisor was started with the same ones, and keeps them.
@@ -168,9 +162,6 @@ impl Process {
     }
 
     /// Takes on its working directory and its umask.
-    ///
-    /// # Errors
-    /// System (71): the directory cannot be opened or entered.
     pub(crate) fn enter(&self) -> Result<()> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let open = |pid| Ok(nix::fcntl::open(&*format!("/proc/{pid}/cwd"), flags, Mode::empty())?);
@@ -188,9 +179,6 @@ impl Process {
 
     /// Becomes its user, for good: with its ids and its ambient capabilities, and able to become no more than
     /// it can.
-    ///
-    /// # Errors
-    /// System (71): the kernel refuses.
     pub(crate) fn become_its_user(&self) -> Result<()> {
         let identity = self.identity();
         let me = Myself::observe();

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use crate::cli::request::{Options, TableMode};
 use crate::modes::context::Context;
 use crate::modes::print::{print, print_json};
-use crate::modes::{explain, list, shim, value_files, verb};
+use crate::modes::verb::{self, Verbs};
+use crate::modes::{explain, list, shim, value_files};
 use crate::plan::{self, Call, Planned};
 use crate::setup::{self, state::World};
 use crate::sys::child::{self, Children};
@@ -40,6 +41,7 @@ impl Context<'_> {
         failing(sources, &decoder.mistakes)?;
         let environment = environment?;
         let paint = || Paint::of_standard_output(|name| self.variables.non_empty(name));
+        let verbs = Verbs { tree, settings: &settings, environment: &environment.name };
         let (words, json) = match mode {
             TableMode::Run(words) => (words, None),
             TableMode::Explain { words, json } => (words, Some(json)),
@@ -48,7 +50,7 @@ impl Context<'_> {
                 return if json { print_json(&list) } else { print(&list::text(&list, paint())) };
             }
             TableMode::Shim { verb } => {
-                return print(&shim::shim(&settings, tree, &environment, verb.as_deref())?);
+                return print(&shim::shim(verbs, &environment, verb.as_deref())?);
             }
         };
         let skip_setup = if options.skip_setup {
@@ -58,7 +60,7 @@ impl Context<'_> {
             let skips = variable.is_some_and(|found| is_true(found.value));
             skips.then(|| "the variable `PREVERB_SKIP_SETUP` is set".to_owned())
         };
-        let verb::Call { verb, words, not_a_verb } = verb::of(words, tree, &settings, &environment.name)?;
+        let verb::Call { verb, words, not_a_verb } = verbs.called(words)?;
         let selection = tree.select(&mut decoder, &environment.name, verb.as_ref());
         failing(sources, &decoder.mistakes)?;
         let declarations = lay_declarations(selection.layers());
@@ -97,7 +99,9 @@ impl Context<'_> {
         let name = plan.environment.name.clone();
         let failure = setup::perform(plan, world);
         Err(match not_a_verb.filter(|_| failure.kind() == Kind::NotFound) {
-            Some(word) => verb::with_suggestion(failure, &word, tree, &settings, &name),
+            Some(word) => {
+                Verbs { tree, settings: &settings, environment: &name }.with_suggestion(failure, &word)
+            }
             None => failure,
         })
     }

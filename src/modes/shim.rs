@@ -22,59 +22,44 @@ use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 
-use crate::modes::verb;
+use crate::modes::verb::Verbs;
 use crate::plan::environment::{Environment, Why};
-use crate::table::select::Tree;
-use crate::table::types::Settings;
 use crate::text::failure::{Failure, Kind, Result};
+use crate::text::names::is_variable_name;
 use crate::value::mount::{Prefix, split_prefix};
 
 /// The script for `verb`, or for all verbs, with what the table says of it.
-///
-/// # Errors
-/// Table (78): there is no image, or the verb is in other environments. Usage (64): there is no such verb.
-pub(crate) fn shim(
-    settings: &Settings,
-    tree: Tree<'_>,
-    environment: &Environment,
-    verb: Option<&OsStr>,
-) -> Result<String> {
-    let asked_for = environment.why == Why::Option;
-    let environment = &environment.name;
-    let image = settings.shim.as_ref().and_then(|shim| shim.image.as_ref().map(|image| (shim, image)));
+pub(crate) fn shim(verbs: Verbs<'_>, environment: &Environment, verb: Option<&OsStr>) -> Result<String> {
+    let image = verbs.settings.shim.as_ref().and_then(|shim| shim.image.as_ref().map(|image| (shim, image)));
     let Some((shim, image)) = image else {
         return Err(Failure::say(Kind::Table, "the table does not say which image `--shim` is to run")
             .hint("[shim]\nimage = \"registry/name:tag\""));
     };
     if let Some(word) = verb
-        && verb::here(word.as_bytes(), tree, environment)?.is_none()
+        && verbs.here(word.as_bytes())?.is_none()
     {
-        return Err(verb::unknown(word, tree, settings, environment));
+        return Err(verbs.unknown(word));
     }
+    let asked_for = environment.why == Why::Option;
     Ok(script(&Shim {
         image: image.clone(),
         mounts: shim.mounts.clone(),
         env: shim.env.clone(),
         network: shim.network.clone(),
-        environment: asked_for.then(|| environment.to_string()),
+        environment: asked_for.then(|| environment.name.to_string()),
         verb: verb.map(|word| word.to_string_lossy().into_owned()),
     }))
 }
 
-/// What the script is made of; the words of `[shim]` in the table.
+/// What the script is made of: the keys of `[shim]` in the table, and what it is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Shim {
-    /// The image to run.
     image: String,
-    /// Values of `-v`, which may begin with `$HOME` or `$PWD`.
     mounts: Vec<String>,
-    /// Names of the variables that are passed on where they are set.
     env: Vec<String>,
-    /// The container's network, `host` for one.
     network: Option<String>,
-    /// The environment, where the script is for one.
     environment: Option<String>,
-    /// The verb that the script stands for; without one, the caller's first word is the verb.
+    /// Without one, the caller's first argument is the verb.
     verb: Option<String>,
 }
 
@@ -82,30 +67,23 @@ struct Shim {
 fn script(shim: &Shim) -> String {
     let mut text = String::from(HEAD);
     let prefixed: Vec<(Option<Prefix>, &str)> = shim.mounts.iter().map(|mount| split_prefix(mount)).collect();
-    for prefix in [Prefix::Home, Prefix::Pwd] {
+    for (prefix, guard) in [(Prefix::Home, HOME_GUARD), (Prefix::Pwd, PWD_GUARD)] {
         if prefixed.iter().any(|(found, _)| *found == Some(prefix)) {
-            text.push_str(guard(prefix));
+            text.push_str(guard);
         }
     }
 
     // The words that follow the options come first: `set --` can only put words before those it has.
-    text.push_str("\nset -- -- ");
-    text.push_str(&quoted(&shim.image));
-    if let Some(environment) = &shim.environment {
-        text.push_str(" --environment ");
-        text.push_str(&quoted(environment));
-    }
-    if let Some(verb) = &shim.verb {
-        text.push(' ');
-        text.push_str(&quoted(verb));
-    }
-    text.push_str(" \"$@\"\n");
+    let environment = shim.environment.as_ref().map(|name| format!(" --environment {}", quoted(name)));
+    let verb = shim.verb.as_ref().map(|verb| format!(" {}", quoted(verb)));
+    let words = [Some(quoted(&shim.image)), environment, verb].into_iter().flatten().collect::<String>();
+    let _ = writeln!(text, "\nset -- -- {words} \"$@\"");
     if let Some(network) = &shim.network {
         push(&mut text, "", &quoted(&format!("--network={network}")));
     }
     for name in shim.env.iter().rev() {
         let word = quoted(&format!("--env={name}"));
-        if is_shell_name(name) {
+        if is_variable_name(name.as_bytes()) && !name.contains('.') {
             let _ = writeln!(text, "if [ -n \"${{{name}+set}}\" ]; then");
             push(&mut text, "    ", &word);
             text.push_str("fi\n");
@@ -123,13 +101,6 @@ fn script(shim: &Shim) -> String {
     }
     text.push_str(TAIL);
     text
-}
-
-fn guard(prefix: Prefix) -> &'static str {
-    match prefix {
-        Prefix::Home => HOME_GUARD,
-        Prefix::Pwd => PWD_GUARD,
-    }
 }
 
 /// A line that puts `word`, as the shell reads it, before the words there are.
@@ -157,12 +128,6 @@ fn escaped(text: &str) -> String {
         escaped.push(c);
     }
     escaped
-}
-
-fn is_shell_name(name: &str) -> bool {
-    !name.is_empty()
-        && !name.starts_with(|c: char| c.is_ascii_digit())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 // The script assigns no variable, so that none of the caller's is changed on its way into the container:

@@ -31,9 +31,6 @@ const LISTEN: &str = "listen";
 const CONCEAL: &str = "conceal";
 
 /// Runs `command` as a child until it ends; the exit code is what this process is to exit with.
-///
-/// # Errors
-/// Why the target could not be started (126, 127).
 pub(crate) fn supervise(
     command: &[OsString],
     options: &Supervision,

@@ -21,9 +21,6 @@ const SECRETS: &str = "/run/secrets";
 const LONGEST: usize = 1 << 20;
 
 /// Reads the files of the declared variables that the environment does not give itself.
-///
-/// # Errors
-/// The request to stop.
 pub(crate) fn value_files(
     declarations: &[Declaration],
     variables: &Variables,

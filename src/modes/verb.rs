@@ -1,12 +1,10 @@
-//! Which verb the caller's words mean, and what is said where they mean none. Pure; what the verb does,
-//! others know.
+//! Which verb the caller's arguments mean, and what is reported where they mean none. Pure.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
 use crate::cli::request::Invocation;
-use crate::modes::list;
-use crate::modes::list::List;
+use crate::modes::list::{List, with_verbs};
 use crate::table::decode::decoder::Decoder;
 use crate::table::select::{Lookup, Tree};
 use crate::table::types::{Settings, Unknown};
@@ -19,7 +17,7 @@ use crate::text::nearest::nearest;
 /// What an invocation means.
 #[derive(Debug)]
 pub(crate) struct Call {
-    /// The verb; none for a command.
+    /// None for a command.
     pub(crate) verb: Option<VerbName>,
     /// The caller's arguments, or the command; none where the verb's default arguments count.
     pub(crate) words: Option<Vec<OsString>>,
@@ -27,109 +25,93 @@ pub(crate) struct Call {
     pub(crate) not_a_verb: Option<OsString>,
 }
 
-/// The verb that is called, and its arguments; or the command.
-///
-/// # Errors
-/// Usage (64): the table has no such verb, or no default one. Table (78): other environments have it.
-pub(crate) fn of(
-    invocation: Invocation,
-    tree: Tree<'_>,
-    settings: &Settings,
-    environment: &EnvironmentName,
-) -> Result<Call> {
-    let call = |verb, words| Ok(Call { verb, words, not_a_verb: None });
-    match invocation {
-        Invocation::None => call(Some(default(tree, settings, environment)?), None),
-        Invocation::Default(words) => call(Some(default(tree, settings, environment)?), Some(words)),
-        Invocation::Command(words) => call(None, Some(words)),
-        Invocation::Verb(word, rest) => {
-            if let Some(verb) = here(word.as_bytes(), tree, environment)? {
-                return call(Some(verb), (!rest.is_empty()).then_some(rest));
+/// The verbs of an environment.
+#[derive(Clone, Copy)]
+pub(crate) struct Verbs<'v> {
+    pub(crate) tree: Tree<'v>,
+    pub(crate) settings: &'v Settings,
+    pub(crate) environment: &'v EnvironmentName,
+}
+
+impl Verbs<'_> {
+    /// The verb that is called, and its arguments; or the command.
+    pub(crate) fn called(self, invocation: Invocation) -> Result<Call> {
+        let mut not_a_verb = None;
+        let (verb, words) = match invocation {
+            Invocation::None => (Some(self.default()?), None),
+            Invocation::Default(words) => (Some(self.default()?), Some(words)),
+            Invocation::Command(words) => (None, Some(words)),
+            Invocation::Verb(word, rest) => {
+                if let Some(verb) = self.here(word.as_bytes())? {
+                    let words = (!rest.is_empty()).then_some(rest);
+                    return Ok(Call { verb: Some(verb), words, not_a_verb });
+                }
+                let words = std::iter::once(word.clone()).chain(rest).collect();
+                let mut verb = self.tree.matching(word.as_bytes(), self.environment.as_str());
+                match self.settings.unknown {
+                    _ if verb.is_some() => {}
+                    Unknown::Exec => not_a_verb = Some(word),
+                    Unknown::Default => verb = Some(self.default()?),
+                    Unknown::Error => return Err(self.unknown(&word)),
+                }
+                (verb, Some(words))
             }
-            let words = std::iter::once(word.clone()).chain(rest).collect();
-            if let Some(verb) = tree.matching(word.as_bytes(), environment.as_str()) {
-                return call(Some(verb), Some(words));
-            }
-            match settings.unknown {
-                Unknown::Exec => Ok(Call { verb: None, words: Some(words), not_a_verb: Some(word) }),
-                Unknown::Default => call(Some(default(tree, settings, environment)?), Some(words)),
-                Unknown::Error => Err(unknown(&word, tree, settings, environment)),
-            }
+        };
+        Ok(Call { verb, words, not_a_verb })
+    }
+
+    fn default(self) -> Result<VerbName> {
+        let Some((name, _)) = &self.settings.default else {
+            let failure = Failure::say(Kind::Usage, "no verb was given, and the table has no default");
+            return Err(with_verbs(failure, &self.list()));
+        };
+        self.here(name.as_str().as_bytes())?.ok_or_else(|| {
+            Failure::say(Kind::Table, format!("the default verb {} does not exist", quoted(name.as_str())))
+        })
+    }
+
+    /// The verb of this name or alias, or none where there is no such verb in any environment.
+    pub(crate) fn here(self, word: &[u8]) -> Result<Option<VerbName>> {
+        let others = match self.tree.lookup(word, self.environment.as_str()) {
+            Lookup::Verb(verb) => return Ok(Some(verb)),
+            Lookup::Unknown => return Ok(None),
+            Lookup::Elsewhere(others) => others.iter().map(quoted).collect::<Vec<_>>().join(", "),
+        };
+        let environment = self.environment.as_str();
+        let sentence = format!(
+            "verb {} does not exist in environment {}, only in {others}",
+            quoted(word),
+            quoted(environment)
+        );
+        let failure = Failure::say(Kind::Table, sentence);
+        Err(failure.field("verb", escaped(word)).field("environment", environment))
+    }
+
+    /// The failure of a first argument that is not a verb.
+    pub(crate) fn unknown(self, word: &OsStr) -> Failure {
+        let failure = Failure::say(Kind::Usage, format!("unknown verb {}", quoted(word.as_bytes())));
+        self.with_suggestion(failure.field("verb", escaped(word.as_bytes())), word)
+    }
+
+    /// Adds to the failure of an argument that is not a verb which verb may be meant, and which there are.
+    pub(crate) fn with_suggestion(self, mut failure: Failure, word: &OsStr) -> Failure {
+        let list = self.list();
+        let names = list.verbs.iter().flat_map(|verb| std::iter::once(&verb.name).chain(&verb.aliases));
+        let mut names = names.map(String::as_str);
+        let text = word.to_string_lossy();
+        // A manifest that quotes several arguments as one.
+        let parts: Vec<&str> = text.split([' ', '\t']).filter(|part| !part.is_empty()).collect();
+        if parts.len() > 1 && names.clone().any(|name| name == parts[0]) {
+            let quoted = parts.iter().map(|part| format!("\"{}\"", escaped(part.as_bytes())));
+            let quoted = quoted.collect::<Vec<_>>().join(", ");
+            failure = failure.hint(format!("give each argument by itself: [{quoted}]"));
+        } else if let Some(near) = nearest(&text, &mut names) {
+            failure = failure.hint(format!("did you mean `{near}`?"));
         }
+        with_verbs(failure, &list)
     }
-}
 
-fn default(tree: Tree<'_>, settings: &Settings, environment: &EnvironmentName) -> Result<VerbName> {
-    let Some((name, _)) = &settings.default else {
-        let failure = Failure::say(Kind::Usage, "no verb was given, and the table has no default");
-        let list = List::of(tree, settings, environment, &mut Decoder::default());
-        return Err(list::with_verbs(failure, &list));
-    };
-    here(name.as_str().as_bytes(), tree, environment)?.ok_or_else(|| {
-        Failure::say(Kind::Table, format!("the default verb {} does not exist", quoted(name.as_str())))
-    })
-}
-
-/// The verb of this name or alias, or none where there is no such verb at all.
-///
-/// # Errors
-/// Table (78): other environments have it.
-pub(crate) fn here(word: &[u8], tree: Tree<'_>, environment: &EnvironmentName) -> Result<Option<VerbName>> {
-    match tree.lookup(word, environment.as_str()) {
-        Lookup::Verb(verb) => Ok(Some(verb)),
-        Lookup::Elsewhere(others) => Err(elsewhere(word, environment, &others)),
-        Lookup::Unknown => Ok(None),
+    fn list(self) -> List {
+        List::of(self.tree, self.settings, self.environment, &mut Decoder::default())
     }
-}
-
-fn elsewhere(word: &[u8], environment: &EnvironmentName, others: &[String]) -> Failure {
-    let list = others.iter().map(quoted).collect::<Vec<_>>().join(", ");
-    let word = quoted(word);
-    Failure::say(
-        Kind::Table,
-        format!("verb {word} does not exist in environment {}, only in {list}", quoted(environment.as_str())),
-    )
-    .field("verb", word.trim_matches('`'))
-    .field("environment", environment.as_str())
-}
-
-/// The failure of a first argument that is not a verb.
-pub(crate) fn unknown(
-    word: &OsStr,
-    tree: Tree<'_>,
-    settings: &Settings,
-    environment: &EnvironmentName,
-) -> Failure {
-    let shown = quoted(word.as_bytes());
-    let failure =
-        Failure::say(Kind::Usage, format!("unknown verb {shown}")).field("verb", shown.trim_matches('`'));
-    with_suggestion(failure, word, tree, settings, environment)
-}
-
-/// Adds to the failure of a word that is not a verb which verb may be meant, and which there are.
-pub(crate) fn with_suggestion(
-    failure: Failure,
-    word: &OsStr,
-    tree: Tree<'_>,
-    settings: &Settings,
-    environment: &EnvironmentName,
-) -> Failure {
-    let list = List::of(tree, settings, environment, &mut Decoder::default());
-    let mut names = list
-        .verbs
-        .iter()
-        .flat_map(|verb| std::iter::once(&*verb.name).chain(verb.aliases.iter().map(|a| &**a)));
-    let text = word.to_string_lossy();
-    // A manifest that quotes several arguments as one.
-    let parts: Vec<&str> = text.split([' ', '\t']).filter(|part| !part.is_empty()).collect();
-    let failure = if parts.len() > 1 && names.clone().any(|name| name == parts[0]) {
-        let parts: Vec<String> =
-            parts.iter().map(|part| format!("\"{}\"", escaped(part.as_bytes()))).collect();
-        failure.hint(format!("give each argument by itself: [{}]", parts.join(", ")))
-    } else if let Some(near) = nearest(&text, &mut names) {
-        failure.hint(format!("did you mean `{near}`?"))
-    } else {
-        failure
-    };
-    list::with_verbs(failure, &list)
 }

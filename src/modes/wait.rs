@@ -14,10 +14,6 @@ use crate::text::log::Log;
 use crate::value::variables::Variables;
 
 /// Waits; the exit code, where there is no command.
-///
-/// # Errors
-/// Usage (64): a target that is not one. Unavailable (69). The request to stop, and what keeps the command
-/// from running.
 pub(crate) fn wait(
     targets: &[OsString],
     timeout: Duration,

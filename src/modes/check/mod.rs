@@ -46,10 +46,6 @@ use crate::text::names::{EnvironmentName, VerbName};
 use crate::value::toml::Sources;
 
 /// Checks the table at `path`; the exit code.
-///
-/// # Errors
-/// Table (78): it cannot be read at all. Usage (64), Variable (65): the environment that was asked for has
-/// no name.
 pub(crate) fn check(
     mut context: Context<'_>,
     path: &Path,
