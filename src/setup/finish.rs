@@ -17,7 +17,6 @@ use crate::value::template::Expanded;
 use crate::value::variables::{Origin, Variables};
 
 impl Setup {
-    /// Becomes the target. Returns only the failure.
     pub(super) fn finish(mut self) -> Failure {
         match self.become_target() {
             Ok(failure) | Err(failure) => failure,

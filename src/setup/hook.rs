@@ -17,7 +17,6 @@ use crate::text::log::{Level, Message};
 use crate::text::reason::reason;
 use crate::value::variables::{Origin, Variables};
 
-/// A hook that is about to run.
 pub(super) struct Hook {
     /// What it is called in messages.
     pub(super) name: String,
@@ -26,7 +25,6 @@ pub(super) struct Hook {
     pub(super) input: Option<Vec<u8>>,
 }
 
-/// What is to run.
 pub(super) enum Work {
     /// A program with its arguments; it is looked up on its own `PATH`.
     Program(Vec<OsString>),

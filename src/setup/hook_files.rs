@@ -8,17 +8,15 @@ use std::path::{Path, PathBuf};
 
 use crate::sys::exec;
 use crate::sys::shebang::{Shebang, base};
-use crate::text::escape::MASK;
+use crate::text::escape::{MASK, escaped};
 use crate::text::log::quoted;
 use crate::text::reason::reason;
 use crate::value::template::Expanded;
 
-/// A file that a `hooks` step comes upon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HookFile {
     /// Its path, as it was named: the directory's and its own name.
     pub(crate) path: PathBuf,
-    /// What is done with it.
     pub(crate) how: How,
 }
 
@@ -27,12 +25,9 @@ pub(crate) struct HookFile {
 pub(crate) enum How {
     /// Sourced by a shell, with these options.
     Source {
-        /// The shell, as it is to be looked up.
         shell: OsString,
-        /// The options of the `#!` line.
         options: Vec<OsString>,
     },
-    /// Run by itself.
     Run,
     /// Run by the step's shell, for want of a `#!` line.
     RunBy(OsString),
@@ -59,12 +54,13 @@ pub(crate) struct Rules<'r> {
 }
 
 /// What an extension means.
+#[derive(Clone, Copy)]
 enum Extension<'r> {
     /// `sh` or `envsh`.
-    Script { sourced: bool },
-    /// It has an interpreter.
+    Script {
+        sourced: bool,
+    },
     Interpreted(&'r [String]),
-    /// Nothing.
     Other,
 }
 
@@ -92,9 +88,8 @@ impl<'r> Rules<'r> {
 }
 
 impl HookFile {
-    /// Its name for messages.
     pub(crate) fn name(&self) -> String {
-        crate::text::escape::escaped(self.path.file_name().unwrap_or(self.path.as_os_str()).as_bytes())
+        escaped(self.path.file_name().unwrap_or(self.path.as_os_str()).as_bytes())
     }
 
     /// Whether it is itself what was named, by a path that is a secret; a file in a directory has a name of
@@ -103,56 +98,45 @@ impl HookFile {
         named.secret && self.path.as_os_str().as_bytes() == named.bytes
     }
 
-    /// Its path for messages.
     pub(crate) fn shown(&self, named: &Expanded) -> String {
         if self.is_secret(named) {
             MASK.to_owned()
         } else if named.secret {
             format!("{MASK}/{}", self.name())
         } else {
-            crate::text::escape::escaped(self.path.as_os_str().as_bytes())
+            escaped(self.path.as_os_str().as_bytes())
         }
     }
 }
 
 /// The files of a `hooks` step, in order, each with the rule that fits it now.
-///
-/// # Errors
-/// Why a file or a directory cannot be read; a directory that is missing has no files.
 pub(crate) fn hooks(path: &Path, rules: Rules<'_>) -> Result<Vec<HookFile>, String> {
     let paths = hook_paths(path, rules)?;
     Ok(paths.into_iter().map(|path| hook(path, rules)).collect())
 }
 
-/// The paths of the files of a `hooks` step, in order. Which rule fits one is seen when its turn comes: an
-/// earlier one may have made it executable, or written it anew.
-///
-/// # Errors
-/// As those of `hooks`.
+/// The paths of the files of a `hooks` step, in order; a directory that is missing has none. Which rule fits
+/// one is seen when its turn comes: an earlier one may have made it executable, or written it anew.
 pub(crate) fn hook_paths(path: &Path, rules: Rules<'_>) -> Result<Vec<PathBuf>, String> {
     let is_file = !matches!(rules.extension(path), Extension::Other);
-    let metadata = match path.metadata() {
-        Ok(metadata) => metadata,
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) && !is_file => {
-            return Ok(Vec::new());
+    let metadata = path.metadata();
+    if let Err(error) = &metadata
+        && matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+        && !is_file
+    {
+        return Ok(Vec::new());
+    }
+    let list = || -> std::io::Result<Vec<PathBuf>> {
+        if !metadata?.is_dir() || is_file {
+            return Ok(vec![path.to_owned()]);
         }
-        Err(error) => {
-            return Err(reason(&error));
-        }
+        let names = path.read_dir()?.map(|entry| entry.map(|entry| entry.file_name()));
+        let mut names = names.collect::<std::io::Result<Vec<OsString>>>()?;
+        names.retain(|name| !name.as_bytes().starts_with(b"."));
+        names.sort_unstable();
+        Ok(names.into_iter().map(|name| path.join(name)).collect())
     };
-    if !metadata.is_dir() || is_file {
-        return Ok(vec![path.to_owned()]);
-    }
-    let refused = |error: std::io::Error| reason(&error);
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(refused)? {
-        let name = entry.map_err(refused)?.file_name();
-        if !name.as_bytes().starts_with(b".") {
-            names.push(name);
-        }
-    }
-    names.sort_unstable();
-    Ok(names.into_iter().map(|name| path.join(name)).collect())
+    list().map_err(|error| reason(&error))
 }
 
 /// A file of hooks with the rule that fits it now, for whoever looks at it.
@@ -165,15 +149,13 @@ pub(crate) fn hook(path: PathBuf, rules: Rules<'_>) -> HookFile {
             How::Skip("it is a link to nothing; make its target exist, or remove it".to_owned())
         }
         Err(error) => How::Skip(format!("it cannot be looked at: {}", reason(&error))),
-        Ok(metadata) if metadata.is_dir() => match extension {
-            Extension::Other => {
-                How::Skip("it is a directory; hooks are files of the directory itself".to_owned())
-            }
-            Extension::Script { .. } | Extension::Interpreted(_) => How::Fail(
-                "is a directory, and should be a file".to_owned(),
-                "a mount whose source does not exist makes a directory of that name".to_owned(),
-            ),
-        },
+        Ok(metadata) if metadata.is_dir() && matches!(extension, Extension::Other) => {
+            How::Skip("it is a directory; hooks are files of the directory itself".to_owned())
+        }
+        Ok(metadata) if metadata.is_dir() => fail(
+            "is a directory, and should be a file",
+            "a mount whose source does not exist makes a directory of that name",
+        ),
         Ok(metadata) if !metadata.is_file() => How::Skip("it is not a regular file".to_owned()),
         Ok(metadata) => {
             let is_executable = metadata.permissions().mode() & 0o111 != 0;
@@ -190,11 +172,15 @@ pub(crate) fn hook(path: PathBuf, rules: Rules<'_>) -> HookFile {
     HookFile { path, how }
 }
 
+fn fail(what: impl Into<String>, hint: &str) -> How {
+    How::Fail(what.into(), hint.to_owned())
+}
+
 fn no_rule(path: &Path) -> String {
-    match path.extension().and_then(OsStr::to_str).filter(|extension| !extension.is_empty()) {
+    match path.extension().filter(|extension| !extension.is_empty()).and_then(OsStr::to_str) {
         Some(extension) => format!(
             "it is not executable, and `interpreters` has no `{}`; `chmod +x` it, or add one",
-            crate::text::escape::escaped(extension.as_bytes())
+            escaped(extension.as_bytes())
         ),
         None => "it is not executable; `chmod +x` it, or call it `*.sh`".to_owned(),
     }
@@ -209,7 +195,7 @@ fn script(path: &Path, rules: Rules<'_>, is_executable: bool, runs: bool) -> How
         Err(_) if runs => return How::Run,
         Err(error) => {
             let hint = "a script is sourced by a shell of the step's user, who must be able to read it";
-            return How::Fail(format!("cannot be read: {}", reason(&error)), hint.to_owned());
+            return fail(format!("cannot be read: {}", reason(&error)), hint);
         }
     };
     if text.starts_with(BOM) {
@@ -217,31 +203,28 @@ fn script(path: &Path, rules: Rules<'_>, is_executable: bool, runs: bool) -> How
     }
     let line = Shebang::of(&text);
     let command = line.and_then(Shebang::command);
-    let shell = match &command {
-        Some((program, _)) if !is_shell(program) && is_executable => return program_with(line),
-        Some((program, _)) if !is_shell(program) => {
-            return How::Fail(
-                format!("is a script for {}, and not executable", quoted(base(program))),
-                "`chmod +x` it to have it run; what is sourced is for sh, dash, ash or bash".to_owned(),
-            );
-        }
-        Some((program, _)) => OsStr::from_bytes(program).to_owned(),
-        None => OsString::from(rules.shell),
-    };
+    if let Some((program, _)) = command.as_ref().filter(|(program, _)| !is_shell(program)) {
+        return if is_executable {
+            program_with(line)
+        } else {
+            let what = format!("is a script for {}, and not executable", quoted(base(program)));
+            fail(what, "`chmod +x` it to have it run; what is sourced is for sh, dash, ash or bash")
+        };
+    }
     if let Some(line) = text.split(|byte| *byte == b'\n').position(|line| line.ends_with(b"\r")) {
-        let what =
-            format!("has a carriage return (CR) at the end of line {}, as Windows writes it", line + 1);
-        return How::Fail(what, exec::UNIX_LINE_ENDS.to_owned());
+        let number = line + 1;
+        let what = format!("has a carriage return (CR) at the end of line {number}, as Windows writes it");
+        return fail(what, exec::UNIX_LINE_ENDS);
     }
     match command {
         Some(_) if runs => How::Run,
-        None if runs => How::RunBy(shell),
-        command => {
+        None if runs => How::RunBy(rules.shell.into()),
+        None => How::Source { shell: rules.shell.into(), options: Vec::new() },
+        Some((shell, mut options)) => {
             // `#!/bin/sh -` ends the options there; more of them follow here.
-            let options = command.into_iter().flat_map(|(_, options)| options);
-            let options = options.filter(|option| ![&b"-"[..], b"--"].contains(option));
-            let options = options.map(|option| OsStr::from_bytes(option).to_owned()).collect();
-            How::Source { shell, options }
+            options.retain(|option| ![&b"-"[..], b"--"].contains(option));
+            let word = |word: &[u8]| OsStr::from_bytes(word).to_owned();
+            How::Source { shell: word(shell), options: options.into_iter().map(word).collect() }
         }
     }
 }
@@ -255,7 +238,7 @@ fn is_shell(program: &[u8]) -> bool {
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
 fn with_bom() -> How {
-    How::Fail("begins with a byte order mark (BOM)".to_owned(), exec::NO_BOM.to_owned())
+    fail("begins with a byte order mark (BOM)", exec::NO_BOM)
 }
 
 /// An executable file that is run by itself. What cannot be read can be run all the same, and a mark alone is
@@ -270,10 +253,7 @@ fn program(path: &Path) -> How {
 
 fn program_with(line: Option<Shebang<'_>>) -> How {
     if line.is_some_and(Shebang::ends_in_cr) {
-        return How::Fail(
-            format!("has a `#!` line that {}", exec::ENDS_IN_CR),
-            exec::UNIX_LINE_ENDS.to_owned(),
-        );
+        return fail(format!("has a `#!` line that {}", exec::ENDS_IN_CR), exec::UNIX_LINE_ENDS);
     }
     How::Run
 }

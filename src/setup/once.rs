@@ -111,7 +111,6 @@ pub(crate) fn is_done(path: PathBuf, per: Option<Vec<u8>>) -> bool {
     marker.look().is_ok_and(|found| found.is_done(&marker))
 }
 
-/// A marker, and who looks at it and writes it.
 struct Marker<'s> {
     path: PathBuf,
     per: Option<Vec<u8>>,
@@ -119,7 +118,6 @@ struct Marker<'s> {
     writer: Option<&'s Identity>,
 }
 
-/// What is at a marker's path.
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
     Nothing,

@@ -9,7 +9,6 @@ use crate::sys::exec::find;
 use crate::text::escape::shell_quoted;
 use crate::value::variables::Variables;
 
-/// A file that a shell is to source.
 #[derive(Debug)]
 pub(super) struct Script {
     /// The shell, as it is to be looked up, and its options.
@@ -49,7 +48,6 @@ impl Script {
         own.chain(parameters).cloned().collect()
     }
 
-    /// Whether its shell is bash.
     pub(super) fn is_bash(&self, variables: &Variables) -> bool {
         let file = find(&self.shell, variables).and_then(|path| path.canonicalize().ok());
         file.is_some_and(|file| file.file_name() == Some(OsStr::new("bash")))

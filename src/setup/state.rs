@@ -34,7 +34,6 @@ pub(crate) struct World {
     pub(crate) children: Children,
 }
 
-/// A run in progress.
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(super) plan: Plan,
@@ -181,7 +180,6 @@ impl Setup {
         Ok(Task { step, home: identity.clone(), identity, root, kept_root: false })
     }
 
-    /// The variables of a program that is run for a step.
     pub(super) fn variables_of(&self, task: &Task<'_>) -> Variables {
         let mut variables = self.surroundings.variables(task.root).clone();
         // Who writes to the one, or takes the others for its own, would speak for the target.
@@ -211,7 +209,6 @@ impl Setup {
         Ok(expanded)
     }
 
-    /// A path of a step.
     pub(super) fn path(
         &mut self,
         template: &Template,

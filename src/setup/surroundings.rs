@@ -47,7 +47,6 @@ pub(crate) struct Surroundings {
 }
 
 impl Surroundings {
-    /// One surroundings for all.
     pub(crate) fn new(variables: Variables) -> Self {
         let root = Scope { variables, directory: None, umask: None };
         Self { root, others: None, directory: None, umask: None, inherited: None }
@@ -81,13 +80,11 @@ impl Surroundings {
         &self.others.as_ref().filter(|_| !root).unwrap_or(&self.root).variables
     }
 
-    /// The surroundings as they are now, to return to.
     pub(crate) fn scopes(&mut self) -> (Scope, Option<Scope>) {
         self.note_inherited();
         (self.root.clone(), self.others.clone())
     }
 
-    /// Returns to what they were.
     pub(crate) fn return_to(&mut self, scopes: (Scope, Option<Scope>)) {
         (self.root, self.others) = scopes;
     }

@@ -11,7 +11,6 @@ use crate::text::failure::{Failure, Kind, Result};
 use crate::value::template::Expanded;
 use crate::value::user::{UserSpec, Who};
 
-/// The users that were looked up.
 #[derive(Debug, Default)]
 pub(crate) struct Users {
     known: Vec<Known>,

@@ -5,7 +5,6 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::value::variables::Fact;
 
-/// Where engines mount the control groups.
 const MOUNT: &str = "/sys/fs/cgroup";
 
 /// Reads a fact. Where nothing limits the container, or nothing tells, it is the machine's.
@@ -73,7 +72,6 @@ fn quotas(groups: &BTreeSet<PathBuf>) -> impl Iterator<Item = u64> {
     })
 }
 
-/// The bytes of memory that the groups may use.
 fn limits(groups: &BTreeSet<PathBuf>) -> impl Iterator<Item = u64> {
     let files = |group| ["memory.max", "memory.limit_in_bytes"].map(|file| numbers(group, file));
     groups.iter().flat_map(move |group| files(group).into_iter().flatten().flatten())

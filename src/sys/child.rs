@@ -24,7 +24,6 @@ pub(crate) use crate::sys::spawn::{Spawn, Writers, inherited_descriptors, null, 
 /// How often a group is looked at whose leader has ended: its members are not this process's children.
 const GROUP_POLL: Duration = Duration::from_millis(10);
 
-/// All children of this process, and the signals that concern them.
 #[derive(Debug)]
 pub(crate) struct Children {
     signals: Signals,
@@ -46,12 +45,10 @@ impl Children {
         &mut self.signals
     }
 
-    /// The process groups of the children so far.
     pub(crate) fn groups(&self) -> &[i32] {
         &self.groups
     }
 
-    /// Starts a child.
     pub(crate) fn spawn(&mut self, spawn: &Spawn<'_>) -> nix::Result<Running> {
         let inherited = self.inherited.get_or_insert_with(inherited_descriptors);
         let running = spawn.start(inherited, self.signals.inherited())?;
@@ -98,7 +95,6 @@ impl Children {
         }
     }
 
-    /// What ends the work in progress, if anything does.
     pub(crate) fn stop(&mut self) -> Option<Stop> {
         if self.companion.is_some() {
             self.reap(&mut []);
@@ -116,7 +112,6 @@ impl Children {
         self.companion.as_ref().is_some_and(|companion| companion.status.is_some())
     }
 
-    /// Passes a request to stop on, and waits until all have ended.
     fn end_all(&mut self, running: &mut [&mut Running], stop: Stop) {
         let number = if stop == Stop::COMPANION { Signal::SIGTERM as i32 } else { stop.0 };
         for child in running.iter_mut() {
@@ -238,7 +233,6 @@ impl Children {
         }
     }
 
-    /// Waits until `until`, or a request to stop.
     pub(crate) fn sleep(&mut self, until: Instant) -> Result<(), Stop> {
         while Instant::now() < until {
             self.pump(&mut [], Some(until))?;
@@ -259,17 +253,13 @@ impl Children {
     }
 }
 
-/// What became of the children of a supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// This one has ended, and is no more.
     Ended(i32, Ended),
     /// This one was stopped, by this signal.
     Stopped(i32, i32),
     Continued(i32),
-    /// Nothing more has happened.
     Nothing,
-    /// There is no child left.
     NoChildren,
 }
 

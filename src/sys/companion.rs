@@ -4,66 +4,47 @@
 
 use std::time::{Duration, Instant};
 
-use crate::sys::child::Children;
-use crate::sys::ended::{Ended, Stop};
+use crate::sys::child::{Children, Running, Stop};
 
-/// How long it may take to end.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Grace {
-    /// Without a request to stop.
-    pub(crate) calm: Duration,
-    /// After one.
-    pub(crate) stopping: Duration,
-}
-
-/// How it ended.
+/// A companion that has ended.
 #[derive(Debug)]
 pub(crate) struct Departure {
-    pub(crate) ended: Ended,
-    /// What a refusal to start it said.
-    pub(crate) report: String,
+    pub(crate) companion: Running,
     /// Whether it ended before it was asked to.
     pub(crate) early: bool,
-    /// After which grace it was killed, if it was.
-    pub(crate) killed: Option<Duration>,
-    /// How long it ran.
-    pub(crate) ran: Duration,
     /// A request to stop that came meanwhile.
     pub(crate) stop: Option<Stop>,
 }
 
 impl Children {
-    /// Ends the companion, if there is one: asks it by this signal, and waits until its group has ended.
-    /// With `stopping` the run was asked to stop already.
-    pub(crate) fn dismiss(&mut self, signal: i32, grace: Grace, stopping: bool) -> Option<Departure> {
+    /// Ends the companion, if there is one: asks it by this signal, and waits until its group has ended, for
+    /// `grace`, or from a request to stop on for `stopping`.
+    pub(crate) fn dismiss(&mut self, signal: i32, grace: Duration, stopping: Duration) -> Option<Departure> {
         let mut companion = self.companion.take()?;
         self.reap(&mut [&mut companion]);
         let early = companion.status.is_some();
-        companion.grace = if stopping { grace.stopping } else { grace.calm };
+        companion.grace = grace;
         if early {
             companion.end_now();
         } else {
             companion.end(signal);
         }
-        let (mut stop, mut killed) = (None, None);
-        loop {
+        let mut stop = None;
+        while companion.ended().is_none() {
             let now = Instant::now();
             if let (Some(number), Some((_, kill))) = (self.signals().stop(), &mut companion.ending) {
                 stop = Some(Stop(number));
-                if now + grace.stopping < *kill {
-                    *kill = now + grace.stopping;
-                    companion.grace = grace.stopping;
+                if now + stopping < *kill {
+                    *kill = now + stopping;
+                    companion.grace = stopping;
                 }
             }
-            if companion.end_if_due(now) {
-                killed = Some(companion.grace);
-            }
+            companion.end_if_due(now);
             self.reap(&mut [&mut companion]);
-            if let Some(ended) = companion.ended() {
-                let (ended, ran) = (ended.clone(), companion.started.elapsed());
-                return Some(Departure { ended, report: companion.last_line(), early, killed, ran, stop });
+            if companion.ended().is_none() {
+                self.poll(&[&mut companion], None);
             }
-            self.poll(&[&mut companion], None);
         }
+        Some(Departure { companion, early, stop })
     }
 }

@@ -14,15 +14,12 @@ pub(crate) const GRACE: Duration = Duration::from_secs(5);
 /// The most that is read from a child: a hook that writes without end must not eat the memory.
 pub(crate) const LONGEST_OUTPUT: usize = 16 << 20;
 
-/// How a child ended. Every status is decoded here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ended {
     Exited(i32),
-    /// By this signal.
     Signaled(i32),
     /// This signal stopped it, and then it was killed: nobody would ever continue it.
     Stopped(i32),
-    /// It was past its limit.
     TimedOut(Duration),
     /// It wrote more than this process reads, and was killed.
     TooMuchOutput,

@@ -16,7 +16,6 @@ use rustix::io::Errno;
 use crate::sys::identity::Myself;
 use crate::sys::walk::{DIRECTORY, HELD, Refusal, Step, Walk, working_directory};
 
-/// A name in a directory.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) directory: OwnedFd,
@@ -50,7 +49,6 @@ impl Entry {
         }
     }
 
-    /// The end of a walk, which must be there.
     fn reached(mut walk: Walk) -> Result<Self, Refusal> {
         match walk.finish()? {
             Step::Missing(_) => Err(Errno::NOENT.into()),
@@ -141,7 +139,6 @@ pub(crate) fn roots_alone(path: &Path) -> Result<Entry, Refusal> {
     Entry::reached(walk)
 }
 
-/// Device and inode: which file it is.
 pub(crate) fn place(status: &Stat) -> (u64, u64) {
     (status.st_dev, status.st_ino)
 }
@@ -163,7 +160,6 @@ fn sync(file: &OwnedFd) -> rustix::io::Result<()> {
     }
 }
 
-/// The number of an error of the standard library's.
 pub(crate) fn errno_of(error: &std::io::Error) -> Errno {
     Errno::from_io_error(error).unwrap_or(Errno::IO)
 }
@@ -175,7 +171,6 @@ fn write(file: &OwnedFd, content: &[u8], mode: u32, keep: Keep) -> rustix::io::R
     if keep == Keep::AfterCrash { sync(file) } else { Ok(()) }
 }
 
-/// Writes all of it.
 pub(crate) fn fill(file: &OwnedFd, content: &[u8]) -> rustix::io::Result<()> {
     let written = file.try_clone().and_then(|file| std::fs::File::from(file).write_all(content));
     written.map_err(|error| errno_of(&error))

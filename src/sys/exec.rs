@@ -27,10 +27,8 @@ pub(crate) use elf::loader;
 
 /// Where programs are looked up when there is no `PATH`: what container engines set.
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// The longest name of a file (`NAME_MAX`).
 const LONGEST_NAME: usize = 255;
 
-/// The program that these arguments name.
 pub(crate) fn program_of(argv: &[OsString]) -> &OsStr {
     argv.first().map(OsString::as_os_str).unwrap_or_default()
 }
@@ -67,7 +65,6 @@ pub(crate) fn locate(program: &OsStr, variables: &Variables) -> Result<PathBuf> 
     })
 }
 
-/// Replaces this process. Returns only the failure.
 pub(crate) fn exec(argv: &[OsString], variables: &Variables) -> Failure {
     // A closure, because the function itself is for one lifetime of the variables only.
     #[expect(clippy::disallowed_methods, reason = "the one place that execs")]
@@ -179,7 +176,6 @@ pub(crate) fn exec_file(
     }
 }
 
-/// The failure of a program that is nowhere.
 pub(crate) fn not_found(program: &OsStr, variables: &Variables) -> Failure {
     let shown = quoted(program.as_bytes());
     let why = match variables.get(b"PATH") {

@@ -20,13 +20,10 @@ use crate::value::capability::Capability;
 use crate::value::template::Expanded;
 use crate::value::user::{LARGEST_ID, UserSpec, Who};
 
-/// A user that a process can be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
-    /// As it was asked for.
     pub(crate) spec: Expanded,
     pub(crate) uid: u32,
-    /// The primary group.
     pub(crate) gid: u32,
     /// The supplementary groups, with the primary one.
     pub(crate) groups: Vec<u32>,
@@ -40,7 +37,6 @@ impl Identity {
     }
 }
 
-/// The effective ids of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Myself {
     pub(crate) uid: u32,
@@ -52,7 +48,6 @@ impl Myself {
         Self { uid: geteuid().as_raw(), gid: getegid().as_raw() }
     }
 
-    /// Whether it may become another user.
     pub(crate) fn is_root(self) -> bool {
         self.uid == 0
     }
@@ -107,7 +102,6 @@ struct User<'a> {
 struct Database {
     path: &'static str,
     text: Vec<u8>,
-    /// Why it cannot be read, if it is there.
     refused: Option<String>,
 }
 
@@ -144,7 +138,6 @@ impl Database {
         })
     }
 
-    /// Why this name is not in it.
     fn lacks(&self, what: &str, name: &[u8]) -> Failure {
         let path = self.path;
         let shown = quoted(name);
@@ -230,7 +223,6 @@ fn look_up(asked: &Expanded) -> Result<Identity> {
     Ok(Identity { spec: asked.clone(), uid, gid, groups, home: OsString::from_vec(home) })
 }
 
-/// The name of a uid, for messages.
 pub(crate) fn name_of(uid: u32) -> Option<String> {
     passwd().users().find(|user| user.uid == uid).map(|user| escaped(user.name))
 }
@@ -333,7 +325,6 @@ pub(crate) fn keep(capabilities: &[Capability]) -> Result<()> {
     Ok(())
 }
 
-/// Makes it impossible to gain privileges by an exec.
 pub(crate) fn no_new_privileges() -> Result<()> {
     nix::sys::prctl::set_no_new_privs().map_err(|error| refused("set no-new-privileges", error.desc()))
 }
@@ -348,7 +339,6 @@ pub(crate) fn acting_as<T>(identity: Option<&Identity>, work: impl FnOnce() -> R
     result
 }
 
-/// The effective ids to come back to.
 struct Before {
     uid: Uid,
     gid: Gid,
@@ -386,7 +376,6 @@ pub(crate) fn raise(capabilities: u64) {
     }
 }
 
-/// The home of a user, as `HOME` has it.
 pub(crate) fn home(identity: &Identity) -> &[u8] {
     identity.home.as_bytes()
 }

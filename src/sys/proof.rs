@@ -70,7 +70,6 @@ fn its_interpreter(path: &Path, why: &str) -> String {
     format!("its interpreter {} is not root's alone: {why}", quoted_path(path))
 }
 
-/// Proves a program whose name is settled.
 fn proved(path: &Path, variables: &Variables, depth: u32) -> Proved<()> {
     interpreters(path, variables, depth)?.map_or(Ok(()), |_| closed_path(variables))
 }

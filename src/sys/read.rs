@@ -14,7 +14,6 @@ use crate::sys::child::Stop;
 use crate::sys::signals::Signals;
 use crate::value::variables::{Variables, from_runtime};
 
-/// The environment that this process inherited, whole.
 pub(crate) fn environment() -> Variables {
     // The C library's list, which Rust reads, has lost nothing, but Rust skips entries without `=`.
     match read(Path::new("/proc/self/environ"), OFlags::empty(), usize::MAX, &mut |_| Ok(())) {

@@ -20,16 +20,13 @@ use crate::text::failure::Result;
 use crate::value::template::Expanded;
 use crate::value::variables::Variables;
 
-/// What a small mode is to do.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Request<'a> {
-    /// Whom to step down to.
     pub(crate) identity: Option<&'a Identity>,
     /// The file to run, where the small mode is not to look it up.
     pub(crate) file: Option<&'a Path>,
     pub(crate) argv: &'a [OsString],
     pub(crate) variables: &'a Variables,
-    /// How long it may take.
     pub(crate) limit: Duration,
 }
 
@@ -121,7 +118,6 @@ impl Received {
         Some(Self { identity, file, argv, variables, limit, report })
     }
 
-    /// Becomes who was asked for, for good.
     pub(crate) fn step_down(&self) -> Result<()> {
         self.identity.as_ref().map_or(Ok(()), |identity| identity::step_down(identity, None))
     }

@@ -15,11 +15,9 @@ use crate::sys::identity::{Identity, acting_as};
 use crate::sys::signals::{send, send_to_group};
 use crate::text::escape::{escaped, shortened};
 
-/// The most characters that are quoted of what a child says.
 const LONGEST_QUOTE: usize = 500;
 const KILL: i32 = 9;
 
-/// A child that runs.
 #[derive(Debug)]
 pub(crate) struct Running {
     /// Its process id, which is its group's.
@@ -43,7 +41,6 @@ pub(crate) struct Running {
     pub(crate) pipes: Vec<Pipe>,
 }
 
-/// What a pipe of a child carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Carries {
     Environment,
@@ -116,7 +113,6 @@ impl Running {
         self.pipes.iter().find(|pipe| pipe.carries == carries).map(|pipe| &*pipe.read).unwrap_or_default()
     }
 
-    /// What it wrote to descriptor 3.
     pub(crate) fn variables_text(&self) -> &[u8] {
         match self.text(Carries::Variables) {
             [] => self.text(Carries::RootsVariables),
@@ -130,12 +126,10 @@ impl Running {
         environment.map(|pipe| &*pipe.read)
     }
 
-    /// Sends what its pipes take.
     pub(crate) fn send_pipes(&mut self) {
         self.pipes.iter_mut().for_each(Pipe::send);
     }
 
-    /// Sends what its pipes take, and reads what they hold.
     pub(crate) fn read_pipes(&mut self) {
         self.send_pipes();
         self.pipes.iter_mut().for_each(|pipe| pipe.read(&mut self.stranger));
@@ -149,7 +143,6 @@ impl Running {
         }
     }
 
-    /// Whether it has reported that it could not do what it was asked.
     pub(crate) fn has_reported(&self) -> bool {
         !self.text(Carries::Report).is_empty()
     }
@@ -169,7 +162,6 @@ impl Running {
         self.status.as_ref().filter(|_| self.ending.is_none() || self.killed || self.alone)
     }
 
-    /// Asks it to end by this signal.
     pub(crate) fn end(&mut self, signal: i32) {
         self.end_as(None, signal);
     }
@@ -192,8 +184,8 @@ impl Running {
         }
     }
 
-    /// Ends it past its limit, and kills it past its grace. Returns whether it was killed now.
-    pub(crate) fn end_if_due(&mut self, now: Instant) -> bool {
+    /// Ends it past its limit, and kills it past its grace.
+    pub(crate) fn end_if_due(&mut self, now: Instant) {
         let is_late = self.deadline().is_some_and(|deadline| deadline <= now);
         if is_late && self.ending.is_none() && self.status.is_none() {
             let timed_out = Ended::TimedOut(self.limit.unwrap_or_default());
@@ -204,11 +196,9 @@ impl Running {
                 self.end_as(Some(timed_out), 15);
             }
         }
-        let is_due = !self.killed && self.ending.as_ref().is_some_and(|(_, kill)| *kill <= now);
-        if is_due {
+        if !self.killed && self.ending.as_ref().is_some_and(|(_, kill)| *kill <= now) {
             self.kill();
         }
-        is_due
     }
 
     /// The grace that it did not end within, if it was killed for that.

@@ -1,6 +1,5 @@
 //! The `#!` line of a file: as the kernel reads it, and the program that it means.
 
-/// A `#!` line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shebang<'h> {
     /// The interpreter, as the kernel takes it: blanks and tabs end it, a carriage return does not.

@@ -33,7 +33,6 @@ fn refused(error: nix::errno::Errno) -> Failure {
     Failure::say(Kind::System, format!("cannot handle signals: {}", error.desc()))
 }
 
-/// The signals of this process during setup.
 #[derive(Debug)]
 pub(crate) struct Signals {
     stop: Vec<i32>,
@@ -99,7 +98,6 @@ impl Signals {
         None
     }
 
-    /// Waits for no file longer than until then.
     pub(crate) fn wait_until(&mut self, until: Instant) {
         self.patience = Some(until);
     }
@@ -132,7 +130,6 @@ impl Signals {
         (1..=64).contains(&number) && ignored & (1 << (number - 1)) != 0
     }
 
-    /// The mask that preverb inherited, which is the hooks' and the target's.
     pub(crate) fn inherited(&self) -> &SigSet {
         &self.inherited
     }
@@ -219,7 +216,6 @@ pub(crate) struct Every {
     descriptor: SignalFd,
 }
 
-/// A signal that has come to a supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Caught {
     pub(crate) number: i32,
@@ -236,7 +232,6 @@ impl Every {
         Ok(Self { inherited, descriptor })
     }
 
-    /// The mask that this process inherited, which is the target's.
     pub(crate) fn inherited(&self) -> &SigSet {
         &self.inherited
     }
@@ -249,7 +244,6 @@ impl Every {
         Some(Caught { number, is_news_of_a_child: number == CHILD && info.ssi_code > 0 })
     }
 
-    /// Sleeps until a signal has come, or until `until`.
     pub(crate) fn wait(&self, until: Option<Instant>) {
         let _ = poll(&mut [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)], timeout(until));
     }
@@ -345,7 +339,6 @@ pub(crate) fn without_ttou<T>(work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Whether a process group still has members.
 pub(crate) fn group_lives(group: i32) -> bool {
     nix::sys::signal::killpg(Pid::from_raw(group), None) != Err(nix::errno::Errno::ESRCH)
 }

@@ -28,16 +28,13 @@ use crate::value::variables::Variables;
 /// The descriptor that hooks write variables to.
 const VARIABLES_FD: RawFd = 3;
 
-/// Who may write variables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Writers {
-    /// Whoever has the descriptor.
     All,
     /// Root: nothing that root's program has stepped down to.
     Root,
 }
 
-/// What to start.
 #[derive(Debug)]
 pub(crate) struct Spawn<'a> {
     /// The file; already found, unless the child finds it itself.

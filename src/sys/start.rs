@@ -16,19 +16,16 @@ use crate::sys::signals::default_in_children;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::value::variables::Variables;
 
-/// As whom a program is started.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AsWhom<'a> {
     /// Whom to step down to; `None` is the user that this process is.
     pub(crate) identity: Option<&'a Identity>,
-    /// This program, which does that.
     pub(crate) preverb: &'a Path,
     /// Whether it runs as root because the table says so, and so must be root's alone.
     pub(crate) kept_root: bool,
 }
 
 impl AsWhom<'_> {
-    /// The user that this process is.
     pub(crate) fn myself() -> Self {
         Self { identity: None, preverb: Path::new(""), kept_root: false }
     }
@@ -65,7 +62,6 @@ pub(crate) fn start_program(
     })
 }
 
-/// Starts a small mode of this program.
 pub(crate) fn start_mode(
     children: &mut Children,
     preverb: &Path,

@@ -20,7 +20,6 @@ use crate::text::reason::of_errno;
 /// How many links a path may lead through: the kernel's own number (`path_resolution(7)`).
 pub(crate) const MOST_LINKS: usize = 40;
 
-/// Why a path could not be reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
     System(Errno),
@@ -139,7 +138,6 @@ pub(crate) enum Step {
     Missing(OsString),
     /// This name is the end of the path, and not a directory.
     Other(OsString),
-    /// The end of the path.
     Arrived,
 }
 
@@ -162,7 +160,6 @@ impl Walk {
         Ok(walk)
     }
 
-    /// Goes as far as there is something.
     pub(crate) fn finish(&mut self) -> Result<Step, Refusal> {
         loop {
             let step = self.step()?;
@@ -195,13 +192,11 @@ impl Walk {
         Ok(())
     }
 
-    /// Adds what is to be walked from here.
     pub(crate) fn push(&mut self, path: &Path) {
         let components = path.components().filter(|each| *each != Component::CurDir);
         self.rest.extend(components.rev().map(|each| each.as_os_str().to_owned()));
     }
 
-    /// Goes one component further.
     pub(crate) fn step(&mut self) -> Result<Step, Refusal> {
         let Some(name) = self.rest.pop() else { return Ok(Step::Arrived) };
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -249,7 +244,6 @@ impl Walk {
         Ok(Step::Entered)
     }
 
-    /// Of the directory that it is in.
     pub(crate) fn status(&self) -> Result<Stat, Refusal> {
         Ok(rustix::fs::fstat(&self.at)?)
     }
@@ -274,7 +268,6 @@ impl Walk {
         self.rest.is_empty()
     }
 
-    /// What is left of the path.
     pub(crate) fn rest(&self) -> PathBuf {
         self.rest.iter().rev().collect()
     }

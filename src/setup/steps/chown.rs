@@ -34,7 +34,6 @@ const BEAT: u32 = 256;
 const ITSELF: &str = "";
 
 impl Setup {
-    /// A `chown` step.
     pub(in crate::setup) fn chown(&mut self, task: &Task<'_>, paths: &[Template]) -> Result<()> {
         if !self.world.myself.is_root() {
             if !self.warned_of_chown {
@@ -68,7 +67,6 @@ pub(crate) fn chown(paths: &[PathBuf], owner: &Identity, progress: &mut Progress
     Ok(())
 }
 
-/// What is being given.
 struct Giving<'a> {
     owner: &'a Identity,
     progress: &'a mut Progress<'a>,

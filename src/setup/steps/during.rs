@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use crate::setup::state::{Setup, Task};
-use crate::sys::companion::{Departure, Grace};
+use crate::sys::companion::Departure;
 use crate::sys::ended::{Ended, GRACE, Stop};
 use crate::sys::start::start_program;
 use crate::sys::terminal::Terminal;
@@ -53,8 +53,8 @@ impl Setup {
         let done = self.wait(task, &during.ready).and_then(|()| inner(self));
         let signal = during.stop_signal.unwrap_or(TERM);
         let grace = task.step.grace();
-        let grace = Grace { calm: grace.unwrap_or(CALM), stopping: grace.unwrap_or(GRACE) };
-        let stopping = done.as_ref().is_err_and(Failure::is_stop);
+        let (calm, stopping) = (grace.unwrap_or(CALM), grace.unwrap_or(GRACE));
+        let grace = if done.as_ref().is_err_and(Failure::is_stop) { stopping } else { calm };
         let departure = self.world.children.dismiss(signal, grace, stopping);
         self.restore_terminal();
         let Some(departure) = departure else { return done };
@@ -77,7 +77,10 @@ impl Setup {
                 Err(failure)
             }
             (asked, None) => {
-                report(format!("hook `{name}` ended after {}", spoken(departure.ran)));
+                report(format!(
+                    "hook `{name}` ended after {}",
+                    spoken(departure.companion.started.elapsed())
+                ));
                 asked
             }
         }
@@ -90,17 +93,20 @@ fn not_started(why: String, secret: bool) -> String {
 
 /// What is wrong with how the program ended, if anything.
 fn reproach(departure: &Departure, signal: i32, secret: bool) -> Option<String> {
-    if !departure.report.is_empty() {
-        return Some(not_started(departure.report.clone(), secret));
+    let companion = &departure.companion;
+    let report = companion.last_line();
+    if !report.is_empty() {
+        return Some(not_started(report, secret));
     }
-    let how = departure.ended.describe();
+    let ended = companion.ended()?;
+    let how = ended.describe();
     let by = signal_name(signal);
     if departure.early {
         return Some(format!("{how} before it was asked to end"));
     }
-    if let Some(grace) = departure.killed {
+    if let Some(grace) = companion.outlived() {
         return Some(format!("did not end within {} of {by}, and was killed", spoken(grace)));
     }
     let well = [Ended::Exited(0), Ended::Signaled(signal), Ended::Exited(128 + signal)];
-    (!well.contains(&departure.ended)).then(|| format!("{how} when it was asked to end by {by}"))
+    (!well.contains(ended)).then(|| format!("{how} when it was asked to end by {by}"))
 }

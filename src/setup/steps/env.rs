@@ -50,7 +50,6 @@ impl Setup {
         Failure::all(failures).map_or(Ok(()), Err)
     }
 
-    /// An `env-file` step.
     pub(in crate::setup) fn env_file(&mut self, task: &Task<'_>, paths: &[Template]) -> Result<()> {
         let label = &task.step.label;
         for template in paths {

@@ -17,7 +17,6 @@ use crate::text::log::{Level, Message};
 use crate::value::template::{Expanded, Template};
 
 impl Setup {
-    /// A `hooks` step.
     pub(in crate::setup) fn hooks(
         &mut self,
         task: &Task<'_>,
@@ -57,7 +56,6 @@ impl Setup {
         })
     }
 
-    /// One file of a `hooks` step.
     fn hook_file(
         &mut self,
         task: &Task<'_>,

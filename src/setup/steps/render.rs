@@ -26,12 +26,10 @@ use crate::value::template::Expanded;
 use crate::value::text::{HINT, Malformed, Scope, TextError, expand_text};
 use crate::value::variables::Variables;
 
-/// The mode of a file that anybody may read.
 const PUBLIC: u32 = 0o644;
 /// The mode of a file that a secret went into.
 const PRIVATE: u32 = 0o600;
 
-/// What a step renders, and how.
 #[derive(Debug)]
 pub(crate) struct Rendering {
     pub(crate) from: PathBuf,

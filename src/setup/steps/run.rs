@@ -9,7 +9,6 @@ use crate::value::template::{Expanded, Template};
 use crate::value::words::{self, Element};
 
 impl Setup {
-    /// A `run` step.
     pub(in crate::setup) fn run(
         &mut self,
         task: &Task<'_>,
@@ -32,7 +31,6 @@ impl Setup {
         })
     }
 
-    /// The argv of a step.
     pub(in crate::setup) fn argv(&self, task: &Task<'_>, argv: &[Element]) -> Result<Vec<Expanded>> {
         let exists = existence(task.identity.as_ref());
         let facts = self.plan.facts(self.surroundings.variables(task.root), &exists);

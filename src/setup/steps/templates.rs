@@ -16,20 +16,17 @@ use crate::text::failure::Failure;
 /// What the names of templates in a tree end in, unless the step says otherwise.
 pub(crate) const SUFFIX: &str = ".template";
 
-/// What is at the path of `render`.
 #[derive(Debug)]
 pub(crate) enum Templates {
     /// A file, open.
     File(OwnedFd),
     /// A directory: the paths of its templates below it, in bytewise order.
     Tree(Vec<PathBuf>),
-    /// Something else.
     Other,
     /// Nothing, and a directory was meant.
     Missing,
 }
 
-/// Why templates could not be listed.
 #[derive(Debug)]
 pub(crate) enum Trouble {
     /// This cannot be read.

@@ -17,7 +17,6 @@ use crate::value::step::Probe;
 use crate::value::template::Expanded;
 
 impl Setup {
-    /// A `wait` step.
     pub(in crate::setup) fn wait(&mut self, task: &Task<'_>, targets: &[Probe]) -> Result<()> {
         let (what, label) = (task.who(), &task.step.label);
         let variables = self.surroundings.variables(task.root);
