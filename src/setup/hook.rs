@@ -8,6 +8,7 @@ use crate::setup::state::{Setup, Task};
 use crate::setup::surroundings::{Changes, current_umask};
 use crate::sys::child::{Ended, Running, Spawn, Writers};
 use crate::sys::proof;
+use crate::sys::running::Carries;
 use crate::sys::start::start_program;
 use crate::sys::terminal::Terminal;
 use crate::text::duration::{PROGRESS, spoken};
@@ -156,7 +157,7 @@ fn changes(
         let what = format!("stepped down to uid {uid}, which wrote to descriptor 3: only root may there");
         return Err(wrong(&what));
     }
-    let written = written_variables(running.variables_text())
+    let written = written_variables(running.text(Carries::Variables))
         .map_err(|reason| wrong(&format!("wrote to descriptor 3 {reason}")))?;
     let written = written.into_iter().filter(|(name, _)| !is_preverbs_own(name));
     changes.variables.extend(written.map(|(name, value)| (name, Some(value))));

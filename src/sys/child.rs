@@ -181,7 +181,13 @@ impl Children {
                 && connection.set_nonblocking(true).is_ok()
             {
                 let (carries, end) = (Carries::Environment, Some(OwnedFd::from(connection)));
-                child.pipes.push(Pipe { carries, end, read: Vec::new(), unsent: Vec::new() });
+                child.pipes.push(Pipe {
+                    carries,
+                    end,
+                    read: Vec::new(),
+                    unsent: Vec::new(),
+                    roots_alone: false,
+                });
             }
         }
     }

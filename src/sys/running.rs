@@ -44,9 +44,8 @@ pub(crate) struct Running {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Carries {
     Environment,
+    /// What is written to descriptor 3.
     Variables,
-    /// The same, where every writer must be root.
-    RootsVariables,
     Report,
     Output,
     Input,
@@ -59,6 +58,8 @@ pub(crate) struct Pipe {
     pub(crate) read: Vec<u8>,
     /// What is still to be sent through it, and then no more.
     pub(crate) unsent: Vec<u8>,
+    /// Whether every writer must be root.
+    pub(crate) roots_alone: bool,
 }
 
 impl Pipe {
@@ -84,7 +85,7 @@ impl Pipe {
     fn read(&mut self, stranger: &mut Option<u32>) {
         let mut buffer = [0; 16_384];
         while let Some(end) = self.end.as_ref().filter(|_| self.carries != Carries::Input) {
-            let read = if self.carries == Carries::RootsVariables {
+            let read = if self.roots_alone {
                 read_from_root(end, &mut buffer, stranger)
             } else {
                 nix::unistd::read(end, &mut buffer)
@@ -111,13 +112,6 @@ impl Running {
 
     pub(crate) fn text(&self, carries: Carries) -> &[u8] {
         self.pipes.iter().find(|pipe| pipe.carries == carries).map(|pipe| &*pipe.read).unwrap_or_default()
-    }
-
-    pub(crate) fn variables_text(&self) -> &[u8] {
-        match self.text(Carries::Variables) {
-            [] => self.text(Carries::RootsVariables),
-            text => text,
-        }
     }
 
     /// The environment that it handed back; the last one if it did so more than once.

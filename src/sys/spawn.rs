@@ -92,7 +92,9 @@ impl<'a> Spawn<'a> {
                            unsent: &[u8]| {
             fcntl(&ours, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
             actions.add_dup2(theirs.as_raw_fd(), to)?;
-            pipes.push(Pipe { carries, end: Some(ours), read: Vec::new(), unsent: unsent.to_vec() });
+            let roots_alone = carries == Carries::Variables && self.takes_variables == Some(Writers::Root);
+            let (end, read, unsent) = (Some(ours), Vec::new(), unsent.to_vec());
+            pipes.push(Pipe { carries, end, read, unsent, roots_alone });
             ends.push(theirs);
             Ok::<(), Errno>(())
         };
@@ -123,7 +125,7 @@ impl<'a> Spawn<'a> {
                 let pair = pair()?;
                 setsockopt(&pair.0, PassCred, &true)?;
                 shutdown(pair.0.as_raw_fd(), Shutdown::Write)?;
-                connect(&mut actions, Carries::RootsVariables, VARIABLES_FD, pair, b"")?;
+                connect(&mut actions, Carries::Variables, VARIABLES_FD, pair, b"")?;
             }
         }
         for fd in inherited {

@@ -240,7 +240,7 @@ impl Walk<'_, '_> {
                         None,
                     );
                 }
-                Ok(Templates::File(_)) => self.template(source, &scope, level, span),
+                Ok(Templates::File) => self.template(source, &scope, level, span),
                 Ok(Templates::Tree(files)) => {
                     for file in files {
                         self.template(&source.join(file), &scope, level, span);

@@ -66,22 +66,13 @@ pub(crate) fn mkdir(
 
 /// Makes a directory with its parents as the user that this process is now.
 fn make(at: BorrowedFd<'_>, path: &Path, mode: Option<u32>) -> rustix::io::Result<()> {
-    let mut missing = Vec::new();
-    let mut next = path;
-    // Backwards, to what is there: most often that is all of it, or all but the last.
-    while !make_one(at, next, mode.filter(|_| missing.is_empty()))? {
-        missing.push(next);
-        next = match next.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => return Err(Errno::NOENT),
-        };
-    }
-    while let Some(next) = missing.pop() {
-        if !make_one(at, next, mode.filter(|_| missing.is_empty()))? {
+    let parts: Vec<&Path> = path.ancestors().filter(|each| !each.as_os_str().is_empty()).collect();
+    for part in parts.iter().rev() {
+        if !make_one(at, part, mode.filter(|_| *part == path))? {
             return Err(Errno::NOENT);
         }
     }
-    Ok(())
+    if parts.is_empty() { Err(Errno::NOENT) } else { Ok(()) }
 }
 
 /// Makes a directory with its parents as root, which walks there itself: the kernel would follow every link,

@@ -6,7 +6,6 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read as _;
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -42,10 +41,10 @@ pub(crate) struct Rendering {
 }
 
 /// Renders the file `from` to `to`, or each template of the tree `from` into the tree `to`.
-/// Every template is expanded before the first file is written, so that a variable that is not set leaves
-/// all the old files. A link at the destination is replaced, not followed; a file that is already what
-/// it should be is left alone.
-/// All variables that are not set are reported together.
+///
+/// Every template is expanded before the first file is written: variables that are not set leave all the old
+/// files, and are reported together. A link at the destination is replaced, not followed; a file that is
+/// already what it should be is left alone.
 pub(crate) fn render(
     what: &Rendering,
     variables: &Variables,
@@ -56,9 +55,9 @@ pub(crate) fn render(
         let (directories, sources) = sources(what, writer, progress)?;
         let mut files = Vec::new();
         let mut failures = Vec::new();
-        for (template, file, to) in sources {
+        for (template, to) in sources {
             progress()?;
-            match expanded(&template, file, variables, &what.scope, writer) {
+            match expanded(&template, variables, &what.scope, writer) {
                 Ok(content) => files.push((to, content)),
                 Err(several) => failures.extend(several),
             }
@@ -97,15 +96,15 @@ fn no_file(path: &Path, or: &str) -> Failure {
         .field("template", escaped(path.as_os_str().as_bytes()))
 }
 
-/// A template, open where that has been done already, and where it goes.
-type Source = (PathBuf, Option<OwnedFd>, PathBuf);
+/// Templates, each with where it goes.
+type Sources = Vec<(PathBuf, PathBuf)>;
 
 /// The directories that the files need, and the templates.
 fn sources(
     what: &Rendering,
     writer: Option<&Identity>,
     progress: &mut Progress<'_>,
-) -> Result<(Vec<PathBuf>, Vec<Source>)> {
+) -> Result<(Vec<PathBuf>, Sources)> {
     let Rendering { from, to, suffix, .. } = what;
     let found = templates::find(from, to, suffix, progress).map_err(|trouble| match trouble {
         Trouble::At(path, refusal) => unreadable(&path, &refusal, writer),
@@ -114,11 +113,11 @@ fn sources(
     match found {
         Templates::Missing => Ok(Default::default()),
         Templates::Other => Err(no_file(from, " and not a directory")),
-        Templates::File(_) if templates::is_directorys(to) => {
+        Templates::File if templates::is_directorys(to) => {
             Err(Failure::say(Kind::System, format!("cannot write {}: {} is a file", shown(to), shown(from)))
                 .hint("`to` ends in a slash, which only a tree of templates can be rendered to"))
         }
-        Templates::File(file) => Ok((Vec::new(), vec![(from.clone(), Some(file), to.clone())])),
+        Templates::File => Ok((Vec::new(), vec![(from.clone(), to.clone())])),
         Templates::Tree(below) => {
             let mut directories: Vec<PathBuf> = Vec::new();
             let mut sources = Vec::new();
@@ -126,7 +125,7 @@ fn sources(
                 let name = template.as_os_str().as_bytes();
                 let file = to.join(OsStr::from_bytes(name.strip_suffix(&suffix[..]).unwrap_or(name)));
                 directories.extend(file.parent().map(Path::to_owned));
-                sources.push((from.join(template), None, file));
+                sources.push((from.join(template), file));
             }
             directories.sort_unstable();
             directories.dedup();
@@ -137,41 +136,33 @@ fn sources(
 
 fn expanded(
     template: &Path,
-    file: Option<OwnedFd>,
     variables: &Variables,
     scope: &Scope,
     writer: Option<&Identity>,
 ) -> std::result::Result<Expanded, Vec<Failure>> {
     let refused = |refusal| vec![unreadable(template, &refusal, writer)];
-    let file = match file {
-        Some(file) => file,
-        None => match templates::open(template).map_err(refused)? {
-            (file, FileType::RegularFile) => file,
-            // Not skipped: a directory of such a name is a mistyped mount.
-            (_, _) => return Err(vec![no_file(template, "")]),
-        },
-    };
+    let (file, kind) = templates::open(template).map_err(refused)?;
+    if kind != FileType::RegularFile {
+        // Not skipped: a directory of such a name is a mistyped mount.
+        return Err(vec![no_file(template, "")]);
+    }
     let mut text = Vec::new();
     let read = File::from(file).read_to_end(&mut text);
     read.map_err(|error| refused(errno_of(&error).into()))?;
     let name = escaped(template.as_os_str().as_bytes());
+    let failure = |kind, sentence: String, line: usize| {
+        Failure::say(kind, sentence).field("template", &name).number("line", line as u64)
+    };
     expand_text(&text, variables, scope).map_err(|error| match error {
-        TextError::Unset(unset) => unset
-            .into_iter()
-            .map(|(line, unset)| {
+        TextError::Unset(unset) => {
+            let needed = unset.into_iter().map(|(line, unset)| {
                 let sentence = format!("{}: line {line} of template `{name}` needs it", unset.sentence());
-                Failure::say(Kind::Variable, sentence)
-                    .field("variable", unset.name)
-                    .field("template", &name)
-                    .number("line", line as u64)
-            })
-            .collect(),
+                failure(Kind::Variable, sentence, line).field("variable", unset.name)
+            });
+            needed.collect()
+        }
         TextError::Malformed(Malformed { line, reason }) => {
-            vec![
-                Failure::say(Kind::Table, format!("{name}:{line}: {reason}"))
-                    .field("template", name)
-                    .number("line", line as u64),
-            ]
+            vec![failure(Kind::Table, format!("{name}:{line}: {reason}"), line)]
         }
     })
 }

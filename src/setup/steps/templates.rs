@@ -18,8 +18,7 @@ pub(crate) const SUFFIX: &str = ".template";
 
 #[derive(Debug)]
 pub(crate) enum Templates {
-    /// A file, open.
-    File(OwnedFd),
+    File,
     /// A directory: the paths of its templates below it, in bytewise order.
     Tree(Vec<PathBuf>),
     Other,
@@ -70,7 +69,7 @@ pub(crate) fn find(
     if is_directorys(from) {
         return Err(Trouble::At(from.to_owned(), Errno::NOTDIR.into()));
     }
-    Ok(if kind == FileType::RegularFile { Templates::File(file) } else { Templates::Other })
+    Ok(if kind == FileType::RegularFile { Templates::File } else { Templates::Other })
 }
 
 struct Tree<'t, 'p> {
