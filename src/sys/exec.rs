@@ -72,8 +72,8 @@ pub(crate) fn exec(argv: &[OsString], variables: &Variables) -> Failure {
     failure
 }
 
-/// Replaces this process, which has handled `signals` until now: the mask that it inherited and the exec are adjacent
-/// system calls. Returns only the failure; the signals are handled again then.
+/// Replaces this process, which has handled `signals` until now: the mask that it inherited and the exec are
+/// adjacent system calls. Returns only the failure; the signals are handled again then.
 pub(crate) fn exec_with(argv: &[OsString], variables: &Variables, signals: &mut Signals) -> Failure {
     let mut stop = None;
     // Nothing is unblocked for a directory of PATH that does not have the program.

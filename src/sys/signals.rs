@@ -156,9 +156,9 @@ impl Signals {
         Ok(self.stop())
     }
 
-    /// Lets a stop that comes between the last look and the exec end process 1, too. The kernel drops a signal that has
-    /// no handler there (kill(2)), also one that was blocked; execve(2) resets this handler. Elsewhere the default
-    /// action does it.
+    /// Lets a stop that comes between the last look and the exec end process 1, too. The kernel drops a
+    /// signal that has no handler there (kill(2)), also one that was blocked; execve(2) resets this handler.
+    /// Elsewhere the default action does it.
     pub(crate) fn catch_a_late_stop(&mut self) {
         if std::process::id() != 1 || self.catches {
             return;
