@@ -12,7 +12,6 @@ use crate::text::log::quoted;
 use crate::value::condition::Facts;
 use crate::value::variables::{Origin, Variables};
 
-/// What declarations are judged by.
 #[derive(Clone, Copy)]
 pub(super) struct Rules<'r> {
     /// Those that are true when they are not empty.

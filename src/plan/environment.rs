@@ -36,7 +36,6 @@ impl Why {
     }
 }
 
-/// The chosen environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Environment {
     pub(crate) name: EnvironmentName,
@@ -47,7 +46,6 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
-    /// Why it is this one, in words.
     pub(crate) fn describe(&self) -> String {
         let why = self.why.describe();
         self.alias.as_ref().map_or(why.clone(), |alias| format!("{why} as `{alias}`"))

@@ -11,7 +11,6 @@ use crate::text::names::VerbName;
 use crate::value::template::{Expanded, Fault, Template};
 use crate::value::variables::{Origin, Variables};
 
-/// The variables as the layers build them up.
 #[derive(Default)]
 pub(super) struct Building {
     pub(super) variables: Variables,
@@ -30,7 +29,6 @@ pub(super) struct Building {
 }
 
 impl Building {
-    /// Begins with what was inherited.
     pub(super) fn on(inherited: &Variables, declarations: &[Declaration]) -> Self {
         let secrets = declarations.iter().filter(|each| each.is_secret()).flat_map(Declaration::names);
         let secrets = secrets.map(str::to_owned).collect();
@@ -55,7 +53,6 @@ impl Building {
         }
     }
 
-    /// Takes note of what is wrong with a variable.
     pub(super) fn fail(&mut self, name: &str, failure: Failure) {
         self.failures.push(failure);
         self.failed.insert(name.to_owned());

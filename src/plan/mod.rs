@@ -36,7 +36,6 @@ use crate::value::template::{Expanded, Template};
 use crate::value::variables::{LAYERS, Variables};
 use crate::value::words::Element;
 
-/// What a run would do.
 #[derive(Debug)]
 pub(crate) struct Plan {
     /// The verb, by its own name; `None` for `--`.
@@ -65,7 +64,6 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// What conditions are judged by.
     pub(crate) fn facts<'f>(
         &'f self,
         variables: &'f Variables,
@@ -74,12 +72,10 @@ impl Plan {
         Facts { variables, opaque: &self.opaque, exists }
     }
 
-    /// The variables that a step is to supply.
     pub(crate) fn late_names(&self) -> impl Iterator<Item = &str> {
         self.late.iter().map(|declaration| declaration.name.as_str())
     }
 
-    /// Judges the variables that a step was to supply.
     pub(crate) fn judge_late(&self, variables: &Variables) -> Result<()> {
         let rules = Rules { opaque: &self.opaque, secrets: &self.secrets, require: true };
         let failures = self.late.iter().filter_map(|declaration| judge(declaration, variables, rules));
@@ -87,7 +83,6 @@ impl Plan {
     }
 }
 
-/// A step of the plan.
 #[derive(Debug, Clone)]
 pub(crate) struct PlanStep {
     pub(crate) step: Step,
@@ -122,7 +117,6 @@ impl PlanStep {
         std::iter::once(self).chain(self.steps.iter().flat_map(Self::all)).collect()
     }
 
-    /// How long it may take.
     pub(crate) fn limit(&self) -> Option<Duration> {
         self.step.timeout.as_ref().and_then(Deferred::known)
     }
@@ -178,10 +172,8 @@ fn settle<T: Copy>(
     Ok(())
 }
 
-/// The most characters of what a step without a name is called in messages.
 const LONGEST_LABEL: usize = 200;
 
-/// The name of a step in messages, before its turn has come.
 pub(crate) fn label(step: &Step) -> String {
     labelled(step, &Template::shown_source)
 }
@@ -229,7 +221,6 @@ pub(crate) struct Planned {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Makes the plan.
 pub(crate) fn plan(
     environment: Environment,
     settings: &Settings,
@@ -328,7 +319,6 @@ pub(crate) fn secret_in_marker(step: &Step, is_secret: &dyn Fn(&str) -> bool) ->
     keys.into_iter().find(|(_, template)| holds(template)).map(|(key, _)| key)
 }
 
-/// The failure of such a key.
 pub(crate) fn secret_marker(label: &str, key: &str) -> Failure {
     let sentence = format!("`{key}` of step `{label}` holds a secret, and would be written to a disk");
     Failure::say(Kind::Table, sentence).field("step", label).field("key", key)

@@ -9,7 +9,6 @@ use crate::value::template::{Expanded, Fault, Template};
 use crate::value::variables::Variables;
 use crate::value::words::{self, Element};
 
-/// The target's argv.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     /// `exec`; empty for `--`.
@@ -18,7 +17,6 @@ pub(crate) struct Target {
     pub(crate) after: Vec<Element>,
 }
 
-/// What follows `exec`.
 #[derive(Debug, Clone)]
 pub(crate) enum Arguments {
     Default(Vec<Element>),
@@ -27,7 +25,6 @@ pub(crate) enum Arguments {
 }
 
 impl Target {
-    /// The argv.
     pub(crate) fn argv(&self, facts: Facts<'_>) -> Result<Vec<Expanded>> {
         let mut argv = expand_argv(&self.exec, facts, "`exec`")?;
         argv.extend(self.arguments(facts).map_err(|(fault, what)| faulty(fault, what))?);
@@ -56,7 +53,6 @@ pub(crate) fn expand_argv(elements: &[Element], facts: Facts<'_>, what: &str) ->
     words::expand(elements, facts, &|| Ok(Vec::new())).map_err(|fault| faulty(fault, what))
 }
 
-/// Expands a string of the table.
 pub(crate) fn expand(template: &Template, variables: &Variables, what: &str) -> Result<Expanded> {
     template.expand(variables).map_err(|fault| faulty(fault, what))
 }

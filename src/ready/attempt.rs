@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::ready::clock::Clock;
 use crate::ready::connection::{Address, Connection};
 use crate::ready::names::{any_address, compact};
-use crate::ready::{amqp, file, grpc, http, kafka, mongodb, mysql, postgres, redis, tcp, tls};
+use crate::ready::{amqp, file, grpc, http, kafka, mongodb, mysql, postgres, redis, tls};
 use crate::value::target::{Place, Protocol, Target};
 
 /// Tries `target` once, for at most `limit`; an error is a short phrase that says why it is not ready.
@@ -21,6 +21,9 @@ pub(crate) fn attempt(target: &Target, limit: Duration) -> Result<(), String> {
         Target::Server { protocol, places } => any_place(protocol, places, clock),
     }
 }
+
+/// How long the other side of a TCP connection is watched.
+const WATCHED: Duration = Duration::from_millis(20);
 
 /// Ready as soon as one place is.
 fn any_place(protocol: &Protocol, places: &[Place], clock: Clock) -> Result<(), String> {
@@ -45,7 +48,9 @@ fn any_place(protocol: &Protocol, places: &[Place], clock: Clock) -> Result<(), 
 fn ask(protocol: &Protocol, address: Address<'_>, clock: Clock, host: &str, port: u16) -> Result<(), String> {
     let open = || Connection::open(address, clock);
     match protocol {
-        Protocol::Tcp => tcp::ask(open()?),
+        // docker-proxy, and a balancer without a backend, accept on behalf of a server that is not there, and
+        // close or reset the connection as soon as they notice.
+        Protocol::Tcp => open()?.stays_open(WATCHED),
         Protocol::Http(path) => http::ask(open()?, host, port, path),
         Protocol::Postgres { user, database } => postgres::ask(open()?, user, database),
         // It needs two at once.

@@ -24,7 +24,6 @@ impl Clock {
         Some(self.rest()).filter(|rest| !rest.is_zero()).ok_or_else(|| self.expired())
     }
 
-    /// A part of the time that is left.
     pub(crate) fn share(self, parts: usize) -> Self {
         Self::start(self.rest() / u32::try_from(parts).unwrap_or(u32::MAX).max(1))
     }

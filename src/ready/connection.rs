@@ -22,7 +22,6 @@ const LONGEST: usize = 16 * 1024;
 const REST_MAX: usize = 64 * 1024;
 const REST_LIMIT: Duration = Duration::from_millis(20);
 
-/// Where to connect.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Address<'a> {
     Tcp(SocketAddr),

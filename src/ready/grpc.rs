@@ -7,7 +7,6 @@ use crate::ready::connection::{Connection, Parsed};
 
 /// The longest frame that is read; servers may send twice as much, but not of this service.
 const LONGEST_FRAME: u32 = 8 * 1024;
-/// The longest message of an answer.
 const LONGEST_MESSAGE: usize = 64;
 
 const DATA: u8 = 0;
@@ -44,7 +43,6 @@ pub(crate) fn ask(mut connection: Connection, authority: &str, service: &[u8]) -
 
 const FOREIGN: &str = "the answer is not HTTP/2";
 
-/// A frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) kind: u8,
@@ -110,7 +108,6 @@ fn varint(mut value: usize) -> Vec<u8> {
     }
 }
 
-/// The whole of a frame.
 pub(crate) fn frame(bytes: &[u8]) -> Parsed<Frame> {
     let Some(([high, middle, low, kind, flags, stream @ ..], rest)) = bytes.split_first_chunk::<9>() else {
         // HTTP/1 would answer in text, and say no more.

@@ -53,7 +53,6 @@ pub(crate) fn status(all: &[u8]) -> Parsed<u16> {
     }
 }
 
-/// A line without its end, and the rest.
 fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = bytes.iter().position(|byte| *byte == b'\n')?;
     let line = &bytes[..at];

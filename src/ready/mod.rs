@@ -13,6 +13,5 @@ pub(crate) mod mysql;
 pub(crate) mod names;
 pub(crate) mod postgres;
 pub(crate) mod redis;
-mod tcp;
 pub(crate) mod tls;
 pub(crate) mod wait;

@@ -58,7 +58,6 @@ fn length(bytes: usize) -> [u8; 4] {
     u32::try_from(bytes).unwrap_or_default().to_le_bytes()
 }
 
-/// The whole answer.
 pub(crate) fn message(bytes: &[u8]) -> Parsed<State> {
     let foreign = || Err("the answer is not that of MongoDB".to_owned());
     let Some(head) = bytes.first_chunk::<HEAD>() else { return Ok(None) };

@@ -28,14 +28,12 @@ pub(crate) fn ask(address: Address<'_>, clock: Clock) -> Result<(), String> {
     first.end().and(second)
 }
 
-/// A login under way.
 struct Login {
     connection: Connection,
     sequence: u8,
 }
 
 impl Login {
-    /// Connects, and takes the greeting.
     fn greeted(address: Address<'_>, clock: Clock) -> Result<Self, String> {
         let mut connection = Connection::open(address, clock)?;
         let Packet { sequence, payload } = connection.receive(packet)?;
@@ -73,14 +71,12 @@ impl Login {
     }
 }
 
-/// A packet.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Packet {
     sequence: u8,
     pub(crate) payload: Vec<u8>,
 }
 
-/// The whole of a packet.
 pub(crate) fn packet(bytes: &[u8]) -> Parsed<Packet> {
     let Some(([low, middle, high, sequence], rest)) = bytes.split_first_chunk() else { return Ok(None) };
     let length = usize::try_from(u32::from_le_bytes([*low, *middle, *high, 0])).unwrap_or(usize::MAX);
@@ -94,7 +90,6 @@ pub(crate) fn packet(bytes: &[u8]) -> Parsed<Packet> {
 
 const FOREIGN: &str = "the answer is not MySQL's";
 
-/// What a server says first.
 pub(crate) fn greeting(payload: &[u8]) -> Result<(), String> {
     match payload {
         [10, ..] => Ok(()),
@@ -113,7 +108,6 @@ pub(crate) fn greeting(payload: &[u8]) -> Result<(), String> {
 
 const TOO_MANY: &str = "too many connections";
 
-/// What a server says to a login.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
     /// Every login is taken.

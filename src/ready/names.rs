@@ -30,10 +30,8 @@ const NAMED: usize = 3;
 /// waits for a name server that refuses as for one that is silent.
 const PATIENCE: u32 = 5;
 
-/// What was asked.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Asked {
-    /// The name, with the search list.
     Searched,
     /// The name as it stands.
     Absolute,
@@ -75,7 +73,6 @@ pub(crate) fn any_address(
     Err("name does not resolve".to_owned())
 }
 
-/// A name that is being looked up.
 struct Lookup {
     children: Children,
     open: Vec<(Asked, Running)>,
@@ -107,7 +104,6 @@ impl Lookup {
         Ok(Self { children, open, found: Vec::new(), spare: Vec::new(), searched: false })
     }
 
-    /// Ends the lookups that are under way.
     fn end(mut self) {
         self.open.iter_mut().for_each(|(_, running)| running.end_now());
         while !self.open.is_empty() {

@@ -26,7 +26,6 @@ const TRY: Duration = Duration::from_secs(5);
 /// When it is said what is being waited for.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// Something to be tried until it is ready.
 #[derive(Debug)]
 pub(crate) struct Awaited {
     pub(crate) shown: String,
@@ -78,12 +77,10 @@ impl Awaited {
         }
     }
 
-    /// The last error.
     pub(crate) fn error(&self) -> &str {
         self.shown_reason(&self.error)
     }
 
-    /// What may be shown of why it is not ready.
     pub(crate) fn shown_reason<'r>(&self, reason: &'r str) -> &'r str {
         if self.secret { WHY_NOT_SHOWN } else { reason }
     }
@@ -94,7 +91,6 @@ fn pause(waited: Duration) -> Duration {
     (waited / 10).clamp(Duration::from_millis(20), Duration::from_secs(1))
 }
 
-/// How waiting ended, if it was not with every target ready.
 #[derive(Debug)]
 pub(crate) enum Unready {
     TimedOut(Vec<Awaited>),

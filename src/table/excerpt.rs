@@ -7,7 +7,6 @@ use crate::text::escape::{MASK, escaped};
 use crate::text::url;
 use crate::value::toml::{Place, Sources, Span};
 
-/// What may be shown of a table's texts.
 #[derive(Debug)]
 pub(crate) struct Excerpts<'s> {
     sources: &'s Sources,
@@ -16,7 +15,6 @@ pub(crate) struct Excerpts<'s> {
 
 #[derive(Debug)]
 enum Hidden {
-    /// These values, in order.
     Values(Vec<Span>),
     /// The texts cannot be read, so that no one can tell which variables are a secret, nor where a value
     /// ends.
@@ -37,7 +35,6 @@ impl<'s> Excerpts<'s> {
         Self { sources, hidden }
     }
 
-    /// The texts.
     pub(crate) fn sources(&self) -> &'s Sources {
         self.sources
     }

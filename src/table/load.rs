@@ -119,7 +119,6 @@ pub(crate) fn failing(sources: &Sources, mistakes: &[Mistake]) -> Result<()> {
     Failure::all(mistakes.iter().map(failure)).map_or(Ok(()), Err)
 }
 
-/// Reads the tree of the sources.
 pub(crate) fn parse(sources: &Sources) -> Result<Document<'_>> {
     super::select::read(sources).or_else(|mistakes| {
         failing(sources, &mistakes)?;

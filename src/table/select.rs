@@ -23,14 +23,12 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    /// The layers, lowest first.
     pub(crate) fn layers(&self) -> impl Iterator<Item = &Layer> {
         let verb = self.verb.iter().flat_map(|verb| [&verb.part.layer, &verb.environment_layer]);
         [&self.table, &self.environment].into_iter().chain(verb)
     }
 }
 
-/// A verb in an environment.
 #[derive(Debug)]
 pub(crate) struct SelectedVerb {
     /// Its own name, whatever alias was used.
@@ -77,7 +75,6 @@ impl<'d> Tree<'d> {
         Self { document }
     }
 
-    /// The texts that the table was read from.
     pub(crate) fn sources(self) -> &'d Sources {
         self.document.sources()
     }
@@ -106,12 +103,10 @@ impl<'d> Tree<'d> {
         naming::mentioned(self.root())
     }
 
-    /// What a name of an environment stands for.
     pub(crate) fn named(self, naming: &Naming, name: &EnvironmentName) -> Named {
         naming::named(self.root(), naming, name)
     }
 
-    /// The table's part and the environment's part of a verb.
     pub(crate) fn parts(self, verb: &str, environment: &str) -> (Option<Node<'d>>, Option<Node<'d>>) {
         let (base, over) = self.verbs(environment);
         (base.and_then(|verbs| verbs.get(verb)), over.and_then(|verbs| verbs.get(verb)))
@@ -287,7 +282,6 @@ impl<'d> Tree<'d> {
         settings
     }
 
-    /// Decodes what counts in this environment, for this verb.
     pub(crate) fn select(
         self,
         decoder: &mut Decoder,
@@ -304,7 +298,6 @@ impl<'d> Tree<'d> {
         Selection { table, environment: layer, verb }
     }
 
-    /// Decodes an environment without its verbs.
     pub(crate) fn decode_environment(decoder: &mut Decoder, node: Node<'_>) -> Layer {
         let name = node.key();
         let place = Place::Environment(name);

@@ -66,7 +66,6 @@ choice! {
     LeadingDash { Error = "error", Default = "default" }
 }
 
-/// `[shim]`.
 #[derive(Debug, Default)]
 pub(crate) struct ShimSettings {
     pub(crate) image: Option<String>,
@@ -140,7 +139,6 @@ impl VerbPart {
     }
 }
 
-/// `init`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Init {
     Exec,
@@ -148,7 +146,6 @@ pub(crate) enum Init {
     With(InitOptions),
 }
 
-/// How to supervise.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct InitOptions {
     pub(crate) signals: Vec<(i32, Option<i32>)>,

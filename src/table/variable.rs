@@ -35,16 +35,13 @@ pub(crate) struct Declaration {
     pub(crate) conflicts: Option<Vec<String>>,
 }
 
-/// `required`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Required {
     No,
-    /// Where all of these hold.
     If(Vec<Condition>),
 }
 
 impl Declaration {
-    /// Lays a later declaration of the same variable over this one.
     pub(crate) fn lay(&mut self, over: Self) {
         lay!(self, over, about default required late kind one_of secret file aliases conflicts);
     }
@@ -54,7 +51,6 @@ impl Declaration {
         std::iter::once(&self.name).chain(self.aliases.iter().flatten()).map(String::as_str)
     }
 
-    /// Whether it is shown nowhere.
     pub(crate) fn is_secret(&self) -> bool {
         self.secret == Some(true)
     }
@@ -120,7 +116,6 @@ impl VariableKind {
         }
     }
 
-    /// Whether the value is of this type.
     pub(crate) fn admits(self, value: &[u8]) -> bool {
         let text = std::str::from_utf8(value);
         match self {

@@ -9,7 +9,6 @@ pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a step that lasts longer reports that it is still running.
 pub(crate) const PROGRESS: Duration = Duration::from_secs(10);
 
-/// What a duration must look like, for messages.
 pub(crate) const DURATION_RULE: &str = "a duration is a number with a unit: `500ms`, `60s`, `5m`, `1h`";
 
 /// A duration: a whole number and one of `ms`, `s`, `m`, `h`.
@@ -45,10 +44,8 @@ pub(crate) fn parse_mode(text: &str) -> Option<u32> {
     (mode <= 0o7777).then_some(mode)
 }
 
-/// What a umask must look like, for messages.
 pub(crate) const UMASK_RULE: &str = "a umask is octal and at most `0777`, such as `027`";
 
-/// A umask.
 pub(crate) fn parse_umask(text: &str) -> Option<u32> {
     parse_mode(text).filter(|mode| *mode <= 0o777)
 }

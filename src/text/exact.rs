@@ -2,7 +2,6 @@
 
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
-/// Bytes that JSON shows as they are.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Exact(pub(crate) Vec<u8>);
 

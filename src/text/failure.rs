@@ -100,7 +100,6 @@ impl Failure {
         self
     }
 
-    /// Adds what would help.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.message.hint = Some(hint.into());
         self
@@ -112,7 +111,6 @@ impl Failure {
         self
     }
 
-    /// Adds a number that the sentence names.
     pub(crate) fn number(mut self, name: &'static str, number: u64) -> Self {
         self.message.fields.push((name, number.into()));
         self
@@ -127,7 +125,6 @@ impl Failure {
         self.kind
     }
 
-    /// Whether it is a request to stop, which nothing else may hide.
     pub(crate) fn is_stop(&self) -> bool {
         matches!(self.kind, Kind::Stopped(_))
     }
@@ -136,7 +133,6 @@ impl Failure {
         self.message.text.clone()
     }
 
-    /// The sentence and what would help.
     pub(crate) fn into_parts(self) -> (String, Option<String>) {
         (self.message.text, self.message.hint)
     }

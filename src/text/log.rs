@@ -15,17 +15,14 @@ use crate::text::escape::escaped;
 use crate::text::names::listed;
 
 choice! {
-    /// How messages are written: `--log`, `PREVERB_LOG`, or the table's `log`.
     Format { Text = "text", Json = "json", Quiet = "quiet", Verbose = "verbose" }
 }
 
 impl Format {
-    /// What a format can be, for a hint.
     pub(crate) fn rule() -> String {
         format!("it is one of {}", listed(&Self::NAMES))
     }
 
-    /// The format of this name, which may be any bytes.
     pub(crate) fn of(name: &[u8]) -> Option<Self> {
         std::str::from_utf8(name).ok().and_then(Self::parse)
     }
@@ -53,7 +50,6 @@ impl Level {
     }
 }
 
-/// One thing to say.
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
     pub(crate) level: Level,
@@ -66,18 +62,15 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// A message of one sentence.
     pub(crate) fn new(level: Level, text: impl Into<String>) -> Self {
         Self { level, text: text.into(), fields: Vec::new(), lines: Vec::new(), hint: None }
     }
 
-    /// Adds a thing that the sentence names.
     pub(crate) fn field(mut self, name: &'static str, value: impl AsRef<str>) -> Self {
         self.fields.push((name, value.as_ref().into()));
         self
     }
 
-    /// Adds a number that the sentence names.
     pub(crate) fn number(mut self, name: &'static str, number: u64) -> Self {
         self.fields.push((name, number.into()));
         self

@@ -6,7 +6,6 @@ use std::io::IsTerminal as _;
 /// How wide a text is made: the same everywhere, whatever the width of a window.
 const WIDTH: usize = 80;
 
-/// Whether to set text off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Paint {
     Terminal,
@@ -21,12 +20,10 @@ impl Paint {
         if !refused && std::io::stdout().is_terminal() { Self::Terminal } else { Self::Plain }
     }
 
-    /// A heading.
     pub(crate) fn bold(self, text: &str) -> String {
         self.with(1, text)
     }
 
-    /// An aside.
     pub(crate) fn dim(self, text: &str) -> String {
         self.with(2, text)
     }

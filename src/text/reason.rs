@@ -21,7 +21,6 @@ pub(crate) fn reason(error: &std::io::Error) -> String {
     }
 }
 
-/// Why the system refused, from its error number.
 pub(crate) fn of_errno(errno: Errno) -> String {
     reason(&errno.into())
 }

@@ -23,7 +23,6 @@ pub(crate) struct Url<'a> {
     pub(crate) query: &'a [u8],
 }
 
-/// One host of a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Host {
     /// A name, an address without brackets, or the path of a socket: decoded.
@@ -32,7 +31,6 @@ pub(crate) struct Host {
 }
 
 impl<'a> Url<'a> {
-    /// Takes a URL apart.
     pub(crate) fn parse(text: &'a [u8]) -> Result<Self, String> {
         let (scheme, rest) = split_scheme(text).ok_or("no scheme")?;
         let (scheme, driver) = match scheme.split_once('+') {

@@ -23,7 +23,6 @@ impl Capability {
         (0..).zip(Self::names()).find(|(_, each)| *each == name).map(|(number, _)| Self(number))
     }
 
-    /// Its name with `CAP_`.
     pub(crate) fn name(self) -> String {
         format!("CAP_{}", Self::names().nth(usize::from(self.0)).unwrap_or("?"))
     }

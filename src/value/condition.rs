@@ -28,7 +28,6 @@ pub(crate) fn is_true(value: &[u8]) -> bool {
     !value.is_empty() && !FALSE.iter().any(|word| word.as_bytes().eq_ignore_ascii_case(value))
 }
 
-/// What conditions are judged by.
 #[derive(Clone, Copy)]
 pub(crate) struct Facts<'f> {
     pub(crate) variables: &'f Variables,
@@ -54,7 +53,6 @@ impl Condition {
         &self.name
     }
 
-    /// What the variable is compared with.
     pub(crate) fn value(&self) -> Option<&Template> {
         self.value.as_ref()
     }
@@ -106,7 +104,6 @@ pub(crate) struct Conditions {
     pub(crate) unless_exists: Vec<Template>,
 }
 
-/// The keys of conditions.
 pub(crate) const CONDITION_KEYS: [&str; 4] = ["only-if", "skip-if", "if-exists", "unless-exists"];
 
 /// One of several conditions, and what came of it.
@@ -118,7 +115,6 @@ pub(crate) struct Judged<'c> {
     pub(crate) holds: Result<bool, Fault>,
 }
 
-/// What a condition is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Subject<'c> {
     Variable(&'c Condition),
@@ -141,7 +137,6 @@ impl Judged<'_> {
         }
     }
 
-    /// The condition as it may be shown.
     pub(crate) fn shown(&self, secrets: &BTreeSet<String>) -> String {
         match &self.subject {
             Subject::Variable(condition) => condition.shown(secrets),
@@ -150,7 +145,6 @@ impl Judged<'_> {
         }
     }
 
-    /// Why it skips, as a sentence.
     pub(crate) fn reason(&self, secrets: &BTreeSet<String>) -> String {
         let shown = self.shown(secrets);
         match (self.key, &self.subject) {
@@ -173,7 +167,6 @@ impl Conditions {
             .map(|condition| condition.name.clone())
     }
 
-    /// Judges each of them.
     pub(crate) fn judge<'c>(&'c self, facts: Facts<'c>) -> impl Iterator<Item = Judged<'c>> {
         let variables = [("only-if", &self.only_if), ("skip-if", &self.skip_if)].into_iter();
         let variables = variables.flat_map(|(key, all)| all.iter().map(move |condition| (key, condition)));

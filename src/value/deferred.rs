@@ -10,7 +10,6 @@ pub(crate) enum Deferred<T> {
 }
 
 impl<T: Copy> Deferred<T> {
-    /// The value, if it is known.
     pub(crate) fn known(&self) -> Option<T> {
         match self {
             Self::Known(value) => Some(*value),

@@ -9,7 +9,6 @@ pub(crate) struct Mistake {
     pub(crate) reason: &'static str,
 }
 
-/// Names and values, in their order.
 pub(crate) type Settings = Vec<(Vec<u8>, Vec<u8>)>;
 
 const CARRIAGE_RETURN: &str = "it ends in a carriage return: the file has the line ends of another system";

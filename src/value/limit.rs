@@ -1,6 +1,5 @@
 //! Resource limits, by the names of prlimit(1). Pure.
 
-/// One entry of `limits`: a soft limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limit {
     pub(crate) resource: Resource,
@@ -16,7 +15,6 @@ pub(crate) struct Resource {
 }
 
 impl Resource {
-    /// All of them.
     pub(crate) const ALL: [Self; 16] = {
         use rustix::process::Resource as R;
         [

@@ -8,7 +8,6 @@ pub(crate) enum Prefix {
 }
 
 impl Prefix {
-    /// As it is written.
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::Home => "$HOME",

@@ -9,7 +9,6 @@ pub(crate) enum Part {
     Variable(Reference),
 }
 
-/// One `${NAME...}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reference {
     pub(crate) name: String,
@@ -57,7 +56,6 @@ impl Form {
     }
 }
 
-/// The parts of a text, in order.
 pub(crate) fn parts(text: &[u8]) -> Result<Vec<Part>, String> {
     Parser { rest: text, depth: 0 }.parts(Until::End)
 }
@@ -83,7 +81,6 @@ pub(crate) fn misplaced_words() -> String {
     "`@words` must be a whole element of `exec`, `args`, `args-after` or `run`".to_owned()
 }
 
-/// Where a run of parts ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Until {
     End,
@@ -131,7 +128,6 @@ impl Parser<'_> {
         Ok((!literal.is_empty()).then_some(Part::Literal(literal)))
     }
 
-    /// What follows `${`, up to and with its brace.
     fn reference(&mut self) -> Result<Reference, String> {
         // Each level is a call; a text must not decide how deep the stack gets.
         if self.depth >= 32 {

@@ -9,7 +9,6 @@ use crate::value::template::Template;
 use crate::value::toml::Span;
 use crate::value::words::Element;
 
-/// One entry of an `env`.
 #[derive(Debug, Clone)]
 pub(crate) struct Setting {
     pub(crate) name: String,
@@ -27,14 +26,12 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// Whether the step is for this name.
     pub(crate) fn admits(&self, name: &str) -> bool {
         let named = |names: &[String]| names.iter().any(|each| each == name);
         !named(&self.except) && (self.only.is_empty() || named(&self.only))
     }
 }
 
-/// One entry of a `setup`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Step {
     /// Where the key of its kind stands.
@@ -65,7 +62,6 @@ choice! {
     OnFailure { Stop = "stop", Warn = "warn" }
 }
 
-/// What a step does.
 #[derive(Debug, Clone)]
 pub(crate) enum StepKind {
     Run { argv: Vec<Element>, stdin: Option<Template> },
@@ -86,7 +82,6 @@ impl Default for StepKind {
 }
 
 impl StepKind {
-    /// The key that says so.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Run { .. } => "run",

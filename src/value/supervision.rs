@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-/// The options of `--supervise`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Supervision {
     pub(crate) signals: Vec<(i32, Option<i32>)>,

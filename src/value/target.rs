@@ -11,7 +11,6 @@ use std::time::Duration;
 use crate::text::duration::parse_duration;
 use crate::text::url::{Host, Url, decoded, halves, is_scheme, parse_port, split_scheme, without_jdbc};
 
-/// A parsed target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
     /// Ready when it exists and was modified at most `max_age` ago.
@@ -22,7 +21,6 @@ pub(crate) enum Target {
     Server { protocol: Protocol, places: Vec<Place> },
 }
 
-/// Where a server may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Place {
     /// A name or an address, without brackets.

@@ -20,7 +20,6 @@ pub(crate) struct Template {
     parts: Vec<Part>,
 }
 
-/// What an expansion yields.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Expanded {
     pub(crate) bytes: Vec<u8>,
@@ -48,7 +47,6 @@ impl Expanded {
     }
 }
 
-/// A variable that cannot stand where it is needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) name: String,
@@ -57,7 +55,6 @@ pub(crate) struct Fault {
     pub(crate) message: Option<Expanded>,
 }
 
-/// What is wrong with a variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     Unset,
@@ -118,7 +115,6 @@ impl Template {
         Ok((Self { source: String::new(), parts: part.into_iter().collect() }, rest))
     }
 
-    /// Whether it is one `${NAME@words}` as a whole.
     pub(crate) fn is_words(&self) -> bool {
         matches!(&self.parts[..], [Part::Variable(Reference { operator: Some(Operator::Words), .. })])
     }
@@ -167,7 +163,6 @@ impl Template {
         names
     }
 
-    /// Whether anything is expanded in it.
     pub(crate) fn is_literal(&self) -> bool {
         self.parts.iter().all(|part| matches!(part, Part::Literal(_)))
     }

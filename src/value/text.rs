@@ -10,7 +10,6 @@ use crate::value::variables::Variables;
 pub(crate) const HINT: &str = "a literal `${` is written `$${`; `only` names the variables that the step \
     expands, and leaves all others";
 
-/// Which `${...}` of a text are expanded. The others stay as they are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Scope {
     /// Patterns of names; without them all are expanded.
@@ -32,7 +31,6 @@ pub(crate) struct Malformed {
     pub(crate) reason: String,
 }
 
-/// Why a text could not be expanded.
 #[derive(Debug)]
 pub(crate) enum TextError {
     Malformed(Malformed),

@@ -53,7 +53,6 @@ pub(crate) struct Source {
     pub(crate) start: usize,
 }
 
-/// The texts that are read as one.
 #[derive(Debug, Default)]
 pub(crate) struct Sources(Vec<Source>);
 
@@ -75,7 +74,6 @@ impl Sources {
         self.0.push(Source { path, text, start });
     }
 
-    /// A text by itself.
     pub(crate) fn one(path: PathBuf, text: String) -> Self {
         Self(vec![Source { path, text, start: 0 }])
     }
@@ -120,7 +118,6 @@ fn line_of(before: &str) -> usize {
     before.bytes().filter(|byte| *byte == b'\n').count() + 1
 }
 
-/// What a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
     String,
@@ -133,7 +130,6 @@ pub(crate) enum Shape {
 }
 
 impl Shape {
-    /// The shape in words, for messages.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::String => "a string",
@@ -147,14 +143,12 @@ impl Shape {
     }
 }
 
-/// A tree, or several merged into one.
 #[derive(Debug)]
 pub(crate) struct Document<'s> {
     sources: &'s Sources,
     root: Spanned<DeValue<'s>>,
 }
 
-/// A node of a document.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Node<'d> {
     sources: &'d Sources,
@@ -202,7 +196,6 @@ impl<'s> Document<'s> {
         self.sources
     }
 
-    /// The table that everything is in.
     pub(crate) fn root(&self) -> Node<'_> {
         Node { sources: self.sources, name: "", key: None, value: &self.root }
     }

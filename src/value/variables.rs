@@ -36,12 +36,10 @@ pub(crate) const LAYERS: [Origin; 4] =
     [Origin::TableEnv, Origin::EnvironmentEnv, Origin::VerbEnv, Origin::EnvironmentVerbEnv];
 
 impl Origin {
-    /// Whether it is the caller who gave the value.
     pub(crate) fn is_callers(&self) -> bool {
         matches!(self, Self::Inherited | Self::Option | Self::File { .. } | Self::Alias(_))
     }
 
-    /// The layer in words, for `--explain`.
     pub(crate) fn describe(&self) -> String {
         let fixed = match self {
             Self::Inherited => "inherited",
@@ -122,7 +120,6 @@ impl Found<'_> {
     }
 }
 
-/// The variables of a process.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Variables {
     /// In order; what was removed leaves a gap, so that the places of the others stay.
@@ -178,7 +175,6 @@ impl Variables {
         Some(read(Fact::named(name)?).to_string())
     }
 
-    /// The value of this name, if it is not empty.
     pub(crate) fn non_empty(&self, name: &[u8]) -> Option<&[u8]> {
         self.get(name).map(|found| found.value).filter(|value| !value.is_empty())
     }
@@ -197,14 +193,12 @@ impl Variables {
         *place = Some(entry);
     }
 
-    /// Removes every variable of this name.
     pub(crate) fn unset(&mut self, name: &[u8]) {
         for place in self.places.remove(name).unwrap_or_default() {
             self.entries[place] = None;
         }
     }
 
-    /// Marks a variable as shown nowhere.
     pub(crate) fn mark_secret(&mut self, name: &[u8]) {
         for place in self.places.get(name).into_iter().flatten() {
             if let Some(entry) = &mut self.entries[*place] {
@@ -218,7 +212,6 @@ impl Variables {
         !program.as_bytes().contains(&b'/') && self.get(b"PATH").is_some_and(|path| path.secret)
     }
 
-    /// The variables that have a name, in order.
     pub(crate) fn named(&self) -> impl Iterator<Item = (&[u8], Found<'_>)> {
         self.present().filter_map(|entry| Some((entry.name()?, entry.found()?)))
     }
@@ -235,7 +228,6 @@ impl Variables {
         Some((entry.name().unwrap_or(&entry.text[..size - 1]), size))
     }
 
-    /// The size of all entries with their NULs.
     pub(crate) fn size(&self) -> usize {
         self.present().map(|entry| entry.text.len()).sum()
     }

@@ -17,7 +17,6 @@ pub(crate) enum Element {
 }
 
 impl Element {
-    /// Every template in it.
     pub(crate) fn templates(&self) -> &[Template] {
         match self {
             Self::Template(template) => std::slice::from_ref(template),
@@ -57,7 +56,6 @@ impl Element {
     }
 }
 
-/// The words of an argv.
 pub(crate) fn expand(
     elements: &[Element],
     facts: Facts<'_>,

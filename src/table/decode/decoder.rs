@@ -82,7 +82,6 @@ pub(crate) struct Decoder {
     pub(crate) environments: Option<Vec<EnvironmentName>>,
 }
 
-/// Reads a node.
 type Read<T> = fn(&mut Decoder, Node<'_>) -> Option<T>;
 
 impl Decoder {
@@ -246,7 +245,6 @@ impl Decoder {
         self.items(node).filter_map(|item| read(self, item)).collect()
     }
 
-    /// One, or an array of them.
     pub(crate) fn list<T>(&mut self, node: Node<'_>, read: Read<T>) -> Vec<T> {
         if node.shape() == Shape::String {
             return read(self, node).into_iter().collect();
@@ -356,7 +354,6 @@ impl Decoder {
         Some(template)
     }
 
-    /// One target, or an array of them.
     pub(crate) fn probes(&mut self, node: Node<'_>) -> Vec<Probe> {
         if node.shape() == Shape::Table {
             return self.probe(node).into_iter().collect();

@@ -18,7 +18,6 @@ pub(crate) const OF_ENVIRONMENT: &[Key<()>] = keys! { () {
     "verbs", Form::ByName("verb"), "What is different about a verb, and more verbs.", (a_table);
 } };
 
-/// The keys of a declared variable.
 pub(crate) const VARIABLE: &[Key<Declaration>] = keys! { Declaration {
     "about", Form::Text, "What it is for.", (about = text);
     "default", Form::Text, "Its value where it is unset or empty.", (default = text);
@@ -71,7 +70,6 @@ impl Decoder {
         layer
     }
 
-    /// Variables with their values.
     pub(crate) fn env(&mut self, node: Node<'_>) -> Vec<Setting> {
         self.entries(node).filter_map(|child| self.setting(child)).collect()
     }

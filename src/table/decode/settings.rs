@@ -35,7 +35,6 @@ pub(crate) const TABLE: &[Key<Settings>] = keys! { Settings {
     "shim", Form::Noun("shim"), "How `--shim` runs the image.", (of_shim);
 } };
 
-/// The keys of `[environment]`.
 pub(crate) const ENVIRONMENT: &[Key<Naming>] = keys! { Naming {
     "variable", Form::Variable, "The variable that names the environment.", (variable = variable_name);
     "default", Form::Name, "The environment without that variable.", (default = environment_name);

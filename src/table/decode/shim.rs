@@ -8,7 +8,6 @@ use crate::text::names::is_variable_name;
 use crate::value::mount::split_prefix;
 use crate::value::toml::Node;
 
-/// The keys of `[shim]`.
 pub(crate) const SHIM: &[Key<ShimSettings>] = keys! { ShimSettings {
     "image", Form::Text, "The image.", (image);
     "mounts", Form::Strings, "Volumes, as `-v` takes them.", (mounts);

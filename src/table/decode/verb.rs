@@ -11,7 +11,6 @@ use crate::value::limit::{Limit, Resource};
 use crate::value::signal::can_be_caught;
 use crate::value::toml::{Node, Shape};
 
-/// The keys of a verb. Its layer is read apart.
 pub(crate) const VERB: &[Key<VerbPart>] = keys! { VerbPart {
     "about", Form::Text, "What it does, for lists.", (about = text);
     "aliases", Form::Names, "Other names of it.", (aliases = Some(array of verb_name));
@@ -37,7 +36,6 @@ pub(crate) const VERB: &[Key<VerbPart>] = keys! { VerbPart {
     "hidden", Form::Flag, "Whether it is in no list.", (hidden = flag);
 } };
 
-/// The keys of an `init` table.
 pub(crate) const INIT: &[Key<InitOptions>] = keys! { InitOptions {
     "signals", Form::Signals, "Signals that are forwarded as another one, or not at all.", (signals);
     "group", Form::Flag, "Whether signals go to its whole group.", (group = flag);
@@ -46,7 +44,6 @@ pub(crate) const INIT: &[Key<InitOptions>] = keys! { InitOptions {
 } };
 
 impl Decoder {
-    /// A verb, or what an environment changes in it; `place` names it.
     pub(crate) fn verb(&mut self, node: Node<'_>, place: Place<'_>) -> VerbPart {
         let mut verb = VerbPart { span: Some(node.key_span()), ..VerbPart::default() };
         if self.is_table(node) {
