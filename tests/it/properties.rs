@@ -319,7 +319,7 @@ fn pairs(block: &[u8]) -> BTreeMap<String, String> {
 fn explain_shows_what_a_run_does_and_both_are_the_same_each_time() {
     let mut random = Random(0xe1a1);
     let (mut ran, mut failed) = (0, 0);
-    for _ in 0..150 {
+    for _ in 0..100 {
         let made = Made::new(&mut random);
         let count = made.sections.len();
         let arguments: &[&str] = [&["a"][..], &["a", "--x", "y z", ""][..], &[][..]][random.below(3)];
@@ -380,5 +380,5 @@ fn explain_shows_what_a_run_does_and_both_are_the_same_each_time() {
         variables.retain(|name, _| !matches!(&**name, "PATH" | "PREVERB_TABLE"));
         assert_eq!(variables, expected, "{}", made.sections.concat());
     }
-    assert!(ran > 40 && failed > 20, "{ran} runs, and {failed} that failed: the tables are too much alike");
+    assert!(ran > 30 && failed > 15, "{ran} runs, and {failed} that failed: the tables are too much alike");
 }
