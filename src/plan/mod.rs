@@ -264,10 +264,7 @@ pub(crate) fn plan(
     let skip_all = call.skip_setup.or_else(|| {
         asked.map(|word| format!("the caller gave {}, which `skip-setup-on` has", quoted(word.as_bytes())))
     });
-    let skip =
-        |step: &Step| skip_all.clone().or_else(|| filtered(step, verb_name.as_ref(), &environment.name));
-    let steps = selection.layers().flat_map(|layer| &layer.setup);
-    let steps: Vec<PlanStep> = steps.map(|step| PlanStep::of(step, None, &skip)).collect();
+    let steps = steps(selection, &environment.name, skip_all.as_ref());
     let is_secret = |name: &str| building.variables.get(name.as_bytes()).is_some_and(|found| found.secret);
     for step in steps.iter().filter(|step| step.skip.is_none()) {
         let key = secret_in_marker(&step.step, &is_secret);
@@ -312,6 +309,18 @@ pub(crate) fn plan(
     Planned { plan, failures: building.failures, warnings: building.warnings }
 }
 
+/// The steps of a run; `skip_all` is why none of them runs.
+pub(crate) fn steps(
+    selection: &Selection,
+    environment: &EnvironmentName,
+    skip_all: Option<&String>,
+) -> Vec<PlanStep> {
+    let verb = selection.verb.as_ref().map(|verb| &verb.name);
+    let skip = |step: &Step| skip_all.cloned().or_else(|| filtered(step, verb, environment));
+    let steps = selection.layers().flat_map(|layer| &layer.setup);
+    steps.map(|step| PlanStep::of(step, None, &skip)).collect()
+}
+
 /// The key of a step's marker that would write a secret to a disk.
 pub(crate) fn secret_in_marker(step: &Step, is_secret: &dyn Fn(&str) -> bool) -> Option<&'static str> {
     let holds = |template: &Option<Template>| template.iter().flat_map(Template::names).any(is_secret);
@@ -334,11 +343,7 @@ pub(crate) fn interpreters(settings: &Settings) -> Vec<(String, Vec<String>)> {
 }
 
 /// Why a step does not run: its `verbs` and `environments`.
-pub(crate) fn filtered(
-    step: &Step,
-    verb: Option<&VerbName>,
-    environment: &EnvironmentName,
-) -> Option<String> {
+fn filtered(step: &Step, verb: Option<&VerbName>, environment: &EnvironmentName) -> Option<String> {
     match verb {
         None if step.verbs.present => Some("it is for verbs, and a command was given".to_owned()),
         Some(verb) if !step.verbs.admits(verb.as_str()) => Some(format!("it is not for verb `{verb}`")),

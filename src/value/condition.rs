@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::text::escape::MASK;
 use crate::text::names::is_variable_name;
 use crate::value::template::{Expanded, Fault, Template};
+use crate::value::toml::Span;
 use crate::value::variables::Variables;
 
 /// The forms that a condition can have, for messages.
@@ -47,6 +48,12 @@ impl Condition {
             (name.unwrap_or(text), name.is_some(), None)
         };
         Ok(is_variable_name(name.as_bytes()).then(|| Self { name: name.to_owned(), negated, value }))
+    }
+
+    /// The same, where it is in the table.
+    pub(crate) fn at(mut self, span: Span) -> Self {
+        self.value.iter_mut().for_each(|value| value.span = span);
+        self
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -103,8 +110,6 @@ pub(crate) struct Conditions {
     /// Any of these paths skips.
     pub(crate) unless_exists: Vec<Template>,
 }
-
-pub(crate) const CONDITION_KEYS: [&str; 4] = ["only-if", "skip-if", "if-exists", "unless-exists"];
 
 /// One of several conditions, and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]

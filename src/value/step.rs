@@ -13,7 +13,6 @@ use crate::value::words::Element;
 pub(crate) struct Setting {
     pub(crate) name: String,
     pub(crate) value: Template,
-    pub(crate) span: Span,
 }
 
 /// `verbs` or `environments` of a step: which it is for.

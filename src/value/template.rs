@@ -11,14 +11,25 @@ use crate::text::url;
 use crate::value::reference::{
     Form, Operator, Part, Reference, first_part, has_words, misplaced_words, parts,
 };
+use crate::value::toml::Span;
 use crate::value::variables::Variables;
 
 /// A string of the table with its `${...}` found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Template {
     source: String,
     parts: Vec<Part>,
+    /// Where it is in the table.
+    pub(crate) span: Span,
 }
+
+impl PartialEq for Template {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source && self.parts == other.parts
+    }
+}
+
+impl Eq for Template {}
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Expanded {
@@ -90,6 +101,11 @@ impl Fault {
 }
 
 impl Template {
+    /// The same, at this place.
+    pub(crate) fn at(self, span: Span) -> Self {
+        Self { span, ..self }
+    }
+
     /// Finds the `${...}` in `source`.
     pub(crate) fn parse(source: &str) -> Result<Self, String> {
         let template = Self::parse_element(source)?;
@@ -98,7 +114,8 @@ impl Template {
 
     /// Finds the `${...}` in an element of an argv, which may be one `${NAME@words}` as a whole.
     pub(crate) fn parse_element(source: &str) -> Result<Self, String> {
-        let template = Self { source: source.to_owned(), parts: parts(source.as_bytes())? };
+        let (source, parts) = (source.to_owned(), parts(source.as_bytes())?);
+        let template = Self { source, parts, span: Span::default() };
         let inside = match &template.parts[..] {
             [Part::Variable(whole)] if template.is_words() => whole.form.word(),
             parts => parts,
@@ -112,7 +129,8 @@ impl Template {
         if part.iter().any(has_words) {
             return Err(misplaced_words());
         }
-        Ok((Self { source: String::new(), parts: part.into_iter().collect() }, rest))
+        let parts = part.into_iter().collect();
+        Ok((Self { source: String::new(), parts, span: Span::default() }, rest))
     }
 
     pub(crate) fn is_words(&self) -> bool {

@@ -10,7 +10,6 @@ use crate::text::log::Level;
 use crate::text::names::EnvironmentName;
 use crate::value::step::Setting;
 use crate::value::template::{Fault, Template};
-use crate::value::toml::Span;
 use crate::value::variables::{Origin, Variables};
 
 /// Variables that every container has when it runs, whether or not they are there while its image is built.
@@ -127,8 +126,8 @@ impl<'k> Known<'k> {
         findings: &mut Findings,
     ) {
         let mut values = Vec::new();
-        for Setting { value, span, .. } in settings {
-            findings.examine(*span);
+        for Setting { value, .. } in settings {
+            findings.examine(value.span);
             for unset in self.missing(value) {
                 let name = &unset.name;
                 let is_own = settings.iter().any(|other| other.name == *name);
@@ -142,7 +141,7 @@ impl<'k> Known<'k> {
                          table, environment, verb",
                     );
                 }
-                findings.add(Level::Warning, *span, message, Some(hint));
+                findings.add(Level::Warning, value.span, message, Some(hint));
             }
             values.push(self.quietly(value));
         }
@@ -159,11 +158,11 @@ impl<'k> Known<'k> {
 
     /// What a template is, unless it needs something that only a run has, or holds a secret; what it misses
     /// is reported.
-    pub(super) fn value(&self, template: &Template, span: Span, findings: &mut Findings) -> Option<Value> {
-        findings.examine(span);
+    pub(super) fn value(&self, template: &Template, findings: &mut Findings) -> Option<Value> {
+        findings.examine(template.span);
         for unset in self.missing(template) {
             let (message, hint) = self.sentence(&unset);
-            findings.add(Level::Warning, span, message, Some(hint));
+            findings.add(Level::Warning, template.span, message, Some(hint));
         }
         self.quietly(template)
     }

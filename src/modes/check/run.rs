@@ -13,7 +13,6 @@ use crate::table::variable::Declaration;
 use crate::text::escape::{MASK, escaped};
 use crate::text::log::Level;
 use crate::text::names::{EnvironmentName, VerbName};
-use crate::value::step::Step;
 use crate::value::template::Template;
 use crate::value::toml::{Node, Shape, Span};
 use crate::value::variables::{LAYERS, Origin};
@@ -27,9 +26,8 @@ pub(super) fn walk(
 ) {
     let verb = selection.verb.as_ref().map(|verb| &verb.name);
     let name = verb.map(VerbName::as_str);
-    let (root, environment_node) = (image.tree.root(), image.tree.environment(environment.as_str()));
     let (base, over) = name.map_or((None, None), |name| image.tree.parts(name, environment.as_str()));
-    let nodes = [Some(root), environment_node, base, over];
+    let nodes = [Some(image.tree.root()), image.tree.environment(environment.as_str()), base, over];
     let declarations = lay_declarations(selection.layers());
     let naming = &image.settings.environment;
     let known = Known::new(image.inherited, naming, environment, name, &declarations, image.secrets);
@@ -53,26 +51,21 @@ pub(super) fn walk(
     let part = selection.verb.as_ref().map(|verb| &verb.part);
     let own = |key: &str| over.and_then(|node| node.get(key)).or_else(|| base.and_then(|node| node.get(key)));
     // What is a mistake in the verb does not fall back on the table's.
-    let either = |key: &str, own_value: Option<Template>, shared: &Option<Template>| match own(key) {
-        Some(node) => own_value.zip(Some(node.span())),
-        None => shared.clone().zip(root.get(key).map(Node::span)),
+    let either = |key: &str, own_value: Option<&Template>, shared: Option<&Template>| {
+        if own(key).is_some() { own_value.cloned() } else { shared.cloned() }
     };
-    let user = either("user", part.and_then(|part| part.user.clone()), &image.settings.user);
+    let user = either("user", part.and_then(|part| part.user.as_ref()), image.settings.user.as_ref());
     // As in a run, the user is looked up before any step.
-    walk.identity = user.and_then(|(user, span)| walk.user(&user, span));
-    let workdir = either("workdir", part.and_then(|part| part.workdir.clone()), &image.settings.workdir);
-    let workdir = workdir.map(|(template, span)| (walk.value(&template, span), span));
+    walk.identity = user.and_then(|user| walk.user(&user));
+    let workdir =
+        either("workdir", part.and_then(|part| part.workdir.as_ref()), image.settings.workdir.as_ref());
+    let workdir = workdir.map(|template| (walk.value(&template), template.span));
     walk.directory = match &workdir {
         None => Some(PathBuf::from(".")),
         Some((Some(value), _)) => Some(image.beginning.join(path(value))).filter(|path| path.is_dir()),
         Some((None, _)) => None,
     };
-
-    let applies = |step: &Step| plan::filtered(step, verb, environment).is_none();
-    for (layer, node) in selection.layers().zip(nodes) {
-        walk.steps(&layer.setup, node.and_then(|node| node.get("setup")), &applies);
-    }
-
+    walk.steps(&plan::steps(selection, environment, None));
     if let Some((Some(value), span)) = &workdir {
         walk.workdir(value, *span);
     }
@@ -81,10 +74,10 @@ pub(super) fn walk(
     if unset().any(|name| name == "PATH") {
         walk.known.variables.unset(b"PATH");
     }
-    let argv = [(&part.exec, "exec"), (&part.args, "args"), (&part.args_after, "args-after")];
-    walk.argv(argv.map(|(argv, key)| argv.as_deref().zip(own(key))), None);
-    if let (Some(health), Some(node)) = (&part.health, own("health")) {
-        walk.probe(health, node, "health");
+    let argv = [&part.exec, &part.args, &part.args_after];
+    walk.argv(&argv.map(|argv| argv.as_deref().unwrap_or_default()), None);
+    if let Some(health) = &part.health {
+        walk.probe(health, "health");
         let name = unset().find(|name| matches!(*name, "PREVERB_VERB" | "PREVERB_ENVIRONMENT"));
         if let (Some(name), Some(node)) = (name, own("unset")) {
             let message =

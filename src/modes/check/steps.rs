@@ -6,8 +6,8 @@ use std::path::Path;
 
 use crate::modes::check::image;
 use crate::modes::check::known::Value;
-use crate::modes::check::walk::{Walk, path, placed, shown};
-use crate::plan;
+use crate::modes::check::walk::{Walk, path, shown};
+use crate::plan::{self, PlanStep};
 use crate::setup::hook_files::{self, How, Rules};
 use crate::setup::steps::templates::{self, Templates, Trouble};
 use crate::sys::identity::Identity;
@@ -16,10 +16,10 @@ use crate::text::escape::escaped;
 use crate::text::log::Level;
 use crate::text::reason::reason;
 use crate::value::condition::{Facts, Subject};
-use crate::value::step::{Executables, Probe, Render, Step, StepKind};
+use crate::value::step::{Executables, Render, Step, StepKind};
 use crate::value::template::Template;
 use crate::value::text::{HINT, Malformed, Scope, references};
-use crate::value::toml::{Node, Shape, Span};
+use crate::value::toml::Span;
 use crate::value::variables::Origin;
 
 /// Whether a run skips a step.
@@ -31,20 +31,16 @@ enum Skips {
 }
 
 impl Walk<'_, '_> {
-    /// The steps of a list, those of them that are for this run; the list as it is written gives their
-    /// places.
-    pub(super) fn steps(&mut self, steps: &[Step], list: Option<Node<'_>>, applies: &dyn Fn(&Step) -> bool) {
-        let nodes: Vec<Node<'_>> = list.into_iter().flat_map(Node::children).collect();
+    /// The steps, those of them that are for this run.
+    pub(super) fn steps(&mut self, steps: &[PlanStep]) {
         let is_outer = self.may_be_skipped;
-        for step in steps.iter().filter(|step| applies(step)) {
-            let is_its = |node: &&Node<'_>| node.children().any(|child| child.key_span() == step.span);
-            let Some(node) = nodes.iter().find(is_its) else { continue };
-            let skips = self.skips(step, *node);
+        for planned in steps.iter().filter(|planned| planned.skip.is_none()) {
+            let skips = self.skips(&planned.step);
             self.may_be_skipped = is_outer || skips != Skips::Never;
             if skips != Skips::Always {
                 let outer = self.known.needed.len();
-                self.known.needed.extend(step.when.needed());
-                self.step(step, *node, applies);
+                self.known.needed.extend(planned.step.when.needed());
+                self.step(planned);
                 self.known.needed.truncate(outer);
             }
         }
@@ -52,7 +48,7 @@ impl Walk<'_, '_> {
     }
 
     /// Whether the conditions or the marker of `once` keep a step from running.
-    fn skips(&mut self, step: &Step, node: Node<'_>) -> Skips {
+    fn skips(&mut self, step: &Step) -> Skips {
         let mut skips = Skips::Never;
         let facts =
             Facts { variables: &self.known.variables, opaque: &self.known.opaque, exists: &read::is_there };
@@ -70,9 +66,8 @@ impl Walk<'_, '_> {
                 return Skips::Always;
             }
         }
-        self.conditions(&step.when, node);
-        if let (Some(once), Some(node)) = (&step.once, node.get("once"))
-            && let Some(value) = self.value(once, node.span())
+        self.conditions(&step.when);
+        if let Some(value) = step.once.as_ref().and_then(|once| self.value(once))
             && self.here(&path(&value)).is_some_and(|marker| marker.exists())
         {
             // What is there now an earlier step can take away.
@@ -81,88 +76,65 @@ impl Walk<'_, '_> {
         skips
     }
 
-    fn step(&mut self, step: &Step, node: Node<'_>, applies: &dyn Fn(&Step) -> bool) {
-        let span_of = |key: &str| node.get(key).map_or(step.span, Node::span);
-        let own = step.user.as_ref().and_then(|user| self.user(user, span_of("user")));
+    fn step(&mut self, planned: &PlanStep) {
+        let step = &planned.step;
+        let own = step.user.as_ref().and_then(|user| self.user(user));
         let doer = if step.user.is_some() { own.clone() } else { self.identity.clone() };
-        for (key, template) in [("once", &step.once), ("per", &step.per)] {
-            if let Some(template) = template {
-                self.value(template, span_of(key));
-            }
-        }
+        self.values(step.once.iter().chain(&step.per));
         if let Some(key) = plan::secret_in_marker(step, &|name| self.known.is_secret(name)) {
-            let failure = plan::secret_marker(&plan::label(step), key);
-            self.add(Level::Error, span_of(key), failure.into_parts());
+            let marker = if key == "once" { &step.once } else { &step.per };
+            let span = marker.as_ref().map_or(step.span, |marker| marker.span);
+            self.add(Level::Error, span, plan::secret_marker(&planned.label, key).into_parts());
         }
         match &step.kind {
             StepKind::Run { argv, stdin } => {
-                self.argv([node.get("run").map(|node| (&**argv, node)), None, None], own.as_ref());
-                if let Some(stdin) = stdin {
-                    self.value(stdin, span_of("stdin"));
-                }
+                self.argv(&[argv], own.as_ref());
+                self.values(stdin);
                 self.earlier = true;
             }
-            StepKind::Hooks { path: directory, shell, executables } => {
+            StepKind::Hooks { path, shell, executables } => {
                 let kept_root = own.as_ref().is_some_and(|identity| identity.uid == 0);
                 let rules = Rules {
                     interpreters: &self.image.interpreters,
                     shell: shell.as_deref().unwrap_or(hook_files::SHELL),
                     runs_executables: *executables == Executables::Run,
                 };
-                self.hooks(directory, span_of("hooks"), doer.as_ref(), kept_root, rules);
+                self.hooks(path, doer.as_ref(), kept_root, rules);
                 self.earlier = true;
             }
             StepKind::Env(settings) => self.settings(settings, &Origin::Step(String::new())),
             StepKind::EnvFile(paths) => {
-                for (template, span) in placed(paths, node.get("env-file")) {
-                    self.value(template, span);
-                }
+                self.values(paths);
                 self.known.may_be_anything = true;
             }
-            StepKind::Group { steps, during } => {
+            StepKind::Group { during, .. } => {
                 if let Some(during) = during {
-                    let argv = node.get("during").map(|node| (&*during.argv, node));
-                    self.argv([argv, None, None], own.as_ref());
+                    self.argv(&[&during.argv], own.as_ref());
                     self.earlier = true;
-                    self.probes(&during.ready, node, "ready");
+                    during.ready.iter().for_each(|target| self.probe(target, "ready"));
                 }
-                let steps: Vec<Step> = steps.iter().map(|each| each.for_user(step.user.as_ref())).collect();
-                self.steps(&steps, node.get("setup"), applies);
+                self.steps(&planned.steps);
             }
-            StepKind::Wait(targets) => self.probes(targets, node, "wait"),
-            StepKind::Render(render) => self.render(render, node, step.span, doer.as_ref()),
+            StepKind::Wait(targets) => targets.iter().for_each(|target| self.probe(target, "wait")),
+            StepKind::Render(render) => self.render(render, doer.as_ref()),
             StepKind::Mkdir { paths, .. } => {
-                for (template, span) in placed(paths, node.get("mkdir")) {
-                    let Some(value) = self.value(template, span) else { continue };
-                    self.directory(&value, span);
+                for template in paths {
+                    let Some(value) = self.value(template) else { continue };
+                    self.directory(&value, template.span);
                     self.makes(&path(&value));
                 }
             }
             StepKind::Chown(paths) => {
-                for (template, span) in placed(paths, node.get("chown")) {
-                    let Some(value) = self.value(template, span) else { continue };
+                for template in paths {
+                    let Some(value) = self.value(template) else { continue };
                     let path = path(&value);
                     let is_missing = self.here(&path).is_some_and(|path| path.symlink_metadata().is_err());
                     if is_missing && !self.is_made(&path) && !step.when.if_exists.contains(template) {
                         let message = format!("cannot give {} away: it does not exist", shown(&path));
-                        self.warn(
-                            span,
-                            message,
-                            Some("a run as root fails; any other passes it over".to_owned()),
-                        );
+                        let hint = "a run as root fails; any other passes it over".to_owned();
+                        self.warn(template.span, message, Some(hint));
                     }
                 }
-            }
-        }
-    }
-
-    fn probes(&mut self, targets: &[Probe], node: Node<'_>, key: &str) {
-        let Some(node) = node.get(key) else { return };
-        let items = if node.shape() == Shape::Array { node.children() } else { vec![node].into_iter() };
-        // Where a target was wrong, the rest cannot be matched with what is written.
-        if items.len() == targets.len() {
-            for (target, item) in targets.iter().zip(items) {
-                self.probe(target, item, key);
             }
         }
     }
@@ -194,18 +166,17 @@ impl Walk<'_, '_> {
         self.add(self.level(value.is_fixed), span, (message, Some(hint)));
     }
 
-    fn render(&mut self, render: &Render, node: Node<'_>, span: Span, doer: Option<&Identity>) {
-        let span_of = |key: &str| node.get(key).map_or(span, Node::span);
-        let (span, to_span) = (span_of("render"), span_of("to"));
-        let to = self.value(&render.to, to_span);
-        let from = self.value(&render.from, span);
+    fn render(&mut self, render: &Render, doer: Option<&Identity>) {
+        let (span, to_span) = (render.from.span, render.to.span);
+        let to = self.value(&render.to);
+        let from = self.value(&render.from);
         let suffix = match &render.suffix {
-            Some(suffix) => self.value(suffix, span_of("suffix")).map(|suffix| suffix.bytes),
+            Some(suffix) => self.value(suffix).map(|suffix| suffix.bytes),
             None => Some(templates::SUFFIX.into()),
         };
         let mut only = Vec::new();
-        for (pattern, span) in placed(render.only.as_deref().unwrap_or_default(), node.get("only")) {
-            only.extend(self.value(pattern, span).map(|pattern| pattern.bytes));
+        for pattern in render.only.iter().flatten() {
+            only.extend(self.value(pattern).map(|pattern| pattern.bytes));
         }
         let scope = Scope { only: render.only.as_ref().map(|_| only), keep_unset: render.keep_unset };
         let source = from.as_ref().and_then(|from| self.here(&path(from)));
@@ -273,15 +244,9 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn hooks(
-        &mut self,
-        directory: &Template,
-        span: Span,
-        doer: Option<&Identity>,
-        kept_root: bool,
-        rules: Rules<'_>,
-    ) {
-        let Some(value) = self.value(directory, span) else { return };
+    fn hooks(&mut self, directory: &Template, doer: Option<&Identity>, kept_root: bool, rules: Rules<'_>) {
+        let span = directory.span;
+        let Some(value) = self.value(directory) else { return };
         let Some(path) = self.here(&path(&value)) else { return };
         let level = self.level(value.is_fixed);
         let list = || hook_files::hooks(&path, rules);

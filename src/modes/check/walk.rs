@@ -10,9 +10,10 @@ use crate::modes::check::known::{Known, Value};
 use crate::sys::identity::{self, Identity, Myself};
 use crate::table::select::Tree;
 use crate::table::types::Settings;
+use crate::text::failure::Failure;
 use crate::text::log::{Level, quoted};
 use crate::value::template::{Expanded, Template};
-use crate::value::toml::{Node, Span};
+use crate::value::toml::Span;
 use crate::value::variables::Variables;
 
 /// What is the same for every walk.
@@ -53,24 +54,25 @@ pub(super) fn shown(path: &Path) -> String {
     quoted(path.as_os_str().as_bytes())
 }
 
-/// Templates with their places; one string alone stands for a list of one.
-pub(super) fn placed<'t>(templates: &'t [Template], node: Option<Node<'_>>) -> Vec<(&'t Template, Span)> {
-    let Some(node) = node else { return Vec::new() };
-    let mut spans: Vec<Span> = node.children().map(Node::span).collect();
-    spans.resize(templates.len(), node.span());
-    templates.iter().zip(spans).collect()
-}
-
 impl Walk<'_, '_> {
-    pub(super) fn value(&mut self, template: &Template, span: Span) -> Option<Value> {
-        self.known.value(template, span, self.findings)
+    pub(super) fn value(&mut self, template: &Template) -> Option<Value> {
+        self.known.value(template, self.findings)
+    }
+
+    pub(super) fn values<'t>(&mut self, templates: impl IntoIterator<Item = &'t Template>) {
+        for template in templates {
+            self.value(template);
+        }
     }
 
     /// A user that is named; `None` where it is not known.
-    pub(super) fn user(&mut self, template: &Template, span: Span) -> Option<Identity> {
-        let value = self.value(template, span)?;
+    pub(super) fn user(&mut self, template: &Template) -> Option<Identity> {
+        let value = self.value(template)?;
         let identity = identity::resolve(&Expanded::open(value.bytes));
-        identity.map_err(|failure| self.add(self.level(value.is_fixed), span, failure.into_parts())).ok()
+        let add = |failure: Failure| {
+            self.add(self.level(value.is_fixed), template.span, failure.into_parts());
+        };
+        identity.map_err(add).ok()
     }
 
     /// How much something matters: by whether its value is sure, and a step before it can have made it.

@@ -212,13 +212,13 @@ impl Decoder {
 
     pub(crate) fn template(&mut self, node: Node<'_>) -> Option<Template> {
         let parsed = Template::parse(self.string(node)?);
-        self.well_formed(node, parsed)
+        self.well_formed(node, parsed).map(|template| template.at(node.span()))
     }
 
     /// A template that may be one `${NAME@words}` as a whole.
     pub(crate) fn template_element(&mut self, node: Node<'_>) -> Option<Template> {
         let parsed = Template::parse_element(self.string(node)?);
-        self.well_formed(node, parsed)
+        self.well_formed(node, parsed).map(|template| template.at(node.span()))
     }
 
     /// What was parsed, or a mistake for a malformed `${`; the reason may quote what is around it.
@@ -328,7 +328,7 @@ impl Decoder {
 
     pub(crate) fn condition(&mut self, node: Node<'_>) -> Option<Condition> {
         let parsed = Condition::parse(self.string(node)?);
-        let condition = self.well_formed(node, parsed)?;
+        let condition = self.well_formed(node, parsed)?.map(|condition| condition.at(node.span()));
         self.valid(node, |_| condition.clone(), "not a condition", CONDITION_RULE)
     }
 

@@ -89,7 +89,7 @@ impl Decoder {
             return None;
         }
         let value = self.template(node)?;
-        Some(Setting { name: name.to_owned(), value, span: node.span() })
+        Some(Setting { name: name.to_owned(), value })
     }
 
     fn declaration(&mut self, node: Node<'_>) -> Option<Declaration> {
