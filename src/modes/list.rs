@@ -14,7 +14,7 @@ use crate::table::types::{Settings, lay_declarations};
 use crate::table::variable::Declaration;
 use crate::text::escape::{MASK, escaped};
 use crate::text::failure::Failure;
-use crate::text::names::{EnvironmentName, VerbName};
+use crate::text::names::{EnvironmentName, VerbName, set_of};
 use crate::text::paint::{Paint, hanging};
 use crate::text::url::masked;
 
@@ -107,7 +107,7 @@ fn listed(
     concealed: &mut BTreeSet<String>,
 ) -> Vec<ListedVariable> {
     let secrets = declarations.iter().filter(|each| each.is_secret());
-    let secrets: BTreeSet<String> = secrets.map(|each| each.name.clone()).collect();
+    let secrets = set_of(secrets.map(|each| each.name.clone()));
     concealed.extend(secrets.iter().cloned());
     let masked = |text: String| String::from_utf8_lossy(&masked(text.as_bytes())).into_owned();
     let list = |declaration: Declaration| ListedVariable {

@@ -7,7 +7,7 @@ use crate::table::types::Layer;
 use crate::table::variable::Declaration;
 use crate::text::failure::{Failure, Kind};
 use crate::text::log::quoted;
-use crate::text::names::VerbName;
+use crate::text::names::{VerbName, set_of};
 use crate::value::template::{Expanded, Fault, Template};
 use crate::value::variables::{Origin, Variables};
 
@@ -31,7 +31,7 @@ pub(super) struct Building {
 impl Building {
     pub(super) fn on(inherited: &Variables, declarations: &[Declaration]) -> Self {
         let secrets = declarations.iter().filter(|each| each.is_secret()).flat_map(Declaration::names);
-        let secrets = secrets.map(str::to_owned).collect();
+        let secrets = set_of(secrets.map(str::to_owned));
         Self { variables: inherited.clone(), secrets, ..Self::default() }
     }
 

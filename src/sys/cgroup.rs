@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
+use crate::text::names::set_of;
 use crate::value::variables::Fact;
 
 const MOUNT: &str = "/sys/fs/cgroup";
@@ -27,7 +28,7 @@ pub(crate) fn fact(fact: Fact) -> u64 {
 /// The directories of the groups that this process is in, up to their mounts: a limit of any of them
 /// holds. `own` is `/proc/self/cgroup`, in which a group's path need not be as it is mounted here.
 fn groups(mount: &Path, own: &[u8]) -> BTreeSet<PathBuf> {
-    let mut groups: BTreeSet<PathBuf> = ["", "cpu", "memory"].map(|name| mount.join(name)).into();
+    let mut groups = set_of(["", "cpu", "memory"].map(|name| mount.join(name)));
     for line in String::from_utf8_lossy(own).lines() {
         let mut fields = line.splitn(3, ':').skip(1);
         let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };

@@ -3,7 +3,6 @@
 
 #![expect(clippy::disallowed_methods, reason = "the one place that changes ids")]
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -15,6 +14,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::quoted;
+use crate::text::names::set_of;
 use crate::text::reason::reason;
 use crate::value::capability::Capability;
 use crate::value::template::Expanded;
@@ -60,7 +60,7 @@ impl Myself {
         }
         let mine = || getgroups().unwrap_or_default().into_iter().map(Gid::as_raw).chain([self.gid]);
         let theirs = identity.groups.iter().copied().chain([identity.gid]);
-        !self.is_root() || mine().collect::<BTreeSet<_>>() == theirs.collect()
+        !self.is_root() || set_of(mine()) == set_of(theirs)
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 
+use crate::text::names::set_of;
+
 /// What `/proc/PID/stat` says (`proc_pid_stat(5)`), as far as it is needed. Everybody may read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ProcessStat {
@@ -122,7 +124,7 @@ pub(crate) fn command_line(pid: i32) -> Vec<Vec<u8>> {
 pub(crate) fn mounts(pid: i32) -> BTreeSet<u64> {
     let text = read(pid, "mountinfo").unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
-    text.lines().filter_map(|line| line.split(' ').next()?.parse().ok()).collect()
+    set_of(text.lines().filter_map(|line| line.split(' ').next()?.parse().ok()))
 }
 
 /// The cgroups of a process, as the kernel writes them.

@@ -66,7 +66,7 @@ impl<'s> Excerpts<'s> {
                 login = Span { start: login.start.min(value.start), end: login.end.max(value.end) };
             }
             hidden.push(login);
-            hidden.sort_by_key(|value| value.start);
+            hidden.sort_unstable();
         }
         let shown = |from: usize, to: usize| {
             let raw = |from: usize, to: usize| {

@@ -6,7 +6,7 @@ use crate::table::decode::decoder::Decoder;
 use crate::table::decode::list::all_steps;
 use crate::table::types::Naming;
 use crate::text::log::quoted;
-use crate::text::names::{EnvironmentName, VerbName};
+use crate::text::names::{EnvironmentName, VerbName, set_of};
 use crate::text::nearest::did_you_mean;
 use crate::value::toml::{Mistake, Node, Span};
 
@@ -65,7 +65,7 @@ pub(crate) fn mentioned(root: Node<'_>) -> BTreeSet<&str> {
     let lists = parts().flat_map(|part| std::iter::once(part).chain(part.below("verbs")));
     let steps = lists.filter_map(|part| part.get("setup")).flat_map(all_steps);
     let filtered = steps.flat_map(|step| filter_names(step, "environments")).map(|(_, name)| name);
-    filtered.chain(parts().skip(1).map(Node::key)).collect()
+    set_of(filtered.chain(parts().skip(1).map(Node::key)))
 }
 
 /// The names in a filter of a step, each without its `!`.

@@ -8,7 +8,7 @@ use crate::table::decode::place::Place;
 use crate::table::naming::{self, Named};
 use crate::table::types::{Layer, Naming, Settings, VerbPart};
 use crate::text::log::quoted;
-use crate::text::names::{EnvironmentName, VerbName};
+use crate::text::names::{EnvironmentName, VerbName, set_of};
 use crate::text::nearest::did_you_mean;
 use crate::text::pattern;
 use crate::value::toml::{Document, Mistake, Node, Shape, Sources, Span};
@@ -136,7 +136,7 @@ impl<'d> Tree<'d> {
     /// Where the values of secrets stand, in order: those that variables are set to, and what a declaration
     /// says of them.
     pub(crate) fn secret_values(self) -> Vec<Span> {
-        let secrets: BTreeSet<String> = self.secrets().into_iter().collect();
+        let secrets = set_of(self.secrets());
         let mut values = Vec::new();
         for layer in self.layers() {
             let of = |section| {

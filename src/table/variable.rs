@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::text::choice::choice;
 use crate::text::escape::MASK;
 use crate::text::log::quoted;
+use crate::text::names::set_of;
 use crate::value::condition::Condition;
 
 /// Takes each of these fields from `over` where it is there.
@@ -88,7 +89,7 @@ impl Declaration {
 
 /// The variables that are true when they are not empty, whatever they say.
 pub(crate) fn opaque(declarations: &[Declaration]) -> BTreeSet<String> {
-    declarations.iter().filter(|each| each.is_opaque()).map(|each| each.name.clone()).collect()
+    set_of(declarations.iter().filter(|each| each.is_opaque()).map(|each| each.name.clone()))
 }
 
 choice! {

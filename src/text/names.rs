@@ -1,5 +1,6 @@
 //! Names of verbs, environments and variables, checked once, at the edge. Pure.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// The name of a verb or an alias: one or more of `A-Z a-z 0-9 . _ : -`, not starting with `-` or `.`.
@@ -42,6 +43,13 @@ macro_rules! name {
 
 name!(VerbName);
 name!(EnvironmentName);
+
+/// A set of these. (`collect` would bring code of its own to sort each type of items.)
+pub(crate) fn set_of<T: Ord>(items: impl IntoIterator<Item = T>) -> BTreeSet<T> {
+    let mut set = BTreeSet::new();
+    set.extend(items);
+    set
+}
 
 /// Names in backticks with commas.
 pub(crate) fn listed(names: &[&str]) -> String {

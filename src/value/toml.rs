@@ -212,15 +212,16 @@ fn syntax(source: &Source, errors: &[::toml::de::Error], mistakes: &mut Vec<Mist
     for error in errors {
         let span = error.span().unwrap_or_default();
         if error.message().starts_with("duplicate key") || error.message().starts_with("cannot extend ") {
-            twice.push(span);
+            twice.push(Span::from(span));
         } else {
             broken = true;
             add(span, in_words(error.message()));
         }
     }
     if !twice.is_empty() {
-        twice.sort_unstable_by_key(|span| span.start);
+        twice.sort_unstable();
         twice.dedup();
+        let twice: Vec<Range<usize>> = twice.into_iter().map(|Span { start, end }| start..end).collect();
         defined_twice(&source.text, &twice, &mut add);
     }
     broken

@@ -7,7 +7,7 @@ use crate::modes::check::findings::Findings;
 use crate::table::types::Naming;
 use crate::table::variable::{Declaration, opaque};
 use crate::text::log::Level;
-use crate::text::names::EnvironmentName;
+use crate::text::names::{EnvironmentName, set_of};
 use crate::value::step::Setting;
 use crate::value::template::{Fault, Template};
 use crate::value::variables::{Origin, Variables};
@@ -58,7 +58,7 @@ impl<'k> Known<'k> {
     ) -> Self {
         let mut known = Self {
             variables: inherited.clone(),
-            declared: declarations.iter().map(|declaration| declaration.name.clone()).collect(),
+            declared: set_of(declarations.iter().map(|declaration| declaration.name.clone())),
             secrets,
             opaque: opaque(declarations),
             ..Self::default()

@@ -11,7 +11,7 @@ use crate::table::types::Settings;
 use crate::table::variable::VariableKind;
 use crate::text::escape::MASK;
 use crate::text::log::{Level, quoted};
-use crate::text::names::{NAME_RULE, VerbName};
+use crate::text::names::{NAME_RULE, VerbName, set_of};
 use crate::text::nearest::nearest;
 use crate::value::toml::{Node, Shape};
 
@@ -77,10 +77,12 @@ impl<'t> Known<'t> {
     fn of(tree: Tree<'t>, environments: &[&'t str]) -> Self {
         let all = || std::iter::once("").chain(tree.environments());
         let aliases = all().flat_map(|environment| tree.all_aliases(environment));
+        let mut known = BTreeMap::new();
+        known.extend(aliases.filter_map(|(verb, alias)| Some((alias.as_str()?, verb))));
         Self {
-            verbs: all().flat_map(|environment| tree.verb_names(environment)).collect(),
-            aliases: aliases.filter_map(|(verb, alias)| Some((alias.as_str()?, verb))).collect(),
-            environments: tree.environments().chain(environments.iter().copied()).collect(),
+            verbs: set_of(all().flat_map(|environment| tree.verb_names(environment))),
+            aliases: known,
+            environments: set_of(tree.environments().chain(environments.iter().copied())),
         }
     }
 }

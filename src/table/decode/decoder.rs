@@ -192,6 +192,16 @@ impl Decoder {
         self.string(node).map(str::to_owned)
     }
 
+    /// A text that is not empty; `of` is what it is the name of.
+    pub(crate) fn name_of(&mut self, node: Node<'_>, of: &str) -> Option<String> {
+        let name = self.text(node)?;
+        if name.is_empty() {
+            self.mistake(node.span(), format!("`{}` is not the name of {of}", node.key()));
+            return None;
+        }
+        Some(name)
+    }
+
     pub(crate) fn flag(&mut self, node: Node<'_>) -> Option<bool> {
         if let Shape::Boolean(value) = node.shape() {
             return Some(value);

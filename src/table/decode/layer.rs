@@ -21,11 +21,11 @@ pub(crate) const OF_ENVIRONMENT: &[Key<()>] = keys! { () {
 pub(crate) const VARIABLE: &[Key<Declaration>] = keys! { Declaration {
     "about", Form::Text, "What it is for.", (about = text);
     "default", Form::Text, "Its value where it is unset or empty.", (default = text);
-    "required", Form::Required, "Whether, or when, it must not be empty.", (required);
+    "required", Form::Required, "Whether, or when, it must not be empty.", (required = required);
     "late", Form::Flag, "Whether a step supplies it.", (late = flag);
     "type", Form::OneOf(&VariableKind::NAMES), "What its value looks like.", (kind: Option<VariableKind>);
     "one-of", Form::Strings, "The values that it may have.", (one_of = Some(array of text));
-    "secret", Form::Flag, "Whether its value is shown nowhere.", (secret);
+    "secret", Form::Flag, "Whether its value is shown nowhere.", (secret = secret);
     "file", Form::Flag, "Whether it may come from a file, as a secret may.", (file = flag);
     "aliases", Form::Strings, "Older names of it.", (aliases = Some(array of variable_name));
     "conflicts", Form::Strings, "Variables that exclude it.", (conflicts = Some(array of variable_name));
@@ -36,24 +36,23 @@ pub(crate) fn a_table<T>(decoder: &mut Decoder, node: Node<'_>, _: &mut T) {
     decoder.is_table(node);
 }
 
-fn required(decoder: &mut Decoder, node: Node<'_>, declaration: &mut Declaration) {
-    declaration.required = match node.shape() {
-        Shape::Boolean(true) => Some(Required::If(Vec::new())),
-        Shape::Boolean(false) => Some(Required::No),
-        Shape::Array => Some(Required::If(decoder.list(node, Decoder::condition))),
-        Shape::String | Shape::Integer | Shape::Float | Shape::DateTime | Shape::Table => {
-            decoder.wrong_type(node, "`true` or `false`, or an array of conditions");
-            None
-        }
-    };
-}
-
-fn secret(decoder: &mut Decoder, node: Node<'_>, declaration: &mut Declaration) {
-    // A mistake there is not meant to show it.
-    declaration.secret = decoder.flag(node).or(Some(true));
-}
-
 impl Decoder {
+    fn required(&mut self, node: Node<'_>) -> Option<Required> {
+        match node.shape() {
+            Shape::Boolean(true) => return Some(Required::If(Vec::new())),
+            Shape::Boolean(false) => return Some(Required::No),
+            Shape::Array => return Some(Required::If(self.list(node, Self::condition))),
+            Shape::String | Shape::Integer | Shape::Float | Shape::DateTime | Shape::Table => {}
+        }
+        self.wrong_type(node, "`true` or `false`, or an array of conditions");
+        None
+    }
+
+    /// A mistake here is not meant to show the value.
+    fn secret(&mut self, node: Node<'_>) -> Option<bool> {
+        self.flag(node).or(Some(true))
+    }
+
     /// `env`, `variables` and `setup` of the table, an environment or a verb; `place` names it.
     pub(crate) fn layer(&mut self, node: Node<'_>, place: Place<'_>) -> Layer {
         let mut layer = Layer::default();

@@ -5,26 +5,27 @@ use crate::table::decode::form::Form;
 use crate::table::decode::layer::a_table;
 use crate::table::decode::place::Place;
 use crate::table::decode::shim::SHIM;
-use crate::table::types::{LeadingDash, Naming, Settings, Unknown};
+use crate::table::types::{LeadingDash, Naming, Settings, ShimSettings, Unknown};
 use crate::text::log::{Format, quoted};
-use crate::text::names::{EnvironmentName, NAME_RULE};
-use crate::value::toml::{Node, Shape};
+use crate::text::names::{EnvironmentName, NAME_RULE, VerbName};
+use crate::value::toml::{Node, Shape, Span};
 
 /// The keys of the table. Those of its layer, its verbs and its environments are read one by one, as they
 /// are needed.
 pub(crate) const TABLE: &[Key<Settings>] = keys! { Settings {
-    "default", Form::Name, "The verb of a call without arguments.", (default);
+    "default", Form::Name, "The verb of a call without arguments.", (default = default_verb);
     "unknown", Form::OneOf(&Unknown::NAMES), "What a first argument that is not a verb does.",
         (unknown: Unknown);
     "leading-dash", Form::OneOf(&LeadingDash::NAMES), "What a first argument with a dash does.",
         (leading_dash: LeadingDash);
     "log", Form::OneOf(&Format::NAMES), "How messages are written.", (log: Option<Format>);
     "stop-signals", Form::Strings, "The signals that end setup instead of TERM, INT, HUP and QUIT.",
-        (stop_signals);
+        (stop_signals = Some(array of stop_request));
     "user", Form::Text, "The user of verbs without one, and of `--`.", (user = user);
     "workdir", Form::Path, "The working directory, likewise.", (workdir = path);
     "umask", Form::Mode, "The umask, likewise.", (umask = umask);
-    "environment", Form::Noun("selection"), "How the environment is chosen.", (environment);
+    "environment", Form::Noun("selection"), "How the environment is chosen.",
+        (environment = naming);
     "env", Form::Env, "Variables set for every verb.", ();
     "variables", Form::ByVariable("variable"), "Declared variables.", ();
     "setup", Form::List("step"), "Steps for every verb.", ();
@@ -32,7 +33,7 @@ pub(crate) const TABLE: &[Key<Settings>] = keys! { Settings {
         (interpreters);
     "verbs", Form::ByName("verb"), "The verbs.", (a_table);
     "environments", Form::ByName("environment"), "What is different in an environment.", (a_table);
-    "shim", Form::Noun("shim"), "How `--shim` runs the image.", (of_shim);
+    "shim", Form::Noun("shim"), "How `--shim` runs the image.", (shim = Some(shim));
 } };
 
 pub(crate) const ENVIRONMENT: &[Key<Naming>] = keys! { Naming {
@@ -42,18 +43,6 @@ pub(crate) const ENVIRONMENT: &[Key<Naming>] = keys! { Naming {
         (names = Some(array of environment_name));
     "aliases", Form::NamesByName, "Other names of environments.", (aliases);
 } };
-
-fn default(decoder: &mut Decoder, node: Node<'_>, settings: &mut Settings) {
-    settings.default = decoder.verb_name(node).map(|name| (name, node.span()));
-}
-
-fn environment(decoder: &mut Decoder, node: Node<'_>, settings: &mut Settings) {
-    settings.environment = decoder.table(node, Place::Named("[environment]"), ENVIRONMENT);
-}
-
-fn of_shim(decoder: &mut Decoder, node: Node<'_>, settings: &mut Settings) {
-    settings.shim = Some(decoder.table(node, Place::Named("[shim]"), SHIM));
-}
 
 fn aliases(decoder: &mut Decoder, node: Node<'_>, naming: &mut Naming) {
     for child in decoder.entries(node) {
@@ -67,6 +56,29 @@ fn aliases(decoder: &mut Decoder, node: Node<'_>, naming: &mut Naming) {
 }
 
 impl Decoder {
+    fn default_verb(&mut self, node: Node<'_>) -> Option<(VerbName, Span)> {
+        Some((self.verb_name(node)?, node.span()))
+    }
+
+    fn naming(&mut self, node: Node<'_>) -> Naming {
+        self.table(node, Place::Named("[environment]"), ENVIRONMENT)
+    }
+
+    fn shim(&mut self, node: Node<'_>) -> ShimSettings {
+        self.table(node, Place::Named("[shim]"), SHIM)
+    }
+
+    fn stop_request(&mut self, node: Node<'_>) -> Option<i32> {
+        let text = self.string(node)?;
+        let signal = self.signal(node.span(), text)?;
+        // KILL and STOP cannot be caught; CHLD and the faults are not requests to stop.
+        if matches!(signal, 4 | 5 | 7 | 8 | 9 | 11 | 13 | 17 | 18 | 19 | 31) {
+            self.mistake(node.span(), format!("{} cannot be a request to stop", quoted(text)));
+            return None;
+        }
+        Some(signal)
+    }
+
     /// The top level, without verbs and environments, which are decoded one by one.
     pub(crate) fn settings(&mut self, root: Node<'_>) -> Settings {
         let mut settings = Settings::default();
@@ -86,20 +98,6 @@ impl Decoder {
         settings.environment.is_secret = secret.is_some_and(|secret| secret.shape() != Shape::Boolean(false));
         settings
     }
-}
-
-fn stop_signals(decoder: &mut Decoder, node: Node<'_>, settings: &mut Settings) {
-    let read: fn(&mut Decoder, Node<'_>) -> Option<i32> = |decoder, item| {
-        let text = decoder.string(item)?;
-        let signal = decoder.signal(item.span(), text)?;
-        // KILL and STOP cannot be caught; CHLD and the faults are not requests to stop.
-        if matches!(signal, 4 | 5 | 7 | 8 | 9 | 11 | 13 | 17 | 18 | 19 | 31) {
-            decoder.mistake(item.span(), format!("{} cannot be a request to stop", quoted(text)));
-            return None;
-        }
-        Some(signal)
-    };
-    settings.stop_signals = Some(decoder.array(node, read));
 }
 
 fn interpreters(decoder: &mut Decoder, node: Node<'_>, settings: &mut Settings) {

@@ -41,6 +41,9 @@ pub(crate) struct Draft {
     only: Option<Vec<Template>>,
     keep_unset: Option<bool>,
     mode: Option<Deferred<u32>>,
+    /// What these mean is decided before a step is read.
+    operation: Option<bool>,
+    before: Option<String>,
 }
 
 /// The keys of a step.
@@ -71,59 +74,49 @@ pub(crate) const STEP: &[Key<Draft>] = keys! { Draft {
     "per" ["run" "hooks" "setup"], Form::Text, "A value that makes it due again once it differs.",
         (step.per = template);
     "stdin" ["run"], Form::Text, "The standard input of the program.", (stdin = template);
-    "shell" ["hooks"], Form::Text, "The shell of scripts without a `#!` line.", (shell);
+    "shell" ["hooks"], Form::Text, "The shell of scripts without a `#!` line.", (shell = program);
     "executables" ["hooks"], Form::OneOf(&Executables::NAMES), "Whether an executable script is sourced.",
         (executables: Executables);
     "during" ["setup"], Form::Argv, "A program that runs during the group.", (during = argv);
     "ready" ["setup"], Form::Probes, "When that program is ready for the steps.", (ready = probes);
-    "stop-signal" ["setup"], Form::Text, "The signal that ends that program.", (stop_signal);
+    "stop-signal" ["setup"], Form::Text, "The signal that ends that program.",
+        (stop_signal = stop_signal);
     "to" ["render"], Form::Path, "The file or directory to write.", (to = path);
-    "suffix" ["render"], Form::Text, "What the names of templates end in.", (suffix);
+    "suffix" ["render"], Form::Text, "What the names of templates end in.", (suffix = suffix);
     "only" ["render"], Form::OneOrMore, "The names that are expanded, with `*` for any text.",
         (only = Some(list of template));
     "keep-unset" ["render"], Form::Flag, "Whether unset variables are left as they stand.",
         (keep_unset = flag);
     "mode" ["render" "mkdir"], Form::Mode, "The permission bits of what is written.", (mode = mode);
-    // What these mean is decided before a step is read.
-    "replace", Form::Flag, "In a drop-in: takes the place of the step of this name.", (a_flag);
-    "remove", Form::Flag, "In a drop-in: takes out the step of this name.", (a_flag);
-    "before", Form::Text, "In a drop-in: the step that it comes before.", (a_string);
+    "replace", Form::Flag, "In a drop-in: takes the place of the step of this name.",
+        (operation = flag);
+    "remove", Form::Flag, "In a drop-in: takes out the step of this name.", (operation = flag);
+    "before", Form::Text, "In a drop-in: the step that it comes before.", (before = text);
 } };
 
-fn a_flag(decoder: &mut Decoder, node: Node<'_>, _: &mut Draft) {
-    decoder.flag(node);
-}
-
-fn a_string(decoder: &mut Decoder, node: Node<'_>, _: &mut Draft) {
-    decoder.string(node);
-}
-
-fn shell(decoder: &mut Decoder, node: Node<'_>, draft: &mut Draft) {
-    draft.shell = decoder.text(node);
-    if draft.shell.as_deref() == Some("") {
-        decoder.mistake(node.span(), "`shell` is not the name of a program");
-    }
-}
-
-fn stop_signal(decoder: &mut Decoder, node: Node<'_>, draft: &mut Draft) {
-    let Some(text) = decoder.string(node) else { return };
-    draft.stop_signal = decoder.signal(node.span(), text);
-    if draft.stop_signal.is_some_and(|signal| !can_be_caught(signal)) {
-        decoder.mistake(node.span(), format!("{} cannot be caught", quoted(text)));
-    }
-}
-
-fn suffix(decoder: &mut Decoder, node: Node<'_>, draft: &mut Draft) {
-    draft.suffix = decoder.template(node);
-    let is_bad = |suffix: &Template| {
-        suffix.source().is_empty() || suffix.is_literal() && suffix.source().contains('/')
-    };
-    if draft.suffix.as_ref().is_some_and(is_bad) {
-        decoder.mistake(node.span(), "`suffix` is what the names of templates end in");
-    }
-}
-
 impl Decoder {
+    fn program(&mut self, node: Node<'_>) -> Option<String> {
+        self.name_of(node, "a program")
+    }
+
+    fn stop_signal(&mut self, node: Node<'_>) -> Option<i32> {
+        let text = self.string(node)?;
+        let signal = self.signal(node.span(), text);
+        if signal.is_some_and(|signal| !can_be_caught(signal)) {
+            self.mistake(node.span(), format!("{} cannot be caught", quoted(text)));
+        }
+        signal
+    }
+
+    fn suffix(&mut self, node: Node<'_>) -> Option<Template> {
+        let suffix = self.template(node)?;
+        let source = suffix.source();
+        if source.is_empty() || suffix.is_literal() && source.contains('/') {
+            self.mistake(node.span(), "`suffix` is what the names of templates end in");
+        }
+        Some(suffix)
+    }
+
     fn filter(&mut self, node: Node<'_>) -> Filter {
         let mut filter = Filter { present: true, ..Filter::default() };
         for item in self.items(node) {

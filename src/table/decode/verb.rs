@@ -26,10 +26,11 @@ pub(crate) const VERB: &[Key<VerbPart>] = keys! { VerbPart {
     "workdir", Form::Path, "Its working directory.", (workdir = path);
     "umask", Form::Mode, "Its umask.", (umask = umask);
     "limits", Form::Limits, "Its soft limits.", (limits);
-    "capabilities", Form::Capabilities, "The capabilities that it keeps.", (capabilities);
+    "capabilities", Form::Capabilities, "The capabilities that it keeps.",
+        (capabilities = Some(array of capability));
     "no-new-privileges", Form::Flag, "Whether no exec of its can gain privileges.",
         (no_new_privileges = flag);
-    "init", Form::FlagOr("init"), "Whether and how preverb supervises it.", (init);
+    "init", Form::FlagOr("init"), "Whether and how preverb supervises it.", (init = init);
     "health", Form::Probe, "How `--health` finds out whether it is healthy.", (health = probe);
     "skip-setup-on", Form::Strings, "Arguments of the caller that make setup unnecessary.",
         (skip_setup_on = Some(array of text));
@@ -51,6 +52,29 @@ impl Decoder {
             verb.layer = self.layer(node, place);
         }
         verb
+    }
+
+    fn capability(&mut self, node: Node<'_>) -> Option<Capability> {
+        let text = self.string(node)?;
+        let capability = Capability::parse(text);
+        if capability.is_none() {
+            let upper = text.to_ascii_uppercase();
+            let near = did_you_mean(upper.trim_start_matches("CAP_"), Capability::names());
+            let hint = near.unwrap_or_else(|| "capabilities(7) lists them".to_owned());
+            self.mistake_with_hint(node.span(), format!("{} is not a capability", quoted(text)), hint);
+        }
+        capability
+    }
+
+    fn init(&mut self, node: Node<'_>) -> Option<Init> {
+        match node.shape() {
+            Shape::Boolean(true) => return Some(Init::Supervise),
+            Shape::Boolean(false) => return Some(Init::Exec),
+            Shape::Table => return Some(Init::With(self.table(node, Place::Named("init"), INIT))),
+            Shape::String | Shape::Integer | Shape::Float | Shape::DateTime | Shape::Array => {}
+        }
+        self.wrong_type(node, "`true`, `false` or a table");
+        None
     }
 }
 
@@ -88,33 +112,6 @@ fn limits(decoder: &mut Decoder, node: Node<'_>, verb: &mut VerbPart) {
         };
         verb.limits.push(Limit { resource, value });
     }
-}
-
-fn capabilities(decoder: &mut Decoder, node: Node<'_>, verb: &mut VerbPart) {
-    let read: fn(&mut Decoder, Node<'_>) -> Option<Capability> = |decoder, item| {
-        let text = decoder.string(item)?;
-        let capability = Capability::parse(text);
-        if capability.is_none() {
-            let upper = text.to_ascii_uppercase();
-            let near = did_you_mean(upper.trim_start_matches("CAP_"), Capability::names());
-            let hint = near.unwrap_or_else(|| "capabilities(7) lists them".to_owned());
-            decoder.mistake_with_hint(item.span(), format!("{} is not a capability", quoted(text)), hint);
-        }
-        capability
-    };
-    verb.capabilities = Some(decoder.array(node, read));
-}
-
-fn init(decoder: &mut Decoder, node: Node<'_>, verb: &mut VerbPart) {
-    verb.init = match node.shape() {
-        Shape::Boolean(true) => Some(Init::Supervise),
-        Shape::Boolean(false) => Some(Init::Exec),
-        Shape::Table => Some(Init::With(decoder.table(node, Place::Named("init"), INIT))),
-        Shape::String | Shape::Integer | Shape::Float | Shape::DateTime | Shape::Array => {
-            decoder.wrong_type(node, "`true`, `false` or a table");
-            None
-        }
-    };
 }
 
 fn exit(decoder: &mut Decoder, node: Node<'_>, options: &mut InitOptions) {
