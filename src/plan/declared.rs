@@ -85,7 +85,7 @@ impl Building {
 
     /// `required`, `type`, `one-of` and `conflicts`, on what all layers yield.
     pub(super) fn check(&mut self, declarations: &[Declaration], rules: Rules<'_>) {
-        let mut told: BTreeSet<[&str; 2]> = BTreeSet::new();
+        let mut reported: BTreeSet<[&str; 2]> = BTreeSet::new();
         for declaration in declarations {
             let name = declaration.name.as_str();
             if declaration.late != Some(true)
@@ -101,7 +101,7 @@ impl Building {
             for other in conflicts {
                 // Each of the two may say so.
                 let pair = if name < other { [name, other] } else { [other, name] };
-                if told.insert(pair) {
+                if reported.insert(pair) {
                     let sentence =
                         format!("variables `{name}` and `{other}` are both set, and exclude each other");
                     self.fail(name, failure(declaration, sentence));

@@ -23,7 +23,7 @@ use crate::value::variables::Variables;
 
 /// How long one try of preverb's own may take; a program may take as long as is waited for it.
 const TRY: Duration = Duration::from_secs(5);
-/// When it is said what is being waited for.
+/// When it is line what is being waited for.
 const QUIET: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -191,18 +191,18 @@ impl Awaited {
 
     /// What a try that has ended says; an error is why it is not ready.
     pub(crate) fn verdict(&self, running: &Running, ended: &Ended) -> std::result::Result<(), String> {
-        let said = running.last_line();
+        let line = running.last_line();
         Err(match ended {
             Ended::Exited(0) => return Ok(()),
             Ended::TimedOut(limit) => format!("no answer within {}", spoken(*limit)),
-            Ended::Exited(1) if (self.is_probe() || running.has_reported()) && !said.is_empty() => said,
+            Ended::Exited(1) if (self.is_probe() || running.has_reported()) && !line.is_empty() => line,
             other @ (Ended::Exited(_)
             | Ended::Signaled(_)
             | Ended::Stopped(_)
             | Ended::TooMuchOutput
             | Ended::NotStarted(_)) => {
-                let separator = if said.is_empty() { "" } else { ": " };
-                format!("{}{separator}{said}", other.describe())
+                let separator = if line.is_empty() { "" } else { ": " };
+                format!("{}{separator}{line}", other.describe())
             }
         })
     }

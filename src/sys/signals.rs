@@ -211,7 +211,7 @@ impl AsFd for Signals {
 ///
 /// A mask does not keep away what a fault of this process itself raises: the kernel forces it.
 #[derive(Debug)]
-pub(crate) struct Every {
+pub(crate) struct AllSignals {
     inherited: SigSet,
     descriptor: SignalFd,
 }
@@ -223,7 +223,7 @@ pub(crate) struct Caught {
     pub(crate) is_news_of_a_child: bool,
 }
 
-impl Every {
+impl AllSignals {
     /// Takes every signal from here on, also those that were handled so far and have come. Those that are
     /// ignored are taken as well: a blocked signal is kept whatever its disposition.
     pub(crate) fn instead_of(signals: Signals) -> Result<Self> {
@@ -249,7 +249,7 @@ impl Every {
     }
 }
 
-impl AsFd for Every {
+impl AsFd for AllSignals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()
     }
