@@ -9,7 +9,5 @@ pub(crate) mod excerpt;
 pub(crate) mod load;
 pub(crate) mod naming;
 pub(crate) mod select;
-#[allow(dead_code, reason = "what uses it comes next")]
 pub(crate) mod types;
-#[allow(dead_code, reason = "what uses it comes next")]
 pub(crate) mod variable;

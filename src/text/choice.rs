@@ -20,6 +20,7 @@ macro_rules! choice {
                 Self::NAMES.iter().position(|name| *name == word).map(|number| Self::ALL[number])
             }
 
+            #[allow(dead_code, reason = "not each is shown")]
             pub(crate) fn name(self) -> &'static str {
                 Self::NAMES[self as usize]
             }

@@ -8,9 +8,9 @@ pub(crate) mod limit;
 pub(crate) mod mount;
 pub(crate) mod reference;
 pub(crate) mod signal;
-#[allow(dead_code, reason = "what uses it comes next")]
 pub(crate) mod step;
 pub(crate) mod supervision;
+mod syntax;
 pub(crate) mod target;
 pub(crate) mod template;
 pub(crate) mod text;

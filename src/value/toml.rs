@@ -12,6 +12,8 @@ use std::path::PathBuf;
 use ::toml::Spanned;
 use ::toml::de::{DeTable, DeValue};
 
+use crate::value::syntax::{line_of, mistakes_in};
+
 /// Where something stands: bytes of all the texts, one after the other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Span {
@@ -114,10 +116,6 @@ impl Sources {
     }
 }
 
-fn line_of(before: &str) -> usize {
-    before.bytes().filter(|byte| *byte == b'\n').count() + 1
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
     String,
@@ -179,7 +177,11 @@ impl<'s> Document<'s> {
         let mut broken = false;
         for source in &sources.0 {
             let (table, errors) = DeTable::parse_recoverable(&source.text);
-            broken |= syntax(source, &errors, &mut mistakes);
+            let (is_broken, found) = mistakes_in(&source.text, &errors);
+            broken |= is_broken;
+            mistakes.extend(found.into_iter().map(|(Range { start, end }, message)| {
+                Mistake::new(Span { start: source.start + start, end: source.start + end }, message)
+            }));
             let table = Spanned::new(0..source.text.len(), DeValue::Table(table.into_inner()));
             if source.start == 0 {
                 root = table;
@@ -199,97 +201,6 @@ impl<'s> Document<'s> {
     pub(crate) fn root(&self) -> Node<'_> {
         Node { sources: self.sources, name: "", key: None, value: &self.root }
     }
-}
-
-/// Takes note of what is wrong in a text; whether it is more than that something is defined twice.
-fn syntax(source: &Source, errors: &[::toml::de::Error], mistakes: &mut Vec<Mistake>) -> bool {
-    let mut broken = false;
-    let mut twice = Vec::new();
-    let mut add = |span: Range<usize>, message| {
-        let span = Span { start: source.start + span.start, end: source.start + span.end };
-        mistakes.push(Mistake::new(span, message));
-    };
-    for error in errors {
-        let span = error.span().unwrap_or_default();
-        if error.message().starts_with("duplicate key") || error.message().starts_with("cannot extend ") {
-            twice.push(Span::from(span));
-        } else {
-            broken = true;
-            add(span, in_words(error.message()));
-        }
-    }
-    if !twice.is_empty() {
-        twice.sort_unstable();
-        twice.dedup();
-        let twice: Vec<Range<usize>> = twice.into_iter().map(|Span { start, end }| start..end).collect();
-        defined_twice(&source.text, &twice, &mut add);
-    }
-    broken
-}
-
-/// An error of the `toml` crate's, in the words of our other messages.
-fn in_words(message: &str) -> String {
-    if message.starts_with("cannot recurse") || message.starts_with("recursion limit") {
-        return "arrays, tables or keys are nested too deep".to_owned();
-    }
-    match message.split_once(", expected ") {
-        None => message.to_owned(),
-        Some((what, "nothing")) => what.to_owned(),
-        Some((what, expected)) => {
-            let expected = expected.replace("newline", "the end of the line").replace(", ", " or ");
-            format!("{what}, expected {expected}")
-        }
-    }
-}
-
-/// What to say of keys, in the order of the text, that define something again. The `toml` crate does not
-/// say what they repeat, so the text is read once more with another name for each of them, which then
-/// stands beside the first.
-fn defined_twice(text: &str, twice: &[Range<usize>], add: &mut dyn FnMut(Range<usize>, String)) {
-    let mut mark = "twice".to_owned();
-    while text.contains(&mark) {
-        mark.push('.');
-    }
-    let (mut marked, mut done) = (String::with_capacity(text.len() + twice.len() * 16), 0);
-    for (number, span) in twice.iter().enumerate() {
-        marked.push_str(text.get(done..span.start).unwrap_or_default());
-        marked.extend(["\"", &mark, &number.to_string(), "\""]);
-        done = span.end;
-    }
-    marked.push_str(text.get(done..).unwrap_or_default());
-    let (tree, _) = DeTable::parse_recoverable(&marked);
-    let names: Vec<String> = twice.iter().map(|span| key_of(text.get(span.clone()))).collect();
-    // For each whether it was found, and the line of the first.
-    let mut found = vec![(false, None); twice.len()];
-    let mut tables = vec![tree.get_ref()];
-    while let Some(table) = tables.pop() {
-        for (key, value) in table {
-            let number = key.get_ref().strip_prefix(&mark).and_then(|number| number.parse::<usize>().ok());
-            if let Some(number) = number.filter(|number| *number < names.len()) {
-                let first = table.get_key_value(names[number].as_str()).map(|(first, _)| first.span().start);
-                found[number] = (true, first.and_then(|start| marked.get(..start)).map(line_of));
-            }
-            tables.extend(value.get_ref().as_table());
-            let items = value.get_ref().as_array().into_iter().flatten();
-            tables.extend(items.filter_map(|item| item.get_ref().as_table()));
-        }
-    }
-    for ((span, name), found) in twice.iter().zip(names).zip(found) {
-        let name = crate::text::log::quoted(name);
-        match found {
-            (_, Some(line)) => add(span.clone(), format!("{name} is defined twice, first in line {line}")),
-            (false, None) => add(span.clone(), format!("{name} is defined twice")),
-            // It is in a table whose own header is there twice, which is reported.
-            (true, None) => {}
-        }
-    }
-}
-
-/// A key without its quotes and escapes.
-fn key_of(written: Option<&str>) -> String {
-    let text = format!("{} = 0", written.unwrap_or_default());
-    let (table, _) = DeTable::parse_recoverable(&text);
-    table.get_ref().keys().next().map_or_else(String::new, |key| key.get_ref().to_string())
 }
 
 /// Merges `over`, which stands at `path`, into `base`; what is left is to take its place.

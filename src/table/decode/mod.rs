@@ -8,6 +8,7 @@ pub(crate) mod form;
 pub(crate) mod layer;
 pub(crate) mod list;
 pub(crate) mod place;
+mod probe;
 pub(crate) mod settings;
 pub(crate) mod shim;
 pub(crate) mod step;

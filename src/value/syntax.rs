@@ -1,0 +1,101 @@
+//! What is wrong in a text of TOML, in words. Pure.
+
+use std::ops::Range;
+
+use ::toml::de::{DeTable, Error};
+
+use crate::text::log::quoted;
+
+/// A mistake: where it stands in the text, and the sentence.
+type Wrong = (Range<usize>, String);
+
+/// The line, from 1, that follows this text.
+pub(super) fn line_of(before: &str) -> usize {
+    before.bytes().filter(|byte| *byte == b'\n').count() + 1
+}
+
+/// What is wrong in a text, and whether it is more than that something is defined twice.
+pub(super) fn mistakes_in(text: &str, errors: &[Error]) -> (bool, Vec<Wrong>) {
+    let (mut mistakes, mut twice) = (Vec::new(), Vec::new());
+    for error in errors {
+        let (span, message) = (error.span().unwrap_or_default(), error.message());
+        if message.starts_with("duplicate key") || message.starts_with("cannot extend ") {
+            twice.push(span);
+        } else {
+            mistakes.push((span, in_words(message)));
+        }
+    }
+    let is_broken = !mistakes.is_empty();
+    if !twice.is_empty() {
+        twice.sort_unstable_by_key(|span| span.start);
+        twice.dedup();
+        defined_twice(text, &twice, &mut mistakes);
+    }
+    (is_broken, mistakes)
+}
+
+/// An error of the `toml` crate's, in the words of our other messages.
+fn in_words(message: &str) -> String {
+    if message.starts_with("cannot recurse") || message.starts_with("recursion limit") {
+        return "arrays, tables or keys are nested too deep".to_owned();
+    }
+    match message.split_once(", expected ") {
+        None => message.to_owned(),
+        Some((what, "nothing")) => what.to_owned(),
+        Some((what, expected)) => {
+            let expected = expected.replace("newline", "the end of the line").replace(", ", " or ");
+            format!("{what}, expected {expected}")
+        }
+    }
+}
+
+/// What to say of keys, in the order of the text, that define something again. The `toml` crate does not
+/// say what they repeat, so the text is read once more with another name for each of them, which then
+/// stands beside the first.
+fn defined_twice(text: &str, twice: &[Range<usize>], mistakes: &mut Vec<Wrong>) {
+    let mut mark = "twice".to_owned();
+    while text.contains(&mark) {
+        mark.push('.');
+    }
+    let (mut marked, mut done) = (String::with_capacity(text.len() + twice.len() * 16), 0);
+    for (number, span) in twice.iter().enumerate() {
+        marked.push_str(text.get(done..span.start).unwrap_or_default());
+        marked.extend(["\"", &mark, &number.to_string(), "\""]);
+        done = span.end;
+    }
+    marked.push_str(text.get(done..).unwrap_or_default());
+    let (tree, _) = DeTable::parse_recoverable(&marked);
+    let names: Vec<String> = twice.iter().map(|span| key_of(text.get(span.clone()))).collect();
+    // For each whether it was found, and the line of the first.
+    let mut found = vec![(false, None); twice.len()];
+    let mut tables = vec![tree.get_ref()];
+    while let Some(table) = tables.pop() {
+        for (key, value) in table {
+            let number = key.get_ref().strip_prefix(&mark).and_then(|number| number.parse::<usize>().ok());
+            if let Some(number) = number.filter(|number| *number < names.len()) {
+                let first = table.get_key_value(names[number].as_str()).map(|(first, _)| first.span().start);
+                found[number] = (true, first.and_then(|start| marked.get(..start)).map(line_of));
+            }
+            tables.extend(value.get_ref().as_table());
+            let items = value.get_ref().as_array().into_iter().flatten();
+            tables.extend(items.filter_map(|item| item.get_ref().as_table()));
+        }
+    }
+    for ((span, name), found) in twice.iter().zip(names).zip(found) {
+        let name = quoted(name);
+        let message = match found {
+            (_, Some(line)) => format!("{name} is defined twice, first in line {line}"),
+            (false, None) => format!("{name} is defined twice"),
+            // It is in a table whose own header is there twice, which is reported.
+            (true, None) => continue,
+        };
+        mistakes.push((span.clone(), message));
+    }
+}
+
+/// A key without its quotes and escapes.
+fn key_of(written: Option<&str>) -> String {
+    let text = format!("{} = 0", written.unwrap_or_default());
+    let (table, _) = DeTable::parse_recoverable(&text);
+    table.get_ref().keys().next().map_or_else(String::new, |key| key.get_ref().to_string())
+}
