@@ -34,7 +34,7 @@ impl Walk<'_, '_> {
                 let message = format!(
                     "secret `{name}` goes into a URL as it is: a `@`, `/`, `#` or `%` in it changes the URL"
                 );
-                self.warn(value.span, message, Some(format!("write `${{{name}@url}}`")));
+                self.warn(value.span, message, Some(&format!("write `${{{name}@url}}`")));
             }
         }
         self.known.set_all(settings, origin, self.may_be_skipped, self.findings);
@@ -43,7 +43,7 @@ impl Walk<'_, '_> {
     fn bare_dollar(&mut self, template: &Template) {
         if let Some(name) = bare_dollar(template, &|name| self.known.is_known(name)) {
             let message = format!("`${name}` stays as it is: no shell reads it here");
-            self.warn(template.span, message, Some(format!("write `${{{name}}}`")));
+            self.warn(template.span, message, Some(&format!("write `${{{name}}}`")));
         }
     }
 
@@ -62,7 +62,7 @@ impl Walk<'_, '_> {
                 let (into, how) = if in_quotes { ("quotes in the", " without quotes") } else { ("the", "") };
                 let message = format!("`${{{name}}}` is pasted into {into} program text of a shell");
                 let hint = format!("write `\"${name}\"`, which the shell expands, or `${{{name}@sh}}`{how}");
-                self.warn(template.span, message, Some(hint));
+                self.warn(template.span, message, Some(&hint));
             }
         }
     }
@@ -79,9 +79,9 @@ impl Walk<'_, '_> {
                         && program.is_some_and(|program| std::ptr::eq(program, element))
                         && !template.is_words()
                         && let name = OsStr::from_bytes(&value.bytes)
-                        && let Err(problem) = self.program(name, doer.or(self.identity.as_ref()))
+                        && let Err((message, hint)) = self.program(name, doer.or(self.identity.as_ref()))
                     {
-                        self.add(self.level(value.is_fixed), template.span, problem);
+                        self.wrong(&value, message, hint.as_deref());
                     }
                 }
                 Element::Words { words: templates, when } => {
@@ -104,18 +104,18 @@ impl Walk<'_, '_> {
             Probe::Url(template) => template,
         };
         let Some(value) = self.value(template) else { return };
-        let level = self.level(value.is_fixed);
-        let (level, reason, hint) = match Target::parse(&value.bytes) {
-            Err(reason) => (level, reason, None),
+        let shown = quoted(url::shown(&value.bytes));
+        let message = |reason: &str| format!("{shown} in `{key}`: {reason}");
+        match Target::parse(&value.bytes) {
+            Err(reason) => self.wrong(&value, message(&reason), None),
             Ok(Some(target)) if key == "health" && target.hides_its_path() => {
-                (level, UNSEEN_PATH.to_owned(), Some(UNSEEN_PATH_HINT.to_owned()))
+                self.wrong(&value, message(UNSEEN_PATH), Some(UNSEEN_PATH_HINT));
             }
             Ok(Some(target)) if target.is_postgres_socket() => {
-                (Level::Info, POSTGRES_SOCKET.to_owned(), Some(POSTGRES_SOCKET_HINT.to_owned()))
+                let message = message(POSTGRES_SOCKET);
+                self.findings.add(Level::Info, value.span, message, Some(POSTGRES_SOCKET_HINT));
             }
-            Ok(_) => return,
-        };
-        let shown = quoted(url::shown(&value.bytes));
-        self.add(level, template.span, (format!("{shown} in `{key}`: {reason}"), hint));
+            Ok(_) => {}
+        }
     }
 }

@@ -43,9 +43,9 @@ struct Place {
 
 impl Place {
     /// The finding with this message, which may be new.
-    fn found(&mut self, level: Level, message: String, hint: Option<String>) -> &mut Found {
+    fn found(&mut self, level: Level, message: String, hint: Option<&str>) -> &mut Found {
         let at = self.found.iter().position(|found| found.message == message).unwrap_or_else(|| {
-            let (contexts, environments) = (Vec::new(), Vec::new());
+            let (hint, contexts, environments) = (hint.map(str::to_owned), Vec::new(), Vec::new());
             self.found.push(Found { level, message, masked: None, hint, contexts, environments });
             self.found.len() - 1
         });
@@ -91,11 +91,11 @@ impl Findings {
     }
 
     /// Adds a finding of the present context. Of two with the same message the heavier counts.
-    pub(super) fn add(&mut self, level: Level, span: Span, message: String, hint: Option<String>) {
+    pub(super) fn add(&mut self, level: Level, span: Span, message: String, hint: Option<&str>) {
         let now = self.examine(span);
-        let found = self.places.entry(span).or_default().found(level, message, hint.clone());
+        let found = self.places.entry(span).or_default().found(level, message, hint);
         if level < found.level {
-            (found.level, found.hint) = (level, hint);
+            (found.level, found.hint) = (level, hint.map(str::to_owned));
             found.contexts.clear();
         }
         if level == found.level && found.contexts.last() != Some(&now) {
@@ -104,12 +104,12 @@ impl Findings {
     }
 
     /// Adds a finding of the table as such.
-    pub(super) fn table(&mut self, level: Level, span: Span, message: String, hint: Option<String>) {
+    pub(super) fn table(&mut self, level: Level, span: Span, message: String, hint: Option<&str>) {
         self.places.entry(span).or_default().found(level, message, hint);
     }
 
     /// Adds a warning of the table as such.
-    pub(super) fn warn(&mut self, span: Span, message: String, hint: Option<String>) {
+    pub(super) fn warn(&mut self, span: Span, message: String, hint: Option<&str>) {
         self.table(Level::Warning, span, message, hint);
     }
 
@@ -122,7 +122,7 @@ impl Findings {
     pub(super) fn mistakes(&mut self, mistakes: Vec<Mistake>) {
         for mistake in mistakes {
             let place = self.places.entry(mistake.span).or_default();
-            let found = place.found(Level::Error, mistake.message, mistake.hint);
+            let found = place.found(Level::Error, mistake.message, mistake.hint.as_deref());
             found.masked = mistake.masked;
             if let Some(environment) = mistake.environment.filter(|name| !found.environments.contains(name)) {
                 found.environments.push(environment);

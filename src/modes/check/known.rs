@@ -2,6 +2,9 @@
 //! of them an operator or a hook may give or change.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 
 use crate::modes::check::findings::Findings;
 use crate::table::types::Naming;
@@ -10,6 +13,7 @@ use crate::text::log::Level;
 use crate::text::names::{EnvironmentName, set_of};
 use crate::value::step::Setting;
 use crate::value::template::{Fault, Template};
+use crate::value::toml::Span;
 use crate::value::variables::{Origin, Variables};
 
 /// Variables that every container has when it runs, whether or not they are there while its image is built.
@@ -21,6 +25,13 @@ pub(super) struct Value {
     pub(super) bytes: Vec<u8>,
     /// Whether only the table can change it; else an operator or a hook may give another.
     pub(super) is_fixed: bool,
+    pub(super) span: Span,
+}
+
+impl Value {
+    pub(super) fn path(&self) -> PathBuf {
+        PathBuf::from(OsStr::from_bytes(&self.bytes))
+    }
 }
 
 /// The variables of one environment and one verb.
@@ -141,7 +152,7 @@ impl<'k> Known<'k> {
                          table, environment, verb",
                     );
                 }
-                findings.add(Level::Warning, value.span, message, Some(hint));
+                findings.add(Level::Warning, value.span, message, Some(&hint));
             }
             values.push(self.quietly(value));
         }
@@ -162,7 +173,7 @@ impl<'k> Known<'k> {
         findings.examine(template.span);
         for unset in self.missing(template) {
             let (message, hint) = self.sentence(&unset);
-            findings.add(Level::Warning, template.span, message, Some(hint));
+            findings.add(Level::Warning, template.span, message, Some(&hint));
         }
         self.quietly(template)
     }
@@ -172,7 +183,7 @@ impl<'k> Known<'k> {
         let value = template.expand(&self.variables).ok()?;
         let is_known = !value.secret && !names.iter().any(|name| self.is_open(name));
         let is_fixed = names.iter().all(|name| self.is_fixed(name));
-        is_known.then_some(Value { bytes: value.bytes, is_fixed })
+        is_known.then_some(Value { bytes: value.bytes, is_fixed, span: template.span })
     }
 
     /// Whether this variable is a secret, or holds one.

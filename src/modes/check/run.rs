@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::modes::check::findings::{Context, Findings};
 use crate::modes::check::image;
 use crate::modes::check::known::{Known, Value};
-use crate::modes::check::walk::{Image, Walk, path, shown};
+use crate::modes::check::walk::{Image, Walk, shown};
 use crate::plan;
 use crate::table::select::Selection;
 use crate::table::types::lay_declarations;
@@ -14,7 +14,7 @@ use crate::text::escape::{MASK, escaped};
 use crate::text::log::Level;
 use crate::text::names::{EnvironmentName, VerbName};
 use crate::value::template::Template;
-use crate::value::toml::{Node, Shape, Span};
+use crate::value::toml::{Node, Shape};
 use crate::value::variables::{LAYERS, Origin};
 
 /// Walks through the runs of the selected verb, or of a command after `--`, in `environment`.
@@ -59,15 +59,15 @@ pub(super) fn walk(
     walk.identity = user.and_then(|user| walk.user(&user));
     let workdir =
         either("workdir", part.and_then(|part| part.workdir.as_ref()), image.settings.workdir.as_ref());
-    let workdir = workdir.map(|template| (walk.value(&template), template.span));
+    let workdir = workdir.map(|template| walk.value(&template));
     walk.directory = match &workdir {
         None => Some(PathBuf::from(".")),
-        Some((Some(value), _)) => Some(image.beginning.join(path(value))).filter(|path| path.is_dir()),
-        Some((None, _)) => None,
+        Some(value) => value.as_ref().map(|value| image.beginning.join(value.path())),
     };
+    walk.directory = walk.directory.filter(|path| path.is_dir());
     walk.steps(&plan::steps(selection, environment, None));
-    if let Some((Some(value), span)) = &workdir {
-        walk.workdir(value, *span);
+    if let Some(Some(value)) = &workdir {
+        walk.workdir(value);
     }
     let Some(part) = part else { return };
     let unset = || part.unset.iter().flatten().map(String::as_str);
@@ -126,7 +126,7 @@ impl Walk<'_, '_> {
                 (last("variables", name, None), format!("variable `{name}` is `{shown}` in the image"))
             };
             if let Some(node) = node {
-                let hint = "a run fails unless its operator gives another value".to_owned();
+                let hint = "a run fails unless its operator gives another value";
                 let hint = (level == Level::Warning).then_some(hint);
                 let span = if node.shape() == Shape::Table { node.key_span() } else { node.span() };
                 self.findings.add(level, span, format!("{message}, and must be {rule}"), hint);
@@ -134,15 +134,14 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn workdir(&mut self, value: &Value, span: Span) {
-        let path = path(value);
+    fn workdir(&mut self, value: &Value) {
+        let path = value.path();
         let problem = match image::directory(&path, self.who(self.identity.as_ref())) {
             Ok(true) => return,
             Ok(false) if self.is_made(&path) => return,
             Ok(false) => "it does not exist".to_owned(),
             Err(reason) => reason,
         };
-        let message = format!("cannot enter `workdir` {}: {problem}", shown(&path));
-        self.add(self.level(value.is_fixed), span, (message, None));
+        self.wrong(value, format!("cannot enter `workdir` {}: {problem}", shown(&path)), None);
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::modes::check::image;
 use crate::modes::check::known::Value;
-use crate::modes::check::walk::{Walk, path, shown};
+use crate::modes::check::walk::{Walk, shown};
 use crate::plan::{self, PlanStep};
 use crate::setup::hook_files::{self, How, Rules};
 use crate::setup::steps::templates::{self, Templates, Trouble};
@@ -19,7 +19,6 @@ use crate::value::condition::{Facts, Subject};
 use crate::value::step::{Executables, Render, Step, StepKind};
 use crate::value::template::Template;
 use crate::value::text::{HINT, Malformed, Scope, references};
-use crate::value::toml::Span;
 use crate::value::variables::Origin;
 
 /// Whether a run skips a step.
@@ -68,7 +67,7 @@ impl Walk<'_, '_> {
         }
         self.conditions(&step.when);
         if let Some(value) = step.once.as_ref().and_then(|once| self.value(once))
-            && self.here(&path(&value)).is_some_and(|marker| marker.exists())
+            && self.here(&value.path()).is_some_and(|marker| marker.exists())
         {
             // What is there now an earlier step can take away.
             skips = if value.is_fixed && !self.earlier { Skips::Always } else { Skips::Maybe };
@@ -84,7 +83,8 @@ impl Walk<'_, '_> {
         if let Some(key) = plan::secret_in_marker(step, &|name| self.known.is_secret(name)) {
             let marker = if key == "once" { &step.once } else { &step.per };
             let span = marker.as_ref().map_or(step.span, |marker| marker.span);
-            self.add(Level::Error, span, plan::secret_marker(&planned.label, key).into_parts());
+            let message = plan::secret_marker(&planned.label, key).sentence();
+            self.findings.add(Level::Error, span, message, None);
         }
         match &step.kind {
             StepKind::Run { argv, stdin } => {
@@ -120,18 +120,18 @@ impl Walk<'_, '_> {
             StepKind::Mkdir { paths, .. } => {
                 for template in paths {
                     let Some(value) = self.value(template) else { continue };
-                    self.directory(&value, template.span);
-                    self.makes(&path(&value));
+                    self.directory(&value);
+                    self.makes(&value.path());
                 }
             }
             StepKind::Chown(paths) => {
                 for template in paths {
                     let Some(value) = self.value(template) else { continue };
-                    let path = path(&value);
+                    let path = value.path();
                     let is_missing = self.here(&path).is_some_and(|path| path.symlink_metadata().is_err());
                     if is_missing && !self.is_made(&path) && !step.when.if_exists.contains(template) {
                         let message = format!("cannot give {} away: it does not exist", shown(&path));
-                        let hint = "a run as root fails; any other passes it over".to_owned();
+                        let hint = "a run as root fails; any other passes it over";
                         self.warn(template.span, message, Some(hint));
                     }
                 }
@@ -140,17 +140,16 @@ impl Walk<'_, '_> {
     }
 
     /// A directory that is made unless it is there.
-    fn directory(&mut self, value: &Value, span: Span) {
-        let path = path(value);
+    fn directory(&mut self, value: &Value) {
+        let path = value.path();
         if let Some(obstacle) = self.here(&path).and_then(|path| image::obstacle(&path)) {
-            let message = format!("cannot make directory {}: {obstacle}", shown(&path));
-            self.add(self.level(value.is_fixed), span, (message, None));
+            self.wrong(value, format!("cannot make directory {}: {obstacle}", shown(&path)), None);
         }
     }
 
     /// A file that is made: its directory must be there, or be made before.
-    fn file(&mut self, value: &Value, span: Span, doer: Option<&Identity>) {
-        let Some(path) = self.here(&path(value)) else { return };
+    fn file(&mut self, value: &Value, doer: Option<&Identity>) {
+        let Some(path) = self.here(&value.path()) else { return };
         let parent = image::parent(&path);
         if self.is_made(&parent) {
             return;
@@ -163,11 +162,10 @@ impl Walk<'_, '_> {
         let message = format!("cannot write to {}: its directory {}{problem}", shown(&path), shown(&parent));
         let made = escaped(parent.as_os_str().as_bytes());
         let hint = format!("make it in the image, or by a step before: `mkdir = \"{made}\"`");
-        self.add(self.level(value.is_fixed), span, (message, Some(hint)));
+        self.wrong(value, message, Some(&hint));
     }
 
     fn render(&mut self, render: &Render, doer: Option<&Identity>) {
-        let (span, to_span) = (render.from.span, render.to.span);
         let to = self.value(&render.to);
         let from = self.value(&render.from);
         let suffix = match &render.suffix {
@@ -179,84 +177,77 @@ impl Walk<'_, '_> {
             only.extend(self.value(pattern).map(|pattern| pattern.bytes));
         }
         let scope = Scope { only: render.only.as_ref().map(|_| only), keep_unset: render.keep_unset };
-        let source = from.as_ref().and_then(|from| self.here(&path(from)));
-        if let (Some(to), Some(from), Some(source)) = (&to, &from, &source) {
-            if source.is_dir() {
-                self.directory(to, to_span);
-            } else if source.is_file() {
-                if self.here(&path(to)).is_some_and(|path| path.is_dir()) {
-                    let message = format!("cannot write to {}: it is a directory", shown(&path(to)));
-                    self.add(self.level(from.is_fixed && to.is_fixed), to_span, (message, None));
+        if let Some(from) = from
+            && let Some(source) = self.here(&from.path())
+        {
+            if let Some(to) = to.as_ref().filter(|_| source.is_dir()) {
+                self.directory(to);
+            } else if let Some(to) = to.as_ref().filter(|_| source.is_file()) {
+                if self.here(&to.path()).is_some_and(|path| path.is_dir()) {
+                    let message = format!("cannot write to {}: it is a directory", shown(&to.path()));
+                    let is_fixed = from.is_fixed && to.is_fixed;
+                    self.wrong(&Value { bytes: Vec::new(), is_fixed, span: to.span }, message, None);
                 }
-                self.file(to, to_span, doer);
+                self.file(to, doer);
             }
-        }
-        if let (Some(from), Some(source), Some(suffix)) = (&from, &source, suffix) {
-            let to = to.as_ref().map(path).unwrap_or_default();
-            let level = self.level(from.is_fixed);
-            match templates::find(source, &to, &suffix, &mut || Ok(())) {
-                Err(_) if self.is_made(source) => {}
-                Err(Trouble::At(path, refusal)) => {
-                    let message = format!("cannot read template {}: {refusal}", shown(&path));
-                    self.add(level, span, (message, None));
-                }
-                Ok(Templates::Other) => {
-                    let message = format!("template {} is not a file and not a directory", shown(source));
-                    self.add(level, span, (message, None));
-                }
-                Ok(Templates::Tree(files)) if files.is_empty() => {
-                    self.warn(
-                        span,
-                        format!("there is no `*{}` in {}", escaped(&suffix), shown(source)),
-                        None,
-                    );
-                }
-                Ok(Templates::File) => self.template(source, &scope, level, span),
-                Ok(Templates::Tree(files)) => {
-                    for file in files {
-                        self.template(&source.join(file), &scope, level, span);
-                    }
-                }
-                Ok(Templates::Missing) | Err(Trouble::Ended(_)) => {}
+            if let Some(suffix) = suffix {
+                let to = to.as_ref().map(Value::path).unwrap_or_default();
+                self.templates(&from, &source, &to, &suffix, &scope);
             }
         }
         if let Some(to) = to {
-            self.makes(&path(&to));
+            self.makes(&to.path());
         }
     }
 
-    /// The `${...}` of a template.
-    fn template(&mut self, file: &Path, scope: &Scope, level: Level, span: Span) {
-        let Ok(text) = std::fs::read(file) else { return };
-        let (references, malformed) = references(&text, scope);
-        for (line, reference) in references {
-            for unset in self.known.missing(&reference) {
-                if scope.keep_unset && unset.message.is_none() {
-                    continue;
-                }
-                let (sentence, hint) = self.known.sentence(&unset);
-                self.warn(span, format!("line {line} of template {}: {sentence}", shown(file)), Some(hint));
+    fn templates(&mut self, from: &Value, source: &Path, to: &Path, suffix: &[u8], scope: &Scope) {
+        let files = match templates::find(source, to, suffix, &mut || Ok(())) {
+            Err(_) if self.is_made(source) => return,
+            Err(Trouble::At(path, refusal)) => {
+                let message = format!("cannot read template {}: {refusal}", shown(&path));
+                return self.wrong(from, message, None);
             }
-        }
-        if let Some(Malformed { line, reason }) = malformed {
-            let message = format!("line {line} of template {}: {reason}", shown(file));
-            self.add(level, span, (message, Some(HINT.to_owned())));
+            Ok(Templates::Other) => {
+                let message = format!("template {} is not a file and not a directory", shown(source));
+                return self.wrong(from, message, None);
+            }
+            Ok(Templates::Tree(files)) if files.is_empty() => {
+                let message = format!("there is no `*{}` in {}", escaped(suffix), shown(source));
+                return self.warn(from.span, message, None);
+            }
+            Ok(Templates::File) => vec![source.to_owned()],
+            Ok(Templates::Tree(files)) => files.into_iter().map(|file| source.join(file)).collect(),
+            Ok(Templates::Missing) | Err(Trouble::Ended(_)) => return,
+        };
+        for file in files {
+            let Ok(text) = std::fs::read(&file) else { continue };
+            let (references, malformed) = references(&text, scope);
+            for (line, reference) in references {
+                for unset in self.known.missing(&reference) {
+                    if !scope.keep_unset || unset.message.is_some() {
+                        let (sentence, hint) = self.known.sentence(&unset);
+                        let message = format!("line {line} of template {}: {sentence}", shown(&file));
+                        self.warn(from.span, message, Some(&hint));
+                    }
+                }
+            }
+            if let Some(Malformed { line, reason }) = malformed {
+                let message = format!("line {line} of template {}: {reason}", shown(&file));
+                self.wrong(from, message, Some(HINT));
+            }
         }
     }
 
     fn hooks(&mut self, directory: &Template, doer: Option<&Identity>, kept_root: bool, rules: Rules<'_>) {
-        let span = directory.span;
         let Some(value) = self.value(directory) else { return };
-        let Some(path) = self.here(&path(&value)) else { return };
-        let level = self.level(value.is_fixed);
+        let Some(path) = self.here(&value.path()) else { return };
         let list = || hook_files::hooks(&path, rules);
         // As at run time: a directory that only root may list can hold what its user may run.
         let files = match self.who(doer).look(list).filter(Result::is_ok).unwrap_or_else(list) {
             Ok(files) => files,
             Err(_) if self.is_made(&path) => return,
             Err(reason) => {
-                self.add(level, span, (format!("hook {} cannot be read: {reason}", shown(&path)), None));
-                return;
+                return self.wrong(&value, format!("hook {} cannot be read: {reason}", shown(&path)), None);
             }
         };
         let mut texts = Vec::new();
@@ -269,11 +260,11 @@ impl Walk<'_, '_> {
             // What runs it, and whether that reads it.
             let (program, is_read) = match &file.how {
                 How::Skip(reason) => {
-                    self.warn(span, format!("hook {name} is skipped: {reason}"), None);
+                    self.warn(value.span, format!("hook {name} is skipped: {reason}"), None);
                     continue;
                 }
                 How::Fail(what, hint) => {
-                    self.add(level, span, (format!("hook {name} {what}"), Some(hint.clone())));
+                    self.wrong(&value, format!("hook {name} {what}"), Some(hint));
                     continue;
                 }
                 How::Run => (file.path.as_os_str(), false),
@@ -282,19 +273,19 @@ impl Walk<'_, '_> {
             };
             if let Err((message, hint)) = self.program(program, doer) {
                 let message = if is_read { format!("hook {name}: {message}") } else { message };
-                self.add(level, span, (message, hint));
+                self.wrong(&value, message, hint.as_deref());
             }
             if is_read && let Some(Err(error)) = self.who(doer).look(|| std::fs::File::open(&file.path)) {
-                self.add(level, span, (format!("hook {name} cannot be read: {}", reason(&error)), None));
+                self.wrong(&value, format!("hook {name} cannot be read: {}", reason(&error)), None);
             }
             if kept_root && let Err(reason) = proof::file(&file.path) {
                 let message = format!("hook {name} does not run as root: {reason}");
-                self.add(level, span, (message, Some(proof::RULE.to_owned())));
+                self.wrong(&value, message, Some(proof::RULE));
             }
             if rules.runs(&file) && exports {
                 let message = format!("hook {name} is run, and what it exports is gone with it");
-                let hint = "call it `*.envsh`, or make it not executable, to have it sourced".to_owned();
-                self.warn(span, message, Some(hint));
+                let hint = "call it `*.envsh`, or make it not executable, to have it sourced";
+                self.warn(value.span, message, Some(hint));
             }
         }
         self.known.hooks.extend(texts);

@@ -27,7 +27,7 @@ pub(super) fn check(
     for place in std::iter::once(root).chain(below(root, "environments")) {
         for verb in below(place, "verbs").filter(|verb| VerbName::parse(verb.key().as_bytes()).is_none()) {
             let message = format!("no verb can be called {}", quoted(verb.key()));
-            findings.table(Level::Error, verb.key_span(), message, Some(NAME_RULE.to_owned()));
+            findings.table(Level::Error, verb.key_span(), message, Some(NAME_RULE));
         }
     }
     let known = Known::of(tree, environments);
@@ -55,7 +55,7 @@ pub(super) fn check(
                 let message = format!(
                     "`default` is {name}, which does not exist in environment {environment}, only in {others}"
                 );
-                findings.warn(*span, message, Some("a call without words fails there".to_owned()));
+                findings.warn(*span, message, Some("a call without words fails there"));
             }
         }
     }
@@ -98,7 +98,7 @@ fn filter_of_verbs(known: &Known<'_>, step: Node<'_>, findings: &mut Findings) {
             Some(verb) => ("an alias: a step goes by the verb's own name", Some(format!("name `{verb}`"))),
             None => ("not a verb", did_you_mean(name, &known.verbs)),
         };
-        findings.warn(item.span(), format!("`verbs` names {shown}, which is {what}"), hint);
+        findings.warn(item.span(), format!("`verbs` names {shown}, which is {what}"), hint.as_deref());
     }
 }
 
@@ -111,19 +111,19 @@ fn filter_of_environments(known: &Known<'_>, step: Node<'_>, settings: &Settings
         if let Some((_, target)) = naming.aliases.iter().find(|(alias, _)| alias.as_str() == name) {
             let message =
                 format!("`environments` names {shown}, which is an alias: a step goes by `{target}`");
-            findings.table(Level::Error, item.span(), message, Some(format!("name `{target}`")));
+            findings.table(Level::Error, item.span(), message, Some(&format!("name `{target}`")));
             continue;
         }
         if naming.names.is_none() && item.as_str().is_some_and(|text| text.starts_with('!')) {
             let message = format!("the step runs in every environment that is not called {shown}");
             let hint = "`names` in `[environment]` says which there are, so that no other name is taken";
-            findings.warn(item.span(), message, Some(hint.to_owned()));
+            findings.warn(item.span(), message, Some(hint));
         }
         if !known.environments.contains(name)
             && let Some(hint) = did_you_mean(name, &known.environments)
         {
             let message = format!("`environments` names {shown}, which nothing else mentions");
-            findings.warn(item.span(), message, Some(hint));
+            findings.warn(item.span(), message, Some(&hint));
         }
     }
 }
@@ -135,7 +135,7 @@ fn declaration(node: Node<'_>, secrets: &[String], findings: &mut Findings) {
         && node.get("default").is_some()
     {
         let message = format!("variable {name} has a default, so that `required` asks for nothing");
-        findings.warn(required.key_span(), message, Some("leave one of the two out".to_owned()));
+        findings.warn(required.key_span(), message, Some("leave one of the two out"));
     }
     let Some(one_of) = node.get("one-of").filter(|node| node.shape() == Shape::Array) else { return };
     if one_of.children().next().is_none() {

@@ -10,7 +10,6 @@ use crate::modes::check::known::{Known, Value};
 use crate::sys::identity::{self, Identity, Myself};
 use crate::table::select::Tree;
 use crate::table::types::Settings;
-use crate::text::failure::Failure;
 use crate::text::log::{Level, quoted};
 use crate::value::template::{Expanded, Template};
 use crate::value::toml::Span;
@@ -46,10 +45,6 @@ pub(super) struct Walk<'w, 'i> {
     pub(super) made: Vec<PathBuf>,
 }
 
-pub(super) fn path(value: &Value) -> PathBuf {
-    PathBuf::from(OsStr::from_bytes(&value.bytes))
-}
-
 pub(super) fn shown(path: &Path) -> String {
     quoted(path.as_os_str().as_bytes())
 }
@@ -68,19 +63,24 @@ impl Walk<'_, '_> {
     /// A user that is named; `None` where it is not known.
     pub(super) fn user(&mut self, template: &Template) -> Option<Identity> {
         let value = self.value(template)?;
-        let identity = identity::resolve(&Expanded::open(value.bytes));
-        let add = |failure: Failure| {
-            self.add(self.level(value.is_fixed), template.span, failure.into_parts());
-        };
-        identity.map_err(add).ok()
+        match identity::resolve(&Expanded::open(&*value.bytes)) {
+            Ok(identity) => Some(identity),
+            Err(failure) => {
+                let (message, hint) = failure.into_parts();
+                self.wrong(&value, message, hint.as_deref());
+                None
+            }
+        }
     }
 
     /// How much something matters: by whether its value is sure, and a step before it can have made it.
-    pub(super) fn level(&self, is_fixed: bool) -> Level {
+    fn level(&self, is_fixed: bool) -> Level {
         if is_fixed && !self.earlier && !self.may_be_skipped { Level::Error } else { Level::Warning }
     }
 
-    pub(super) fn add(&mut self, level: Level, span: Span, (message, hint): Problem) {
+    /// Adds what is wrong with a value, and what would help.
+    pub(super) fn wrong(&mut self, value: &Value, message: String, hint: Option<&str>) {
+        let level = self.level(value.is_fixed);
         let why = if self.earlier {
             "an earlier step may mend that"
         } else if self.may_be_skipped {
@@ -88,12 +88,12 @@ impl Walk<'_, '_> {
         } else {
             "a run may give the variables in it other values"
         };
-        let hint = hint.or_else(|| (level == Level::Warning).then(|| why.to_owned()));
-        self.findings.add(level, span, message, hint);
+        let hint = hint.or_else(|| (level == Level::Warning).then_some(why));
+        self.findings.add(level, value.span, message, hint);
     }
 
     /// Adds a warning that does not depend on the walk.
-    pub(super) fn warn(&mut self, span: Span, message: String, hint: Option<String>) {
+    pub(super) fn warn(&mut self, span: Span, message: String, hint: Option<&str>) {
         self.findings.add(Level::Warning, span, message, hint);
     }
 
