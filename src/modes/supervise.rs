@@ -16,7 +16,7 @@ use nix::unistd::{getpgrp, tcgetpgrp, tcsetpgrp};
 use crate::modes::supervisor::{self, Terminal, is_ours, named_terminal, terminal};
 use crate::sys::child::{Stop, inherited_descriptors, spawn_target};
 use crate::sys::exec;
-use crate::sys::signals::{AllSignals, Signals, default_in_children, without_ttou};
+use crate::sys::signals::{Signals, default_in_children, without_ttou};
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Format, Log};
 use crate::value::supervision::Supervision;
@@ -44,7 +44,7 @@ pub(crate) fn supervise(
     {
         return Err(Stop(stop).failure("before the target started"));
     }
-    let signals = AllSignals::instead_of(signals)?;
+    signals.take_all()?;
     // `--health` looks for a supervisor by its name, and the file may have any.
     let _ = rustix::thread::set_name(c"preverb");
     if std::process::id() != 1 {
@@ -107,7 +107,7 @@ fn start(
     command: &[OsString],
     variables: &Variables,
     program: &Path,
-    signals: &AllSignals,
+    signals: &Signals,
     foreground: bool,
     conceal: bool,
     log: Log,
@@ -142,7 +142,7 @@ fn start(
 /// Lets go of everything that is the target's: a working directory that could not be unmounted, pipes whose
 /// other end waits for their end. Standard error is one of them, for nothing more is reported from here on;
 /// it stays where it is the only way left to the terminal.
-fn let_go(signals: &AllSignals) {
+fn let_go(signals: &Signals) {
     let _ = nix::unistd::chdir("/");
     let own = signals.as_fd().as_raw_fd();
     for descriptor in inherited_descriptors().into_iter().filter(|descriptor| *descriptor != own) {

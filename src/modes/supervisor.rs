@@ -10,7 +10,7 @@ use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
 
 use crate::sys::child::{Change, Ended, next_change};
 use crate::sys::proc;
-use crate::sys::signals::{AllSignals, Caught, group_lives, send, send_to_all, send_to_group, stop_here};
+use crate::sys::signals::{Caught, Signals, group_lives, send, send_to_all, send_to_group, stop_here};
 use crate::value::supervision::Supervision;
 
 const TERM: i32 = 15;
@@ -77,7 +77,7 @@ enum Stopped {
 }
 
 struct Supervisor<'o> {
-    signals: AllSignals,
+    signals: Signals,
     options: &'o Supervision,
     /// The target's process id, which is its group's.
     target: i32,
@@ -90,7 +90,7 @@ struct Supervisor<'o> {
 }
 
 /// Supervises the target until it has ended, and then what it has left behind.
-pub(crate) fn run(signals: AllSignals, options: &Supervision, target: i32, terminal: Terminal) -> Ended {
+pub(crate) fn run(signals: Signals, options: &Supervision, target: i32, terminal: Terminal) -> Ended {
     let init = std::process::id() == 1;
     let mut supervisor =
         Supervisor { signals, options, target, init, terminal, stopped: Stopped::No, passed_stop: false };

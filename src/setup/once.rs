@@ -61,20 +61,20 @@ impl Setup {
         let marker = Marker { path, per, step: &task.step.label, writer: task.identity.as_ref() };
         let log = self.world.log;
         let skip = || log.debug(|| format!("{} is skipped: {} exists", task.who(), marker.shown()));
-        if marker.look()?.is_done(&marker) {
+        if marker.is_done(&marker.look()?) {
             skip();
             return Ok(());
         }
         let lock = marker.lock(&self.locked, log, &mut self.world.children)?;
         let before = marker.look()?;
-        if before.is_done(&marker) {
+        if marker.is_done(&before) {
             skip();
             return Ok(());
         }
         // What the step sets, the next start would not have.
         let outside = self.surroundings.scopes();
         if marker.per.is_some() {
-            self.surroundings.set_for_all(PREVIOUS, before.value());
+            self.surroundings.set_for_all(PREVIOUS, before.as_deref().and_then(value));
         }
         let outer = self.locked.len();
         self.locked.extend(lock.directory);
@@ -85,7 +85,7 @@ impl Setup {
             Ok(Outcome::Done) => marker.write(&before),
             // The marker would keep a volume that is mounted next time from being set up.
             Ok(Outcome::Nothing) => Ok(()),
-            Err(failure) if marker.per.is_none() && marker.look().is_ok_and(|found| found.is_there()) => {
+            Err(failure) if marker.per.is_none() && marker.look().is_ok_and(|found| found.is_some()) => {
                 let shown = marker.shown();
                 Err(failure.and(format!("{shown} exists now, so the next start will take the step as done")))
             }
@@ -108,7 +108,7 @@ impl Setup {
 /// Whether a step with this marker is done; not where that cannot be found out.
 pub(crate) fn is_done(path: PathBuf, per: Option<Vec<u8>>) -> bool {
     let marker = Marker { path, per, step: "", writer: None };
-    marker.look().is_ok_and(|found| found.is_done(&marker))
+    marker.look().is_ok_and(|found| marker.is_done(&found))
 }
 
 struct Marker<'s> {
@@ -118,38 +118,25 @@ struct Marker<'s> {
     writer: Option<&'s Identity>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Found {
-    Nothing,
-    /// Something, and without `per` it does not matter what.
-    Something,
-    /// What preverb wrote for a step with `per`, or once without.
-    Ours(Vec<u8>),
-}
+/// What is at a marker's path: nothing, or its content, which is read only for a step with `per`.
+type Found = Option<Vec<u8>>;
 
-impl Found {
-    fn is_there(&self) -> bool {
-        *self != Self::Nothing
-    }
-
-    /// The value that it holds, after the line that says when and which step.
-    fn value(&self) -> Option<&[u8]> {
-        let Self::Ours(content) = self else { return None };
-        let line = content.iter().position(|byte| *byte == b'\n')?;
-        content.get(line + 1..)?.strip_suffix(b"\n")
-    }
-
-    fn is_done(&self, marker: &Marker<'_>) -> bool {
-        match &marker.per {
-            None => self.is_there(),
-            Some(per) => self.value() == Some(per),
-        }
-    }
+/// The value that a marker holds, after the line that says when and which step.
+fn value(content: &[u8]) -> Option<&[u8]> {
+    let line = content.iter().position(|byte| *byte == b'\n')?;
+    content.get(line + 1..)?.strip_suffix(b"\n")
 }
 
 impl<'s> Marker<'s> {
     fn shown(&self) -> String {
         quoted_path(&self.path)
+    }
+
+    fn is_done(&self, found: &Found) -> bool {
+        match &self.per {
+            None => found.is_some(),
+            Some(per) => found.as_deref().and_then(value) == Some(per),
+        }
     }
 
     fn refused(&self, what: &str, reason: &dyn Display) -> Failure {
@@ -167,9 +154,9 @@ impl<'s> Marker<'s> {
                 Err(Errno::NOENT) if self.path.is_symlink() => {
                     return Err(self.refused("look for", &"it is a link to nothing"));
                 }
-                Err(Errno::NOENT) => return Ok(Found::Nothing),
+                Err(Errno::NOENT) => return Ok(None),
                 Err(errno) => return Err(self.refused("look for", &why(errno))),
-                Ok(_) if self.per.is_none() => return Ok(Found::Something),
+                Ok(_) if self.per.is_none() => return Ok(Some(Vec::new())),
                 Ok(_) => {}
             }
             let file = entry::open(&self.path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)
@@ -180,7 +167,7 @@ impl<'s> Marker<'s> {
             let time = line.split(|byte| *byte == b' ').next().and_then(|word| str::from_utf8(word).ok());
             let is_ours = time.is_some_and(|time| humantime::parse_rfc3339(time).is_ok());
             if is_ours && read.is_ok() && line.len() < content.len() {
-                return Ok(Found::Ours(content));
+                return Ok(Some(content));
             }
             let failure = self.refused("compare `per` with", &"it was not written by preverb");
             Err(failure.hint("`per` needs a marker of its own, which the step does not make"))
@@ -198,7 +185,7 @@ impl<'s> Marker<'s> {
     /// Writes it after the step, unless the step has made it; `before` the step there was this.
     fn write(&self, before: &Found) -> Result<()> {
         let found = self.look()?;
-        if self.per.is_none() && found.is_there() {
+        if self.per.is_none() && found.is_some() {
             return Ok(());
         }
         if found != *before {

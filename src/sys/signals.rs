@@ -195,6 +195,26 @@ impl Signals {
         }
     }
 
+    /// Takes every signal that can be caught from here on, for a process that passes them on. Those that are
+    /// ignored are taken as well: a blocked signal is kept whatever its disposition. A mask does not keep
+    /// away what a fault of this process itself raises: the kernel forces it.
+    pub(crate) fn take_all(&self) -> Result<()> {
+        take(&SigSet::all(), &self.descriptor)
+    }
+
+    /// The next signal that has come, if one has; never blocks.
+    pub(crate) fn next(&self) -> Option<Caught> {
+        let info = self.descriptor.read_signal().ok().flatten()?;
+        let number = info.ssi_signo.cast_signed();
+        // Codes above 0 are the kernel's; below are those of kill(2), sigqueue(3) and tgkill(2).
+        Some(Caught { number, is_news_of_a_child: number == CHILD && info.ssi_code > 0 })
+    }
+
+    /// Sleeps until a signal has come, or until `until`.
+    pub(crate) fn wait(&self, until: Option<Instant>) {
+        let _ = poll(&mut [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)], timeout(until));
+    }
+
     /// Blocks again what is handled, where an exec after `restore` has failed.
     pub(crate) fn block_again(&self) {
         let _ = set_of(&self.stop).thread_block();
@@ -207,52 +227,11 @@ impl AsFd for Signals {
     }
 }
 
-/// Every signal that can be caught, for a process that passes them on.
-///
-/// A mask does not keep away what a fault of this process itself raises: the kernel forces it.
-#[derive(Debug)]
-pub(crate) struct AllSignals {
-    inherited: SigSet,
-    descriptor: SignalFd,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Caught {
     pub(crate) number: i32,
     /// Whether the kernel says by it that a child has changed its state.
     pub(crate) is_news_of_a_child: bool,
-}
-
-impl AllSignals {
-    /// Takes every signal from here on, also those that were handled so far and have come. Those that are
-    /// ignored are taken as well: a blocked signal is kept whatever its disposition.
-    pub(crate) fn instead_of(signals: Signals) -> Result<Self> {
-        let Signals { inherited, descriptor, .. } = signals;
-        take(&SigSet::all(), &descriptor)?;
-        Ok(Self { inherited, descriptor })
-    }
-
-    pub(crate) fn inherited(&self) -> &SigSet {
-        &self.inherited
-    }
-
-    /// The next signal that has come, if one has; never blocks.
-    pub(crate) fn next(&self) -> Option<Caught> {
-        let info = self.descriptor.read_signal().ok().flatten()?;
-        let number = info.ssi_signo.cast_signed();
-        // Codes above 0 are the kernel's; below are those of kill(2), sigqueue(3) and tgkill(2).
-        Some(Caught { number, is_news_of_a_child: number == CHILD && info.ssi_code > 0 })
-    }
-
-    pub(crate) fn wait(&self, until: Option<Instant>) {
-        let _ = poll(&mut [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)], timeout(until));
-    }
-}
-
-impl AsFd for AllSignals {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.descriptor.as_fd()
-    }
 }
 
 /// How long poll(2) may sleep until then; it may return before that, after a minute. Rounded up: a timeout

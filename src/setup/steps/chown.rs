@@ -77,20 +77,13 @@ struct Giving<'a> {
 /// What there is to know about a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seen {
-    mount: Mount,
+    /// On which mount it is: by its own number, because one file system can be mounted at several places; or
+    /// by its device, from a kernel before 5.8 and where statx(2) is filtered out.
+    mount: (bool, u64),
     /// Device and inode.
     place: (u64, u64),
     kind: FileType,
     owner: (u32, u32),
-}
-
-/// On which mount a file is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mount {
-    /// By its own number: one file system can be mounted at several places.
-    Number(u64),
-    /// By its device, from a kernel before 5.8 and where statx(2) is filtered out.
-    Device(u64),
 }
 
 /// Looks at an entry, or with an empty name at what is open; follows nothing.
@@ -101,7 +94,7 @@ fn look(at: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<Seen> {
             let device = rustix::fs::makedev(status.stx_dev_major, status.stx_dev_minor);
             let has_number = StatxFlags::from_bits_retain(status.stx_mask).contains(StatxFlags::MNT_ID);
             Ok(Seen {
-                mount: if has_number { Mount::Number(status.stx_mnt_id) } else { Mount::Device(device) },
+                mount: (has_number, if has_number { status.stx_mnt_id } else { device }),
                 place: (device, status.stx_ino),
                 kind: FileType::from_raw_mode(status.stx_mode.into()),
                 owner: (status.stx_uid, status.stx_gid),
@@ -110,7 +103,7 @@ fn look(at: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<Seen> {
         Err(Errno::NOSYS | Errno::PERM) => {
             let status = rustix::fs::statat(at, name, flags)?;
             Ok(Seen {
-                mount: Mount::Device(status.st_dev),
+                mount: (false, status.st_dev),
                 place: (status.st_dev, status.st_ino),
                 kind: FileType::from_raw_mode(status.st_mode),
                 owner: (status.st_uid, status.st_gid),
