@@ -94,7 +94,7 @@ fn script(shim: &Shim) -> String {
     }
     for (prefix, rest) in prefixed.iter().rev() {
         let word = match prefix {
-            Some(prefix) => format!("\"--volume={}{}\"", prefix.text(), escaped(rest)),
+            Some(prefix) => format!("\"--volume={}{}\"", prefix.name(), escaped(rest)),
             None => quoted(&format!("--volume={rest}")),
         };
         push(&mut text, "", &word);

@@ -13,27 +13,14 @@ use crate::text::url::shown_value;
 use crate::value::variables::Variables;
 
 /// Why the environment is the one that it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Why {
     Option,
-    Variable(String),
-    /// The table's default, this variable being unset or empty.
-    TableDefault(String),
-    /// preverb's default, this variable being unset or empty.
-    BuiltIn(String),
-}
-
-impl Why {
-    pub(crate) fn describe(&self) -> String {
-        match self {
-            Self::Option => "given by `--environment`".to_owned(),
-            Self::Variable(name) => format!("named by the variable `{name}`"),
-            Self::TableDefault(name) => {
-                format!("the table's default; the variable `{name}` is unset or empty")
-            }
-            Self::BuiltIn(name) => format!("the default; the variable `{name}` is unset or empty"),
-        }
-    }
+    Variable,
+    /// The table's default, the variable being unset or empty.
+    TableDefault,
+    /// preverb's default, the variable being unset or empty.
+    BuiltIn,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,13 +29,21 @@ pub(crate) struct Environment {
     /// The alias that it was named by.
     pub(crate) alias: Option<EnvironmentName>,
     pub(crate) why: Why,
+    /// The variable that names environments.
     pub(crate) variable: String,
 }
 
 impl Environment {
+    /// Why it is this one, in words.
     pub(crate) fn describe(&self) -> String {
-        let why = self.why.describe();
-        self.alias.as_ref().map_or(why.clone(), |alias| format!("{why} as `{alias}`"))
+        let name = &self.variable;
+        let why = match self.why {
+            Why::Option => "given by `--environment`".to_owned(),
+            Why::Variable => format!("named by the variable `{name}`"),
+            Why::TableDefault => format!("the table's default; the variable `{name}` is unset or empty"),
+            Why::BuiltIn => format!("the default; the variable `{name}` is unset or empty"),
+        };
+        why + &self.alias.as_ref().map_or_else(String::new, |alias| format!(" as `{alias}`"))
     }
 }
 
@@ -64,24 +59,24 @@ pub(crate) fn choose(
     let (given, why, kind) = if let Some(name) = option {
         (name.as_bytes(), Why::Option, Kind::Usage)
     } else if let Some(value) = variables.non_empty(variable.as_bytes()) {
-        (value, Why::Variable(variable.clone()), Kind::Variable)
+        (value, Why::Variable, Kind::Variable)
     } else {
         let why = if naming.default.is_some() { Why::TableDefault } else { Why::BuiltIn };
-        (naming.default().as_bytes(), why(variable.clone()), Kind::Table)
+        (naming.default().as_bytes(), why, Kind::Table)
     };
     let secret = kind == Kind::Variable && naming.is_secret;
     let refused = |kind, reason: &str, hint: String| {
         let shown = shown_value(given, secret);
         let subject = match &why {
             Why::Option => "option `--environment`".to_owned(),
-            Why::Variable(name) => format!("variable `{name}`"),
-            Why::TableDefault(_) | Why::BuiltIn(_) => "the default environment".to_owned(),
+            Why::Variable => format!("variable `{variable}`"),
+            Why::TableDefault | Why::BuiltIn => "the default environment".to_owned(),
         };
         let mut failure = Failure::say(kind, format!("{subject} is `{shown}`, which {reason}"));
         if !hint.is_empty() {
             failure = failure.hint(hint);
         }
-        if matches!(why, Why::Variable(_)) { failure.field("variable", &variable) } else { failure }
+        if why == Why::Variable { failure.field("variable", &variable) } else { failure }
     };
     let Some(name) = EnvironmentName::parse(given) else {
         return Err(refused(kind, "is not a valid environment name", NAME_RULE.to_owned()));

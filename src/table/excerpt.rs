@@ -3,7 +3,7 @@
 //! Knows texts that may not be TOML at all. Must not know what is wrong with them.
 
 use super::select::{Tree, read};
-use crate::text::escape::{MASK, escaped};
+use crate::text::escape::{MASK, escaped, shortened};
 use crate::text::url;
 use crate::value::toml::{Place, Sources, Span};
 
@@ -87,19 +87,12 @@ impl<'s> Excerpts<'s> {
         let is_hidden = hidden.iter().any(|value| (value.start..value.end).contains(&at));
         let marked = if is_hidden { MASK.to_owned() } else { shown(at, span.end.clamp(at, line.end)) };
         // A line can be of any length; what is shown of it is not.
-        let text = shorter(shown(start, line.end));
+        let text = shortened(shown(start, line.end), 203);
         let indent = shown(start, at).chars().count().min(text.chars().count());
         let number = place.line.to_string();
         let marks = "^".repeat(marked.chars().count().clamp(1, 40));
         let mark = format!("{} | {}{marks}", " ".repeat(number.len()), " ".repeat(indent));
         (format!("{number} | {text}"), mark)
-    }
-}
-
-fn shorter(text: String) -> String {
-    match text.char_indices().nth(200) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text,
     }
 }
 

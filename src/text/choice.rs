@@ -12,6 +12,7 @@ macro_rules! choice {
             $($other),*
         }
 
+        #[allow(dead_code, reason = "not each is read, and not each is shown")]
         impl $type {
             pub(crate) const NAMES: [&'static str; [$word $(, $others)*].len()] = [$word $(, $others)*];
             pub(crate) const ALL: [Self; Self::NAMES.len()] = [Self::$first $(, Self::$other)*];
@@ -20,7 +21,6 @@ macro_rules! choice {
                 Self::NAMES.iter().position(|name| *name == word).map(|number| Self::ALL[number])
             }
 
-            #[allow(dead_code, reason = "not each is shown")]
             pub(crate) fn name(self) -> &'static str {
                 Self::NAMES[self as usize]
             }

@@ -1,29 +1,16 @@
 //! A mount of `[shim]`, as `-v` takes it. Pure.
 
-/// What of the host may stand at the beginning of a mount.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Prefix {
-    Home,
-    Pwd,
-}
+use crate::text::choice::choice;
 
-impl Prefix {
-    pub(crate) fn text(self) -> &'static str {
-        match self {
-            Self::Home => "$HOME",
-            Self::Pwd => "$PWD",
-        }
-    }
+choice! {
+    /// What of the host may stand at the beginning of a mount.
+    Prefix { Home = "$HOME", Pwd = "$PWD" }
 }
 
 /// Splits `$HOME` or `$PWD` off, where it is a whole word of the path: `$HOMES` is neither.
 pub(crate) fn split_prefix(mount: &str) -> (Option<Prefix>, &str) {
-    for prefix in [Prefix::Home, Prefix::Pwd] {
-        if let Some(rest) = mount.strip_prefix(prefix.text())
-            && (rest.is_empty() || rest.starts_with(['/', ':']))
-        {
-            return (Some(prefix), rest);
-        }
-    }
-    (None, mount)
+    let split = |prefix: Prefix| Some((prefix, mount.strip_prefix(prefix.name())?));
+    let mut found = Prefix::ALL.into_iter().filter_map(split);
+    let found = found.find(|(_, rest)| rest.is_empty() || rest.starts_with(['/', ':']));
+    found.map_or((None, mount), |(prefix, rest)| (Some(prefix), rest))
 }

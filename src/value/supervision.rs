@@ -29,26 +29,18 @@ impl Supervision {
             pairs.iter().map(pair).collect::<Vec<_>>().join(",")
         }
         let signal = |to: Option<i32>| to.map_or("none".to_owned(), |to| to.to_string());
+        let valued = [
+            ("--signals", list(&self.signals, |(from, to)| format!("{from}={}", signal(*to)))),
+            ("--grace", self.grace.map_or_else(String::new, |grace| format!("{}ms", grace.as_millis()))),
+            ("--exit", list(&self.exit, |(from, to)| format!("{from}={to}"))),
+            ("--blocked", list(&self.blocked, ToString::to_string)),
+        ];
         let mut arguments = vec!["--supervise".to_owned()];
-        if !self.signals.is_empty() {
-            let signals = list(&self.signals, |(from, to)| format!("{from}={}", signal(*to)));
-            arguments.extend(["--signals".to_owned(), signals]);
+        for (option, value) in valued.into_iter().filter(|(_, value)| !value.is_empty()) {
+            arguments.extend([option.to_owned(), value]);
         }
-        if self.group {
-            arguments.push("--group".to_owned());
-        }
-        if let Some(grace) = self.grace {
-            arguments.extend(["--grace".to_owned(), format!("{}ms", grace.as_millis())]);
-        }
-        if !self.exit.is_empty() {
-            arguments.extend(["--exit".to_owned(), list(&self.exit, |(from, to)| format!("{from}={to}"))]);
-        }
-        if self.conceal {
-            arguments.push("--conceal".to_owned());
-        }
-        if !self.blocked.is_empty() {
-            arguments.extend(["--blocked".to_owned(), list(&self.blocked, ToString::to_string)]);
-        }
+        let flags = [("--group", self.group), ("--conceal", self.conceal)];
+        arguments.extend(flags.iter().filter(|(_, is_set)| *is_set).map(|(option, _)| (*option).to_owned()));
         arguments.into_iter().map(OsString::from).collect()
     }
 }

@@ -104,7 +104,7 @@ fn look(
     let chosen = plan::environment::choose(options.environment.as_ref(), &settings, &context.variables, tree);
     let chosen_name = chosen.as_ref().map_or(default, |chosen| chosen.name.as_str());
     let mut names = tree.mentioned_environments();
-    let asked_for = chosen.as_ref().is_ok_and(|chosen| matches!(chosen.why, Why::Option | Why::Variable(_)));
+    let asked_for = chosen.as_ref().is_ok_and(|chosen| matches!(chosen.why, Why::Option | Why::Variable));
     if asked_for && settings.environment.names.is_none() && !names.contains(chosen_name) {
         let message = format!(
             "the table does not mention environment {}, which is valid: what is for every environment \
