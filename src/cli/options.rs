@@ -275,7 +275,7 @@ fn duration(matches: &ArgMatches, name: &str) -> Result<Option<Duration>> {
     let Some(text) = matches.get_one::<OsString>(name) else { return Ok(None) };
     let duration = text.to_str().and_then(parse_duration);
     duration.map(Some).ok_or_else(|| {
-        usage(format!("option `--{name}` is {}, which is no duration", quoted(text.as_bytes())))
+        usage(format!("option `--{name}` is {}, which is not a duration", quoted(text.as_bytes())))
             .hint(DURATION_RULE)
     })
 }

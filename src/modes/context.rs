@@ -73,7 +73,7 @@ impl Context<'_> {
     pub(crate) fn check_log(&self, options: &Options) -> Result<()> {
         let value = self.variables.non_empty(b"PREVERB_LOG").filter(|_| options.log.is_none());
         let Some(value) = value.filter(|value| Format::of(value).is_none()) else { return Ok(()) };
-        let sentence = format!("variable `PREVERB_LOG` is {}, which is no format of messages", quoted(value));
+        let sentence = format!("variable `PREVERB_LOG` is {}, which is not a log format", quoted(value));
         Err(Failure::say(Kind::Variable, sentence).field("variable", "PREVERB_LOG").hint(Format::rule()))
     }
 }

@@ -60,7 +60,7 @@ fn examine(option: Option<PathBuf>, timeout: Duration, mut children: Children, l
         return Ok(());
     };
     let verb = VerbName::parse(verb)
-        .ok_or_else(|| unhealthy(format!("variable `PREVERB_VERB` is {}, which is no verb", quoted(verb))))?;
+        .ok_or_else(|| unhealthy(format!("variable `PREVERB_VERB` is {}, which is not a verb", quoted(verb))))?;
     let environment = variables.non_empty(b"PREVERB_ENVIRONMENT").and_then(EnvironmentName::parse);
     let environment = environment.ok_or_else(|| {
         unhealthy("variable `PREVERB_ENVIRONMENT` of the main process names no environment")

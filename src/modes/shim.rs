@@ -199,7 +199,7 @@ esac
 const HOME_GUARD: &str = r#"case ${HOME-} in
     *:*) fail "cannot mount what is in \$HOME, because its path has a colon: $HOME" ;;
     /*) ;;
-    *) fail "cannot mount what is in \$HOME, because HOME is no absolute path" ;;
+    *) fail "cannot mount what is in \$HOME, because HOME is not an absolute path" ;;
 esac
 "#;
 
@@ -640,7 +640,7 @@ mod tests {
             refused(&run(&shim(), Path::new("/"), None), "the directory / cannot be mounted");
             refused(&run(&pwd, &colon, None), "$PWD, because its path has a colon");
             refused(&run(&home, &here, Some("/a:b")), "$HOME, because its path has a colon");
-            refused(&run(&home, &here, Some("")), "$HOME, because HOME is no absolute path");
+            refused(&run(&home, &here, Some("")), "$HOME, because HOME is not an absolute path");
             // What needs no HOME does without.
             words(&run(&pwd, &here, None));
         }

@@ -84,7 +84,7 @@ fn trimmed(content: Vec<u8>) -> std::result::Result<Vec<u8>, String> {
         }
     }
     if content.contains(&0) {
-        return Err("it holds a NUL character, which no variable can".to_owned());
+        return Err("it contains a NUL character, which a variable cannot".to_owned());
     }
     Ok(content)
 }

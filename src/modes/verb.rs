@@ -62,7 +62,7 @@ impl Verbs<'_> {
 
     fn default(self) -> Result<VerbName> {
         let Some((name, _)) = &self.settings.default else {
-            let failure = Failure::say(Kind::Usage, "no verb was given, and the table has no default");
+            let failure = Failure::say(Kind::Usage, "no verb given, and the table has no default verb");
             return Err(with_verbs(failure, &self.list()));
         };
         self.here(name.as_str().as_bytes())?.ok_or_else(|| {

@@ -131,12 +131,12 @@ pub(super) fn judge(declaration: &Declaration, variables: &Variables, rules: Rul
             Some(Origin::File { path, .. }) => format!("and the file `{path}` is empty"),
             Some(_) => "and is empty".to_owned(),
         };
-        let would_do = match (declaration.is_secret(), declaration.file == Some(true)) {
-            (true, _) => format!(": `{name}`, `{name}_FILE` or `/run/secrets/{name}` would do"),
-            (false, true) => format!(": `{name}` or `{name}_FILE` would do"),
+        let remedy = match (declaration.is_secret(), declaration.file == Some(true)) {
+            (true, _) => format!(": set `{name}` or `{name}_FILE`, or provide `/run/secrets/{name}`"),
+            (false, true) => format!(": set `{name}` or `{name}_FILE`"),
             (false, false) => String::new(),
         };
-        return Some(failure(declaration, format!("variable `{name}` is required{why}, {state}{would_do}")));
+        return Some(failure(declaration, format!("variable `{name}` is required{why}, {state}{remedy}")));
     };
     let shown = found.shown();
     let rule = declaration.broken_rule(found.value, declaration.is_secret())?;

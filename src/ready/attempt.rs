@@ -495,7 +495,7 @@ mod tests {
         assert_eq!(try_file(&link, ""), Ok(()));
         assert_eq!(try_file(&scratch.0, ""), Ok(()));
         let beneath = path.join("x");
-        assert_eq!(try_file(&beneath, ""), failed("a part of its path is no directory"));
+        assert_eq!(try_file(&beneath, ""), failed("a part of its path is not a directory"));
     }
 
     #[test]

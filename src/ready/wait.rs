@@ -13,7 +13,7 @@ use crate::sys::request::Request;
 use crate::sys::start::{AsWhom, start_mode, start_program};
 use crate::text::duration::spoken;
 use crate::text::duration::{PROBE_TIMEOUT, PROGRESS};
-use crate::text::escape::{WHY_NOT_SHOWN, escaped};
+use crate::text::escape::{WITHHELD, escaped};
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Level, Log, Message, quoted};
 use crate::text::names::listed;
@@ -82,7 +82,7 @@ impl Awaited {
     }
 
     pub(crate) fn shown_reason<'r>(&self, reason: &'r str) -> &'r str {
-        if self.secret { WHY_NOT_SHOWN } else { reason }
+        if self.secret { WITHHELD } else { reason }
     }
 }
 

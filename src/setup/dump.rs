@@ -153,7 +153,7 @@ pub(crate) fn written_variables(text: &[u8]) -> Result<Vec<Written>, String> {
             return Err(format!("a value for {name} that is {}, {wanted}", child.shape().name()));
         };
         if child.key().is_empty() || child.key().contains(['=', '\0']) {
-            return Err(format!("the name {name}, which no variable can have"));
+            return Err(format!("the name {name}, which is not a valid variable name"));
         }
         if value.contains('\0') {
             return Err(format!("a value for {name} with a NUL character"));

@@ -12,7 +12,7 @@ use crate::sys::running::Carries;
 use crate::sys::start::start_program;
 use crate::sys::terminal::Terminal;
 use crate::text::duration::{PROGRESS, spoken};
-use crate::text::escape::WHY_NOT_SHOWN;
+use crate::text::escape::WITHHELD;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Level, Message};
 use crate::text::reason::reason;
@@ -83,7 +83,7 @@ impl Setup {
             running => {
                 // How it ended holds no secret; why it did not start names its file.
                 let conceals = self.secret && matches!(ended, Ended::NotStarted(_));
-                let ended = if conceals { Ended::NotStarted(WHY_NOT_SHOWN.to_owned()) } else { ended };
+                let ended = if conceals { Ended::NotStarted(WITHHELD.to_owned()) } else { ended };
                 let failure = self.hook_failure(&hook.name, task, &ended.describe());
                 return Err(with_kill(failure, running.as_ref()));
             }

@@ -17,7 +17,7 @@ use crate::sys::read;
 use crate::sys::start::AsWhom;
 use crate::sys::terminal::Terminal;
 use crate::sys::walk::Refusal;
-use crate::text::escape::WHY_NOT_SHOWN;
+use crate::text::escape::WITHHELD;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Level, Log, Message};
 use crate::value::step::StepKind;
@@ -266,7 +266,7 @@ impl Setup {
     fn workdir_failure(&self, refusal: &Refusal) -> Failure {
         let shown = self.plan.workdir.as_ref().map(Expanded::shown).unwrap_or_default();
         let is_secret = self.plan.workdir.as_ref().is_some_and(|workdir| workdir.secret);
-        let reason = if is_secret { WHY_NOT_SHOWN.to_owned() } else { refusal.to_string() };
+        let reason = if is_secret { WITHHELD.to_owned() } else { refusal.to_string() };
         Failure::say(Kind::System, format!("cannot enter `workdir` `{shown}`: {reason}"))
             .field("workdir", shown)
     }

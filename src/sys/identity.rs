@@ -149,7 +149,7 @@ impl Database {
         } else if self.lines().any(|fields| fields[0] == name) {
             (
                 format!("{what} {shown} has a line in `{path}` that is damaged"),
-                format!("its ids are missing, or no whole numbers up to {LARGEST_ID}"),
+                format!("its ids are missing, or are not whole numbers up to {LARGEST_ID}"),
             )
         } else {
             (
@@ -167,7 +167,7 @@ fn passwd() -> Database {
 
 /// The sentence about what can be no user, whoever there is.
 pub(crate) fn no_user(spec: &[u8], reason: &str) -> String {
-    format!("{} is no user: {reason}", quoted(spec))
+    format!("{} is not a user: {reason}", quoted(spec))
 }
 
 /// Looks a user up. Fails (77) for a user or group that does not exist, and for a uid that needs a gid.

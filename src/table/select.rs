@@ -306,7 +306,7 @@ impl<'d> Tree<'d> {
             return Layer::default();
         }
         if EnvironmentName::parse(name.as_bytes()).is_none() {
-            decoder.mistake(node.key_span(), format!("no environment can be called {}", quoted(name)));
+            decoder.mistake(node.key_span(), format!("{} is not a valid environment name", quoted(name)));
         }
         decoder.keys(node, place, OF_ENVIRONMENT, &mut ());
         decoder.layer(node, place)

@@ -3,7 +3,7 @@
 /// What stands for a secret wherever values are shown.
 pub(crate) const MASK: &str = "***";
 /// What stands for a reason that may contain a secret.
-pub(crate) const WHY_NOT_SHOWN: &str = "why is not shown, because a secret is a part of it";
+pub(crate) const WITHHELD: &str = "details withheld: they contain a secret";
 
 /// Bytes as they can be shown on a terminal: control characters, characters that reorder text, and
 /// what is not UTF-8 are escaped; a backslash is doubled only where it would be read as an escape.

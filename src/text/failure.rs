@@ -85,7 +85,7 @@ impl Failure {
         if self.is_stop() {
             return self;
         }
-        Self::say(self.kind, format!("{what} failed; how is not shown, because a secret is a part of it"))
+        Self::say(self.kind, format!("{what} failed; details withheld: they contain a secret"))
     }
 
     /// The same failure with more to its sentence.

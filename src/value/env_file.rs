@@ -12,7 +12,7 @@ pub(crate) struct Mistake {
 pub(crate) type Settings = Vec<(Vec<u8>, Vec<u8>)>;
 
 const CARRIAGE_RETURN: &str = "it ends in a carriage return: the file has the line ends of another system";
-const NUL: &str = "it holds a NUL character, which no variable can";
+const NUL: &str = "it contains a NUL character, which a variable cannot";
 
 /// The variables of a file, or what is wrong with the first line that such a file cannot have.
 pub(crate) fn parse(text: &[u8]) -> Result<Settings, Mistake> {

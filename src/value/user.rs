@@ -34,7 +34,7 @@ impl Who {
             return Err(format!("the {what} is empty"));
         }
         if text.iter().any(|b| matches!(b, b':' | b'\n' | 0)) {
-            return Err(format!("the {what} holds a character that no {what} can have"));
+            return Err(format!("the {what} contains a character that is not allowed in a {what}"));
         }
         if !text.iter().all(u8::is_ascii_digit) {
             return Ok(Self::Name(text.to_owned()));

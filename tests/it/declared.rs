@@ -44,7 +44,7 @@ fn an_empty_file_is_named() {
         .env("X_FILE", "[DIR]/x")
         .status(65)
         .stderr(
-            "preverb: variable `X` is required, and the file `[DIR]/x` is empty: `X`, `X_FILE` or `/run/secrets/X` would do\nhint: a token\n",
+            "preverb: variable `X` is required, and the file `[DIR]/x` is empty: set `X` or `X_FILE`, or provide `/run/secrets/X`\nhint: a token\n",
         )
         .run();
     declared("file = true\ndefault = \"d\"")
@@ -55,17 +55,17 @@ fn an_empty_file_is_named() {
 }
 
 #[test]
-fn a_missing_secret_says_what_would_do() {
+fn a_missing_secret_says_what_remedy() {
     declared("secret = true\nrequired = true")
         .status(65)
         .stderr(
-            "preverb: variable `X` is required, and is not set: `X`, `X_FILE` or `/run/secrets/X` would do\n",
+            "preverb: variable `X` is required, and is not set: set `X` or `X_FILE`, or provide `/run/secrets/X`\n",
         )
         .run();
     declared("file = true\nrequired = true")
         .env("X", "")
         .status(65)
-        .stderr("preverb: variable `X` is required, and is empty: `X` or `X_FILE` would do\n")
+        .stderr("preverb: variable `X` is required, and is empty: set `X` or `X_FILE`\n")
         .run();
 }
 

@@ -104,10 +104,10 @@ fn what_is_not_there_is_told_with_where_it_was_looked_for() {
         }),
         case("a file for a directory", 127, "", |test| test.file("it/file", "", 0o644)).word(
             "[DIR]/it/file/thing",
-            "cannot run `[DIR]/it/file/thing`: a part of its path is no directory: `[DIR]/it/file`",
+            "cannot run `[DIR]/it/file/thing`: a part of its path is not a directory: `[DIR]/it/file`",
         ),
         case("a file that a slash follows", 127, "", |test| test.file("it/file", "", 0o644))
-            .word("[DIR]/it/file/", "cannot run `[DIR]/it/file/`: it is no directory, and ends in a slash"),
+            .word("[DIR]/it/file/", "cannot run `[DIR]/it/file/`: its path ends in a slash, but it is not a directory"),
         case("a name that no file can have", 127, "", none).word(
             &"x".repeat(300),
             &format!("cannot run `[DIR]/bin/{}`: its path is too long", "x".repeat(300)),
@@ -123,14 +123,14 @@ fn what_is_no_program_is_told_to_be_none() {
         case("a link to itself", 126, "its path goes through too many symbolic links", |test| {
             test.link("it/thing", "thing")
         }),
-        case("a device", 126, "it is no regular file", |test| test.link("it/thing", "/dev/zero")),
-        case("a pipe", 126, "it is no regular file", |test| {
+        case("a device", 126, "it is not a regular file", |test| test.link("it/thing", "/dev/zero")),
+        case("a pipe", 126, "it is not a regular file", |test| {
             test.under_shell("[ -p it/thing ] || mkfifo -m 755 it/thing; exec \"$@\"")
         }),
         case(
             "a text",
             126,
-            "it has no `#!` line and is no binary\nhint: a script begins with a line such as `#!/bin/sh`",
+            "it has no `#!` line and is not a binary\nhint: a script begins with a line such as `#!/bin/sh`",
             file("echo hello\n", 0o755),
         ),
         case("an empty file", 126, "it is empty", file("", 0o755)),
@@ -257,7 +257,7 @@ fn an_interpreter_that_cannot_be_run_is_told() {
             },
         ),
         case(
-            "it is no program",
+            "it is not a program",
             126,
             "its interpreter `[DIR]/it/shell` cannot be run: it is empty",
             |test| test.file("it/shell", "", 0o755).file("it/thing", "#![DIR]/it/shell\n", 0o755),
@@ -356,7 +356,7 @@ fn a_binary_that_is_damaged_or_no_program_is_told() {
         case(
             "an object file",
             126,
-            "it is an object file or a core, and no program",
+            "it is an object file or a core dump, not a program",
             file(with_header(16, 1), 0o755),
         ),
         case(

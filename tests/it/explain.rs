@@ -50,7 +50,7 @@ fn explain(words: &[&str]) -> Test {
 }
 
 #[test]
-fn explain_tells_what_a_run_would_do() {
+fn explain_tells_what_a_run_remedy() {
     explain(&["server", "--now", "a b"])
         .stdout_contains("server")
         .stdout_contains("prod")

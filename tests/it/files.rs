@@ -89,7 +89,7 @@ fn what_is_no_regular_file_is_not_rendered_over() {
             .under_shell(&format!("{make}; exec \"$@\""))
             .status(71)
     };
-    let no_file = "preverb: cannot write `[DIR]/to`: it is no regular file\n";
+    let no_file = "preverb: cannot write `[DIR]/to`: it is not a regular file\n";
     render("to", "mkfifo to")
         .stderr(no_file)
         .check(|output| {
@@ -107,7 +107,7 @@ fn what_is_no_regular_file_is_not_rendered_over() {
     for target in ["[DIR]/pipe", "/proc/self/fd/2"] {
         render("to", "mkfifo pipe")
             .link("to", target)
-            .stderr("preverb: cannot write `[DIR]/to`: it is a symbolic link to what is no regular file\n")
+            .stderr("preverb: cannot write `[DIR]/to`: it is a symbolic link to something that is not a regular file\n")
             .check(|output| {
                 assert!(output.dir.path().join("to").symlink_metadata().unwrap().file_type().is_symlink());
             })

@@ -763,8 +763,8 @@ fn a_malformed_table_on_descriptor_three_names_the_hook_and_what_is_wrong() {
         ("[t]\\nA = \"1\"", "a value for `t` that is a table, not a flat table of strings"),
         ("a.b = \"1\"", "a value for `a` that is a table, not a flat table of strings"),
         ("A = [\"1\"]", "a value for `A` that is an array, not a flat table of strings"),
-        ("\"a=b\" = \"1\"", "the name `a=b`, which no variable can have"),
-        ("\"\" = \"1\"", "the name ``, which no variable can have"),
+        ("\"a=b\" = \"1\"", "the name `a=b`, which is not a valid variable name"),
+        ("\"\" = \"1\"", "the name ``, which is not a valid variable name"),
         ("A = \"\\\\u0000\"", "a value for `A` with a NUL character"),
         ("A = \"\\377\"", "what is not UTF-8"),
     ] {

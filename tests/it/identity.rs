@@ -78,15 +78,15 @@ fn a_user_that_is_none_is_77_and_nothing_runs() {
             "group `nosuch` does not exist\nhint: a group is looked up in the image's `/etc/group`; a number needs no entry there",
         ),
         ("4242", "uid `4242` has no entry in `/etc/passwd`, so it needs a group\nhint: write `4242:GID`"),
-        ("", "`` is no user: the user is empty"),
-        ("app:", "`app:` is no user: the group is empty"),
-        (":users", "`:users` is no user: the user is empty"),
-        ("app:extra:x", "`app:extra:x` is no user: the group holds a character that no group can have"),
-        ("2147483648", "`2147483648` is no user: the user is larger than 2147483647"),
-        ("4294967295:0", "`4294967295:0` is no user: the user is larger than 2147483647"),
-        ("4294967296:0", "`4294967296:0` is no user: the user is larger than 2147483647"),
-        ("0:4294967296", "`0:4294967296` is no user: the group is larger than 2147483647"),
-        ("99999999999999999999", "`99999999999999999999` is no user: the user is larger than 2147483647"),
+        ("", "`` is not a user: the user is empty"),
+        ("app:", "`app:` is not a user: the group is empty"),
+        (":users", "`:users` is not a user: the user is empty"),
+        ("app:extra:x", "`app:extra:x` is not a user: the group contains a character that is not allowed in a group"),
+        ("2147483648", "`2147483648` is not a user: the user is larger than 2147483647"),
+        ("4294967295:0", "`4294967295:0` is not a user: the user is larger than 2147483647"),
+        ("4294967296:0", "`4294967296:0` is not a user: the user is larger than 2147483647"),
+        ("0:4294967296", "`0:4294967296` is not a user: the group is larger than 2147483647"),
+        ("99999999999999999999", "`99999999999999999999` is not a user: the user is larger than 2147483647"),
         (
             "-1",
             "user `-1` does not exist\nhint: a user is looked up in the image's `/etc/passwd`; a number needs no entry there",
@@ -111,7 +111,7 @@ fn a_user_that_is_none_is_77_and_nothing_runs() {
             .check(|output| assert!(output.file("ran").is_none()))
             .run();
         // What can be no user, whoever there is, is the caller's mistake.
-        let status = if why.contains("is no user") { 64 } else { 77 };
+        let status = if why.contains("is not a user") { 64 } else { 77 };
         users().args(["--as", spec, "--", "who"]).status(status).stderr(format!("preverb: {why}\n")).run();
     }
 }
@@ -131,7 +131,7 @@ fn a_damaged_line_is_nobody_and_hides_nobody() {
         run(name)
             .status(77)
             .stderr(format!(
-                "preverb: user `{name}` has a line in `/etc/passwd` that is damaged\nhint: its ids are missing, or no whole numbers up to 2147483647\n"
+                "preverb: user `{name}` has a line in `/etc/passwd` that is damaged\nhint: its ids are missing, or are not whole numbers up to 2147483647\n"
             ))
             .run();
     }

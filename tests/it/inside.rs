@@ -451,7 +451,7 @@ fn secrets_are_not_shown() {
     let verb = "health = { exec = [\"sh\", \"-c\", \"echo $0 >&2; exit 3\", \"${TOKEN}\"] }\n[variables.TOKEN]\nsecret = true\n";
     container(verb, |inside| {
         inside.health().is_unhealthy(
-            "verb `a` is not healthy: `sh -c echo $0 >&2; exit 3 ***`: why is not shown, because a secret is a part of it",
+            "verb `a` is not healthy: `sh -c echo $0 >&2; exit 3 ***`: details withheld: they contain a secret",
         );
     })
     .env("TOKEN", "s3cret")

@@ -174,7 +174,7 @@ fn a_marker_that_cannot_be_written_is_an_error_before_the_step_runs() {
         ("chmod 755 .", "user = \"nobody\"", "permission denied"),
         ("ln -s nowhere d/marker", "", "it is a link to nothing"),
         ("mount -t tmpfs -o ro none d", "", "the file system is read-only"),
-        ("rmdir d; echo >d", "", "a part of its path is no directory"),
+        ("rmdir d; echo >d", "", "a part of its path is not a directory"),
     ] {
         once(&format!("run = [\"echo\", \"no\"]\nonce = \"d/marker\"\n{keys}"))
             .needs_root()

@@ -223,10 +223,10 @@ fn a_secret_in_the_path_of_a_hook_conceals_the_path_alone() {
         &of("[DIR]/${S}/here"),
         "",
         80,
-        "could not be started: why is not shown, because a secret is a part of it",
+        "could not be started: details withheld: they contain a secret",
     );
     let run = "[[setup]]\nrun = [\"[DIR]/${S}/here\"]\n";
-    fails("", run, "", 80, "could not be started: why is not shown, because a secret is a part of it");
+    fails("", run, "", 80, "could not be started: details withheld: they contain a secret");
 }
 
 // `PATH`
@@ -264,7 +264,7 @@ fn a_secret_path_is_in_no_message_whoever_looks_a_program_up() {
 fn a_supervisor_shows_no_secret_of_its_target() {
     let secret = "[variables.S]\nsecret = true\n";
     let searched = "env = { PATH = \"[DIR]/${S}:/usr/bin:/bin\" }\n";
-    let concealed = "failed; how is not shown, because a secret is a part of it";
+    let concealed = "failed; details withheld: they contain a secret";
     for init in ["", "init = true\n"] {
         for (head, exec, status, sentence) in [
             ("", "/x/${S}", 127, concealed),

@@ -194,7 +194,7 @@ fn why_a_target_cannot_run_is_told_the_same_on_a_terminal() {
         .program("script", "no line that names an interpreter\n")
         .terminal()
         .args(["--supervise", "--", "script"])
-        .stdout("preverb: cannot run `[DIR]/bin/script`: it has no `#!` line and is no binary\nhint: a script begins with a line such as `#!/bin/sh`\n")
+        .stdout("preverb: cannot run `[DIR]/bin/script`: it has no `#!` line and is not a binary\nhint: a script begins with a line such as `#!/bin/sh`\n")
         .status(126)
         .run();
 }

@@ -16,7 +16,7 @@ fn of_the_command_line() {
         VERBS,
         &[],
         64,
-        "preverb: no verb was given, and the table has no default
+        "preverb: no verb given, and the table has no default verb
 the verbs in environment `prod`:
   migrate
   server   Serve HTTP (also web)
@@ -37,7 +37,7 @@ hint: did you mean `server`?
         "[variables.A]\n",
         &[],
         64,
-        "preverb: no verb was given, and the table has no default
+        "preverb: no verb given, and the table has no default verb
 the verbs in environment `prod`:
   (none)
 ",
@@ -282,7 +282,7 @@ fn of_the_variables() {
         "[variables.DB_PASSWORD]\nabout = \"Password of the database\"\nrequired = true\nsecret = true\n[variables.PORT]\ntype = \"port\"\n[env]\nPORT = \"x\"\nURL = \"db://${DB_PASSWORD}\"\n[verbs.a]\nexec = [\"true\"]\n",
         &["a"],
         65,
-        "preverb: variable `DB_PASSWORD` is required, and is not set: `DB_PASSWORD`, `DB_PASSWORD_FILE` or `/run/secrets/DB_PASSWORD` would do
+        "preverb: variable `DB_PASSWORD` is required, and is not set: set `DB_PASSWORD` or `DB_PASSWORD_FILE`, or provide `/run/secrets/DB_PASSWORD`
 hint: Password of the database
 preverb: variable `PORT` is `x`, and must be a port from 1 to 65535
 ",
@@ -318,7 +318,7 @@ hint: a name is made of `A-Z a-z 0-9 . _ : -` and starts with neither `-` nor `.
         .env("PREVERB_LOG", "loud")
         .status(65)
         .stderr(
-            "preverb: variable `PREVERB_LOG` is `loud`, which is no format of messages
+            "preverb: variable `PREVERB_LOG` is `loud`, which is not a log format
 hint: it is one of `text`, `json`, `quiet`, `verbose`
 ",
         )
@@ -418,7 +418,7 @@ hint: `chmod +x` it when the image is built
     target(
         b"text\n",
         0o755,
-        "preverb: cannot run `[DIR]/thing`: it has no `#!` line and is no binary
+        "preverb: cannot run `[DIR]/thing`: it has no `#!` line and is not a binary
 hint: a script begins with a line such as `#!/bin/sh`
 ",
     );

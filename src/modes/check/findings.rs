@@ -223,7 +223,7 @@ fn for_verbs(verbs: &[String], command: bool) -> String {
     let mut text = if verbs.is_empty() { String::new() } else { named("for verb", verbs) };
     if command {
         text.push_str(if text.is_empty() { "for" } else { " and for" });
-        text.push_str(" a command behind `--`");
+        text.push_str(" a command after `--`");
     }
     text
 }

@@ -105,7 +105,7 @@ pub(super) fn program(
 /// Whether a directory that is to be entered is there; or why it cannot be entered.
 pub(super) fn directory(path: &Path, who: Who<'_>) -> Result<bool, String> {
     match who.metadata(path) {
-        Some(Ok(metadata)) if !metadata.is_dir() => Err("it is no directory".to_owned()),
+        Some(Ok(metadata)) if !metadata.is_dir() => Err("it is not a directory".to_owned()),
         Some(Ok(metadata)) if !who.may_execute(&metadata) => {
             Err(format!("it cannot be entered{}{}", who.shown(), rights(&metadata)))
         }
@@ -129,6 +129,6 @@ pub(super) fn obstacle(path: &Path) -> Option<String> {
     match metadata.is_dir() {
         true => None,
         false if there == path => Some("a file is there".to_owned()),
-        false => Some(format!("{} is no directory", quoted(there.as_os_str().as_bytes()))),
+        false => Some(format!("{} is not a directory", quoted(there.as_os_str().as_bytes()))),
     }
 }

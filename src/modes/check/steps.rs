@@ -131,7 +131,7 @@ impl Walk<'_, '_> {
                     let is_missing = self.here(&path).is_some_and(|path| path.symlink_metadata().is_err());
                     if is_missing && !self.is_made(&path) && !step.when.if_exists.contains(template) {
                         let message = format!("cannot give {} away: it does not exist", shown(&path));
-                        let hint = "a run as root fails; any other passes it over";
+                        let hint = "a run as root fails; any other run skips it";
                         self.warn(template.span, message, Some(hint));
                     }
                 }

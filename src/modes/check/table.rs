@@ -26,7 +26,7 @@ pub(super) fn check(
     let root = tree.root();
     for place in std::iter::once(root).chain(below(root, "environments")) {
         for verb in below(place, "verbs").filter(|verb| VerbName::parse(verb.key().as_bytes()).is_none()) {
-            let message = format!("no verb can be called {}", quoted(verb.key()));
+            let message = format!("{} is not a valid verb name", quoted(verb.key()));
             findings.table(Level::Error, verb.key_span(), message, Some(NAME_RULE));
         }
     }

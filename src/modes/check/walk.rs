@@ -82,7 +82,7 @@ impl Walk<'_, '_> {
     pub(super) fn wrong(&mut self, value: &Value, message: String, hint: Option<&str>) {
         let level = self.level(value.is_fixed);
         let why = if self.earlier {
-            "an earlier step may mend that"
+            "an earlier step may fix that"
         } else if self.may_be_skipped {
             "a run may skip the step"
         } else {

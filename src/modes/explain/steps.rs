@@ -13,7 +13,7 @@ use crate::setup::hook_files::{self, How, Rules};
 use crate::setup::once;
 use crate::sys::identity::{self, Identity, Myself};
 use crate::sys::read;
-use crate::text::escape::{MASK, WHY_NOT_SHOWN, escaped};
+use crate::text::escape::{MASK, WITHHELD, escaped};
 use crate::text::exact::Exact;
 use crate::value::condition::{Judged, Subject};
 use crate::value::step::{Executables, StepKind};
@@ -244,7 +244,7 @@ fn hooks(path: &Template, rules: Rules<'_>, now: &Now<'_>, explained: &mut Expla
                 ("interpret", exact(&argv.iter().map(OsString::from).collect::<Vec<_>>()), None)
             }
             How::RunBy(shell) => ("interpret", exact(std::slice::from_ref(shell)), None),
-            How::Skip(_) if file.is_secret(&named) => ("skip", Vec::new(), Some(WHY_NOT_SHOWN.to_owned())),
+            How::Skip(_) if file.is_secret(&named) => ("skip", Vec::new(), Some(WITHHELD.to_owned())),
             How::Skip(reason) => ("skip", Vec::new(), Some(reason.clone())),
             How::Fail(what, _) => ("fail", Vec::new(), Some(format!("it {what}"))),
         };

@@ -10,7 +10,7 @@ use crate::sys::ended::{Ended, GRACE, Stop};
 use crate::sys::start::start_program;
 use crate::sys::terminal::Terminal;
 use crate::text::duration::spoken;
-use crate::text::escape::WHY_NOT_SHOWN;
+use crate::text::escape::WITHHELD;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Level, Message};
 use crate::value::signal::signal_name;
@@ -88,7 +88,7 @@ impl Setup {
 }
 
 fn not_started(why: String, secret: bool) -> String {
-    Ended::NotStarted(if secret { WHY_NOT_SHOWN.to_owned() } else { why }).describe()
+    Ended::NotStarted(if secret { WITHHELD.to_owned() } else { why }).describe()
 }
 
 /// What is wrong with how the program ended, if anything.

@@ -11,7 +11,7 @@ use crate::setup::once::Outcome;
 use crate::setup::shell::{Script, runnable};
 use crate::setup::state::{Setup, Task};
 use crate::sys::proof;
-use crate::text::escape::{MASK, WHY_NOT_SHOWN};
+use crate::text::escape::{MASK, WITHHELD};
 use crate::text::failure::Result;
 use crate::text::log::{Level, Message};
 use crate::value::template::{Expanded, Template};
@@ -77,7 +77,7 @@ impl Setup {
         }
         let (first, parameters): (Vec<OsString>, &[OsString]) = match file.how {
             How::Skip(reason) => {
-                let reason = if is_secret { WHY_NOT_SHOWN } else { &reason };
+                let reason = if is_secret { WITHHELD } else { &reason };
                 let message = format!("`{shown}` in {} is skipped: {reason}", task.who());
                 let message = Message::new(Level::Warning, message).field("hook", &name).field("step", label);
                 self.world.log.say(&message);

@@ -165,7 +165,7 @@ fn make_for(
         }
         if is_open_to_others(&here) {
             return Err(Refusal::Other(format!(
-                "root makes nothing below {}, which somebody other than root can write to",
+                "root creates nothing below {}, which users other than root can write to",
                 quoted_path(&walk.shown)
             )));
         }
@@ -250,7 +250,7 @@ mod tests {
             assert_eq!(failure.kind(), Kind::System);
             let path = at(path);
             let sentence =
-                format!("cannot make directory `{}`: a part of its path is no directory", path.display());
+                format!("cannot make directory `{}`: a part of its path is not a directory", path.display());
             assert_eq!(failure.sentence(), sentence);
         }
         mkdir(&[PathBuf::new()], None, None).expect_err("no path");
@@ -317,7 +317,7 @@ mod tests {
             let failure = mkdir(&[at("theirs/new")], None, Some(&someone(1001))).expect_err("not theirs");
             let place = at("theirs");
             let reason = format!(
-                "root makes nothing below `{}`, which somebody other than root can write to",
+                "root creates nothing below `{}`, which users other than root can write to",
                 place.display()
             );
             assert!(failure.sentence().ends_with(&reason), "{}", failure.sentence());

@@ -218,7 +218,7 @@ fn special(entry: &Entry) -> Option<&'static str> {
     };
     let there = entry.status(AtFlags::SYMLINK_NOFOLLOW).ok()?.st_mode;
     if is_special(there) {
-        return Some("it is no regular file");
+        return Some("it is not a regular file");
     }
     if FileType::from_raw_mode(there) != FileType::Symlink {
         return None;
@@ -226,7 +226,7 @@ fn special(entry: &Entry) -> Option<&'static str> {
     let leads_to_special = entry.status(AtFlags::empty()).is_ok_and(|status| is_special(status.st_mode))
         || rustix::fs::readlinkat(&entry.directory, &entry.name, Vec::new())
             .is_ok_and(|target| target.to_bytes().starts_with(b"/proc/"));
-    leads_to_special.then_some("it is a symbolic link to what is no regular file")
+    leads_to_special.then_some("it is a symbolic link to something that is not a regular file")
 }
 
 /// Whether it is there as it should be, and this user's own: then a root file system that is read-only, and
@@ -263,7 +263,7 @@ fn write_in_place(entry: &Entry, wanted: &Wanted<'_>, refused: Errno) -> std::re
     };
     let status = rustix::fs::fstat(&file)?;
     if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
-        return is("it is no regular file");
+        return is("it is not a regular file");
     }
     // Only root makes a mount point; whoever may write to the directory gave any other file its name.
     let is_mount = !matches!(refused, Errno::ACCESS | Errno::PERM);
@@ -442,7 +442,7 @@ mod tests {
         let missing = place.path().join("missing");
         refused(&missing.join("to"), &format!("its directory `{}` does not exist", missing.display()));
         refused(place.path(), "it is a directory");
-        refused(&from.join("to"), "a part of its path is no directory");
+        refused(&from.join("to"), "a part of its path is not a directory");
         assert_eq!(names(place.path()), ["from"]);
     }
 

@@ -93,10 +93,10 @@ fn reason(path: &Path, error: Errno, depth: u32) -> Reason {
             }
             Err(_) => match obstacle(path) {
                 Some(Obstacle::NoDirectory(part)) => {
-                    missing(format!("a part of its path is no directory: {}", quoted_path(&part)))
+                    missing(format!("a part of its path is not a directory: {}", quoted_path(&part)))
                 }
                 // It is a file without the slash at its end.
-                None if error == Errno::ENOTDIR => missing("it is no directory, and ends in a slash"),
+                None if error == Errno::ENOTDIR => missing("its path ends in a slash, but it is not a directory"),
                 Some(Obstacle::Closed(_) | Obstacle::Other) | None => missing("it does not exist"),
             },
         },
@@ -112,7 +112,7 @@ fn reason(path: &Path, error: Errno, depth: u32) -> Reason {
         Errno::ELIBBAD => {
             let loader = loader(path, &head(path).unwrap_or_default());
             let what = loader.map_or("interpreter".to_owned(), |name| format!("ELF loader {}", quoted(name)));
-            cannot(format!("its {what} is no program for this machine"))
+            cannot(format!("its {what} is not a program for this machine"))
         }
         Errno::ENOMEM => cannot("there is not enough memory"),
         // setuid(2) cannot refuse for this any more, so execve(2) does it.
@@ -254,12 +254,12 @@ fn missing_interpreter(path: &Path, error: Errno, depth: u32) -> Reason {
 
 fn no_format(path: &Path, depth: u32) -> Reason {
     let Some(head) = head(path) else {
-        return cannot("it is no program for this machine, and cannot be read to see what it is");
+        return cannot("it is not a program for this machine, and it cannot be read to find out why");
     };
     if let Some(foreign) = elf::foreign(&head) {
         cannot(foreign).hint(OTHER_PLATFORM)
     } else if Elf::parse(&head).is_some_and(|elf| !elf.runs) {
-        cannot("it is an object file or a core, and no program")
+        cannot("it is an object file or a core dump, not a program")
     } else if head.starts_with(elf::MAGIC) {
         cannot("it is a damaged binary")
     } else if head.is_empty() {
@@ -274,7 +274,7 @@ fn no_format(path: &Path, depth: u32) -> Reason {
     } else if head.starts_with(b"\xef\xbb\xbf#!") {
         cannot("it begins with a byte order mark (BOM), which hides its `#!` line").hint(NO_BOM)
     } else {
-        cannot("it has no `#!` line and is no binary").hint("a script begins with a line such as `#!/bin/sh`")
+        cannot("it has no `#!` line and is not a binary").hint("a script begins with a line such as `#!/bin/sh`")
     }
 }
 
@@ -296,7 +296,7 @@ fn permission(path: &Path, depth: u32) -> Reason {
         return cannot("it is a directory");
     }
     if !metadata.is_file() {
-        return cannot("it is no regular file");
+        return cannot("it is not a regular file");
     }
     let mode = metadata.mode() & 0o7777;
     if mode & 0o111 == 0 {
