@@ -217,7 +217,7 @@ fn a_secret_in_the_path_of_a_hook_conceals_the_path_alone() {
         80,
         "hook `***` of step `hooks ***` in environment `prod` cannot be read: it does not exist",
     );
-    fails("", &of("[DIR]/x.${S}"), "", 0, "`***` in step `hooks ***` is skipped: why is not shown");
+    fails("", &of("[DIR]/x.${S}"), "", 0, "`***` in step `hooks ***` is skipped: details withheld");
     fails(
         "",
         &of("[DIR]/${S}/here"),
