@@ -59,8 +59,9 @@ fn examine(option: Option<PathBuf>, timeout: Duration, mut children: Children, l
         log.debug(|| format!("{} runs no verb, and is healthy while it runs", main.shown()));
         return Ok(());
     };
-    let verb = VerbName::parse(verb)
-        .ok_or_else(|| unhealthy(format!("variable `PREVERB_VERB` is {}, which is not a verb", quoted(verb))))?;
+    let verb = VerbName::parse(verb).ok_or_else(|| {
+        unhealthy(format!("variable `PREVERB_VERB` is {}, which is not a verb", quoted(verb)))
+    })?;
     let environment = variables.non_empty(b"PREVERB_ENVIRONMENT").and_then(EnvironmentName::parse);
     let environment = environment.ok_or_else(|| {
         unhealthy("variable `PREVERB_ENVIRONMENT` of the main process names no environment")

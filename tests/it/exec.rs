@@ -106,8 +106,10 @@ fn what_is_not_there_is_told_with_where_it_was_looked_for() {
             "[DIR]/it/file/thing",
             "cannot run `[DIR]/it/file/thing`: a part of its path is not a directory: `[DIR]/it/file`",
         ),
-        case("a file that a slash follows", 127, "", |test| test.file("it/file", "", 0o644))
-            .word("[DIR]/it/file/", "cannot run `[DIR]/it/file/`: its path ends in a slash, but it is not a directory"),
+        case("a file that a slash follows", 127, "", |test| test.file("it/file", "", 0o644)).word(
+            "[DIR]/it/file/",
+            "cannot run `[DIR]/it/file/`: its path ends in a slash, but it is not a directory",
+        ),
         case("a name that no file can have", 127, "", none).word(
             &"x".repeat(300),
             &format!("cannot run `[DIR]/bin/{}`: its path is too long", "x".repeat(300)),

@@ -81,7 +81,10 @@ fn a_user_that_is_none_is_77_and_nothing_runs() {
         ("", "`` is not a user: the user is empty"),
         ("app:", "`app:` is not a user: the group is empty"),
         (":users", "`:users` is not a user: the user is empty"),
-        ("app:extra:x", "`app:extra:x` is not a user: the group contains a character that is not allowed in a group"),
+        (
+            "app:extra:x",
+            "`app:extra:x` is not a user: the group contains a character that is not allowed in a group",
+        ),
         ("2147483648", "`2147483648` is not a user: the user is larger than 2147483647"),
         ("4294967295:0", "`4294967295:0` is not a user: the user is larger than 2147483647"),
         ("4294967296:0", "`4294967296:0` is not a user: the user is larger than 2147483647"),
@@ -613,7 +616,7 @@ fn where_preverb_differs_from_gosu_it_is_on_purpose() {
         ("an empty user", "", who, (64, "the user is empty"), (0, "0 0 0 /root")),
         ("no user and no group", ":", who, (64, "the user is empty"), (0, "0 0 0 /root")),
         ("an empty group", "app:", who, (64, "the group is empty"), (0, "1000 100 100 200 201 /home/app")),
-        ("two groups", "app:extra:x", who, (64, "no group can have"), (0, "1000 200 200 /home/app")),
+        ("two groups", "app:extra:x", who, (64, "is not allowed in a group"), (0, "1000 200 200 /home/app")),
         // gosu hands an empty HOME on.
         ("no home", "nohome", who, (0, "1002 102 102 /"), (0, "1002 102 102")),
         // initgroups(3) has the primary group among them, gosu has not: no right hangs on it.

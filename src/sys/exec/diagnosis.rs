@@ -96,7 +96,9 @@ fn reason(path: &Path, error: Errno, depth: u32) -> Reason {
                     missing(format!("a part of its path is not a directory: {}", quoted_path(&part)))
                 }
                 // It is a file without the slash at its end.
-                None if error == Errno::ENOTDIR => missing("its path ends in a slash, but it is not a directory"),
+                None if error == Errno::ENOTDIR => {
+                    missing("its path ends in a slash, but it is not a directory")
+                }
                 Some(Obstacle::Closed(_) | Obstacle::Other) | None => missing("it does not exist"),
             },
         },
@@ -274,7 +276,8 @@ fn no_format(path: &Path, depth: u32) -> Reason {
     } else if head.starts_with(b"\xef\xbb\xbf#!") {
         cannot("it begins with a byte order mark (BOM), which hides its `#!` line").hint(NO_BOM)
     } else {
-        cannot("it has no `#!` line and is not a binary").hint("a script begins with a line such as `#!/bin/sh`")
+        cannot("it has no `#!` line and is not a binary")
+            .hint("a script begins with a line such as `#!/bin/sh`")
     }
 }
 
