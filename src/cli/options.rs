@@ -17,50 +17,55 @@ use crate::text::nearest::nearest;
 use crate::value::signal::{can_be_caught, parse_signal};
 use crate::value::supervision::Supervision;
 
-/// An option: its name, what stands for its value (nothing: it takes none), and its line in `--help`
-/// (nothing: it is for preverb itself).
-type Definition = (&'static str, &'static str, &'static str);
+/// An option: its name, what stands for its value (nothing: it takes none), the modes that it belongs to
+/// (nothing: to all), and its line in `--help` (nothing: it is for preverb itself).
+type Definition = (&'static str, &'static str, &'static [&'static str], &'static str);
 
 /// The options, by their headings in `--help`.
 pub(crate) const OPTIONS: [(&str, &[Definition]); 3] = [
     (
         "Options",
         &[
-            ("table", "FILE", "The verb table [variable: PREVERB_TABLE; default: /etc/preverb/preverb.toml]"),
-            ("environment", "NAME", "The deployment environment; also sets the variable that names it"),
-            ("skip-setup", "", "Skip every setup step [variable: PREVERB_SKIP_SETUP]"),
-            ("log", "FORMAT", "Messages as text, json, quiet or verbose [variable: PREVERB_LOG]"),
-            ("json", "", "With --list, --check, --explain: JSON on standard output"),
-            ("strict", "", "With --check: warnings fail, too"),
-            ("timeout", "D", "With --health, --wait, --probe: how long it may take (500ms, 60s, 5m, 1h)"),
-            ("help", "", "Show this help"),
-            ("version", "", "Show the version"),
+            (
+                "table",
+                "FILE",
+                &[],
+                "The verb table [variable: PREVERB_TABLE; default: /etc/preverb/preverb.toml]",
+            ),
+            ("environment", "NAME", &[], "The deployment environment; also sets the variable that names it"),
+            ("skip-setup", "", &[], "Skip every setup step [variable: PREVERB_SKIP_SETUP]"),
+            ("log", "FORMAT", &[], "Messages as text, json, quiet or verbose [variable: PREVERB_LOG]"),
+            ("json", "", &["list", "check", "explain"], "JSON on standard output"),
+            ("strict", "", &["check"], "warnings fail, too"),
+            ("timeout", "D", &["health", "wait", "probe"], "how long it may take (500ms, 60s, 5m, 1h)"),
+            ("help", "", &[], "Show this help"),
+            ("version", "", &[], "Show the version"),
         ],
     ),
     (
         "Modes that speak about the table",
         &[
-            ("list", "", "List the verbs of the environment, and the declared variables"),
-            ("check", "", "Report every mistake in the table and in what it names"),
-            ("explain", "", "Say what a run would do, and do nothing of it"),
-            ("health", "", "Say whether the container's verb is healthy"),
-            ("shim", "", "Print a script for the host that runs the image as a local command"),
+            ("list", "", &[], "List the verbs of the environment, and the declared variables"),
+            ("check", "", &[], "Report every mistake in the table and in what it names"),
+            ("explain", "", &[], "Say what a run would do, and do nothing of it"),
+            ("health", "", &[], "Say whether the container's verb is healthy"),
+            ("shim", "", &[], "Print a script for the host that runs the image as a local command"),
         ],
     ),
     (
         "Parts by themselves, without a table",
         &[
-            ("as", "USER", "Step down to USER, then exec COMMAND"),
-            ("supervise", "", "Stay as PID 1 with COMMAND as a child: forward signals, reap"),
-            ("signals", "LIST", "With --supervise: rewrite signals (TERM=QUIT,HUP=none)"),
-            ("group", "", "With --supervise: forward to the whole group"),
-            ("grace", "D", "With --supervise: how long what is left behind may take to end"),
-            ("exit", "LIST", "With --supervise: replace exit codes of COMMAND (143=0)"),
-            ("conceal", "", ""),
-            ("blocked", "LIST", ""),
-            ("wait", "", "Wait until every TARGET is ready, then exec COMMAND"),
-            ("probe", "TARGET", "Try TARGET once"),
-            ("exec", "", "Run COMMAND as the container's main process would be run"),
+            ("as", "USER", &[], "Step down to USER, then exec COMMAND"),
+            ("supervise", "", &[], "Stay as PID 1 with COMMAND as a child: forward signals, reap"),
+            ("signals", "LIST", &["supervise"], "rewrite signals (TERM=QUIT,HUP=none)"),
+            ("group", "", &["supervise"], "forward to the whole group"),
+            ("grace", "D", &["supervise"], "how long what is left behind may take to end"),
+            ("exit", "LIST", &["supervise"], "replace exit codes of COMMAND (143=0)"),
+            ("conceal", "", &[], ""),
+            ("blocked", "LIST", &[], ""),
+            ("wait", "", &[], "Wait until every TARGET is ready, then exec COMMAND"),
+            ("probe", "TARGET", &[], "Try TARGET once"),
+            ("exec", "", &[], "Run COMMAND as the container's main process would be run"),
         ],
     ),
 ];
@@ -110,7 +115,7 @@ impl Rest {
 pub(super) fn command() -> Command {
     let options = OPTIONS.iter().flat_map(|(_, options)| *options);
     let options = options.filter(|(name, ..)| !matches!(*name, "help" | "version"));
-    let options = options.map(|(name, value, _)| {
+    let options = options.map(|(name, value, ..)| {
         let option = Arg::new(*name).long(*name);
         if value.is_empty() {
             option.action(ArgAction::SetTrue)
@@ -130,7 +135,7 @@ pub(super) fn command() -> Command {
 pub(super) fn option(argument: &OsStr) -> Option<(&'static str, bool)> {
     let name = argument.as_bytes().strip_prefix(b"--")?.split(|byte| *byte == b'=').next()?;
     let mut all = OPTIONS.iter().flat_map(|(_, options)| *options);
-    all.find(|(known, ..)| known.as_bytes() == name).map(|(name, value, _)| (*name, !value.is_empty()))
+    all.find(|(known, ..)| known.as_bytes() == name).map(|(name, value, ..)| (*name, !value.is_empty()))
 }
 
 /// Whether the argument is the option of a mode, with a value or without.
@@ -188,8 +193,8 @@ pub(super) fn common(matches: &ArgMatches) -> Result<Options> {
 
 /// What the options ask for.
 pub(super) fn action(matches: &ArgMatches, mut rest: Rest) -> Result<Action> {
-    let is_given = |mode: &&str| matches.value_source(mode) == Some(ValueSource::CommandLine);
-    let mode = match MODES.into_iter().filter(is_given).collect::<Vec<_>>()[..] {
+    let given = |name: &str| matches.value_source(name) == Some(ValueSource::CommandLine);
+    let mode = match MODES.into_iter().filter(|mode| given(mode)).collect::<Vec<_>>()[..] {
         [] => "",
         [mode] => mode,
         [first, second, ..] => {
@@ -200,28 +205,11 @@ pub(super) fn action(matches: &ArgMatches, mut rest: Rest) -> Result<Action> {
     let strict = matches.get_flag("strict");
     let timeout = duration(matches, "timeout")?;
     let supervision = supervision(matches)?;
-    let misplaced = [
-        (
-            json,
-            &["list", "check", "explain"][..],
-            "option `--json` belongs to `--list`, `--check` or `--explain`",
-        ),
-        (strict, &["check"], "option `--strict` belongs to `--check`"),
-        (
-            timeout.is_some(),
-            &["health", "wait", "probe"],
-            "option `--timeout` belongs to `--health`, `--wait` or `--probe`",
-        ),
-        (
-            supervision != Supervision::default(),
-            &["supervise"],
-            "options `--signals`, `--group`, `--grace` and `--exit` belong to `--supervise`",
-        ),
-    ];
-    if let Some((.., sentence)) =
-        misplaced.into_iter().find(|(given, modes, _)| *given && !modes.contains(&mode))
-    {
-        return Err(usage(sentence));
+    for (name, _, modes, _) in OPTIONS.iter().flat_map(|(_, options)| *options) {
+        if !modes.is_empty() && !modes.contains(&mode) && given(name) {
+            let modes = modes.iter().map(|mode| format!("`--{mode}`")).collect::<Vec<_>>().join(", ");
+            return Err(usage(format!("option `--{name}` belongs to {modes}")));
+        }
     }
     let usage_of_command = format!("preverb --{mode} ... -- COMMAND [ARGUMENT]...");
     let targets: Vec<OsString> = matches.get_many("targets").into_iter().flatten().cloned().collect();

@@ -74,15 +74,17 @@ fn options() -> String {
     let mut text = USAGE.to_owned();
     for (heading, options) in OPTIONS {
         let shown = options.iter().filter(|(.., help)| !help.is_empty());
-        let shown: Vec<(String, &str)> = shown
-            .map(|(name, value, help)| {
+        let shown: Vec<(String, String)> = shown
+            .map(|(name, value, modes, help)| {
                 let short = match *name {
                     "help" => "-h, ",
                     "version" => "-V, ",
                     _ => "    ",
                 };
                 let value = if value.is_empty() { String::new() } else { format!(" <{value}>") };
-                (format!("{short}--{name}{value}"), *help)
+                let modes = modes.iter().map(|mode| format!("--{mode}")).collect::<Vec<_>>().join(", ");
+                let with = if modes.is_empty() { String::new() } else { format!("With {modes}: ") };
+                (format!("{short}--{name}{value}"), format!("{with}{help}"))
             })
             .collect();
         let width = shown.iter().map(|(form, _)| form.len()).max().unwrap_or(0);

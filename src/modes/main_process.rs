@@ -1,9 +1,7 @@
-//! Finds the container's main process from another process of the container.
-//!
-//! It is found by what everybody may read, because the answer must be the same whoever asks: a `preverb` that
-//! does not supervise is still setting up, and nothing below it is the main process, whatever variables it
-//! carries. Only what no name tells (whether a shell script or an unknown init is before preverb) is told by
-//! variables, where these can be read.
+//! Finds the container's main process from another process of the container, by what everybody may read,
+//! because the answer must be the same whoever asks: a `preverb` that does not supervise is still setting up,
+//! and nothing below it is the main process. Only where names do not tell (a shell script or an unknown init
+//! before preverb), variables do.
 
 use std::time::{Duration, Instant};
 
@@ -20,22 +18,8 @@ const PREVERB: &[u8] = b"preverb";
 const SUPERVISOR: &[u8] = b"preverb:";
 
 /// Inits that come first in a container and are never what it is for; as the kernel has their names.
-const INITS: [&str; 14] = [
-    "tini",
-    "tini-static",
-    "docker-init",
-    "podman-init",
-    "catatonit",
-    "dumb-init",
-    "init",
-    "systemd",
-    "s6-svscan",
-    "runsvdir",
-    "runit",
-    "dinit",
-    "my_init",
-    "pause",
-];
+const INITS: &str = "tini tini-static docker-init podman-init catatonit dumb-init init systemd s6-svscan \
+                     runsvdir runit dinit my_init pause";
 
 /// How long a supervisor may take to name its target, which can run for a moment before that.
 const STARTING: Duration = Duration::from_secs(1);
@@ -187,7 +171,7 @@ impl Processes {
             let main = Process { pid, name: stat.name.clone(), status, supervisor };
             // `init` is any image's program, too: what carries a verb, preverb has become.
             let is_target = || main.environment().is_ok_and(|text| has(&text, "PREVERB_VERB"));
-            let is_init = INITS.iter().any(|init| init.as_bytes() == stat.name);
+            let is_init = INITS.split(' ').any(|init| init.as_bytes() == stat.name);
             if is_init && !(stat.name == b"init" && is_target()) {
                 match self.below(pid, true) {
                     Some(below) => pid = below,
@@ -288,7 +272,7 @@ mod tests {
 
     #[test]
     fn names_of_processes_are_no_longer_than_the_kernel_keeps_them() {
-        for name in INITS {
+        for name in INITS.split(' ') {
             assert!(name.len() <= 15, "{name}");
         }
     }

@@ -1,21 +1,17 @@
 //! The script that `--shim` prints: an image as a command of the host.
 //!
-//! Knows `[shim]`, the POSIX shell, and how the clients of docker and podman read their options. It starts
-//! nothing: the script is text, for the operator to read, keep and run.
-//!
-//! What was chosen where the engines leave a choice:
+//! It starts nothing: the script is text, for the operator to read, keep and run. Where the engines leave a
+//! choice:
 //!
 //! - The current directory is given by `--mount`, because `-v` cannot hold a colon, and makes an absent
-//!   directory instead of failing. The value of `--mount` is a record of CSV, which can hold everything
-//!   but a CR before a LF; the engine refuses such a directory as one that does not exist.
+//!   directory instead of failing. The value is a record of CSV, which can hold everything but a CR before
+//!   a LF.
 //! - The entries of `mounts` are `-v` values. So a colon in the caller's `$PWD` or `$HOME`, where an entry
 //!   begins with it, is refused by name, before an engine takes one half of the path for the other.
-//! - The file system's root cannot be mounted over the container's: in `/` the script refuses to run, for
-//!   a command that quietly sees other files than the caller's does harm.
-//! - Every option is one word, `--name=value`, and `--` ends them: no value can become an option.
-//! - The engine's client replaces the shell, so a signal reaches the client, which forwards it when there is
-//!   no terminal, and leaves it to the terminal when there is; and the client's exit code is the command's.
-//!   125 is what clients exit with when a container could not be started; the script does so too.
+//! - In `/` the script refuses to run: the host's root cannot be mounted over the container's.
+//! - Every option is one argument, `--name=value`, and `--` ends them: no value can become an option.
+//! - The engine's client replaces the shell, so signals and the exit code are the client's; 125 is what
+//!   clients exit with when a container could not be started, and so does the script.
 //! - An engine that maps ids (docker without root) maps the caller's too; only podman can be told not to.
 
 use std::ffi::OsStr;
@@ -65,7 +61,8 @@ struct Shim {
 
 /// The script. No string of `shim` may hold a NUL, which no word of a shell can.
 fn script(shim: &Shim) -> String {
-    let mut text = String::from(HEAD);
+    let (head, tail) = SCRIPT.split_once("@ARGUMENTS@\n").unwrap_or_default();
+    let mut text = head.replace("@VERSION@", env!("CARGO_PKG_VERSION"));
     let prefixed: Vec<(Option<Prefix>, &str)> = shim.mounts.iter().map(|mount| split_prefix(mount)).collect();
     for (prefix, guard) in [(Prefix::Home, HOME_GUARD), (Prefix::Pwd, PWD_GUARD)] {
         if prefixed.iter().any(|(found, _)| *found == Some(prefix)) {
@@ -99,7 +96,7 @@ fn script(shim: &Shim) -> String {
         };
         push(&mut text, "", &word);
     }
-    text.push_str(TAIL);
+    text.push_str(tail);
     text
 }
 
@@ -130,71 +127,9 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
-// The script assigns no variable, so that none of the caller's is changed on its way into the container:
-// the positional parameters are all the state there is.
-const HEAD: &str = concat!(
-    "#!/bin/sh\n# Runs a verb of a container image as if it were a command of this host.\n",
-    "# Written by preverb ",
-    env!("CARGO_PKG_VERSION"),
-    r#" (`preverb --shim`).
-#
-# The current directory is mounted at the same path, files are made with the ids of
-# the caller, and every argument is passed on as it is.
-# CONTAINER_ENGINE names the client of the engine; without it, docker.
-set -eu
-
-fail() {
-    printf '%s: %s\n' "${0##*/}" "$1" >&2
-    exit 125
-}
-
-# `--mount` takes a record of CSV: a field with a comma, a double quote or a newline
-# stands in double quotes, and a double quote in it is doubled.
-double() {
-    case $1 in
-        *'"'*)
-            printf '%s""' "${1%%\"*}"
-            double "${1#*\"}"
-            ;;
-        *) printf '%s' "$1" ;;
-    esac
-}
-field() {
-    case $1 in
-        *[,\"]* | *'
-'*)
-            printf '"'
-            double "$1"
-            printf '"'
-            ;;
-        *) printf '%s' "$1" ;;
-    esac
-}
-
-podman_without_root() {
-    if [ "$(id -u)" = 0 ]; then
-        return 1
-    fi
-    case ${CONTAINER_ENGINE:-docker} in
-        podman | */podman) return 0 ;;
-    esac
-    # podman may be installed under the name of docker.
-    case $("${CONTAINER_ENGINE:-docker}" --version </dev/null 2>/dev/null) in
-        podman*) return 0 ;;
-    esac
-    return 1
-}
-
-if ! command -v "${CONTAINER_ENGINE:-docker}" >/dev/null; then
-    fail "the container engine \`${CONTAINER_ENGINE:-docker}\` is not found; CONTAINER_ENGINE names another"
-fi
-case ${PWD-} in
-    /*[!/]*) ;;
-    /*) fail 'the directory / cannot be mounted over that of the container; run this in another directory' ;;
-    *) fail 'the current directory has no path' ;;
-esac
-"#
-);
+/// The script, but for the arguments. It assigns no variable, so that none of the caller's is changed on its
+/// way into the container: the positional parameters are all the state there is.
+const SCRIPT: &str = include_str!("shim.sh");
 
 const HOME_GUARD: &str = r#"case ${HOME-} in
     *:*) fail "cannot mount what is in \$HOME, because its path has a colon: $HOME" ;;
@@ -206,19 +141,6 @@ esac
 const PWD_GUARD: &str = r#"case $PWD in
     *:*) fail "cannot mount what is in \$PWD, because its path has a colon: $PWD" ;;
 esac
-"#;
-
-const TAIL: &str = r#"set -- "--user=$(id -u):$(id -g)" "$@"
-set -- "--workdir=$PWD" "--mount=type=bind,$(field "source=$PWD"),$(field "target=$PWD")" "$@"
-if podman_without_root; then
-    # Without it, the caller's ids would be other ids in the container.
-    set -- --userns=keep-id "$@"
-fi
-# A pipe must stay a pipe: a terminal is given only where there is one at both ends.
-if [ -t 0 ] && [ -t 1 ]; then
-    set -- -t "$@"
-fi
-exec "${CONTAINER_ENGINE:-docker}" run --rm -i "$@"
 "#;
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
+use nix::libc::{SIGCHLD, SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
 
@@ -13,16 +14,8 @@ use crate::sys::proc;
 use crate::sys::signals::{Caught, Signals, group_lives, send, send_to_all, send_to_group, stop_here};
 use crate::value::supervision::Supervision;
 
-const TERM: i32 = 15;
-const KILL: i32 = 9;
-const CHLD: i32 = 17;
-const CONT: i32 = 18;
-const STOP: i32 = 19;
-const TSTP: i32 = 20;
-const TTIN: i32 = 21;
-const TTOU: i32 = 22;
 /// Signals that are the target's alone.
-const NEVER_TO_THE_REST: [i32; 5] = [CHLD, CONT, TSTP, TTIN, TTOU];
+const NEVER_TO_THE_REST: [i32; 5] = [SIGCHLD, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU];
 
 /// How long processes that were killed may take to be gone: one in an uninterruptible sleep takes for ever.
 const AFTER_KILL: Duration = Duration::from_secs(2);
@@ -52,7 +45,7 @@ pub(crate) fn is_ours(terminal: &OwnedFd) -> bool {
         return false;
     }
     // Groups of an outer PID namespace are all 0 here, so that two of them look like one. Reading nothing
-    // then tells: with TTIN blocked, as it is, a group of the background is refused.
+    // then tells: with SIGTTIN blocked, as it is, a group of the background is refused.
     own.as_raw() != 0 || nix::unistd::read(terminal, &mut []).is_ok()
 }
 
@@ -124,13 +117,13 @@ impl Supervisor<'_> {
         if caught.is_news_of_a_child {
             return;
         }
-        if caught.number == CONT {
+        if caught.number == SIGCONT {
             self.hand_over();
         }
         let Some(number) = self.rewritten(caught.number) else { return };
-        self.passed_stop |= [STOP, TSTP, TTIN, TTOU].contains(&number);
+        self.passed_stop |= [SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU].contains(&number);
         // A terminal has stopped the whole group, so the whole group is continued.
-        let was_stopped = number == CONT && self.stopped != Stopped::No;
+        let was_stopped = number == SIGCONT && self.stopped != Stopped::No;
         if was_stopped {
             self.stopped = Stopped::No;
         }
@@ -169,15 +162,15 @@ impl Supervisor<'_> {
     fn has_stopped(&mut self, signal: i32) {
         // A shell brings a job that runs to the front without a word, and the target has just noticed that it
         // is not there itself.
-        if [TTIN, TTOU].contains(&signal) && self.hand_over() {
-            send_to_group(self.target, CONT);
+        if [SIGTTIN, SIGTTOU].contains(&signal) && self.hand_over() {
+            send_to_group(self.target, SIGCONT);
             return;
         }
         // Who stopped this process continues it, and so does a shell whose job it is. Who stopped the target
         // alone continues that alone: no process that is stopped could see it, or pass a request to end on.
         let job = match self.terminal {
             Terminal::Absent => false,
-            Terminal::Present => signal != STOP,
+            Terminal::Present => signal != SIGSTOP,
             Terminal::Lent => true,
         };
         let together = !self.init && (self.passed_stop || job);
@@ -187,7 +180,7 @@ impl Supervisor<'_> {
     /// Stops this process because the target is stopped, so that a shell sees its job stop.
     fn stop_too(&mut self) {
         self.take_back();
-        // A stop discards a CONT that is pending (signal(7)), so the one that has come by now is read.
+        // A stop discards a SIGCONT that is pending (signal(7)), so the one that has come by now is read.
         while let Some(caught) = self.signals.next() {
             self.pass_on(caught);
         }
@@ -224,11 +217,11 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Ends what the target has left behind: TERM, and KILL after `grace`.
+    /// Ends what the target has left behind: SIGTERM, and SIGKILL after `grace`.
     fn end_the_rest(&self, grace: Duration) {
-        self.to_the_rest(TERM);
+        self.to_the_rest(SIGTERM);
         // A process that is stopped handles nothing.
-        self.to_the_rest(CONT);
+        self.to_the_rest(SIGCONT);
         let deadline = Instant::now().checked_add(grace);
         loop {
             // The signals before the dead: the news of one that ends in between stays to wake this process.
@@ -248,7 +241,7 @@ impl Supervisor<'_> {
         }
         let deadline = Instant::now() + AFTER_KILL;
         while !collect() && Instant::now() < deadline {
-            self.to_the_rest(KILL);
+            self.to_the_rest(SIGKILL);
             while self.signals.next().is_some() {}
             self.signals.wait(Some(Instant::now() + AFTER_KILL_POLL));
         }

@@ -1,16 +1,15 @@
 //! Reads the files that declared variables have their values from.
 
 use std::ffi::OsStr;
-use std::io::ErrorKind;
+use std::io::{Error, ErrorKind};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::plan::value_file::ValueFile;
-use crate::sys::child::Stop;
 use crate::sys::read::read_heeding;
 use crate::sys::signals::Signals;
 use crate::table::variable::Declaration;
-use crate::text::failure::{Failure, Result};
+use crate::text::failure::Result;
 use crate::text::log::quoted;
 use crate::text::reason::reason;
 use crate::value::variables::Variables;
@@ -29,47 +28,36 @@ pub(crate) fn value_files(
     let mut files = Vec::new();
     for declaration in declarations.iter().filter(|each| each.is_secret() || each.file == Some(true)) {
         let name = declaration.name.as_str();
+        let mut add = |path: PathBuf, named_by: Option<&str>| -> Result<bool> {
+            let content = read_heeding(&path, LONGEST, signals).map_err(|stop| {
+                let path = quoted(path.as_os_str().as_bytes());
+                stop.failure(&format!("while it read the value of variable `{name}` from {path}"))
+            })?;
+            let is_missing =
+                |error: &Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
+            if named_by.is_none() && content.as_ref().is_err_and(is_missing) {
+                return Ok(false);
+            }
+            let content = content.map_err(|error| reason(&error)).and_then(trimmed);
+            let named_by = named_by.map(str::to_owned);
+            files.push(ValueFile { name: name.to_owned(), path, named_by, content });
+            Ok(true)
+        };
         let mut given = false;
         for each in declaration.names() {
             if let Some(path) = variables.non_empty(format!("{each}_FILE").as_bytes()) {
-                let path = PathBuf::from(OsStr::from_bytes(path));
-                let content = read(&path, name, signals)?.map_err(|error| reason(&error)).and_then(trimmed);
-                files.push(ValueFile {
-                    name: name.to_owned(),
-                    path,
-                    named_by: Some(each.to_owned()),
-                    content,
-                });
-                given = true;
+                given = add(OsStr::from_bytes(path).into(), Some(each))?;
             }
             given |= variables.non_empty(each.as_bytes()).is_some();
             if given {
                 break;
             }
         }
-        if given || !declaration.is_secret() {
-            continue;
-        }
-        for file in [name.to_owned(), name.to_lowercase()] {
-            let path = Path::new(SECRETS).join(file);
-            match read(&path, name, signals)? {
-                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
-                content => {
-                    let content = content.map_err(|error| reason(&error)).and_then(trimmed);
-                    files.push(ValueFile { name: name.to_owned(), path, named_by: None, content });
-                    break;
-                }
-            }
+        if !given && declaration.is_secret() && !add(Path::new(SECRETS).join(name), None)? {
+            add(Path::new(SECRETS).join(name.to_lowercase()), None)?;
         }
     }
     Ok(files)
-}
-
-fn read(path: &Path, name: &str, signals: &mut Signals) -> Result<std::io::Result<Vec<u8>>> {
-    read_heeding(path, LONGEST, signals).map_err(|stop: Stop| -> Failure {
-        let path = quoted(path.as_os_str().as_bytes());
-        stop.failure(&format!("while it read the value of variable `{name}` from {path}"))
-    })
 }
 
 fn trimmed(content: Vec<u8>) -> std::result::Result<Vec<u8>, String> {

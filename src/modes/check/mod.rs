@@ -1,20 +1,8 @@
 //! `--check`: everything that is wrong with the table and with what it names in the image, in one run.
 //!
-//! For a Dockerfile: `RUN ["preverb", "--check"]`. Every verb is walked through in every environment that the
-//! table mentions, in the default one and in the chosen one. An *error* is what must fail whatever the
-//! operator does, nothing being mounted; a *warning* is what may. Both go to standard error with file,
-//! line and column, each once, and the exit code is 78 with any error and 0 otherwise. A table that is
-//! sound is passed in silence (`--log verbose` says what was looked at); nothing goes to standard output.
-//!
-//! With `--json` nothing goes to standard error, and standard output is one array, in the order of the
-//! table, of objects with these keys, all of them always there:
-//!
-//! - `level`: `error`, `warning`, or `info` for what is worth knowing and not wrong;
-//! - `message`: the sentence, without the place;
-//! - `file`, `line`, `column`: the place, line and column from 1; null for what has none, and then all three;
-//! - `hint`: what would help, or null.
-//!
-//! It reads the image and changes nothing.
+//! Every verb is walked through in every environment that the table mentions, in the default one and in the
+//! chosen one. An *error* is what must fail whatever the operator does, nothing being mounted; a *warning* is
+//! what may. The keys of `--json` are in preverb(1). It reads the image and changes nothing.
 
 mod argv;
 mod findings;
