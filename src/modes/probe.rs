@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::ready;
-use crate::ready::wait::{Awaited, probed_word, start_here};
+use crate::ready::wait::{Awaited, probed_word, start};
 use crate::sys::child::{Children, Stop};
 use crate::sys::read;
 use crate::sys::request::Received;
 use crate::sys::signals::Signals;
+use crate::sys::start::AsWhom;
 use crate::text::duration::spoken;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::value::target::Target;
@@ -53,7 +54,7 @@ pub(crate) fn attempt(
     awaited.limit = Some(deadline.saturating_duration_since(Instant::now()));
     // The child has no limit of its own: past the deadline it is killed at once, for whoever asked waits.
     awaited.guard = Some(read::program());
-    let mut running = match start_here(children, &awaited, variables, Duration::ZERO) {
+    let mut running = match start(children, AsWhom::myself(), &awaited, variables, Duration::ZERO) {
         Ok(running) => running,
         Err(reason) => return Ok(Some(awaited.shown_reason(&reason).to_owned())),
     };

@@ -4,11 +4,12 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use crate::ready::wait::{Awaited, Unready, awaited_word, not_ready, start_here, wait_for};
+use crate::ready::wait::{Awaited, Unready, awaited_word, not_ready, start, wait_for};
 use crate::sys::child::Children;
 use crate::sys::exec;
 use crate::sys::read;
 use crate::sys::signals::Signals;
+use crate::sys::start::AsWhom;
 use crate::text::failure::Result;
 use crate::text::log::Log;
 use crate::value::variables::Variables;
@@ -28,8 +29,10 @@ pub(crate) fn wait(
         .filter_map(|target| awaited_word(target, &program).transpose())
         .collect::<Result<Vec<_>>>()?;
     let mut children = Children::new(signals);
-    let start = |children: &mut Children, each: &Awaited, limit| start_here(children, each, variables, limit);
-    match wait_for(&mut children, log, awaited, timeout, &start) {
+    let try_one = |children: &mut Children, each: &Awaited, limit| {
+        start(children, AsWhom::myself(), each, variables, limit)
+    };
+    match wait_for(&mut children, log, awaited, timeout, &try_one) {
         Ok(()) => {}
         Err(Unready::Stopped(stop)) => return Err(stop.failure("while it waited")),
         Err(Unready::TimedOut(awaited)) => return Err(not_ready(&awaited, timeout, "wait:")),

@@ -23,7 +23,7 @@ use crate::value::variables::Variables;
 
 /// How long one try of preverb's own may take; a program may take as long as is waited for it.
 const TRY: Duration = Duration::from_secs(5);
-/// When it is line what is being waited for.
+/// After how long a wait is first reported.
 const QUIET: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -220,16 +220,6 @@ pub(crate) fn not_ready(awaited: &[Awaited], timeout: Duration, what: &str) -> F
     let sentence = format!("{what} not ready after {}: {}", spoken(timeout), list.join(", "));
     let names: Vec<&str> = awaited.iter().map(|each| each.shown.as_str()).collect();
     Failure::say(Kind::Unavailable, sentence).field("targets", names.join(" "))
-}
-
-/// How a try is started by this process as it is.
-pub(crate) fn start_here(
-    children: &mut Children,
-    awaited: &Awaited,
-    variables: &Variables,
-    limit: Duration,
-) -> std::result::Result<Running, String> {
-    start(children, AsWhom::myself(), awaited, variables, limit)
 }
 
 /// How a try is started, as another user if need be; an error is why it could not be.

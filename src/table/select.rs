@@ -158,10 +158,14 @@ impl<'d> Tree<'d> {
 
     /// The names of the verbs in this environment: the table's, then the environment's own.
     pub(crate) fn verb_names(self, environment: &str) -> Vec<&'d str> {
+        self.verb_nodes(environment).into_iter().map(Node::key).collect()
+    }
+
+    fn verb_nodes(self, environment: &str) -> Vec<Node<'d>> {
         let (base, over) = self.verbs(environment);
         let is_new = |node: &Node<'d>| base.is_none_or(|base| base.get(node.key()).is_none());
         let own = over.into_iter().flat_map(Node::children).filter(is_new);
-        base.into_iter().flat_map(Node::children).chain(own).map(Node::key).collect()
+        base.into_iter().flat_map(Node::children).chain(own).collect()
     }
 
     fn has_verb(self, name: &str, environment: &str) -> bool {
@@ -183,10 +187,10 @@ impl<'d> Tree<'d> {
         environment: &str,
         key: &'static str,
     ) -> impl Iterator<Item = (&'d str, Node<'d>)> + use<'d> {
-        let (base, over) = self.verbs(environment);
-        self.verb_names(environment).into_iter().flat_map(move |verb| {
-            let list = [over, base].into_iter().flatten().find_map(|verbs| verbs.get(verb)?.get(key));
-            list.into_iter().flat_map(Node::children).map(move |item| (verb, item))
+        let (_, over) = self.verbs(environment);
+        self.verb_nodes(environment).into_iter().flat_map(move |verb| {
+            let list = over.and_then(|over| over.get(verb.key())?.get(key)).or_else(|| verb.get(key));
+            list.into_iter().flat_map(Node::children).map(move |item| (verb.key(), item))
         })
     }
 
