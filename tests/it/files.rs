@@ -286,6 +286,25 @@ fn the_keys_of_render_are_explained_and_checked() {
     checked("only = []").status(78).stderr_contains("`only` is empty").run();
 }
 
+#[test]
+fn a_file_with_another_name_is_not_given_to_a_user_who_does_not_own_it() {
+    steps("[[setup]]\nchown = \"[DIR]/tree\"\nuser = \"daemon\"\n")
+        .needs_root()
+        .directory("tree", 0o755)
+        .file("secret", "", 0o600)
+        .under_shell("ln secret tree/name; exec \"$@\"")
+        .stdout("the target\n")
+        .stderr_contains(
+            "warning: step `chown [DIR]/tree` skips `[DIR]/tree/name`: it has other names (hard links)",
+        )
+        .check(|output| {
+            let owner = |path: &str| output.dir.path().join(path).metadata().unwrap().uid();
+            assert_eq!(owner("secret"), 0);
+            assert_ne!(owner("tree"), 0);
+        })
+        .run();
+}
+
 // How they end
 
 #[test]

@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, StatxFlags, Uid};
+use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, StatxFlags, Uid};
 use rustix::io::Errno;
 
 use crate::setup::state::{Setup, Task};
@@ -50,7 +50,12 @@ impl Setup {
             (None, Some(user)) if !task.kept_root => self.users.look_up(user)?,
             _ => identity::resolve(&Expanded::open("0:0"))?,
         };
-        chown(&paths, &owner, &mut progress::of_step(task.step, &mut self.world))
+        let log = self.world.log;
+        let warn = |reason: &str| {
+            let message = Message::new(Level::Warning, format!("{} skips {reason}", task.who()));
+            log.say(&message.field("step", &task.step.label));
+        };
+        chown(&paths, &owner, &warn, &mut progress::of_step(task.step, &mut self.world))
     }
 }
 
@@ -58,8 +63,13 @@ impl Setup {
 /// `progress` is asked now and then whether to continue. What vanishes meanwhile is skipped.
 ///
 /// Links in the directory part of a path are root's own or refused; a link at its end is given itself.
-pub(crate) fn chown(paths: &[PathBuf], owner: &Identity, progress: &mut Progress<'_>) -> Result<()> {
-    let mut giving = Giving { owner, progress, entries: 0, tree: Path::new("") };
+pub(crate) fn chown(
+    paths: &[PathBuf],
+    owner: &Identity,
+    warn: &dyn Fn(&str),
+    progress: &mut Progress<'_>,
+) -> Result<()> {
+    let mut giving = Giving { owner, warn, progress, entries: 0, tree: Path::new("") };
     for path in paths {
         giving.tree = path;
         giving.tree()?;
@@ -69,6 +79,8 @@ pub(crate) fn chown(paths: &[PathBuf], owner: &Identity, progress: &mut Progress
 
 struct Giving<'a> {
     owner: &'a Identity,
+    /// Is given what is skipped, and why.
+    warn: &'a dyn Fn(&str),
     progress: &'a mut Progress<'a>,
     entries: u32,
     tree: &'a Path,
@@ -84,6 +96,7 @@ struct Seen {
     place: (u64, u64),
     kind: FileType,
     owner: (u32, u32),
+    has_other_names: bool,
 }
 
 /// Looks at an entry, or with an empty name at what is open; follows nothing.
@@ -98,6 +111,7 @@ fn look(at: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<Seen> {
                 place: (device, status.stx_ino),
                 kind: FileType::from_raw_mode(status.stx_mode.into()),
                 owner: (status.stx_uid, status.stx_gid),
+                has_other_names: status.stx_nlink > 1,
             })
         }
         Err(Errno::NOSYS | Errno::PERM) => {
@@ -107,6 +121,7 @@ fn look(at: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<Seen> {
                 place: (status.st_dev, status.st_ino),
                 kind: FileType::from_raw_mode(status.st_mode),
                 owner: (status.st_uid, status.st_gid),
+                has_other_names: status.st_nlink > 1,
             })
         }
         Err(errno) => Err(errno),
@@ -135,7 +150,7 @@ impl Giving<'_> {
         let refused = |giving: &Self, errno| giving.refused(tree, &why(errno));
         let top = look(at, name).map_err(|errno| refused(self, errno))?;
         if top.kind != FileType::Directory {
-            return self.give(at, name, &top).map_err(|errno| refused(self, errno));
+            return self.give_file(at, name, &top).map_err(|errno| refused(self, errno));
         }
         let (open, top) = enter(at, name).map_err(|errno| refused(self, errno))?;
         self.walk(open, top)
@@ -170,7 +185,7 @@ impl Giving<'_> {
                 None => None,
             };
             let itself = OsStr::new(ITSELF);
-            self.checked(self.give(here.as_fd(), itself, &level.seen), here.as_fd(), itself)?;
+            self.checked(self.give(here.as_fd(), &level.seen), here.as_fd(), itself)?;
             let Some(next) = next else { return Ok(()) };
             (here, level) = next;
         }
@@ -194,7 +209,7 @@ impl Giving<'_> {
                     below.push(name.to_owned());
                     return Ok(());
                 }
-                self.give(at, name, &found)
+                self.give_file(at, name, &found)
             });
             if given != Err(Errno::NOENT) {
                 self.checked(given, at, name)?;
@@ -214,15 +229,36 @@ impl Giving<'_> {
         Ok(open)
     }
 
-    /// Changes the owner if it differs. By name it is the entry itself, whatever it is by now: everything
-    /// that is in the tree is to be given.
-    fn give(&self, at: BorrowedFd<'_>, name: &OsStr, seen: &Seen) -> rustix::io::Result<()> {
+    /// Gives what is not a directory; unless it has other names and is not the user's yet: whoever can write to
+    /// the tree may have made a name in it for a file outside of it. It is judged and given by a descriptor,
+    /// because the name may stand for another file at any moment.
+    fn give_file(&self, at: BorrowedFd<'_>, name: &OsStr, found: &Seen) -> rustix::io::Result<()> {
+        if found.owner == (self.owner.uid, self.owner.gid) {
+            return Ok(());
+        }
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(at, name, flags, Mode::empty())?;
+        let seen = look(file.as_fd(), OsStr::new(ITSELF))?;
+        if seen.kind == FileType::Directory || seen.mount != found.mount {
+            return Ok(());
+        }
+        if seen.has_other_names && seen.owner.0 != self.owner.uid {
+            let (path, user) = (self.path_of(file.as_fd()), self.owner.spec.shown());
+            let why = format!("it has other names (hard links), and is not user `{user}`'s");
+            (self.warn)(&format!("{}: {why}", quoted_path(&path)));
+            return Ok(());
+        }
+        self.give(file.as_fd(), &seen)
+    }
+
+    /// Changes the owner of what is open, if it differs.
+    fn give(&self, at: BorrowedFd<'_>, seen: &Seen) -> rustix::io::Result<()> {
         if seen.owner == (self.owner.uid, self.owner.gid) {
             return Ok(());
         }
         let (uid, gid) = (Uid::from_raw(self.owner.uid), Gid::from_raw(self.owner.gid));
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH;
-        rustix::fs::chownat(at, name, Some(uid), Some(gid), flags)
+        rustix::fs::chownat(at, ITSELF, Some(uid), Some(gid), flags)
     }
 
     fn beat(&mut self) -> Result<()> {
@@ -259,15 +295,13 @@ mod tests {
     use std::os::unix::fs::{MetadataExt as _, symlink};
     use std::time::{Duration, Instant};
 
-    use rustix::fs::OFlags;
-
     use super::*;
     use crate::sys::entry::testing::{Needs, alone, directory, give, someone};
 
     const OWNER: u32 = 12_345;
 
     fn to_owner(path: &Path) -> Result<()> {
-        chown(&[path.to_owned()], &someone(OWNER), &mut || Ok(()))
+        chown(&[path.to_owned()], &someone(OWNER), &|skipped| panic!("{skipped}"), &mut || Ok(()))
     }
 
     fn owner(path: &Path) -> (u32, u32) {
@@ -466,11 +500,37 @@ mod tests {
                 asked += 1;
                 if asked < 3 { Ok(()) } else { Err(Failure::say(Kind::Stopped(15), "stopped")) }
             };
-            let failure = chown(&paths, &someone(OWNER), &mut stop).expect_err("stopped");
+            let failure = chown(&paths, &someone(OWNER), &|_| {}, &mut stop).expect_err("stopped");
             assert_eq!((failure.kind(), asked), (Kind::Stopped(15), 3));
             kept(&paths);
-            chown(&paths, &someone(OWNER), &mut || Ok(())).expect("given");
+            chown(&paths, &someone(OWNER), &|_| {}, &mut || Ok(())).expect("given");
             given(&paths);
+        });
+    }
+
+    #[test]
+    fn a_file_with_another_name_is_given_only_where_it_is_the_users_already() {
+        let test = "a_file_with_another_name_is_given_only_where_it_is_the_users_already";
+        alone(module_path!(), test, Needs::Root, || {
+            let place = directory();
+            let at = |name: &str| place.path().join(name);
+            std::fs::create_dir(at("tree")).expect("made");
+            for name in ["roots", "theirs"] {
+                std::fs::write(at(name), "").expect("written");
+                std::fs::hard_link(at(name), at(&format!("tree/{name}"))).expect("linked");
+            }
+            std::os::unix::fs::chown(at("theirs"), Some(OWNER), Some(0)).expect("given");
+            let skipped = std::cell::RefCell::new(Vec::new());
+            let warn = |what: &str| skipped.borrow_mut().push(what.to_owned());
+            let paths = [at("tree"), at("tree/roots")];
+            chown(&paths, &someone(OWNER), &warn, &mut || Ok(())).expect("given");
+            given(&["tree", "tree/theirs"].map(at));
+            kept(&[at("roots")]);
+            let reason = format!(
+                "`{}`: it has other names (hard links), and is not user `{OWNER}:{OWNER}`'s",
+                at("tree/roots").display()
+            );
+            assert_eq!(skipped.take(), [reason.clone(), reason]);
         });
     }
 
