@@ -229,9 +229,9 @@ impl Giving<'_> {
         Ok(open)
     }
 
-    /// Gives what is not a directory; unless it has other names and is not the user's yet: whoever can write to
-    /// the tree may have made a name in it for a file outside of it. It is judged and given by a descriptor,
-    /// because the name may stand for another file at any moment.
+    /// Gives what is not a directory; unless it has other names and is not the user's yet: whoever can write
+    /// to the tree may have made a name in it for a file outside of it. It is judged and given by a
+    /// descriptor, because the name may stand for another file at any moment.
     fn give_file(&self, at: BorrowedFd<'_>, name: &OsStr, found: &Seen) -> rustix::io::Result<()> {
         if found.owner == (self.owner.uid, self.owner.gid) {
             return Ok(());
