@@ -202,18 +202,20 @@ impl Findings {
     /// As `--json` lists them.
     pub(super) fn list(&self, sources: &Sources) -> Vec<Listed> {
         let mut list = Vec::new();
-        let mut add = |level: Level, message, hint, place: Option<(String, usize, usize)>| {
-            let (file, line, column) = place
-                .map_or((None, None, None), |(file, line, column)| (Some(file), Some(line), Some(column)));
-            list.push(Listed { level: level.name(), message, file, line, column, hint });
-        };
         for (level, message, hint) in self.elsewhere.clone() {
-            add(level, message, hint, None);
+            let level = level.name();
+            list.push(Listed { level, message, file: None, line: None, column: None, hint });
         }
-        for (level, mistake) in self.placed(&Excerpts::of(sources)) {
-            let place = sources.place(sources.narrowed(mistake.span).start);
-            let place = place.map(|place| (load::shown_path(&place.source.path), place.line, place.column));
-            add(level, mistake.message, mistake.hint, place);
+        for (level, Mistake { span, message, hint, .. }) in self.placed(&Excerpts::of(sources)) {
+            let place = sources.place(sources.narrowed(span).start);
+            list.push(Listed {
+                level: level.name(),
+                message,
+                file: place.as_ref().map(|place| load::shown_path(&place.source.path)),
+                line: place.as_ref().map(|place| place.line),
+                column: place.as_ref().map(|place| place.column),
+                hint,
+            });
         }
         list
     }

@@ -6,7 +6,7 @@ use std::fs::Metadata;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::errno::Errno;
 
@@ -112,14 +112,6 @@ pub(super) fn directory(path: &Path, who: Who<'_>) -> Result<bool, String> {
         None | Some(Ok(_)) => Ok(true),
         Some(Err(error)) if error.kind() == ErrorKind::NotFound => Ok(false),
         Some(Err(error)) => Err(reason(&error)),
-    }
-}
-
-/// The directory that a file is to be made in.
-pub(super) fn parent(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
     }
 }
 

@@ -150,7 +150,7 @@ impl Walk<'_, '_> {
     /// A file that is made: its directory must be there, or be made before.
     fn file(&mut self, value: &Value, doer: Option<&Identity>) {
         let Some(path) = self.here(&value.path()) else { return };
-        let parent = image::parent(&path);
+        let parent = path.parent().unwrap_or(&path).to_owned();
         if self.is_made(&parent) {
             return;
         }
