@@ -34,38 +34,38 @@ pub(crate) const OPTIONS: [(&str, &[Definition]); 3] = [
             ),
             ("environment", "NAME", &[], "The deployment environment; also sets the variable that names it"),
             ("skip-setup", "", &[], "Skip every setup step [variable: PREVERB_SKIP_SETUP]"),
-            ("log", "FORMAT", &[], "Messages as text, json, quiet or verbose [variable: PREVERB_LOG]"),
+            ("log", "FORMAT", &[], "Message format: text, json, quiet or verbose [variable: PREVERB_LOG]"),
             ("json", "", &["list", "check", "explain"], "JSON on standard output"),
-            ("strict", "", &["check"], "warnings fail, too"),
-            ("timeout", "D", &["health", "wait", "probe"], "how long it may take (500ms, 60s, 5m, 1h)"),
+            ("strict", "", &["check"], "fail on warnings, too"),
+            ("timeout", "D", &["health", "wait", "probe"], "time limit (500ms, 60s, 5m, 1h)"),
             ("help", "", &[], "Show this help"),
             ("version", "", &[], "Show the version"),
         ],
     ),
     (
-        "Modes that speak about the table",
+        "Table modes",
         &[
             ("list", "", &[], "List the verbs of the environment, and the declared variables"),
-            ("check", "", &[], "Report every mistake in the table and in what it names"),
-            ("explain", "", &[], "Say what a run would do, and do nothing of it"),
-            ("health", "", &[], "Say whether the container's verb is healthy"),
+            ("check", "", &[], "Report every error in the table and in the files it names"),
+            ("explain", "", &[], "Show what a run would do, without doing it"),
+            ("health", "", &[], "Report whether the container's verb is healthy"),
             ("shim", "", &[], "Print a script for the host that runs the image as a local command"),
         ],
     ),
     (
-        "Parts by themselves, without a table",
+        "Standalone modes, which need no table",
         &[
             ("as", "USER", &[], "Step down to USER, then exec COMMAND"),
-            ("supervise", "", &[], "Stay as PID 1 with COMMAND as a child: forward signals, reap"),
+            ("supervise", "", &[], "Run COMMAND as a child: forward signals, reap orphans"),
             ("signals", "LIST", &["supervise"], "rewrite signals (TERM=QUIT,HUP=none)"),
-            ("group", "", &["supervise"], "forward to the whole group"),
-            ("grace", "D", &["supervise"], "how long what is left behind may take to end"),
+            ("group", "", &["supervise"], "forward signals to the whole process group"),
+            ("grace", "D", &["supervise"], "time for leftover processes before KILL"),
             ("exit", "LIST", &["supervise"], "replace exit codes of COMMAND (143=0)"),
             ("conceal", "", &[], ""),
             ("blocked", "LIST", &[], ""),
             ("wait", "", &[], "Wait until every TARGET is ready, then exec COMMAND"),
             ("probe", "TARGET", &[], "Try TARGET once"),
-            ("exec", "", &[], "Run COMMAND as the container's main process would be run"),
+            ("exec", "", &[], "Run COMMAND with the main process's variables, user and directory"),
         ],
     ),
 ];
@@ -103,7 +103,7 @@ impl Rest {
             Start::Verb if words.is_empty() => Invocation::None,
             Start::Verb => Invocation::Verb(words.remove(0), words),
             Start::Command if words.is_empty() => {
-                return Err(usage("a lone `--` names no command").hint("preverb -- COMMAND [ARGUMENT]..."));
+                return Err(usage("no command after `--`").hint("preverb -- COMMAND [ARGUMENT]..."));
             }
             Start::Command => Invocation::Command(words),
             Start::Dash => Invocation::Default(words),
@@ -185,7 +185,7 @@ pub(super) fn common(matches: &ArgMatches) -> Result<Options> {
     let log = value("log").map(|text| {
         let shown = || quoted(text.as_bytes());
         Format::of(text.as_bytes())
-            .ok_or_else(|| usage(format!("option `--log` cannot be {}", shown())).hint(Format::rule()))
+            .ok_or_else(|| usage(format!("option `--log` is {}, which is not a log format", shown())).hint(Format::rule()))
     });
     let (table, environment) = (value("table"), value("environment"));
     Ok(Options { table, environment, skip_setup: matches.get_flag("skip-setup"), log: log.transpose()? })
@@ -198,7 +198,7 @@ pub(super) fn action(matches: &ArgMatches, mut rest: Rest) -> Result<Action> {
         [] => "",
         [mode] => mode,
         [first, second, ..] => {
-            return Err(usage(format!("`--{first}` and `--{second}` are two modes: give one")));
+            return Err(usage(format!("`--{first}` and `--{second}` cannot be used together")));
         }
     };
     let json = matches.get_flag("json");
@@ -207,14 +207,14 @@ pub(super) fn action(matches: &ArgMatches, mut rest: Rest) -> Result<Action> {
     let supervision = supervision(matches)?;
     for (name, _, modes, _) in OPTIONS.iter().flat_map(|(_, options)| *options) {
         if !modes.is_empty() && !modes.contains(&mode) && given(name) {
-            let modes = modes.iter().map(|mode| format!("`--{mode}`")).collect::<Vec<_>>().join(", ");
-            return Err(usage(format!("option `--{name}` belongs to {modes}")));
+            let modes = modes.iter().map(|mode| format!("`--{mode}`")).collect::<Vec<_>>().join(" or ");
+            return Err(usage(format!("option `--{name}` requires {modes}")));
         }
     }
     let usage_of_command = format!("preverb --{mode} ... -- COMMAND [ARGUMENT]...");
     let targets: Vec<OsString> = matches.get_many("targets").into_iter().flatten().cloned().collect();
     if let Some(word) = targets.first().filter(|_| mode != "wait") {
-        let sentence = format!("`--{mode}` takes no word {} before `--`", quoted(word.as_bytes()));
+        let sentence = format!("`--{mode}` takes no argument {} before `--`", quoted(word.as_bytes()));
         return Err(usage(sentence).hint(usage_of_command));
     }
     let takes_nothing = match mode {
@@ -224,7 +224,7 @@ pub(super) fn action(matches: &ArgMatches, mut rest: Rest) -> Result<Action> {
     };
     if takes_nothing {
         let word = rest.words.first().map_or(OsStr::new("--"), OsString::as_os_str);
-        return Err(usage(format!("`--{mode}` takes no word {}", quoted(word.as_bytes()))));
+        return Err(usage(format!("`--{mode}` takes no argument {}", quoted(word.as_bytes()))));
     }
     let command = |rest: Rest| {
         if rest.start == Start::Command && !rest.words.is_empty() {
@@ -242,7 +242,7 @@ pub(super) fn action(matches: &ArgMatches, mut rest: Rest) -> Result<Action> {
         "check" => Action::Check { json, strict },
         "health" => Action::Health { timeout: probe_timeout },
         "shim" if rest.words.len() > 1 => {
-            return Err(usage(format!("`--shim` takes one verb, not {} words", rest.words.len())));
+            return Err(usage(format!("`--shim` takes one verb, not {} arguments", rest.words.len())));
         }
         "shim" => Action::Table(TableMode::Shim { verb: rest.words.pop() }),
         "as" => Action::As { user: value(), command: command(rest)? },
@@ -269,7 +269,7 @@ fn duration(matches: &ArgMatches, name: &str) -> Result<Option<Duration>> {
 }
 
 fn supervision(matches: &ArgMatches) -> Result<Supervision> {
-    let rule = ["which names no signals", "signals are rewritten as in `TERM=QUIT,HUP=none`"];
+    let rule = ["which is not a list of signals", "write it as in `TERM=QUIT,HUP=none`"];
     let blocked = list(matches, "blocked", rule, &parse_signal)?;
     let signals = list(matches, "signals", rule, &|pair| {
         let (from, to) = pair.split_once('=')?;
@@ -278,22 +278,22 @@ fn supervision(matches: &ArgMatches) -> Result<Supervision> {
     })?;
     for (number, (from, (signal, _))) in signals.iter().enumerate() {
         let what = if !can_be_caught(*signal) {
-            "in `--signals` cannot be caught, and so not passed on"
+            "in `--signals` cannot be caught, so it cannot be forwarded"
         } else if signals[..number].iter().any(|(_, (earlier, _))| earlier == signal) {
-            "stands in `--signals` twice"
+            "appears twice in `--signals`"
         } else {
             continue;
         };
         return Err(usage(format!("signal {} {what}", quoted(from))));
     }
-    let rule = ["not a list of exit codes", "exit codes are replaced as in `143=0,130=0`; each is 0 to 255"];
+    let rule = ["which is not a list of exit codes", "write it as in `143=0,130=0`; each code is 0 to 255"];
     let exit: Vec<(u8, u8)> = list(matches, "exit", rule, &|pair| {
         let (from, to) = pair.split_once('=')?;
         Some((from.parse().ok()?, to.parse().ok()?))
     })?;
     for (number, (from, _)) in exit.iter().enumerate() {
         if exit[..number].iter().any(|(earlier, _)| earlier == from) {
-            return Err(usage(format!("exit code {from} is in `--exit` twice")));
+            return Err(usage(format!("exit code {from} appears twice in `--exit`")));
         }
     }
     Ok(Supervision {

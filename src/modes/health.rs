@@ -45,14 +45,13 @@ fn examine(option: Option<PathBuf>, timeout: Duration, mut children: Children, l
     if !timeout.is_zero() {
         children.signals().wait_until(begun + timeout);
     }
-    let main = main_process::find(&mut children, "while it probed")?;
+    let main = main_process::find(&mut children, "while probing")?;
     main.is_one_user()?;
     let mut variables = main.variables()?.with_facts(cgroup::fact);
     let Some(verb) = variables.non_empty(b"PREVERB_VERB") else {
         if variables.get(b"PREVERB_ENVIRONMENT").is_none() {
             return Err(unhealthy(format!(
-                "what {} runs is not known: the variables `PREVERB_VERB` and `PREVERB_ENVIRONMENT` are \
-                 missing there",
+                "cannot tell what {} runs: its variables `PREVERB_VERB` and `PREVERB_ENVIRONMENT` are missing",
                 main.shown()
             )));
         }
@@ -64,7 +63,7 @@ fn examine(option: Option<PathBuf>, timeout: Duration, mut children: Children, l
     })?;
     let environment = variables.non_empty(b"PREVERB_ENVIRONMENT").and_then(EnvironmentName::parse);
     let environment = environment.ok_or_else(|| {
-        unhealthy("variable `PREVERB_ENVIRONMENT` of the main process names no environment")
+        unhealthy("variable `PREVERB_ENVIRONMENT` of the main process is not an environment name")
     })?;
 
     // A table that a hook may have named is read by the user that the hook ran as: root would show what is in
@@ -88,7 +87,7 @@ fn examine(option: Option<PathBuf>, timeout: Duration, mut children: Children, l
     if let (None, None) = tree.parts(verb.as_str(), environment.as_str()) {
         let table = quoted(path.as_os_str().as_bytes());
         return Err(unhealthy(format!(
-            "the table {table} has no verb `{verb}` in environment `{environment}`, which is what runs"
+            "verb `{verb}` of environment `{environment}` is running, but the table {table} does not have it"
         )));
     }
     let mut decoder = Decoder::default();
@@ -111,7 +110,7 @@ fn examine(option: Option<PathBuf>, timeout: Duration, mut children: Children, l
     let opaque = opaque(&declarations);
     let facts = Facts { variables: &variables, opaque: &opaque, exists: &read::is_there };
     let Some(awaited) = awaited_of(probe, facts, "`health`", &program)? else {
-        log.debug(|| format!("the `health` of verb `{verb}` is nothing to probe, and so healthy"));
+        log.debug(|| format!("`health` of verb `{verb}` has nothing to probe: healthy"));
         return Ok(());
     };
     if awaited.hides_its_path() {

@@ -17,7 +17,7 @@ use crate::text::paint::Paint;
 use crate::value::variables::Variables;
 
 const USAGE: &str = "\
-Sets up the verb of a container image for its environment, then becomes the target
+Runs the setup that a container image's verb needs, then execs its program
 
 Usage: preverb [OPTIONS] [VERB [ARGUMENT]...]
        preverb [OPTIONS] -- COMMAND [ARGUMENT]...
@@ -62,7 +62,7 @@ fn verbs(
     let list = list::List::of(tree, &settings, &environment.name, &mut decoder);
     let mut text = format!("\n{}", list::text(&list, Paint::Plain));
     if let Err(failure) = failing(&sources, &decoder.mistakes) {
-        text.push_str("\nThe table has a mistake (`preverb --check` tells every one): ");
+        text.push_str("\nThe table has an error (`preverb --check` reports all of them): ");
         text.push_str(&failure.sentence());
         text.push('\n');
     }

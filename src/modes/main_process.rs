@@ -44,9 +44,7 @@ pub(crate) fn find(children: &mut Children, doing: &str) -> Result<Process> {
                 children.sleep(Instant::now() + LOOK).map_err(|stop| stop.failure(doing))?;
             }
             Found::Starting(pid) => {
-                return Err(unavailable(format!(
-                    "process {pid} is to supervise, and has not started its target yet"
-                )));
+                return Err(unavailable(format!("supervisor process {pid} has not started its target yet")));
             }
         }
     }
@@ -58,14 +56,14 @@ fn unavailable(sentence: String) -> Failure {
 
 fn setting_up(pid: i32) -> Failure {
     unavailable(format!("still setting up: process {pid} has not become the target yet")).hint(
-        "what hooks export is not there before they have run; without `preverb --exec --` a command \
-         runs at any time",
+        "variables that hooks export exist only after the hooks have run; to run a command earlier, \
+         leave out `preverb --exec --`",
     )
 }
 
 fn alone() -> Failure {
-    Failure::say(Kind::Usage, "this process is the container's main process itself")
-        .hint("`--exec` is for `docker exec` and `kubectl exec`, in a container that already runs")
+    Failure::say(Kind::Usage, "this process is itself the container's main process")
+        .hint("`--exec` is for `docker exec` and `kubectl exec`, in a running container")
 }
 
 fn not_seen() -> Failure {
@@ -77,7 +75,8 @@ fn look() -> Result<Found> {
     // A /proc of another namespace has this process under another number, or not at all.
     let seen = std::fs::read_link("/proc/self").ok();
     if seen.and_then(|pid| pid.to_str()?.parse().ok()) != Some(own) {
-        let sentence = "there is no `/proc` of this container to find its main process in";
+        let sentence =
+            "cannot find the container's main process: `/proc` is missing or is not this container's";
         return Err(Failure::say(Kind::System, sentence));
     }
     if own == 1 {
@@ -163,7 +162,7 @@ impl Processes {
                 let depth = status.map_or(0, |status| status.numbers.len().saturating_sub(1));
                 let number = |pid| Status::of(pid)?.numbers.get(depth).copied();
                 pid = self.target_of(pid, target, number).ok_or_else(|| {
-                    unavailable(format!("process {pid} supervises, and its target is not there any more"))
+                    unavailable(format!("the target of supervisor process {pid} no longer exists"))
                 })?;
                 continue;
             }

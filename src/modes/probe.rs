@@ -58,7 +58,7 @@ pub(crate) fn attempt(
         Ok(running) => running,
         Err(reason) => return Ok(Some(awaited.shown_reason(&reason).to_owned())),
     };
-    let stopped = |stop: Stop| stop.failure("while it probed");
+    let stopped = |stop: Stop| stop.failure("while probing");
     loop {
         children.pump(&mut [&mut running], Some(deadline)).map_err(stopped)?;
         if let Some(ended) = running.ended() {

@@ -65,8 +65,8 @@ impl Process {
             return Ok(());
         }
         let sentence = format!(
-            "the real, effective and saved ids of {} differ: it has run a set-user-id program, and nothing \
-             is done in its place",
+            "the real, effective and saved ids of {} differ: it has run a set-user-id program, and preverb \
+             does not act for it",
             self.shown()
         );
         Err(Failure::say(Kind::Identity, sentence))
@@ -93,8 +93,8 @@ impl Process {
         let text = text.map_err(|error| self.refused("variables", &error))?;
         if !is_whole(&text) {
             let sentence = format!(
-                "{} has written its title over its variables, so its verb is not known: with `init = true` a \
-                 supervisor keeps them",
+                "{} has overwritten its variables with its title, so its verb is unknown: with `init = true` \
+                 the supervisor keeps them",
                 self.shown()
             );
             return Err(Failure::say(Kind::System, sentence));
@@ -142,7 +142,7 @@ impl Process {
         let (why, hint) = if me.is_root() && !same && !hidden {
             let them = who(uid, gid);
             let why = format!(
-                "it is {them}, and this is root without the capabilities to become that or to look at it"
+                "it is {them}, and this is root without the capabilities to become that user or to inspect it"
             );
             (why, format!("run this as {uid}:{gid}, as in `docker exec -u {uid}:{gid} ...`"))
         } else if !me.is_root() && !same {
@@ -154,9 +154,9 @@ impl Process {
             let why = format!("it has capabilities that this process lacks ({})", names.join(", "));
             (why, as_root.to_owned())
         } else {
-            let why = "the kernel keeps it from being looked at (its file cannot be read, or it asked for \
+            let why = "the kernel does not allow inspecting it (its file cannot be read, or it asked for \
                        that, changed its user or has more capabilities)";
-            (why.to_owned(), "only the capability `CAP_SYS_PTRACE` helps".to_owned())
+            (why.to_owned(), "this needs the capability `CAP_SYS_PTRACE`".to_owned())
         };
         Failure::say(Kind::System, format!("{sentence}: {why}")).hint(hint)
     }

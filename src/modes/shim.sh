@@ -50,7 +50,7 @@ podman_without_root() {
 }
 
 if ! command -v "${CONTAINER_ENGINE:-docker}" >/dev/null; then
-    fail "the container engine \`${CONTAINER_ENGINE:-docker}\` is not found; CONTAINER_ENGINE names another"
+    fail "the container engine \`${CONTAINER_ENGINE:-docker}\` is not found; set CONTAINER_ENGINE to use another one"
 fi
 case ${PWD-} in
     /*[!/]*) ;;

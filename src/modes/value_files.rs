@@ -31,7 +31,7 @@ pub(crate) fn value_files(
         let mut add = |path: PathBuf, named_by: Option<&str>| -> Result<bool> {
             let content = read_heeding(&path, LONGEST, signals).map_err(|stop| {
                 let path = quoted(path.as_os_str().as_bytes());
-                stop.failure(&format!("while it read the value of variable `{name}` from {path}"))
+                stop.failure(&format!("while reading the value of variable `{name}` from {path}"))
             })?;
             let is_missing =
                 |error: &Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);

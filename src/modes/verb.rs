@@ -104,7 +104,7 @@ impl Verbs<'_> {
         if parts.len() > 1 && names.clone().any(|name| name == parts[0]) {
             let quoted = parts.iter().map(|part| format!("\"{}\"", escaped(part.as_bytes())));
             let quoted = quoted.collect::<Vec<_>>().join(", ");
-            failure = failure.hint(format!("give each argument by itself: [{quoted}]"));
+            failure = failure.hint(format!("give each argument separately: [{quoted}]"));
         } else if let Some(near) = nearest(&text, &mut names) {
             failure = failure.hint(format!("did you mean `{near}`?"));
         }

@@ -34,7 +34,7 @@ pub(crate) fn wait(
     };
     match wait_for(&mut children, log, awaited, timeout, &try_one) {
         Ok(()) => {}
-        Err(Unready::Stopped(stop)) => return Err(stop.failure("while it waited")),
+        Err(Unready::Stopped(stop)) => return Err(stop.failure("while waiting")),
         Err(Unready::TimedOut(awaited)) => return Err(not_ready(&awaited, timeout, "wait:")),
     }
     if command.is_empty() {

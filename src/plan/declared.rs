@@ -57,7 +57,7 @@ impl Building {
             file.named_by.as_deref().filter(|name| self.variables.non_empty(name.as_bytes()).is_some());
         match (&file.content, both) {
             (_, Some(both)) => {
-                let sentence = format!("variables `{both}` and `{both}_FILE` are both set: give one");
+                let sentence = format!("variables `{both}` and `{both}_FILE` are both set: set only one");
                 self.fail(name, failure(declaration, sentence));
             }
             (Ok(value), None) => {
@@ -80,7 +80,7 @@ impl Building {
     }
 
     fn renamed(&mut self, old: &str, name: &str) {
-        self.warnings.push(format!("variable `{old}` is an old name of `{name}`, which it is taken for"));
+        self.warnings.push(format!("variable `{old}` is an old name of `{name}`, and its value is used"));
     }
 
     /// `required`, `type`, `one-of` and `conflicts`, on what all layers yield.
@@ -103,7 +103,7 @@ impl Building {
                 let pair = if name < other { [name, other] } else { [other, name] };
                 if reported.insert(pair) {
                     let sentence =
-                        format!("variables `{name}` and `{other}` are both set, and exclude each other");
+                        format!("variables `{name}` and `{other}` are both set, but only one of them may be");
                     self.fail(name, failure(declaration, sentence));
                 }
             }

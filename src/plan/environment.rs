@@ -96,9 +96,9 @@ pub(crate) fn choose(
         }
         Named::Like(other) => {
             let reason = if secret {
-                "looks like an environment of the table and is not it".to_owned()
+                "looks like an environment of the table but is not one".to_owned()
             } else {
-                format!("looks like environment `{other}` and is not it")
+                format!("looks like environment `{other}` but is not it")
             };
             return Err(refused(Kind::Variable, &reason, did_you_mean(Some(&other)).trim_end().to_owned()));
         }

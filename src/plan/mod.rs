@@ -262,7 +262,7 @@ pub(crate) fn plan(
     building.report_unset(|name| !require && declarations.iter().any(|each| each.name == name));
 
     let skip_all = call.skip_setup.or_else(|| {
-        asked.map(|word| format!("the caller gave {}, which `skip-setup-on` has", quoted(word.as_bytes())))
+        asked.map(|word| format!("the caller gave {}, which is in `skip-setup-on`", quoted(word.as_bytes())))
     });
     let steps = steps(selection, &environment.name, skip_all.as_ref());
     let is_secret = |name: &str| building.variables.get(name.as_bytes()).is_some_and(|found| found.secret);
@@ -329,7 +329,7 @@ pub(crate) fn secret_in_marker(step: &Step, is_secret: &dyn Fn(&str) -> bool) ->
 }
 
 pub(crate) fn secret_marker(label: &str, key: &str) -> Failure {
-    let sentence = format!("`{key}` of step `{label}` holds a secret, and would be written to a disk");
+    let sentence = format!("`{key}` of step `{label}` contains a secret, which would be written to disk");
     Failure::say(Kind::Table, sentence).field("step", label).field("key", key)
 }
 
@@ -345,9 +345,11 @@ pub(crate) fn interpreters(settings: &Settings) -> Vec<(String, Vec<String>)> {
 /// Why a step does not run: its `verbs` and `environments`.
 fn filtered(step: &Step, verb: Option<&VerbName>, environment: &EnvironmentName) -> Option<String> {
     match verb {
-        None if step.verbs.present => Some("it is for verbs, and a command was given".to_owned()),
-        Some(verb) if !step.verbs.admits(verb.as_str()) => Some(format!("it is not for verb `{verb}`")),
+        None if step.verbs.present => Some("it applies to verbs only, and a command was given".to_owned()),
+        Some(verb) if !step.verbs.admits(verb.as_str()) => {
+            Some(format!("it does not apply to verb `{verb}`"))
+        }
         _ if step.environments.admits(environment.as_str()) => None,
-        _ => Some(format!("it is not for environment `{environment}`")),
+        _ => Some(format!("it does not apply to environment `{environment}`")),
     }
 }

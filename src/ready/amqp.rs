@@ -30,7 +30,7 @@ pub(crate) fn start(bytes: &[u8]) -> Parsed<()> {
 }
 
 fn foreign<T>() -> Parsed<T> {
-    Err("the answer is not that of an AMQP broker".to_owned())
+    Err("the answer is not from an AMQP broker".to_owned())
 }
 
 #[cfg(test)]

@@ -162,14 +162,14 @@ fn message(body: &[u8]) -> Result<Option<u8>, String> {
     let Some(([compressed, length @ ..], message)) = body.split_first_chunk::<5>() else { return Ok(None) };
     let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
     if *compressed != 0 || length > LONGEST_MESSAGE {
-        return Err("the answer is not that of a health service".to_owned());
+        return Err("the answer is not from a health service".to_owned());
     }
     match message.get(..length) {
         None => Ok(None),
         // A field that is 0 is left out.
         Some([]) => Ok(Some(0)),
         Some([8, status]) => Ok(Some(*status)),
-        Some(_) => Err("the answer is not that of a health service".to_owned()),
+        Some(_) => Err("the answer is not from a health service".to_owned()),
     }
 }
 

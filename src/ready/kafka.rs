@@ -17,7 +17,7 @@ pub(crate) fn ask(mut connection: Connection) -> Result<(), String> {
 
 /// The whole answer: its size, the correlation id, the error, the number of APIs, and six bytes for each.
 pub(crate) fn versions(bytes: &[u8]) -> Parsed<()> {
-    let foreign = || Err("the answer is not that of a Kafka broker".to_owned());
+    let foreign = || Err("the answer is not from a Kafka broker".to_owned());
     let Some((size, rest)) = bytes.split_first_chunk() else { return Ok(None) };
     let size = u32::from_be_bytes(*size);
     if !(10..=LONGEST).contains(&size) {

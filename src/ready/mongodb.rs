@@ -59,7 +59,7 @@ fn length(bytes: usize) -> [u8; 4] {
 }
 
 pub(crate) fn message(bytes: &[u8]) -> Parsed<State> {
-    let foreign = || Err("the answer is not that of MongoDB".to_owned());
+    let foreign = || Err("the answer is not from MongoDB".to_owned());
     let Some(head) = bytes.first_chunk::<HEAD>() else { return Ok(None) };
     let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     let size = number(0);

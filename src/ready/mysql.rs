@@ -67,7 +67,7 @@ impl Login {
             self.connection.drain();
             return Ok(());
         }
-        Err("the login does not come to an end".to_owned())
+        Err("the login does not complete".to_owned())
     }
 }
 
@@ -88,7 +88,7 @@ pub(crate) fn packet(bytes: &[u8]) -> Parsed<Packet> {
     Ok(packet.map(|packet| (packet, length + 4)))
 }
 
-const FOREIGN: &str = "the answer is not MySQL's";
+const FOREIGN: &str = "the answer is not from MySQL";
 
 pub(crate) fn greeting(payload: &[u8]) -> Result<(), String> {
     match payload {

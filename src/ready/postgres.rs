@@ -35,7 +35,7 @@ pub(crate) enum Login {
 
 /// The first message of the server.
 pub(crate) fn answer(bytes: &[u8]) -> Parsed<Login> {
-    let foreign = || Err("the answer is not PostgreSQL's".to_owned());
+    let foreign = || Err("the answer is not from PostgreSQL".to_owned());
     let Some((kind, rest)) = bytes.split_first() else { return Ok(None) };
     if !b"REv".contains(kind) {
         return foreign();
@@ -61,7 +61,7 @@ pub(crate) fn answer(bytes: &[u8]) -> Parsed<Login> {
         None => return foreign(),
         Some(b"57P01" | b"57P02") => "the server is shutting down",
         Some(b"57P03") => {
-            "the server takes no connections yet: it is starting up, recovering or shutting down"
+            "the server does not accept connections yet: it is starting up, recovering or shutting down"
         }
         Some(b"53300") => "too many connections",
         Some(_) => return Ok(Some((Login::Open, 5))),

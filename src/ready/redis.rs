@@ -37,7 +37,7 @@ fn command(words: &[&[u8]]) -> Vec<u8> {
 
 /// One simple string or error, with the sign in front of it.
 pub(crate) fn line(bytes: &[u8]) -> Parsed<Vec<u8>> {
-    let foreign = || Err("the answer is not that of Redis".to_owned());
+    let foreign = || Err("the answer is not from Redis".to_owned());
     if !matches!(bytes.first(), None | Some(b'+' | b'-')) {
         return foreign();
     }
@@ -58,7 +58,7 @@ pub(crate) fn judge_auth(line: &[u8]) -> Result<(), String> {
     let has_none =
         line.starts_with(b"-ERR") && holds(b"without any password") || holds(b"no password is set");
     if has_none {
-        return Err("the URL has a password, and the server has none".to_owned());
+        return Err("the URL has a password, but the server has none".to_owned());
     }
     // WRONGPASS, and `-ERR invalid password` before Redis 6.
     Err("wrong password: the server refuses the one in the URL".to_owned())

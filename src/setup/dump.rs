@@ -135,14 +135,14 @@ pub(crate) fn written_variables(text: &[u8]) -> Result<Vec<Written>, String> {
     if text.is_empty() {
         return Ok(Vec::new());
     }
-    let text = std::str::from_utf8(text).map_err(|_| "what is not UTF-8".to_owned())?;
+    let text = std::str::from_utf8(text).map_err(|_| "something that is not UTF-8".to_owned())?;
     let sources = Sources::one(PathBuf::from("descriptor 3"), text.to_owned());
     let document = Document::read(&sources, |_| false).map_err(|mistakes| {
         let mistake = mistakes.first();
         let place = mistake.and_then(|mistake| sources.place(mistake.span.start));
         let line = place.map_or(1, |place| place.line);
         let message = mistake.map(|mistake| mistake.message.clone()).unwrap_or_default();
-        format!("what is not TOML: line {line}: {message}")
+        format!("something that is not TOML: line {line}: {message}")
     })?;
     let mut variables = Vec::new();
     for child in document.root().children() {

@@ -141,20 +141,21 @@ fn changes(
     let mut changes = Changes::default();
     if let Work::Script(script) = &hook.work {
         let handed = running.handed_back().and_then(Dump::parse).ok_or_else(|| {
-            let hint = "it replaced the EXIT trap or itself (`exec`), or left itself unable to start a \
-                        program; a file without the extension `.sh` is run by itself";
+            let hint = "it replaced the EXIT trap, called `exec`, or can no longer start a program; a \
+                        file without the extension `.sh` is run instead of sourced";
             ("ended before its environment could be read back".to_owned(), hint)
         })?;
         changes = handed.changes(before, || script.is_bash(before));
         if working_directory() == handed.directory {
             changes.directory = None;
         } else if changes.directory.is_none() {
-            return Err(wrong("ended in a working directory that is gone"));
+            return Err(wrong("ended in a working directory that no longer exists"));
         }
         changes.umask = changes.umask.filter(|umask| *umask != current_umask());
     }
     if let Some(uid) = running.stranger {
-        let what = format!("stepped down to uid {uid}, which wrote to descriptor 3: only root may there");
+        let what =
+            format!("stepped down to uid {uid}, which wrote to descriptor 3: only root may write to it");
         return Err(wrong(&what));
     }
     let written = written_variables(running.text(Carries::Variables))

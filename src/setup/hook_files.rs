@@ -146,11 +146,11 @@ pub(crate) fn hook(path: PathBuf, rules: Rules<'_>) -> HookFile {
         // One that has gone since it was listed is a program that is missing, and not skipped.
         Err(error) if error.kind() == ErrorKind::NotFound && !path.is_symlink() => How::Run,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            How::Skip("it is a link to nothing; make its target exist, or remove it".to_owned())
+            How::Skip("it is a broken link; create its target, or remove it".to_owned())
         }
-        Err(error) => How::Skip(format!("it cannot be looked at: {}", reason(&error))),
+        Err(error) => How::Skip(format!("it cannot be inspected: {}", reason(&error))),
         Ok(metadata) if metadata.is_dir() && matches!(extension, Extension::Other) => {
-            How::Skip("it is a directory; hooks are files of the directory itself".to_owned())
+            How::Skip("it is a directory; subdirectories are not searched for hooks".to_owned())
         }
         Ok(metadata) if metadata.is_dir() => fail(
             "is a directory, and should be a file",
@@ -182,7 +182,7 @@ fn no_rule(path: &Path) -> String {
             "it is not executable, and `interpreters` has no `{}`; `chmod +x` it, or add one",
             escaped(extension.as_bytes())
         ),
-        None => "it is not executable; `chmod +x` it, or call it `*.sh`".to_owned(),
+        None => "it is not executable; `chmod +x` it, or name it `*.sh`".to_owned(),
     }
 }
 
@@ -208,12 +208,12 @@ fn script(path: &Path, rules: Rules<'_>, is_executable: bool, runs: bool) -> How
             program_with(line)
         } else {
             let what = format!("is a script for {}, and not executable", quoted(base(program)));
-            fail(what, "`chmod +x` it to have it run; what is sourced is for sh, dash, ash or bash")
+            fail(what, "`chmod +x` it to have it run; only scripts for sh, dash, ash or bash are sourced")
         };
     }
     if let Some(line) = text.split(|byte| *byte == b'\n').position(|line| line.ends_with(b"\r")) {
         let number = line + 1;
-        let what = format!("has a carriage return (CR) at the end of line {number}, as Windows writes it");
+        let what = format!("has a carriage return (CR) at the end of line {number}, a Windows line ending");
         return fail(what, exec::UNIX_LINE_ENDS);
     }
     match command {

@@ -87,7 +87,7 @@ impl Setup {
             Ok(Outcome::Nothing) => Ok(()),
             Err(failure) if marker.per.is_none() && marker.look().is_ok_and(|found| found.is_some()) => {
                 let shown = marker.shown();
-                Err(failure.and(format!("{shown} exists now, so the next start will take the step as done")))
+                Err(failure.and(format!("{shown} exists now, so the next start will treat the step as done")))
             }
             Err(failure) => Err(failure),
         }
@@ -152,7 +152,7 @@ impl<'s> Marker<'s> {
         acting_as(self.writer, || {
             match rustix::fs::stat(&self.path) {
                 Err(Errno::NOENT) if self.path.is_symlink() => {
-                    return Err(self.refused("look for", &"it is a link to nothing"));
+                    return Err(self.refused("look for", &"it is a broken link"));
                 }
                 Err(Errno::NOENT) => return Ok(None),
                 Err(errno) => return Err(self.refused("look for", &why(errno))),
@@ -170,7 +170,7 @@ impl<'s> Marker<'s> {
                 return Ok(Some(content));
             }
             let failure = self.refused("compare `per` with", &"it was not written by preverb");
-            Err(failure.hint("`per` needs a marker of its own, which the step does not make"))
+            Err(failure.hint("`per` needs a marker of its own, which the step does not create"))
         })
     }
 
@@ -189,7 +189,7 @@ impl<'s> Marker<'s> {
             return Ok(());
         }
         if found != *before {
-            let reason = "the step has made it itself, and `per` needs one of preverb's";
+            let reason = "the step created it itself, but `per` needs a marker that preverb wrote";
             return Err(self.refused("write", &reason));
         }
         acting_as(self.writer, || {

@@ -46,7 +46,7 @@ impl Users {
         if before.map(ids) != Some(ids(&now)) {
             stays_no_root(before, &now)?;
             if !is_number(spec) && !only_root_can_change() {
-                let sentence = format!("user `{}` is not who it was when the run began", spec.shown());
+                let sentence = format!("user `{}` has changed since the run began", spec.shown());
                 return Err(Failure::say(Kind::Identity, sentence).hint(ONLY_ROOT));
             }
         }

@@ -107,7 +107,9 @@ pub(crate) fn attempt<T>(
     let program = program_of(argv);
     let words: Vec<CString> = match argv.iter().map(|word| CString::new(word.as_bytes())).collect() {
         Ok(words) => words,
-        Err(_) => return Err(Failure::say(Kind::CannotRun, "a word of the target holds a NUL character")),
+        Err(_) => {
+            return Err(Failure::say(Kind::CannotRun, "an argument of the target contains a NUL character"));
+        }
     };
     let envp = variables.to_envp();
     let by_path = program.as_bytes().contains(&b'/');
@@ -147,7 +149,7 @@ pub(crate) fn attempt<T>(
         Some((path, error)) => diagnose(program, &path, error, argv, variables),
         None if closed.is_empty() || variables.hides(program) => not_found(program, variables),
         None => not_found(program, variables).hint(format!(
-            "uid {} may not look into {} of that PATH",
+            "uid {} cannot search directory {} of that PATH",
             Myself::observe().uid,
             closed.join(", ")
         )),

@@ -265,7 +265,7 @@ pub(crate) fn step_down(identity: &Identity, keep: Option<&[Capability]>) -> Res
         let root = Uid::from_raw(0);
         if setresuid(root, root, root).is_ok() || geteuid().is_root() {
             let what = format!("become user `{}`: verify", identity.spec.shown());
-            return Err(refused(&what, "root can be had again"));
+            return Err(refused(&what, "root can be regained"));
         }
     }
     Ok(())

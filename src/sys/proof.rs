@@ -22,7 +22,7 @@ use crate::text::log::quoted_path;
 use crate::value::variables::Variables;
 
 /// What helps against a refusal.
-pub(crate) const RULE: &str = "everything that root runs must belong to root and be writable by no one else: \
+pub(crate) const RULE: &str = "everything that root runs must belong to root and be writable by root alone: \
                                the file, each directory and link on the way to it, and its shell or \
                                interpreter";
 
@@ -67,7 +67,7 @@ fn settled(refusal: &Refusal) -> Proved<()> {
 }
 
 fn its_interpreter(path: &Path, why: &str) -> String {
-    format!("its interpreter {} is not root's alone: {why}", quoted_path(path))
+    format!("its interpreter {} is not safe for root to run: {why}", quoted_path(path))
 }
 
 fn proved(path: &Path, variables: &Variables, depth: u32) -> Proved<()> {
@@ -103,7 +103,7 @@ fn interpreters(path: &Path, variables: &Variables, depth: u32) -> Proved<Option
     match command_of_env(rest) {
         Some(words) => Ok(Some(words)),
         None if rest.windows(4).any(|part| part == b"PATH") => {
-            Err("its `#!` line gives `env` another PATH".to_owned())
+            Err("its `#!` line sets another PATH for `env`".to_owned())
         }
         None => closed_path(variables).map(|()| None),
     }
@@ -126,7 +126,7 @@ fn command_of_env(rest: &[u8]) -> Option<Vec<OsString>> {
 fn closed_path(variables: &Variables) -> Proved<()> {
     for path in exec::candidates(OsStr::new("env"), variables) {
         file(path.parent().unwrap_or(Path::new("/")))
-            .map_err(|why| format!("`env` looks up on PATH what its `#!` line names, and {why}"))?;
+            .map_err(|why| format!("`env` looks up its interpreter on PATH, and {why}"))?;
     }
     Ok(())
 }

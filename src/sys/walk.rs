@@ -42,8 +42,8 @@ impl fmt::Display for Refusal {
             }
             Self::Planted(link) => write!(
                 f,
-                "{} is a symbolic link that others than root can have put there, and root follows none of \
-                 those",
+                "{} is a symbolic link that users other than root could have created, and root does not \
+                 follow such links",
                 quoted_path(link)
             ),
             Self::NotRoots(sentence) | Self::Other(sentence) => f.write_str(sentence),
@@ -186,7 +186,7 @@ impl Walk {
         }
         let is_sticky = kind == FileType::Directory && mode & 0o1000 != 0;
         if kind != FileType::Symlink && !is_sticky && mode & 0o022 != 0 {
-            let sentence = format!("{} is writable by others than root (mode {mode:04o})", shown());
+            let sentence = format!("{} is writable by users other than root (mode {mode:04o})", shown());
             return Err(Refusal::NotRoots(sentence));
         }
         Ok(())

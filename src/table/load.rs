@@ -59,12 +59,12 @@ fn drop_ins(table: &Path) -> Result<Vec<PathBuf>> {
 fn read_one(path: &Path, what: &str, signals: &mut Signals) -> Result<String> {
     let shown = quoted(path.as_os_str().as_bytes());
     let read = crate::sys::read::read_heeding(path, LONGEST, signals);
-    let read = read.map_err(|stop| stop.failure(&format!("while it read the {what} {shown}")))?;
+    let read = read.map_err(|stop| stop.failure(&format!("while reading the {what} {shown}")))?;
     let bytes = read.map_err(|error| {
         let failure =
             Failure::say(Kind::Table, format!("cannot read the {what} {shown}: {}", reason(&error)));
         if what == "table" && error.kind() == ErrorKind::NotFound {
-            failure.hint("an image has its table there, or names it by `PREVERB_TABLE` or `--table`")
+            failure.hint("put the table there, or name it with `PREVERB_TABLE` or `--table`")
         } else {
             failure
         }

@@ -255,7 +255,7 @@ impl<'d> Tree<'d> {
                 let Some(other) = seen.insert(name, owner) else { continue };
                 let also = quoted(other);
                 let message = match (key, other == owner) {
-                    ("aliases", true) => format!("alias {shown} stands twice in verb {of}"),
+                    ("aliases", true) => format!("alias {shown} appears twice in verb {of}"),
                     ("aliases", false) => {
                         format!("alias {shown} of verb {of} is also an alias of verb {also}")
                     }

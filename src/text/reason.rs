@@ -8,7 +8,7 @@ use rustix::io::Errno;
 /// Why the system refused, in words of ours where they say more.
 pub(crate) fn reason(error: &std::io::Error) -> String {
     match error.kind() {
-        ErrorKind::TimedOut if error.raw_os_error().is_none() => "it gives nothing in time".to_owned(),
+        ErrorKind::TimedOut if error.raw_os_error().is_none() => "reading it took too long".to_owned(),
         ErrorKind::NotFound => "it does not exist".to_owned(),
         ErrorKind::PermissionDenied => "permission denied".to_owned(),
         ErrorKind::IsADirectory => "it is a directory".to_owned(),

@@ -11,7 +11,7 @@ pub(crate) struct Mistake {
 
 pub(crate) type Settings = Vec<(Vec<u8>, Vec<u8>)>;
 
-const CARRIAGE_RETURN: &str = "it ends in a carriage return: the file has the line ends of another system";
+const CARRIAGE_RETURN: &str = "it ends in a carriage return: the file has Windows line endings";
 const NUL: &str = "it contains a NUL character, which a variable cannot";
 
 /// The variables of a file, or what is wrong with the first line that such a file cannot have.
@@ -46,7 +46,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Settings, Mistake> {
         let equals = content.iter().position(|byte| *byte == b'=');
         let (name, value) = content.split_at(equals.ok_or_else(|| here("it is not `NAME=value`"))?);
         if !is_variable_name(name) {
-            return Err(here("what stands before the `=` is not a variable's name"));
+            return Err(here("the text before the `=` is not a variable name"));
         }
         let value = &value[1..];
         let [quote @ (b'\'' | b'"'), ..] = value else {
@@ -62,7 +62,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Settings, Mistake> {
         rest = match &inside[length..] {
             [] => &[],
             [b'\n', after @ ..] => after,
-            after => return Err(mistake(after.len(), "something follows the quote that ends the value")),
+            after => return Err(mistake(after.len(), "text follows the closing quote")),
         };
     }
     Ok(variables)

@@ -99,9 +99,9 @@ impl Target {
 }
 
 pub(crate) const UNSEEN_PATH: &str =
-    "only the start of TLS is seen, and nothing is sent inside, so what the path says is never asked for";
+    "only the TLS handshake is checked and nothing is sent inside it, so the path is never requested";
 pub(crate) const UNSEEN_PATH_HINT: &str =
-    "use `tls://host:port` for the start of TLS alone, or a program that speaks https as an `exec` probe";
+    "use `tls://host:port` for the handshake alone, or an `exec` probe with a program that speaks HTTPS";
 
 pub(crate) const POSTGRES_SOCKET: &str = "the temporary server of the official image's first \
     start answers at this socket, too, before the real one is there";
@@ -128,7 +128,7 @@ fn parse_file(rest: &[u8]) -> Result<Target, String> {
 
 fn absolute_path(bytes: &[u8]) -> Result<PathBuf, String> {
     if !bytes.starts_with(b"/") {
-        return Err("the path is not absolute; three slashes begin it, as in `file:///path`".to_owned());
+        return Err("the path is not absolute; write three slashes, as in `file:///path`".to_owned());
     }
     if bytes.contains(&0) {
         return Err("a NUL in the path".to_owned());
@@ -201,7 +201,7 @@ fn http(url: &Url<'_>) -> Result<Protocol, String> {
     }
     // A blank would end the request's target, a line feed the header: neither may be smuggled in.
     if path.iter().any(|byte| *byte <= b' ' || *byte == 0x7f) {
-        return Err("a blank or a control character in a URL; write it as `%20` and the like".to_owned());
+        return Err("a blank or a control character in a URL; percent-encode it, as in `%20`".to_owned());
     }
     Ok(Protocol::Http(path))
 }
@@ -292,7 +292,7 @@ fn places(url: &Url<'_>, protocol: &Protocol, default: Option<u16>) -> Result<Ve
         let port = host.port.or(default).ok_or_else(no_port)?;
         let mut path = host.name;
         if !path.starts_with(b"/") {
-            let host = String::from_utf8(path).map_err(|_| "a host's name is not text")?;
+            let host = String::from_utf8(path).map_err(|_| "the host name is not UTF-8")?;
             return Ok(Place::Tcp { host, port });
         }
         if of_postgres {

@@ -158,7 +158,7 @@ fn what_is_beside_what_a_step_makes_is_missing_all_the_same() {
 #[test]
 fn an_environment_that_nothing_mentions_is_valid_and_told() {
     let named = |words: &[&str]| image().table("[verbs.a]\nexec = [\"app\"]\n").args(["--check"]).args(words);
-    let told = "preverb: the table does not mention environment `moon`, which is valid: what is for every environment holds there\n";
+    let told = "preverb: the table does not mention environment `moon`, which is valid: it gets what applies to every environment\n";
     named(&["--environment", "moon"]).stderr(told).run();
     named(&[]).env("APP_ENV", "moon").stderr(told).run();
     named(&[]).run();
@@ -248,7 +248,7 @@ fn json_is_a_list_on_standard_output_with_every_key() {
             r#"[
   {
     "level": "info",
-    "message": "the table does not mention environment `moon`, which is valid: what is for every environment holds there",
+    "message": "the table does not mention environment `moon`, which is valid: it gets what applies to every environment",
     "file": null,
     "line": null,
     "column": null,
@@ -348,7 +348,7 @@ fn a_hook_that_root_must_not_run_is_an_error() {
         .file("open/10-a.sh", "", 0o666)
         .args(["--check"])
         .status(78)
-        .stderr_contains("hook `[DIR]/open/10-a.sh` does not run as root: `[DIR]/open/10-a.sh` is writable by others than root (mode 0666)")
+        .stderr_contains("hook `[DIR]/open/10-a.sh` does not run as root: `[DIR]/open/10-a.sh` is writable by users other than root (mode 0666)")
         .run();
 }
 
@@ -386,7 +386,7 @@ fn a_probe_that_could_not_know_its_verb_is_warned_of() {
         .table(table("health = \"file:///\"\n"))
         .args(["--check"])
         .stderr_contains("preverb: warning: [DIR]/preverb.toml:3:")
-        .stderr_contains("`unset` removes `PREVERB_VERB`, without which `--health` does not know what runs")
+        .stderr_contains("`unset` removes `PREVERB_VERB`, which `--health` needs to know what runs")
         .run();
     image().table(table("")).args(["--check"]).run();
 }
@@ -432,5 +432,5 @@ fn a_tree_that_is_given_away_only_if_it_exists_is_not_missing() {
             .args(["--check", "--strict"])
     };
     step("if-exists = \"/no/such\"").run();
-    step("if-exists = \"/\"").status(78).stderr_contains("cannot give `/no/such` away").run();
+    step("if-exists = \"/\"").status(78).stderr_contains("cannot change the owner of `/no/such`").run();
 }

@@ -287,7 +287,7 @@ fn where_any_command_is_taken_a_mistyped_verb_is_still_suggested() {
         .stderr_contains("the verbs in environment `prod`:")
         .run();
     test(&["server --port 80"])
-        .stderr_contains("give each argument by itself: [\"server\", \"--port\", \"80\"]")
+        .stderr_contains("give each argument separately: [\"server\", \"--port\", \"80\"]")
         .run();
     // What is not meant to be a verb: after `--`, and where the program is found but cannot run.
     test(&["--", "sever"]).stderr_lacks("did you mean").run();
@@ -299,7 +299,7 @@ fn several_arguments_in_one_string_are_an_unknown_verb() {
     words(&["worker --now  \t2"])
         .status(64)
         .stderr_contains("unknown verb `worker --now  \\t2`")
-        .stderr_contains("give each argument by itself: [\"worker\", \"--now\", \"2\"]")
+        .stderr_contains("give each argument separately: [\"worker\", \"--now\", \"2\"]")
         .run();
     words(&["nothing like it"]).status(64).stderr_lacks("by itself").run();
 }
@@ -750,7 +750,7 @@ fn options_go_with_modes() {
 fn list_takes_no_words() {
     words(&["--list", "worker"]).status(64).stderr_contains("worker").run();
     words(&["--check", "worker"]).status(64).stderr_contains("worker").run();
-    words(&["--list", "--"]).status(64).stderr("preverb: `--list` takes no word `--`\n").run();
+    words(&["--list", "--"]).status(64).stderr("preverb: `--list` takes no argument `--`\n").run();
 }
 
 const LISTED: &str = r#"

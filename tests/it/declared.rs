@@ -28,7 +28,7 @@ fn a_value_can_come_from_a_file_without_being_a_secret() {
         .env("X", "given")
         .env("X_FILE", "[DIR]/x")
         .status(65)
-        .stderr("preverb: variables `X` and `X_FILE` are both set: give one\n")
+        .stderr("preverb: variables `X` and `X_FILE` are both set: set only one\n")
         .run();
     declared("file = true")
         .env("X_FILE", "[DIR]/nowhere")
@@ -71,7 +71,7 @@ fn a_missing_secret_says_what_remedy() {
 
 #[test]
 fn an_older_name_is_taken_with_one_warning_and_stays() {
-    let warning = "preverb: warning: variable `OLD` is an old name of `X`, which it is taken for\n";
+    let warning = "preverb: warning: variable `OLD` is an old name of `X`, and its value is used\n";
     let aliases = "aliases = [\"OLDEST\", \"OLD\"]";
     declared(aliases).env("OLD", "old").stdout("old unset old unset\n").stderr(warning).run();
     declared(aliases).env("OLD", "old").env("X", "").stdout("old unset old unset\n").stderr(warning).run();
@@ -88,7 +88,7 @@ fn an_older_name_is_taken_with_one_warning_and_stays() {
 
 #[test]
 fn the_file_of_an_older_name_counts_as_the_file_of_the_name() {
-    let warning = "preverb: warning: variable `OLD_FILE` is an old name of `X_FILE`, which it is taken for\n";
+    let warning = "preverb: warning: variable `OLD_FILE` is an old name of `X_FILE`, and its value is used\n";
     declared("secret = true\naliases = [\"OLD\"]")
         .file("x", "value\n", 0o600)
         .env("OLD_FILE", "[DIR]/x")
@@ -99,7 +99,7 @@ fn the_file_of_an_older_name_counts_as_the_file_of_the_name() {
         .env("OLD", "o")
         .env("OLD_FILE", "[DIR]/x")
         .status(65)
-        .stderr("preverb: variables `OLD` and `OLD_FILE` are both set: give one\n")
+        .stderr("preverb: variables `OLD` and `OLD_FILE` are both set: set only one\n")
         .run();
     // Not a secret, and no `file`: a variable like any other.
     declared("aliases = [\"OLD\"]").env("OLD_FILE", "[DIR]/x").stdout("unset unset unset [DIR]/x\n").run();
@@ -183,13 +183,13 @@ fn variables_can_exclude_each_other() {
         .env("A", "1")
         .env("B", "1")
         .status(65)
-        .stderr("preverb: variables `A` and `B` are both set, and exclude each other\n")
+        .stderr("preverb: variables `A` and `B` are both set, but only one of them may be\n")
         .run();
     run(table, &["a"])
         .env("A", "1")
         .env("APP_ENV", "dev")
         .status(65)
-        .stderr("preverb: variables `A` and `C` are both set, and exclude each other\n")
+        .stderr("preverb: variables `A` and `C` are both set, but only one of them may be\n")
         .run();
 }
 
@@ -220,7 +220,7 @@ fn everything_that_is_wrong_is_reported_together() {
         .status(65)
         .stderr(
             "preverb: cannot read the value of variable `D` from `[DIR]/nowhere`: it does not exist\n\
-             preverb: variables `A` and `B` are both set, and exclude each other\n\
+             preverb: variables `A` and `B` are both set, but only one of them may be\n\
              preverb: variable `C` is required, and is not set\n\
              preverb: variable `E` is `e`, and must be a whole number\n\
              preverb: variable `G` is not set: `F` needs it\n",

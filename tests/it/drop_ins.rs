@@ -186,7 +186,7 @@ fn a_change_needs_a_name_and_removal_nothing_else() {
 fn the_table_itself_changes_nothing_and_a_group_neither() {
     let check = |setup: &str, place: &str, key: &str| {
         let table = format!("{setup}[verbs.v]\nexec = [\"true\"]\n");
-        let says = format!("{key} is for a drop-in, which changes the list of an earlier file");
+        let says = format!("{key} is only valid in a drop-in, where it changes the list of an earlier file");
         for words in [["v"], ["--check"]] {
             let test = Test::new().table(&table).args(words).status(78);
             test.stderr_contains(format!("[DIR]/preverb.toml:{place}: ")).stderr_contains(&says).run();

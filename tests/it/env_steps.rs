@@ -142,9 +142,9 @@ fn a_bad_line_is_named_and_not_shown() {
             .run();
     };
     bad("A=1\nhunter2\n", "2: it is not `NAME=value`");
-    bad("A=1\r\n", "1: it ends in a carriage return: the file has the line ends of another system");
+    bad("A=1\r\n", "1: it ends in a carriage return: the file has Windows line endings");
     bad("A='1\n\n", "1: its quote is not closed");
-    bad("1A=hunter2\n", "1: what stands before the `=` is not a variable's name");
+    bad("1A=hunter2\n", "1: the text before the `=` is not a variable name");
     bad("A=\"\\x\"\n", "1: a backslash in `\"…\"` can only stand before `\\`, `\"`, `$` and `n`");
 }
 

@@ -26,7 +26,7 @@ fn refused(top: &str, environment: &str, says: &[&str]) {
 fn a_name_that_looks_like_the_tables_is_refused() {
     for name in ["production", "Prod", "PROD", "p"] {
         let says =
-            format!("variable `APP_ENV` is `{name}`, which looks like environment `prod` and is not it");
+            format!("variable `APP_ENV` is `{name}`, which looks like environment `prod` but is not it");
         refused(DEMO, name, &[&says, "hint: did you mean `prod`?"]);
     }
     run(DEMO, "prod").stdout("prod prod\n").run();
@@ -114,8 +114,7 @@ fn what_the_table_itself_names_must_be_listed() {
 #[test]
 fn check_warns_of_a_name_that_is_excluded_where_any_name_will_do() {
     let check = |top: &str| Test::new().table(format!("{top}{DEMO}{VERB}")).args(["--check"]);
-    let warning =
-        "warning: [DIR]/preverb.toml:3:17: the step runs in every environment that is not called `prod`";
+    let warning = "warning: [DIR]/preverb.toml:3:17: the step runs in every environment except `prod`";
     check("").stderr_contains(warning).run();
     check("[environment]\nnames = [\"dev\", \"prod\"]\n").run();
     // A step goes by the environment's own name.

@@ -217,7 +217,7 @@ fn an_interpreter_that_cannot_be_run_is_told() {
         case(
             "it is a bare name",
             126,
-            "its interpreter `no-such-shell` does not exist\nhint: the kernel looks no interpreter up on the PATH: write `#!/usr/bin/env` before it",
+            "its interpreter `no-such-shell` does not exist\nhint: the kernel does not search PATH for an interpreter: write `#!/usr/bin/env` before it",
             file("#!no-such-shell\n", 0o755),
         ),
         case(
@@ -414,7 +414,7 @@ fn what_is_too_large_is_told_by_name_and_size() {
             .args([name])
             .status(126)
             .stderr(format!(
-                "preverb: cannot run `{file}`: argument 2 is too large: 200000 bytes, and the kernel takes 131071 in one string\n"
+                "preverb: cannot run `{file}`: argument 2 is too large: 200000 bytes, and the kernel accepts 131071 in one string\n"
             ))
             .run();
         Test::new()
@@ -422,7 +422,7 @@ fn what_is_too_large_is_told_by_name_and_size() {
             .args([name])
             .status(126)
             .stderr(format!(
-                "preverb: cannot run `{file}`: variable `LONG` is too large: 200005 bytes with its name, and the kernel takes 131071 in one string\n"
+                "preverb: cannot run `{file}`: variable `LONG` is too large: 200005 bytes with its name, and the kernel accepts 131071 in one string\n"
             ))
             .run();
         // Each fits, all of them do not. The value is told nowhere.
@@ -444,7 +444,9 @@ fn what_is_too_large_is_told_by_name_and_size() {
         ))
         .args(["a"])
         .status(80)
-        .stderr_contains("argument 1 is too large: 200000 bytes, and the kernel takes 131071 in one string\n")
+        .stderr_contains(
+            "argument 1 is too large: 200000 bytes, and the kernel accepts 131071 in one string\n",
+        )
         .run();
 }
 
@@ -457,7 +459,7 @@ fn a_secret_that_is_too_large_is_told_by_name_alone() {
         .env("TOKEN_FILE", "[DIR]/token")
         .args(["a"])
         .status(126)
-        .stderr("preverb: cannot run `[..]/true`: variable `TOKEN` is too large: 180006 bytes with its name, and the kernel takes 131071 in one string\n")
+        .stderr("preverb: cannot run `[..]/true`: variable `TOKEN` is too large: 180006 bytes with its name, and the kernel accepts 131071 in one string\n")
         .run();
 }
 
@@ -565,7 +567,7 @@ fn a_directory_of_the_path_that_cannot_be_entered_does_not_hide_that_a_program_i
         .status(127)
         .stderr(
             "preverb: cannot run `no-such-program`: not found on PATH `[DIR]/closed:[DIR]/open`\n\
-             hint: uid 65534 may not look into `[DIR]/closed` of that PATH\n",
+             hint: uid 65534 cannot search directory `[DIR]/closed` of that PATH\n",
         )
         .run();
 }

@@ -198,7 +198,7 @@ declared
 steps
   1. prepare: runs
      touch [DIR]/ran
-  2. only for dev: skipped: it is not for environment `prod`
+  2. only for dev: skipped: it does not apply to environment `prod`
      touch [DIR]/ran
   3. to be skipped: skipped: the variable `SKIP_IT` is set
      skip-if SKIP_IT  (holds; open until hooks have run)

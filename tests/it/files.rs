@@ -32,7 +32,9 @@ fn root_makes_no_directory_through_a_link_of_somebody_elses() {
             "[[setup]]\nmkdir = \"[DIR]/theirs/link/new/below\"\nmode = \"0777\"\n{user}\n"
         )))
         .status(71)
-        .stderr_contains("`[DIR]/theirs/link` is a symbolic link that others than root can have put there")
+        .stderr_contains(
+            "`[DIR]/theirs/link` is a symbolic link that users other than root could have created",
+        )
         .check(|output| assert!(!exists(output, "roots/new")))
         .run();
     }
@@ -48,7 +50,7 @@ fn root_makes_no_directory_through_a_link_of_somebody_elses() {
 
 #[test]
 fn root_reads_no_template_through_a_link_of_somebody_elses() {
-    let refused = "is a symbolic link that others than root can have put there";
+    let refused = "is a symbolic link that users other than root could have created";
     for (from, to) in [("theirs/shadow.template", "out/shadow"), ("theirs", "out")] {
         steps(&format!("[[setup]]\nrender = \"[DIR]/{from}\"\nto = \"[DIR]/{to}\"\n"))
             .needs_root()
@@ -253,7 +255,7 @@ fn a_source_that_does_not_exist_is_nothing_to_do_where_a_directory_is_meant() {
     render("file/", "out").status(71).stderr_contains("cannot read template `[DIR]/file/`: ").run();
     render("file", "out/")
         .status(71)
-        .stderr("preverb: cannot write `[DIR]/out/`: `[DIR]/file` is a file\nhint: `to` ends in a slash, which only a tree of templates can be rendered to\n")
+        .stderr("preverb: cannot write `[DIR]/out/`: `[DIR]/file` is a file\nhint: `to` ends in a slash, so the template must be a directory\n")
         .run();
 }
 
@@ -279,10 +281,7 @@ fn the_keys_of_render_are_explained_and_checked() {
         .run();
     checked("suffix = \".tpl\"").status(78).stderr_contains("variable `other` is not declared").run();
     checked("").stderr_contains("there is no `*.template` in `[DIR]/in/`").run();
-    checked("suffix = \"\"")
-        .status(78)
-        .stderr_contains("`suffix` is what the names of templates end in")
-        .run();
+    checked("suffix = \"\"").status(78).stderr_contains("`suffix` must be the end of a file name").run();
     checked("only = []").status(78).stderr_contains("`only` is empty").run();
 }
 

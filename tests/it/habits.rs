@@ -17,7 +17,7 @@ fn twins(wrong: &str, warning: &str, right: &str) {
 
 #[test]
 fn a_dollar_without_braces_where_no_shell_reads_it() {
-    let bare = "`$HOME` stays as it is: no shell reads it here";
+    let bare = "`$HOME` is not expanded: no shell reads it here";
     let verb = |exec: &str| format!("[verbs.a]\nexec = {exec}\n");
     twins(&verb(r#"["true", "$HOME/x"]"#), &format!("2:17: {bare}"), &verb(r#"["true", "${HOME}/x"]"#));
     let args = |args: &str| format!("[verbs.a]\nexec = [\"true\"]\nargs = {args}\n");
@@ -33,7 +33,7 @@ fn a_dollar_without_braces_where_no_shell_reads_it() {
     };
     twins(
         &declared("app_name"),
-        "4:5: `$app_name` stays as it is: no shell reads it here",
+        "4:5: `$app_name` is not expanded: no shell reads it here",
         &declared("remote_addr"),
     );
 }
@@ -78,7 +78,7 @@ fn a_secret_in_a_url_that_is_not_encoded() {
         "[variables.DB_PASSWORD]\nsecret = true\nrequired = true\n[variables.HOST]\ndefault = \"db\"\n";
     let table = |value: &str| format!("{declared}[env]\nURL = \"{value}\"\n[verbs.a]\nexec = [\"true\"]\n");
     let warning =
-        "7:7: secret `DB_PASSWORD` goes into a URL as it is: a `@`, `/`, `#` or `%` in it changes the URL";
+        "7:7: secret `DB_PASSWORD` is put into a URL unescaped: a `@`, `/`, `#` or `%` in it changes the URL";
     twins(
         &table("postgres://app:${DB_PASSWORD}@${HOST}/app"),
         warning,

@@ -144,7 +144,7 @@ fn in_every_shell_a_working_directory_that_is_gone_is_an_error() {
         hooks("echo no")
             .hook("1.sh", format!("{line}\nmkdir x\ncd x\nrmdir ../x\n"))
             .any_stderr()
-            .stderr_contains("preverb: hook `1.sh` of step `hooks [DIR]/hooks` in environment `prod` ended in a working directory that is gone\n")
+            .stderr_contains("preverb: hook `1.sh` of step `hooks [DIR]/hooks` in environment `prod` ended in a working directory that no longer exists\n")
             .status(80)
     });
     // It was so before the hook: nothing has changed.
@@ -375,7 +375,7 @@ fn a_script_for_another_program_than_a_shell_is_run_by_it() {
         .file("hooks/3.sh", "#!/usr/bin/with-contenv bash\n", 0o644)
         .args(["x y"])
         .status(80)
-        .stderr("perl a x y\nperl\npreverb: hook `3.sh` of step `hooks [DIR]/hooks` in environment `prod` is a script for `with-contenv`, and not executable\nhint: `chmod +x` it to have it run; what is sourced is for sh, dash, ash or bash\n")
+        .stderr("perl a x y\nperl\npreverb: hook `3.sh` of step `hooks [DIR]/hooks` in environment `prod` is a script for `with-contenv`, and not executable\nhint: `chmod +x` it to have it run; only scripts for sh, dash, ash or bash are sourced\n")
         .run();
 }
 
@@ -410,7 +410,7 @@ fn a_carriage_return_or_a_byte_order_mark_fails_a_script_before_it_is_sourced() 
     };
     let unix = "save the file with Unix line ends";
     let line =
-        |line: u32| format!("has a carriage return (CR) at the end of line {line}, as Windows writes it");
+        |line: u32| format!("has a carriage return (CR) at the end of line {line}, a Windows line ending");
     fails("1.sh", "#!/bin/sh\r\nexport URL=x\r\n", &line(1), unix);
     fails("1.sh", "#!/bin/bash\nexport URL=x\r\n", &line(2), unix);
     fails("1.sh", "export URL=x\nexit 0\r", &line(2), unix);
@@ -549,7 +549,7 @@ fn check_and_explain_know_which_scripts_are_run() {
         .hook("4.envsh", "#!/bin/bash\nexport A=1\n")
         .under_shell("p=$1; exec \"$p\" --check --log text")
         .status(78)
-        .stderr("preverb: warning: [DIR]/preverb.toml:3:9: hook `[DIR]/hooks/1.sh` is run, and what it exports is gone with it\n3 | hooks = \"[DIR]/hooks\"\n  |         ^[..]\nhint: call it `*.envsh`, or make it not executable, to have it sourced\npreverb: [DIR]/preverb.toml:3:9: hook `[DIR]/hooks/2.sh`: cannot run `nonesuch`: not found on PATH [..]\n3 | hooks = \"[DIR]/hooks\"\n  |         ^[..]\npreverb: [DIR]/preverb.toml:3:9: hook `[DIR]/hooks/3.sh`: cannot run `nonesuch`: not found on PATH [..]\n3 | hooks = \"[DIR]/hooks\"\n  |         ^[..]\n")
+        .stderr("preverb: warning: [DIR]/preverb.toml:3:9: hook `[DIR]/hooks/1.sh` is run, not sourced, so its exports are lost\n3 | hooks = \"[DIR]/hooks\"\n  |         ^[..]\nhint: to have it sourced, name it `*.envsh` or remove its execute permission\npreverb: [DIR]/preverb.toml:3:9: hook `[DIR]/hooks/2.sh`: cannot run `nonesuch`: not found on PATH [..]\n3 | hooks = \"[DIR]/hooks\"\n  |         ^[..]\npreverb: [DIR]/preverb.toml:3:9: hook `[DIR]/hooks/3.sh`: cannot run `nonesuch`: not found on PATH [..]\n3 | hooks = \"[DIR]/hooks\"\n  |         ^[..]\n")
         .run();
     step(&format!("shell = \"bash\"\n{RUN}"), "true")
         .hook("1.sh", "#!/bin/sh\n")
@@ -559,7 +559,7 @@ fn check_and_explain_know_which_scripts_are_run() {
         .file("hooks/5.sh", "x\r\n", 0o644)
         .under_shell("p=$1; exec \"$p\" --explain a")
         .any_stderr()
-        .stdout_contains("hooks/1.sh: run\n     [DIR]/hooks/2.sh: run by bash\n     [DIR]/hooks/3.sh: sourced by bash\n     [DIR]/hooks/4.envsh: sourced by /bin/sh\n     [DIR]/hooks/5.sh: fails: it has a carriage return (CR) at the end of line 1, as Windows writes it\n")
+        .stdout_contains("hooks/1.sh: run\n     [DIR]/hooks/2.sh: run by bash\n     [DIR]/hooks/3.sh: sourced by bash\n     [DIR]/hooks/4.envsh: sourced by /bin/sh\n     [DIR]/hooks/5.sh: fails: it has a carriage return (CR) at the end of line 1, a Windows line ending\n")
         .run();
 }
 
@@ -592,11 +592,11 @@ fn a_file_that_is_skipped_is_named_with_what_would_make_it_run() {
         .file("hooks/6.", "", 0o644)
         .stderr(
             "preverb: warning: `[DIR]/hooks/1.txt` in step `hooks [DIR]/hooks` is skipped: it is not executable, and `interpreters` has no `txt`; `chmod +x` it, or add one
-preverb: warning: `[DIR]/hooks/2` in step `hooks [DIR]/hooks` is skipped: it is not executable; `chmod +x` it, or call it `*.sh`
-preverb: warning: `[DIR]/hooks/3` in step `hooks [DIR]/hooks` is skipped: it is a directory; hooks are files of the directory itself
-preverb: warning: `[DIR]/hooks/4.sh` in step `hooks [DIR]/hooks` is skipped: it is a link to nothing; make its target exist, or remove it
+preverb: warning: `[DIR]/hooks/2` in step `hooks [DIR]/hooks` is skipped: it is not executable; `chmod +x` it, or name it `*.sh`
+preverb: warning: `[DIR]/hooks/3` in step `hooks [DIR]/hooks` is skipped: it is a directory; subdirectories are not searched for hooks
+preverb: warning: `[DIR]/hooks/4.sh` in step `hooks [DIR]/hooks` is skipped: it is a broken link; create its target, or remove it
 preverb: warning: `[DIR]/hooks/5.SH` in step `hooks [DIR]/hooks` is skipped: it is not executable, and `interpreters` has no `SH`; `chmod +x` it, or add one
-preverb: warning: `[DIR]/hooks/6.` in step `hooks [DIR]/hooks` is skipped: it is not executable; `chmod +x` it, or call it `*.sh`\n",
+preverb: warning: `[DIR]/hooks/6.` in step `hooks [DIR]/hooks` is skipped: it is not executable; `chmod +x` it, or name it `*.sh`\n",
         )
         .pid1()
         .run();
@@ -777,7 +777,7 @@ fn a_malformed_table_on_descriptor_three_names_the_hook_and_what_is_wrong() {
     hooks("echo no")
         .hook("1", "#!/bin/sh\nprintf 'A = \"1\"\\nB\\n' >&3\n")
         .status(80)
-        .stderr("preverb: hook `1` of step `hooks [DIR]/hooks` in environment `prod` wrote to descriptor 3 what is not TOML: line 2: [..]\n")
+        .stderr("preverb: hook `1` of step `hooks [DIR]/hooks` in environment `prod` wrote to descriptor 3 something that is not TOML: line 2: [..]\n")
         .run();
 }
 

@@ -316,7 +316,7 @@ fn every_id_is_given_up_and_no_capability_stays() {
 fn a_step_down_from_which_root_can_be_had_again_is_refused() {
     // With this bit the kernel takes no capability from who gives up uid 0 (capabilities(7)).
     let secure = ["setpriv", "--securebits", "+no_setuid_fixup"];
-    let refused = "preverb: cannot become user `app`: verify: root can be had again\n";
+    let refused = "preverb: cannot become user `app`: verify: root can be regained\n";
     let table = "[verbs.a]\nuser = \"app\"\nexec = [\"who\"]\n";
     users().under(secure).table(table).args(["a"]).status(71).stderr(refused).run();
     users().under(secure).args(["--as", "app", "--", "who"]).status(71).stderr(refused).run();

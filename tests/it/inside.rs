@@ -185,8 +185,8 @@ fn what_is_not_known_is_not_called_healthy() {
         .needs_root()
         .status(1)
         .stderr(
-            "preverb: what the main process 1 (`sh`) runs is not known: the variables `PREVERB_VERB` and \
-             `PREVERB_ENVIRONMENT` are missing there\n",
+            "preverb: cannot tell what the main process 1 (`sh`) runs: its variables `PREVERB_VERB` and \
+             `PREVERB_ENVIRONMENT` are missing\n",
         )
         .run();
 }
@@ -415,7 +415,7 @@ fn the_table_is_the_main_processs_unless_another_is_given() {
             .preverb(["--table", &format!("{}/none.toml", inside.run.dir().display()), "--health"])
             .is_unhealthy("cannot read the table `[DIR]/none.toml`: it does not exist");
         inside.preverb(["--health", &format!("--table={}/b.toml", inside.run.dir().display())]).is_unhealthy(
-            "the table `[DIR]/b.toml` has no verb `a` in environment `prod`, which is what runs",
+            "verb `a` of environment `prod` is running, but the table `[DIR]/b.toml` does not have it",
         );
         std::fs::write(inside.run.dir().join("preverb.toml"), "[verbs.a]\nexec = [\"x\"]\nhealth = 1\n")
             .unwrap();
@@ -562,7 +562,7 @@ fn a_table_that_gives_nothing_is_waited_for_no_longer_than_the_probe_may_take() 
             "--table".as_ref(),
             fifo.as_os_str(),
         ]);
-        answer.is_unhealthy("cannot read the table `[DIR]/fifo`: it gives nothing in time");
+        answer.is_unhealthy("cannot read the table `[DIR]/fifo`: reading it took too long");
         assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
     })
     .run();
@@ -575,7 +575,7 @@ fn a_main_process_that_has_run_a_set_user_id_program_is_no_model() {
         MAIN.strip_prefix("[\"sh\", ").unwrap()
     );
     container_of(&verb, &[], |inside| {
-        let why = "the real, effective and saved ids of the main process 1 (`sh`) differ: it has run a set-user-id program, and nothing is done in its place";
+        let why = "the real, effective and saved ids of the main process 1 (`sh`) differ: it has run a set-user-id program, and preverb does not act for it";
         inside.health().is_unhealthy(why);
         inside.shell("id -u").is(77, "", &format!("preverb: {why}\n"));
         assert!(!inside.run.dir().join("probed").exists());
@@ -596,13 +596,13 @@ fn alone_in_a_container_there_is_nothing_to_look_at() {
         };
         test(&["--health"])
             .status(1)
-            .stderr("preverb: this process is the container's main process itself\n")
+            .stderr("preverb: this process is itself the container's main process\n")
             .run();
         test(&["--exec", "--", "true"])
             .status(64)
             .stderr(
-                "preverb: cannot join the container's main process: this process is the container's main process itself\n\
-                 hint: `--exec` is for `docker exec` and `kubectl exec`, in a container that already runs\n",
+                "preverb: cannot join the container's main process: this process is itself the container's main process\n\
+                 hint: `--exec` is for `docker exec` and `kubectl exec`, in a running container\n",
             )
             .run();
     }
@@ -612,7 +612,7 @@ fn alone_in_a_container_there_is_nothing_to_look_at() {
 fn without_proc_nothing_is_known() {
     let test =
         |words: &[&str]| Test::new().under(["unshare", "-pf", "--kill-child"]).args(words).needs_root();
-    let why = "there is no `/proc` of this container to find its main process in\n";
+    let why = "cannot find the container's main process: `/proc` is missing or is not this container's\n";
     test(&["--health"]).status(1).stderr(format!("preverb: {why}")).run();
     test(&["--exec", "--", "true"])
         .status(71)
@@ -698,9 +698,9 @@ fn a_process_that_hides_is_not_said_to_be_somebody_elses() {
     for (itself, verb) in [(HIDES, ""), (HIDES, "user = \"daemon\"\n"), ("os.setgid(1); os.setuid(1)", "")] {
         hidden(itself, verb, |inside| {
             let answer = inside.preverb_under(&ROOT, ["--exec", "--", "true"]);
-            assert!(answer.stderr.contains(": the kernel keeps it from being looked at ("), "{answer:?}");
+            assert!(answer.stderr.contains(": the kernel does not allow inspecting it ("), "{answer:?}");
             assert!(
-                answer.stderr.ends_with("hint: only the capability `CAP_SYS_PTRACE` helps\n"),
+                answer.stderr.ends_with("hint: this needs the capability `CAP_SYS_PTRACE`\n"),
                 "{answer:?}"
             );
             assert_eq!(answer.status, Some(71));
@@ -837,7 +837,7 @@ fn a_probe_takes_as_long_as_it_may() {
             run.signal(Signal::SIGTERM);
         })
         .status(143)
-        .stderr("preverb: stopped by SIGTERM while it probed\n")
+        .stderr("preverb: stopped by SIGTERM while probing\n")
         .run();
 }
 

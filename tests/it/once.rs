@@ -98,7 +98,7 @@ fn a_step_that_fails_leaves_nothing_and_runs_again() {
 fn a_marker_that_appears_before_the_step_fails_is_named() {
     once("run = [\"sh\", \"-c\", \"echo 15 >d/marker; exit 3\"]\nonce = \"d/marker\"")
         .status(80)
-        .stderr("preverb: hook `first` of step `first` in environment `prod` exited with status 3; `d/marker` exists now, so the next start will take the step as done\n")
+        .stderr("preverb: hook `first` of step `first` in environment `prod` exited with status 3; `d/marker` exists now, so the next start will treat the step as done\n")
         .run();
     once("run = [\"sh\", \"-c\", \"mkdir d/marker; exec sleep 100\"]\nonce = \"d/marker\"")
         .during(|run| {
@@ -107,7 +107,7 @@ fn a_marker_that_appears_before_the_step_fails_is_named() {
             run.ends_within(Duration::from_secs(3));
         })
         .status(143)
-        .stderr("preverb: stopped by SIGTERM while hook `first` ran; `d/marker` exists now, so the next start will take the step as done\n")
+        .stderr("preverb: stopped by SIGTERM while hook `first` ran; `d/marker` exists now, so the next start will treat the step as done\n")
         .run();
 }
 
@@ -172,7 +172,7 @@ fn the_directory_of_the_marker_is_made_for_the_steps_user() {
 fn a_marker_that_cannot_be_written_is_an_error_before_the_step_runs() {
     for (prepare, keys, reason) in [
         ("chmod 755 .", "user = \"nobody\"", "permission denied"),
-        ("ln -s nowhere d/marker", "", "it is a link to nothing"),
+        ("ln -s nowhere d/marker", "", "it is a broken link"),
         ("mount -t tmpfs -o ro none d", "", "the file system is read-only"),
         ("rmdir d; echo >d", "", "a part of its path is not a directory"),
     ] {
@@ -245,7 +245,7 @@ fn what_preverb_did_not_write_has_no_value_to_compare() {
     once(&keys("echo no"))
         .file("d/marker", "15\n", 0o644)
         .status(71)
-        .stderr("preverb: cannot compare `per` with `d/marker`, the marker of step `first`: it was not written by preverb\nhint: `per` needs a marker of its own, which the step does not make\n")
+        .stderr("preverb: cannot compare `per` with `d/marker`, the marker of step `first`: it was not written by preverb\nhint: `per` needs a marker of its own, which the step does not create\n")
         .check(|output| assert_eq!(output.file("d/marker").unwrap(), b"15\n"))
         .run();
     once(&keys("echo 15 >d/marker"))
@@ -271,7 +271,7 @@ fn a_secret_is_not_written_into_a_marker() {
                 .args(args)
                 .status(78)
                 .stderr_contains(format!(
-                    "`{key}` of step `first` holds a secret, and would be written to a disk\n"
+                    "`{key}` of step `first` contains a secret, which would be written to disk\n"
                 ))
                 .stderr_lacks("swordfish")
         };

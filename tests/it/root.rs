@@ -102,7 +102,11 @@ fn every_part_of_the_way_must_be_roots_alone() {
             .run();
     };
     refused(&format!("chown {APP} app"), "[DIR]/app/hooks", "`[DIR]/app` belongs to uid 10001");
-    refused("chmod 775 app", "[DIR]/app/hooks", "`[DIR]/app` is writable by others than root (mode 0775)");
+    refused(
+        "chmod 775 app",
+        "[DIR]/app/hooks",
+        "`[DIR]/app` is writable by users other than root (mode 0775)",
+    );
     // A link to what is root's: whoever placed it chose among root's directories.
     let link = format!("ln -s \"$PWD/roots\" app/link; chown -h {APP} app/link");
     refused(&link, "[DIR]/app/link/hooks", "`[DIR]/app/link` belongs to uid 10001");
@@ -262,7 +266,7 @@ fn nobody_is_taken_into_a_working_directory_that_they_could_not_enter() {
     // Nor is root, by a link that is not root's.
     verb("app/link", "[[setup]]\nrun = [\"pwd\"]\nuser = \"root\"\n")
         .status(71)
-        .stderr("preverb: cannot enter `workdir` `[DIR]/app/link`: `[DIR]/app/link` is a symbolic link that others than root can have put there, and root follows none of those\n")
+        .stderr("preverb: cannot enter `workdir` `[DIR]/app/link`: `[DIR]/app/link` is a symbolic link that users other than root could have created, and root does not follow such links\n")
         .run();
     // Where only root can have chosen it, the table has.
     verb("private", "[[setup]]\nrun = [\"pwd\"]\n").stdout("[DIR]/private\n").stderr("[DIR]/private\n").run();
@@ -352,7 +356,7 @@ fn what_a_hook_of_roots_stepped_down_to_sets_no_variable_of_roots() {
                 .hook(name, &hook)
                 .status(80)
                 .stderr(format!(
-                    "preverb: hook `{name}` of step `hooks [DIR]/hooks` in environment `prod` stepped down to uid 10001, which wrote to descriptor 3: only root may there\n"
+                    "preverb: hook `{name}` of step `hooks [DIR]/hooks` in environment `prod` stepped down to uid 10001, which wrote to descriptor 3: only root may write to it\n"
                 ))
                 .pid1()
                 .run();
@@ -398,7 +402,7 @@ fn who_was_not_root_never_becomes_root() {
         test("0").status(77).stderr(became_root).run();
         // Nor anybody else that somebody else chose.
         if after_root {
-            test("4242").status(77).stderr_contains("user `app` is not who it was when the run began").run();
+            test("4242").status(77).stderr_contains("user `app` has changed since the run began").run();
         } else {
             test("4242").stdout("10001\n").run();
         }
@@ -412,7 +416,7 @@ fn who_was_not_root_never_becomes_root() {
     with_users(&format!("{hooks}[[setup]]\nrun = [\"id\", \"-u\"]\nuser = \"new\"\n"))
         .hook("1.sh", "echo 'new:x:0:0::/:' >>/etc/passwd\n")
         .status(77)
-        .stderr_contains("user `new` is not who it was when the run began")
+        .stderr_contains("user `new` has changed since the run began")
         .run();
 }
 

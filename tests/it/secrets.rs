@@ -171,7 +171,7 @@ fn a_secret_user_is_in_no_message() {
     for (lines, sentence) in [
         ("mkdir = \"/proc/x/y\"", "cannot make directory `/proc/x/y` for user `***`: "),
         ("render = \"[DIR]/a.zz\"\nto = \"/proc/x\"", "cannot write `/proc/x` as user `***`: "),
-        ("render = \"/etc/shadow\"\nto = \"/proc/x\"", "user `***` reads the template, because "),
+        ("render = \"/etc/shadow\"\nto = \"/proc/x\"", "the template is read as user `***`, because "),
         ("chown = \"[DIR]/none\"", "to user `***`: "),
     ] {
         fails("", &step(lines), user, 71, sentence);

@@ -132,9 +132,9 @@ fn what_root_runs_must_be_roots_alone() {
     unsafe_hook(bad("chown 65534 hooks/1.sh"), "`[DIR]/hooks/1.sh` belongs to uid 65534");
     unsafe_hook(
         bad("chmod 664 hooks/1.sh"),
-        "`[DIR]/hooks/1.sh` is writable by others than root (mode 0664)",
+        "`[DIR]/hooks/1.sh` is writable by users other than root (mode 0664)",
     );
-    unsafe_hook(bad("chmod 757 hooks"), "`[DIR]/hooks` is writable by others than root (mode 0757)");
+    unsafe_hook(bad("chmod 757 hooks"), "`[DIR]/hooks` is writable by users other than root (mode 0757)");
     unsafe_hook(bad("chown 65534 hooks"), "`[DIR]/hooks` belongs to uid 65534");
     // As it is named, and as it resolves.
     unsafe_hook(
@@ -162,7 +162,7 @@ fn a_program_of_roots_must_be_roots_alone_too() {
             .program("tool", "#!/bin/sh\necho no\n")
             .under_shell("chmod 777 bin; exec \"$@\"")
             .status(77)
-            .stderr_contains("`[DIR]/bin` is writable by others than root (mode 0777)")
+            .stderr_contains("`[DIR]/bin` is writable by users other than root (mode 0777)")
             .stderr_lacks("\nno\n")
             .run();
     }

@@ -252,7 +252,7 @@ fn a_stop_signal_ends_the_wait_for_a_table_that_does_not_come() {
             run.ends_within(Duration::from_secs(3));
         })
         .status(143)
-        .stderr(format!("preverb: stopped by SIGTERM while it read the {file}\n"))
+        .stderr(format!("preverb: stopped by SIGTERM while reading the {file}\n"))
         .pid1()
         .run();
     };
@@ -393,7 +393,7 @@ fn wait_as_a_mode_of_its_own_is_stopped_too() {
         })
         .status(143)
         .stderr(format!(
-            "preverb: waiting for `tcp://{address}` for 1 s\npreverb: stopped by SIGTERM while it waited\n"
+            "preverb: waiting for `tcp://{address}` for 1 s\npreverb: stopped by SIGTERM while waiting\n"
         ))
         .pid1()
         .run();

@@ -251,9 +251,9 @@ fn no_login_and_no_query_of_a_target_is_shown() {
 
 #[test]
 fn a_target_that_hides_what_its_path_says_is_no_health_check() {
-    let hint = "hint: use `tls://host:port` for the start of TLS alone, or a program that speaks https as an `exec` probe\n";
+    let hint = "hint: use `tls://host:port` for the handshake alone, or an `exec` probe with a program that speaks HTTPS\n";
     let why =
-        "only the start of TLS is seen, and nothing is sent inside, so what the path says is never asked for";
+        "only the TLS handshake is checked and nothing is sent inside it, so the path is never requested";
     Test::new()
         .args(["--probe", "https://app:hunter2@127.0.0.1:1/healthz?x"])
         .status(64)
@@ -471,7 +471,7 @@ fn a_program_that_is_not_roots_alone_is_no_probe_of_roots() {
     };
     probe("user = \"root\"")
         .status(77)
-        .stderr("preverb: step `wait` does not run `[DIR]/bin/probe` as root: `[DIR]/bin` is writable by others than root (mode 0777)\nhint: [..]\n")
+        .stderr("preverb: step `wait` does not run `[DIR]/bin/probe` as root: `[DIR]/bin` is writable by users other than root (mode 0777)\nhint: [..]\n")
         .check(|output| assert!(output.file("ran").is_none()))
         .run();
     probe("").stdout("the target\n").check(|output| assert!(output.file("ran").is_some())).run();
@@ -484,7 +484,7 @@ fn a_program_that_is_not_roots_alone_is_no_probe_of_roots() {
             std::os::unix::fs::symlink("/bin/true", run.dir().join("bin/late")).unwrap();
         })
         .status(69)
-        .stderr_contains("(preverb does not run `[DIR]/bin/late` as root: `[DIR]/bin` is writable by others than root (mode 0777))\n")
+        .stderr_contains("(preverb does not run `[DIR]/bin/late` as root: `[DIR]/bin` is writable by users other than root (mode 0777))\n")
         .run();
 }
 

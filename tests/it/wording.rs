@@ -53,7 +53,7 @@ the verbs in environment `prod`:
         VERBS,
         &["--"],
         64,
-        "preverb: a lone `--` names no command
+        "preverb: no command after `--`
 hint: preverb -- COMMAND [ARGUMENT]...
 ",
     );
@@ -77,7 +77,7 @@ hint: `preverb --help` lists the options
         VERBS,
         &["--log", "loud", "server"],
         64,
-        "preverb: option `--log` cannot be `loud`
+        "preverb: option `--log` is `loud`, which is not a log format
 hint: it is one of `text`, `json`, `quiet`, `verbose`
 ",
     );
@@ -117,21 +117,21 @@ hint: a name is made of `A-Z a-z 0-9 . _ : -` and starts with neither `-` nor `.
         VERBS,
         &["--list", "--check"],
         64,
-        "preverb: `--list` and `--check` are two modes: give one
+        "preverb: `--list` and `--check` cannot be used together
 ",
     );
     says(
         VERBS,
         &["--list", "server"],
         64,
-        "preverb: `--list` takes no word `server`
+        "preverb: `--list` takes no argument `server`
 ",
     );
     says(
         VERBS,
         &["--json", "server"],
         64,
-        "preverb: option `--json` belongs to `--list`, `--check` or `--explain`
+        "preverb: option `--json` requires `--list` or `--check` or `--explain`
 ",
     );
 }
@@ -143,7 +143,7 @@ fn of_the_table() {
         .status(78)
         .stderr(
             "preverb: cannot read the table `/etc/preverb/preverb.toml`: it does not exist
-hint: an image has its table there, or names it by `PREVERB_TABLE` or `--table`
+hint: put the table there, or name it with `PREVERB_TABLE` or `--table`
 ",
         )
         .run();
@@ -354,7 +354,7 @@ preverb: hook `1.sh` of step `first things` in environment `prod` was ended by S
         "trap : EXIT\nexit 0\n",
         "preverb: running hook `1.sh`
 preverb: hook `1.sh` of step `first things` in environment `prod` ended before its environment could be read back
-hint: it replaced the EXIT trap or itself (`exec`), or left itself unable to start a program; a file without the extension `.sh` is run by itself
+hint: it replaced the EXIT trap, called `exec`, or can no longer start a program; a file without the extension `.sh` is run instead of sourced
 ",
     );
     hook(
@@ -384,7 +384,7 @@ preverb: hook `sleep` of step `run sleep 60` in environment `prod` took longer t
         .args(["a"])
         .file("hooks/readme.md", "", 0o644)
         .file("hooks/plain", "", 0o644)
-        .stderr("preverb: warning: `[DIR]/hooks/plain` in step `hooks [DIR]/hooks` is skipped: it is not executable; `chmod +x` it, or call it `*.sh`
+        .stderr("preverb: warning: `[DIR]/hooks/plain` in step `hooks [DIR]/hooks` is skipped: it is not executable; `chmod +x` it, or name it `*.sh`
 preverb: warning: `[DIR]/hooks/readme.md` in step `hooks [DIR]/hooks` is skipped: it is not executable, and `interpreters` has no `md`; `chmod +x` it, or add one
 ")
         .run();
@@ -473,7 +473,7 @@ hint: save the file with Unix line ends
         &format!("[env]\nLONG = \"{}\"\n[verbs.a]\nexec = [\"true\"]\n", "x".repeat(200_000)),
         &["a"],
         126,
-        "preverb: cannot run `[..]/true`: variable `LONG` is too large: 200005 bytes with its name, and the kernel takes 131071 in one string
+        "preverb: cannot run `[..]/true`: variable `LONG` is too large: 200005 bytes with its name, and the kernel accepts 131071 in one string
 ",
     );
 }

@@ -311,7 +311,7 @@ fn redis_says_what_is_wrong_with_a_password() {
     not_ready(&at(&format!("nobody:{PASSWORD}@")), "wrong password");
     server.does("CONFIG SET requirepass ");
     let why = probe(&server.url()).expect_err("a login would fail");
-    assert!(why.contains("the server has none"), "{why}");
+    assert!(why.contains("but the server has none"), "{why}");
 }
 
 #[test]

@@ -32,7 +32,7 @@ impl Walk<'_, '_> {
             };
             if let Some(name) = plain_in_url(value, &is_secret) {
                 let message = format!(
-                    "secret `{name}` goes into a URL as it is: a `@`, `/`, `#` or `%` in it changes the URL"
+                    "secret `{name}` is put into a URL unescaped: a `@`, `/`, `#` or `%` in it changes the URL"
                 );
                 self.warn(value.span, message, Some(&format!("write `${{{name}@url}}`")));
             }
@@ -42,7 +42,7 @@ impl Walk<'_, '_> {
 
     fn bare_dollar(&mut self, template: &Template) {
         if let Some(name) = bare_dollar(template, &|name| self.known.is_known(name)) {
-            let message = format!("`${name}` stays as it is: no shell reads it here");
+            let message = format!("`${name}` is not expanded: no shell reads it here");
             self.warn(template.span, message, Some(&format!("write `${{{name}}}`")));
         }
     }

@@ -145,10 +145,10 @@ impl<'k> Known<'k> {
                 let (mut message, mut hint) = self.sentence(&unset);
                 if is_own && !name.starts_with("PREVERB_") {
                     message = format!(
-                        "variable `{name}` is set in this very `env`, whose values see only what is below it"
+                        "variable `{name}` is set in this same `env`, whose values see only lower layers"
                     );
                     hint = String::from(
-                        "write the value out, or set the one of the two further down: \
+                        "write the value out, or set the other variable in a lower layer: \
                          table, environment, verb",
                     );
                 }
@@ -229,7 +229,10 @@ impl<'k> Known<'k> {
             return ("variable `PREVERB_VERB` is not set".to_owned(), hint.to_owned());
         }
         let (state, hint) = if self.declared.contains(name) {
-            ("is neither required nor given a default", format!("give `[variables.{key}]` one of the two"))
+            (
+                "is not required and has no default",
+                format!("make `[variables.{key}]` required, or give it a default"),
+            )
         } else {
             (
                 "is not declared, and nothing sets it",

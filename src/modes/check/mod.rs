@@ -95,8 +95,8 @@ fn look(
     let asked_for = chosen.as_ref().is_ok_and(|chosen| matches!(chosen.why, Why::Option | Why::Variable));
     if asked_for && settings.environment.names.is_none() && !names.contains(chosen_name) {
         let message = format!(
-            "the table does not mention environment {}, which is valid: what is for every environment \
-             holds there",
+            "the table does not mention environment {}, which is valid: it gets what applies to \
+             every environment",
             quoted(chosen_name)
         );
         findings.elsewhere(Level::Info, message, None);

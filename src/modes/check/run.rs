@@ -80,8 +80,7 @@ pub(super) fn walk(
         walk.probe(health, "health");
         let name = unset().find(|name| matches!(*name, "PREVERB_VERB" | "PREVERB_ENVIRONMENT"));
         if let (Some(name), Some(node)) = (name, own("unset")) {
-            let message =
-                format!("`unset` removes `{name}`, without which `--health` does not know what runs");
+            let message = format!("`unset` removes `{name}`, which `--health` needs to know what runs");
             walk.warn(node.span(), message, None);
         }
     }

@@ -130,7 +130,8 @@ impl Walk<'_, '_> {
                     let path = value.path();
                     let is_missing = self.here(&path).is_some_and(|path| path.symlink_metadata().is_err());
                     if is_missing && !self.is_made(&path) && !step.when.if_exists.contains(template) {
-                        let message = format!("cannot give {} away: it does not exist", shown(&path));
+                        let message =
+                            format!("cannot change the owner of {}: it does not exist", shown(&path));
                         let hint = "a run as root fails; any other run skips it";
                         self.warn(template.span, message, Some(hint));
                     }
@@ -161,7 +162,7 @@ impl Walk<'_, '_> {
         };
         let message = format!("cannot write to {}: its directory {}{problem}", shown(&path), shown(&parent));
         let made = escaped(parent.as_os_str().as_bytes());
-        let hint = format!("make it in the image, or by a step before: `mkdir = \"{made}\"`");
+        let hint = format!("create it in the image, or in an earlier step: `mkdir = \"{made}\"`");
         self.wrong(value, message, Some(&hint));
     }
 
@@ -208,7 +209,7 @@ impl Walk<'_, '_> {
                 return self.wrong(from, message, None);
             }
             Ok(Templates::Other) => {
-                let message = format!("template {} is not a file and not a directory", shown(source));
+                let message = format!("template {} is neither a file nor a directory", shown(source));
                 return self.wrong(from, message, None);
             }
             Ok(Templates::Tree(files)) if files.is_empty() => {
@@ -283,8 +284,8 @@ impl Walk<'_, '_> {
                 self.wrong(&value, message, Some(proof::RULE));
             }
             if rules.runs(&file) && exports {
-                let message = format!("hook {name} is run, and what it exports is gone with it");
-                let hint = "call it `*.envsh`, or make it not executable, to have it sourced";
+                let message = format!("hook {name} is run, not sourced, so its exports are lost");
+                let hint = "to have it sourced, name it `*.envsh` or remove its execute permission";
                 self.warn(value.span, message, Some(hint));
             }
         }

@@ -41,8 +41,7 @@ pub(super) fn check(
         }
         for setting in below(part, "env") {
             if matches!(setting.key(), "PREVERB_VERB" | "PREVERB_ENVIRONMENT") {
-                let message =
-                    format!("`{}` is what preverb sets it to, whatever an `env` says", setting.key());
+                let message = format!("`{}` is set by preverb itself, which ignores an `env`", setting.key());
                 findings.warn(setting.key_span(), message, None);
             }
         }
@@ -55,7 +54,7 @@ pub(super) fn check(
                 let message = format!(
                     "`default` is {name}, which does not exist in environment {environment}, only in {others}"
                 );
-                findings.warn(*span, message, Some("a call without words fails there"));
+                findings.warn(*span, message, Some("a call without arguments fails there"));
             }
         }
     }
@@ -95,7 +94,9 @@ fn filter_of_verbs(known: &Known<'_>, step: Node<'_>, findings: &mut Findings) {
     for (item, name) in filter_names(step, "verbs").filter(|(_, name)| !known.verbs.contains(name)) {
         let shown = quoted(name);
         let (what, hint) = match known.aliases.get(name) {
-            Some(verb) => ("an alias: a step goes by the verb's own name", Some(format!("name `{verb}`"))),
+            Some(verb) => {
+                ("an alias: a step is matched by the verb's own name", Some(format!("use `{verb}`")))
+            }
             None => ("not a verb", did_you_mean(name, &known.verbs)),
         };
         findings.warn(item.span(), format!("`verbs` names {shown}, which is {what}"), hint.as_deref());
@@ -110,13 +111,14 @@ fn filter_of_environments(known: &Known<'_>, step: Node<'_>, settings: &Settings
         let shown = quoted(name);
         if let Some((_, target)) = naming.aliases.iter().find(|(alias, _)| alias.as_str() == name) {
             let message =
-                format!("`environments` names {shown}, which is an alias: a step goes by `{target}`");
+                format!("`environments` names {shown}, which is an alias: a step is matched by `{target}`");
             findings.table(Level::Error, item.span(), message, Some(&format!("name `{target}`")));
             continue;
         }
         if naming.names.is_none() && item.as_str().is_some_and(|text| text.starts_with('!')) {
-            let message = format!("the step runs in every environment that is not called {shown}");
-            let hint = "`names` in `[environment]` says which there are, so that no other name is taken";
+            let message = format!("the step runs in every environment except {shown}");
+            let hint =
+                "list the environments in `names` of `[environment]`, so that no other name is accepted";
             findings.warn(item.span(), message, Some(hint));
         }
         if !known.environments.contains(name)
@@ -134,8 +136,8 @@ fn declaration(node: Node<'_>, secrets: &[String], findings: &mut Findings) {
     if let Some(required) = node.get("required").filter(|node| node.shape() == Shape::Boolean(true))
         && node.get("default").is_some()
     {
-        let message = format!("variable {name} has a default, so that `required` asks for nothing");
-        findings.warn(required.key_span(), message, Some("leave one of the two out"));
+        let message = format!("variable {name} has a default, so `required` has no effect");
+        findings.warn(required.key_span(), message, Some("remove one of the two"));
     }
     let Some(one_of) = node.get("one-of").filter(|node| node.shape() == Shape::Array) else { return };
     if one_of.children().next().is_none() {

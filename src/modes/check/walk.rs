@@ -86,7 +86,7 @@ impl Walk<'_, '_> {
         } else if self.may_be_skipped {
             "a run may skip the step"
         } else {
-            "a run may give the variables in it other values"
+            "its variables may have other values in a run"
         };
         let hint = hint.or_else(|| (level == Level::Warning).then_some(why));
         self.findings.add(level, value.span, message, hint);

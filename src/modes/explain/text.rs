@@ -129,15 +129,15 @@ pub(crate) fn text(explained: &Explained, paint: Paint) -> String {
         let mut text = "preverb stays and supervises".to_owned();
         for (signal, becomes) in &init.signals {
             let _ = match becomes.as_str().unwrap_or_default() {
-                "none" => write!(text, "; {signal} is not passed on"),
-                other => write!(text, "; {signal} is passed on as {other}"),
+                "none" => write!(text, "; {signal} is not forwarded"),
+                other => write!(text, "; {signal} is forwarded as {other}"),
             };
         }
         if init.group {
             text.push_str("; signals go to the target's group");
         }
         if let Some(grace) = &init.grace {
-            let _ = write!(text, "; what is left has {grace} to end");
+            let _ = write!(text, "; leftover processes have {grace} to end");
         }
         for (from, to) in &init.exit {
             let _ = write!(text, "; exit code {from} becomes {to}");

@@ -38,7 +38,7 @@ impl Setup {
         if !self.world.myself.is_root() {
             if !self.warned_of_chown {
                 self.warned_of_chown = true;
-                let message = format!("{} does nothing: only root can give files away", task.who());
+                let message = format!("{} does nothing: only root can change the owner of files", task.who());
                 let message = Message::new(Level::Warning, message).field("step", &task.step.label);
                 self.world.log.say(&message);
             }
@@ -224,7 +224,7 @@ impl Giving<'_> {
         let (open, now) = self.checked(enter(below, up), below, OsStr::new(ITSELF))?;
         if now.place != seen.place {
             // Whoever moved it could lead root anywhere.
-            return Err(self.refused(&self.path_of(below), &"it was moved meanwhile"));
+            return Err(self.refused(&self.path_of(below), &"it was moved in the meantime"));
         }
         Ok(open)
     }
@@ -284,8 +284,11 @@ impl Giving<'_> {
     fn refused(&self, path: &Path, reason: &dyn std::fmt::Display) -> Failure {
         let (path, tree) = (path.as_os_str().as_bytes(), self.tree.as_os_str().as_bytes());
         let in_tree = if path == tree { String::new() } else { format!(" in {}", quoted_path(self.tree)) };
-        let sentence =
-            format!("cannot give {}{in_tree} to user `{}`: {reason}", quoted(path), self.owner.spec.shown());
+        let sentence = format!(
+            "cannot change the owner of {}{in_tree} to `{}`: {reason}",
+            quoted(path),
+            self.owner.spec.shown()
+        );
         Failure::say(Kind::System, sentence).field("path", escaped(path))
     }
 }

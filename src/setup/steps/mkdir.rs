@@ -112,7 +112,7 @@ fn make_marked(walk: &Walk, name: &OsStr, mode: Option<u32>) -> std::result::Res
     rustix::process::umask(umask);
     made?;
     let place = || quoted_path(&walk.shown.join(name));
-    let exchanged = |_| Refusal::Other(format!("{} was exchanged for another one meanwhile", place()));
+    let exchanged = |_| Refusal::Other(format!("{} was replaced in the meantime", place()));
     let new = openat(&walk.at, name, DIRECTORY, Mode::empty()).map_err(exchanged)?;
     let status = fstat(&new)?;
     // The group's bit is inherited from the directory that it is in.

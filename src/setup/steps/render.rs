@@ -84,7 +84,7 @@ fn unreadable(path: &Path, refusal: &Refusal, writer: Option<&Identity>) -> Fail
         Failure::say(Kind::System, sentence).field("template", escaped(path.as_os_str().as_bytes()));
     match (refusal, writer) {
         (Refusal::System(Errno::ACCESS), Some(writer)) => failure.hint(format!(
-            "user `{}` reads the template, because the file is written for them",
+            "the template is read as user `{}`, because the file is written for that user",
             writer.spec.shown()
         )),
         _ => failure,
@@ -115,7 +115,7 @@ fn sources(
         Templates::Other => Err(no_file(from, " and not a directory")),
         Templates::File if templates::is_directorys(to) => {
             Err(Failure::say(Kind::System, format!("cannot write {}: {} is a file", shown(to), shown(from)))
-                .hint("`to` ends in a slash, which only a tree of templates can be rendered to"))
+                .hint("`to` ends in a slash, so the template must be a directory"))
         }
         Templates::File => Ok((Vec::new(), vec![(from.clone(), to.clone())])),
         Templates::Tree(below) => {
@@ -258,7 +258,9 @@ fn write_in_place(entry: &Entry, wanted: &Wanted<'_>, refused: Errno) -> std::re
         flags |= OFlags::NOFOLLOW;
     }
     let file = match entry.open(flags, Mode::empty()) {
-        Err(Errno::LOOP) if root => return is("it is a symbolic link, through which root writes nothing"),
+        Err(Errno::LOOP) if root => {
+            return is("it is a symbolic link, and root does not write through links");
+        }
         opened => opened?,
     };
     let status = rustix::fs::fstat(&file)?;
@@ -268,7 +270,7 @@ fn write_in_place(entry: &Entry, wanted: &Wanted<'_>, refused: Errno) -> std::re
     // Only root makes a mount point; whoever may write to the directory gave any other file its name.
     let is_mount = !matches!(refused, Errno::ACCESS | Errno::PERM);
     if root && !is_mount && status.st_nlink > 1 {
-        return is("it has other names (hard links), through which root writes nothing");
+        return is("it has other hard links, and root does not write to such a file");
     }
     if status.st_mode & 0o7777 != wanted.mode
         && let Err(errno) = rustix::fs::fchmod(&file, Mode::from_raw_mode(wanted.mode))

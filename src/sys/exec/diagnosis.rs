@@ -241,14 +241,17 @@ fn missing_interpreter(path: &Path, error: Errno, depth: u32) -> Reason {
         } else if name.contains(&b'/') {
             reason
         } else {
-            reason.hint("the kernel looks no interpreter up on the PATH: write `#!/usr/bin/env` before it")
+            reason
+                .hint("the kernel does not search PATH for an interpreter: write `#!/usr/bin/env` before it")
         };
     }
     if let Some(foreign) = elf::foreign(&head) {
         // An emulator is registered for it (binfmt_misc), and not in this image.
-        return cannot(format!("{foreign}, and what would emulate it does not exist")).hint(OTHER_PLATFORM);
+        return cannot(format!("{foreign}, and its emulator does not exist")).hint(OTHER_PLATFORM);
     }
-    let Some(loader) = loader(path, &head) else { return cannot("what is needed to run it does not exist") };
+    let Some(loader) = loader(path, &head) else {
+        return cannot("something that it needs to run does not exist");
+    };
     let library = if loader.windows(4).any(|part| part == b"musl") { "musl" } else { "glibc" };
     cannot(format!("its ELF loader {} does not exist", quoted(&loader)))
         .hint(format!("it is linked for {library}: use an image with that C library, or link it statically"))
@@ -329,7 +332,7 @@ fn permission(path: &Path, depth: u32) -> Reason {
 /// limit `stack`, at least 128 KiB and at most 6 MiB.
 fn too_large(argv: &[OsString], variables: &Variables) -> Reason {
     let longest = 32 * rustix::param::page_size();
-    let takes = format!("and the kernel takes {} in one string", longest - 1);
+    let takes = format!("and the kernel accepts {} in one string", longest - 1);
     if let Some((number, word)) = argv.iter().enumerate().find(|(_, word)| word.len() + 1 > longest) {
         return cannot(format!("argument {number} is too large: {} bytes, {takes}", word.len()));
     }

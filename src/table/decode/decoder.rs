@@ -176,7 +176,7 @@ impl Decoder {
         match text {
             Some(text) if text.contains('\0') => {
                 let key = quoted(node.key());
-                self.mistake(node.span(), format!("{key} holds a NUL character, which cannot be passed on"));
+                self.mistake(node.span(), format!("{key} contains a NUL character, which is not allowed"));
                 return None;
             }
             Some(_) => {}

@@ -65,7 +65,8 @@ impl<'d> List<'d> {
             [] => self.add(step, self.steps.len()),
             [operation] if nested || step.file() == 0 => {
                 let key = quoted(operation.key());
-                let message = format!("{key} is for a drop-in, which changes the list of an earlier file");
+                let message =
+                    format!("{key} is only valid in a drop-in, where it changes the list of an earlier file");
                 self.mistake(operation, message, None);
             }
             [operation] if operation.key() == "before" => match operation.as_str() {

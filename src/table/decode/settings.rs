@@ -73,7 +73,7 @@ impl Decoder {
         let signal = self.signal(node.span(), text)?;
         // KILL and STOP cannot be caught; CHLD and the faults are not requests to stop.
         if matches!(signal, 4 | 5 | 7 | 8 | 9 | 11 | 13 | 17 | 18 | 19 | 31) {
-            self.mistake(node.span(), format!("{} cannot be a request to stop", quoted(text)));
+            self.mistake(node.span(), format!("{} cannot be a stop signal", quoted(text)));
             return None;
         }
         Some(signal)

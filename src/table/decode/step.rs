@@ -112,7 +112,7 @@ impl Decoder {
         let suffix = self.template(node)?;
         let source = suffix.source();
         if source.is_empty() || suffix.is_literal() && source.contains('/') {
-            self.mistake(node.span(), "`suffix` is what the names of templates end in");
+            self.mistake(node.span(), "`suffix` must be the end of a file name");
         }
         Some(suffix)
     }

@@ -133,9 +133,10 @@ fn signals(decoder: &mut Decoder, node: Node<'_>, options: &mut InitOptions) {
         if let Some(from) = from {
             let name = quoted(child.key());
             if !can_be_caught(from) {
-                decoder.mistake(child.key_span(), format!("{name} cannot be caught, and so not forwarded"));
+                decoder
+                    .mistake(child.key_span(), format!("{name} cannot be caught, so it cannot be forwarded"));
             } else if options.signals.iter().any(|(earlier, _)| *earlier == from) {
-                decoder.mistake(child.key_span(), format!("{name} in `signals` is there twice"));
+                decoder.mistake(child.key_span(), format!("{name} appears twice in `signals`"));
             }
         }
         let Some(text) = decoder.string(child) else { continue };
