@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn from_the_verb_on_every_word_is_the_targets() {
+    fn from_the_verb_on_every_argument_belongs_to_the_target() {
         let rest = ["--help", "--", "", " ", "--table", "x"];
         let line = [&["server"], &rest[..]].concat();
         assert_eq!(run(&line), Invocation::Verb("server".into(), words(&rest)));
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_take_their_words_before_the_dashes() {
+    fn standalone_modes_take_their_arguments_before_the_dashes() {
         let wait = request(&["--wait", "tcp://a:1", "--timeout=5s", "file:///b", "--", "c", "--d"])
             .expect("well-formed");
         assert_eq!(

@@ -336,8 +336,8 @@ mod tests {
     }
 
     #[test]
-    fn root_follows_its_own_links_and_nobody_elses() {
-        alone(module_path!(), "root_follows_its_own_links_and_nobody_elses", Needs::Root, || {
+    fn root_follows_its_own_links_and_no_others() {
+        alone(module_path!(), "root_follows_its_own_links_and_no_others", Needs::Root, || {
             let place = directory();
             let at = |name: &str| place.path().join(name);
             std::fs::create_dir_all(at("real/below")).expect("made");

@@ -118,7 +118,7 @@ mod tests {
     use crate::value::toml::{Document, Sources};
 
     #[test]
-    fn names_that_look_alike_are_told_from_those_that_do_not() {
+    fn names_that_look_alike_are_distinguished_from_others() {
         for (one, other) in [
             ("production", "prod"),
             ("prod", "production"),

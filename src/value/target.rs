@@ -569,7 +569,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_scheme_is_told_which_ones_there_are() {
+    fn an_unknown_scheme_lists_the_known_ones() {
         for text in [
             "db:5432",
             "://x",

@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_missing_is_told() {
+    fn all_missing_variables_are_reported() {
         let template =
             Template::parse("${A}${B:-x}${C:-${D}}${E?}${F+${G}}${SET+${H}}${I?${J}}").expect("well-formed");
         let missing = template.expand_all(&variables()).expect_err("nothing is set");

@@ -56,7 +56,7 @@ fn a_command_has_the_main_processs_directory_and_umask() {
 }
 
 #[test]
-fn another_user_is_told_who_may() {
+fn another_user_learns_which_user_may() {
     let Some(run) = run("plain") else { return };
     let container = started(run);
     let answer = container.exec_as(&["--user=33:33"], ["preverb", "--exec", "--", "id"]).exited(71);

@@ -101,7 +101,7 @@ fn own_uid() -> u32 {
 }
 
 #[test]
-fn hostile_words_arrive_whole() {
+fn hostile_arguments_arrive_unchanged() {
     let Some(shim) = shim("") else { return };
     let words = [
         "", " ", "a b", "$HOME", "`id`", "$(id)", "'", "\"", "\\", "*", "-x", "--", "--help", "é\n\n", ";",

@@ -133,7 +133,7 @@ fn stop_of_a_supervised_sleep_takes_less_than_half_a_second() {
 }
 
 #[test]
-fn stop_signals_other_than_term_are_heeded_during_setup() {
+fn stop_signals_other_than_term_are_handled_during_setup() {
     let Some(engine) = engine() else { return };
     let table = "[[setup]]\nrun = ['sh', '-c', 'echo busy; exec sleep 1000']\n\
                  [verbs.server]\nexec = ['echo', 'never']\n";

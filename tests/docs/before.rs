@@ -76,7 +76,7 @@ impl Before {
 }
 
 #[test]
-fn one_a_password_that_nobody_gave_is_empty() {
+fn one_a_missing_password_is_empty() {
     let Some(before) = Before::new() else { return };
     let (status, text) = before.run(&["manage", "check"], &[]);
     assert_eq!(status, Some(0));
@@ -103,7 +103,7 @@ fn two_a_request_to_stop_while_it_waits_is_lost() {
 }
 
 #[test]
-fn three_exit_0_in_a_hook_ends_it_all_with_success_and_odd_files_are_passed_over() {
+fn three_exit_0_in_a_hook_ends_the_script_with_success_and_odd_files_are_skipped() {
     let Some(before) = Before::new() else { return };
     let dev: &[_] = &[("APP_ENV", "dev")];
     before.file("shared/dev/10-settings.rb", "#!/bin/sh\necho never\n");

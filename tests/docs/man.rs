@@ -146,7 +146,7 @@ fn every_exit_code_has_its_item_and_nothing_else_has() {
 }
 
 #[test]
-fn every_variable_that_is_heeded_or_set_is_told_and_no_other_is() {
+fn every_variable_that_preverb_reads_or_sets_is_documented_and_no_other() {
     let mut heeded = BTreeSet::new();
     let mut files = vec![repository("src")];
     while let Some(path) = files.pop() {
@@ -189,7 +189,7 @@ fn fields(value: &serde_json::Value, found: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn every_field_of_json_is_told_and_no_other_is() {
+fn every_json_field_is_documented_and_no_other() {
     let directory = tempfile::tempdir().unwrap();
     let table = directory.path().join("preverb.toml");
     let good = "[variables.A]\n[verbs.a]\nexec = [\"true\"]\n[[setup]]\nmkdir = \"/a\"\n";

@@ -94,7 +94,7 @@ golden! {
 }
 
 #[test]
-fn a_sound_table_is_passed_in_silence() {
+fn check_prints_nothing_about_a_valid_table() {
     let sound = || {
         image()
             .table(include_str!("../golden/check/sound.toml"))
@@ -156,7 +156,7 @@ fn what_is_beside_what_a_step_makes_is_missing_all_the_same() {
 }
 
 #[test]
-fn an_environment_that_nothing_mentions_is_valid_and_told() {
+fn an_environment_that_nothing_mentions_is_valid_and_reported() {
     let named = |words: &[&str]| image().table("[verbs.a]\nexec = [\"app\"]\n").args(["--check"]).args(words);
     let told = "preverb: the table does not mention environment `moon`, which is valid: it gets what applies to every environment\n";
     named(&["--environment", "moon"]).stderr(told).run();
@@ -277,7 +277,7 @@ fn json_is_a_list_on_standard_output_with_every_key() {
 }
 
 #[test]
-fn json_tells_of_a_table_that_cannot_be_read() {
+fn json_reports_a_table_that_cannot_be_read() {
     Test::new()
         .args(["--check", "--json", "--table", "[DIR]/none.toml"])
         .status(78)

@@ -121,7 +121,7 @@ fn a_link_with_the_name_of_a_verb_is_a_command_of_its_own() {
 }
 
 #[test]
-fn all_words_of_a_link_are_the_targets() {
+fn all_arguments_of_a_link_belong_to_the_target() {
     Test::new()
         .table(TABLE)
         .argv0("show")
@@ -132,7 +132,7 @@ fn all_words_of_a_link_are_the_targets() {
 }
 
 #[test]
-fn a_link_without_words_gets_the_default_arguments() {
+fn a_link_without_arguments_gets_the_default_ones() {
     Test::new().table(TABLE).argv0("show").stdout("<fixed><by><default>").run();
 }
 
@@ -181,7 +181,7 @@ fn a_link_named_after_a_verb_of_another_environment_says_so() {
 }
 
 #[test]
-fn an_empty_or_missing_name_of_the_program_is_no_verb() {
+fn an_empty_or_missing_program_name_is_not_a_verb() {
     Test::new().table(TABLE).argv0("").args(["worker"]).stdout("worker\nprod\n").run();
     Test::new().table(TABLE).argv0("").stdout("<fixed><by><default>").run();
     Test::new().table(TABLE).argc_zero().stdout("<fixed><by><default>").run();
@@ -251,7 +251,7 @@ fn the_nearest_verb_may_be_an_alias() {
 }
 
 #[test]
-fn a_word_that_is_like_no_verb_gets_no_suggestion() {
+fn an_argument_unlike_any_verb_gets_no_suggestion() {
     words(&["/bin/ls"]).status(64).stderr_contains("`/bin/ls`").stderr_lacks("did you mean").run();
 }
 
@@ -329,7 +329,7 @@ fn unknown_words_go_to_the_default_verb_where_the_table_says_so() {
 }
 
 #[test]
-fn a_first_word_that_matches_a_pattern_calls_that_verb_with_all_words() {
+fn a_first_argument_that_matches_a_pattern_calls_that_verb_with_all_arguments() {
     const TABLE: &str = r#"
         default = "server"
         unknown = "exec"
@@ -412,7 +412,7 @@ fn a_hidden_verb_can_be_called() {
 // A leading dash
 
 #[test]
-fn a_dash_that_is_no_option_is_a_usage_error() {
+fn an_unknown_option_is_a_usage_error() {
     for word in ["-x", "--bogus", "-", "--environment-x", "-c=1", "-hV", "--tabel=x"] {
         words(&[word]).status(64).stderr_contains(word).run();
     }
@@ -585,7 +585,7 @@ fn an_empty_command_is_a_program_that_is_not_found() {
 }
 
 #[test]
-fn an_empty_word_is_an_unknown_verb() {
+fn an_empty_argument_is_an_unknown_verb() {
     words(&[""]).status(64).stderr_contains("``").run();
 }
 
@@ -747,7 +747,7 @@ fn options_go_with_modes() {
 }
 
 #[test]
-fn list_takes_no_words() {
+fn list_takes_no_arguments() {
     words(&["--list", "worker"]).status(64).stderr_contains("worker").run();
     words(&["--check", "worker"]).status(64).stderr_contains("worker").run();
     words(&["--list", "--"]).status(64).stderr("preverb: `--list` takes no argument `--`\n").run();

@@ -55,7 +55,7 @@ fn an_empty_file_is_named() {
 }
 
 #[test]
-fn a_missing_secret_says_what_remedy() {
+fn a_missing_secret_says_how_to_provide_it() {
     declared("secret = true\nrequired = true")
         .status(65)
         .stderr(

@@ -155,7 +155,7 @@ fn what_is_no_program_is_told_to_be_none() {
 }
 
 #[test]
-fn a_permission_that_is_lacking_is_told_with_the_part_of_the_path() {
+fn a_missing_permission_is_reported_with_the_part_of_the_path() {
     let me = "and this is uid 65534, gid 65534";
     run(&[
         case(
@@ -206,7 +206,7 @@ fn a_group_that_one_is_in_counts_for_the_permission() {
 }
 
 #[test]
-fn an_interpreter_that_cannot_be_run_is_told() {
+fn an_interpreter_that_cannot_be_run_is_reported() {
     run(&[
         case(
             "it is missing",
@@ -292,7 +292,7 @@ fn with_header(at: usize, number: u16) -> Vec<u8> {
 }
 
 #[test]
-fn a_loader_that_is_missing_is_told_with_its_c_library() {
+fn a_missing_loader_is_reported_with_its_c_library() {
     let (Some(musl), Some(glibc)) =
         (with_loader("/lib/ld-musl-x.so.1"), with_loader("/lib64/ld-linux-x.so.9"))
     else {
@@ -330,7 +330,7 @@ fn a_loader_that_is_missing_is_told_with_its_c_library() {
 }
 
 #[test]
-fn a_program_for_another_processor_is_told_with_both() {
+fn a_program_for_another_processor_is_reported_with_both_processors() {
     let here = std::env::consts::ARCH;
     let (other, number) = if here == "aarch64" { ("x86-64", 62) } else { ("aarch64", 183) };
     let built = "hint: the image, or the file in it, was built for another platform";
@@ -353,7 +353,7 @@ fn a_program_for_another_processor_is_told_with_both() {
 }
 
 #[test]
-fn a_binary_that_is_damaged_or_no_program_is_told() {
+fn a_damaged_binary_and_an_object_file_are_reported() {
     run(&[
         case(
             "an object file",
@@ -372,7 +372,7 @@ fn a_binary_that_is_damaged_or_no_program_is_told() {
 }
 
 #[test]
-fn a_file_system_that_is_mounted_noexec_is_told() {
+fn a_noexec_mount_is_reported() {
     run(&[case("noexec", 126, "its file system is mounted noexec", |test| {
         test.mounts("mount -t tmpfs -o noexec none it; printf '#!/bin/sh\\n' >it/thing; chmod 755 it/thing")
     })]);
@@ -389,7 +389,7 @@ fn a_file_system_that_is_mounted_noexec_is_told() {
 }
 
 #[test]
-fn a_file_that_is_being_written_is_told() {
+fn a_program_that_is_open_for_writing_is_reported() {
     // Not as a hook: the descriptor that holds it open is not handed to hooks, but preverb has it all the same.
     run(&[case("text busy", 126, "it is open for writing somewhere (text file busy)", |test| {
         test.file("it/thing", std::fs::read(REAL).unwrap(), 0o755)
@@ -451,7 +451,7 @@ fn what_is_too_large_is_told_by_name_and_size() {
 }
 
 #[test]
-fn a_secret_that_is_too_large_is_told_by_name_alone() {
+fn a_secret_that_is_too_large_is_reported_by_name_only() {
     let long = "s3cret".repeat(30_000);
     Test::new()
         .table("[variables.TOKEN]\nsecret = true\n[verbs.a]\nexec = [\"true\"]\n")

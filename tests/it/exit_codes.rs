@@ -278,7 +278,7 @@ fn a_program_on_the_path_that_cannot_run_is_126_unless_a_later_one_can() {
 }
 
 #[test]
-fn an_argument_that_is_too_large_is_126_and_its_size_is_told() {
+fn an_argument_that_is_too_large_is_126_with_its_size() {
     let long = "x".repeat(200_000);
     // A kernel takes no word of 128 KiB, so the long word has to come from the table.
     run(&format!("[verbs.a]\nexec = [\"true\", \"{long}\"]\n"), &["a"])

@@ -50,7 +50,7 @@ fn explain(words: &[&str]) -> Test {
 }
 
 #[test]
-fn explain_tells_what_a_run_remedy() {
+fn explain_shows_what_a_run_would_do() {
     explain(&["server", "--now", "a b"])
         .stdout_contains("server")
         .stdout_contains("prod")
@@ -90,7 +90,7 @@ fn explain_takes_the_default_verb_with_its_arguments() {
 }
 
 #[test]
-fn explain_tells_why_the_environment_was_chosen() {
+fn explain_shows_why_the_environment_was_chosen() {
     explain(&["server"]).stdout_contains("prod").stdout_contains("APP_ENV").run();
     explain(&["server"])
         .env("APP_ENV", "dev")

@@ -26,7 +26,7 @@ fn exists(output: &Output, path: &str) -> bool {
 // Where root is not led
 
 #[test]
-fn root_makes_no_directory_through_a_link_of_somebody_elses() {
+fn root_makes_no_directory_through_another_users_link() {
     for user in ["", "user = \"root\"", "user = \"root:daemon\""] {
         planted(steps(&format!(
             "[[setup]]\nmkdir = \"[DIR]/theirs/link/new/below\"\nmode = \"0777\"\n{user}\n"
@@ -49,7 +49,7 @@ fn root_makes_no_directory_through_a_link_of_somebody_elses() {
 }
 
 #[test]
-fn root_reads_no_template_through_a_link_of_somebody_elses() {
+fn root_reads_no_template_through_another_users_link() {
     let refused = "is a symbolic link that users other than root could have created";
     for (from, to) in [("theirs/shadow.template", "out/shadow"), ("theirs", "out")] {
         steps(&format!("[[setup]]\nrender = \"[DIR]/{from}\"\nto = \"[DIR]/{to}\"\n"))
@@ -118,7 +118,7 @@ fn what_is_no_regular_file_is_not_rendered_over() {
 }
 
 #[test]
-fn every_variable_that_a_template_misses_is_told() {
+fn every_variable_that_a_template_lacks_is_reported() {
     steps("[[setup]]\nrender = \"[DIR]/from\"\nto = \"[DIR]/to\"\n")
         .file("from", "${ONE}\n${TWO:?give it} ${ONE}\n${THREE-}${FOUR}\n", 0o644)
         .status(65)

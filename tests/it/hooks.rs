@@ -226,7 +226,7 @@ fn options_and_a_dash_on_the_first_line_hold() {
 }
 
 #[test]
-fn a_shell_is_found_behind_the_options_of_env() {
+fn a_shell_is_found_after_the_options_of_env() {
     for line in [
         "#!/usr/bin/env -S -i bash -u",
         "#!/usr/bin/env -S -u PATH A=1 bash -u",
@@ -804,7 +804,7 @@ fn a_failed_hook_has_exported_nothing_and_is_named_alone() {
 // What is left behind
 
 #[test]
-fn a_daemon_that_holds_everything_open_holds_nobody_up_and_is_named() {
+fn a_daemon_that_keeps_all_descriptors_open_delays_nothing_and_is_named() {
     for (name, head) in [("1.sh", ""), ("1", "#!/bin/sh\n")] {
         Test::new()
             .table("[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.a]\nexec = [\"sh\", \"-c\", 'echo $A; kill $(cat pid)']\n")

@@ -67,7 +67,7 @@ fn a_user_has_every_form_and_its_groups_and_home() {
 }
 
 #[test]
-fn a_user_that_is_none_is_77_and_nothing_runs() {
+fn an_unknown_user_is_77_and_nothing_runs() {
     for (spec, why) in [
         (
             "nosuch",
@@ -120,7 +120,7 @@ fn a_user_that_is_none_is_77_and_nothing_runs() {
 }
 
 #[test]
-fn a_damaged_line_is_nobody_and_hides_nobody() {
+fn a_damaged_passwd_line_defines_no_user_and_hides_no_other_line() {
     let passwd = "\n:x:0:0::/:\nroot\n\u{0}\n+::::::\nmany:x:4294967295:100::/many:\ngroupless:x:7:4294967295::/x:\n\
                   plus:x:+0:+0::/plus:\nnogid:x:1001\nblank:x::::/:\nnegative:x:-1:0::/:\nshort:x:1003:103\napp:x:1000:100::/home/app:";
     let group =
@@ -145,7 +145,7 @@ fn a_damaged_line_is_nobody_and_hides_nobody() {
 }
 
 #[test]
-fn files_that_cannot_be_read_are_told() {
+fn files_that_cannot_be_read_are_reported() {
     // A directory in the place of the file: what a mistyped mount leaves.
     let script = "mount --bind \"$0/tmp\" /mnt && cd / && mkdir /mnt/etc && cp /etc/nsswitch.conf /mnt/etc 2>/dev/null; \
                   mkdir /mnt/etc/passwd && mount --bind /mnt/etc /etc && exec \"$@\"";
@@ -313,7 +313,7 @@ fn every_id_is_given_up_and_no_capability_stays() {
 }
 
 #[test]
-fn a_step_down_from_which_root_can_be_had_again_is_refused() {
+fn a_step_down_that_does_not_give_up_root_is_refused() {
     // With this bit the kernel takes no capability from who gives up uid 0 (capabilities(7)).
     let secure = ["setpriv", "--securebits", "+no_setuid_fixup"];
     let refused = "preverb: cannot become user `app`: verify: root can be regained\n";
@@ -330,7 +330,7 @@ fn a_step_down_from_which_root_can_be_had_again_is_refused() {
 }
 
 #[test]
-fn root_that_may_not_change_ids_is_told_so() {
+fn root_that_may_not_change_ids_is_reported() {
     for (lacking, part) in [("setgid", "setgroups"), ("setuid", "setuid")] {
         users()
             .under(["setpriv", "--bounding-set", &format!("-{lacking}"), "--inh-caps", &format!("-{lacking}")])
@@ -510,7 +510,7 @@ fn can_raise_limits() -> bool {
 }
 
 #[test]
-fn a_user_with_too_many_processes_is_told_so() {
+fn a_user_with_too_many_processes_is_reported() {
     let script = "setpriv --reuid=4711 --regid=4711 --clear-groups --pdeathsig KILL sleep 60 & \
                   until grep -q Uid:.4711 /proc/$!/status && grep -q sleep /proc/$!/comm; do :; done; exec \"$@\"";
     users()
@@ -653,7 +653,7 @@ fn where_preverb_differs_from_gosu_it_is_on_purpose() {
 }
 
 #[test]
-fn gosu_refuses_who_is_not_root_and_preverb_goes_on() {
+fn without_root_gosu_fails_and_preverb_continues() {
     for (script, status, out, err) in [
         ("exec gosu nobody id -u", 1, "", "error: failed switching to \"nobody\": operation not permitted\n"),
         ("shift 3; exec \"$0\" --as nobody -- \"$@\"", 0, "65534\n", ""),

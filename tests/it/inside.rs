@@ -385,7 +385,7 @@ fn in_a_shared_namespace_each_container_has_its_own_main_process() {
 }
 
 #[test]
-fn a_title_over_the_variables_is_no_answer() {
+fn variables_that_a_title_has_overwritten_are_not_used() {
     let exec = r#"["perl", "-e", "$0 = q(x) x 3000; open F, '>', '[DIR]/tmp/ready'; close F; select undef, undef, undef, 0.02 until -e '[DIR]/tmp/end'"]"#;
     let table = format!("[verbs.a]\nexec = {exec}\nhealth = \"file://[DIR]/alive\"\n");
     container_of(&table, &[], |inside| {
@@ -569,7 +569,7 @@ fn a_table_that_gives_nothing_is_waited_for_no_longer_than_the_probe_may_take() 
 }
 
 #[test]
-fn a_main_process_that_has_run_a_set_user_id_program_is_no_model() {
+fn a_main_process_that_ran_a_set_user_id_program_is_refused() {
     let verb = format!(
         "[verbs.a]\nexec = [\"setpriv\", \"--ruid=10001\", \"sh\", \"-p\", {}\nhealth = {{ exec = [\"touch\", \"[DIR]/probed\"] }}\n",
         MAIN.strip_prefix("[\"sh\", ").unwrap()
@@ -694,7 +694,7 @@ fn hidden(itself: &str, verb: &str, action: impl Fn(&Inside<'_>) + 'static) {
 const HIDES: &str = "ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)";
 
 #[test]
-fn a_process_that_hides_is_not_said_to_be_somebody_elses() {
+fn a_hidden_process_is_not_reported_as_another_users() {
     for (itself, verb) in [(HIDES, ""), (HIDES, "user = \"daemon\"\n"), ("os.setgid(1); os.setuid(1)", "")] {
         hidden(itself, verb, |inside| {
             let answer = inside.preverb_under(&ROOT, ["--exec", "--", "true"]);

@@ -56,7 +56,7 @@ fn a_hook_is_one_line_when_it_starts_and_one_with_its_duration_when_it_ends() {
 }
 
 #[test]
-fn a_program_that_is_run_is_told_in_the_same_way() {
+fn a_program_that_cannot_run_is_reported_in_the_same_way() {
     run(
         "[[setup]]\nname = \"collect the files\"\nrun = [\"echo\", \"out\"]\n[verbs.a]\nexec = [\"true\"]\n",
         &["a"],

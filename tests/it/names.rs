@@ -147,7 +147,7 @@ fn a_name_of_the_search_list_is_found() {
 }
 
 #[test]
-fn a_name_that_nobody_knows_does_not_resolve() {
+fn an_unknown_name_does_not_resolve() {
     probed(
         "db.test",
         "search one.example\n",

@@ -94,7 +94,7 @@ fn what_a_hook_exports_reaches_the_target_executable_or_not() {
 }
 
 #[test]
-fn a_hook_that_reads_its_input_takes_it_from_nobody() {
+fn a_hook_that_reads_its_input_gets_an_empty_input() {
     // postgres: what the caller piped in is gone. nginx: the rest of the hooks is gone, and the status is 0.
     compare(
         "cat; cat log",
@@ -131,7 +131,7 @@ fn one_hooks_shell_is_not_the_nexts() {
 }
 
 #[test]
-fn a_failing_hook_is_told_from_a_failing_target() {
+fn a_failing_hook_differs_from_a_failing_target() {
     // All three stop; only one says with its exit code who failed.
     compare("echo up", file("1.sh", "#!/bin/sh\nexit 3\n", 0o755), [(80, ""), (3, ""), (3, "")]);
 }

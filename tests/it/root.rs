@@ -71,7 +71,7 @@ fn the_first_match_on_the_path_must_be_roots_alone() {
 }
 
 #[test]
-fn a_directory_of_somebody_elses_on_the_path_does_no_harm_as_long_as_it_holds_no_match() {
+fn another_users_directory_on_the_path_is_harmless_without_a_match() {
     for (name, hook) in [
         ("1.sh", "echo hook\n"),
         ("1", "#!/usr/bin/env sh\necho hook $#\n"),
@@ -225,7 +225,7 @@ fn a_directory_that_is_exchanged_for_another_of_roots_keeps_its_mode() {
 }
 
 #[test]
-fn the_mode_of_a_directory_in_somebody_elses_is_what_it_would_be_anywhere() {
+fn a_directory_in_another_users_directory_has_the_usual_mode() {
     for (mode, umask, expected) in [
         ("", "027", "2750\n2750\n"),
         ("mode = \"0777\"", "077", "777\n2700\n"),
@@ -245,7 +245,7 @@ fn the_mode_of_a_directory_in_somebody_elses_is_what_it_would_be_anywhere() {
 }
 
 #[test]
-fn nobody_is_taken_into_a_working_directory_that_they_could_not_enter() {
+fn a_working_directory_that_the_user_cannot_enter_is_refused() {
     // A link of theirs to root's own, and a directory that is exchanged for one.
     let verb = |workdir: &str, steps: &str| {
         Test::new()
@@ -298,7 +298,7 @@ fn the_users_own_directories_and_hooks_are_read_as_the_user() {
 // What others exported
 
 #[test]
-fn nothing_that_runs_as_root_loads_what_somebody_else_exported() {
+fn nothing_that_runs_as_root_loads_another_users_exports() {
     if lacks("gcc") {
         return;
     }

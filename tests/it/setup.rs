@@ -449,7 +449,7 @@ fn a_failed_hook_ends_the_run() {
 // What a hook has in its hands
 
 #[test]
-fn hooks_get_the_verb_and_the_callers_words() {
+fn hooks_get_the_verb_and_the_callers_arguments() {
     let words = ["a b", "", "--help", "*"];
     for (name, script) in
         [("1.sh", "printf '(%s)' \"$@\"; echo\n"), ("1-plain", "#!/bin/sh\nprintf '(%s)' \"$@\"; echo\n")]
@@ -465,7 +465,7 @@ fn hooks_get_the_verb_and_the_callers_words() {
 }
 
 #[test]
-fn a_hook_under_a_verb_without_words_does_not_get_the_default_arguments() {
+fn a_hook_of_a_call_without_arguments_does_not_get_the_default_ones() {
     run(
         "[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.a]\naliases = [\"b\"]\nexec = [\"printf\", \"<%s>\"]\nargs = [\"default\"]\n",
         &["b"],
@@ -585,7 +585,7 @@ fn a_hook_may_write_more_than_a_pipe_holds_to_descriptor_3() {
 }
 
 #[test]
-fn a_daemon_that_keeps_the_descriptors_open_holds_nobody_up() {
+fn a_daemon_that_keeps_the_descriptors_open_delays_nothing() {
     for name in ["1.sh", "1-plain"] {
         Test::new()
             .table(HOOKS)

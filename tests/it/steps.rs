@@ -55,7 +55,7 @@ fn a_table_that_sets_home_keeps_it() {
 }
 
 #[test]
-fn a_user_that_cannot_run_a_hook_is_told_so_once() {
+fn a_user_that_cannot_run_a_hook_is_reported_once() {
     root("[[setup]]\nrun = [\"[DIR]/private/tool\"]\n")
         .file("private/tool", "#!/bin/sh\n", 0o700)
         .status(80)

@@ -233,7 +233,7 @@ fn a_hook_that_left_its_process_group_is_stopped_too() {
 
 /// Waits until preverb heeds signals, which are then blocked. (A shell that starts a program blocks them, too.)
 #[track_caller]
-fn wait_until_it_heeds(run: &crate::dsl::Running) {
+fn wait_until_it_handles_signals(run: &crate::dsl::Running) {
     let status = format!("/proc/{}/status", run.pid());
     run.wait_until("TERM to be blocked", || {
         let text = std::fs::read_to_string(&status).unwrap_or_default();
@@ -247,7 +247,7 @@ fn wait_until_it_heeds(run: &crate::dsl::Running) {
 fn a_stop_signal_ends_the_wait_for_a_table_that_does_not_come() {
     let is_stopped = |test: Test, file: &str| {
         test.during(|run| {
-            wait_until_it_heeds(run);
+            wait_until_it_handles_signals(run);
             run.signal(Signal::SIGTERM);
             run.ends_within(Duration::from_secs(3));
         })
@@ -307,7 +307,7 @@ fn a_table_may_be_typed_and_the_target_reads_on() {
         .args(["--table", "/dev/stdin", "a"])
         .terminal()
         .during(|run| {
-            wait_until_it_heeds(run);
+            wait_until_it_handles_signals(run);
             run.type_in(b"verbs.a.exec = ['cat']\n\x04");
             run.wait_until("the target", || {
                 std::fs::read(format!("/proc/{}/comm", run.pid())).is_ok_and(|name| name == b"cat\n")
@@ -337,7 +337,7 @@ fn a_signal_that_was_inherited_as_ignored_stays_ignored() {
 }
 
 #[test]
-fn a_signal_that_was_pending_at_the_start_is_heeded() {
+fn a_signal_that_was_pending_at_the_start_is_handled() {
     // Python blocks the signal, sends it to itself, and becomes preverb.
     let script = "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]); os.kill(os.getpid(), signal.SIGTERM); os.execvp(sys.argv[1], sys.argv[1:])";
     Test::new()
@@ -365,7 +365,7 @@ fn the_keyboards_interrupt_stops_setup() {
 }
 
 #[test]
-fn a_stop_is_heeded_while_nobody_reads_the_messages() {
+fn a_stop_is_handled_while_standard_error_is_not_read() {
     // Standard error is a pipe that is full: the hook hangs in its write, and so does whoever writes next.
     steps("[[setup]]\nhooks = \"[DIR]/hooks\"")
         .under_shell("mkfifo pipe; exec 9<>pipe; exec \"$@\" 2>&9")

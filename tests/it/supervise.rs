@@ -317,7 +317,7 @@ if not child:
 }
 
 #[test]
-fn a_supervised_sleep_ends_at_once_when_it_is_told_to() {
+fn a_supervised_sleep_ends_at_once_on_term() {
     under(&[Preverb, Tini, DumbInit], |init| {
         Test::new()
             .under(init.words(&[]))
@@ -430,7 +430,7 @@ fn who_stops_and_continues_the_target_alone_leaves_the_supervisor_at_work() {
 }
 
 #[test]
-fn a_target_that_stops_itself_goes_on_when_the_supervisor_is_continued() {
+fn a_target_that_stops_itself_continues_with_the_supervisor() {
     under(&[Preverb, Tini], |init| {
         init.script("kill -STOP $$; exit 5")
             .during(move |run| {
@@ -540,7 +540,7 @@ fn with_grace_what_is_left_is_asked_to_end_and_then_killed() {
 }
 
 #[test]
-fn with_grace_nobody_of_another_session_or_generation_is_left() {
+fn with_grace_no_process_of_another_session_or_generation_is_left() {
     let script = r#"
         sh -c 'setsid sh -c "sleep 1000 & echo \$! >first; exec sleep 1000" & echo $! >second; exec sleep 1000' &
         until [ -s first ] && [ -s second ]; do sleep 0.01; done
@@ -558,7 +558,7 @@ fn with_grace_nobody_of_another_session_or_generation_is_left() {
 }
 
 #[test]
-fn grace_is_over_as_soon_as_nobody_is_left() {
+fn grace_ends_as_soon_as_no_process_is_left() {
     Preverb
         .with(&["--grace", "1h"], "sleep 1000 & kill -STOP $!; sleep 1000 & exit 4")
         .during(|run| run.ends_within(Duration::from_secs(10)))

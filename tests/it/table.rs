@@ -409,7 +409,7 @@ fn a_verb_that_is_no_table_is_one_mistake() {
 // default
 
 #[test]
-fn a_default_that_is_no_verb_is_an_error() {
+fn a_default_that_is_not_a_verb_is_an_error() {
     wrong(
         "default = \"sevrer\"\n[verbs.server]\nexec = [\"true\"]\n[verbs.a]\nexec = [\"true\"]\n",
         "1:11",
@@ -697,7 +697,7 @@ fn drop_ins_lay_over_environments_too() {
 }
 
 #[test]
-fn files_that_are_no_drop_ins_are_passed_over() {
+fn files_that_are_not_drop_ins_are_skipped() {
     run("[verbs.a]\nexec = [\"echo\", \"table\"]\n", &["a"])
         .drop_in(".hidden.toml", "= broken")
         .drop_in("readme.txt", "= broken")
@@ -792,7 +792,7 @@ fn a_drop_in_that_is_a_directory_is_an_error() {
 }
 
 #[test]
-fn a_drop_in_that_leads_nowhere_is_no_missing_table() {
+fn a_broken_drop_in_link_is_not_reported_as_a_missing_table() {
     run("[verbs.a]\nexec = [\"true\"]\n", &["a"])
         .link("preverb.d/1.toml", "nowhere")
         .status(78)

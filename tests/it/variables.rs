@@ -332,7 +332,7 @@ fn an_unset_variable_without_a_default_is_the_operators_error() {
 }
 
 #[test]
-fn a_message_of_the_table_is_told_to_the_operator() {
+fn a_message_of_the_table_reaches_the_operator() {
     expansion("", "${UNSET:?set it to the address of the database}")
         .status(65)
         .stderr_contains("`UNSET`")
@@ -562,7 +562,7 @@ fn types_are_checked() {
 }
 
 #[test]
-fn a_value_that_is_not_utf8_is_no_port() {
+fn a_value_that_is_not_utf8_is_not_a_valid_port() {
     run("[variables.X]\ntype = \"port\"\n[verbs.a]\nexec = [\"true\"]\n", &["a"])
         .env("X", bytes(b"80\xff"))
         .status(65)

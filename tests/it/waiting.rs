@@ -462,7 +462,7 @@ fn what_a_probe_says_is_quoted_in_part() {
 }
 
 #[test]
-fn a_program_that_is_not_roots_alone_is_no_probe_of_roots() {
+fn root_runs_no_probe_that_others_can_change() {
     let probe = |user: &str| {
         wait("[{ exec = [\"probe\"] }]", user)
             .program("probe", "#!/bin/sh\n: >ran\n")
@@ -489,7 +489,7 @@ fn a_program_that_is_not_roots_alone_is_no_probe_of_roots() {
 }
 
 #[test]
-fn a_target_is_among_nobodys_words() {
+fn a_target_is_not_mistaken_for_an_argument() {
     for user in ["", "user = \"nobody\"\n"] {
         let listener = RefCell::new(TcpListener::bind("127.0.0.1:0").unwrap());
         let address = listener.borrow().local_addr().unwrap();

@@ -479,7 +479,7 @@ hint: save the file with Unix line ends
 }
 
 #[test]
-fn a_hook_file_that_is_missing_is_told_with_its_step_and_environment() {
+fn a_missing_hook_file_is_reported_with_its_step_and_environment() {
     says(
         "[[setup]]\nname = \"prepare\"\nhooks = \"[DIR]/none.sh\"\n[verbs.a]\nexec = [\"true\"]\n",
         &["a"],

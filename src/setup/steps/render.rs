@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn all_templates_that_miss_a_variable_are_told_and_none_is_written() {
+    fn all_templates_with_missing_variables_are_reported_and_none_is_written() {
         let place = directory();
         let (from, to) = (place.path().join("from"), place.path().join("to"));
         std::fs::create_dir(&from).expect("made");
