@@ -184,8 +184,9 @@ pub(super) fn common(matches: &ArgMatches) -> Result<Options> {
     let value = |name: &str| matches.get_one::<OsString>(name).cloned();
     let log = value("log").map(|text| {
         let shown = || quoted(text.as_bytes());
-        Format::of(text.as_bytes())
-            .ok_or_else(|| usage(format!("option `--log` is {}, which is not a log format", shown())).hint(Format::rule()))
+        Format::of(text.as_bytes()).ok_or_else(|| {
+            usage(format!("option `--log` is {}, which is not a log format", shown())).hint(Format::rule())
+        })
     });
     let (table, environment) = (value("table"), value("environment"));
     Ok(Options { table, environment, skip_setup: matches.get_flag("skip-setup"), log: log.transpose()? })

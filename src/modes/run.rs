@@ -33,7 +33,7 @@ impl Context<'_> {
             if let Some(number) = self.signals.stop() {
                 return Err(child::Stop(number).failure("before setup"));
             }
-            self.signals.heed_instead(stop)?;
+            self.signals.handle_instead(stop)?;
         }
         // A table whose top is wrong may choose the wrong environment: its mistakes come first.
         let environment =

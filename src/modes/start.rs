@@ -66,7 +66,7 @@ fn help_or_version(words: &[OsString]) -> Option<Result<u8>> {
     let [word] = words else { return None };
     match word.as_bytes() {
         b"--version" | b"-V" => Some(version()),
-        b"--help" | b"-h" => Some(Signals::heed().and_then(|mut signals| {
+        b"--help" | b"-h" => Some(Signals::handle().and_then(|mut signals| {
             help::help(Path::new(load::DEFAULT), None, &read::environment(), &mut signals)
         })),
         _ => None,
@@ -96,7 +96,7 @@ fn hidden_mode(name: &OsStr, words: &[OsString], log: &mut Log) -> Option<Result
 
 /// Does what is asked for. `starts_target` becomes false where that is not to start a target.
 fn dispatch(name: &OsStr, words: Vec<OsString>, log: &mut Log, starts_target: &mut bool) -> Result<u8> {
-    let signals = Signals::heed()?;
+    let signals = Signals::handle()?;
     let variables = read::environment().with_facts(cgroup::fact);
     let mut start = Context { variables, signals, log };
     if let Some(format) = start.variables.non_empty(b"PREVERB_LOG").and_then(Format::of) {

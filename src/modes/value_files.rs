@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::plan::value_file::ValueFile;
-use crate::sys::read::read_heeding;
+use crate::sys::read::read_interruptible;
 use crate::sys::signals::Signals;
 use crate::table::variable::Declaration;
 use crate::text::failure::Result;
@@ -29,7 +29,7 @@ pub(crate) fn value_files(
     for declaration in declarations.iter().filter(|each| each.is_secret() || each.file == Some(true)) {
         let name = declaration.name.as_str();
         let mut add = |path: PathBuf, named_by: Option<&str>| -> Result<bool> {
-            let content = read_heeding(&path, LONGEST, signals).map_err(|stop| {
+            let content = read_interruptible(&path, LONGEST, signals).map_err(|stop| {
                 let path = quoted(path.as_os_str().as_bytes());
                 stop.failure(&format!("while reading the value of variable `{name}` from {path}"))
             })?;

@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(2);
 
 /// `--preverb-guard`: runs the program that it is handed, ends as that does, and leaves nothing of it behind.
 pub(crate) fn guard() -> Result<u8> {
-    let mut children = Children::new(Signals::heed()?);
+    let mut children = Children::new(Signals::handle()?);
     let Some(mut request) = Received::take() else { return Ok(1) };
     // What its program leaves behind becomes its own child.
     let _ = rustix::process::set_child_subreaper(rustix::process::Pid::from_raw(1));

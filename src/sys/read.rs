@@ -24,7 +24,7 @@ pub(crate) fn environment() -> Variables {
 
 /// Reads a file that may have nothing yet, a pipe or a terminal: a request to stop ends the wait for
 /// it. What is larger than `most` is refused.
-pub(crate) fn read_heeding(
+pub(crate) fn read_interruptible(
     path: &Path,
     most: usize,
     signals: &mut Signals,

@@ -50,7 +50,7 @@ pub(crate) struct Signals {
 
 impl Signals {
     /// Handles TERM, INT, HUP and QUIT from here on.
-    pub(crate) fn heed() -> Result<Self> {
+    pub(crate) fn handle() -> Result<Self> {
         Self::of(&STOP)
     }
 
@@ -72,7 +72,7 @@ impl Signals {
     }
 
     /// Handles these as requests to stop in the place of the four.
-    pub(crate) fn heed_instead(&mut self, stop: &[i32]) -> Result<()> {
+    pub(crate) fn handle_instead(&mut self, stop: &[i32]) -> Result<()> {
         let set = set_of(stop);
         let signals = Signal::iterator().filter(|signal| STOP.contains(&(*signal as i32)));
         let others: SigSet =

@@ -58,7 +58,7 @@ fn drop_ins(table: &Path) -> Result<Vec<PathBuf>> {
 /// Reads a file of the table; `what` is what it is.
 fn read_one(path: &Path, what: &str, signals: &mut Signals) -> Result<String> {
     let shown = quoted(path.as_os_str().as_bytes());
-    let read = crate::sys::read::read_heeding(path, LONGEST, signals);
+    let read = crate::sys::read::read_interruptible(path, LONGEST, signals);
     let read = read.map_err(|stop| stop.failure(&format!("while reading the {what} {shown}")))?;
     let bytes = read.map_err(|error| {
         let failure =

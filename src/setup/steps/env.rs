@@ -11,7 +11,7 @@ use crate::setup::state::{Setup, Task};
 use crate::setup::surroundings::Changes;
 use crate::sys::identity::acting_as;
 use crate::sys::proof;
-use crate::sys::read::read_heeding;
+use crate::sys::read::read_interruptible;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::reason::reason;
 use crate::value::env_file;
@@ -66,7 +66,7 @@ impl Setup {
                 Failure::say(Kind::Variable, sentence).field("step", label).field("file", &shown)
             };
             let signals = self.world.children.signals();
-            let read = acting_as(task.identity.as_ref(), || Ok(read_heeding(path, LONGEST, signals)))?;
+            let read = acting_as(task.identity.as_ref(), || Ok(read_interruptible(path, LONGEST, signals)))?;
             let read = read.map_err(|stop| stop.failure(&format!("during {}", task.who())))?;
             let text = read.map_err(|error| {
                 let failure = failure(reason(&error));

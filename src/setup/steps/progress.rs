@@ -68,7 +68,7 @@ mod tests {
     }
 
     fn children() -> Children {
-        Children::new(Signals::heed().expect("signals are heeded"))
+        Children::new(Signals::handle().expect("signals are handled"))
     }
 
     #[test]
