@@ -15,17 +15,17 @@ pub(crate) const OF_ENVIRONMENT: &[Key<()>] = keys! { () {
     "env", Form::Env, "Variables, over those of the table.", ();
     "variables", Form::ByVariable("variable"), "Declared variables.", ();
     "setup", Form::List("step"), "Steps, after those of the table.", ();
-    "verbs", Form::ByName("verb"), "What is different about a verb, and more verbs.", (a_table);
+    "verbs", Form::ByName("verb"), "Changes of verbs, and additional verbs.", (a_table);
 } };
 
 pub(crate) const VARIABLE: &[Key<Declaration>] = keys! { Declaration {
-    "about", Form::Text, "What it is for.", (about = text);
-    "default", Form::Text, "Its value where it is unset or empty.", (default = text);
+    "about", Form::Text, "A description.", (about = text);
+    "default", Form::Text, "Its value when it is unset or empty.", (default = text);
     "required", Form::Required, "Whether, or when, it must not be empty.", (required = required);
     "late", Form::Flag, "Whether a step supplies it.", (late = flag);
-    "type", Form::OneOf(&VariableKind::NAMES), "What its value looks like.", (kind: Option<VariableKind>);
-    "one-of", Form::Strings, "The values that it may have.", (one_of = Some(array of text));
-    "secret", Form::Flag, "Whether its value is shown nowhere.", (secret = secret);
+    "type", Form::OneOf(&VariableKind::NAMES), "The form of its value.", (kind: Option<VariableKind>);
+    "one-of", Form::Strings, "Its valid values.", (one_of = Some(array of text));
+    "secret", Form::Flag, "Whether its value is never shown.", (secret = secret);
     "file", Form::Flag, "Whether it may come from a file, as a secret may.", (file = flag);
     "aliases", Form::Strings, "Older names of it.", (aliases = Some(array of variable_name));
     "conflicts", Form::Strings, "Variables that exclude it.", (conflicts = Some(array of variable_name));

@@ -14,16 +14,17 @@ use crate::value::toml::{Node, Shape, Span};
 /// are needed.
 pub(crate) const TABLE: &[Key<Settings>] = keys! { Settings {
     "default", Form::Name, "The verb of a call without arguments.", (default = default_verb);
-    "unknown", Form::OneOf(&Unknown::NAMES), "What a first argument that is not a verb does.",
+    "unknown", Form::OneOf(&Unknown::NAMES), "How a first argument that is not a verb is treated.",
         (unknown: Unknown);
-    "leading-dash", Form::OneOf(&LeadingDash::NAMES), "What a first argument with a dash does.",
+    "leading-dash", Form::OneOf(&LeadingDash::NAMES),
+        "How a first argument that begins with a dash is treated.",
         (leading_dash: LeadingDash);
     "log", Form::OneOf(&Format::NAMES), "How messages are written.", (log: Option<Format>);
     "stop-signals", Form::Strings, "The signals that end setup instead of TERM, INT, HUP and QUIT.",
         (stop_signals = Some(array of stop_request));
     "user", Form::Text, "The user of verbs without one, and of `--`.", (user = user);
-    "workdir", Form::Path, "The working directory, likewise.", (workdir = path);
-    "umask", Form::Mode, "The umask, likewise.", (umask = umask);
+    "workdir", Form::Path, "The working directory of verbs without one, and of `--`.", (workdir = path);
+    "umask", Form::Mode, "The umask of verbs without one, and of `--`.", (umask = umask);
     "environment", Form::Noun("selection"), "How the environment is chosen.",
         (environment = naming);
     "env", Form::Env, "Variables set for every verb.", ();
@@ -38,8 +39,9 @@ pub(crate) const TABLE: &[Key<Settings>] = keys! { Settings {
 
 pub(crate) const ENVIRONMENT: &[Key<Naming>] = keys! { Naming {
     "variable", Form::Variable, "The variable that names the environment.", (variable = variable_name);
-    "default", Form::Name, "The environment without that variable.", (default = environment_name);
-    "names", Form::Names, "The only environments that there are.",
+    "default", Form::Name,
+        "The environment when that variable is unset or empty.", (default = environment_name);
+    "names", Form::Names, "The only valid environments.",
         (names = Some(array of environment_name));
     "aliases", Form::NamesByName, "Other names of environments.", (aliases);
 } };

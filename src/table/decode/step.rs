@@ -62,16 +62,19 @@ pub(crate) const STEP: &[Key<Draft>] = keys! { Draft {
     "verbs", Form::Filter, "The verbs that it is for.", (step.verbs = filter);
     "environments", Form::Filter, "The environments that it is for.", (step.environments = filter);
     "only-if", Form::Conditions, "Conditions that must all hold.", (step.when.only_if = list of condition);
-    "skip-if", Form::Conditions, "Conditions of which any skips it.", (step.when.skip_if = list of condition);
-    "if-exists", Form::Paths, "Paths that must all be there.", (step.when.if_exists = list of path);
-    "unless-exists", Form::Paths, "Paths of which any skips it.", (step.when.unless_exists = list of path);
+    "skip-if", Form::Conditions,
+        "Conditions; if any holds, the step is skipped.", (step.when.skip_if = list of condition);
+    "if-exists", Form::Paths, "Paths that must all exist.", (step.when.if_exists = list of path);
+    "unless-exists", Form::Paths,
+        "Paths; if any exists, the step is skipped.", (step.when.unless_exists = list of path);
     "timeout", Form::Duration, "How long it may take.", (step.timeout = duration);
-    "grace", Form::Duration, "How long it has to end once it is stopped.", (step.grace = duration);
-    "user", Form::Text, "The user that does it.", (step.user = user);
+    "grace", Form::Duration,
+        "How long it may take to end after a stop or a timeout.", (step.grace = duration);
+    "user", Form::Text, "The user that it runs as.", (step.user = user);
     "on-failure", Form::OneOf(&OnFailure::NAMES), "Whether its failure ends the run.",
         (step.on_failure: OnFailure);
-    "once" ["run" "hooks" "setup"], Form::Path, "The file that says it was done.", (step.once = path);
-    "per" ["run" "hooks" "setup"], Form::Text, "A value that makes it due again once it differs.",
+    "once" ["run" "hooks" "setup"], Form::Path, "The file that marks it as done.", (step.once = path);
+    "per" ["run" "hooks" "setup"], Form::Text, "A value; if it changes, the step runs again.",
         (step.per = template);
     "stdin" ["run"], Form::Text, "The standard input of the program.", (stdin = template);
     "shell" ["hooks"], Form::Text, "The shell of scripts without a `#!` line.", (shell = program);
@@ -82,10 +85,10 @@ pub(crate) const STEP: &[Key<Draft>] = keys! { Draft {
     "stop-signal" ["setup"], Form::Text, "The signal that ends that program.",
         (stop_signal = stop_signal);
     "to" ["render"], Form::Path, "The file or directory to write.", (to = path);
-    "suffix" ["render"], Form::Text, "What the names of templates end in.", (suffix = suffix);
+    "suffix" ["render"], Form::Text, "The ending of template names.", (suffix = suffix);
     "only" ["render"], Form::OneOrMore, "The names that are expanded, with `*` for any text.",
         (only = Some(list of template));
-    "keep-unset" ["render"], Form::Flag, "Whether unset variables are left as they stand.",
+    "keep-unset" ["render"], Form::Flag, "Whether `${...}` of unset variables is left unchanged.",
         (keep_unset = flag);
     "mode" ["render" "mkdir"], Form::Mode, "The permission bits of what is written.", (mode = mode);
     "replace", Form::Flag, "In a drop-in: takes the place of the step of this name.",

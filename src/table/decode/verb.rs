@@ -12,11 +12,11 @@ use crate::value::signal::can_be_caught;
 use crate::value::toml::{Node, Shape};
 
 pub(crate) const VERB: &[Key<VerbPart>] = keys! { VerbPart {
-    "about", Form::Text, "What it does, for lists.", (about = text);
+    "about", Form::Text, "A one-line description for lists.", (about = text);
     "aliases", Form::Names, "Other names of it.", (aliases = Some(array of verb_name));
     "match", Form::Strings, "Patterns of first arguments that call it.", (patterns);
     "exec", Form::Argv, "The target: a program and its first arguments.", (exec = argv);
-    "args", Form::Arguments, "Arguments where the caller gives none.", (args = arguments);
+    "args", Form::Arguments, "Arguments used when the caller gives none.", (args = arguments);
     "args-after", Form::Arguments, "Arguments after those.", (args_after = arguments);
     "env", Form::Env, "Variables, over those of the table.", ();
     "unset", Form::Strings, "Variables that the target does not get.", (unset);
@@ -28,19 +28,20 @@ pub(crate) const VERB: &[Key<VerbPart>] = keys! { VerbPart {
     "limits", Form::Limits, "Its soft limits.", (limits);
     "capabilities", Form::Capabilities, "The capabilities that it keeps.",
         (capabilities = Some(array of capability));
-    "no-new-privileges", Form::Flag, "Whether no exec of its can gain privileges.",
+    "no-new-privileges", Form::Flag, "Whether none of its programs can gain privileges.",
         (no_new_privileges = flag);
     "init", Form::FlagOr("init"), "Whether and how preverb supervises it.", (init = init);
     "health", Form::Probe, "How `--health` finds out whether it is healthy.", (health = probe);
     "skip-setup-on", Form::Strings, "Arguments of the caller that make setup unnecessary.",
         (skip_setup_on = Some(array of text));
-    "hidden", Form::Flag, "Whether it is in no list.", (hidden = flag);
+    "hidden", Form::Flag, "Whether lists leave it out.", (hidden = flag);
 } };
 
 pub(crate) const INIT: &[Key<InitOptions>] = keys! { InitOptions {
     "signals", Form::Signals, "Signals that are forwarded as another one, or not at all.", (signals);
     "group", Form::Flag, "Whether signals go to its whole group.", (group = flag);
-    "grace", Form::Duration, "How long what it leaves behind may take to end.", (grace = fixed_duration);
+    "grace", Form::Duration,
+        "How long remaining processes may take to end before KILL.", (grace = fixed_duration);
     "exit", Form::ExitCodes, "Exit codes that are replaced by another one.", (exit);
 } };
 

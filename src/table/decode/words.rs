@@ -20,10 +20,11 @@ pub(crate) struct Draft {
 pub(crate) const WORDS: &[Key<Draft>] = keys! { Draft {
     "words", Form::Strings, "The arguments.", (words = Some(array of template_element));
     "only-if", Form::Conditions, "Conditions that must all hold.", (when.only_if = list of condition);
-    "skip-if", Form::Conditions, "Conditions of which any leaves them out.",
+    "skip-if", Form::Conditions, "Conditions; if any holds, the arguments are left out.",
         (when.skip_if = list of condition);
-    "if-exists", Form::Paths, "Paths that must all be there.", (when.if_exists = list of path);
-    "unless-exists", Form::Paths, "Paths of which any leaves them out.", (when.unless_exists = list of path);
+    "if-exists", Form::Paths, "Paths that must all exist.", (when.if_exists = list of path);
+    "unless-exists", Form::Paths,
+        "Paths; if any exists, the arguments are left out.", (when.unless_exists = list of path);
 } };
 
 impl Decoder {
