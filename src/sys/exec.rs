@@ -129,7 +129,7 @@ pub(crate) fn attempt<T>(
                     refused = Some((path, error));
                 }
             }
-            // A directory that cannot be entered: nobody can say whether the program is there. execvp(3)
+            // A directory that cannot be entered may hold the program. execvp(3)
             // would claim that it is; shells do not.
             Errno::EACCES if !by_path && path.symlink_metadata().is_err() => {
                 closed.extend(path.parent().map(quoted_path));

@@ -21,7 +21,7 @@ pub(crate) fn parse_signal(text: &str) -> Option<i32> {
     Some(signal as i32)
 }
 
-/// Whether a process can catch the signal: KILL and STOP nobody can (signal(7)).
+/// Whether a process can catch the signal: all but KILL and STOP (signal(7)).
 pub(crate) fn can_be_caught(number: i32) -> bool {
     !matches!(number, 9 | 19)
 }

@@ -227,7 +227,7 @@ fn expand_reference(
             let mut message = Expanded::default();
             let before = missing.len();
             expand_into(word, variables, &mut message, missing);
-            // As in the shell, what the message itself misses is told instead of it.
+            // As in the shell, a variable that the message itself lacks is reported instead.
             if missing.len() == before {
                 let state = if found.is_some() { State::Empty } else { State::Unset };
                 missing.push(Fault { message: Some(message), ..Fault::new(&reference.name, state) });

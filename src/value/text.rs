@@ -173,7 +173,7 @@ mod tests {
             "value ${SETTLED} ${none} ${none:-${SET}}",
         );
         yields(&only(&["SET*", "x"]), "${SET}${SETTLED}${x:-d}$${SET}", "valuemored${SET}");
-        // What no variable could be called is somebody else's, too.
+        // Text that is not a valid variable name stays as well.
         yields(&only(&["*"]), "${1} ${SET} ${} ${", "${1} value ${} ${");
         yields(&only(&["SET"]), "${other ${SET} ${other@words}", "${other value ${other@words}");
         let ours = expand_text(b"\n${SET", &variables(), &only(&["SET"]));

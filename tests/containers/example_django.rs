@@ -65,7 +65,7 @@ impl Project {
 #[track_caller]
 fn no_secret_is_told(text: &str) {
     for secret in [SECRET_KEY, DB_PASSWORD, SUPERUSER_PASSWORD] {
-        assert!(!text.contains(secret), "a secret is told:\n{text}");
+        assert!(!text.contains(secret), "a secret is shown:\n{text}");
     }
 }
 
@@ -131,7 +131,7 @@ fn production_runs_from_the_image_alone() {
     let server = project.server();
     assert_eq!(project.logs().matches("Superuser created successfully").count(), 1);
 
-    // A verb of another environment is told to be one, and there it is.
+    // A verb of another environment is reported as one, and runs there.
     let absent = project.run(&[], &["test"]).exited(78);
     assert!(absent.stderr.contains("`test`") && absent.stderr.contains("`ci`"), "{}", absent.stderr);
     let tests = project.run(&["-e", "APP_ENV=ci"], &["test"]).succeeded();
@@ -149,7 +149,7 @@ fn production_runs_from_the_image_alone() {
 
     assert!(get(&server, "localhost", "/").is_some());
     let stopped = project.compose.output(&["stop", "server", "worker"]).succeeded();
-    assert!(stopped.took < Duration::from_secs(8), "nobody had to be killed: {:?}", stopped.took);
+    assert!(stopped.took < Duration::from_secs(8), "it ended without KILL: {:?}", stopped.took);
     for container in [&web, &worker] {
         assert_eq!(container.inspect("{{.State.ExitCode}}"), "0", "{:?}", container.logs());
     }

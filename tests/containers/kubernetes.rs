@@ -200,7 +200,7 @@ fn the_manifests_run_under_podman() {
 
     for container in [server, worker, "migrate-migrate", "db-postgres"] {
         let logs = podman.logs(container);
-        assert!(!logs.contains("change-me"), "a secret is told: {logs}");
+        assert!(!logs.contains("change-me"), "a secret is shown: {logs}");
     }
     let stopped = podman.output(["stop", "--time", "20", server, worker]).succeeded();
     assert!(stopped.took < Duration::from_secs(10), "{:?}", stopped.took);

@@ -37,7 +37,7 @@ fn the_engines_user_that_is_the_verbs_is_no_reason_to_warn() {
 #[test]
 fn the_engines_user_wins_over_the_verbs_with_one_warning() {
     let Some(run) = who("user = 'app'") else { return };
-    // A uid that nobody has heard of, as OpenShift gives.
+    // An unknown uid, as on OpenShift.
     let output = run.flag("--user=1000660000:0").output().succeeded();
     assert!(output.stdout.starts_with("1000660000:0 "), "{}", output.stdout);
     assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);

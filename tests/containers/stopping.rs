@@ -112,7 +112,7 @@ fn stop_of_a_supervised_target_gives_its_own_exit_code() {
     stops(&container, 7);
 }
 
-/// As process 1 itself `sleep` would heed no TERM, and the engine would kill it after ten seconds.
+/// As process 1 itself `sleep` would ignore TERM, and the engine would kill it after ten seconds.
 #[test]
 fn stop_of_a_supervised_sleep_takes_less_than_half_a_second() {
     let Some(engine) = engine() else { return };

@@ -147,7 +147,7 @@ fn every_exit_code_has_its_item_and_nothing_else_has() {
 
 #[test]
 fn every_variable_that_preverb_reads_or_sets_is_documented_and_no_other() {
-    let mut heeded = BTreeSet::new();
+    let mut used = BTreeSet::new();
     let mut files = vec![repository("src")];
     while let Some(path) = files.pop() {
         if path.is_dir() {
@@ -159,16 +159,16 @@ fn every_variable_that_preverb_reads_or_sets_is_documented_and_no_other() {
         for literal in code.split("b\"").skip(1) {
             let name = literal.split('"').next().unwrap();
             if name.strip_prefix("PREVERB_").is_some_and(|rest| !rest.is_empty()) || name == "NO_COLOR" {
-                heeded.insert(name.to_owned());
+                used.insert(name.to_owned());
             }
         }
     }
-    assert!(heeded.len() >= 5, "{heeded:?}");
-    let told = section(&read(PAGES[0]), "ENVIRONMENT");
-    let mut told: BTreeSet<String> = tags(&told, ".It Ev ").into_iter().map(str::to_owned).collect();
+    assert!(used.len() >= 5, "{used:?}");
+    let documented = section(&read(PAGES[0]), "ENVIRONMENT");
+    let mut documented: BTreeSet<String> = tags(&documented, ".It Ev ").into_iter().map(str::to_owned).collect();
     // What the table says by default, and what stepping down sets.
-    assert!(told.remove("APP_ENV") && told.remove("HOME"));
-    assert_eq!(told, heeded);
+    assert!(documented.remove("APP_ENV") && documented.remove("HOME"));
+    assert_eq!(documented, used);
 }
 
 /// The names of fields, at every depth.

@@ -10,7 +10,7 @@
 )]
 #![allow(
     clippy::print_stderr,
-    reason = "a skip is told to the terminal, and so is what a mutation did not change"
+    reason = "a skip is reported on the terminal, and so is what a mutation did not change"
 )]
 #![allow(clippy::format_push_string, reason = "texts are put together for reading, not for speed")]
 

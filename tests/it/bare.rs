@@ -1,5 +1,5 @@
 //! Where there is nothing: a root like that of a `FROM scratch` image, which holds preverb, a static target and a
-//! table, cannot be written, and has no `/proc`, `/dev`, `/tmp`, `/etc/passwd` or shell; and a uid that nobody has
+//! table, cannot be written, and has no `/proc`, `/dev`, `/tmp`, `/etc/passwd` or shell; and an unknown uid
 //! heard of.
 
 use crate::dsl::Test;
@@ -92,7 +92,7 @@ fn a_step_down_needs_no_passwd() {
         .status(77)
         .stderr("preverb: user `app` does not exist\nhint: a user is looked up in the image's `/etc/passwd`; a number needs no entry there\n")
         .run();
-    // A uid of the platform's choice is nobody whom the table knows, and the run goes on.
+    // The table does not know a uid of the platform's choice, and the run continues.
     openshift(&format!("[verbs.a]\nuser = \"4242:4243\"\n{who}"), &["a"])
         .stdout("1000620000 0 0\n")
         .stderr("preverb: warning: continuing as uid 1000620000: only root can switch to user `4242:4243`\n")

@@ -6,7 +6,7 @@ use crate::dsl::Test;
 
 /// The image that every table here is checked in.
 fn image() -> Test {
-    // The header of a 64-bit ELF file for a processor that nobody runs this on (MIPS, 8).
+    // The header of a 64-bit ELF file for a processor that no machine here has (MIPS, 8).
     let mut foreign = b"\x7fELF\x02\x01\x01".to_vec();
     foreign.resize(64, 0);
     foreign[16] = 2;

@@ -197,7 +197,7 @@ fn the_table_itself_changes_nothing_and_a_group_neither() {
     check(&step("before = \"x\"", "x"), "2:10", "`before`");
     let group =
         "[[setup]]\nsetup = [{ name = \"x\", run = [\"true\"] }, { before = \"x\", run = [\"true\"] }]\n";
-    wrong(group, "2:53", "`before` is for a drop-in");
+    wrong(group, "2:53", "`before` is only valid in a drop-in");
 }
 
 #[test]

@@ -17,7 +17,7 @@ struct Case {
     /// What must be told, from `cannot run` on; the hint included.
     told: String,
     status: i32,
-    /// Whether somebody else than root must try.
+    /// Whether a user other than root must try.
     as_nobody: bool,
 }
 
@@ -38,7 +38,7 @@ impl Case {
         self
     }
 
-    /// Another word, and all that is told of it.
+    /// Another argument, and the whole message about it.
     fn word(self, word: &str, told: &str) -> Self {
         Self { word: word.to_owned(), told: told.to_owned(), ..self }
     }
@@ -159,7 +159,7 @@ fn a_missing_permission_is_reported_with_the_part_of_the_path() {
     let me = "and this is uid 65534, gid 65534";
     run(&[
         case(
-            "a file that nobody may execute",
+            "a file that no user may execute",
             126,
             "it is not executable (mode 0644)\nhint: `chmod +x` it when the image is built",
             file("#!/bin/sh\n", 0o644),
@@ -335,7 +335,7 @@ fn a_program_for_another_processor_is_reported_with_both_processors() {
     let (other, number) = if here == "aarch64" { ("x86-64", 62) } else { ("aarch64", 183) };
     let built = "hint: the image, or the file in it, was built for another platform";
     run(&[case(
-        "a processor that nobody has",
+        "a processor that does not exist",
         126,
         &format!("it is a program for ELF machine 4660, and this is {here}\n{built}"),
         file(with_header(18, 0x1234), 0o755),
@@ -425,7 +425,7 @@ fn what_is_too_large_is_told_by_name_and_size() {
                 "preverb: cannot run `{file}`: variable `LONG` is too large: 200005 bytes with its name, and the kernel accepts 131071 in one string\n"
             ))
             .run();
-        // Each fits, all of them do not. The value is told nowhere.
+        // Each fits, all of them do not. The value is shown nowhere.
         let many: String = (0..30).map(|number| format!("V{number} = \"{}\"\n", &long[..100_000])).collect();
         Test::new()
             .table(format!("[env]\n{many}{verb}"))
@@ -480,13 +480,13 @@ fn the_word_is_looked_up_on_the_targets_own_path() {
             .link("dangling/tell", "/no/where")
             .args(["a"])
     };
-    // The first that can be executed; what cannot is passed over.
+    // The first that can be executed; others are skipped.
     test("[DIR]/one:[DIR]/two").stdout("[DIR]/one/tell\n").run();
     test("[DIR]/nowhere:[DIR]/preverb.toml:[DIR]/two:[DIR]/one").stdout("[DIR]/two/tell\n").run();
     for passed in ["plain", "dir", "broken", "dangling"] {
         test(&format!("[DIR]/{passed}:[DIR]/one")).stdout("[DIR]/one/tell\n").run();
     }
-    // A directory of PATH that is too long, or that loops, or that is no directory, is nobody's.
+    // A directory of PATH that is too long, that loops, or that is not a directory, holds no program.
     test(&format!("[DIR]/{}:[DIR]/one", "x".repeat(300))).stdout("[DIR]/one/tell\n").run();
     test(&format!("[DIR]/{}:[DIR]/one", "x/".repeat(3000))).stdout("[DIR]/one/tell\n").run();
     // A word with a slash is looked up nowhere.
@@ -655,7 +655,7 @@ fn dead_children_are_reaped_before_the_exec_and_live_ones_are_named() {
         .stdout("0\n")
         .stderr(ran)
         .run();
-    // A zombie that somebody else left.
+    // A zombie of another process.
     if lacks("python3") {
         return;
     }

@@ -454,7 +454,7 @@ fn a_mode_whose_reader_is_gone_does_not_panic() {
         .run();
 }
 
-// Words and variables that nobody expects
+// Unusual arguments and variables
 
 #[test]
 fn bytes_that_are_not_utf8_never_end_in_a_panic() {

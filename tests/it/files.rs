@@ -60,7 +60,7 @@ fn root_reads_no_template_through_another_users_link() {
             .under_shell("chown -h 1000:1000 theirs theirs/shadow.template; exec \"$@\"")
             .status(71)
             .stderr(format!(
-                "preverb: cannot read template `[DIR]/theirs/shadow.template`: `[DIR]/theirs/shadow.template` {refused}, and root follows none of those\n"
+                "preverb: cannot read template `[DIR]/theirs/shadow.template`: `[DIR]/theirs/shadow.template` {refused}, and root does not follow such links\n"
             ))
             .check(|output| assert!(!exists(output, "out/shadow")))
             .run();
@@ -192,11 +192,11 @@ fn the_subdirectories_of_a_tree_are_the_users() {
             }
         })
         .run();
-    // Root makes no directory through somebody else's link.
+    // Root makes no directory through another user's link.
     planted(steps("[[setup]]\nrender = \"[DIR]/in\"\nto = \"[DIR]/theirs/link\"\n"))
         .file("in/sub/a.template", "a\n", 0o644)
         .status(71)
-        .stderr_contains("and root follows none of those\n")
+        .stderr_contains("and root does not follow such links\n")
         .check(|output| assert!(!exists(output, "roots/sub")))
         .run();
 }

@@ -766,7 +766,7 @@ fn a_malformed_table_on_descriptor_three_names_the_hook_and_what_is_wrong() {
         ("\"a=b\" = \"1\"", "the name `a=b`, which is not a valid variable name"),
         ("\"\" = \"1\"", "the name ``, which is not a valid variable name"),
         ("A = \"\\\\u0000\"", "a value for `A` with a NUL character"),
-        ("A = \"\\377\"", "what is not UTF-8"),
+        ("A = \"\\377\"", "something that is not UTF-8"),
     ] {
         hooks("echo no")
             .hook("1", format!("#!/bin/sh\nprintf '{text}\\n' >&3\n"))

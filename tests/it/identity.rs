@@ -264,7 +264,7 @@ fn who_is_not_root_gets_one_warning_and_the_run_goes_on() {
         .check(|output| {
             // One of users, whoever asks for one, and one of files.
             assert_eq!(output.messages().matches("only root can switch").count(), 1);
-            assert_eq!(output.messages().matches("only root can give").count(), 1);
+            assert_eq!(output.messages().matches("only root can change the owner").count(), 1);
         })
         .run();
     test()
@@ -371,7 +371,7 @@ fn capabilities_are_kept_as_ambient_and_all_others_leave_the_bounding_set() {
         ("user = \"app\"\ncapabilities = [\"NET_BIND_SERVICE\"]\n", [bind; 5]),
         ("user = \"app\"\ncapabilities = [\"CAP_NET_BIND_SERVICE\", \"fowner\"]\n", [two; 5]),
         ("user = \"app\"\ncapabilities = []\n", [0; 5]),
-        // Root without a capability is nobody special.
+        // Root without a capability has no privileges.
         ("capabilities = []\n", [0; 5]),
         ("capabilities = [\"NET_BIND_SERVICE\"]\n", [bind; 5]),
         ("user = \"root\"\ncapabilities = [\"NET_BIND_SERVICE\"]\n", [bind; 5]),
@@ -611,7 +611,7 @@ fn where_preverb_differs_from_gosu_it_is_on_purpose() {
     let groups: &[&str] = &["grep", "Groups", "/proc/self/status"];
     for (what, spec, command, ours, gosus) in [
         // gosu leaves such a user in root's group.
-        ("a uid that nobody has", "4242", who, (77, "so it needs a group"), (0, "4242 0 0 /")),
+        ("a uid without an entry", "4242", who, (77, "so it needs a group"), (0, "4242 0 0 /")),
         // gosu reads nothing as "who I am", which is root.
         ("an empty user", "", who, (64, "the user is empty"), (0, "0 0 0 /root")),
         ("no user and no group", ":", who, (64, "the user is empty"), (0, "0 0 0 /root")),

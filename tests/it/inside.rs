@@ -310,7 +310,7 @@ fn a_script_that_runs_preverb_is_not_the_main_process() {
 
 #[test]
 fn a_main_process_that_has_ended_is_not_healthy() {
-    // An init that collects nobody.
+    // An init that reaps no process.
     let init = "#!/usr/bin/perl\nif (fork) { sleep 1 until -e '[DIR]/tmp/gone' } else { exec @ARGV }\n";
     bare("[verbs.a]\nexec = [\"true\"]\n", &["[DIR]/bin/tini"], |inside| {
         inside.run.wait_until("a zombie", || {
@@ -391,7 +391,7 @@ fn variables_that_a_title_has_overwritten_are_not_used() {
     container_of(&table, &[], |inside| {
         let answer = inside.health();
         assert_eq!(answer.status, Some(1));
-        assert!(answer.stderr.ends_with("with `init = true` a supervisor keeps them\n"), "{answer:?}");
+        assert!(answer.stderr.ends_with("with `init = true` the supervisor keeps them\n"), "{answer:?}");
         assert_eq!(inside.shell("echo no").status, Some(71));
     })
     .needs("perl")

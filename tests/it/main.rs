@@ -10,7 +10,7 @@
     clippy::print_stderr,
     clippy::too_many_lines,
     clippy::enum_variant_names,
-    reason = "a skip is told to the terminal; a list of cases is as long as it is"
+    reason = "a skip is reported on the terminal; a list of cases is as long as it is"
 )]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
 #![allow(

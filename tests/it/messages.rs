@@ -96,10 +96,10 @@ fn quiet_leaves_errors_only() {
 
 #[test]
 fn quiet_leaves_no_warning() {
-    let passed_over =
+    let skipped =
         |words: &[&str]| run(TALK, words).file("hooks/readme.txt", "nothing\n", 0o644).stdout("target\n");
-    passed_over(&["a"]).stderr_contains("readme.txt").run();
-    passed_over(&["--log", "quiet", "a"]).run();
+    skipped(&["a"]).stderr_contains("readme.txt").run();
+    skipped(&["--log", "quiet", "a"]).run();
 }
 
 #[test]

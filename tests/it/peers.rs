@@ -15,7 +15,7 @@ shift 2
 for hook in "$PWD"/hooks/*; do
     case $hook in
     *.sh) if [ -x "$hook" ]; then "$hook"; else . "$hook"; fi ;;
-    *) echo "passed over: $hook" >&2 ;;
+    *) echo "skipped: $hook" >&2 ;;
     esac
 done
 exec "$@"
@@ -27,13 +27,13 @@ set -e
 shift 2
 find "$PWD/hooks" -follow -type f | sort -V | while read -r hook; do
     if ! [ -x "$hook" ]; then
-        echo "passed over: $hook" >&2
+        echo "skipped: $hook" >&2
         continue
     fi
     case $hook in
     *.envsh) . "$hook" ;;
     *.sh) "$hook" ;;
-    *) echo "passed over: $hook" >&2 ;;
+    *) echo "skipped: $hook" >&2 ;;
     esac
 done
 exec "$@"
@@ -218,7 +218,7 @@ fn the_order_is_that_of_the_names_bytes() {
 
 #[test]
 fn a_stop_during_a_hook_stops_the_container() {
-    // As PID 1 a shell never sees the signal: the hook goes on, the server starts, and is killed ten seconds later.
+    // As PID 1 a shell never sees the signal: the hook continues, the server starts, and is killed ten seconds later.
     let hook = "#!/bin/sh\necho >ready\nwhile ! [ -e go ]; do sleep 0.02; done\n";
     let test = || {
         Test::new()

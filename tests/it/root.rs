@@ -1,4 +1,4 @@
-//! What is done as root sees nothing that somebody else could have put there (preverb.toml(5), "SAFETY"): what root
+//! Nothing that is done as root sees what another user could have put there (preverb.toml(5), "SAFETY"): what root
 //! runs, where root writes, and what happens when names are exchanged meanwhile.
 
 use std::path::Path;
@@ -121,7 +121,7 @@ fn every_part_of_the_way_must_be_roots_alone() {
         "`[DIR]/app` belongs to uid 10001",
     );
     refused(&format!("cd app; chown {APP} ."), "hooks", "`[DIR]/app` belongs to uid 10001");
-    // What is root's in a sticky directory is nobody else's to move.
+    // Only root can move its own files in a sticky directory.
     root("[[setup]]\nhooks = \"[DIR]/tmp/hooks\"\nuser = \"root\"\n")
         .file("tmp/hooks/1.sh", "echo yes\n", 0o644)
         .stderr("yes\n")
@@ -191,7 +191,7 @@ fn root_runs_nothing_that_is_exchanged_for_what_was_judged() {
 
 #[test]
 fn a_directory_that_is_exchanged_for_another_of_roots_keeps_its_mode() {
-    // `d` is somebody else's, `s` in it root's own. Prints each status, and the mode of what holds the secret and how
+    // `d` belongs to another user, `s` in it to root. Prints each status, and the mode of what holds the secret and how
     // much is in it, once nothing can be exchanged any more: an exchange that was under way may show it twice or not.
     let many = format!(
         "n=0; while [ $n -lt 40 ]; do rm -rf d done; mkdir -m 755 d; mkdir -m 700 d/s; : >d/s/secret; chown {APP} d; \
@@ -400,7 +400,7 @@ fn who_was_not_root_never_becomes_root() {
         let after_root = steps.contains("root");
         let test = |uid: &str| with_users(&steps).hook("1.sh", RENUMBER.replace("NEW", uid));
         test("0").status(77).stderr(became_root).run();
-        // Nor anybody else that somebody else chose.
+        // Nor another user that the caller chose.
         if after_root {
             test("4242").status(77).stderr_contains("user `app` has changed since the run began").run();
         } else {

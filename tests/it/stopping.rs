@@ -44,7 +44,7 @@ fn is_stopped_by(test: Test, signal: Signal, doing: &str) {
     .run();
 }
 
-/// It is ready once its command runs: a shell that gets a signal just before may lose it, and bash heeds no QUIT.
+/// It is ready once its command runs: a shell that gets a signal just before may lose it, and bash ignores QUIT.
 const WAITS: &str = "sh -c 'echo >ready; exec sleep 100'; echo no >&2\n";
 
 #[test]
@@ -231,7 +231,7 @@ fn a_hook_that_left_its_process_group_is_stopped_too() {
     .run();
 }
 
-/// Waits until preverb heeds signals, which are then blocked. (A shell that starts a program blocks them, too.)
+/// Waits until preverb handles signals, which are then blocked. (A shell that starts a program blocks them, too.)
 #[track_caller]
 fn wait_until_it_handles_signals(run: &crate::dsl::Running) {
     let status = format!("/proc/{}/status", run.pid());

@@ -372,7 +372,7 @@ fn a_stop_from_outside_stops_the_target_and_the_supervisor_and_a_continue_contin
                     send(run.pid(), signal);
                     wait_for_state(run, target, "T");
                     if init == Tini {
-                        // It goes on without the target.
+                        // It continues without the target.
                         wait_for_state(run, run.pid(), "S");
                     } else {
                         wait_for_state(run, run.pid(), "T");
@@ -493,7 +493,7 @@ fn a_hundred_orphans_that_end_at_once_are_all_reaped() {
         })
     };
     under(&[Preverb, Tini], |init| case(init, true).pid1());
-    // It adopts nobody where it is not process 1.
+    // It adopts no process where it is not process 1.
     under(&[DumbInit], |init| case(init, false));
 }
 
@@ -517,7 +517,7 @@ fn the_end_of_an_adopted_process_is_not_the_targets() {
 
 // What is left
 
-/// Leaves two processes behind: one that heeds TERM, and one that does not.
+/// Leaves two processes behind: one that handles TERM, and one that does not.
 const LEAVER: &str = r#"
     sh -c 'trap "echo heeded >bye; exit" TERM; : >willing; while :; do sleep 0.01; done' 2>/dev/null &
     sh -c 'trap "" TERM; echo $$ >unwilling; exec sleep 1000' &

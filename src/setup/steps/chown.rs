@@ -285,7 +285,7 @@ impl Giving<'_> {
         let (path, tree) = (path.as_os_str().as_bytes(), self.tree.as_os_str().as_bytes());
         let in_tree = if path == tree { String::new() } else { format!(" in {}", quoted_path(self.tree)) };
         let sentence = format!(
-            "cannot change the owner of {}{in_tree} to `{}`: {reason}",
+            "cannot change the owner of {}{in_tree} to user `{}`: {reason}",
             quoted(path),
             self.owner.spec.shown()
         );

@@ -559,7 +559,7 @@ impl Test {
         fs::write(&stdin_path, &self.stdin).unwrap();
         fs::write(&stdout_path, "").unwrap();
         fs::write(&stderr_path, "").unwrap();
-        // Files take any amount without a reader, and a daemon that keeps one open holds nobody up.
+        // Files take any amount without a reader, and a daemon that keeps one open delays nothing.
         let append = |path: &Path| fs::OpenOptions::new().append(true).open(path).unwrap();
         let (stdin, stdout, stderr) =
             (fs::File::open(&stdin_path).unwrap(), append(&stdout_path), append(&stderr_path));
