@@ -180,7 +180,7 @@ impl Processes {
                 }
                 continue;
             }
-            // A shell script that runs preverb, or an init that is not known here, is told by its variables:
+            // A shell script that runs preverb, or an unknown init, is recognised by its variables:
             // they lack what preverb sets, and those of a process below it do not.
             let unmarked = main.environment().is_ok_and(|text| !has_mark(&text) && is_whole(&text));
             match self.below(pid, false).filter(|_| unmarked) {

@@ -106,7 +106,7 @@ mod tests {
         let address = listener.local_addr().expect("it is bound");
         std::thread::scope(|scope| {
             let server = scope.spawn(move || {
-                let (stream, _) = listener.accept().expect("somebody connects");
+                let (stream, _) = listener.accept().expect("a client connects");
                 serve(stream);
             });
             let answer = asked(address);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_http_is_told_so() {
+    fn an_answer_that_is_not_http_is_reported() {
         assert_eq!(answered(b"220 ready\r\n"), failed("answer is not HTTP/1"));
         // Even where no line ever ends.
         let endless = probed(AMPLE, |stream| {

@@ -254,13 +254,13 @@ pub(crate) mod testing {
         names
     }
 
-    /// Somebody who owns nothing yet.
+    /// A user who owns nothing yet.
     pub(crate) fn someone(uid: u32) -> Identity {
         let spec = crate::value::template::Expanded::open(format!("{uid}:{uid}"));
         Identity { spec, uid, gid: uid, groups: vec![uid], home: "/".into() }
     }
 
-    /// Gives a path, and not what it leads to, to somebody.
+    /// Gives a path, and not what it leads to, to a user.
     pub(crate) fn give(path: &Path, uid: u32) {
         std::os::unix::fs::lchown(path, Some(uid), Some(uid)).expect("root gives it");
     }
@@ -351,14 +351,14 @@ mod tests {
 
             symlink("real", at("planted")).expect("made");
             give(&at("planted"), 1000);
-            let refused = Entry::find(&at("planted/below/file")).expect_err("somebody's link");
+            let refused = Entry::find(&at("planted/below/file")).expect_err("another user's link");
             assert_eq!(refused, Refusal::Planted(at("planted")));
 
-            // A link of root's that somebody else can have moved there is no better.
+            // A link of root's that another user can have moved there is not safe either.
             std::fs::create_dir(at("theirs")).expect("made");
             symlink(at("real"), at("theirs/link")).expect("made");
             give(&at("theirs"), 1000);
-            let refused = Entry::find(&at("theirs/link/file")).expect_err("somebody's directory");
+            let refused = Entry::find(&at("theirs/link/file")).expect_err("another user's directory");
             assert_eq!(refused, Refusal::Planted(at("theirs/link")));
             give(&at("theirs"), 0);
             std::fs::set_permissions(at("theirs"), PermissionsExt::from_mode(0o777)).expect("changed");

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_several_failures_decides_the_code_and_all_are_told() {
+    fn the_first_of_several_failures_decides_the_code_and_all_are_reported() {
         let failure = Failure::all([Failure::say(Kind::Variable, "one"), Failure::say(Kind::Table, "two")]);
         let failure = failure.expect("there are two");
         assert_eq!(failure.kind().exit_code(), 65);

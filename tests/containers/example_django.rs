@@ -63,7 +63,7 @@ impl Project {
 }
 
 #[track_caller]
-fn no_secret_is_told(text: &str) {
+fn assert_no_secret_is_shown(text: &str) {
     for secret in [SECRET_KEY, DB_PASSWORD, SUPERUSER_PASSWORD] {
         assert!(!text.contains(secret), "a secret is shown:\n{text}");
     }
@@ -144,8 +144,8 @@ fn production_runs_from_the_image_alone() {
     // Nothing that preverb or the processes print holds a secret.
     let explain = project.run(&[], &["--explain", "server"]).succeeded();
     assert!(explain.stdout.contains("DJANGO_SECRET_KEY") && explain.stdout.contains("***"), "{explain:?}");
-    no_secret_is_told(&explain.stdout);
-    no_secret_is_told(&project.logs());
+    assert_no_secret_is_shown(&explain.stdout);
+    assert_no_secret_is_shown(&project.logs());
 
     assert!(get(&server, "localhost", "/").is_some());
     let stopped = project.compose.output(&["stop", "server", "worker"]).succeeded();
@@ -189,11 +189,11 @@ fn dev_is_the_same_image_with_the_code_mounted_and_its_requirements_on_a_volume(
     until("the edit is served", || {
         get(&server, "localhost", "/").filter(|answer| answer.body.contains("\"edited\": true"))
     });
-    no_secret_is_told(&project.logs());
+    assert_no_secret_is_shown(&project.logs());
 }
 
 #[test]
-fn what_is_missing_is_told_together_and_the_database_is_waited_for() {
+fn missing_variables_are_reported_together_and_the_database_is_waited_for() {
     let Some(engine) = engine() else { return };
     let image = example(engine, "django");
     let missing = engine.run(&image).output().exited(65);

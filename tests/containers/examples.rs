@@ -88,7 +88,7 @@ fn ask(server: &str, request: &str) -> Option<Answer> {
     })
 }
 
-/// Somebody who is not root and not in any image, with a directory of their own that other users can
+/// A user who is not root and not in any image, with a directory of their own that other users can
 /// reach, and with the right to use the engine.
 #[derive(Debug)]
 pub(crate) struct Caller {

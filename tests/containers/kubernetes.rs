@@ -177,7 +177,7 @@ fn the_manifests_run_under_podman() {
     podman.until_healthy(server);
     podman.until_healthy(worker);
 
-    // Nobody is root, nothing can be written, no capability is left, and nothing was lost by it.
+    // No process is root, nothing can be written, no capability is left, and the application works.
     let status = podman.exec(server, &["cat", "/proc/1/status"]).succeeded().stdout;
     assert!(status.contains("\nUid:\t10001\t10001\t10001\t10001\n"), "{status}");
     assert!(status.contains("\nCapBnd:\t0000000000000000\n"), "{status}");

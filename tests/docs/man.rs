@@ -165,7 +165,8 @@ fn every_variable_that_preverb_reads_or_sets_is_documented_and_no_other() {
     }
     assert!(used.len() >= 5, "{used:?}");
     let documented = section(&read(PAGES[0]), "ENVIRONMENT");
-    let mut documented: BTreeSet<String> = tags(&documented, ".It Ev ").into_iter().map(str::to_owned).collect();
+    let mut documented: BTreeSet<String> =
+        tags(&documented, ".It Ev ").into_iter().map(str::to_owned).collect();
     // What the table says by default, and what stepping down sets.
     assert!(documented.remove("APP_ENV") && documented.remove("HOME"));
     assert_eq!(documented, used);

@@ -115,7 +115,7 @@ fn steps_run_where_they_need_nothing_that_is_missing() {
 }
 
 #[test]
-fn what_a_step_needs_and_is_missing_is_told() {
+fn a_missing_requirement_of_a_step_is_reported() {
     let verb = "[verbs.a]\nexec = [\"/busybox\", \"echo\", \"hello\"]\n";
     scratch(&format!("[[setup]]\nhooks = \"/hooks\"\n{verb}"), &["a"])
         .file("root/hooks/1.sh", "export A=1\n", 0o755)

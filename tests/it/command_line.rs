@@ -951,7 +951,9 @@ fn help_lists_what_it_can_and_says_in_a_line_what_is_wrong_elsewhere() {
     let verb = "[verbs.a]\nabout = \"Do it\"\nexec = [\"true\"]\n";
     help(verb).stdout_lacks("has an error").run();
     help(&format!("{verb}[env]\nA = 1\n"))
-        .stdout_contains("reports all of them): [DIR]/preverb.toml:5:5: `A` must be a string, not an integer\n")
+        .stdout_contains(
+            "reports all of them): [DIR]/preverb.toml:5:5: `A` must be a string, not an integer\n",
+        )
         .run();
     help(&format!("{verb}[verbs.b]\nexec = \"echo\"\n"))
         .stdout_contains("[DIR]/preverb.toml:5:8: `exec`")

@@ -18,7 +18,7 @@ struct Case {
     told: String,
     status: i32,
     /// Whether a user other than root must try.
-    as_nobody: bool,
+    as_other_user: bool,
 }
 
 fn case(what: &'static str, status: i32, told: &str, make: impl Fn(Test) -> Test + 'static) -> Case {
@@ -28,13 +28,13 @@ fn case(what: &'static str, status: i32, told: &str, make: impl Fn(Test) -> Test
         word: "[DIR]/it/thing".to_owned(),
         told: format!("cannot run `[DIR]/it/thing`: {told}"),
         status,
-        as_nobody: false,
+        as_other_user: false,
     }
 }
 
 impl Case {
-    fn nobody(mut self) -> Self {
-        self.as_nobody = true;
+    fn as_another(mut self) -> Self {
+        self.as_other_user = true;
         self
     }
 
@@ -45,12 +45,12 @@ impl Case {
 
     fn test(&self, table: &str) -> Test {
         let test = (self.make)(Test::new().directory("it", 0o755).table(table));
-        if self.as_nobody { test.needs_root() } else { test }
+        if self.as_other_user { test.needs_root() } else { test }
     }
 
     /// The case as everything that preverb starts.
     fn run(&self) {
-        let user = if self.as_nobody { "user = \"nobody\"\n" } else { "" };
+        let user = if self.as_other_user { "user = \"nobody\"\n" } else { "" };
         let word = &self.word;
         let told = format!("preverb: {}\n", self.told);
         eprintln!("{}", self.what);
@@ -58,11 +58,11 @@ impl Case {
         self.test(&verb("")).args(["a"]).status(self.status).stderr(&told).pid1().run();
         self.test(&verb("init = true\n")).args(["a"]).status(self.status).stderr(&told).pid1().run();
         self.test(user).args(["--", word]).status(self.status).stderr(&told).run();
-        let who = if self.as_nobody { "nobody" } else { "root" };
+        let who = if self.as_other_user { "nobody" } else { "root" };
         if nix::unistd::geteuid().is_root() {
             self.test("").args(["--as", who, "--", word]).status(self.status).stderr(&told).run();
         }
-        if !self.as_nobody {
+        if !self.as_other_user {
             self.test("").args(["--supervise", "--", word]).status(self.status).stderr(&told).run();
         }
         // A hook tells it in one sentence, and it is the hook's affair.
@@ -91,7 +91,7 @@ fn file<B: AsRef<[u8]>>(bytes: B, mode: u32) -> impl Fn(Test) -> Test + use<B> {
 }
 
 #[test]
-fn what_is_not_there_is_told_with_where_it_was_looked_for() {
+fn a_missing_program_is_reported_with_the_path_that_was_searched() {
     let none = |test| test;
     run(&[
         case("no such file", 127, "it does not exist", none),
@@ -118,7 +118,7 @@ fn what_is_not_there_is_told_with_where_it_was_looked_for() {
 }
 
 #[test]
-fn what_is_no_program_is_told_to_be_none() {
+fn a_file_that_is_not_a_program_is_reported() {
     run(&[
         case("a directory", 126, "it is a directory", |test| test.directory("it/thing", 0o755)),
         case("a link to a directory", 126, "it is a directory", |test| test.link("it/thing", "/etc")),
@@ -165,7 +165,7 @@ fn a_missing_permission_is_reported_with_the_part_of_the_path() {
             file("#!/bin/sh\n", 0o644),
         ),
         case("a file for root alone", 126, &format!("permission denied: mode 0700, owner 0:0, {me}"), file("#!/bin/sh\n", 0o700))
-            .nobody(),
+            .as_another(),
         case("a closed directory", 126, "", |test| {
             test.directory("it/closed", 0o700).file("it/closed/in/thing", "#!/bin/sh\n", 0o755)
         })
@@ -398,7 +398,7 @@ fn a_program_that_is_open_for_writing_is_reported() {
 }
 
 #[test]
-fn what_is_too_large_is_told_by_name_and_size() {
+fn an_argument_or_variable_that_is_too_large_is_reported_with_its_size() {
     let long = "x".repeat(200_000);
     let verb =
         "[verbs.a]\nexec = [\"true\", \"b\"]\n[verbs.supervised]\nexec = [\"true\", \"b\"]\ninit = true\n";
@@ -531,7 +531,7 @@ fn without_a_path_the_engines_own_is_searched() {
 }
 
 #[test]
-fn a_permission_on_the_path_is_remembered_and_the_first_is_told() {
+fn the_first_missing_permission_on_the_path_is_reported() {
     let test = |path: &str| {
         Test::new()
             .table(format!("[env]\nPATH = \"{path}\"\n[verbs.a]\nexec = [\"tell\"]\n"))

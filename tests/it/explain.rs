@@ -293,7 +293,7 @@ fn what_would_confuse_a_terminal_is_escaped() {
 }
 
 #[test]
-fn what_is_never_set_is_not_told_to_be_removed() {
+fn a_variable_that_is_never_set_is_not_shown_as_removed() {
     let table = "[env]\nA = \"1\"\n[verbs.a]\nexec = [\"true\"]\nunset = [\"A\", \"B\"]\n";
     let test = |table: &str| Test::new().table(table).args(["--explain", "a"]);
     test(table).stdout_contains("  A[..]removed before the target").stdout_lacks("\n  B").run();

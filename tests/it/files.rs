@@ -10,7 +10,7 @@ fn steps(steps: &str) -> Test {
     Test::new().table(format!("{steps}\n[verbs.a]\nexec = [\"echo\", \"the target\"]\n")).args(["a"])
 }
 
-/// Somebody's directory `theirs`, in which `theirs/link` leads to root's own `roots`.
+/// Another user's directory `theirs`, in which `theirs/link` leads to root's own `roots`.
 fn planted(test: Test) -> Test {
     test.needs_root()
         .directory("roots", 0o755)

@@ -201,7 +201,7 @@ fn a_hook_of_roots_has_roots_home() {
 }
 
 #[test]
-fn what_root_does_is_skipped_by_no_ones_word_but_roots() {
+fn only_variables_of_root_skip_a_step_of_root() {
     let test = |kind: &str, user: &str| {
         users()
             .table(format!(
@@ -219,7 +219,7 @@ fn what_root_does_is_skipped_by_no_ones_word_but_roots() {
     test("mkdir = [\"[DIR]/made\"]", "app").stdout("made\nroot\n").run();
     test("mkdir = [\"[DIR]/made\"]", "root").stdout("root\n").run();
     test("run = [\"sh\", \"-c\", \"echo ran >ran\"]\nuser = \"root\"", "app").stdout("root\nran\n").run();
-    // What is done as the verb's user is told by what was done as that.
+    // A step of the verb's user is skipped by what a hook of that user set.
     test("run = [\"sh\", \"-c\", \"echo ran >ran\"]", "app").stdout("root\n").run();
 }
 
@@ -238,7 +238,7 @@ fn a_variable_names_the_user_before_any_step_and_no_hook_can_change_it() {
 const NOBODY: [&str; 5] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
 
 #[test]
-fn somebody_who_is_that_user_already_needs_nothing_done() {
+fn a_user_that_is_current_already_needs_no_step_down() {
     for spec in ["nobody", "65534", "65534:65534", "nobody:nogroup"] {
         let table = format!("[verbs.who]\nexec = [\"who\"]\nuser = \"{spec}\"\n");
         let test = || Test::new().needs_root().under(NOBODY).program("who", WHO).env("HOME", "/inherited");
@@ -248,7 +248,7 @@ fn somebody_who_is_that_user_already_needs_nothing_done() {
 }
 
 #[test]
-fn who_is_not_root_gets_one_warning_and_the_run_goes_on() {
+fn without_root_there_is_one_warning_and_the_run_continues() {
     let table = "[[setup]]\nhooks = \"[DIR]/hooks\"\n[[setup]]\nrun = [\"true\"]\nuser = \"root\"\n\
                  [[setup]]\nchown = [\"[DIR]/hooks\"]\n[verbs.who]\nexec = [\"who\"]\nuser = \"root\"\ncapabilities = []\n";
     let test = || Test::new().needs_root().under(NOBODY).program("who", WHO).env("HOME", "/inherited");
@@ -409,7 +409,7 @@ fn a_capability_that_the_container_lacks_is_71_as_root_and_a_warning_else() {
         .status(71)
         .stderr("preverb: cannot keep `CAP_NET_ADMIN`: the container does not have it\n")
         .run();
-    // Somebody else keeps what the operator gave: here an ambient capability, which the failed attempt must not cost.
+    // Another user keeps what the operator gave: here an ambient capability, which the failed attempt must not cost.
     Test::new()
         .needs_root()
         .under(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])

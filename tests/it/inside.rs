@@ -655,7 +655,7 @@ fn root_looks_as_the_main_processs_user() {
 }
 
 #[test]
-fn the_main_processs_own_user_may_look_and_another_is_told() {
+fn the_main_processs_user_may_read_it_and_another_user_gets_an_error() {
     container("user = \"daemon\"\n", |inside| {
         let (daemon, other) = (user("1"), user("2"));
         inside.preverb_under(&daemon, ["--health"]).is_healthy();

@@ -176,7 +176,7 @@ fn a_program_of_roots_must_be_roots_alone_too() {
 }
 
 #[test]
-fn who_is_not_root_is_warned_once_and_goes_on() {
+fn without_root_there_is_one_warning_and_the_steps_continue() {
     Test::new()
         .table("user = \"root\"\n[[setup]]\nrun = [\"sh\", \"-c\", \"id -u\"]\nuser = \"daemon\"\nname = \"one\"\n[[setup]]\nrun = [\"sh\", \"-c\", \"id -u\"]\nuser = \"root\"\nname = \"two\"\n[verbs.a]\nexec = [\"id\", \"-u\"]\n")
         .args(["a"])
@@ -233,7 +233,7 @@ fn every_kind_of_step_is_skipped_with_all_of_them() {
 }
 
 #[test]
-fn what_is_missing_is_told_in_the_words_that_check_has_for_it() {
+fn a_run_reports_missing_files_as_check_does() {
     let both = |step: &str, said: &str| {
         let table = format!("[[setup]]\n{step}\n[verbs.a]\nexec = [\"true\"]\n");
         let test = || Test::new().table(&table).file("file", "", 0o644);

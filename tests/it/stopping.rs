@@ -261,7 +261,7 @@ fn a_stop_signal_ends_the_wait_for_a_table_that_does_not_come() {
         is_stopped(pipe().env("PREVERB_TABLE", "pipe").args(words), "table `pipe`");
     }
     is_stopped(pipe().env("PREVERB_TABLE", "pipe").argv0("worker"), "table `pipe`");
-    // Somebody has opened it, and says nothing.
+    // A client has opened it, and sends nothing.
     is_stopped(
         Test::new()
             .under_shell("rm -f pipe; mkfifo pipe; exec 9<>pipe; exec \"$@\"")

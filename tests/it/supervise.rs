@@ -189,7 +189,7 @@ fn a_target_that_is_not_there_is_127_and_one_that_cannot_run_is_126() {
 }
 
 #[test]
-fn why_a_target_cannot_run_is_told_the_same_on_a_terminal() {
+fn a_target_that_cannot_run_is_reported_the_same_on_a_terminal() {
     Test::new()
         .program("script", "no line that names an interpreter\n")
         .terminal()
@@ -519,7 +519,7 @@ fn the_end_of_an_adopted_process_is_not_the_targets() {
 
 /// Leaves two processes behind: one that handles TERM, and one that does not.
 const LEAVER: &str = r#"
-    sh -c 'trap "echo heeded >bye; exit" TERM; : >willing; while :; do sleep 0.01; done' 2>/dev/null &
+    sh -c 'trap "echo handled >bye; exit" TERM; : >willing; while :; do sleep 0.01; done' 2>/dev/null &
     sh -c 'trap "" TERM; echo $$ >unwilling; exec sleep 1000' &
     until [ -e willing ] && [ -s unwilling ]; do sleep 0.01; done
     exit 3
@@ -531,7 +531,7 @@ fn with_grace_what_is_left_is_asked_to_end_and_then_killed() {
         .with(&["--grace", "500ms"], LEAVER)
         .status(3)
         .check(|output| {
-            assert_eq!(output.file("bye").as_deref(), Some(&b"heeded\n"[..]));
+            assert_eq!(output.file("bye").as_deref(), Some(&b"handled\n"[..]));
             assert!(output.took >= Duration::from_millis(500), "{:?}", output.took);
             assert!(output.took < Duration::from_secs(20), "{:?}", output.took);
         })

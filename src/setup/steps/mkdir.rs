@@ -177,7 +177,7 @@ fn make_for(
         if !make_one(walk.at.as_fd(), Path::new(&name), mode.filter(|_| walk.is_at_end()))? {
             return Err(Errno::NOENT.into());
         }
-        // Nobody else can have put another one in its place: the directory that it is in is root's.
+        // No other user can have replaced it: the directory that it is in is root's.
         let given = openat(&walk.at, &name, DIRECTORY, Mode::empty()).and_then(|new| {
             rustix::fs::fchown(&new, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)))?;
             Ok(new)
@@ -313,7 +313,7 @@ mod tests {
                 assert_eq!(failure.kind(), Kind::System, "{path}");
                 assert!(!at("roots/new").exists(), "{path}");
             }
-            // Somebody else's directory is no place for root to make things in.
+            // Root creates nothing in another user's directory.
             let failure = mkdir(&[at("theirs/new")], None, Some(&someone(1001))).expect_err("not theirs");
             let place = at("theirs");
             let reason = format!(

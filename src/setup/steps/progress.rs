@@ -84,7 +84,7 @@ mod tests {
                 if let Err(failure) = progress() {
                     break failure;
                 }
-                assert!(Instant::now() < deadline, "it goes on");
+                assert!(Instant::now() < deadline, "it continues");
             };
             assert_eq!(failure.kind(), Kind::Stopped(15));
             assert_eq!(failure.sentence(), "stopped by SIGTERM during step `it`");

@@ -196,7 +196,7 @@ fn put(entry: &Entry, wanted: &Wanted<'_>) -> std::result::Result<(), Refusal> {
         return Ok(());
     }
     let Err(errno) = entry.replace(wanted.content, wanted.mode, Keep::UntilCrash) else { return Ok(()) };
-    // A mount point can be renamed over by nobody, and a directory that is not this user's can hold a file
+    // A mount point cannot be renamed over, and a directory that is not this user's can hold a file
     // that is.
     if !matches!(errno, Errno::BUSY | Errno::XDEV | Errno::ACCESS | Errno::PERM | Errno::ROFS) {
         return Err(errno.into());
@@ -527,7 +527,7 @@ mod tests {
                     (b"new".to_vec(), inode)
                 );
 
-                // The mode of somebody else's file cannot be changed, so no secret goes into it.
+                // The mode of another user's file cannot be changed, so no secret goes into it.
                 give(&to, 1001);
                 std::fs::set_permissions(&to, PermissionsExt::from_mode(0o666)).expect("changed");
                 put(&from, b"newer");
