@@ -51,7 +51,8 @@ fn examine(option: Option<PathBuf>, timeout: Duration, mut children: Children, l
     let Some(verb) = variables.non_empty(b"PREVERB_VERB") else {
         if variables.get(b"PREVERB_ENVIRONMENT").is_none() {
             return Err(unhealthy(format!(
-                "cannot tell what {} runs: its variables `PREVERB_VERB` and `PREVERB_ENVIRONMENT` are missing",
+                "cannot tell what {} runs: its variables `PREVERB_VERB` and `PREVERB_ENVIRONMENT` are \
+                 missing",
                 main.shown()
             )));
         }

@@ -33,7 +33,7 @@ fn case(what: &'static str, status: i32, told: &str, make: impl Fn(Test) -> Test
 }
 
 impl Case {
-    fn as_another(mut self) -> Self {
+    fn refused_to_others(mut self) -> Self {
         self.as_other_user = true;
         self
     }
@@ -165,7 +165,7 @@ fn a_missing_permission_is_reported_with_the_part_of_the_path() {
             file("#!/bin/sh\n", 0o644),
         ),
         case("a file for root alone", 126, &format!("permission denied: mode 0700, owner 0:0, {me}"), file("#!/bin/sh\n", 0o700))
-            .as_another(),
+            .refused_to_others(),
         case("a closed directory", 126, "", |test| {
             test.directory("it/closed", 0o700).file("it/closed/in/thing", "#!/bin/sh\n", 0o755)
         })
@@ -173,21 +173,21 @@ fn a_missing_permission_is_reported_with_the_part_of_the_path() {
             "[DIR]/it/closed/in/thing",
             &format!("cannot run `[DIR]/it/closed/in/thing`: permission denied: `[DIR]/it/closed` cannot be entered: mode 0700, owner 0:0, {me}"),
         )
-        .nobody(),
+        .refused_to_others(),
         case(
             "a link into a closed directory",
             126,
             &format!("permission denied: `[DIR]/it/closed` cannot be entered: mode 0700, owner 0:0, {me}"),
             |test| test.directory("it/closed", 0o700).file("it/closed/in", "", 0o755).link("it/thing", "closed/in"),
         )
-        .nobody(),
+        .refused_to_others(),
         case(
             "a script whose interpreter may not be executed",
             126,
             &format!("its interpreter `[DIR]/it/shell` cannot be run: permission denied: mode 0700, owner 0:0, {me}"),
             |test| test.file("it/shell", "", 0o700).file("it/thing", "#![DIR]/it/shell\n", 0o755),
         )
-        .nobody(),
+        .refused_to_others(),
     ]);
 }
 

@@ -78,7 +78,7 @@ fn a_secret_in_a_url_that_is_not_encoded() {
         "[variables.DB_PASSWORD]\nsecret = true\nrequired = true\n[variables.HOST]\ndefault = \"db\"\n";
     let table = |value: &str| format!("{declared}[env]\nURL = \"{value}\"\n[verbs.a]\nexec = [\"true\"]\n");
     let warning =
-        "7:7: secret `DB_PASSWORD` is put into a URL unescaped: a `@`, `/`, `#` or `%` in it changes the URL";
+        "7:7: secret `DB_PASSWORD` is put into a URL unescaped: `@`, `/`, `#` or `%` in it changes the URL";
     twins(
         &table("postgres://app:${DB_PASSWORD}@${HOST}/app"),
         warning,

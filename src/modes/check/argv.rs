@@ -32,7 +32,7 @@ impl Walk<'_, '_> {
             };
             if let Some(name) = plain_in_url(value, &is_secret) {
                 let message = format!(
-                    "secret `{name}` is put into a URL unescaped: a `@`, `/`, `#` or `%` in it changes the URL"
+                    "secret `{name}` is put into a URL unescaped: `@`, `/`, `#` or `%` in it changes the URL"
                 );
                 self.warn(value.span, message, Some(&format!("write `${{{name}@url}}`")));
             }
