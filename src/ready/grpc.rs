@@ -218,7 +218,7 @@ mod tests {
             (&[8, 3], "does not know"),
             (&[], "UNKNOWN"),
             (&[8, 0], "UNKNOWN"),
-            (&[8, 1, 8], "not that"),
+            (&[8, 1, 8], "not from a health service"),
         ] {
             let reason = of(&data(status)).unwrap().unwrap_err();
             assert!(reason.contains(why), "{reason}");

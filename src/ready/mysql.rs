@@ -160,8 +160,8 @@ mod tests {
             (b"\xff\x69\x04Host is blocked", "1129"),
             (b"\xff\x6a\x04Host is not allowed", "1130"),
             (b"\xff\x57\x04x", "1111"),
-            (b"\xff", "not MySQL's"),
-            (b"\x09", "not MySQL's"),
+            (b"\xff", "not from MySQL"),
+            (b"\x09", "not from MySQL"),
         ] {
             let reason = greeting(payload).unwrap_err();
             assert!(reason.contains(why), "{reason}");

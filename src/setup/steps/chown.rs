@@ -393,8 +393,10 @@ mod tests {
             let failure = to_owner(&at("missing")).expect_err("missing");
             assert_eq!(failure.kind(), Kind::System);
             let (path, user) = (at("missing"), OWNER);
-            let sentence =
-                format!("cannot give `{}` to user `{user}:{user}`: it does not exist", path.display());
+            let sentence = format!(
+                "cannot change the owner of `{}` to user `{user}:{user}`: it does not exist",
+                path.display()
+            );
             assert_eq!(failure.sentence(), sentence);
             to_owner(&at("missing/below")).expect_err("missing");
 
