@@ -54,7 +54,6 @@ pub(crate) enum Dashes {
     Program,
 }
 
-/// The request of the arguments.
 pub(crate) fn parse(arguments: Vec<OsString>, dashes: Dashes) -> Result<Request> {
     let (options, rest) = split(arguments, dashes);
     let explains = dashes == Dashes::Program && options.iter().any(|option| option == "--explain");
@@ -75,7 +74,6 @@ pub(crate) fn parse(arguments: Vec<OsString>, dashes: Dashes) -> Result<Request>
     Ok(Request { options: common(&matches)?, action: action(&matches, rest)? })
 }
 
-/// Splits the arguments where preverb's options end.
 fn split(arguments: Vec<OsString>, dashes: Dashes) -> (Vec<OsString>, Rest) {
     let mut options = Vec::new();
     // Standalone modes have no verb: arguments before `--` are theirs.

@@ -21,7 +21,6 @@ use crate::value::supervision::Supervision;
 /// (nothing: to all), and its line in `--help` (nothing: it is for preverb itself).
 type Definition = (&'static str, &'static str, &'static [&'static str], &'static str);
 
-/// The options, by their headings in `--help`.
 pub(crate) const OPTIONS: [(&str, &[Definition]); 3] = [
     (
         "Options",
@@ -73,19 +72,15 @@ pub(crate) const OPTIONS: [(&str, &[Definition]); 3] = [
 const MODES: [&str; 10] =
     ["list", "check", "explain", "health", "shim", "as", "supervise", "wait", "probe", "exec"];
 
-/// What follows preverb's options.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Rest {
     pub(super) start: Start,
     pub(super) words: Vec<OsString>,
 }
 
-/// What the arguments after the options begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Start {
-    /// What is a verb or should be; or there are none.
     Verb,
-    /// They follow a `--`.
     Command,
     /// A dash, in what is not an option of preverb's or belongs to the program where the table says so.
     Dash,
@@ -96,7 +91,6 @@ impl Rest {
         self.start == Start::Verb && self.words.is_empty()
     }
 
-    /// What they ask to run.
     pub(super) fn invocation(self) -> Result<Invocation> {
         let mut words = self.words;
         Ok(match self.start {
@@ -111,7 +105,6 @@ impl Rest {
     }
 }
 
-/// The parser of the options, which are split from the rest before.
 pub(super) fn command() -> Command {
     let options = OPTIONS.iter().flat_map(|(_, options)| *options);
     let options = options.filter(|(name, ..)| !matches!(*name, "help" | "version"));
@@ -131,19 +124,16 @@ pub(super) fn command() -> Command {
         .arg(Arg::new("targets").num_args(0..).value_parser(clap::value_parser!(OsString)))
 }
 
-/// The option that an argument is, with a value or without: its name, and whether it takes one.
 pub(super) fn option(argument: &OsStr) -> Option<(&'static str, bool)> {
     let name = argument.as_bytes().strip_prefix(b"--")?.split(|byte| *byte == b'=').next()?;
     let mut all = OPTIONS.iter().flat_map(|(_, options)| *options);
     all.find(|(known, ..)| known.as_bytes() == name).map(|(name, value, ..)| (*name, !value.is_empty()))
 }
 
-/// Whether the argument is the option of a mode, with a value or without.
 pub(super) fn is_mode(argument: &OsStr) -> bool {
     option(argument).is_some_and(|(name, _)| MODES.contains(&name))
 }
 
-/// The failure of an argument that looks like an option and is not one.
 pub(super) fn unknown_option(word: &OsStr) -> Failure {
     let bytes = word.as_bytes();
     let failure = usage(format!("unknown option {}", quoted(bytes))).field("option", escaped(bytes));
@@ -157,7 +147,6 @@ pub(super) fn unknown_option(word: &OsStr) -> Failure {
     }
 }
 
-/// Parses the options.
 pub(super) fn parse_options(options: &[OsString]) -> Result<ArgMatches> {
     let argv = std::iter::once(OsString::from("preverb")).chain(options.iter().cloned());
     command().try_get_matches_from(argv).map_err(|error| {
@@ -179,7 +168,6 @@ pub(super) fn parse_options(options: &[OsString]) -> Result<ArgMatches> {
     })
 }
 
-/// The options that belong to every mode.
 pub(super) fn common(matches: &ArgMatches) -> Result<Options> {
     let value = |name: &str| matches.get_one::<OsString>(name).cloned();
     let log = value("log").map(|text| {
@@ -192,7 +180,6 @@ pub(super) fn common(matches: &ArgMatches) -> Result<Options> {
     Ok(Options { table, environment, skip_setup: matches.get_flag("skip-setup"), log: log.transpose()? })
 }
 
-/// What the options ask for.
 pub(super) fn action(matches: &ArgMatches, mut rest: Rest) -> Result<Action> {
     let given = |name: &str| matches.value_source(name) == Some(ValueSource::CommandLine);
     let mode = match MODES.into_iter().filter(|mode| given(mode)).collect::<Vec<_>>()[..] {
@@ -307,7 +294,6 @@ fn supervision(matches: &ArgMatches) -> Result<Supervision> {
     })
 }
 
-/// The items of a value that lists them with commas.
 fn list<'m, T>(
     matches: &'m ArgMatches,
     name: &str,

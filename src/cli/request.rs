@@ -12,7 +12,6 @@ pub(crate) struct Request {
     pub(crate) action: Action,
 }
 
-/// The options that belong to every mode.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Options {
     pub(crate) table: Option<OsString>,
@@ -21,20 +20,15 @@ pub(crate) struct Options {
     pub(crate) log: Option<Format>,
 }
 
-/// What the caller asks to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Invocation {
-    /// The default verb with its default arguments.
     None,
-    /// A verb and its arguments.
     Verb(OsString, Vec<OsString>),
     /// Arguments of the default verb (`leading-dash = "default"`).
     Default(Vec<OsString>),
-    /// What follows `--`.
     Command(Vec<OsString>),
 }
 
-/// One of the modes; those of the standalone ones are named after their options.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Table(TableMode),

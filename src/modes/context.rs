@@ -24,7 +24,6 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Where the table is.
     pub(crate) fn table(&self, option: Option<&OsStr>) -> PathBuf {
         let variable = self.variables.non_empty(b"PREVERB_TABLE").map(OsStr::from_bytes);
         option.or(variable).map_or_else(|| PathBuf::from(load::DEFAULT), PathBuf::from)
@@ -48,7 +47,6 @@ impl Context<'_> {
         cli::parse(arguments, Dashes::Preverb)
     }
 
-    /// The table's files, where they can be read.
     pub(crate) fn sources_if_any(&mut self, option: Option<&OsStr>) -> Result<Option<Sources>> {
         match load::read(&self.table(option), &mut self.signals) {
             Err(failure) if failure.is_stop() => Err(failure),
@@ -64,7 +62,6 @@ impl Context<'_> {
         tree.lookup(name.as_bytes(), environment) != Lookup::Unknown
     }
 
-    /// Whether `--log` or `PREVERB_LOG` says how messages are written, which the table does otherwise.
     pub(crate) fn log_is_given(&self, options: &Options) -> bool {
         options.log.is_some() || self.variables.non_empty(b"PREVERB_LOG").is_some()
     }

@@ -25,7 +25,6 @@ pub(crate) fn exec(command: &[OsString], signals: Signals) -> Failure {
     }
 }
 
-/// Makes this process like the main process; its variables are for the exec.
 fn join(children: &mut Children) -> Result<Variables> {
     let main = main_process::find(children, "before the command started").map_err(|failure| {
         if failure.is_stop() {

@@ -25,7 +25,6 @@ use crate::text::names::{EnvironmentName, VerbName};
 use crate::value::condition::Facts;
 use crate::value::target::{UNSEEN_PATH, UNSEEN_PATH_HINT};
 
-/// Reports whether the container's verb is healthy.
 pub(crate) fn health(table: Option<PathBuf>, timeout: Duration, children: Children, log: Log) -> Result<u8> {
     examine(table, timeout, children, log).map(|()| 0).map_err(|failure| {
         if failure.is_stop() || failure.kind() == Kind::Unhealthy {

@@ -23,7 +23,6 @@ Usage: preverb [OPTIONS] [VERB [ARGUMENT]...]
        preverb [OPTIONS] -- COMMAND [ARGUMENT]...
 ";
 
-/// Prints the help; `path` is where the table is, `environment` is `--environment`.
 pub(crate) fn help(
     path: &Path,
     environment: Option<&OsString>,
@@ -45,7 +44,6 @@ pub(crate) fn help(
     crate::modes::print::print(&text)
 }
 
-/// The verbs of the environment, as `--list` has them.
 fn verbs(
     path: &Path,
     environment: Option<&OsString>,
@@ -69,7 +67,6 @@ fn verbs(
     Ok(text)
 }
 
-/// The usage and the options.
 fn options() -> String {
     let mut text = USAGE.to_owned();
     for (heading, options) in OPTIONS {

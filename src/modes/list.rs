@@ -18,7 +18,6 @@ use crate::text::names::{EnvironmentName, VerbName, set_of};
 use crate::text::paint::{Paint, hanging};
 use crate::text::url::masked;
 
-/// What there is to choose from in one environment.
 #[derive(Debug, Serialize)]
 pub(crate) struct List {
     pub(crate) environment: String,
@@ -50,12 +49,10 @@ pub(crate) struct ListedVariable {
     aliases: Vec<String>,
     conflicts: Vec<String>,
     secret: bool,
-    /// The verb that it is for, if it is for one alone.
     verb: Option<String>,
 }
 
 impl List {
-    /// The list of this environment. Mistakes in what is listed are the decoder's.
     pub(crate) fn of(
         tree: Tree<'_>,
         settings: &Settings,
@@ -131,7 +128,6 @@ fn listed(
 /// How wide a column of names gets; what follows a longer name is in the next line.
 const NAMES: usize = 24;
 
-/// A name, its `about`, and the notes on it.
 type Entry<'e> = (&'e str, &'e Option<String>, Vec<String>);
 
 /// Names with what they are for: an aligned column, text, and notes in parentheses at the end.
@@ -189,7 +185,6 @@ fn verb_lines(list: &List, paint: Paint) -> Vec<String> {
     if entries.is_empty() { vec!["  (none)".to_owned()] } else { column(&entries, paint) }
 }
 
-/// What is noted of a declared variable.
 fn notes(variable: &ListedVariable) -> Vec<String> {
     let list = |before: &str, names: &[String], between| {
         (!names.is_empty()).then(|| format!("{before}{}", names.join(between)))
@@ -212,7 +207,6 @@ fn notes(variable: &ListedVariable) -> Vec<String> {
     notes.into_iter().flatten().collect()
 }
 
-/// The list as text.
 pub(crate) fn text(list: &List, paint: Paint) -> String {
     let mut lines = vec![paint.bold(&format!("Verbs in environment {}:", list.environment))];
     lines.extend(verb_lines(list, paint));
@@ -225,7 +219,6 @@ pub(crate) fn text(list: &List, paint: Paint) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Adds the list of verbs to a failure.
 pub(crate) fn with_verbs(failure: Failure, list: &List) -> Failure {
     let heading = format!("the verbs in environment `{}`:", list.environment);
     std::iter::once(heading).chain(verb_lines(list, Paint::Plain)).fold(failure, Failure::line)

@@ -23,12 +23,10 @@ const INITS: &str = "tini tini-static docker-init podman-init catatonit dumb-ini
 
 /// How long a supervisor may take to name its target, which can run for a moment before that.
 const STARTING: Duration = Duration::from_secs(1);
-/// How often it is looked at.
 const LOOK: Duration = Duration::from_millis(5);
 
 enum Found {
     Main(Process),
-    /// This process is to supervise, and has not named its target yet.
     Starting(i32),
 }
 
@@ -88,7 +86,6 @@ fn look() -> Result<Found> {
     processes.main(processes.first().ok_or_else(not_seen)?)
 }
 
-/// The processes that can be seen, the oldest first.
 struct Processes {
     by_age: Vec<(i32, ProcessStat)>,
     own: i32,
@@ -99,7 +96,6 @@ impl Processes {
         self.by_age.iter().find(|(each, _)| *each == pid).map(|(_, stat)| stat)
     }
 
-    /// The first process of this container: PID 1, if that is one of its own.
     fn first(&self) -> Option<i32> {
         let unknown = || proc::mounts(1).is_empty() && has_same_cgroup(1);
         if self.get(1).is_some() && (has_same_mounts(1) || unknown()) {
@@ -114,7 +110,6 @@ impl Processes {
         oldest(has_same_mounts).or_else(|| oldest(has_same_cgroup))
     }
 
-    /// Whether `pid` is somewhere below `ancestor`.
     fn is_below(&self, pid: i32, ancestor: i32) -> bool {
         let mut next = pid;
         // A snapshot that was taken while processes came and went may hold a circle.
@@ -128,7 +123,6 @@ impl Processes {
         false
     }
 
-    /// The main process, where `first` is the one that everything begins with.
     fn main(&self, first: i32) -> Result<Found> {
         let mut pid = first;
         let mut supervisor = None;

@@ -19,7 +19,6 @@ pub(crate) fn print(text: &str) -> Result<u8> {
     }
 }
 
-/// Writes a value as JSON.
 pub(crate) fn print_json(value: &impl Serialize) -> Result<u8> {
     print(&(serde_json::to_string_pretty(value).unwrap_or_default() + "\n"))
 }

@@ -19,7 +19,6 @@ use crate::text::failure::{Failure, Kind, Result};
 use crate::value::target::Target;
 use crate::value::variables::Variables;
 
-/// Tries the target once.
 pub(crate) fn probe(
     target: &OsStr,
     timeout: Duration,

@@ -19,7 +19,6 @@ pub(crate) struct Process {
     pub(crate) pid: i32,
     pub(crate) name: Vec<u8>,
     pub(crate) status: Status,
-    /// The preverb that supervises it.
     pub(crate) supervisor: Option<i32>,
 }
 
@@ -27,12 +26,10 @@ pub(crate) fn own_pid() -> i32 {
     std::process::id().cast_signed()
 }
 
-/// The entries of a block of variables.
 fn entries(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.strip_suffix(b"\0").unwrap_or(text).split(|byte| *byte == 0)
 }
 
-/// Whether a block of variables has this one.
 pub(crate) fn has(text: &[u8], name: &str) -> bool {
     entries(text).any(|entry| entry.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"=")))
 }
@@ -53,7 +50,6 @@ pub(crate) fn is_whole(text: &[u8]) -> bool {
 }
 
 impl Process {
-    /// What it is called in messages.
     pub(crate) fn shown(&self) -> String {
         format!("the main process {} ({})", self.pid, quoted(&self.name))
     }
@@ -72,7 +68,6 @@ impl Process {
         Err(Failure::say(Kind::Identity, sentence))
     }
 
-    /// The block of its variables, where it can be read.
     pub(crate) fn environment(&self) -> io::Result<Vec<u8>> {
         self.read(proc::environment)
     }
@@ -161,7 +156,6 @@ impl Process {
         Failure::say(Kind::System, format!("{sentence}: {why}")).hint(hint)
     }
 
-    /// Takes on its working directory and its umask.
     pub(crate) fn enter(&self) -> Result<()> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let open = |pid| Ok(nix::fcntl::open(&*format!("/proc/{pid}/cwd"), flags, Mode::empty())?);
@@ -212,12 +206,10 @@ impl Process {
     }
 }
 
-/// The capabilities of a set, a bit each.
 fn capabilities(set: u64) -> Vec<Capability> {
     (0..64).filter(|number| set & 1 << number != 0).map(Capability).collect()
 }
 
-/// A user by their numbers and, where the image knows it, their name.
 fn who(uid: u32, gid: u32) -> String {
     match identity::name_of(uid) {
         Some(name) => format!("uid {uid} (`{name}`), gid {gid}"),

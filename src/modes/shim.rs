@@ -105,7 +105,6 @@ fn push(text: &mut String, indent: &str, word: &str) {
     let _ = writeln!(text, "{indent}set -- {word} \"$@\"");
 }
 
-/// `text` as one word of the shell.
 fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
@@ -115,7 +114,6 @@ fn quoted(text: &str) -> String {
     }
 }
 
-/// `text` as it stands between double quotes.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

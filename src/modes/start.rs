@@ -18,7 +18,6 @@ use crate::table::select::{self, Tree};
 use crate::text::failure::{BUG, Result};
 use crate::text::log::{Format, Log};
 
-/// Runs preverb. Returns only where no target has replaced the process.
 pub(crate) fn run() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
         let _ = writeln!(std::io::stderr(), "preverb: a bug in preverb: {panic}");
@@ -94,7 +93,6 @@ fn hidden_mode(name: &OsStr, words: &[OsString], log: &mut Log) -> Option<Result
     }
 }
 
-/// Does what is asked for. `starts_target` becomes false where that is not to start a target.
 fn dispatch(name: &OsStr, words: Vec<OsString>, log: &mut Log, starts_target: &mut bool) -> Result<u8> {
     let signals = Signals::handle()?;
     let variables = read::environment().with_facts(cgroup::fact);

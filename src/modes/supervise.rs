@@ -30,7 +30,6 @@ const FOREGROUND: &str = "foreground";
 const LISTEN: &str = "listen";
 const CONCEAL: &str = "conceal";
 
-/// Runs `command` as a child until it ends; the exit code is what this process is to exit with.
 pub(crate) fn supervise(
     command: &[OsString],
     options: &Supervision,
@@ -96,7 +95,6 @@ pub(crate) fn become_target(words: &[OsString], mut variables: Variables, log: &
     concealed(exec::exec(command, &variables), asked(CONCEAL))
 }
 
-/// The failure, without its details where a secret is a part of them.
 fn concealed(failure: Failure, conceal: bool) -> Failure {
     if conceal { failure.concealed("running the target") } else { failure }
 }

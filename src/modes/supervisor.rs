@@ -19,7 +19,6 @@ const NEVER_TO_THE_REST: [i32; 5] = [SIGCHLD, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU
 
 /// How long processes that were killed may take to be gone: one in an uninterruptible sleep takes for ever.
 const AFTER_KILL: Duration = Duration::from_secs(2);
-/// How often what is left is looked for again once it is being killed: its children become ours only then.
 const AFTER_KILL_POLL: Duration = Duration::from_millis(5);
 
 /// The controlling terminal, if there is one. It is opened when it is needed and not kept: a terminal that is
@@ -38,7 +37,6 @@ pub(crate) fn named_terminal() -> Option<OwnedFd> {
     nix::fcntl::open("/dev/tty", flags, Mode::empty()).ok()
 }
 
-/// Whether this process's group has the terminal's foreground.
 pub(crate) fn is_ours(terminal: &OwnedFd) -> bool {
     let own = getpgrp();
     if tcgetpgrp(terminal) != Ok(own) {
@@ -49,30 +47,23 @@ pub(crate) fn is_ours(terminal: &OwnedFd) -> bool {
     own.as_raw() != 0 || nix::unistd::read(terminal, &mut []).is_ok()
 }
 
-/// What a supervisor has to do with a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Terminal {
     Absent,
-    /// The target was never given its foreground.
     Present,
-    /// The target was given its foreground, now or before.
     Lent,
 }
 
-/// Whether the target is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stopped {
     No,
-    /// This process stays at work.
     Alone,
-    /// This process is to stop, too.
     Together,
 }
 
 struct Supervisor<'o> {
     signals: Signals,
     options: &'o Supervision,
-    /// The target's process id, which is its group's.
     target: i32,
     /// Whether this is PID 1, which nothing can stop, and to which no terminal is lent.
     init: bool,
@@ -82,7 +73,6 @@ struct Supervisor<'o> {
     passed_stop: bool,
 }
 
-/// Supervises the target until it has ended, and then what it has left behind.
 pub(crate) fn run(signals: Signals, options: &Supervision, target: i32, terminal: Terminal) -> Ended {
     let init = std::process::id() == 1;
     let mut supervisor =
@@ -96,7 +86,6 @@ pub(crate) fn run(signals: Signals, options: &Supervision, target: i32, terminal
 }
 
 impl Supervisor<'_> {
-    /// Until the target has ended.
     fn run(&mut self) -> Ended {
         loop {
             while let Some(caught) = self.signals.next() {
@@ -134,13 +123,11 @@ impl Supervisor<'_> {
         }
     }
 
-    /// What a signal is passed on as, if it is.
     fn rewritten(&self, number: i32) -> Option<i32> {
         let rewritten = self.options.signals.iter().find(|(from, _)| *from == number);
         rewritten.map_or(Some(number), |(_, to)| *to)
     }
 
-    /// Collects the dead; how the target ended, if it has.
     fn reap(&mut self) -> Option<Ended> {
         let mut end = None;
         loop {
@@ -158,7 +145,6 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Decides what a stop of the target means for this process.
     fn has_stopped(&mut self, signal: i32) {
         // A shell brings a job that runs to the front without a word, and the target has just noticed that it
         // is not there itself.
@@ -189,7 +175,6 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Gives the target the terminal's foreground, if this process's group has it; whether it did.
     fn hand_over(&mut self) -> bool {
         if self.terminal != Terminal::Absent
             && let Some(terminal) = terminal()
@@ -263,7 +248,6 @@ impl Supervisor<'_> {
     }
 }
 
-/// Collects the dead; whether no child is left.
 fn collect() -> bool {
     loop {
         match next_change() {
@@ -273,7 +257,6 @@ fn collect() -> bool {
     }
 }
 
-/// All processes below this one.
 fn descendants() -> Vec<i32> {
     let mut others = proc::all();
     let mut all = vec![std::process::id().cast_signed()];

@@ -14,18 +14,14 @@ use crate::text::log::quoted;
 use crate::text::names::{EnvironmentName, VerbName};
 use crate::text::nearest::nearest;
 
-/// What an invocation means.
 #[derive(Debug)]
 pub(crate) struct Call {
-    /// None for a command.
     pub(crate) verb: Option<VerbName>,
-    /// The caller's arguments, or the command; none where the verb's default arguments count.
     pub(crate) words: Option<Vec<OsString>>,
     /// The first argument, where it is a command only because it is not a verb (`unknown = "exec"`).
     pub(crate) not_a_verb: Option<OsString>,
 }
 
-/// The verbs of an environment.
 #[derive(Clone, Copy)]
 pub(crate) struct Verbs<'v> {
     pub(crate) tree: Tree<'v>,
@@ -87,7 +83,6 @@ impl Verbs<'_> {
         Err(failure.field("verb", escaped(word)).field("environment", environment))
     }
 
-    /// The failure of a first argument that is not a verb.
     pub(crate) fn unknown(self, word: &OsStr) -> Failure {
         let failure = Failure::say(Kind::Usage, format!("unknown verb {}", quoted(word.as_bytes())));
         self.with_suggestion(failure.field("verb", escaped(word.as_bytes())), word)

@@ -14,7 +14,6 @@ use crate::text::failure::Result;
 use crate::text::log::Log;
 use crate::value::variables::Variables;
 
-/// Waits; the exit code, where there is no command.
 pub(crate) fn wait(
     targets: &[OsString],
     timeout: Duration,

@@ -14,7 +14,6 @@ use crate::value::variables::{Origin, Variables};
 
 #[derive(Clone, Copy)]
 pub(super) struct Rules<'r> {
-    /// Those that are true when they are not empty.
     pub(super) opaque: &'r BTreeSet<String>,
     pub(super) secrets: &'r BTreeSet<String>,
     pub(super) require: bool,
@@ -143,7 +142,6 @@ pub(super) fn judge(declaration: &Declaration, variables: &Variables, rules: Rul
     Some(failure(declaration, format!("variable `{name}` is `{shown}`, and must be {rule}")))
 }
 
-/// Whether a variable must not be empty, and where that depends on others, on what.
 fn required(declaration: &Declaration, variables: &Variables, rules: Rules<'_>) -> Option<String> {
     let conditions = match &declaration.required {
         Some(Required::If(conditions)) if rules.require => conditions,

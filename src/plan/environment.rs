@@ -12,7 +12,6 @@ use crate::text::nearest::nearest;
 use crate::text::url::shown_value;
 use crate::value::variables::Variables;
 
-/// Why the environment is the one that it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Why {
     Option,
@@ -26,7 +25,6 @@ pub(crate) enum Why {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Environment {
     pub(crate) name: EnvironmentName,
-    /// The alias that it was named by.
     pub(crate) alias: Option<EnvironmentName>,
     pub(crate) why: Why,
     /// The variable that names environments.
@@ -47,7 +45,6 @@ impl Environment {
     }
 }
 
-/// Chooses the environment.
 pub(crate) fn choose(
     option: Option<&OsString>,
     settings: &Settings,

@@ -22,9 +22,7 @@ pub(super) struct Building {
     /// unless the declaration has reported it better by then.
     unset: Vec<(String, String)>,
     found_unset: BTreeSet<String>,
-    /// The declared secrets: shown nowhere, whichever layer sets them.
     pub(super) secrets: BTreeSet<String>,
-    /// Old names of variables that are in use.
     pub(super) warnings: Vec<String>,
 }
 
@@ -59,7 +57,6 @@ impl Building {
         self.missing.insert(name.to_owned());
     }
 
-    /// One `env`, expanded against what is below it.
     pub(super) fn layer(&mut self, layer: &Layer, origin: &Origin) {
         if layer.env.is_empty() {
             return;

@@ -38,13 +38,11 @@ use crate::value::words::Element;
 
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// The verb, by its own name; `None` for `--`.
     pub(crate) verb: Option<VerbName>,
     pub(crate) environment: Environment,
     pub(crate) variables: Variables,
     pub(crate) unset: Vec<String>,
     pub(crate) secrets: BTreeSet<String>,
-    /// Those that are true when they are not empty.
     pub(crate) opaque: BTreeSet<String>,
     pub(crate) declared: Vec<String>,
     late: Vec<Declaration>,
@@ -55,7 +53,6 @@ pub(crate) struct Plan {
     pub(crate) workdir: Option<Expanded>,
     pub(crate) umask: Option<u32>,
     pub(crate) limits: Vec<Limit>,
-    /// The capabilities that it keeps; `None` leaves them alone.
     pub(crate) capabilities: Option<Vec<Capability>>,
     pub(crate) no_new_privileges: bool,
     pub(crate) init: Option<InitOptions>,
@@ -93,7 +90,6 @@ pub(crate) struct PlanStep {
 }
 
 impl PlanStep {
-    /// A step of this user unless it has one of its own; `skip` says why one does not run.
     fn of(step: &Step, user: Option<&Template>, skip: &dyn Fn(&Step) -> Option<String>) -> Self {
         let mut step = step.for_user(user);
         let mut inner = Vec::new();
@@ -109,7 +105,6 @@ impl PlanStep {
         self.step.once.is_some() || matches!(self.step.kind, StepKind::Group { during: Some(_), .. })
     }
 
-    /// This step and those in it, without any that is skipped.
     pub(crate) fn all(&self) -> Vec<&Self> {
         if self.skip.is_some() {
             return Vec::new();
@@ -153,7 +148,6 @@ impl PlanStep {
     }
 }
 
-/// Makes a value known that was to be expanded.
 fn settle<T: Copy>(
     value: &mut Option<Deferred<T>>,
     variables: &Variables,
@@ -204,15 +198,12 @@ pub(crate) fn called(step: &Step, show: &dyn Fn(&Template) -> String) -> String 
     words.join(" ")
 }
 
-/// What the caller asked for, once the verb is known.
 #[derive(Debug)]
 pub(crate) struct Call {
-    /// The caller's arguments after the verb or `--`; `None` where none were given.
     pub(crate) words: Option<Vec<OsString>>,
     pub(crate) skip_setup: Option<String>,
 }
 
-/// A plan, and everything that keeps it from being performed.
 #[derive(Debug)]
 pub(crate) struct Planned {
     pub(crate) plan: Plan,
@@ -309,7 +300,6 @@ pub(crate) fn plan(
     Planned { plan, failures: building.failures, warnings: building.warnings }
 }
 
-/// The steps of a run; `skip_all` is why none of them runs.
 pub(crate) fn steps(
     selection: &Selection,
     environment: &EnvironmentName,
@@ -333,7 +323,6 @@ pub(crate) fn secret_marker(label: &str, key: &str) -> Failure {
     Failure::say(Kind::Table, sentence).field("step", label).field("key", key)
 }
 
-/// The table's interpreters over the one that is built in.
 pub(crate) fn interpreters(settings: &Settings) -> Vec<(String, Vec<String>)> {
     let mut all = settings.interpreters.clone();
     if !all.iter().any(|(extension, _)| extension == "py") {

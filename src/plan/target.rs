@@ -11,7 +11,6 @@ use crate::value::words::{self, Element};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
-    /// `exec`; empty for `--`.
     pub(crate) exec: Vec<Element>,
     pub(crate) arguments: Arguments,
     pub(crate) after: Vec<Element>,
@@ -31,7 +30,6 @@ impl Target {
         Ok(argv)
     }
 
-    /// The arguments: the caller's or the default ones, and those after them.
     pub(crate) fn arguments(
         &self,
         facts: Facts<'_>,
@@ -48,7 +46,6 @@ impl Target {
     }
 }
 
-/// Expands an argv that holds no arguments of the target.
 pub(crate) fn expand_argv(elements: &[Element], facts: Facts<'_>, what: &str) -> Result<Vec<Expanded>> {
     words::expand(elements, facts, &|| Ok(Vec::new())).map_err(|fault| faulty(fault, what))
 }
@@ -57,7 +54,6 @@ pub(crate) fn expand(template: &Template, variables: &Variables, what: &str) -> 
     template.expand(variables).map_err(|fault| faulty(fault, what))
 }
 
-/// The failure of a variable that cannot stand where `what` needs it.
 pub(crate) fn faulty(fault: Fault, what: &str) -> Failure {
     Failure::say(Kind::Variable, fault.needed_by(what)).field("variable", fault.name)
 }

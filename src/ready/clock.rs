@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-/// When a try began, and how long it may take.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
     start: Instant,
@@ -14,7 +13,6 @@ impl Clock {
         Self { start: Instant::now(), limit }
     }
 
-    /// The time that is left, which may be none.
     pub(crate) fn rest(self) -> Duration {
         self.limit.saturating_sub(self.used())
     }
@@ -28,7 +26,6 @@ impl Clock {
         Self::start(self.rest() / u32::try_from(parts).unwrap_or(u32::MAX).max(1))
     }
 
-    /// At most this long, and no longer than is left.
     pub(crate) fn at_most(self, limit: Duration) -> Self {
         Self::start(self.rest().min(limit))
     }
@@ -41,7 +38,6 @@ impl Clock {
         self.limit
     }
 
-    /// The error that the time is over.
     pub(crate) fn expired(self) -> String {
         format!("no answer within {}", rounded(self.limit))
     }

@@ -157,7 +157,6 @@ pub(crate) fn verdict(frame: &Frame, body: &mut Vec<u8>) -> Option<Result<(), St
     }
 }
 
-/// The status in a message of the health service, once the message is whole.
 fn message(body: &[u8]) -> Result<Option<u8>, String> {
     let Some(([compressed, length @ ..], message)) = body.split_first_chunk::<5>() else { return Ok(None) };
     let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);

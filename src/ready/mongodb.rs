@@ -12,7 +12,6 @@ const LONGEST: u32 = 15 * 1024;
 /// Documents are not nested deeper than this on the way to what is looked for: it is at the top.
 const HEAD: usize = 16;
 
-/// What a server says of itself.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct State {
     role: Role,

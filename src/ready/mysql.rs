@@ -118,7 +118,6 @@ pub(crate) enum Reply {
     Continue(Vec<u8>),
 }
 
-/// Reads what a server says to a login.
 pub(crate) fn reply(payload: &[u8]) -> Result<Reply, String> {
     match payload {
         [0, ..] => Ok(Reply::Welcome),

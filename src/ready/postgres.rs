@@ -7,7 +7,6 @@
 
 use crate::ready::connection::{Connection, Parsed};
 
-/// Version 3.0 of the protocol.
 const VERSION: u32 = 3 << 16;
 /// The longest error that libpq takes as well.
 const LONGEST_ERROR: usize = 30_000;

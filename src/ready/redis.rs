@@ -24,7 +24,6 @@ pub(crate) fn ask(mut connection: Connection, login: Option<&Password>) -> Resul
     judge_ping(&connection.receive(line)?, login.is_some())
 }
 
-/// A command as an array of strings.
 fn command(words: &[&[u8]]) -> Vec<u8> {
     let mut command = format!("*{}\r\n", words.len()).into_bytes();
     for word in words {
@@ -35,7 +34,6 @@ fn command(words: &[&[u8]]) -> Vec<u8> {
     command
 }
 
-/// One simple string or error, with the sign in front of it.
 pub(crate) fn line(bytes: &[u8]) -> Parsed<Vec<u8>> {
     let foreign = || Err("the answer is not from Redis".to_owned());
     if !matches!(bytes.first(), None | Some(b'+' | b'-')) {
@@ -64,7 +62,6 @@ pub(crate) fn judge_auth(line: &[u8]) -> Result<(), String> {
     Err("wrong password: the server refuses the one in the URL".to_owned())
 }
 
-/// What the answer to `PING` says.
 pub(crate) fn judge_ping(line: &[u8], logged_in: bool) -> Result<(), String> {
     not_ready(line)?;
     // NOPERM: a user who may not ping is logged in.

@@ -54,7 +54,6 @@ fn extension(kind: u8, bytes: &[u8]) -> Vec<u8> {
     [&[0, kind][..], &counted(bytes)].concat()
 }
 
-/// The beginning of a `ServerHello`: a handshake record of any version, and a handshake of type 2.
 pub(crate) fn answer(bytes: &[u8]) -> Parsed<()> {
     let foreign = || Err("the answer is not TLS".to_owned());
     match bytes {

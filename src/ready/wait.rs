@@ -61,7 +61,6 @@ impl Awaited {
         matches!(target, Some(Ok(Some(target))) if target.hides_its_path())
     }
 
-    /// A program that is ready when it exits 0.
     pub(crate) fn exec(argv: Vec<OsString>, shown: String) -> Self {
         Self {
             shown,
@@ -86,7 +85,6 @@ impl Awaited {
     }
 }
 
-/// The pause after a try that failed, `waited` after the first one.
 fn pause(waited: Duration) -> Duration {
     (waited / 10).clamp(Duration::from_millis(20), Duration::from_secs(1))
 }
@@ -213,7 +211,6 @@ impl Awaited {
     }
 }
 
-/// The failure of targets that were not ready in time.
 pub(crate) fn not_ready(awaited: &[Awaited], timeout: Duration, what: &str) -> Failure {
     let list: Vec<String> =
         awaited.iter().map(|each| format!("`{}` ({})", each.shown, each.error())).collect();
@@ -222,7 +219,6 @@ pub(crate) fn not_ready(awaited: &[Awaited], timeout: Duration, what: &str) -> F
     Failure::say(Kind::Unavailable, sentence).field("targets", names.join(" "))
 }
 
-/// How a try is started, as another user if need be; an error is why it could not be.
 pub(crate) fn start(
     children: &mut Children,
     as_whom: AsWhom<'_>,

@@ -46,7 +46,6 @@ pub(super) fn working_directory() -> Vec<u8> {
 }
 
 impl Dump {
-    /// The block of this process: directory, umask, the number of entries, the entries; each ended by a NUL.
     pub(crate) fn of_this_process() -> Vec<u8> {
         let variables = read::environment();
         let entries = variables.to_envp();
@@ -59,7 +58,6 @@ impl Dump {
         dump
     }
 
-    /// Reads what was handed back; `None` where it is not whole.
     pub(crate) fn parse(dump: &[u8]) -> Option<Self> {
         let mut fields = dump.strip_suffix(b"\0")?.split(|byte| *byte == 0);
         let directory = fields.next()?.to_vec();
@@ -125,7 +123,6 @@ pub(super) fn is_preverbs_own(name: &[u8]) -> bool {
     matches!(name, b"PREVERB_VERB" | b"PREVERB_ENVIRONMENT")
 }
 
-/// A name and its value.
 type Written = (Vec<u8>, Vec<u8>);
 
 /// The variables that a hook wrote to descriptor 3: a flat TOML table of strings (the `exec.d` protocol of

@@ -19,7 +19,6 @@ use crate::text::reason::reason;
 use crate::value::variables::{Origin, Variables};
 
 pub(super) struct Hook {
-    /// What it is called in messages.
     pub(super) name: String,
     pub(super) work: Work,
     /// What its standard input holds, if that is not at its end.
@@ -29,12 +28,10 @@ pub(super) struct Hook {
 pub(super) enum Work {
     /// A program with its arguments; it is looked up on its own `PATH`.
     Program(Vec<OsString>),
-    /// A file that a shell sources, which hands its environment back.
     Script(Script),
 }
 
 impl Setup {
-    /// Runs a hook to its end, and takes over what it changed.
     pub(super) fn hook(&mut self, task: &Task<'_>, hook: &Hook) -> Result<()> {
         let log = self.world.log;
         let label = &task.step.label;
@@ -165,7 +162,6 @@ fn changes(
     Ok(changes)
 }
 
-/// The failure with whether KILL was needed to end it.
 fn with_kill(failure: Failure, running: Option<&Running>) -> Failure {
     match running.and_then(Running::outlived) {
         Some(grace) => failure.and(format!("it did not end within {}, and was killed", spoken(grace))),

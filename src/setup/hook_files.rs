@@ -15,12 +15,10 @@ use crate::value::template::Expanded;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HookFile {
-    /// Its path, as it was named: the directory's and its own name.
     pub(crate) path: PathBuf,
     pub(crate) how: How,
 }
 
-/// What is done with a file of hooks: the first rule that fits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum How {
     /// Sourced by a shell, with these options.
@@ -33,7 +31,6 @@ pub(crate) enum How {
     RunBy(OsString),
     /// Run by an interpreter, whose argv this is without the path.
     Interpret(Vec<String>),
-    /// Skipped, and why.
     Skip(String),
     /// It cannot be run, and must not be skipped: the rest of a sentence about it, and what helps.
     Fail(String, String),
@@ -42,18 +39,14 @@ pub(crate) enum How {
 /// The shell of scripts without a `#!` line, where the step names none.
 pub(crate) const SHELL: &str = "sh";
 
-/// What a step says of how its files are run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules<'r> {
-    /// The programs that run files of an extension.
     pub(crate) interpreters: &'r [(String, Vec<String>)],
     /// The shell of scripts without a `#!` line.
     pub(crate) shell: &'r str,
-    /// Whether executable scripts are run, and not sourced.
     pub(crate) runs_executables: bool,
 }
 
-/// What an extension means.
 #[derive(Clone, Copy)]
 enum Extension<'r> {
     /// `sh` or `envsh`.
@@ -109,7 +102,6 @@ impl HookFile {
     }
 }
 
-/// The files of a `hooks` step, in order, each with the rule that fits it now.
 pub(crate) fn hooks(path: &Path, rules: Rules<'_>) -> Result<Vec<HookFile>, String> {
     let paths = hook_paths(path, rules)?;
     Ok(paths.into_iter().map(|path| hook(path, rules)).collect())
@@ -139,7 +131,6 @@ pub(crate) fn hook_paths(path: &Path, rules: Rules<'_>) -> Result<Vec<PathBuf>, 
     list().map_err(|error| reason(&error))
 }
 
-/// A file of hooks with the rule that fits it now, for whoever looks at it.
 pub(crate) fn hook(path: PathBuf, rules: Rules<'_>) -> HookFile {
     let extension = rules.extension(&path);
     let how = match path.metadata() {

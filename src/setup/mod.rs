@@ -25,7 +25,6 @@ use crate::value::deferred::Deferred;
 use crate::value::step::{During, Executables, OnFailure, Render, StepKind};
 use crate::value::text::Scope;
 
-/// Performs the plan. Returns only the failure: otherwise the target has replaced this process.
 pub(crate) fn perform(plan: Plan, world: World) -> Failure {
     let mut setup = match Setup::prepare(plan, world) {
         Ok(setup) => setup,

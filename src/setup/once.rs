@@ -37,7 +37,6 @@ pub(super) enum Outcome {
 
 /// The variable in which a step with `per` sees the value of the marker that it replaces.
 const PREVIOUS: &[u8] = b"PREVERB_PREVIOUS";
-/// The mode of the marker and of a lock's file: another container's user must be able to see them.
 const MODE: Mode = Mode::from_raw_mode(0o644);
 /// The shortest and the longest pause between two tries.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
@@ -93,7 +92,6 @@ impl Setup {
         }
     }
 
-    /// A string of the table that is written to a disk: not a secret.
     fn open_value(&mut self, template: &Template, task: &Task<'_>, key: &'static str) -> Result<Expanded> {
         let expanded = self.expand(template, task, key)?;
         if expanded.secret {
@@ -105,7 +103,6 @@ impl Setup {
     }
 }
 
-/// Whether a step with this marker is done; not where that cannot be found out.
 pub(crate) fn is_done(path: PathBuf, per: Option<Vec<u8>>) -> bool {
     let marker = Marker { path, per, step: "", writer: None };
     marker.look().is_ok_and(|found| marker.is_done(&found))
@@ -147,7 +144,6 @@ impl<'s> Marker<'s> {
             .field("file", escaped(self.path.as_os_str().as_bytes()))
     }
 
-    /// What is at the path. With `per` that must be what preverb wrote.
     fn look(&self) -> Result<Found> {
         acting_as(self.writer, || {
             match rustix::fs::stat(&self.path) {
@@ -174,7 +170,6 @@ impl<'s> Marker<'s> {
         })
     }
 
-    /// When, which step, and the value of `per`.
     fn content(&self) -> Vec<u8> {
         let time = humantime::format_rfc3339_seconds(SystemTime::now());
         let mut content = format!("{time} {}\n", escaped(self.step.as_bytes())).into_bytes();
@@ -275,7 +270,6 @@ struct Lock<'m> {
     /// The lock's file beside the marker, where the directory cannot be locked (NFS locks nothing that is not
     /// open for writing).
     file: Option<Entry>,
-    /// What is locked, or with another run's lock was opened to be.
     held: Option<OwnedFd>,
     writer: Option<&'m Identity>,
 }
@@ -295,7 +289,6 @@ impl Drop for Lock<'_> {
     }
 }
 
-/// What a try for the lock came to.
 enum Tried {
     Held,
     /// Another run holds it.
@@ -303,12 +296,10 @@ enum Tried {
     /// The way is another one now: the file was removed or made at the same moment, or the directory cannot
     /// be locked.
     Again,
-    /// Nothing can be locked here.
     Impossible(Errno),
 }
 
 impl Lock<'_> {
-    /// Tries for the lock of a marker: of its directory, or else of a file beside it.
     fn attempt(&mut self, marker: &Entry) -> rustix::io::Result<Tried> {
         let opened = match (self.held.take(), &self.file) {
             (Some(open), _) => Ok(open),
@@ -346,7 +337,6 @@ impl Lock<'_> {
     }
 }
 
-/// Opens a lock's file, made if it is missing; `NOENT` where it vanished at the same moment.
 fn open_file(lock: &Entry) -> rustix::io::Result<OwnedFd> {
     // Not held up by a pipe of that name; and no link is followed, whoever put it there.
     let base = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -363,7 +353,6 @@ fn open_file(lock: &Entry) -> rustix::io::Result<OwnedFd> {
     if kind == FileType::RegularFile { Ok(file) } else { Err(Errno::EXIST) }
 }
 
-/// Whether this file is the one of that name.
 fn is_at(file: &OwnedFd, entry: &Entry) -> rustix::io::Result<bool> {
     match entry.status(AtFlags::SYMLINK_NOFOLLOW) {
         Err(Errno::NOENT) => Ok(false),

@@ -11,10 +11,8 @@ use crate::value::variables::Variables;
 
 #[derive(Debug)]
 pub(super) struct Script {
-    /// The shell, as it is to be looked up, and its options.
     pub(super) shell: OsString,
     pub(super) options: Vec<OsString>,
-    /// The file; a path with a slash.
     pub(super) path: PathBuf,
 }
 

@@ -24,11 +24,9 @@ use crate::value::step::StepKind;
 use crate::value::template::{Expanded, Template};
 use crate::value::variables::{Origin, Variables};
 
-/// What performing needs of the world.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) log: Log,
-    /// The path of this program, for the parts of it that run as children.
     pub(crate) program: PathBuf,
     pub(crate) myself: Myself,
     pub(crate) children: Children,
@@ -39,46 +37,36 @@ pub(crate) struct Setup {
     pub(super) plan: Plan,
     pub(super) world: World,
     pub(super) surroundings: Surroundings,
-    /// Whom the target is to run as, where that needs a step-down.
     pub(super) identity: Option<Identity>,
     pub(super) users: Users,
     pub(super) terminal: Option<Terminal>,
-    /// Whether it was said that this process cannot become another user.
     pub(super) warned_of_user: bool,
-    /// Whether it was said that no files can be given away.
     pub(super) warned_of_chown: bool,
     /// Whether a secret went into what the present step names.
     pub(super) secret: bool,
     /// When the groups in progress must have ended.
     pub(super) deadline: Option<Instant>,
-    /// The directories that steps in progress have locked.
     pub(super) locked: Vec<Place>,
 }
 
 /// Device and inode of a directory.
 pub(super) type Place = (u64, u64);
 
-/// A step in progress, and who does it.
 #[derive(Debug)]
 pub(crate) struct Task<'s> {
     pub(crate) step: &'s PlanStep,
-    /// Whom to step down to; `None` is the user that this process is.
     pub(crate) identity: Option<Identity>,
-    /// Whose `HOME` it has; `None` leaves that as it is.
     pub(super) home: Option<Identity>,
-    /// Whether it is done as root.
     pub(crate) root: bool,
     /// Whether the step itself says that it is root's.
     pub(crate) kept_root: bool,
 }
 
 impl Task<'_> {
-    /// The step, as messages name it.
     pub(super) fn who(&self) -> String {
         format!("step `{}`", self.step.label)
     }
 
-    /// As whom its programs are started.
     pub(super) fn as_whom<'a>(&'a self, preverb: &'a Path) -> AsWhom<'a> {
         AsWhom { identity: self.identity.as_ref(), preverb, kept_root: self.kept_root }
     }
@@ -242,7 +230,6 @@ impl Setup {
         }
     }
 
-    /// The same for the target, whose `workdir` must exist.
     pub(super) fn enter_for_target(&mut self, root: bool) -> Result<()> {
         let refusal = self.enter_as(root, None)?;
         refusal.map_or(Ok(()), |refusal| Err(self.workdir_failure(&refusal)))
@@ -300,14 +287,12 @@ pub(super) fn existence(identity: Option<&Identity>) -> impl Fn(&[u8]) -> bool {
     move |path| acting_as(identity, || Ok(read::is_there(path))).unwrap_or(false)
 }
 
-/// The warning that a process which is not root stays who it is: the operator chose it.
 pub(crate) fn not_root(myself: Myself, user: &str) -> Message {
     let uid = myself.uid;
     Message::new(Level::Warning, format!("continuing as uid {uid}: only root can switch to user `{user}`"))
         .field("user", user)
 }
 
-/// Sets `HOME` to that of the identity, unless the table or a hook has set it.
 fn set_home(variables: &mut Variables, identity: &Identity) {
     let origin = variables.get(b"HOME").map(|found| found.origin);
     if matches!(origin, None | Some(Origin::Inherited | Origin::User)) {

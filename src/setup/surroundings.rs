@@ -19,27 +19,21 @@ use crate::value::variables::{Origin, Variables};
 #[derive(Debug, Clone)]
 pub(crate) struct Scope {
     pub(crate) variables: Variables,
-    /// `None` is the one that was inherited.
     pub(crate) directory: Option<PathBuf>,
-    /// `None` is the one that was inherited.
     pub(crate) umask: Option<u32>,
 }
 
-/// What a hook changed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
-    /// Variables that were set, or with `None` unset.
     pub(crate) variables: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     pub(crate) directory: Option<PathBuf>,
     pub(crate) umask: Option<u32>,
 }
 
-/// The surroundings of root, and where they are kept apart those of all others.
 #[derive(Debug)]
 pub(crate) struct Surroundings {
     root: Scope,
     others: Option<Scope>,
-    /// The directory and umask that this process has at the moment, as far as they were changed.
     directory: Option<PathBuf>,
     umask: Option<u32>,
     /// What was inherited, noted before the first change.
@@ -68,7 +62,6 @@ impl Surroundings {
         self.inherited.get_or_insert_with(|| (here(), current_umask()));
     }
 
-    /// The surroundings of what is done as root, or as another user.
     pub(crate) fn of(&mut self, root: bool) -> &mut Scope {
         match &mut self.others {
             Some(others) if !root => others,
@@ -93,12 +86,10 @@ impl Surroundings {
         std::iter::once(&mut self.root).chain(self.others.as_mut())
     }
 
-    /// Sets a variable that preverb gives to all, or unsets it.
     pub(crate) fn set_for_all(&mut self, name: &[u8], value: Option<&[u8]>) {
         self.both().for_each(|scope| set_or_unset(scope, name, value, &Origin::Preverb, false));
     }
 
-    /// Sets the umask of all, and of this process.
     pub(crate) fn set_umask(&mut self, umask: u32) {
         self.both().for_each(|each| each.umask = Some(umask));
         self.umask = Some(umask);
@@ -184,7 +175,6 @@ fn set_or_unset(scope: &mut Scope, name: &[u8], value: Option<&[u8]>, origin: &O
     }
 }
 
-/// The umask of this process. It can only be read by setting it.
 pub(crate) fn current_umask() -> u32 {
     let umask = rustix::process::umask(Mode::from_raw_mode(0o077));
     rustix::process::umask(umask);

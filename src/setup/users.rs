@@ -19,14 +19,12 @@ pub(crate) struct Users {
 #[derive(Debug)]
 struct Known {
     spec: Vec<u8>,
-    /// `None` for one that did not exist.
     identity: Option<Identity>,
     /// Whether root has had no chance to change it since.
     is_current: bool,
 }
 
 impl Users {
-    /// Looks a user up before the first step.
     pub(crate) fn look_first(&mut self, spec: &Expanded) -> Result<Identity> {
         let found = identity::resolve(spec);
         self.note(spec, found.as_ref().ok().cloned());
@@ -54,7 +52,6 @@ impl Users {
         Ok(now)
     }
 
-    /// A hook of root's runs, and may change users.
     pub(crate) fn may_change(&mut self) {
         self.known.iter_mut().for_each(|known| known.is_current = false);
     }

@@ -21,18 +21,15 @@ use crate::sys::running::{Carries, Pipe};
 use crate::sys::signals::{Signals, group_lives, timeout};
 pub(crate) use crate::sys::spawn::{Spawn, Writers, inherited_descriptors, null, spawn_target};
 
-/// How often a group is looked at whose leader has ended: its members are not this process's children.
 const GROUP_POLL: Duration = Duration::from_millis(10);
 
 #[derive(Debug)]
 pub(crate) struct Children {
     signals: Signals,
-    /// The descriptors above 2 that this process inherited: no hook gets them. Listed once.
     inherited: Option<Vec<RawFd>>,
     groups: Vec<i32>,
     /// What runs while others come and go, until it is asked to end.
     pub(crate) companion: Option<Running>,
-    /// Where shells hand their environment back, and its name.
     socket: Option<(UnixListener, String)>,
 }
 
@@ -107,7 +104,6 @@ impl Children {
         self.signals.stop().map(Stop).or(companion)
     }
 
-    /// Whether what runs meanwhile has ended before it was asked to.
     fn has_lost_companion(&self) -> bool {
         self.companion.as_ref().is_some_and(|companion| companion.status.is_some())
     }
@@ -262,14 +258,12 @@ impl Children {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Change {
     Ended(i32, Ended),
-    /// This one was stopped, by this signal.
     Stopped(i32, i32),
     Continued(i32),
     Nothing,
     NoChildren,
 }
 
-/// The next change of any child of this process, adopted ones too; never blocks.
 pub(crate) fn next_change() -> Change {
     let options = WaitOptions::NOHANG | WaitOptions::UNTRACED | WaitOptions::CONTINUED;
     #[expect(clippy::disallowed_methods, reason = "the one place that waits")]

@@ -6,13 +6,11 @@ use std::time::{Duration, Instant};
 
 use crate::sys::child::{Children, Running, Stop};
 
-/// A companion that has ended.
 #[derive(Debug)]
 pub(crate) struct Departure {
     pub(crate) companion: Running,
     /// Whether it ended before it was asked to.
     pub(crate) early: bool,
-    /// A request to stop that came meanwhile.
     pub(crate) stop: Option<Stop>,
 }
 

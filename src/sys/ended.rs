@@ -18,12 +18,9 @@ pub(crate) const LONGEST_OUTPUT: usize = 16 << 20;
 pub(crate) enum Ended {
     Exited(i32),
     Signaled(i32),
-    /// This signal stopped it, and then it was killed: nobody would ever continue it.
     Stopped(i32),
     TimedOut(Duration),
-    /// It wrote more than this process reads, and was killed.
     TooMuchOutput,
-    /// It was not even started: why.
     NotStarted(String),
 }
 
@@ -32,7 +29,6 @@ impl Ended {
         *self == Self::Exited(0)
     }
 
-    /// Its own exit code, or 128 + n for signal n, as in the shell.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Exited(status) => u8::try_from(*status).unwrap_or(u8::MAX),
@@ -41,7 +37,6 @@ impl Ended {
         }
     }
 
-    /// How it ended, as the end of a sentence.
     pub(crate) fn describe(&self) -> String {
         match self {
             Self::Exited(status) => format!("exited with status {status}"),
@@ -66,14 +61,12 @@ impl Stop {
     /// Not a request: the program that was to run meanwhile has ended, and its owner knows how.
     pub(crate) const COMPANION: Self = Self(0);
 
-    /// The failure of a run that was stopped while it did `what`.
     pub(crate) fn failure(self, what: &str) -> Failure {
         let name = signal_name(self.0);
         Failure::say(Kind::Stopped(self.0), format!("stopped by {name} {what}")).field("signal", name)
     }
 }
 
-/// The one place where a wait status is decoded.
 pub(crate) fn decode(status: WaitStatus) -> Ended {
     let signaled = status.terminating_signal().map(Ended::Signaled);
     signaled.unwrap_or_else(|| Ended::Exited(status.exit_status().unwrap_or(0)))

@@ -49,7 +49,6 @@ pub(crate) fn candidates(program: &OsStr, variables: &Variables) -> Vec<PathBuf>
     directories.map(|directory| Path::new(OsStr::from_bytes(directory)).join(program)).collect()
 }
 
-/// The file that `program` means, if one of the candidates can be executed by this process.
 pub(crate) fn find(program: &OsStr, variables: &Variables) -> Option<PathBuf> {
     candidates(program, variables)
         .into_iter()

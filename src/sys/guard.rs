@@ -15,7 +15,6 @@ use crate::text::failure::Result;
 
 /// How long what was killed may take to be gone.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How often it is looked at.
 const LOOK: Duration = Duration::from_millis(2);
 
 /// `--preverb-guard`: runs the program that it is handed, ends as that does, and leaves nothing of it behind.

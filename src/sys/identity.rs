@@ -25,9 +25,7 @@ pub(crate) struct Identity {
     pub(crate) spec: Expanded,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-    /// The supplementary groups, with the primary one.
     pub(crate) groups: Vec<u32>,
-    /// The home directory; `/` where there is none.
     pub(crate) home: OsString,
 }
 
@@ -90,7 +88,6 @@ fn id(field: &[u8]) -> Option<u32> {
     digits?.parse().ok().filter(|id| *id <= LARGEST_ID)
 }
 
-/// A line of `/etc/passwd` (passwd(5)).
 struct User<'a> {
     name: &'a [u8],
     uid: u32,
@@ -113,7 +110,6 @@ impl Database {
         Self { path, text: read.unwrap_or_default(), refused }
     }
 
-    /// The fields of each line that has a name in front.
     fn lines(&self) -> impl Iterator<Item = Vec<&[u8]>> {
         let lines = self.text.split(|byte| *byte == b'\n');
         lines
@@ -121,7 +117,6 @@ impl Database {
             .filter(|line| !line[0].is_empty())
     }
 
-    /// The users; a line that is damaged is not a user, and does not hide the others.
     fn users(&self) -> impl Iterator<Item = User<'_>> {
         self.lines().filter_map(|fields| {
             let [name, _, uid, gid, rest @ ..] = &*fields else { return None };
@@ -165,7 +160,6 @@ fn passwd() -> Database {
     Database::read("/etc/passwd")
 }
 
-/// The sentence about what can be no user, whoever there is.
 pub(crate) fn no_user(spec: &[u8], reason: &str) -> String {
     format!("{} is not a user: {reason}", quoted(spec))
 }
@@ -231,7 +225,6 @@ fn refused(what: &str, error: impl Display) -> Failure {
     Failure::say(Kind::System, format!("cannot {what}: {error}"))
 }
 
-/// The kernel's refusal to change ids, and what an operator can do about it.
 fn refused_ids(identity: &Identity, part: &str, error: Errno) -> Failure {
     let user = identity.spec.shown();
     let failure = refused(&format!("become user `{user}`: {part}"), error.desc()).field("user", user);

@@ -9,7 +9,6 @@ use crate::text::names::set_of;
 /// What `/proc/PID/stat` says (`proc_pid_stat(5)`), as far as it is needed. Everybody may read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ProcessStat {
-    /// The program's name, or what the process calls itself; 15 bytes at most.
     pub(crate) name: Vec<u8>,
     /// The state's letter.
     pub(crate) state: u8,
@@ -20,7 +19,6 @@ pub(crate) struct ProcessStat {
 }
 
 impl ProcessStat {
-    /// That of a process, if it can be seen.
     pub(crate) fn of(pid: i32) -> Option<Self> {
         Self::parse(&read(pid, "stat").ok()?)
     }
@@ -42,7 +40,6 @@ fn read(pid: i32, file: &str) -> io::Result<Vec<u8>> {
     std::fs::read(format!("/proc/{pid}/{file}"))
 }
 
-/// Every process that can be seen.
 pub(crate) fn all() -> Vec<(i32, ProcessStat)> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -52,18 +49,14 @@ pub(crate) fn all() -> Vec<(i32, ProcessStat)> {
 /// What `/proc/PID/status` says of whom a process is and what it may. Everybody may read it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Status {
-    /// Its process ids: in the PID namespace of this `/proc`, and in each below that, down to its own.
     pub(crate) numbers: Vec<i32>,
-    /// The effective ids.
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     /// Whether its real, effective and saved ids differ, as those of a set-user-id program do.
     pub(crate) ids_differ: bool,
-    /// The supplementary groups.
     pub(crate) groups: Vec<u32>,
     /// The umask, where the kernel has it here (since Linux 4.7).
     pub(crate) umask: Option<u32>,
-    /// Sets of capabilities, a bit each.
     pub(crate) permitted: u64,
     pub(crate) bounding: u64,
     pub(crate) ambient: u64,
@@ -71,7 +64,6 @@ pub(crate) struct Status {
 }
 
 impl Status {
-    /// Reads the lines; one that is missing leaves nothing behind, but without ids it is not a status.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let field = |name: &str| {
             text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
@@ -101,7 +93,6 @@ impl Status {
         })
     }
 
-    /// That of a process, if it can be seen.
     pub(crate) fn of(pid: i32) -> Option<Self> {
         Self::parse(&String::from_utf8_lossy(&read(pid, "status").ok()?))
     }
@@ -113,7 +104,6 @@ pub(crate) fn owner(pid: i32) -> Option<u32> {
     Some(std::fs::metadata(format!("/proc/{pid}/stat")).ok()?.uid())
 }
 
-/// The words of a process's command line, which everybody may read.
 pub(crate) fn command_line(pid: i32) -> Vec<Vec<u8>> {
     let line = read(pid, "cmdline").unwrap_or_default();
     line.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect()
@@ -127,7 +117,6 @@ pub(crate) fn mounts(pid: i32) -> BTreeSet<u64> {
     set_of(text.lines().filter_map(|line| line.split(' ').next()?.parse().ok()))
 }
 
-/// The cgroups of a process, as the kernel writes them.
 pub(crate) fn cgroups(pid: i32) -> Option<Vec<u8>> {
     read(pid, "cgroup").ok()
 }

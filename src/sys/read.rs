@@ -69,7 +69,6 @@ fn read(
     }
 }
 
-/// Whether there is something at a path, links followed; or in the directory, where it ends in a slash.
 pub(crate) fn is_there(path: &[u8]) -> bool {
     let place = Path::new(OsStr::from_bytes(path));
     let has_content = || place.read_dir().is_ok_and(|mut entries| entries.next().is_some());

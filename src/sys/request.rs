@@ -30,7 +30,6 @@ pub(crate) struct Request<'a> {
     pub(crate) limit: Duration,
 }
 
-/// A request as it arrives.
 #[derive(Debug)]
 pub(crate) struct Received {
     identity: Option<Identity>,
@@ -43,7 +42,6 @@ pub(crate) struct Received {
 }
 
 impl Request<'_> {
-    /// As bytes: its length, and fields that each end in a NUL, the variables last.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut fields = Vec::new();
         let mut put = |field: &[u8]| {
@@ -131,7 +129,6 @@ impl Received {
         nix::poll::poll(&mut descriptors, PollTimeout::ZERO) == Ok(0)
     }
 
-    /// Tells whoever asked why it was not done. Returns whether it could.
     pub(crate) fn refuse(&mut self, why: &str) -> bool {
         self.report.write_all(why.as_bytes()).is_ok()
     }

@@ -24,17 +24,14 @@ pub(crate) struct Running {
     pub(crate) pid: i32,
     pub(crate) started: Instant,
     pub(crate) limit: Option<Duration>,
-    /// How long its group may take to end before it is killed.
     pub(crate) grace: Duration,
     /// While it is being ended: how that counts, unless by its own status, and when it is killed.
     pub(crate) ending: Option<(Option<Ended>, Instant)>,
     pub(crate) killed: bool,
-    /// Whether its group had no other member when that was last looked at.
     pub(crate) alone: bool,
     pub(crate) status: Option<Ended>,
     pub(crate) hands_back: Option<u32>,
     pub(crate) quiet: bool,
-    /// Whom it became, where that is another user than this process.
     pub(crate) identity: Option<Identity>,
     /// Who wrote to descriptor 3 without being root, where root alone may.
     pub(crate) stranger: Option<u32>,
@@ -56,14 +53,11 @@ pub(crate) struct Pipe {
     pub(crate) carries: Carries,
     pub(crate) end: Option<OwnedFd>,
     pub(crate) read: Vec<u8>,
-    /// What is still to be sent through it, and then no more.
     pub(crate) unsent: Vec<u8>,
-    /// Whether every writer must be root.
     pub(crate) roots_alone: bool,
 }
 
 impl Pipe {
-    /// Sends what fits. One that has ended needs no more of it.
     fn send(&mut self) {
         if let Some(end) = self.end.as_ref().filter(|_| !self.unsent.is_empty()) {
             match nix::unistd::write(end, &self.unsent) {
@@ -141,7 +135,6 @@ impl Running {
         !self.text(Carries::Report).is_empty()
     }
 
-    /// The last line of a report, or else of its standard error where that is kept.
     pub(crate) fn last_line(&self) -> String {
         let carries = if self.has_reported() { Carries::Report } else { Carries::Output };
         let line = self.text(carries).trim_ascii().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
@@ -160,7 +153,6 @@ impl Running {
         self.end_as(None, signal);
     }
 
-    /// Kills it, because its answer is not wanted any more.
     pub(crate) fn end_now(&mut self) {
         self.end(KILL);
         self.kill();
@@ -195,7 +187,6 @@ impl Running {
         }
     }
 
-    /// The grace that it did not end within, if it was killed for that.
     pub(crate) fn outlived(&self) -> Option<Duration> {
         let asked = matches!(self.ending, Some((None | Some(Ended::TimedOut(_)), _)));
         (asked && self.killed && !self.quiet).then_some(self.grace)

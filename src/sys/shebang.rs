@@ -9,7 +9,6 @@ pub(crate) struct Shebang<'h> {
 }
 
 impl<'h> Shebang<'h> {
-    /// That of a file which begins so, if it has one.
     pub(crate) fn of(head: &'h [u8]) -> Option<Self> {
         let line = trimmed(head.strip_prefix(b"#!")?.split(|byte| matches!(byte, b'\n' | 0)).next()?);
         let (interpreter, rest) =
@@ -45,7 +44,6 @@ fn trimmed(line: &[u8]) -> &[u8] {
     &line[start..end]
 }
 
-/// The name of a program without its directory.
 pub(crate) fn base(path: &[u8]) -> &[u8] {
     path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
 }

@@ -28,7 +28,6 @@ const CHILD: i32 = Signal::SIGCHLD as i32;
 /// The first signal that has no name of its own.
 const FIRST_REAL_TIME: i32 = 32;
 
-/// The system's refusal to change a mask, which no real system gives.
 fn refused(error: nix::errno::Errno) -> Failure {
     Failure::say(Kind::System, format!("cannot handle signals: {}", error.desc()))
 }
@@ -84,7 +83,6 @@ impl Signals {
         Ok(())
     }
 
-    /// A request to stop that has come, if one has; never blocks. Reads what else has come.
     pub(crate) fn stop(&mut self) -> Option<i32> {
         while let Some(info) = self.descriptor.read_signal().ok().flatten() {
             let number = info.ssi_signo.cast_signed();
@@ -215,7 +213,6 @@ impl Signals {
         let _ = poll(&mut [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)], timeout(until));
     }
 
-    /// Blocks again what is handled, where an exec after `restore` has failed.
     pub(crate) fn block_again(&self) {
         let _ = set_of(&self.stop).thread_block();
     }
@@ -252,7 +249,6 @@ pub(crate) fn default_in_children() {
     }
 }
 
-/// Blocks these signals and has them read from the descriptor.
 fn take(set: &SigSet, descriptor: &SignalFd) -> Result<()> {
     set.thread_block().and_then(|()| descriptor.set_mask(set)).map_err(refused)
 }
@@ -278,7 +274,6 @@ pub(crate) fn send(pid: i32, number: i32) -> bool {
     sent(pid, number, rustix::process::kill_process)
 }
 
-/// The same to a whole process group.
 pub(crate) fn send_to_group(group: i32, number: i32) -> bool {
     sent(group, number, rustix::process::kill_process_group)
 }

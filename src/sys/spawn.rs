@@ -37,11 +37,9 @@ pub(crate) enum Writers {
 
 #[derive(Debug)]
 pub(crate) struct Spawn<'a> {
-    /// The file; already found, unless the child finds it itself.
     pub(crate) path: PathBuf,
     pub(crate) argv: Vec<OsString>,
     pub(crate) variables: &'a Variables,
-    /// Who may write variables to descriptor 3, if it has one.
     pub(crate) takes_variables: Option<Writers>,
     /// Whom it becomes, where this process may not be allowed to send signals to that user as itself.
     pub(crate) identity: Option<Identity>,
@@ -53,16 +51,13 @@ pub(crate) struct Spawn<'a> {
     pub(crate) input: Option<Vec<u8>>,
     /// The user as whom it hands its environment back through `Children::socket`, if it is to.
     pub(crate) hands_back: Option<u32>,
-    /// Whether it is a try, whose standard error is kept instead of shown, and which is killed at its limit.
     pub(crate) quiet: bool,
     /// How long it may take; zero means for ever.
     pub(crate) limit: Option<Duration>,
-    /// How long its group may take to end before it is killed.
     pub(crate) grace: Duration,
 }
 
 impl<'a> Spawn<'a> {
-    /// A program with these arguments and variables, and nothing special about it.
     pub(crate) fn new(path: PathBuf, argv: Vec<OsString>, variables: &'a Variables) -> Self {
         Self {
             path,

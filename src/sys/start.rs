@@ -18,10 +18,8 @@ use crate::value::variables::Variables;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AsWhom<'a> {
-    /// Whom to step down to; `None` is the user that this process is.
     pub(crate) identity: Option<&'a Identity>,
     pub(crate) preverb: &'a Path,
-    /// Whether it runs as root because the table says so, and so must be root's alone.
     pub(crate) kept_root: bool,
 }
 

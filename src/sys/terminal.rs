@@ -32,7 +32,6 @@ impl Terminal {
         Self { controlling: Controlling::observe(), flags: with_streams(|_, stream| flags(stream)) }
     }
 
-    /// Puts back what a hook changed.
     pub(crate) fn restore(&self) {
         if let Some(controlling) = &self.controlling {
             controlling.restore();

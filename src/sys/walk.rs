@@ -27,9 +27,7 @@ pub(crate) enum Refusal {
     NoDirectory(PathBuf),
     /// A link on the way, which others than root can have put there.
     Planted(PathBuf),
-    /// Something on the way is not root's alone: a sentence.
     NotRoots(String),
-    /// Anything else: a sentence.
     Other(String),
 }
 
@@ -81,7 +79,6 @@ pub(crate) fn change_directory(path: &Path, root: bool, users: &[&Identity]) -> 
     if matches!(entered, Err(Refusal::NotRoots(_))) { Err(Errno::ACCESS.into()) } else { entered }
 }
 
-/// Enters an open directory, as this process or as the first of these users who can.
 pub(crate) fn change_directory_to(directory: &OwnedFd, users: &[&Identity]) -> Result<(), Refusal> {
     match fchdir(directory) {
         Err(Errno::ACCESS) => Ok(as_one_of(users, &|| fchdir(directory))?),
@@ -94,7 +91,6 @@ fn as_one_of(users: &[&Identity], work: &dyn Fn() -> rustix::io::Result<()>) -> 
     tried.into_iter().find(|result| *result != Err(Errno::ACCESS)).unwrap_or(Err(Errno::ACCESS))
 }
 
-/// The working directory, to come back to.
 pub(crate) fn here() -> Option<OwnedFd> {
     rustix::fs::openat(CWD, ".", HELD, Mode::empty()).ok()
 }
@@ -113,14 +109,10 @@ pub(crate) fn is_open_to_others(directory: &Stat) -> bool {
     directory.st_uid != 0 || (writable && directory.st_mode & 0o1000 == 0)
 }
 
-/// A walk along a path, one name at a time.
 #[derive(Debug)]
 pub(crate) struct Walk {
-    /// The directory that it is in.
     pub(crate) at: OwnedFd,
-    /// The same for messages.
     pub(crate) shown: PathBuf,
-    /// What is left of the path, the next component last.
     rest: Vec<OsString>,
     links: usize,
     /// How much was left of the path itself when a link of it was followed: above that is the link's.
@@ -132,17 +124,13 @@ pub(crate) struct Walk {
 /// What a step of a walk came to.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// The next directory, or the place that a link names.
     Entered,
-    /// Nothing has this name.
     Missing(OsString),
-    /// This name is the end of the path, and not a directory.
     Other(OsString),
     Arrived,
 }
 
 impl Walk {
-    /// Starts at `/` or at the working directory.
     pub(crate) fn begin(path: &Path) -> Result<Self, Refusal> {
         let start = if path.is_absolute() { "/" } else { "." };
         let at = rustix::fs::openat(CWD, start, HELD, Mode::empty())?;
@@ -258,7 +246,6 @@ impl Walk {
         self.rest.push(name);
     }
 
-    /// Continues in a directory that was missing, and that was made and opened by now.
     pub(crate) fn enter(&mut self, name: OsString, directory: OwnedFd) {
         self.shown.push(name);
         self.at = directory;

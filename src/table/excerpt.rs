@@ -23,7 +23,6 @@ enum Hidden {
 }
 
 impl<'s> Excerpts<'s> {
-    /// Finds out what is not shown: the values of secrets, wherever they are declared to be one.
     pub(crate) fn of(sources: &'s Sources) -> Self {
         let hidden = match read(sources) {
             Ok(document) => Hidden::Values(Tree::new(&document).secret_values()),
@@ -49,7 +48,6 @@ impl<'s> Excerpts<'s> {
         masked.filter(|_| hides).unwrap_or(message)
     }
 
-    /// The offending line and the line that marks the place in it.
     pub(crate) fn lines(&self, place: &Place<'_>, span: Span) -> (String, String) {
         let start = place.source.start + place.start;
         let line = Span { start, end: start + place.text.len().max(1) };

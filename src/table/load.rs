@@ -30,7 +30,6 @@ pub(crate) fn read(path: &Path, signals: &mut Signals) -> Result<Sources> {
     Ok(sources)
 }
 
-/// The drop-ins of a table `X.toml`: `X.d/*.toml` in bytewise order, without those that begin with a dot.
 fn drop_ins(table: &Path) -> Result<Vec<PathBuf>> {
     let stem = table.as_os_str().as_bytes();
     let stem = stem.strip_suffix(b".toml").unwrap_or(stem);
@@ -55,7 +54,6 @@ fn drop_ins(table: &Path) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// Reads a file of the table; `what` is what it is.
 fn read_one(path: &Path, what: &str, signals: &mut Signals) -> Result<String> {
     let shown = quoted(path.as_os_str().as_bytes());
     let read = crate::sys::read::read_interruptible(path, LONGEST, signals);
@@ -109,7 +107,6 @@ pub(crate) fn message(excerpts: &Excerpts<'_>, mistake: &Mistake, level: Level) 
     message
 }
 
-/// The mistakes as a failure (78), if there are any.
 pub(crate) fn failing(sources: &Sources, mistakes: &[Mistake]) -> Result<()> {
     if mistakes.is_empty() {
         return Ok(());

@@ -14,7 +14,6 @@ use crate::value::toml::{Mistake, Node, Span};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Named {
     Itself,
-    /// Another name of this environment.
     Alias(EnvironmentName),
     Unlisted,
     /// Not one that the table mentions, but one that looks like this one.
@@ -77,7 +76,6 @@ pub(crate) fn filter_names<'d>(step: Node<'d>, filter: &str) -> impl Iterator<It
     })
 }
 
-/// Judges the names that the table's top uses against those that it lists.
 pub(crate) fn check(root: Node<'_>, naming: &Naming, decoder: &mut Decoder) {
     let Some(environment) = root.get("environment") else { return };
     let aliases = || environment.below("aliases");
@@ -101,7 +99,6 @@ pub(crate) fn check(root: Node<'_>, naming: &Naming, decoder: &mut Decoder) {
     }
 }
 
-/// A mistake for an environment that is not listed.
 pub(crate) fn unlisted(names: &[EnvironmentName], name: &str, span: Span) -> Option<Mistake> {
     let known = || names.iter().map(EnvironmentName::as_str);
     if known().any(|known| known == name) {

@@ -13,7 +13,6 @@ use crate::text::nearest::did_you_mean;
 use crate::text::pattern;
 use crate::value::toml::{Document, Mistake, Node, Shape, Sources, Span};
 
-/// What counts of the table in one environment, with one verb or none.
 #[derive(Debug, Default)]
 pub(crate) struct Selection {
     pub(crate) table: Layer,
@@ -31,14 +30,12 @@ impl Selection {
 
 #[derive(Debug)]
 pub(crate) struct SelectedVerb {
-    /// Its own name, whatever alias was used.
     pub(crate) name: VerbName,
     /// Everything but the layers laid together; its `layer` is the verb's.
     pub(crate) part: VerbPart,
     pub(crate) environment_layer: Layer,
 }
 
-/// What a first word is.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Lookup {
     Verb(VerbName),
@@ -46,7 +43,6 @@ pub(crate) enum Lookup {
     Unknown,
 }
 
-/// Reads a table and its drop-ins.
 pub(crate) fn read(sources: &Sources) -> Result<Document<'_>, Vec<Mistake>> {
     Document::read(sources, is_setup)
 }
@@ -64,7 +60,6 @@ fn is_setup(path: &[&str]) -> bool {
     )
 }
 
-/// The table as a tree, asked questions.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tree<'d> {
     document: &'d Document<'d>,
@@ -83,7 +78,6 @@ impl<'d> Tree<'d> {
         self.document.root()
     }
 
-    /// `verbs` of the table and of an environment.
     fn verbs(self, environment: &str) -> (Option<Node<'d>>, Option<Node<'d>>) {
         let over = self.environment(environment).and_then(|environment| environment.get("verbs"));
         (self.root().get("verbs"), over)
@@ -93,12 +87,10 @@ impl<'d> Tree<'d> {
         self.root().get("environments")?.get(name)
     }
 
-    /// The environments that the table has something to say about.
     pub(crate) fn environments(self) -> impl Iterator<Item = &'d str> + use<'d> {
         self.root().below("environments").map(Node::key)
     }
 
-    /// The same, with those in filters of steps.
     pub(crate) fn mentioned_environments(self) -> BTreeSet<&'d str> {
         naming::mentioned(self.root())
     }
@@ -112,7 +104,6 @@ impl<'d> Tree<'d> {
         (base.and_then(|verbs| verbs.get(verb)), over.and_then(|verbs| verbs.get(verb)))
     }
 
-    /// Everything that can have an `env`, `variables` and `setup`.
     pub(crate) fn layers(self) -> Vec<Node<'d>> {
         let mut layers = vec![self.root()];
         layers.extend(self.root().below("verbs"));
@@ -268,7 +259,6 @@ impl<'d> Tree<'d> {
         clashes
     }
 
-    /// Decodes the top level, and checks that the default verb exists somewhere.
     pub(crate) fn settings(self, decoder: &mut Decoder) -> Settings {
         let settings = decoder.settings(self.root());
         naming::check(self.root(), &settings.environment, decoder);

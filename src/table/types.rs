@@ -15,14 +15,12 @@ use crate::value::template::Template;
 use crate::value::toml::Span;
 use crate::value::words::Element;
 
-/// What the table says at its top, without verbs and environments.
 #[derive(Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) default: Option<(VerbName, Span)>,
     pub(crate) unknown: Unknown,
     pub(crate) leading_dash: LeadingDash,
     pub(crate) log: Option<Format>,
-    /// By number, instead of TERM, INT, HUP and QUIT.
     pub(crate) stop_signals: Option<Vec<i32>>,
     /// Of verbs that do not say, and of `--`; so are the next two.
     pub(crate) user: Option<Template>,
@@ -69,13 +67,11 @@ choice! {
 #[derive(Debug, Default)]
 pub(crate) struct ShimSettings {
     pub(crate) image: Option<String>,
-    /// As `-v` takes them.
     pub(crate) mounts: Vec<String>,
     pub(crate) env: Vec<String>,
     pub(crate) network: Option<String>,
 }
 
-/// What the table, an environment, and parts of a verb have in common.
 #[derive(Debug, Default)]
 pub(crate) struct Layer {
     pub(crate) env: Vec<Setting>,
@@ -97,7 +93,6 @@ pub(crate) fn lay_declarations<'l>(layers: impl IntoIterator<Item = &'l Layer>) 
     all
 }
 
-/// A verb, or what an environment changes in it.
 #[derive(Debug, Default)]
 pub(crate) struct VerbPart {
     pub(crate) span: Option<Span>,
@@ -105,10 +100,8 @@ pub(crate) struct VerbPart {
     pub(crate) aliases: Option<Vec<VerbName>>,
     /// First arguments that call it, with `*` for any text.
     pub(crate) patterns: Option<Vec<String>>,
-    /// The target's argv, without the caller's arguments.
     pub(crate) exec: Option<Vec<Element>>,
     pub(crate) args: Option<Vec<Element>>,
-    /// Arguments after those.
     pub(crate) args_after: Option<Vec<Element>>,
     pub(crate) layer: Layer,
     pub(crate) unset: Option<Vec<String>>,

@@ -24,14 +24,11 @@ pub(crate) struct Declaration {
     pub(crate) about: Option<String>,
     pub(crate) default: Option<String>,
     pub(crate) required: Option<Required>,
-    /// Whether a step supplies it, so that it is judged only before the exec.
     pub(crate) late: Option<bool>,
     pub(crate) kind: Option<VariableKind>,
     pub(crate) one_of: Option<Vec<String>>,
     pub(crate) secret: Option<bool>,
-    /// Whether it may come from the file that `N_FILE` names, though it is not a secret.
     pub(crate) file: Option<bool>,
-    /// Older names of it, the first that is not empty being taken.
     pub(crate) aliases: Option<Vec<String>>,
     pub(crate) conflicts: Option<Vec<String>>,
 }
@@ -47,7 +44,6 @@ impl Declaration {
         lay!(self, over, about default required late kind one_of secret file aliases conflicts);
     }
 
-    /// Its name, then its older ones.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.name).chain(self.aliases.iter().flatten()).map(String::as_str)
     }
@@ -73,7 +69,6 @@ impl Declaration {
         }
     }
 
-    /// The conditions under which it must not be empty.
     pub(crate) fn conditions(&self) -> &[Condition] {
         match &self.required {
             Some(Required::If(conditions)) => conditions,
@@ -105,7 +100,6 @@ choice! {
 }
 
 impl VariableKind {
-    /// What a value must be, for messages.
     pub(crate) fn rule(self) -> &'static str {
         match self {
             Self::String => "text",

@@ -59,7 +59,6 @@ pub(crate) struct Failure {
     others: Vec<Failure>,
 }
 
-/// What every fallible function here returns.
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
 impl Failure {
@@ -72,7 +71,6 @@ impl Failure {
         Self { kind, message: Box::new(message), others: Vec::new() }
     }
 
-    /// Several failures of which all are reported; the first one's kind decides the exit code.
     pub(crate) fn all(failures: impl IntoIterator<Item = Self>) -> Option<Self> {
         let mut failures = failures.into_iter();
         let mut first = failures.next()?;
@@ -88,13 +86,11 @@ impl Failure {
         Self::say(self.kind, format!("{what} failed; details withheld: they contain a secret"))
     }
 
-    /// The same failure with more to its sentence.
     pub(crate) fn and(mut self, more: impl Into<String>) -> Self {
         self.message.text = format!("{}; {}", self.message.text, more.into());
         self
     }
 
-    /// Adds a line that follows the sentence: an offending line, an entry of a list.
     pub(crate) fn line(mut self, line: impl Into<String>) -> Self {
         self.message.lines.push(line.into());
         self
@@ -137,7 +133,6 @@ impl Failure {
         (self.message.text, self.message.hint)
     }
 
-    /// The same as warnings, each of which begins with `what`.
     pub(crate) fn warnings(&self, what: &str) -> Vec<Message> {
         let warning = |each: &Self| Message {
             level: Level::Warning,
@@ -147,14 +142,12 @@ impl Failure {
         self.each().into_iter().map(warning).collect()
     }
 
-    /// The messages that report it, in order.
     pub(crate) fn messages(&self) -> Vec<Message> {
         let coded =
             |each: &Self| Message::clone(&each.message).number("exit-code", u64::from(each.kind.exit_code()));
         self.each().into_iter().map(coded).collect()
     }
 
-    /// This failure and those that are reported with it.
     fn each(&self) -> Vec<&Self> {
         std::iter::once(self).chain(self.others.iter().flat_map(Self::each)).collect()
     }

@@ -28,7 +28,6 @@ impl Format {
     }
 }
 
-/// How much a message matters; the most first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
     /// The run ends because of it.
@@ -55,7 +54,6 @@ pub(crate) struct Message {
     pub(crate) level: Level,
     /// A sentence without a full stop; what is untrusted in it is already escaped.
     pub(crate) text: String,
-    /// The things that the sentence names, for JSON.
     pub(crate) fields: Vec<(&'static str, Value)>,
     pub(crate) lines: Vec<String>,
     pub(crate) hint: Option<String>,
@@ -113,7 +111,6 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Writes the message, if the format wants messages of its level.
     pub(crate) fn say(self, message: &Message) {
         match message.level {
             Level::Warning | Level::Info if self.format == Format::Quiet => return,
@@ -160,7 +157,6 @@ pub(crate) fn quoted(bytes: impl AsRef<[u8]>) -> String {
     format!("`{}`", escaped(bytes.as_ref()))
 }
 
-/// A path as `quoted` shows it.
 pub(crate) fn quoted_path(path: &Path) -> String {
     quoted(path.as_os_str().as_bytes())
 }

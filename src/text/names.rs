@@ -7,7 +7,6 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct VerbName(String);
 
-/// The name of a deployment environment, of the same form as a verb's.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct EnvironmentName(String);
 
@@ -51,7 +50,6 @@ pub(crate) fn set_of<T: Ord>(items: impl IntoIterator<Item = T>) -> BTreeSet<T> 
     set
 }
 
-/// Names in backticks with commas.
 pub(crate) fn listed(names: &[&str]) -> String {
     format!("`{}`", names.join("`, `"))
 }

@@ -7,7 +7,6 @@ use std::net::Ipv6Addr;
 
 use crate::text::escape::{MASK, escaped};
 
-/// A URL in its parts, which are still percent-encoded.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Url<'a> {
     /// In lower case, without a driver.
@@ -25,7 +24,6 @@ pub(crate) struct Url<'a> {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Host {
-    /// A name, an address without brackets, or the path of a socket: decoded.
     pub(crate) name: Vec<u8>,
     pub(crate) port: Option<u16>,
 }
@@ -50,7 +48,6 @@ impl<'a> Url<'a> {
         Ok(Self { scheme: scheme.to_owned(), driver: driver.to_owned(), user, password, hosts, path, query })
     }
 
-    /// A value of the query, decoded; the last of that name.
     pub(crate) fn value(&self, name: &str) -> Option<Vec<u8>> {
         let mut pairs = self.query.split(|byte| *byte == b'&').rev().map(|pair| before(pair, b'='));
         pairs.find(|(key, _)| *key == name.as_bytes()).map(|(_, value)| decoded(value))
@@ -121,13 +118,11 @@ pub(crate) fn is_scheme(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte))
 }
 
-/// What stands before the first of these bytes, and after it.
 pub(crate) fn halves(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
     let at = text.iter().position(|each| *each == byte)?;
     Some((&text[..at], &text[at + 1..]))
 }
 
-/// The same, or all and nothing.
 fn before(text: &[u8], byte: u8) -> (&[u8], &[u8]) {
     halves(text, byte).unwrap_or((text, &[]))
 }
@@ -157,7 +152,6 @@ pub(crate) fn login(text: &[u8]) -> Option<std::ops::Range<usize>> {
     (start <= end).then_some(start..end)
 }
 
-/// A text with its user information as `***`.
 pub(crate) fn masked(text: &[u8]) -> Vec<u8> {
     match login(text) {
         Some(login) => [&text[..login.start], b"***", &text[login.end..]].concat(),

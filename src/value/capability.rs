@@ -1,6 +1,5 @@
 //! Capabilities, by the names of capabilities(7). Pure.
 
-/// A capability by its number in linux/capability.h.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Capability(pub(crate) u8);
 
@@ -16,7 +15,6 @@ impl Capability {
         NAMES.split(' ')
     }
 
-    /// The capability of this name, with or without `CAP_`, in either case.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         let upper = name.to_ascii_uppercase();
         let name = upper.strip_prefix("CAP_").unwrap_or(&upper);

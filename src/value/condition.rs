@@ -12,7 +12,6 @@ use crate::value::variables::Variables;
 pub(crate) const CONDITION_RULE: &str =
     "a condition is `NAME`, `!NAME`, `NAME=value`, `NAME!=value` or `NAME!=` (not empty)";
 
-/// A condition on a variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Condition {
     name: String,
@@ -50,7 +49,6 @@ impl Condition {
         Ok(is_variable_name(name.as_bytes()).then(|| Self { name: name.to_owned(), negated, value }))
     }
 
-    /// The same, where it is in the table.
     pub(crate) fn at(mut self, span: Span) -> Self {
         self.value.iter_mut().for_each(|value| value.span = span);
         self
@@ -89,7 +87,6 @@ impl Condition {
         Ok(outcome != self.negated)
     }
 
-    /// As it is written, without what it says of a secret.
     pub(crate) fn shown(&self, secrets: &BTreeSet<String>) -> String {
         let (name, not) = (&self.name, if self.negated { "!" } else { "" });
         let Some(value) = &self.value else { return format!("{not}{name}") };
@@ -98,16 +95,11 @@ impl Condition {
     }
 }
 
-/// The conditions of a step, or of words.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Conditions {
-    /// All of these must hold.
     pub(crate) only_if: Vec<Condition>,
-    /// Any of these skips.
     pub(crate) skip_if: Vec<Condition>,
-    /// All of these paths must be there.
     pub(crate) if_exists: Vec<Template>,
-    /// Any of these paths skips.
     pub(crate) unless_exists: Vec<Template>,
 }
 
@@ -128,13 +120,11 @@ pub(crate) enum Subject<'c> {
 }
 
 impl Judged<'_> {
-    /// Whether the step is not done, or the words left out, because of it.
     pub(crate) fn skips(&self) -> bool {
         let wanted = matches!(self.key, "only-if" | "if-exists");
         self.holds.as_ref().is_ok_and(|holds| *holds != wanted)
     }
 
-    /// The variable of a `skip-if`.
     pub(crate) fn skip_if(&self) -> Option<&str> {
         match &self.subject {
             Subject::Variable(condition) if self.key == "skip-if" => Some(condition.name()),
@@ -192,7 +182,6 @@ impl Conditions {
         variables.chain(paths)
     }
 
-    /// The first one that skips, or `None` where all is as they ask.
     pub(crate) fn skip<'c>(&'c self, facts: Facts<'c>) -> Result<Option<Judged<'c>>, Fault> {
         for judged in self.judge(facts) {
             judged.holds.clone()?;

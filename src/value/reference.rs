@@ -23,11 +23,8 @@ pub(crate) struct Reference {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operator {
     Url,
-    /// The inside of a JSON string.
     Json,
-    /// One word of a shell.
     Sh,
-    /// Split into words, as a shell splits them.
     Words,
 }
 
@@ -67,7 +64,6 @@ pub(crate) fn first_part(text: &[u8]) -> Result<(Option<Part>, &[u8]), String> {
     Ok((part, parser.rest))
 }
 
-/// Whether `@words` stands in it, at whatever depth.
 pub(crate) fn has_words(part: &Part) -> bool {
     match part {
         Part::Literal(_) => false,
@@ -101,7 +97,6 @@ impl Parser<'_> {
         Ok(parts)
     }
 
-    /// The next part, or `None` at the end of the run.
     fn part(&mut self, until: Until) -> Result<Option<Part>, String> {
         let mut literal = Vec::new();
         loop {

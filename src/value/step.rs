@@ -15,10 +15,8 @@ pub(crate) struct Setting {
     pub(crate) value: Template,
 }
 
-/// `verbs` or `environments` of a step: which it is for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Filter {
-    /// Names that it is for; none means all.
     pub(crate) only: Vec<String>,
     pub(crate) except: Vec<String>,
     pub(crate) present: bool,
@@ -33,7 +31,6 @@ impl Filter {
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Step {
-    /// Where the key of its kind stands.
     pub(crate) span: Span,
     pub(crate) name: Option<String>,
     pub(crate) verbs: Filter,
@@ -110,7 +107,6 @@ pub(crate) struct During {
     pub(crate) stop_signal: Option<i32>,
 }
 
-/// What `render` renders, and how.
 #[derive(Debug, Clone)]
 pub(crate) struct Render {
     /// A file, or a directory of templates.
@@ -118,12 +114,10 @@ pub(crate) struct Render {
     pub(crate) to: Template,
     pub(crate) mode: Option<Deferred<u32>>,
     pub(crate) suffix: Option<Template>,
-    /// Patterns of the names that are expanded; `None` is all.
     pub(crate) only: Option<Vec<Template>>,
     pub(crate) keep_unset: bool,
 }
 
-/// Something that can be ready or not.
 #[derive(Debug, Clone)]
 pub(crate) enum Probe {
     Url(Template),

@@ -18,7 +18,6 @@ pub(crate) struct Supervision {
 }
 
 impl Supervision {
-    /// The code to exit with where the target exited with this one.
     pub(crate) fn exit_code(&self, code: u8) -> u8 {
         self.exit.iter().find(|(from, _)| *from == code).map_or(code, |(_, to)| *to)
     }

@@ -6,15 +6,12 @@ use ::toml::de::{DeTable, Error};
 
 use crate::text::log::quoted;
 
-/// A mistake: where it stands in the text, and the sentence.
 type Wrong = (Range<usize>, String);
 
-/// The line, from 1, that follows this text.
 pub(super) fn line_of(before: &str) -> usize {
     before.bytes().filter(|byte| *byte == b'\n').count() + 1
 }
 
-/// What is wrong in a text, and whether it is more than that something is defined twice.
 pub(super) fn mistakes_in(text: &str, errors: &[Error]) -> (bool, Vec<Wrong>) {
     let (mut mistakes, mut twice) = (Vec::new(), Vec::new());
     for error in errors {
@@ -93,7 +90,6 @@ fn defined_twice(text: &str, twice: &[Range<usize>], mistakes: &mut Vec<Wrong>) 
     }
 }
 
-/// A key without its quotes and escapes.
 fn key_of(written: Option<&str>) -> String {
     let text = format!("{} = 0", written.unwrap_or_default());
     let (table, _) = DeTable::parse_recoverable(&text);

@@ -23,11 +23,7 @@ pub(crate) enum Target {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// A name or an address, without brackets.
-    Tcp {
-        host: String,
-        port: u16,
-    },
+    Tcp { host: String, port: u16 },
     Unix(PathBuf),
 }
 
@@ -54,7 +50,6 @@ pub(crate) enum Protocol {
     },
 }
 
-/// A password, with the user that it belongs to.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Password {
     pub(crate) user: Vec<u8>,
@@ -71,7 +66,6 @@ const SCHEMES: &str = "use `tcp://host:port`, `unix:///path`, `http://host:port/
     `tls://host:port`, or a URL of postgres, mysql, redis, amqp, mongodb, kafka or grpc";
 
 impl Target {
-    /// Reads a target. `None` is nothing to wait for: an empty text, or a database that is a file.
     pub(crate) fn parse(text: &[u8]) -> Result<Option<Self>, String> {
         if text.is_empty() || is_sqlite(text) {
             return Ok(None);
@@ -143,7 +137,6 @@ fn socket_path(bytes: &[u8]) -> Result<PathBuf, String> {
     Ok(path)
 }
 
-/// A server by the scheme of its URL.
 fn parse_server(scheme: &str, text: &[u8]) -> Result<Target, String> {
     let unknown = || format!("unknown scheme; {SCHEMES}");
     let base = scheme.split('+').next().unwrap_or_default();
@@ -254,7 +247,6 @@ fn grpc(url: &Url<'_>) -> Result<Protocol, String> {
     Ok(Protocol::Grpc(service))
 }
 
-/// Where the server of this URL may be.
 fn places(url: &Url<'_>, protocol: &Protocol, default: Option<u16>) -> Result<Vec<Place>, String> {
     if *protocol == Protocol::Tcp {
         no_login(url)?;

@@ -14,12 +14,10 @@ use crate::value::reference::{
 use crate::value::toml::Span;
 use crate::value::variables::Variables;
 
-/// A string of the table with its `${...}` found.
 #[derive(Debug, Clone)]
 pub(crate) struct Template {
     source: String,
     parts: Vec<Part>,
-    /// Where it is in the table.
     pub(crate) span: Span,
 }
 
@@ -52,7 +50,6 @@ impl Expanded {
         url::shown_value(&self.bytes, self.secret)
     }
 
-    /// A target as it may be shown: without user information and query, too.
     pub(crate) fn shown_target(&self) -> String {
         if self.secret { MASK.to_owned() } else { escaped(&url::shown(&self.bytes)) }
     }
@@ -62,7 +59,6 @@ impl Expanded {
 pub(crate) struct Fault {
     pub(crate) name: String,
     pub(crate) state: State,
-    /// What `${N?message}` says of it.
     pub(crate) message: Option<Expanded>,
 }
 
@@ -101,18 +97,15 @@ impl Fault {
 }
 
 impl Template {
-    /// The same, at this place.
     pub(crate) fn at(self, span: Span) -> Self {
         Self { span, ..self }
     }
 
-    /// Finds the `${...}` in `source`.
     pub(crate) fn parse(source: &str) -> Result<Self, String> {
         let template = Self::parse_element(source)?;
         if template.is_words() { Err(misplaced_words()) } else { Ok(template) }
     }
 
-    /// Finds the `${...}` in an element of an argv, which may be one `${NAME@words}` as a whole.
     pub(crate) fn parse_element(source: &str) -> Result<Self, String> {
         let (source, parts) = (source.to_owned(), parts(source.as_bytes())?);
         let template = Self { source, parts, span: Span::default() };
@@ -152,7 +145,6 @@ impl Template {
         &self.parts
     }
 
-    /// As it is written in the table.
     pub(crate) fn source(&self) -> &str {
         &self.source
     }
@@ -174,7 +166,6 @@ impl Template {
         if missing.is_empty() { Ok(out) } else { Err(missing) }
     }
 
-    /// The names that stand in it, also those inside of words that may not be used.
     pub(crate) fn names(&self) -> Vec<&str> {
         let mut names = Vec::new();
         collect_names(&self.parts, &mut names);

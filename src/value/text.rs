@@ -23,7 +23,6 @@ impl Scope {
     }
 }
 
-/// A `${` that is none of the forms.
 #[derive(Debug)]
 pub(crate) struct Malformed {
     /// The line that it starts in.

@@ -27,12 +27,10 @@ impl From<Range<usize>> for Span {
     }
 }
 
-/// A mistake in a text, at a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mistake {
     pub(crate) span: Span,
     pub(crate) message: String,
-    /// The same without the value that it quotes, for one that is not to be shown.
     pub(crate) masked: Option<String>,
     pub(crate) hint: Option<String>,
     /// The environment, where it is a mistake in that one and not in the table as such.
@@ -45,13 +43,11 @@ impl Mistake {
     }
 }
 
-/// A file of the table, or another text to read.
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) path: PathBuf,
     /// Its text, without a byte order mark.
     pub(crate) text: String,
-    /// Where it begins among all the texts.
     pub(crate) start: usize,
 }
 
@@ -63,7 +59,6 @@ pub(crate) struct Place<'s> {
     pub(crate) source: &'s Source,
     pub(crate) line: usize,
     pub(crate) column: usize,
-    /// Where the line begins in the source's text.
     pub(crate) start: usize,
     pub(crate) text: &'s str,
 }
@@ -84,7 +79,6 @@ impl Sources {
         &self.0
     }
 
-    /// The number of the text that this byte is in.
     pub(crate) fn number(&self, offset: usize) -> usize {
         self.0.partition_point(|source| source.start <= offset).saturating_sub(1)
     }
@@ -266,7 +260,6 @@ impl<'d> Node<'d> {
         }
     }
 
-    /// Where its value stands; of a table that has a header, the header's last key.
     pub(crate) fn span(self) -> Span {
         let value = self.value.span();
         self.key.map(Spanned::span).filter(|key| value.start < key.start).unwrap_or(value).into()
@@ -277,7 +270,6 @@ impl<'d> Node<'d> {
         self.name
     }
 
-    /// The number of the text that it is in.
     pub(crate) fn file(self) -> usize {
         self.sources.number(self.key_span().start)
     }
@@ -286,7 +278,6 @@ impl<'d> Node<'d> {
         Self { name: key.get_ref(), key: Some(key), value, ..self }
     }
 
-    /// Where its key stands; of an array's item, where that stands.
     pub(crate) fn key_span(self) -> Span {
         self.key.map_or_else(|| self.value.span(), Spanned::span).into()
     }
@@ -295,7 +286,6 @@ impl<'d> Node<'d> {
         self.value.get_ref().as_str()
     }
 
-    /// Its value, where it is an integer that fits.
     pub(crate) fn as_integer(self) -> Option<i64> {
         let integer = self.value.get_ref().as_integer()?;
         i64::from_str_radix(integer.as_str(), integer.radix()).ok()

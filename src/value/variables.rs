@@ -7,11 +7,9 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use crate::text::url::shown_value;
 
-/// Which layer gave a variable its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {
     Inherited,
-    /// preverb itself: `PREVERB_VERB`, `PREVERB_ENVIRONMENT`.
     Preverb,
     Option,
     File {
@@ -66,7 +64,6 @@ impl Origin {
 pub(crate) enum Fact {
     /// How many processors this container can use, at least 1.
     Cpus,
-    /// How much memory it can use, in MiB.
     MemoryMib,
 }
 
@@ -122,16 +119,13 @@ impl Found<'_> {
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Variables {
-    /// In order; what was removed leaves a gap, so that the places of the others stay.
     entries: Vec<Option<Entry>>,
     /// Where the entries of a name are; the first one counts.
     places: BTreeMap<Vec<u8>, Vec<usize>>,
-    /// How facts are read, where they can be.
     facts: Option<fn(Fact) -> u64>,
 }
 
 impl Variables {
-    /// The variables as a process inherits them: entries as they are.
     pub(crate) fn inherited(entries: impl IntoIterator<Item = Vec<u8>>) -> Self {
         let mut variables = Self::default();
         for mut text in entries {
@@ -141,13 +135,11 @@ impl Variables {
         variables
     }
 
-    /// The variables of a block in which each entry ends in a NUL, as `/proc/PID/environ` has them.
     pub(crate) fn from_block(block: &[u8]) -> Self {
         let block = block.strip_suffix(b"\0").unwrap_or(block);
         Self::inherited(block.split(|byte| *byte == 0).map(<[u8]>::to_vec))
     }
 
-    /// The same with facts, which this function reads.
     pub(crate) fn with_facts(mut self, read: fn(Fact) -> u64) -> Self {
         self.facts = Some(read);
         self
@@ -216,7 +208,6 @@ impl Variables {
         self.present().filter_map(|entry| Some((entry.name()?, entry.found()?)))
     }
 
-    /// The entries for execve(2). One with a NUL inside cannot exist in an environment; none is made.
     pub(crate) fn to_envp(&self) -> Vec<&CStr> {
         self.present().filter_map(|entry| CStr::from_bytes_with_nul(&entry.text).ok()).collect()
     }

@@ -6,13 +6,8 @@ use crate::value::template::{Expanded, Fault, Template};
 /// An element of `exec`, `args`, `args-after`, `run` or `during`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Element {
-    /// One word, or where it is `${NAME@words}` as many as the variable has.
     Template(Template),
-    Words {
-        words: Vec<Template>,
-        when: Conditions,
-    },
-    /// The target's arguments, in the argv of a step.
+    Words { words: Vec<Template>, when: Conditions },
     Arguments,
 }
 
@@ -25,7 +20,6 @@ impl Element {
         }
     }
 
-    /// The words that it comes to; `arguments` are the target's.
     pub(crate) fn expand(
         &self,
         facts: Facts<'_>,
@@ -46,7 +40,6 @@ impl Element {
         Ok(words)
     }
 
-    /// As it is written in the table, in short.
     pub(crate) fn source(&self) -> String {
         match self {
             Self::Template(template) => template.source().to_owned(),

@@ -16,13 +16,11 @@ use crate::value::variables::Origin;
 use crate::value::words::Element;
 
 impl Walk<'_, '_> {
-    /// What the conditions of a step or of words expand.
     pub(super) fn conditions(&mut self, when: &Conditions) {
         let values = when.only_if.iter().chain(&when.skip_if).filter_map(Condition::value);
         self.values(values.chain(&when.if_exists).chain(&when.unless_exists));
     }
 
-    /// An `env`, and what is surely not meant in its values.
     pub(super) fn settings(&mut self, settings: &[Setting], origin: &Origin) {
         for Setting { value, .. } in settings {
             self.bare_dollar(value);
@@ -47,7 +45,6 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// What is surely not meant in an argv, in which `None` is what is not known.
     fn habits(&mut self, words: &[Option<&Template>]) {
         let argv = Argv::of(words);
         for (number, template) in words.iter().enumerate() {

@@ -12,11 +12,9 @@ use crate::table::load;
 use crate::text::log::{Level, Message, quoted};
 use crate::value::toml::{Mistake, Sources, Span};
 
-/// What a thing was looked at for.
 #[derive(Debug)]
 pub(super) struct Context {
     pub(super) environment: String,
-    /// `None` for a command after `--`.
     pub(super) verb: Option<String>,
 }
 
@@ -24,25 +22,20 @@ pub(super) struct Context {
 struct Found {
     level: Level,
     message: String,
-    /// The same without a value that is not to be shown.
     masked: Option<String>,
     hint: Option<String>,
-    /// The numbers of the contexts that it was found in, ascending; none where it is so in any.
     contexts: Vec<usize>,
     /// Or the environments, where decoding has reported them.
     environments: Vec<String>,
 }
 
-/// A place in the table.
 #[derive(Debug, Default)]
 struct Place {
-    /// The numbers of the contexts that it was looked at in, ascending.
     examined: Vec<usize>,
     found: Vec<Found>,
 }
 
 impl Place {
-    /// The finding with this message, which may be new.
     fn found(&mut self, level: Level, message: String, hint: Option<&str>) -> &mut Found {
         let at = self.found.iter().position(|found| found.message == message).unwrap_or_else(|| {
             let (hint, contexts, environments) = (hint.map(str::to_owned), Vec::new(), Vec::new());
@@ -53,17 +46,13 @@ impl Place {
     }
 }
 
-/// Everything that was found.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    /// The contexts, by number from 1; what is added is of the last.
     contexts: Vec<Context>,
     places: BTreeMap<Span, Place>,
-    /// What has no place in the table.
     elsewhere: Vec<(Level, String, Option<String>)>,
 }
 
-/// A finding as `--json` prints it.
 #[derive(Debug, Serialize)]
 pub(super) struct Listed {
     level: &'static str,
@@ -75,7 +64,6 @@ pub(super) struct Listed {
 }
 
 impl Findings {
-    /// What is examined and added from here on is so in this context.
     pub(super) fn enter(&mut self, context: Context) {
         self.contexts.push(context);
     }
@@ -90,7 +78,6 @@ impl Findings {
         now
     }
 
-    /// Adds a finding of the present context. Of two with the same message the heavier counts.
     pub(super) fn add(&mut self, level: Level, span: Span, message: String, hint: Option<&str>) {
         let now = self.examine(span);
         let found = self.places.entry(span).or_default().found(level, message, hint);
@@ -103,17 +90,14 @@ impl Findings {
         }
     }
 
-    /// Adds a finding of the table as such.
     pub(super) fn table(&mut self, level: Level, span: Span, message: String, hint: Option<&str>) {
         self.places.entry(span).or_default().found(level, message, hint);
     }
 
-    /// Adds a warning of the table as such.
     pub(super) fn warn(&mut self, span: Span, message: String, hint: Option<&str>) {
         self.table(Level::Warning, span, message, hint);
     }
 
-    /// Adds a finding that has no place.
     pub(super) fn elsewhere(&mut self, level: Level, message: String, hint: Option<String>) {
         self.elsewhere.push((level, message, hint));
     }
@@ -130,13 +114,11 @@ impl Findings {
         }
     }
 
-    /// Whether anything of this level was found.
     pub(super) fn has(&self, level: Level) -> bool {
         let mut found = self.places.values().flat_map(|place| &place.found);
         found.any(|each| each.level == level) || self.elsewhere.iter().any(|(each, ..)| *each == level)
     }
 
-    /// What has a place, in the order of the table.
     fn placed(&self, excerpts: &Excerpts<'_>) -> Vec<(Level, Mistake)> {
         let mut all = Vec::new();
         for (span, place) in &self.places {
@@ -155,7 +137,6 @@ impl Findings {
         all
     }
 
-    /// For which of the contexts in which a thing was looked at something is so.
     fn where_it_is(&self, found: &Found, place: &Place) -> String {
         let context = |number: &usize| &self.contexts[number - 1];
         let (mut environments, mut verbs, mut command) = (Vec::new(), Vec::new(), false);
@@ -187,7 +168,6 @@ impl Findings {
         format!("{verb} in environment {}{more}", quoted(&first.environment))
     }
 
-    /// As messages.
     pub(super) fn messages(&self, sources: &Sources) -> Vec<Message> {
         let mut messages = Vec::new();
         for (level, text, hint) in &self.elsewhere {
@@ -199,7 +179,6 @@ impl Findings {
         messages
     }
 
-    /// As `--json` lists them.
     pub(super) fn list(&self, sources: &Sources) -> Vec<Listed> {
         let mut list = Vec::new();
         for (level, message, hint) in self.elsewhere.clone() {

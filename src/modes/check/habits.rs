@@ -32,17 +32,13 @@ pub(super) fn bare_dollar(template: &Template, is_known: &dyn Fn(&str) -> bool) 
     None
 }
 
-/// What an argv is to whoever looks for habits in it.
 #[derive(Debug, Default)]
 pub(super) struct Argv {
-    /// The number of the element that is a shell's program text.
     pub(super) code: Option<usize>,
-    /// Whether some program in it reads a `$` in its own way.
     pub(super) reads_dollars: bool,
 }
 
 impl Argv {
-    /// Looks at the words of an argv, in which `None` is one that is not known.
     pub(super) fn of(words: &[Option<&Template>]) -> Self {
         let base = |word: Option<&Template>| match word {
             Some(word) if word.is_literal() => {

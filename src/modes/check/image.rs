@@ -16,13 +16,10 @@ use crate::text::log::quoted;
 use crate::text::reason::reason;
 use crate::value::variables::Variables;
 
-/// What is wrong, and what would help.
 pub(super) type Problem = (String, Option<String>);
 
-/// Whoever runs something.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Who<'i> {
-    /// The user, where one is named.
     pub(super) identity: Option<&'i Identity>,
     pub(super) myself: Myself,
 }
@@ -102,7 +99,6 @@ pub(super) fn program(
     }
 }
 
-/// Whether a directory that is to be entered is there; or why it cannot be entered.
 pub(super) fn directory(path: &Path, who: Who<'_>) -> Result<bool, String> {
     match who.metadata(path) {
         Some(Ok(metadata)) if !metadata.is_dir() => Err("it is not a directory".to_owned()),

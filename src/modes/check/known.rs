@@ -19,7 +19,6 @@ use crate::value::variables::{Origin, Variables};
 /// Variables that every container has when it runs, whether or not they are there while its image is built.
 const ALWAYS: [&str; 3] = ["HOME", "HOSTNAME", "PATH"];
 
-/// What a template is before the run.
 #[derive(Debug)]
 pub(super) struct Value {
     pub(super) bytes: Vec<u8>,
@@ -34,19 +33,13 @@ impl Value {
     }
 }
 
-/// The variables of one environment and one verb.
 #[derive(Debug, Default)]
 pub(super) struct Known<'k> {
-    /// Those that have a value.
     pub(super) variables: Variables,
-    /// Those that have one only when it runs, of which nothing needs to be said, or it has been said.
     open: BTreeSet<String>,
-    /// Those whose value is the table's.
     fixed: BTreeSet<String>,
     declared: BTreeSet<String>,
-    /// Those that are secret anywhere in the table.
     secrets: &'k [String],
-    /// Those that an `env` sets to something that holds a secret.
     derived: BTreeSet<String>,
     pub(super) opaque: BTreeSet<String>,
     /// Whether a file of variables that is not in the image may set any.
@@ -58,7 +51,6 @@ pub(super) struct Known<'k> {
 }
 
 impl<'k> Known<'k> {
-    /// What is there below the layers.
     pub(super) fn new(
         inherited: &Variables,
         naming: &Naming,
@@ -103,7 +95,6 @@ impl<'k> Known<'k> {
         known
     }
 
-    /// What preverb sets itself, below the layers and again above them.
     pub(super) fn preverb(&mut self, environment: &EnvironmentName, verb: Option<&str>) {
         self.set("PREVERB_ENVIRONMENT", environment.as_str().as_bytes(), Origin::Preverb, true);
         match verb {
@@ -186,17 +177,14 @@ impl<'k> Known<'k> {
         is_known.then_some(Value { bytes: value.bytes, is_fixed, span: template.span })
     }
 
-    /// Whether this variable is a secret, or holds one.
     pub(super) fn is_secret(&self, name: &str) -> bool {
         self.derived.contains(name) || self.secrets.iter().any(|each| each == name)
     }
 
-    /// Whether something is known of this variable.
     pub(super) fn is_known(&self, name: &str) -> bool {
         self.variables.get(name.as_bytes()).is_some() || self.is_open(name) || self.declared.contains(name)
     }
 
-    /// Whether this variable has a value only when it runs.
     pub(super) fn is_open(&self, name: &str) -> bool {
         self.open.contains(name)
     }

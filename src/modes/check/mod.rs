@@ -33,7 +33,6 @@ use crate::text::log::{Level, quoted};
 use crate::text::names::{EnvironmentName, VerbName};
 use crate::value::toml::Sources;
 
-/// Checks the table at `path`; the exit code.
 pub(crate) fn check(
     mut context: Context<'_>,
     path: &Path,
@@ -75,7 +74,6 @@ pub(crate) fn check(
     unreported.map_or(Ok(if failed { code.exit_code() } else { 0 }), Err)
 }
 
-/// Looks at everything; why there is no chosen environment, if there is none.
 fn look(
     context: &mut Context<'_>,
     path: &Path,

@@ -87,7 +87,6 @@ pub(super) fn walk(
 }
 
 impl Walk<'_, '_> {
-    /// The values of declared variables that the table itself gives.
     fn declarations(&mut self, declarations: &[Declaration], nodes: [Option<Node<'_>>; 4]) {
         let last = |section: &str, name: &str, key: Option<&str>| {
             nodes.iter().rev().flatten().find_map(|node| {

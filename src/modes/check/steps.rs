@@ -21,7 +21,6 @@ use crate::value::template::Template;
 use crate::value::text::{HINT, Malformed, Scope, references};
 use crate::value::variables::Origin;
 
-/// Whether a run skips a step.
 #[derive(PartialEq, Eq)]
 enum Skips {
     Never,
@@ -30,7 +29,6 @@ enum Skips {
 }
 
 impl Walk<'_, '_> {
-    /// The steps, those of them that are for this run.
     pub(super) fn steps(&mut self, steps: &[PlanStep]) {
         let is_outer = self.may_be_skipped;
         for planned in steps.iter().filter(|planned| planned.skip.is_none()) {
@@ -140,7 +138,6 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// A directory that is made unless it is there.
     fn directory(&mut self, value: &Value) {
         let path = value.path();
         if let Some(obstacle) = self.here(&path).and_then(|path| image::obstacle(&path)) {

@@ -15,7 +15,6 @@ use crate::text::names::{NAME_RULE, VerbName, set_of};
 use crate::text::nearest::nearest;
 use crate::value::toml::{Node, Shape};
 
-/// Checks the table as such.
 pub(super) fn check(
     tree: Tree<'_>,
     settings: &Settings,
@@ -64,10 +63,8 @@ fn below<'t>(node: Node<'t>, key: &str) -> impl Iterator<Item = Node<'t>> + use<
     node.get(key).into_iter().flat_map(Node::children)
 }
 
-/// What filters can name.
 struct Known<'t> {
     verbs: BTreeSet<&'t str>,
-    /// The aliases of all verbs, each with its verb.
     aliases: BTreeMap<&'t str, &'t str>,
     environments: BTreeSet<&'t str>,
 }
@@ -130,7 +127,6 @@ fn filter_of_environments(known: &Known<'_>, step: Node<'_>, settings: &Settings
     }
 }
 
-/// One declaration by itself.
 fn declaration(node: Node<'_>, secrets: &[String], findings: &mut Findings) {
     let name = quoted(node.key());
     if let Some(required) = node.get("required").filter(|node| node.shape() == Shape::Boolean(true))

@@ -15,7 +15,6 @@ use crate::value::template::{Expanded, Template};
 use crate::value::toml::Span;
 use crate::value::variables::Variables;
 
-/// What is the same for every walk.
 pub(super) struct Image<'i> {
     pub(super) tree: Tree<'i>,
     pub(super) settings: &'i Settings,
@@ -24,24 +23,18 @@ pub(super) struct Image<'i> {
     pub(super) myself: Myself,
     /// The variables that are a secret anywhere: what is reported of a place is so once for all verbs.
     pub(super) secrets: &'i [String],
-    /// Where this process runs, which is where a run begins.
     pub(super) beginning: PathBuf,
 }
 
-/// A walk in progress.
 pub(super) struct Walk<'w, 'i> {
     pub(super) image: &'w Image<'i>,
     pub(super) findings: &'w mut Findings,
     pub(super) known: Known<'i>,
-    /// Whom the verb runs as, where that is known.
     pub(super) identity: Option<Identity>,
-    /// Where it runs, where that is known.
     pub(super) directory: Option<PathBuf>,
-    /// Whether a step before this one runs something, which can install and make anything.
     pub(super) earlier: bool,
     /// Whether a run may skip the present step.
     pub(super) may_be_skipped: bool,
-    /// What steps before this one make, each as its `place`.
     pub(super) made: Vec<PathBuf>,
 }
 
@@ -60,7 +53,6 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// A user that is named; `None` where it is not known.
     pub(super) fn user(&mut self, template: &Template) -> Option<Identity> {
         let value = self.value(template)?;
         match identity::resolve(&Expanded::open(&*value.bytes)) {
@@ -78,7 +70,6 @@ impl Walk<'_, '_> {
         if is_fixed && !self.earlier && !self.may_be_skipped { Level::Error } else { Level::Warning }
     }
 
-    /// Adds what is wrong with a value, and what would help.
     pub(super) fn wrong(&mut self, value: &Value, message: String, hint: Option<&str>) {
         let level = self.level(value.is_fixed);
         let why = if self.earlier {
@@ -92,7 +83,6 @@ impl Walk<'_, '_> {
         self.findings.add(level, value.span, message, hint);
     }
 
-    /// Adds a warning that does not depend on the walk.
     pub(super) fn warn(&mut self, span: Span, message: String, hint: Option<&str>) {
         self.findings.add(Level::Warning, span, message, hint);
     }
@@ -125,7 +115,6 @@ impl Walk<'_, '_> {
         place
     }
 
-    /// Takes note that a step makes this.
     pub(super) fn makes(&mut self, path: &Path) {
         self.made.push(self.place(path));
     }

@@ -114,12 +114,10 @@ pub(crate) fn explain(
     (explained, failures)
 }
 
-/// What may be shown of a variable's value.
 fn value(found: Found<'_>) -> Exact {
     Exact(if found.secret { MASK.into() } else { masked(found.value) })
 }
 
-/// Where the value of a declared variable comes from.
 fn declared(plan: &Plan, name: &str) -> ExplainedDeclared {
     let found = plan.variables.get(name.as_bytes());
     let source = match found {
@@ -130,13 +128,11 @@ fn declared(plan: &Plan, name: &str) -> ExplainedDeclared {
     ExplainedDeclared { name: name.to_owned(), value: found.map(value), source }
 }
 
-/// A signal's name as a table has it.
 fn short(signal: i32) -> String {
     let name = signal_name(signal);
     name.strip_prefix("SIG").unwrap_or(&name).to_owned()
 }
 
-/// Which part of the table set a variable, as the table has it; else what did.
 fn layer(origin: &Origin, plan: &Plan) -> String {
     let environment = &plan.environment.name;
     let verb = plan.verb.as_ref().map_or("", VerbName::as_str);
@@ -159,7 +155,6 @@ fn user_note(user: &Expanded, identity: &Result<Identity>, myself: Myself) -> St
     }
 }
 
-/// The variables that change; `user` is the one that root becomes.
 fn changed(
     plan: &Plan,
     inherited: &Variables,
@@ -192,7 +187,6 @@ fn changed(
     changed
 }
 
-/// The names of `unset` that are set, and any of them if a step may set it.
 fn removed(plan: &Plan) -> Vec<String> {
     let sets = |step: &PlanStep| {
         let kind = &step.step.kind;

@@ -28,7 +28,6 @@ impl<'n> Now<'n> {
         Self { facts, target, unexpanded: Vec::new() }
     }
 
-    /// A string, or as it is written where it cannot be expanded.
     pub(super) fn text(&mut self, template: &Template) -> Exact {
         self.expanded(template).map_or_else(|| written(template), |expanded| shown(&expanded))
     }
@@ -57,7 +56,6 @@ impl<'n> Now<'n> {
         }
     }
 
-    /// The words of an argv.
     pub(super) fn argv(&mut self, argv: &[Element]) -> Vec<Exact> {
         let (facts, target) = (self.facts, self.target);
         let arguments = || target.arguments(facts).map_err(|(fault, _)| fault);
@@ -74,7 +72,6 @@ impl<'n> Now<'n> {
         words
     }
 
-    /// A target of a probe.
     pub(super) fn probe(&mut self, probe: &Probe) -> Exact {
         match probe {
             Probe::Exec(argv) => Exact(line(&self.argv(argv)).into_bytes()),
@@ -87,7 +84,6 @@ impl<'n> Now<'n> {
     }
 }
 
-/// A string as text, for what is called by it.
 pub(super) fn text(template: &Template, variables: &Variables) -> String {
     let exact = template.expand(variables).map_or_else(|_| written(template), |value| shown(&value));
     String::from_utf8_lossy(&exact.0).into_owned()
@@ -97,12 +93,10 @@ fn written(template: &Template) -> Exact {
     Exact(url::masked(template.source().as_bytes()))
 }
 
-/// What may be shown of a value.
 pub(super) fn shown(value: &Expanded) -> Exact {
     Exact(if value.secret { MASK.into() } else { url::masked(&value.bytes) })
 }
 
-/// Words as one line in which each can be told from the next.
 pub(super) fn line(words: &[Exact]) -> String {
     let plain = |word: &str| !word.is_empty() && !word.contains([' ', '"', '\'', '\\', '$']);
     let words = words.iter().map(|word| escaped(&word.0));

@@ -37,22 +37,17 @@ pub(crate) struct Explained {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct ExplainedInit {
-    /// Signals, and as what they are passed on.
     pub(crate) signals: serde_json::Map<String, serde_json::Value>,
     pub(crate) group: bool,
     pub(crate) grace: Option<String>,
-    /// Exit codes of the target, and those that replace them.
     pub(crate) exit: serde_json::Map<String, serde_json::Value>,
 }
 
-/// A variable that changes.
 #[derive(Debug, Serialize)]
 pub(crate) struct ExplainedVariable {
     pub(crate) name: Exact,
-    /// `None` where it is removed.
     pub(crate) value: Option<Exact>,
     pub(crate) layer: String,
-    /// Whether it takes the place of an inherited value.
     pub(crate) replaces: bool,
 }
 
@@ -97,27 +92,22 @@ pub(crate) struct ExplainedCondition {
     pub(crate) open: bool,
 }
 
-/// A file of hooks.
 #[derive(Debug, Serialize)]
 pub(crate) struct ExplainedFile {
     pub(crate) path: Exact,
     /// `source`, `run`, `interpret`, `skip` or `fail`.
     pub(crate) how: &'static str,
-    /// The shell or the interpreter.
     pub(crate) program: Vec<Exact>,
     /// Why it is skipped, or fails.
     pub(crate) reason: Option<String>,
 }
 
-/// Something that cannot be expanded yet.
 #[derive(Debug, Serialize)]
 pub(crate) struct Unexpanded {
-    /// As the table has it.
     pub(crate) element: String,
     pub(crate) message: String,
 }
 
-/// What would end the run.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Problem {

@@ -20,7 +20,6 @@ use crate::value::step::{Executables, StepKind};
 use crate::value::template::Template;
 use crate::value::variables::{Origin, Variables};
 
-/// What steps may have changed by the time that something is looked at.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Changes {
     /// Whether any variable may be another.
@@ -37,11 +36,9 @@ impl Changes {
     }
 }
 
-/// The steps as they are explained one after the other.
 pub(super) struct Steps<'p> {
     plan: &'p Plan,
     myself: Myself,
-    /// The variables as far as they can be known.
     pub(super) variables: Variables,
     pub(super) changes: Changes,
 }
@@ -219,7 +216,6 @@ impl<'p> Steps<'p> {
     }
 }
 
-/// The files of a `hooks` step, and lines about them.
 fn hooks(path: &Template, rules: Rules<'_>, now: &Now<'_>, explained: &mut ExplainedStep) {
     let Ok(named) = path.expand(now.facts.variables) else {
         return explained.lines.push(path.shown_source());

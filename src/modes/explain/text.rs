@@ -31,14 +31,12 @@ impl Lines {
         self.push(format!("{heading}{text}").trim_end());
     }
 
-    /// A heading and text, in lines.
     fn prose(&mut self, heading: &str, text: &str) {
         for (number, line) in wrapped(text, COLUMN, COLUMN).iter().enumerate() {
             self.item(if number == 0 { heading } else { "" }, line);
         }
     }
 
-    /// A heading and items, in lines.
     fn list(&mut self, heading: &str, items: &[String]) {
         self.prose(heading, &if items.is_empty() { "none".to_owned() } else { items.join(" ") });
     }
@@ -67,7 +65,6 @@ fn shown(value: &Exact) -> String {
     escaped(&value.0)
 }
 
-/// The explanation as text.
 pub(crate) fn text(explained: &Explained, paint: Paint) -> String {
     let mut lines = Lines { out: String::new(), paint };
     lines.item("verb", explained.verb.as_deref().unwrap_or("none: a command was given"));

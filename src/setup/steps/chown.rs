@@ -86,13 +86,11 @@ struct Giving<'a> {
     tree: &'a Path,
 }
 
-/// What there is to know about a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seen {
     /// On which mount it is: by its own number, because one file system can be mounted at several places; or
     /// by its device, from a kernel before 5.8 and where statx(2) is filtered out.
     mount: (bool, u64),
-    /// Device and inode.
     place: (u64, u64),
     kind: FileType,
     owner: (u32, u32),
@@ -134,7 +132,6 @@ fn enter(at: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<(OwnedFd, Seen)
     Ok((open, seen))
 }
 
-/// A directory on the way from the root of the tree to the deepest.
 struct Listed {
     seen: Seen,
     /// The directories in it that are still to be entered.
@@ -191,7 +188,6 @@ impl Giving<'_> {
         }
     }
 
-    /// Gives what is in a directory, but for the directories in it.
     fn list(&mut self, at: BorrowedFd<'_>, seen: Seen) -> Result<Listed> {
         let mut below = Vec::new();
         for entry in self.checked(Dir::read_from(at), at, OsStr::new(ITSELF))? {
@@ -266,7 +262,6 @@ impl Giving<'_> {
         if self.entries % BEAT == 1 { (self.progress)() } else { Ok(()) }
     }
 
-    /// The result of what was done with `name` in the directory `at`.
     fn checked<T>(&self, result: rustix::io::Result<T>, at: BorrowedFd<'_>, name: &OsStr) -> Result<T> {
         result.map_err(|errno| {
             let directory = self.path_of(at);
@@ -275,7 +270,6 @@ impl Giving<'_> {
         })
     }
 
-    /// The path of an open directory, as the kernel knows it where there is `/proc`.
     fn path_of(&self, at: BorrowedFd<'_>) -> PathBuf {
         let path = rustix::fs::readlink(format!("/proc/self/fd/{}", at.as_raw_fd()), Vec::new());
         path.map_or_else(|_| self.tree.to_owned(), |path| OsString::from_vec(path.into_bytes()).into())

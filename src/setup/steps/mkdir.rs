@@ -64,7 +64,6 @@ pub(crate) fn mkdir(
     Ok(())
 }
 
-/// Makes a directory with its parents as the user that this process is now.
 fn make(at: BorrowedFd<'_>, path: &Path, mode: Option<u32>) -> rustix::io::Result<()> {
     let parts: Vec<&Path> = path.ancestors().filter(|each| !each.as_os_str().is_empty()).collect();
     for part in parts.iter().rev() {

@@ -34,9 +34,7 @@ pub(crate) struct Rendering {
     pub(crate) from: PathBuf,
     pub(crate) to: PathBuf,
     pub(crate) mode: Option<u32>,
-    /// What the names of templates in a directory end in.
     pub(crate) suffix: Vec<u8>,
-    /// Which `${...}` are expanded.
     pub(crate) scope: Scope,
 }
 
@@ -96,7 +94,6 @@ fn no_file(path: &Path, or: &str) -> Failure {
         .field("template", escaped(path.as_os_str().as_bytes()))
 }
 
-/// Templates, each with where it goes.
 type Sources = Vec<(PathBuf, PathBuf)>;
 
 /// The directories that the files need, and the templates.
@@ -167,7 +164,6 @@ fn expanded(
     })
 }
 
-/// What a destination must become.
 struct Wanted<'a> {
     content: &'a [u8],
     mode: u32,

@@ -13,7 +13,6 @@ use crate::sys::entry::{self, place};
 use crate::sys::walk::Refusal;
 use crate::text::failure::Failure;
 
-/// What the names of templates in a tree end in, unless the step says otherwise.
 pub(crate) const SUFFIX: &str = ".template";
 
 #[derive(Debug)]
@@ -22,7 +21,6 @@ pub(crate) enum Templates {
     /// A directory: the paths of its templates below it, in bytewise order.
     Tree(Vec<PathBuf>),
     Other,
-    /// Nothing, and a directory was meant.
     Missing,
 }
 
@@ -75,7 +73,6 @@ pub(crate) fn find(
 struct Tree<'t, 'p> {
     top: &'t Path,
     suffix: &'t [u8],
-    /// The directories that lead here: a link back to one of them would have no end.
     above: Vec<(u64, u64)>,
     found: Vec<PathBuf>,
     progress: &'t mut Progress<'p>,
@@ -99,7 +96,6 @@ impl Tree<'_, '_> {
         Ok(())
     }
 
-    /// Takes the templates of a directory, and lists the directories in it.
     fn list(&mut self, below: &Path, directory: &OwnedFd) -> Result<Vec<OsString>, Refusal> {
         let id = place(&fstat(directory)?);
         if self.above.contains(&id) {

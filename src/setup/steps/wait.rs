@@ -60,7 +60,6 @@ impl Setup {
     }
 }
 
-/// A target of the table, expanded. `None` is nothing to wait for.
 pub(crate) fn awaited_of(
     probe: &Probe,
     facts: Facts<'_>,

@@ -25,11 +25,8 @@ use crate::value::variables::Variables;
 /// What is wrong with a line whose last word is another one than it looks.
 pub(crate) const ENDS_IN_CR: &str =
     "ends in a carriage return (CR), which is taken for a part of its last word";
-/// What helps against a carriage return.
 pub(crate) const UNIX_LINE_ENDS: &str = "save the file with Unix line ends";
-/// What helps against a byte order mark.
 pub(crate) const NO_BOM: &str = "save the file as UTF-8 without BOM";
-/// What helps against a program for another processor.
 const OTHER_PLATFORM: &str = "the image, or the file in it, was built for another platform";
 /// How many interpreters of interpreters are looked at: the kernel gives up after as many.
 const DEEPEST: u32 = 5;
@@ -58,14 +55,12 @@ pub(crate) fn diagnose(
     }
 }
 
-/// Why a file cannot be run.
 struct Reason {
     kind: Kind,
     text: String,
     hint: Option<String>,
 }
 
-/// It is there, and cannot be run.
 fn cannot(text: impl Into<String>) -> Reason {
     Reason { kind: Kind::CannotRun, text: text.into(), hint: None }
 }
@@ -125,7 +120,6 @@ fn reason(path: &Path, error: Errno, depth: u32) -> Reason {
     }
 }
 
-/// What is in the way of a path.
 enum Obstacle {
     /// This part is not a directory, and more follows.
     NoDirectory(PathBuf),
@@ -197,14 +191,12 @@ fn loader(path: &Path, head: &[u8]) -> Option<Vec<u8>> {
     elf::loader(&File::open(path).ok()?, head)
 }
 
-/// The beginning of a file; `None` where it cannot be read.
 pub(crate) fn head(path: &Path) -> Option<Vec<u8>> {
     let mut head = Vec::new();
     File::open(path).ok()?.take(4096).read_to_end(&mut head).ok()?;
     Some(head)
 }
 
-/// Why the interpreter of a script cannot be run.
 fn interpreter(name: &[u8], error: Errno, depth: u32) -> Reason {
     let path = Path::new(OsStr::from_bytes(name));
     let its = format!("its interpreter {}", quoted(name));
@@ -284,14 +276,12 @@ fn no_format(path: &Path, depth: u32) -> Reason {
     }
 }
 
-/// Mode and owner, and who this process is.
 fn rights(metadata: &Metadata) -> String {
     let Myself { uid, gid } = Myself::observe();
     let mode = metadata.mode() & 0o7777;
     format!("mode {mode:04o}, owner {}:{}, and this is uid {uid}, gid {gid}", metadata.uid(), metadata.gid())
 }
 
-/// Which part of the path keeps this process from executing it.
 fn permission(path: &Path, depth: u32) -> Reason {
     if let Some(Obstacle::Closed(directory)) = obstacle(path) {
         let rights = directory.metadata().map(|found| format!(": {}", rights(&found))).unwrap_or_default();

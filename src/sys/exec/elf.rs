@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
-/// What an ELF file begins with.
 pub(super) const MAGIC: &[u8] = b"\x7fELF";
 
 /// The processors that images are built for: as Rust names them, their ELF machine number (elf.h), and their
@@ -54,11 +53,9 @@ pub(crate) fn loader(file: &File, head: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
-/// The header of an ELF file, as far as it is needed.
 pub(super) struct Elf {
     wide: bool,
     little: bool,
-    /// Whether it is a program, or a library, rather than an object file or a core.
     pub(super) runs: bool,
     machine: u16,
     header_offset: u64,

@@ -71,11 +71,9 @@ macro_rules! keys {
 
 pub(crate) use keys;
 
-/// Collects mistakes while it decodes.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     pub(crate) mistakes: Vec<Mistake>,
-    /// The environments that there are, where the table says so.
     pub(crate) environments: Option<Vec<EnvironmentName>>,
 }
 
@@ -95,7 +93,6 @@ impl Decoder {
         self.mistakes.push(Mistake { hint: Some(hint.into()), ..Mistake::new(span, message) });
     }
 
-    /// A mistake in a value that may be a secret's: `masked` says the same without it.
     fn masked_mistake(&mut self, node: Node<'_>, message: String, masked: String, hint: &str) {
         let mistake = Mistake::new(node.span(), message);
         self.mistakes.push(Mistake { masked: Some(masked), hint: Some(hint.to_owned()), ..mistake });
@@ -124,7 +121,6 @@ impl Decoder {
         self.mistake(node.span(), message);
     }
 
-    /// Whether `node` is a table; a mistake if not.
     pub(crate) fn is_table(&mut self, node: Node<'_>) -> bool {
         let table = node.shape() == Shape::Table;
         if !table {
@@ -148,7 +144,6 @@ impl Decoder {
         }
     }
 
-    /// Reads a table into a default of what it is.
     pub(crate) fn table<T: Default>(&mut self, node: Node<'_>, place: Place<'_>, keys: &[Key<T>]) -> T {
         let mut into = T::default();
         if self.is_table(node) {
@@ -222,7 +217,6 @@ impl Decoder {
         self.well_formed(node, parsed).map(|template| template.at(node.span()))
     }
 
-    /// A template that may be one `${NAME@words}` as a whole.
     pub(crate) fn template_element(&mut self, node: Node<'_>) -> Option<Template> {
         let parsed = Template::parse_element(self.string(node)?);
         self.well_formed(node, parsed).map(|template| template.at(node.span()))
@@ -239,7 +233,6 @@ impl Decoder {
         parsed.map_err(malformed).ok()
     }
 
-    /// The items of an array of strings, or of what may stand beside them.
     pub(crate) fn items<'d>(&mut self, node: Node<'d>) -> std::vec::IntoIter<Node<'d>> {
         if node.shape() == Shape::Array {
             return node.children();
@@ -266,7 +259,6 @@ impl Decoder {
         self.deferred(node, parse_duration, "not a duration", DURATION_RULE)
     }
 
-    /// A duration without `${...}`.
     pub(crate) fn fixed_duration(&mut self, node: Node<'_>) -> Option<Duration> {
         self.valid(node, parse_duration, "not a duration", DURATION_RULE)
     }
@@ -315,7 +307,6 @@ impl Decoder {
         self.valid(node, parse, "not a valid environment name", NAME_RULE)
     }
 
-    /// The name of a variable that `${...}` can have.
     pub(crate) fn variable_name(&mut self, node: Node<'_>) -> Option<String> {
         let name = self.string(node)?;
         if is_variable_name(name.as_bytes()) {

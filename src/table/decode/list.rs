@@ -10,7 +10,6 @@ use crate::value::toml::{Mistake, Node, Shape};
 /// The keys that change a list of an earlier file.
 const OPERATIONS: [&str; 3] = ["replace", "remove", "before"];
 
-/// A list that is being changed.
 #[derive(Default)]
 struct List<'d> {
     steps: Vec<Node<'d>>,
@@ -43,7 +42,6 @@ pub(crate) fn all_steps(setup: Node<'_>) -> Vec<Node<'_>> {
     steps
 }
 
-/// The name of a step, and where it stands.
 fn name_of(step: Node<'_>) -> Option<(Node<'_>, &str)> {
     step.get("name").and_then(|node| Some((node, node.as_str()?)))
 }
@@ -113,7 +111,6 @@ impl<'d> List<'d> {
         self.steps.iter().position(|step| name_of(*step).is_some_and(|(_, each)| each == name))
     }
 
-    /// Puts a step where another one stands, or at the end.
     fn add(&mut self, step: Node<'d>, at: usize) {
         if let Some((node, name)) = name_of(step)
             && !self.names.insert(name)

@@ -81,7 +81,6 @@ impl Decoder {
         Some(signal)
     }
 
-    /// The top level, without verbs and environments, which are decoded one by one.
     pub(crate) fn settings(&mut self, root: Node<'_>) -> Settings {
         let mut settings = Settings::default();
         self.keys(root, Place::Table, TABLE, &mut settings);

@@ -19,7 +19,6 @@ use crate::value::words::Element;
 pub(crate) const KINDS: [&str; 9] =
     ["run", "hooks", "env", "env-file", "wait", "setup", "render", "mkdir", "chown"];
 
-/// What the keys of a step say, before those of its kind are put together.
 #[derive(Default)]
 pub(crate) struct Draft {
     step: Step,
@@ -46,7 +45,6 @@ pub(crate) struct Draft {
     before: Option<String>,
 }
 
-/// The keys of a step.
 pub(crate) const STEP: &[Key<Draft>] = keys! { Draft {
     "run", Form::Argv, "Runs a program.", (run = argv);
     "hooks", Form::Path, "Runs a file, or each file of a directory.", (hooks = path);
@@ -141,7 +139,6 @@ impl Decoder {
         filter
     }
 
-    /// The steps of a list, as they count.
     pub(crate) fn steps(&mut self, setup: Node<'_>, place: Place<'_>) -> Vec<Step> {
         if setup.shape() != Shape::Array {
             self.wrong_type(setup, "an array of tables");
@@ -245,7 +242,6 @@ impl Decoder {
     }
 }
 
-/// Where a group with `during` stands: this step, or one in it.
 fn within(step: &Step) -> Option<Span> {
     let StepKind::Group { steps, during } = &step.kind else { return None };
     during.as_ref().map(|_| step.span).or_else(|| steps.iter().find_map(within))

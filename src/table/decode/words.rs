@@ -9,14 +9,12 @@ use crate::value::template::Template;
 use crate::value::toml::{Node, Shape};
 use crate::value::words::Element;
 
-/// What the keys of words say.
 #[derive(Default)]
 pub(crate) struct Draft {
     words: Option<Vec<Template>>,
     when: Conditions,
 }
 
-/// The keys of words that are there only under conditions.
 pub(crate) const WORDS: &[Key<Draft>] = keys! { Draft {
     "words", Form::Strings, "The arguments.", (words = Some(array of template_element));
     "only-if", Form::Conditions, "Conditions that must all hold.", (when.only_if = list of condition);
@@ -28,7 +26,6 @@ pub(crate) const WORDS: &[Key<Draft>] = keys! { Draft {
 } };
 
 impl Decoder {
-    /// An argv: an array whose first element is the program.
     pub(crate) fn argv(&mut self, node: Node<'_>) -> Option<Vec<Element>> {
         let elements = self.arguments(node)?;
         let key = quoted(node.key());
@@ -42,7 +39,6 @@ impl Decoder {
         None
     }
 
-    /// Arguments: an array, and never one string.
     pub(crate) fn arguments(&mut self, node: Node<'_>) -> Option<Vec<Element>> {
         if let Some(text) = node.as_str() {
             let words: Vec<String> = text.split_whitespace().map(|word| format!("{word:?}")).collect();
