@@ -41,7 +41,12 @@ impl Users {
         let before = known.and_then(|known| known.identity.as_ref());
         let now = identity::resolve(spec)?;
         let ids = |identity: &Identity| (identity.uid, identity.gid, identity.groups.clone());
-        if before.map(ids) != Some(ids(&now)) {
+        if let Some(before) = before.filter(|before| ids(before) == ids(&now)) {
+            // Another home would be where root's programs look for their settings.
+            if before.home != now.home && !only_root_can_change() {
+                return Ok(before.clone());
+            }
+        } else {
             stays_no_root(before, &now)?;
             if !is_number(spec) && !only_root_can_change() {
                 let sentence = format!("user `{}` has changed since the run began", spec.shown());

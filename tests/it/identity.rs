@@ -687,3 +687,20 @@ fn as_is_transparent_but_for_the_user() {
         .stdout("<--help><><--><a b><--as>")
         .run();
 }
+
+#[test]
+fn the_home_of_root_is_not_what_somebody_else_has_written() {
+    let passwd = "root:x:0:0:root:/root:/bin/sh\napp:x:10001:10001::/app:/bin/sh\n";
+    let print = "[[setup]]\nrun = [\"sh\", \"-c\", \"echo $HOME\"]\nuser = \"root\"\n";
+    Test::new()
+        .table(format!(
+            "log = \"quiet\"\nuser = \"app\"\n{print}[[setup]]\nrun = [\"cp\", \"[DIR]/new\", \"/etc/passwd\"]\n{print}\
+             [verbs.a]\nexec = [\"true\"]\n"
+        ))
+        .args(["a"])
+        .lay_over("/etc/passwd", passwd)
+        .mounts("chmod 666 \"$0/over/etc/passwd\"")
+        .file("new", passwd.replace(":/root:", ":/app/planted:"), 0o644)
+        .stderr("/root\n/root\n")
+        .run();
+}
