@@ -6,10 +6,12 @@ pub(crate) const MASK: &str = "***";
 pub(crate) const WITHHELD: &str = "details withheld: they contain a secret";
 
 /// Bytes as they can be shown on a terminal: control characters, characters that reorder text, and
-/// what is not UTF-8 are escaped; a backslash is doubled only where it would be read as an escape.
+/// what is not UTF-8 are escaped; a backslash is doubled only where it would be read as an escape. The user
+/// information of a URL is `***`.
 pub(crate) fn escaped(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
 
+    let bytes = masked(bytes);
     let mut shown = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
@@ -36,6 +38,23 @@ pub(crate) fn escaped(bytes: &[u8]) -> String {
         }
     }
     shown
+}
+
+/// Where the user information of a text stands: everything from the first `://` to the last `@`. Where a
+/// password holds an `@`, a `/` or a `?` that should have been encoded, a stricter reading would show a
+/// part of it.
+pub(crate) fn login(text: &[u8]) -> Option<std::ops::Range<usize>> {
+    let start = text.windows(3).position(|window| window == b"://")? + 3;
+    let end = text.iter().rposition(|byte| *byte == b'@')?;
+    (start <= end).then_some(start..end)
+}
+
+/// A text with its user information as `***`.
+pub(crate) fn masked(text: &[u8]) -> Vec<u8> {
+    match login(text) {
+        Some(login) => [&text[..login.start], MASK.as_bytes(), &text[login.end..]].concat(),
+        None => text.to_owned(),
+    }
 }
 
 /// The beginning of a text that has more characters than `most`.

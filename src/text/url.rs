@@ -6,6 +6,7 @@
 use std::net::Ipv6Addr;
 
 use crate::text::escape::{MASK, escaped};
+pub(crate) use crate::text::escape::{login, masked};
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Url<'a> {
@@ -143,30 +144,14 @@ pub(crate) fn decoded(text: &[u8]) -> Vec<u8> {
     decoded
 }
 
-/// Where the user information of a text stands: everything from the first `://` to the last `@`. Where a
-/// password holds an `@`, a `/` or a `?` that should have been encoded, a stricter reading would show a
-/// part of it.
-pub(crate) fn login(text: &[u8]) -> Option<std::ops::Range<usize>> {
-    let start = text.windows(3).position(|window| window == b"://")? + 3;
-    let end = text.iter().rposition(|byte| *byte == b'@')?;
-    (start <= end).then_some(start..end)
-}
-
-pub(crate) fn masked(text: &[u8]) -> Vec<u8> {
-    match login(text) {
-        Some(login) => [&text[..login.start], b"***", &text[login.end..]].concat(),
-        None => text.to_owned(),
-    }
-}
-
 /// A target as it may be shown: masked, and without its query, which holds passwords, too.
 pub(crate) fn shown(target: &[u8]) -> Vec<u8> {
     before(&masked(target), b'?').0.to_owned()
 }
 
-/// A value as it may be shown: escaped, without the user information of a URL; or `***`.
+/// A value as it may be shown, or `***`.
 pub(crate) fn shown_value(value: &[u8], secret: bool) -> String {
-    if secret { MASK.to_owned() } else { escaped(&masked(value)) }
+    if secret { MASK.to_owned() } else { escaped(value) }
 }
 
 #[cfg(test)]

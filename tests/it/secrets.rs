@@ -322,3 +322,30 @@ fn a_value_in_the_place_of_a_declaration_is_masked() {
             .run();
     }
 }
+
+#[test]
+fn the_user_information_of_a_url_is_masked_wherever_the_url_ends_up() {
+    let url = "postgres://app:swordfish@127.0.0.1:1/db";
+    let test = |part: &str| {
+        let table = format!("log = \"quiet\"\n[verbs.a]\nexec = [\"true\"]\n{part}\n");
+        Test::new().table(table).env("U", url)
+    };
+    for part in [
+        "user = \"${U}\"",
+        "workdir = \"/${U}\"",
+        "aliases = [\"https://x:swordfish@y\"]",
+        "args = \"x https://x:swordfish@y\"",
+        "[variables.U]\ntype = \"port\"",
+        "[[verbs.a.setup]]\nhooks = \"/none/${U}.sh\"",
+        "[[verbs.a.setup]]\nmkdir = \"/proc/${U}\"",
+        "[[verbs.a.setup]]\nrun = [\"true\"]\nonce = \"[DIR]/once/${U}\"",
+        "[[verbs.a.setup]]\nrun = [\"/none/${U}\"]",
+        "[verbs.b]\nexec = [\"${U}\"]",
+    ] {
+        is_kept(&[&RUNS, &CHECKS], || test(part));
+    }
+    for words in [["--as", url, "--", "true"], ["--table", url, "--log", "text"], ["--timeout", url, "--log", "text"]] {
+        is_kept(&[&[&words]], || Test::new().table(VERB));
+    }
+    is_kept(&[&[&["a"]]], || Test::new().table(VERB).env("PREVERB_LOG", url));
+}

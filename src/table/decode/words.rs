@@ -3,6 +3,7 @@
 use crate::table::decode::decoder::{Decoder, Key, keys};
 use crate::table::decode::form::Form;
 use crate::table::decode::place::Place;
+use crate::text::escape::masked;
 use crate::text::log::quoted;
 use crate::value::condition::Conditions;
 use crate::value::template::Template;
@@ -41,6 +42,7 @@ impl Decoder {
 
     pub(crate) fn arguments(&mut self, node: Node<'_>) -> Option<Vec<Element>> {
         if let Some(text) = node.as_str() {
+            let text = String::from_utf8_lossy(&masked(text.as_bytes())).into_owned();
             let words: Vec<String> = text.split_whitespace().map(|word| format!("{word:?}")).collect();
             let key = node.key();
             self.mistake_with_hint(
