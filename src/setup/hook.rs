@@ -1,12 +1,14 @@
 //! Hooks: programs and scripts of the user's, and what they change.
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use crate::setup::dump::{Dump, is_preverbs_own, working_directory, written_variables};
 use crate::setup::shell::Script;
 use crate::setup::state::{Setup, Task};
 use crate::setup::surroundings::{Changes, current_umask};
 use crate::sys::child::{Ended, Running, Spawn, Writers};
+use crate::sys::entry::place;
 use crate::sys::proof;
 use crate::sys::running::Carries;
 use crate::sys::start::start_program;
@@ -97,6 +99,20 @@ impl Setup {
         Ok(())
     }
 
+    /// The file that a shell of root's starts as preverb. What stands at this program's own path by now may be
+    /// another user's, where it is not root's alone: then it is the file that this process was started from.
+    fn own_file(&self, task: &Task<'_>) -> Result<PathBuf> {
+        let Err(why) = proof::file(&self.world.program) else { return Ok(self.world.program.clone()) };
+        // Acting as a user has closed this process to all others, root's too.
+        let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable);
+        let started_from = PathBuf::from(format!("/proc/{}/./exe", std::process::id()));
+        let place = |path: &Path| rustix::fs::stat(path).map(|status| place(&status)).ok();
+        if place(&started_from).is_some_and(|file| Some(file) == place(Path::new("/proc/self/exe"))) {
+            return Ok(started_from);
+        }
+        Err(proof::refused(&task.who(), &self.world.program, &why))
+    }
+
     /// Starts the program of a hook, or a shell of its own that sources it.
     fn start(&mut self, task: &Task<'_>, hook: &Hook, variables: &Variables) -> Result<Running> {
         let socket;
@@ -105,7 +121,8 @@ impl Setup {
             Work::Script(script) => {
                 let name = self.world.children.socket();
                 let name = name.map_err(|error| Failure::say(Kind::System, reason(&error)))?;
-                socket = script.argv(&self.world.program, &name, &self.plan.parameters);
+                let preverb = if task.kept_root { self.own_file(task)? } else { self.world.program.clone() };
+                socket = script.argv(&preverb, &name, &self.plan.parameters);
                 let uid = task.identity.as_ref().map_or(self.world.myself.uid, |identity| identity.uid);
                 (&socket, Some(uid))
             }

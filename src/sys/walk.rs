@@ -104,9 +104,14 @@ pub(crate) const DIRECTORY: OFlags =
 
 /// Whether others than root can put something there.
 pub(crate) fn is_open_to_others(directory: &Stat) -> bool {
-    let writable =
-        directory.st_mode & 0o002 != 0 || (directory.st_mode & 0o020 != 0 && directory.st_gid != 0);
-    directory.st_uid != 0 || (writable && directory.st_mode & 0o1000 == 0)
+    let group_is_roots = directory.st_gid == 0 && directory.st_mode & 0o002 == 0;
+    directory.st_uid != 0 || (!group_is_roots && can_change(directory))
+}
+
+/// The same where members of root's own group and of an access control list (whose mask is the group's bits)
+/// are not trusted either.
+pub(crate) fn can_change(directory: &Stat) -> bool {
+    directory.st_uid != 0 || (directory.st_mode & 0o022 != 0 && directory.st_mode & 0o1000 == 0)
 }
 
 #[derive(Debug)]
@@ -190,6 +195,10 @@ impl Walk {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let next = match rustix::fs::openat(&self.at, name.as_os_str(), flags, Mode::empty()) {
             Ok(next) => next,
+            Err(Errno::NOENT) if self.roots_alone && self.status()?.st_mode & 0o022 != 0 => {
+                let shown = quoted_path(&self.shown.join(&name));
+                return Err(Refusal::NotRoots(format!("{shown} is missing, and others can put it there")));
+            }
             Err(Errno::NOENT) => return Ok(Step::Missing(name)),
             Err(errno) => return Err(errno.into()),
         };

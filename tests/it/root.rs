@@ -187,20 +187,54 @@ fn root_runs_nothing_that_is_exchanged_for_what_was_judged() {
     }
 }
 
+#[test]
+fn what_is_missing_where_others_can_put_it_is_not_run() {
+    for (step, name) in [("hooks = \"[DIR]/hooks\"", "tool"), ("env-file = \"[DIR]/sticky/env\"", "env")] {
+        root(&format!("[[setup]]\n{step}\nuser = \"root\"\n"))
+            .directory("sticky", 0o1777)
+            .file("hooks/1", "#![DIR]/sticky/tool\n", 0o755)
+            .under_shell("sed -i \"s:\\[DIR\\]:$PWD:\" hooks/1; exec \"$@\"")
+            .status(77)
+            .stderr_contains(format!(
+                "`[DIR]/sticky/{name}` is missing, and others can put it there\nhint: everything"
+            ))
+            .run();
+    }
+}
+
+#[test]
+fn roots_shell_starts_no_other_preverb_than_the_one_that_started_it() {
+    let replace = "rm own/preverb; printf '#!/bin/sh\\necho planted, as $(id -u)\\n' >own/preverb; chmod 755 own/preverb";
+    root(&format!(
+        "[[setup]]\nrun = [\"sh\", \"-c\", \"{}\"]\n[[setup]]\nhooks = \"[DIR]/hooks\"\nuser = \"root\"\n\
+         [[setup]]\nrun = [\"sh\", \"-c\", \"echo $A\"]\nuser = \"root\"\n",
+        replace.replace('\\', "\\\\")
+    ))
+    .file("hooks/1.sh", "export A=handed-back\n", 0o644)
+    .under_shell(&format!(
+        "mkdir own; cp \"$1\" own/preverb; chown -R {APP} own; shift; exec own/preverb \"$@\""
+    ))
+    .stderr("handed-back\n")
+    .run();
+}
+
 // Where root makes and writes
 
 #[test]
 fn a_directory_that_is_exchanged_for_another_of_roots_keeps_its_mode() {
     // `d` belongs to another user, `s` in it to root. Prints each status, and the mode of what holds the secret and how
     // much is in it, once nothing can be exchanged any more: an exchange that was under way may show it twice or not.
-    let many = format!(
-        "n=0; while [ $n -lt 40 ]; do rm -rf d done; mkdir -m 755 d; mkdir -m 700 d/s; : >d/s/secret; chown {APP} d; \
+    let many = "n=0; while [ $n -lt 40 ]; do rm -rf d done; mkdir d; chmod $mode d; mkdir -m 700 d/s; : >d/s/secret; chown $owner d; \
          \"$@\"; status=$?; mv d done; what=; until expr \"$what\" : '[0-9]* [0-9]*$' >/dev/null; do what=$(find done -name secret -execdir \
-         sh -c 'echo $(stat -c %a .) $(ls | wc -l)' ';'); done; echo $status $what; n=$((n+1)); done"
-    );
-    for (path, mode) in [("a", "0777"), ("a/b", "2775")] {
+         sh -c 'echo $(stat -c %a .) $(ls | wc -l)' ';'); done; echo $status $what; n=$((n+1)); done";
+    // What root's group may write to is somebody else's, too: another user can be a member, or be named in an access
+    // control list.
+    let theirs = format!("owner={APP} mode=755");
+    for (path, mode, whose) in
+        [("a", "0777", &*theirs), ("a/b", "2775", &theirs), ("a", "0777", "owner=0:0 mode=775")]
+    {
         root(&format!("[[setup]]\nmkdir = \"[DIR]/d/{path}\"\nmode = \"{mode}\"\nuser = \"root\"\n"))
-            .under_shell(&many)
+            .under_shell(&format!("{whose}; {many}"))
             .during(|run| {
                 let at = |name: &str| run.dir().join("d").join(name);
                 while run.state().is_some_and(|state| state != 'Z') {

@@ -344,7 +344,9 @@ fn the_user_information_of_a_url_is_masked_wherever_the_url_ends_up() {
     ] {
         is_kept(&[&RUNS, &CHECKS], || test(part));
     }
-    for words in [["--as", url, "--", "true"], ["--table", url, "--log", "text"], ["--timeout", url, "--log", "text"]] {
+    for words in
+        [["--as", url, "--", "true"], ["--table", url, "--log", "text"], ["--timeout", url, "--log", "text"]]
+    {
         is_kept(&[&[&words]], || Test::new().table(VERB));
     }
     is_kept(&[&[&["a"]]], || Test::new().table(VERB).env("PREVERB_LOG", url));

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 
 use crate::setup::steps::progress::Progress;
 use crate::sys::identity::{Identity, Myself, acting_as};
-use crate::sys::walk::{DIRECTORY, Refusal, Step, Walk, is_open_to_others};
+use crate::sys::walk::{DIRECTORY, Refusal, Step, Walk, can_change, is_open_to_others};
 use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::quoted_path;
@@ -90,9 +90,12 @@ fn make_as_root(path: &Path, mode: Option<u32>) -> std::result::Result<(), Refus
             Step::Missing(_) if walk.is_in_link() => return Err(Errno::NOTDIR.into()),
             Step::Missing(name) => {
                 let mode = mode.filter(|_| walk.is_at_end());
-                if is_open_to_others(&walk.status()?) {
-                    let new = make_marked(&walk, &name, mode)?;
-                    walk.enter(name, new);
+                if can_change(&walk.status()?) {
+                    match make_marked(&walk, &name, mode) {
+                        // Another run has made it meanwhile.
+                        Err(Refusal::System(Errno::EXIST)) => walk.retry(name),
+                        new => walk.enter(name, new?),
+                    }
                 } else if make_one(walk.at.as_fd(), Path::new(&name), mode)? {
                     walk.retry(name);
                 } else {
@@ -173,16 +176,18 @@ fn make_for(
             Step::Other(_) => return Err(Errno::NOTDIR.into()),
             Step::Missing(name) => name,
         };
-        if !make_one(walk.at.as_fd(), Path::new(&name), mode.filter(|_| walk.is_at_end()))? {
+        let own_mode = mode.filter(|_| walk.is_at_end());
+        let new = if can_change(&here) {
+            make_marked(&walk, &name, own_mode)?
+        } else if make_one(walk.at.as_fd(), Path::new(&name), own_mode)? {
+            // No other user can have replaced it: the directory that it is in is root's.
+            openat(&walk.at, &name, DIRECTORY, Mode::empty())?
+        } else {
             return Err(Errno::NOENT.into());
-        }
-        // No other user can have replaced it: the directory that it is in is root's.
-        let given = openat(&walk.at, &name, DIRECTORY, Mode::empty()).and_then(|new| {
-            rustix::fs::fchown(&new, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)))?;
-            Ok(new)
-        });
+        };
+        let given = rustix::fs::fchown(&new, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)));
         // A directory that could not be given away would look to the next run as if it had been.
-        let new = given.inspect_err(|_| {
+        given.inspect_err(|_| {
             let _ = rustix::fs::unlinkat(&walk.at, &name, AtFlags::REMOVEDIR);
         })?;
         return Ok((!walk.is_at_end()).then(|| (new, walk.rest())));
