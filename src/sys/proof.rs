@@ -10,6 +10,7 @@ use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context as _, anyhow, bail};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
@@ -29,12 +30,12 @@ pub(crate) const RULE: &str = "everything that root runs must belong to root and
 /// How many interpreters of interpreters there can be: the kernel gives up after as many.
 const DEEPEST: u32 = 5;
 
-/// A result whose error is why something is not root's alone.
-type Proved<T> = std::result::Result<T, String>;
+/// A result whose error says why something is not root's alone, from the outside in.
+type Proved<T> = anyhow::Result<T>;
 
 /// The failure (77) of `who`, a step, which would run or read what is not root's alone.
-pub(crate) fn refused(who: &str, path: &Path, why: &str) -> Failure {
-    let sentence = format!("{who} does not run {} as root: {why}", quoted_path(path));
+pub(crate) fn refused(who: &str, path: &Path, why: &anyhow::Error) -> Failure {
+    let sentence = format!("{who} does not run {} as root: {why:#}", quoted_path(path));
     Failure::say(Kind::Identity, sentence).hint(RULE)
 }
 
@@ -49,7 +50,8 @@ pub(crate) fn program(
     let interpreted = interpreters(&file, variables, DEEPEST).map_err(|why| refused(who, &file, &why))?;
     let Some(mut words) = interpreted else { return Ok((file, argv.to_vec())) };
     let found = exec::locate(exec::program_of(&words), variables)?;
-    proved(&found, variables, DEEPEST).map_err(|why| refused(who, &file, &its_interpreter(&found, &why)))?;
+    let safe = proved(&found, variables, DEEPEST).with_context(|| its_interpreter(&found));
+    safe.map_err(|why| refused(who, &file, &why))?;
     words.push(file.into_os_string());
     words.extend(argv.iter().skip(1).cloned());
     Ok((found, words))
@@ -63,11 +65,11 @@ pub(crate) fn file(path: &Path) -> Proved<()> {
 /// In directories of root's only root can put what is not there: whoever looks for it reports it.
 fn settled(refusal: &Refusal) -> Proved<()> {
     let is_nothing = matches!(refusal, Refusal::System(Errno::NOENT | Errno::NOTDIR | Errno::LOOP));
-    if is_nothing { Ok(()) } else { Err(refusal.to_string()) }
+    if is_nothing { Ok(()) } else { bail!("{refusal}") }
 }
 
-fn its_interpreter(path: &Path, why: &str) -> String {
-    format!("its interpreter {} is not safe for root to run: {why}", quoted_path(path))
+fn its_interpreter(path: &Path) -> String {
+    format!("its interpreter {} is not safe for root to run", quoted_path(path))
 }
 
 fn proved(path: &Path, variables: &Variables, depth: u32) -> Proved<()> {
@@ -90,7 +92,7 @@ fn interpreters(path: &Path, variables: &Variables, depth: u32) -> Proved<Option
     }
     let interpreter_is_proved = |name: &[u8], depth| {
         let interpreter = Path::new(OsStr::from_bytes(name));
-        proved(interpreter, variables, depth).map_err(|why| its_interpreter(interpreter, &why))
+        proved(interpreter, variables, depth).with_context(|| its_interpreter(interpreter))
     };
     let Some(Shebang { interpreter, argument: rest }) = Shebang::of(&head) else {
         let loader = exec::loader(&file, &head);
@@ -103,7 +105,7 @@ fn interpreters(path: &Path, variables: &Variables, depth: u32) -> Proved<Option
     match command_of_env(rest) {
         Some(words) => Ok(Some(words)),
         None if rest.windows(4).any(|part| part == b"PATH") => {
-            Err("its `#!` line sets another PATH for `env`".to_owned())
+            bail!("its `#!` line sets another PATH for `env`")
         }
         None => closed_path(variables).map(|()| None),
     }
@@ -126,7 +128,7 @@ fn command_of_env(rest: &[u8]) -> Option<Vec<OsString>> {
 fn closed_path(variables: &Variables) -> Proved<()> {
     for path in exec::candidates(OsStr::new("env"), variables) {
         file(path.parent().unwrap_or(Path::new("/")))
-            .map_err(|why| format!("`env` looks up its interpreter on PATH, and {why}"))?;
+            .map_err(|why| anyhow!("`env` looks up its interpreter on PATH, and {why:#}"))?;
     }
     Ok(())
 }

@@ -277,7 +277,7 @@ impl Walk<'_, '_> {
                 self.wrong(&value, format!("hook {name} cannot be read: {}", reason(&error)), None);
             }
             if kept_root && let Err(reason) = proof::file(&file.path) {
-                let message = format!("hook {name} does not run as root: {reason}");
+                let message = format!("hook {name} does not run as root: {reason:#}");
                 self.wrong(&value, message, Some(proof::RULE));
             }
             if rules.runs(&file) && exports {
