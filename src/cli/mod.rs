@@ -62,7 +62,7 @@ pub(crate) fn parse(arguments: Vec<OsString>, dashes: Dashes) -> Result<Request>
         let action = match word.as_bytes() {
             b"--help" | b"-h" => Action::Help,
             b"--version" | b"-V" => Action::Version,
-            _ => return Err(unknown_option(word)),
+            _ => return Err(unknown_option(word, &options)),
         };
         return Ok(Request { options: common(&parse_options(&options)?)?, action });
     }

@@ -134,18 +134,27 @@ pub(super) fn is_mode(argument: &OsStr) -> bool {
     option(argument).is_some_and(|(name, _)| MODES.contains(&name))
 }
 
-pub(super) fn unknown_option(word: &OsStr) -> Failure {
+/// `before` are the options that stand before it.
+pub(super) fn unknown_option(word: &OsStr, before: &[OsString]) -> Failure {
     let bytes = word.as_bytes();
     let failure = usage(format!("unknown option {}", quoted(bytes))).field("option", escaped(bytes));
     let name = String::from_utf8_lossy(bytes);
     let name = name.split('=').next().unwrap_or_default();
     let known = OPTIONS.iter().flat_map(|(_, options)| *options).filter(|(.., help)| !help.is_empty());
     let known: Vec<String> = known.map(|(name, ..)| format!("--{name}")).collect();
-    match nearest(name, known.iter().map(String::as_str)) {
-        Some(near) => failure.hint(format!("did you mean `{near}`?")),
+    if let Some(near) = nearest(name, known.iter().map(String::as_str)) {
+        return failure.hint(format!("did you mean `{near}`?"));
+    }
+    // As gosu and tini are called: with nothing between the mode and the command.
+    let mut modes = before.iter().filter_map(|argument| option(argument));
+    match modes.find(|(name, _)| TAKE_COMMAND.contains(name)) {
         None => failure.hint("`preverb --help` lists the options"),
+        Some((mode, _)) => failure
+            .hint(format!("a command stands after `--`: `preverb --{mode} ... -- COMMAND [ARGUMENT]...`")),
     }
 }
+
+const TAKE_COMMAND: [&str; 4] = ["as", "supervise", "wait", "exec"];
 
 pub(super) fn parse_options(options: &[OsString]) -> Result<ArgMatches> {
     let argv = std::iter::once(OsString::from("preverb")).chain(options.iter().cloned());

@@ -24,7 +24,6 @@ pub(crate) struct Options {
 pub(crate) enum Invocation {
     None,
     Verb(OsString, Vec<OsString>),
-    /// Arguments of the default verb (`leading-dash = "default"`).
     Default(Vec<OsString>),
     Command(Vec<OsString>),
 }

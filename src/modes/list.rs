@@ -149,7 +149,6 @@ fn column(entries: &[Entry<'_>], paint: Paint) -> Vec<String> {
     lines
 }
 
-/// The lines with the notes at their end painted; they are wrapped first, because escapes have no width.
 fn painted(mut lines: Vec<String>, notes: &str, paint: Paint) -> Vec<String> {
     let mut left = notes.chars().filter(|c| *c != ' ').count();
     for line in lines.iter_mut().rev() {

@@ -192,7 +192,6 @@ impl Processes {
         children.find(|(pid, _)| number(*pid) == Some(target)).map(|(pid, _)| *pid)
     }
 
-    /// The oldest process below this one that preverb is or has become; or else, with `any`, the oldest.
     fn below(&self, ancestor: i32, any: bool) -> Option<i32> {
         let mut oldest = None;
         for (pid, stat) in &self.by_age {

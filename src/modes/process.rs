@@ -34,7 +34,6 @@ pub(crate) fn has(text: &[u8], name: &str) -> bool {
     entries(text).any(|entry| entry.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"=")))
 }
 
-/// Whether a block of variables has what everything carries that preverb has become or started.
 pub(crate) fn has_mark(text: &[u8]) -> bool {
     has(text, "PREVERB_ENVIRONMENT")
 }
@@ -72,7 +71,6 @@ impl Process {
         self.read(proc::environment)
     }
 
-    /// Its variables: every entry, byte for byte, as they were when it was started.
     pub(crate) fn variables(&self) -> Result<Variables> {
         let mut text = self.environment();
         // A supervisor was started with the same ones, and keeps them.
@@ -121,7 +119,6 @@ impl Process {
         Identity { spec, uid, gid, groups: groups.clone(), home: "/".into() }
     }
 
-    /// The refusal, with who may and who this is.
     fn refused(&self, what: &str, error: &io::Error) -> Failure {
         let sentence = format!("cannot read the {what} of {}: {}", self.shown(), reason(error));
         if error.kind() != io::ErrorKind::PermissionDenied {

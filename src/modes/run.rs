@@ -21,7 +21,6 @@ use crate::text::paint::Paint;
 use crate::value::condition::is_true;
 
 impl Context<'_> {
-    /// The sentence, with a table: decide what counts of it, plan, then explain the plan or perform it.
     pub(crate) fn with_tree(mut self, options: &Options, mode: TableMode, tree: Tree<'_>) -> Result<u8> {
         let sources = tree.sources();
         let mut decoder = Decoder::default();

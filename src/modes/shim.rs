@@ -47,7 +47,6 @@ pub(crate) fn shim(verbs: Verbs<'_>, environment: &Environment, verb: Option<&Os
     }))
 }
 
-/// What the script is made of: the keys of `[shim]` in the table, and what it is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Shim {
     image: String,
@@ -100,7 +99,6 @@ fn script(shim: &Shim) -> String {
     text
 }
 
-/// A line that puts `word`, as the shell reads it, before the words there are.
 fn push(text: &mut String, indent: &str, word: &str) {
     let _ = writeln!(text, "{indent}set -- {word} \"$@\"");
 }

@@ -60,7 +60,6 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
-/// What a set-user-id preverb does all the same.
 fn help_or_version(words: &[OsString]) -> Option<Result<u8>> {
     let [word] = words else { return None };
     match word.as_bytes() {
@@ -76,7 +75,6 @@ fn version() -> Result<u8> {
     print(concat!("preverb ", env!("CARGO_PKG_VERSION"), "\n"))
 }
 
-/// The small modes that preverb starts itself in. They read no table and handle no signal.
 fn hidden_mode(name: &OsStr, words: &[OsString], log: &mut Log) -> Option<Result<u8>> {
     if !read::is_part(name.as_bytes()) {
         return None;

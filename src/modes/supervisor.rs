@@ -69,7 +69,6 @@ struct Supervisor<'o> {
     init: bool,
     terminal: Terminal,
     stopped: Stopped,
-    /// Whether a signal that stops was passed on since the target was continued.
     passed_stop: bool,
 }
 

@@ -18,7 +18,6 @@ use crate::text::nearest::nearest;
 pub(crate) struct Call {
     pub(crate) verb: Option<VerbName>,
     pub(crate) words: Option<Vec<OsString>>,
-    /// The first argument, where it is a command only because it is not a verb (`unknown = "exec"`).
     pub(crate) not_a_verb: Option<OsString>,
 }
 
@@ -30,7 +29,6 @@ pub(crate) struct Verbs<'v> {
 }
 
 impl Verbs<'_> {
-    /// The verb that is called, and its arguments; or the command.
     pub(crate) fn called(self, invocation: Invocation) -> Result<Call> {
         let mut not_a_verb = None;
         let (verb, words) = match invocation {
@@ -88,7 +86,6 @@ impl Verbs<'_> {
         self.with_suggestion(failure.field("verb", escaped(word.as_bytes())), word)
     }
 
-    /// Adds to the failure of an argument that is not a verb which verb may be meant, and which there are.
     pub(crate) fn with_suggestion(self, mut failure: Failure, word: &OsStr) -> Failure {
         let list = self.list();
         let names = list.verbs.iter().flat_map(|verb| std::iter::once(&verb.name).chain(&verb.aliases));

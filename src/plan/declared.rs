@@ -82,7 +82,6 @@ impl Building {
         self.warnings.push(format!("variable `{old}` is an old name of `{name}`, and its value is used"));
     }
 
-    /// `required`, `type`, `one-of` and `conflicts`, on what all layers yield.
     pub(super) fn check(&mut self, declarations: &[Declaration], rules: Rules<'_>) {
         let mut reported: BTreeSet<[&str; 2]> = BTreeSet::new();
         for declaration in declarations {

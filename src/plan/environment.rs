@@ -29,6 +29,8 @@ pub(crate) struct Environment {
     pub(crate) why: Why,
     /// The variable that names environments.
     pub(crate) variable: String,
+    /// Whether the table lists it in `names`.
+    pub(crate) listed: bool,
 }
 
 impl Environment {
@@ -100,5 +102,5 @@ pub(crate) fn choose(
             return Err(refused(Kind::Variable, &reason, did_you_mean(Some(&other)).trim_end().to_owned()));
         }
     };
-    Ok(Environment { name, alias, why, variable })
+    Ok(Environment { name, alias, why, variable, listed: naming.names.is_some() })
 }

@@ -16,7 +16,6 @@ pub(super) struct Building {
     pub(super) variables: Variables,
     pub(super) failures: Vec<Failure>,
     pub(super) failed: BTreeSet<String>,
-    /// Variables that have no value because of a failure that is reported, here or at the end.
     pub(super) missing: BTreeSet<String>,
     /// Variables that an expansion found unset, each once, and the sentence about it; reported at the end,
     /// unless the declaration has reported it better by then.

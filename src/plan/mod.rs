@@ -83,7 +83,6 @@ impl Plan {
 #[derive(Debug, Clone)]
 pub(crate) struct PlanStep {
     pub(crate) step: Step,
-    /// What it is called: its name, or what it does as the table has it.
     pub(crate) label: String,
     pub(crate) skip: Option<String>,
     pub(crate) steps: Vec<PlanStep>,
@@ -128,7 +127,6 @@ impl PlanStep {
         self.step.timeout = Some(Deferred::Known(limit.map_or(most, |limit| limit.min(most))));
     }
 
-    /// The step with those of its values expanded that may be any text, called by what it is about now.
     pub(crate) fn settled(&self, variables: &Variables) -> Result<Self> {
         let mut step = self.clone();
         step.label = self.label_with(variables);
@@ -179,7 +177,6 @@ fn labelled(step: &Step, show: &dyn Fn(&Template) -> String) -> String {
     }
 }
 
-/// What a step is called: its name, or its kind and what that is about.
 pub(crate) fn called(step: &Step, show: &dyn Fn(&Template) -> String) -> String {
     if let Some(name) = &step.name {
         return name.clone();

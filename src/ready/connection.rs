@@ -31,7 +31,6 @@ pub(crate) enum Address<'a> {
 /// What a parser says of the bytes so far: nothing yet, or a value and the number of bytes that it took.
 pub(crate) type Parsed<T> = Result<Option<(T, usize)>, String>;
 
-/// An open connection. Every error is a short phrase that says why the server is not ready.
 #[derive(Debug)]
 pub(crate) struct Connection {
     socket: OwnedFd,
@@ -64,7 +63,6 @@ impl Connection {
         }
     }
 
-    /// Reads until the parser has found what it looks for.
     pub(crate) fn receive<T>(&mut self, parse: fn(&[u8]) -> Parsed<T>) -> Result<T, String> {
         loop {
             if let Some((value, count)) = parse(&self.seen)? {
@@ -86,7 +84,6 @@ impl Connection {
         }
     }
 
-    /// Reads what there is, after what was seen; 0 is the end.
     fn read(&mut self) -> Result<usize, String> {
         let mut chunk = [0; 1024];
         loop {

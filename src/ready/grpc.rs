@@ -123,7 +123,6 @@ pub(crate) fn frame(bytes: &[u8]) -> Parsed<Frame> {
     Ok(Some((Frame { kind: *kind, flags: *flags, stream, payload: payload.to_owned() }, length + 9)))
 }
 
-/// What a frame decides, if it is the one; `body` is what came of the message so far.
 pub(crate) fn verdict(frame: &Frame, body: &mut Vec<u8>) -> Option<Result<(), String>> {
     let refused = |reason: &str| Some(Err(reason.to_owned()));
     match (frame.kind, frame.stream) {

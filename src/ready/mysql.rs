@@ -112,9 +112,7 @@ const TOO_MANY: &str = "too many connections";
 pub(crate) enum Reply {
     /// Every login is taken.
     Welcome,
-    /// It does not know this user, or wants TLS: so it looks at logins.
     Refused,
-    /// It wants this for a password first, in another way.
     Continue(Vec<u8>),
 }
 

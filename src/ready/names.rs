@@ -111,7 +111,6 @@ impl Lookup {
         }
     }
 
-    /// The lookups that have ended by then, and what they found.
     fn answers(&mut self, until: Option<Instant>) -> Vec<(Asked, Vec<IpAddr>)> {
         let mut running: Vec<&mut Running> = self.open.iter_mut().map(|(_, running)| running).collect();
         // A request to stop ends this process itself.

@@ -26,13 +26,11 @@ pub(crate) fn ask(mut connection: Connection, user: &[u8], database: &[u8]) -> R
 /// How far the login of a server that would take one has come.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Login {
-    /// The server trusts everybody.
     Done,
     /// It asks for a password, or has an objection.
     Open,
 }
 
-/// The first message of the server.
 pub(crate) fn answer(bytes: &[u8]) -> Parsed<Login> {
     let foreign = || Err("the answer is not from PostgreSQL".to_owned());
     let Some((kind, rest)) = bytes.split_first() else { return Ok(None) };

@@ -30,7 +30,6 @@ const QUIET: Duration = Duration::from_secs(1);
 pub(crate) struct Awaited {
     pub(crate) shown: String,
     pub(crate) argv: Vec<OsString>,
-    /// What preverb's own probe is given to try.
     target: Option<Vec<u8>>,
     /// The program of preverb, where a program that tries leaves nothing behind.
     pub(crate) guard: Option<PathBuf>,
@@ -187,7 +186,6 @@ impl Awaited {
         false
     }
 
-    /// What a try that has ended says; an error is why it is not ready.
     pub(crate) fn verdict(&self, running: &Running, ended: &Ended) -> std::result::Result<(), String> {
         let line = running.last_line();
         Err(match ended {

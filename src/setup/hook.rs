@@ -23,12 +23,10 @@ use crate::value::variables::{Origin, Variables};
 pub(super) struct Hook {
     pub(super) name: String,
     pub(super) work: Work,
-    /// What its standard input holds, if that is not at its end.
     pub(super) input: Option<Vec<u8>>,
 }
 
 pub(super) enum Work {
-    /// A program with its arguments; it is looked up on its own `PATH`.
     Program(Vec<OsString>),
     Script(Script),
 }
@@ -99,8 +97,9 @@ impl Setup {
         Ok(())
     }
 
-    /// The file that a shell of root's starts as preverb. What stands at this program's own path by now may be
-    /// another user's, where it is not root's alone: then it is the file that this process was started from.
+    /// The file that a shell of root's starts as preverb. What stands at this program's own path by now may
+    /// be another user's, where it is not root's alone: then it is the file that this process was started
+    /// from.
     fn own_file(&self, task: &Task<'_>) -> Result<PathBuf> {
         let Err(why) = proof::file(&self.world.program) else { return Ok(self.world.program.clone()) };
         // Acting as a user has closed this process to all others, root's too.

@@ -1,10 +1,13 @@
 //! The files of a `hooks` step, and how each is run. It only reads.
 
 use std::ffi::{OsStr, OsString};
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
 
 use crate::sys::exec;
 use crate::sys::shebang::{Shebang, base};
@@ -64,7 +67,6 @@ impl<'r> Rules<'r> {
         self.runs_executables && is_script && matches!(file.how, How::Run | How::RunBy(_))
     }
 
-    /// What the extension of a path means. One in `interpreters` can hold dots; the longest that fits counts.
     fn extension(self, path: &Path) -> Extension<'r> {
         let name = path.file_name().unwrap_or_default().as_bytes();
         let ends_in = |extension: &str| {
@@ -177,10 +179,22 @@ fn no_rule(path: &Path) -> String {
     }
 }
 
+/// What is in a file; a pipe that has taken its place since it was looked at must not hold the run up.
+fn content(path: &Path) -> std::io::Result<Vec<u8>> {
+    let flags = OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::RDONLY;
+    let mut file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Err(ErrorKind::InvalidInput.into());
+    }
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    Ok(text)
+}
+
 /// A `*.sh` or `*.envsh`: sourced or run by the shell of its `#!` line, by the step's where it has none,
 /// and by itself where the line names something else.
 fn script(path: &Path, rules: Rules<'_>, is_executable: bool, runs: bool) -> How {
-    let text = match std::fs::read(path) {
+    let text = match content(path) {
         Ok(text) => text,
         // The kernel may be allowed to run what this process may not read.
         Err(_) if runs => return How::Run,
@@ -220,7 +234,6 @@ fn script(path: &Path, rules: Rules<'_>, is_executable: bool, runs: bool) -> How
     }
 }
 
-/// Whether a shell of this name can source a hook, be there a carriage return after it or not.
 fn is_shell(program: &[u8]) -> bool {
     let name = base(program);
     matches!(name.strip_suffix(b"\r").unwrap_or(name), b"sh" | b"dash" | b"ash" | b"bash")

@@ -110,7 +110,6 @@ impl Setup {
         })
     }
 
-    /// Whether a condition keeps the step from running, which is reported where the caller may not expect it.
     fn is_skipped(&mut self, task: &Task<'_>) -> Result<bool> {
         let log = self.world.log;
         let when = &task.step.step.when;

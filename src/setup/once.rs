@@ -31,7 +31,6 @@ use crate::value::template::{Expanded, Template};
 /// What a step came to that went well.
 pub(super) enum Outcome {
     Done,
-    /// There was nothing to be done, and there may be another time.
     Nothing,
 }
 
@@ -291,7 +290,6 @@ impl Drop for Lock<'_> {
 
 enum Tried {
     Held,
-    /// Another run holds it.
     Busy,
     /// The way is another one now: the file was removed or made at the same moment, or the directory cannot
     /// be locked.

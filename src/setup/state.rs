@@ -49,7 +49,6 @@ pub(crate) struct Setup {
     pub(super) locked: Vec<Place>,
 }
 
-/// Device and inode of a directory.
 pub(super) type Place = (u64, u64);
 
 #[derive(Debug)]
@@ -132,7 +131,6 @@ impl Setup {
         None
     }
 
-    /// Takes note of what a hook of root's has made of the verb's user.
     pub(super) fn look_again(&mut self) -> Result<()> {
         let Some(identity) = &self.identity else { return Ok(()) };
         let now = self.users.look_up(&identity.spec)?;
@@ -235,7 +233,6 @@ impl Setup {
         refusal.map_or(Ok(()), |refusal| Err(self.workdir_failure(&refusal)))
     }
 
-    /// Returns why `workdir` cannot be entered, where nothing has set the working directory before now.
     fn enter_as(&mut self, root: bool, user: Option<&Identity>) -> Result<Option<Refusal>> {
         let users = users(user, self.identity.as_ref());
         self.surroundings.enter(root, &users)?;
@@ -244,7 +241,6 @@ impl Setup {
         Ok(self.surroundings.set_workdir(path, root, &users).err())
     }
 
-    /// Returns to surroundings of before, and to those of this step.
     pub(super) fn return_to(&mut self, scopes: (Scope, Option<Scope>), task: &Task<'_>) -> Result<()> {
         self.surroundings.return_to(scopes);
         self.surroundings.enter(task.root, &users(task.identity.as_ref(), self.identity.as_ref()))
@@ -275,7 +271,6 @@ impl Setup {
     }
 }
 
-/// The users who may enter a directory that root cannot, or must not, enter itself.
 fn users<'i>(user: Option<&'i Identity>, verb: Option<&'i Identity>) -> Vec<&'i Identity> {
     let mut users: Vec<&Identity> = user.into_iter().chain(verb).filter(|user| user.uid != 0).collect();
     users.dedup();

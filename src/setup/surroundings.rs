@@ -46,18 +46,15 @@ impl Surroundings {
         Self { root, others: None, directory: None, umask: None, inherited: None }
     }
 
-    /// Keeps root's surroundings apart from here on.
     pub(crate) fn split(&mut self) {
         self.note_inherited();
         self.others = Some(self.root.clone());
     }
 
-    /// Whether root's are kept apart from others'.
     pub(crate) fn are_split(&self) -> bool {
         self.others.is_some()
     }
 
-    /// Notes what was inherited, so that there is a way back to it.
     fn note_inherited(&mut self) {
         self.inherited.get_or_insert_with(|| (here(), current_umask()));
     }

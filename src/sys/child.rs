@@ -215,7 +215,6 @@ impl Children {
         let _ = nix::poll::poll(&mut descriptors, timeout(wake.into_iter().min()));
     }
 
-    /// Runs one child to its end, or to a request to stop; `tick` is called each `every` that it lasts.
     pub(crate) fn run(
         &mut self,
         child: &mut Running,

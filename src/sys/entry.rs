@@ -146,9 +146,7 @@ pub(crate) fn place(status: &Stat) -> (u64, u64) {
 /// What a new file must survive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Keep {
-    /// Nothing: it is written again when the system starts again.
     UntilCrash,
-    /// A power failure the moment after.
     AfterCrash,
 }
 

@@ -13,7 +13,6 @@ use crate::sys::signals::{Signals, send};
 use crate::sys::start::{AsWhom, start_program};
 use crate::text::failure::Result;
 
-/// How long what was killed may take to be gone.
 const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(2);
 

@@ -136,10 +136,12 @@ impl Database {
     fn lacks(&self, what: &str, name: &[u8]) -> Failure {
         let path = self.path;
         let shown = quoted(name);
+        // A uid alone needs an entry, which has its group.
+        let number = if what == "user" { "`UID:GID`" } else { "a number" };
         let (sentence, hint) = if let Some(refused) = &self.refused {
             (
                 format!("cannot look {what} {shown} up: `{path}` cannot be read: {refused}"),
-                "a number needs no entry there".to_owned(),
+                format!("{number} needs no entry there"),
             )
         } else if self.lines().any(|fields| fields[0] == name) {
             (
@@ -149,7 +151,7 @@ impl Database {
         } else {
             (
                 format!("{what} {shown} does not exist"),
-                format!("a {what} is looked up in the image's `{path}`; a number needs no entry there"),
+                format!("a {what} is looked up in the image's `{path}`; {number} needs no entry there"),
             )
         };
         Failure::say(Kind::Identity, sentence).hint(hint)

@@ -52,7 +52,6 @@ pub(crate) struct Status {
     pub(crate) numbers: Vec<i32>,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-    /// Whether its real, effective and saved ids differ, as those of a set-user-id program do.
     pub(crate) ids_differ: bool,
     pub(crate) groups: Vec<u32>,
     /// The umask, where the kernel has it here (since Linux 4.7).

@@ -23,7 +23,6 @@ use crate::value::variables::Variables;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Request<'a> {
     pub(crate) identity: Option<&'a Identity>,
-    /// The file to run, where the small mode is not to look it up.
     pub(crate) file: Option<&'a Path>,
     pub(crate) argv: &'a [OsString],
     pub(crate) variables: &'a Variables,

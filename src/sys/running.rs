@@ -41,7 +41,6 @@ pub(crate) struct Running {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Carries {
     Environment,
-    /// What is written to descriptor 3.
     Variables,
     Report,
     Output,

@@ -227,7 +227,6 @@ impl AsFd for Signals {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Caught {
     pub(crate) number: i32,
-    /// Whether the kernel says by it that a child has changed its state.
     pub(crate) is_news_of_a_child: bool,
 }
 

@@ -25,7 +25,6 @@ use crate::sys::identity::{Identity, acting_as};
 use crate::sys::running::{Carries, Pipe, Running};
 use crate::value::variables::Variables;
 
-/// The descriptor that hooks write variables to.
 const VARIABLES_FD: RawFd = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

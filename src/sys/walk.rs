@@ -122,7 +122,6 @@ pub(crate) struct Walk {
     links: usize,
     /// How much was left of the path itself when a link of it was followed: above that is the link's.
     own: usize,
-    /// Whether it goes through what is root's alone, and not through any directory.
     roots_alone: bool,
 }
 
@@ -245,7 +244,6 @@ impl Walk {
         Ok(rustix::fs::fstat(&self.at)?)
     }
 
-    /// Whether what it came upon last is a part of what a link names.
     pub(crate) fn is_in_link(&self) -> bool {
         self.rest.len() >= self.own
     }

@@ -94,7 +94,6 @@ impl<'s> Excerpts<'s> {
     }
 }
 
-/// Those of the spans, which are in order, that have something of `span` in them.
 fn overlapping(spans: &[Span], span: Span) -> impl Iterator<Item = Span> {
     let first = spans.partition_point(|each| each.end <= span.start);
     spans[first..].iter().copied().take_while(move |each| each.start < span.end)

@@ -87,7 +87,6 @@ pub(crate) fn shown_path(path: &Path) -> String {
     escaped(path.as_os_str().as_bytes())
 }
 
-/// A mistake in the table as a message: `path:line:column`, the sentence, the line with a mark below it.
 pub(crate) fn message(excerpts: &Excerpts<'_>, mistake: &Mistake, level: Level) -> Message {
     let mut sentence =
         excerpts.sentence(mistake.span, &mistake.message, mistake.masked.as_deref()).to_owned();

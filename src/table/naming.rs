@@ -16,7 +16,6 @@ pub(crate) enum Named {
     Itself,
     Alias(EnvironmentName),
     Unlisted,
-    /// Not one that the table mentions, but one that looks like this one.
     Like(String),
 }
 

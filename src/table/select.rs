@@ -17,7 +17,6 @@ use crate::value::toml::{Document, Mistake, Node, Shape, Sources, Span};
 pub(crate) struct Selection {
     pub(crate) table: Layer,
     pub(crate) environment: Layer,
-    /// The verb that was asked for, the environment's part laid over it.
     pub(crate) verb: Option<SelectedVerb>,
 }
 
@@ -31,7 +30,6 @@ impl Selection {
 #[derive(Debug)]
 pub(crate) struct SelectedVerb {
     pub(crate) name: VerbName,
-    /// Everything but the layers laid together; its `layer` is the verb's.
     pub(crate) part: VerbPart,
     pub(crate) environment_layer: Layer,
 }
@@ -164,7 +162,6 @@ impl<'d> Tree<'d> {
         base.is_some() || over.is_some()
     }
 
-    /// Every alias in this environment, as a node, with its verb.
     pub(crate) fn all_aliases(
         self,
         environment: &str,
@@ -172,7 +169,6 @@ impl<'d> Tree<'d> {
         self.all_of(environment, "aliases")
     }
 
-    /// Every item of this list of the verbs in this environment, with its verb.
     fn all_of(
         self,
         environment: &str,
@@ -195,7 +191,6 @@ impl<'d> Tree<'d> {
         best.and_then(|(verb, _)| VerbName::parse(verb.as_bytes()))
     }
 
-    /// What `word` is in this environment.
     pub(crate) fn lookup(self, word: &[u8], environment: &str) -> Lookup {
         let Some(word) = VerbName::parse(word) else { return Lookup::Unknown };
         let word = word.as_str();

@@ -27,7 +27,6 @@ pub(crate) struct Settings {
     pub(crate) workdir: Option<Template>,
     pub(crate) umask: Option<Deferred<u32>>,
     pub(crate) environment: Naming,
-    /// The programs that run files, each by an extension without its dot.
     pub(crate) interpreters: Vec<(String, Vec<String>)>,
     pub(crate) shim: Option<ShimSettings>,
 }
@@ -79,7 +78,6 @@ pub(crate) struct Layer {
     pub(crate) setup: Vec<Step>,
 }
 
-/// The declarations of several layers as one, in the order of their first appearance.
 pub(crate) fn lay_declarations<'l>(layers: impl IntoIterator<Item = &'l Layer>) -> Vec<Declaration> {
     let mut all: Vec<Declaration> = Vec::new();
     let mut known: BTreeMap<&str, usize> = BTreeMap::new();
@@ -118,7 +116,6 @@ pub(crate) struct VerbPart {
 }
 
 impl VerbPart {
-    /// Lays what an environment says over the verb; its layer stays apart.
     pub(crate) fn lay(&mut self, over: Self) {
         lay!(self, over, about aliases patterns exec args args_after unset user workdir umask);
         lay!(self, over, capabilities no_new_privileges health skip_setup_on hidden);

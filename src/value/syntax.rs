@@ -8,7 +8,7 @@ use crate::text::log::quoted;
 
 type Wrong = (Range<usize>, String);
 
-pub(super) fn line_of(before: &str) -> usize {
+fn line_of(before: &str) -> usize {
     before.bytes().filter(|byte| *byte == b'\n').count() + 1
 }
 

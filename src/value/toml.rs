@@ -6,13 +6,14 @@
 //! the text.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::ops::Range;
 use std::path::PathBuf;
 
 use ::toml::Spanned;
 use ::toml::de::{DeTable, DeValue};
 
-use crate::value::syntax::{line_of, mistakes_in};
+use crate::value::syntax::mistakes_in;
 
 /// Where something stands: bytes of all the texts, one after the other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +50,14 @@ pub(crate) struct Source {
     /// Its text, without a byte order mark.
     pub(crate) text: String,
     pub(crate) start: usize,
+    /// Where its lines end; found when the first place is asked for, because a table can have many mistakes.
+    newlines: OnceCell<Vec<usize>>,
+}
+
+impl Source {
+    fn new(path: PathBuf, text: String, start: usize) -> Self {
+        Self { path, text, start, newlines: OnceCell::new() }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -68,11 +77,11 @@ impl Sources {
     pub(crate) fn add(&mut self, path: PathBuf, text: String) {
         // The place at the very end of a text is still in that text.
         let start = self.0.last().map_or(0, |last| last.start + last.text.len() + 1);
-        self.0.push(Source { path, text, start });
+        self.0.push(Source::new(path, text, start));
     }
 
     pub(crate) fn one(path: PathBuf, text: String) -> Self {
-        Self(vec![Source { path, text, start: 0 }])
+        Self(vec![Source::new(path, text, 0)])
     }
 
     pub(crate) fn all(&self) -> &[Source] {
@@ -101,12 +110,13 @@ impl Sources {
         let source = self.0.get(self.number(offset))?;
         let text = source.text.as_str();
         let offset = text.floor_char_boundary(offset - source.start);
-        let before = &text[..offset];
-        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let end = text[offset..].find('\n').map_or(text.len(), |newline| offset + newline);
-        let column = before[start..].chars().count() + 1;
+        let newlines = source.newlines.get_or_init(|| text.match_indices('\n').map(|(at, _)| at).collect());
+        let lines_before = newlines.partition_point(|at| *at < offset);
+        let start = lines_before.checked_sub(1).map_or(0, |last| newlines[last] + 1);
+        let end = newlines.get(lines_before).copied().unwrap_or(text.len());
+        let column = text[start..offset].chars().count() + 1;
         let line = text[start..end].trim_end_matches('\r');
-        Some(Place { source, line: line_of(before), column, start, text: line })
+        Some(Place { source, line: lines_before + 1, column, start, text: line })
     }
 }
 

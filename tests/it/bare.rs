@@ -90,7 +90,7 @@ fn a_step_down_needs_no_passwd() {
     scratch("", &["--as", "4242:4243", "--", "/busybox", "id", "-u"]).stdout("4242\n").run();
     scratch(&format!("[verbs.a]\nuser = \"app\"\n{who}"), &["a"])
         .status(77)
-        .stderr("preverb: user `app` does not exist\nhint: a user is looked up in the image's `/etc/passwd`; a number needs no entry there\n")
+        .stderr("preverb: user `app` does not exist\nhint: a user is looked up in the image's `/etc/passwd`; `UID:GID` needs no entry there\n")
         .run();
     // The table does not know a uid of the platform's choice, and the run continues.
     openshift(&format!("[verbs.a]\nuser = \"4242:4243\"\n{who}"), &["a"])

@@ -224,7 +224,7 @@ fn mistakes_in_a_drop_in_name_it() {
             "preverb: [DIR]/preverb.d/10-more.toml:2:8: user `nobody-here` does not exist
 2 | user = \"nobody-here\"
   |        ^^^^^^^^^^^^^
-hint: a user is looked up in the image's `/etc/passwd`; a number needs no entry there
+hint: a user is looked up in the image's `/etc/passwd`; `UID:GID` needs no entry there
 preverb: [DIR]/preverb.d/10-more.toml:3:8: verb `b` has no `exec`
 3 | [verbs.b]
   |        ^

@@ -324,6 +324,13 @@ fn unknown_words_go_to_the_default_verb_where_the_table_says_so() {
     test(&[]).stdout("app<default>").run();
     test(&["--", "printf", "<%s>", "scheduler"]).stdout("<scheduler>").run();
     test(&["-x"]).status(64).stderr_contains("unknown option `-x`").run();
+    for words in [
+        &["--supervise", "sh", "-c", "exit 3"][..],
+        &["--as", "nobody", "sh", "-c", "id"],
+        &["--exec", "ls", "-l"],
+    ] {
+        test(words).status(64).stderr_contains("hint: a command stands after `--`: `preverb --").run();
+    }
     // A verb of another environment stays a mistake.
     test(&["debug"]).status(78).stderr_contains("only in `dev`").run();
 }

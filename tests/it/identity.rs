@@ -71,7 +71,7 @@ fn an_unknown_user_is_77_and_nothing_runs() {
     for (spec, why) in [
         (
             "nosuch",
-            "user `nosuch` does not exist\nhint: a user is looked up in the image's `/etc/passwd`; a number needs no entry there",
+            "user `nosuch` does not exist\nhint: a user is looked up in the image's `/etc/passwd`; `UID:GID` needs no entry there",
         ),
         (
             "app:nosuch",
@@ -92,15 +92,15 @@ fn an_unknown_user_is_77_and_nothing_runs() {
         ("99999999999999999999", "`99999999999999999999` is not a user: the user is larger than 2147483647"),
         (
             "-1",
-            "user `-1` does not exist\nhint: a user is looked up in the image's `/etc/passwd`; a number needs no entry there",
+            "user `-1` does not exist\nhint: a user is looked up in the image's `/etc/passwd`; `UID:GID` needs no entry there",
         ),
         (
             "0day",
-            "user `0day` does not exist\nhint: a user is looked up in the image's `/etc/passwd`; a number needs no entry there",
+            "user `0day` does not exist\nhint: a user is looked up in the image's `/etc/passwd`; `UID:GID` needs no entry there",
         ),
         (
             " 0",
-            "user ` 0` does not exist\nhint: a user is looked up in the image's `/etc/passwd`; a number needs no entry there",
+            "user ` 0` does not exist\nhint: a user is looked up in the image's `/etc/passwd`; `UID:GID` needs no entry there",
         ),
     ] {
         users()
@@ -154,7 +154,7 @@ fn files_that_cannot_be_read_are_reported() {
         .under(["unshare", "-m", "sh", "-c", script, "[DIR]"])
         .args(["--as", "app", "--", "true"])
         .status(77)
-        .stderr("preverb: cannot look user `app` up: `/etc/passwd` cannot be read: it is a directory\nhint: a number needs no entry there\n")
+        .stderr("preverb: cannot look user `app` up: `/etc/passwd` cannot be read: it is a directory\nhint: `UID:GID` needs no entry there\n")
         .run();
 }
 

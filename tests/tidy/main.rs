@@ -97,7 +97,7 @@ fn the_house_has_no_breach_but_those_that_are_listed_and_each_of_them() {
 /// What is not there needs no reading: lines of `src` without unit tests.
 #[test]
 fn the_program_is_no_longer_than_it_was() {
-    const MOST: usize = 20_450;
+    const MOST: usize = 20_400;
     let lines = rooms::lines(&program());
     assert!(lines <= MOST, "src has {lines} lines before its unit tests, and at most {MOST} are allowed");
 }

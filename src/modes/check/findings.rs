@@ -25,7 +25,6 @@ struct Found {
     masked: Option<String>,
     hint: Option<String>,
     contexts: Vec<usize>,
-    /// Or the environments, where decoding has reported them.
     environments: Vec<String>,
 }
 
@@ -68,7 +67,6 @@ impl Findings {
         self.contexts.push(context);
     }
 
-    /// Remembers that this place is looked at in the present context.
     pub(super) fn examine(&mut self, span: Span) -> usize {
         let now = self.contexts.len();
         let examined = &mut self.places.entry(span).or_default().examined;
@@ -102,7 +100,6 @@ impl Findings {
         self.elsewhere.push((level, message, hint));
     }
 
-    /// Adds the mistakes of decoding; what is wrong in several environments names them.
     pub(super) fn mistakes(&mut self, mistakes: Vec<Mistake>) {
         for mistake in mistakes {
             let place = self.places.entry(mistake.span).or_default();

@@ -59,7 +59,6 @@ impl Argv {
     }
 }
 
-/// What is pasted into the program text of a shell, and whether it is in quotes, in which `@sh` is of no use.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Pasted {
     pub(super) name: String,

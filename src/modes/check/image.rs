@@ -35,7 +35,6 @@ impl Who<'_> {
         self.look(|| path.metadata())
     }
 
-    /// Whether this user may execute such a file or enter such a directory.
     fn may_execute(self, metadata: &Metadata) -> bool {
         let bit = match self.identity {
             None => 0o111,
@@ -60,7 +59,6 @@ fn rights(metadata: &Metadata) -> String {
     format!(" (mode {:04o}, uid {}, gid {})", metadata.mode() & 0o7777, metadata.uid(), metadata.gid())
 }
 
-/// Whether `program` can be run; `directory` is where, if that is known.
 pub(super) fn program(
     program: &OsStr,
     variables: &Variables,

@@ -208,7 +208,6 @@ impl<'k> Known<'k> {
         missing
     }
 
-    /// What is to be said of a variable that nothing is known to give, and what would help.
     pub(super) fn sentence(&self, unset: &Fault) -> (String, String) {
         let name = &unset.name;
         let key = if name.contains('.') { format!("\"{name}\"") } else { name.clone() };

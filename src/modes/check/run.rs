@@ -17,7 +17,6 @@ use crate::value::template::Template;
 use crate::value::toml::{Node, Shape};
 use crate::value::variables::{LAYERS, Origin};
 
-/// Walks through the runs of the selected verb, or of a command after `--`, in `environment`.
 pub(super) fn walk(
     image: &Image<'_>,
     selection: &Selection,

@@ -44,7 +44,6 @@ impl Walk<'_, '_> {
         self.may_be_skipped = is_outer;
     }
 
-    /// Whether the conditions or the marker of `once` keep a step from running.
     fn skips(&mut self, step: &Step) -> Skips {
         let mut skips = Skips::Never;
         let facts =

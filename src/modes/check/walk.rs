@@ -21,7 +21,6 @@ pub(super) struct Image<'i> {
     pub(super) inherited: &'i Variables,
     pub(super) interpreters: Vec<(String, Vec<String>)>,
     pub(super) myself: Myself,
-    /// The variables that are a secret anywhere: what is reported of a place is so once for all verbs.
     pub(super) secrets: &'i [String],
     pub(super) beginning: PathBuf,
 }
@@ -91,7 +90,6 @@ impl Walk<'_, '_> {
         Who { identity, myself: self.image.myself }
     }
 
-    /// A path below the working directory, if that is known.
     pub(super) fn here(&self, path: &Path) -> Option<PathBuf> {
         if path.is_absolute() {
             Some(path.to_owned())
@@ -119,13 +117,11 @@ impl Walk<'_, '_> {
         self.made.push(self.place(path));
     }
 
-    /// Whether a step makes this, or something below or above it.
     pub(super) fn is_made(&self, path: &Path) -> bool {
         let place = self.place(path);
         self.made.iter().any(|made| made.starts_with(&place) || place.starts_with(made))
     }
 
-    /// Whether a program can be run, as far as the image tells.
     pub(super) fn program(&self, program: &OsStr, identity: Option<&Identity>) -> Result<(), Problem> {
         let unseen = self.known.is_open("PATH") || self.image.secrets.iter().any(|name| name == "PATH");
         let has_slash = program.as_bytes().contains(&b'/');

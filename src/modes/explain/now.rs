@@ -15,11 +15,9 @@ use crate::value::template::{Expanded, Fault, Template};
 use crate::value::variables::Variables;
 use crate::value::words::Element;
 
-/// Expands strings, and takes note of what it cannot expand.
 pub(super) struct Now<'n> {
     pub(super) facts: Facts<'n>,
     pub(super) target: &'n Target,
-    /// What cannot be expanded, and the variable that it needs.
     pub(super) unexpanded: Vec<(Unexpanded, Fault)>,
 }
 

@@ -14,7 +14,6 @@ pub(crate) struct Explained {
     pub(crate) variables: Vec<ExplainedVariable>,
     pub(crate) declared: Vec<ExplainedDeclared>,
     pub(crate) unset: Vec<String>,
-    /// Those of `unset` that may be there to be removed.
     #[serde(skip)]
     pub(crate) removed: Vec<String>,
     pub(crate) steps: Vec<ExplainedStep>,
@@ -98,7 +97,6 @@ pub(crate) struct ExplainedFile {
     /// `source`, `run`, `interpret`, `skip` or `fail`.
     pub(crate) how: &'static str,
     pub(crate) program: Vec<Exact>,
-    /// Why it is skipped, or fails.
     pub(crate) reason: Option<String>,
 }
 

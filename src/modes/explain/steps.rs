@@ -110,7 +110,6 @@ impl<'p> Steps<'p> {
         explained
     }
 
-    /// As whom root does a step.
     fn actor(&self, step: &PlanStep) -> Option<Identity> {
         let user = step.step.user.as_ref().map(|user| user.expand(&self.variables).ok());
         let user = user.unwrap_or_else(|| self.plan.user.clone())?;
@@ -189,7 +188,6 @@ impl<'p> Steps<'p> {
         }
     }
 
-    /// Takes note of what a step may change, and where it surely runs, of what it sets.
     fn changed_by(&mut self, step: &PlanStep, runs: bool) {
         match &step.step.kind {
             // The steps of a group have done so themselves.

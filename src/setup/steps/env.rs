@@ -19,7 +19,6 @@ use crate::value::step::Setting;
 use crate::value::template::Template;
 use crate::value::variables::Origin;
 
-/// The most that a file of variables can be.
 const LONGEST: usize = 16 << 20;
 
 impl Setup {

@@ -19,7 +19,6 @@ use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::quoted_path;
 
-/// The mode of a directory for which none is given, before the umask.
 const DEFAULT: u32 = 0o777;
 /// The mode of a directory until it has the one that is given.
 const NARROW: u32 = 0o700;

@@ -10,7 +10,6 @@ use crate::text::duration::{PROGRESS, spoken};
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Level, Log, Message};
 
-/// Asked before each piece of work; an error ends the step.
 pub(crate) type Progress<'a> = dyn FnMut() -> Result<()> + 'a;
 
 /// How often the signals are looked at: a step that is shorter costs no look.

@@ -167,7 +167,6 @@ fn expanded(
 struct Wanted<'a> {
     content: &'a [u8],
     mode: u32,
-    /// Whether a file that can only be written in place must have just this mode.
     strictly: bool,
 }
 

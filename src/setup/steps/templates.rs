@@ -26,9 +26,7 @@ pub(crate) enum Templates {
 
 #[derive(Debug)]
 pub(crate) enum Trouble {
-    /// This cannot be read.
     At(PathBuf, Refusal),
-    /// The step is to end.
     Ended(Failure),
 }
 

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
+use rustix::fs::{Mode, OFlags};
 
 use super::elf::{self, Elf};
 use crate::sys::identity::Myself;
@@ -31,7 +32,6 @@ const OTHER_PLATFORM: &str = "the image, or the file in it, was built for anothe
 /// How many interpreters of interpreters are looked at: the kernel gives up after as many.
 const DEEPEST: u32 = 5;
 
-/// Why execve(2) refused `path`, in terms of the file.
 pub(crate) fn diagnose(
     program: &OsStr,
     path: &Path,
@@ -123,7 +123,6 @@ fn reason(path: &Path, error: Errno, depth: u32) -> Reason {
 enum Obstacle {
     /// This part is not a directory, and more follows.
     NoDirectory(PathBuf),
-    /// This directory cannot be entered.
     Closed(PathBuf),
     /// A part is missing, or there are more links than the kernel follows.
     Other,
@@ -163,7 +162,6 @@ fn obstacle(path: &Path) -> Option<Obstacle> {
     None
 }
 
-/// Why execve(2) would refuse a file that is there and may be executed, as far as its content tells.
 pub(crate) fn defect(path: &Path) -> Option<Failure> {
     // What cannot be read can be executed all the same.
     let head = head(path)?;
@@ -193,7 +191,10 @@ fn loader(path: &Path, head: &[u8]) -> Option<Vec<u8>> {
 
 pub(crate) fn head(path: &Path) -> Option<Vec<u8>> {
     let mut head = Vec::new();
-    File::open(path).ok()?.take(4096).read_to_end(&mut head).ok()?;
+    // A pipe that has taken its place must not hold the run up.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
+    file.take(4096).read_to_end(&mut head).ok()?;
     Some(head)
 }
 

@@ -29,7 +29,6 @@ pub(super) fn foreign(head: &[u8]) -> Option<String> {
     (machine != here).then(|| format!("it is a program for {name}, and this is {arch}"))
 }
 
-/// The program interpreter of an ELF file (elf(5), `PT_INTERP`).
 pub(crate) fn loader(file: &File, head: &[u8]) -> Option<Vec<u8>> {
     let elf = Elf::parse(head)?;
     let read = |offset: u64, length: u64| -> Option<Vec<u8>> {

@@ -15,7 +15,6 @@ use crate::value::template::Template;
 use crate::value::toml::{Mistake, Node, Shape, Span};
 use crate::value::user::UserSpec;
 
-/// A key of a table: how it is written, what it may hold, a line about it, and how it is read into a `T`.
 pub(crate) struct Key<T: 'static> {
     pub(crate) name: &'static str,
     pub(crate) form: Form,
