@@ -209,7 +209,7 @@ fn missing_variables_are_reported_together_and_the_database_is_waited_for() {
         .mount("/run/secrets/db_password", DB_PASSWORD)
         .args(["migrate"])
         .start();
-    migrate.until_logged("tcp://db:5432");
+    migrate.until_logged("@db:5432/");
     let database = engine
         .run(&example(engine, "postgres"))
         .network(&network, "db")
