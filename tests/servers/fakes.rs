@@ -150,7 +150,7 @@ fn mongodb_is_not_ready_in_any_other_state() {
         (&[(HELLO, STARTUP)], "neither a primary nor a secondary"),
         (&[(HELLO, ARBITER)], "an arbiter"),
         (&[(HELLO, NO_HELLO), (IS_MASTER, NO_HELLO)], "an error"),
-        (&[(HELLO, VERSIONS)], "not that of MongoDB"),
+        (&[(HELLO, VERSIONS)], "not from MongoDB"),
         (&[], "no answer within"),
     ] {
         let url = format!("mongodb://127.0.0.1:{}", fake(state));
@@ -172,8 +172,5 @@ fn kafka_is_ready_when_it_names_its_versions() {
             if answer == VERSIONS { &[(API_VERSIONS, VERSIONS)] } else { &[(API_VERSIONS, NO_SUCH_VERSION)] };
         assert_eq!(probe(&format!("kafka://127.0.0.1:{}", fake(dialogue))), Ok(()));
     }
-    not_ready(
-        &format!("kafka://127.0.0.1:{}", fake(&[(API_VERSIONS, PRIMARY)])),
-        "not that of a Kafka broker",
-    );
+    not_ready(&format!("kafka://127.0.0.1:{}", fake(&[(API_VERSIONS, PRIMARY)])), "not from a Kafka broker");
 }

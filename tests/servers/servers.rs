@@ -169,7 +169,10 @@ impl Server {
                     "--skip-test-db",
                 ];
                 let more = ["--auth-root-authentication-method=normal", "--force"];
-                self.succeed(self.program("mariadb-install-db").args(words).args(more));
+                // Others may make a server in /tmp at the same time.
+                let mut install = self.program("mariadb-install-db");
+                install.env("TMPDIR", self.dir());
+                self.succeed(install.args(words).args(more));
                 // A line for each.
                 let sql = format!(
                     "create user if not exists {USER}@'%' identified by '{PASSWORD}';\n\
