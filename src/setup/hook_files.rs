@@ -1,14 +1,12 @@
 //! The files of a `hooks` step, and how each is run. It only reads.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::io::{ErrorKind, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
-
+use crate::sys::entry::regular_file;
 use crate::sys::exec;
 use crate::sys::shebang::{Shebang, base};
 use crate::text::escape::{MASK, escaped};
@@ -179,15 +177,9 @@ fn no_rule(path: &Path) -> String {
     }
 }
 
-/// What is in a file; a pipe that has taken its place since it was looked at must not hold the run up.
 fn content(path: &Path) -> std::io::Result<Vec<u8>> {
-    let flags = OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::RDONLY;
-    let mut file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    if !file.metadata()?.is_file() {
-        return Err(ErrorKind::InvalidInput.into());
-    }
     let mut text = Vec::new();
-    file.read_to_end(&mut text)?;
+    regular_file(path)?.read_to_end(&mut text)?;
     Ok(text)
 }
 

@@ -5,8 +5,9 @@
 //! kernel.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -113,6 +114,13 @@ impl Entry {
         rustix::fs::openat(&self.directory, ".", DIRECTORY, Mode::empty())
             .map_or(Ok(()), |directory| sync(&directory))
     }
+}
+
+/// Opens a file to be read; a pipe that has taken its place must not hold the run up.
+pub(crate) fn regular_file(path: &Path) -> std::io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if file.metadata()?.is_file() { Ok(file) } else { Err(ErrorKind::InvalidInput.into()) }
 }
 
 /// Opens what `path` leads to. Whoever chose a link that root followed would choose what root reads.

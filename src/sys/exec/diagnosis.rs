@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
-use rustix::fs::{Mode, OFlags};
 
 use super::elf::{self, Elf};
+use crate::sys::entry::regular_file;
 use crate::sys::identity::Myself;
 use crate::sys::shebang::Shebang;
 use crate::sys::walk::MOST_LINKS;
@@ -191,10 +191,7 @@ fn loader(path: &Path, head: &[u8]) -> Option<Vec<u8>> {
 
 pub(crate) fn head(path: &Path) -> Option<Vec<u8>> {
     let mut head = Vec::new();
-    // A pipe that has taken its place must not hold the run up.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
-    file.take(4096).read_to_end(&mut head).ok()?;
+    regular_file(path).ok()?.take(4096).read_to_end(&mut head).ok()?;
     Some(head)
 }
 
