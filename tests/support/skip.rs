@@ -59,11 +59,10 @@ pub(crate) fn record() -> PathBuf {
     records().join(format!("skipped-{parent}-{start}"))
 }
 
-/// Where the skips of each run are: cargo's target directory, which has a tag.
+/// Where the skips of each run are: beside the test binaries, which cargo puts into one directory.
 pub(crate) fn records() -> PathBuf {
     let binary = std::env::current_exe().expect("a running program has a path");
-    let target = binary.ancestors().find(|directory| directory.join("CACHEDIR.TAG").exists());
-    target.expect("a test binary lies in cargo's target directory").to_owned()
+    binary.parent().expect("a program lies in a directory").to_owned()
 }
 
 /// The test binary's name without the hash that cargo adds.
