@@ -212,7 +212,7 @@ mod tests {
         );
         let options = Supervision {
             signals: vec![(15, Some(3)), (1, None)],
-            group: true,
+            group: Some(true),
             grace: Some(Duration::from_millis(1500)),
             exit: vec![(143, 0), (1, 2)],
             conceal: true,

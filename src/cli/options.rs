@@ -295,7 +295,7 @@ fn supervision(matches: &ArgMatches) -> Result<Supervision> {
     }
     Ok(Supervision {
         signals: signals.into_iter().map(|(_, pair)| pair).collect(),
-        group: matches.get_flag("group"),
+        group: matches.get_flag("group").then_some(true),
         grace: duration(matches, "grace")?,
         exit,
         conceal: matches.get_flag("conceal"),

@@ -3,24 +3,18 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
+use crate::modes::context::Context;
 use crate::setup::state::not_root;
 use crate::sys::exec;
 use crate::sys::identity::{self, Myself};
-use crate::sys::signals::Signals;
 use crate::text::failure::{Failure, Kind};
-use crate::text::log::Log;
 use crate::value::template::Expanded;
 use crate::value::user::UserSpec;
-use crate::value::variables::{Origin, Variables};
+use crate::value::variables::Origin;
 
 /// Steps down, sets `HOME`, and becomes the command. Returns only the failure.
-pub(crate) fn step_down(
-    user: &OsStr,
-    command: &[OsString],
-    mut variables: Variables,
-    mut signals: Signals,
-    log: Log,
-) -> Failure {
+pub(crate) fn step_down(context: Context<'_>, user: &OsStr, command: &[OsString]) -> Failure {
+    let Context { mut variables, mut signals, log } = context;
     if let Err(reason) = UserSpec::parse(user.as_bytes()) {
         return Failure::say(Kind::Usage, identity::no_user(user.as_bytes(), &reason));
     }

@@ -1,19 +1,23 @@
-//! What every mode has at hand, and how it finds the table.
+//! What every mode has at hand, how it finds the table, and how it prints.
 
 use std::ffi::{OsStr, OsString};
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 use crate::cli::request::{Options, Request};
 use crate::cli::{self, Dashes};
-use crate::plan;
+use crate::plan::environment::{Environment, choose};
 use crate::sys::signals::Signals;
 use crate::table::decode::decoder::Decoder;
 use crate::table::load;
 use crate::table::select::{self, Lookup, Tree};
-use crate::table::types::LeadingDash;
+use crate::table::types::{LeadingDash, Settings};
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Format, Log, quoted};
+use crate::text::reason::reason;
 use crate::value::toml::Sources;
 use crate::value::variables::Variables;
 
@@ -57,13 +61,24 @@ impl Context<'_> {
     /// Whether the name that preverb was started by is a verb or an alias, here or in another environment.
     pub(crate) fn is_verb(&self, tree: Tree<'_>, name: &OsStr) -> bool {
         let settings = tree.settings(&mut Decoder::default());
-        let environment = plan::environment::choose(None, &settings, &self.variables, tree);
+        let environment = self.environment(&Options::default(), &settings, tree);
         let environment = environment.as_ref().map_or("", |environment| environment.name.as_str());
         tree.lookup(name.as_bytes(), environment) != Lookup::Unknown
     }
 
-    pub(crate) fn log_is_given(&self, options: &Options) -> bool {
-        options.log.is_some() || self.variables.non_empty(b"PREVERB_LOG").is_some()
+    pub(crate) fn environment(
+        &self,
+        options: &Options,
+        settings: &Settings,
+        tree: Tree<'_>,
+    ) -> Result<Environment> {
+        choose(options.environment.as_ref(), settings, &self.variables, tree)
+    }
+
+    /// Has messages as the table says, unless an option or a variable says otherwise.
+    pub(crate) fn log_as(&mut self, settings: &Settings, options: &Options) {
+        let is_given = options.log.is_some() || self.variables.non_empty(b"PREVERB_LOG").is_some();
+        self.log.format = settings.log.filter(|_| !is_given).unwrap_or(self.log.format);
     }
 
     /// An invalid `PREVERB_LOG` is the operator's mistake, unless `--log` overrides it.
@@ -73,4 +88,20 @@ impl Context<'_> {
         let sentence = format!("variable `PREVERB_LOG` is {}, which is not a log format", quoted(value));
         Err(Failure::say(Kind::Variable, sentence).field("variable", "PREVERB_LOG").hint(Format::rule()))
     }
+}
+
+/// Writes a text. A reader that has gone away is not a failure of preverb's.
+pub(crate) fn print(text: &str) -> Result<u8> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            let reason = reason(&error);
+            Err(Failure::say(Kind::System, format!("cannot write to standard output: {reason}")))
+        }
+        _ => Ok(0),
+    }
+}
+
+pub(crate) fn print_json(value: &impl Serialize) -> Result<u8> {
+    print(&(serde_json::to_string_pretty(value).unwrap_or_default() + "\n"))
 }

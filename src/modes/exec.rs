@@ -8,17 +8,17 @@
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
 
+use crate::modes::context::Context;
 use crate::modes::main_process;
 use crate::sys::child::Children;
-use crate::sys::signals::Signals;
 use crate::sys::{exec, read};
 use crate::text::failure::{Failure, Result};
 use crate::value::variables::{Origin, Variables};
 
 /// Becomes the command, with the main process's variables, user and working directory. Returns only the
 /// failure.
-pub(crate) fn exec(command: &[OsString], signals: Signals) -> Failure {
-    let mut children = Children::new(signals);
+pub(crate) fn exec(context: Context<'_>, command: &[OsString]) -> Failure {
+    let mut children = Children::new(context.signals);
     match join(&mut children) {
         Ok(variables) => exec::exec_with(command, &variables, children.signals()),
         Err(failure) => failure,

@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use crate::modes::context::Context;
 use crate::modes::main_process;
 use crate::modes::probe::attempt;
 use crate::setup::steps::wait::awaited_of;
@@ -20,13 +21,13 @@ use crate::table::select::Tree;
 use crate::table::types::lay_declarations;
 use crate::table::variable::opaque;
 use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::{Log, quoted};
+use crate::text::log::quoted;
 use crate::text::names::{EnvironmentName, VerbName};
 use crate::value::condition::Facts;
 use crate::value::target::{UNSEEN_PATH, UNSEEN_PATH_HINT};
 
-pub(crate) fn health(table: Option<PathBuf>, timeout: Duration, children: Children, log: Log) -> Result<u8> {
-    examine(table, timeout, children, log).map(|()| 0).map_err(|failure| {
+pub(crate) fn health(context: Context<'_>, table: Option<PathBuf>, timeout: Duration) -> Result<u8> {
+    examine(context, table, timeout).map(|()| 0).map_err(|failure| {
         if failure.is_stop() || failure.kind() == Kind::Unhealthy {
             failure
         } else {
@@ -39,8 +40,9 @@ fn unhealthy(sentence: impl Into<String>) -> Failure {
     Failure::say(Kind::Unhealthy, sentence)
 }
 
-fn examine(option: Option<PathBuf>, timeout: Duration, mut children: Children, log: Log) -> Result<()> {
-    let begun = Instant::now();
+fn examine(context: Context<'_>, option: Option<PathBuf>, timeout: Duration) -> Result<()> {
+    let Context { variables: own, signals, log } = context;
+    let (begun, mut children) = (Instant::now(), Children::new(signals));
     if !timeout.is_zero() {
         children.signals().wait_until(begun + timeout);
     }
@@ -69,7 +71,6 @@ fn examine(option: Option<PathBuf>, timeout: Duration, mut children: Children, l
     // A table that a hook may have named is read by the user that the hook ran as: root would show what is in
     // it.
     let named = variables.non_empty(b"PREVERB_TABLE");
-    let own = read::environment();
     let trusted = option.is_some() || named.is_none() || named == own.non_empty(b"PREVERB_TABLE");
     let path = option.unwrap_or_else(|| {
         named.map_or_else(|| PathBuf::from(load::DEFAULT), |path| OsStr::from_bytes(path).into())

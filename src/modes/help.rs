@@ -1,20 +1,18 @@
 //! `--help`: the options, and below them the verbs of the table, or why they cannot be listed. clap's own
 //! rendering would be as large as the rest of it.
 
-use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::cli::options::OPTIONS;
+use crate::cli::request::Options;
+use crate::modes::context::{Context, print};
 use crate::modes::list;
-use crate::plan;
-use crate::sys::signals::Signals;
 use crate::table::decode::decoder::Decoder;
 use crate::table::load::{self, failing};
 use crate::table::select::Tree;
 use crate::text::failure::Result;
 use crate::text::paint::Paint;
-use crate::value::variables::Variables;
 
 const USAGE: &str = "\
 Runs the setup that a container image's verb needs, then execs its program
@@ -23,46 +21,33 @@ Usage: preverb [OPTIONS] [VERB [ARGUMENT]...]
        preverb [OPTIONS] -- COMMAND [ARGUMENT]...
 ";
 
-pub(crate) fn help(
-    path: &Path,
-    environment: Option<&OsString>,
-    variables: &Variables,
-    signals: &mut Signals,
-) -> Result<u8> {
+pub(crate) fn help(mut context: Context<'_>, path: &Path, given: &Options) -> Result<u8> {
     let mut text = options();
-    match verbs(path, environment, variables, signals) {
+    match verbs(&mut context, path, given) {
         Ok(list) => text.push_str(&list),
         Err(failure) if failure.is_stop() => return Err(failure),
         // Where there is no table the image has none yet, and help is about preverb alone.
         Err(_) if !path.exists() => {}
         Err(failure) => {
-            text.push_str("\nThe table cannot be used: ");
-            text.push_str(&failure.sentence());
-            text.push('\n');
+            let _ = writeln!(text, "\nThe table cannot be used: {}", failure.sentence());
         }
     }
-    crate::modes::print::print(&text)
+    print(&text)
 }
 
-fn verbs(
-    path: &Path,
-    environment: Option<&OsString>,
-    variables: &Variables,
-    signals: &mut Signals,
-) -> Result<String> {
-    let sources = load::read(path, signals)?;
+fn verbs(context: &mut Context<'_>, path: &Path, given: &Options) -> Result<String> {
+    let sources = load::read(path, &mut context.signals)?;
     let document = load::parse(&sources)?;
     let tree = Tree::new(&document);
     let mut decoder = Decoder::default();
     let settings = tree.settings(&mut decoder);
     failing(&sources, &decoder.mistakes)?;
-    let environment = plan::environment::choose(environment, &settings, variables, tree)?;
+    let environment = context.environment(given, &settings, tree)?;
     let list = list::List::of(tree, &settings, &environment.name, &mut decoder);
     let mut text = format!("\n{}", list::text(&list, Paint::Plain));
     if let Err(failure) = failing(&sources, &decoder.mistakes) {
-        text.push_str("\nThe table has an error (`preverb --check` reports all of them): ");
-        text.push_str(&failure.sentence());
-        text.push('\n');
+        let heading = "The table has an error (`preverb --check` reports all of them)";
+        let _ = writeln!(text, "\n{heading}: {}", failure.sentence());
     }
     Ok(text)
 }

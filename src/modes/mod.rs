@@ -9,7 +9,6 @@ pub(crate) mod health;
 pub(crate) mod help;
 pub(crate) mod list;
 pub(crate) mod main_process;
-pub(crate) mod print;
 pub(crate) mod probe;
 pub(crate) mod process;
 pub(crate) mod run;

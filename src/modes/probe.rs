@@ -7,27 +7,23 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::modes::context::Context;
 use crate::ready;
 use crate::ready::wait::{Awaited, probed_word, start};
 use crate::sys::child::{Children, Stop};
 use crate::sys::read;
 use crate::sys::request::Received;
-use crate::sys::signals::Signals;
 use crate::sys::start::AsWhom;
 use crate::text::duration::spoken;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::value::target::Target;
 use crate::value::variables::Variables;
 
-pub(crate) fn probe(
-    target: &OsStr,
-    timeout: Duration,
-    variables: &Variables,
-    signals: Signals,
-) -> Result<u8> {
+pub(crate) fn probe(context: Context<'_>, target: &OsStr, timeout: Duration) -> Result<u8> {
+    let Context { variables, signals, .. } = context;
     let Some(awaited) = probed_word(target, &read::program())? else { return Ok(0) };
     let shown = awaited.shown.clone();
-    match attempt(&mut Children::new(signals), awaited, variables, timeout, Instant::now())? {
+    match attempt(&mut Children::new(signals), awaited, &variables, timeout, Instant::now())? {
         None => Ok(0),
         Some(reason) => {
             let failure = Failure::say(Kind::Unhealthy, format!("`{shown}` is not ready: {reason}"));

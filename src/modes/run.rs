@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cli::request::{Options, TableMode};
-use crate::modes::context::Context;
-use crate::modes::print::{print, print_json};
+use crate::modes::context::{Context, print, print_json};
 use crate::modes::verb::{self, Verbs};
 use crate::modes::{explain, list, shim, value_files};
 use crate::plan::{self, Call, Planned};
@@ -25,9 +24,7 @@ impl Context<'_> {
         let sources = tree.sources();
         let mut decoder = Decoder::default();
         let settings = tree.settings(&mut decoder);
-        if let Some(format) = settings.log.filter(|_| !self.log_is_given(options)) {
-            self.log.format = format;
-        }
+        self.log_as(&settings, options);
         if let Some(stop) = &settings.stop_signals {
             if let Some(number) = self.signals.stop() {
                 return Err(child::Stop(number).failure("before setup"));
@@ -35,8 +32,7 @@ impl Context<'_> {
             self.signals.handle_instead(stop)?;
         }
         // A table whose top is wrong may choose the wrong environment: its mistakes come first.
-        let environment =
-            plan::environment::choose(options.environment.as_ref(), &settings, &self.variables, tree);
+        let environment = self.environment(options, &settings, tree);
         failing(sources, &decoder.mistakes)?;
         let environment = environment?;
         let paint = || Paint::of_standard_output(|name| self.variables.non_empty(name));

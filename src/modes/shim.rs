@@ -20,6 +20,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use crate::modes::verb::Verbs;
 use crate::plan::environment::{Environment, Why};
+use crate::table::types::ShimSettings;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::names::is_variable_name;
 use crate::value::mount::{Prefix, split_prefix};
@@ -36,30 +37,13 @@ pub(crate) fn shim(verbs: Verbs<'_>, environment: &Environment, verb: Option<&Os
     {
         return Err(verbs.unknown(word));
     }
-    let asked_for = environment.why == Why::Option;
-    Ok(script(&Shim {
-        image: image.clone(),
-        mounts: shim.mounts.clone(),
-        env: shim.env.clone(),
-        network: shim.network.clone(),
-        environment: asked_for.then(|| environment.name.to_string()),
-        verb: verb.map(|word| word.to_string_lossy().into_owned()),
-    }))
+    let asked_for = (environment.why == Why::Option).then_some(environment.name.as_str());
+    Ok(script(shim, image, asked_for, verb.map(OsStr::to_string_lossy).as_deref()))
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Shim {
-    image: String,
-    mounts: Vec<String>,
-    env: Vec<String>,
-    network: Option<String>,
-    environment: Option<String>,
-    /// Without one, the caller's first argument is the verb.
-    verb: Option<String>,
-}
-
-/// The script. No string of `shim` may hold a NUL, which no word of a shell can.
-fn script(shim: &Shim) -> String {
+/// The script; without a verb, the caller's first argument is the verb. No string of `shim` may hold a NUL,
+/// which no word of a shell can.
+fn script(shim: &ShimSettings, image: &str, environment: Option<&str>, verb: Option<&str>) -> String {
     let (head, tail) = SCRIPT.split_once("@ARGUMENTS@\n").unwrap_or_default();
     let mut text = head.replace("@VERSION@", env!("CARGO_PKG_VERSION"));
     let prefixed: Vec<(Option<Prefix>, &str)> = shim.mounts.iter().map(|mount| split_prefix(mount)).collect();
@@ -70,9 +54,9 @@ fn script(shim: &Shim) -> String {
     }
 
     // The words that follow the options come first: `set --` can only put words before those it has.
-    let environment = shim.environment.as_ref().map(|name| format!(" --environment {}", quoted(name)));
-    let verb = shim.verb.as_ref().map(|verb| format!(" {}", quoted(verb)));
-    let words = [Some(quoted(&shim.image)), environment, verb].into_iter().flatten().collect::<String>();
+    let environment = environment.map(|name| format!(" --environment {}", quoted(name)));
+    let verb = verb.map(|verb| format!(" {}", quoted(verb)));
+    let words = [Some(quoted(image)), environment, verb].into_iter().flatten().collect::<String>();
     let _ = writeln!(text, "\nset -- -- {words} \"$@\"");
     if let Some(network) = &shim.network {
         push(&mut text, "", &quoted(&format!("--network={network}")));
@@ -144,7 +128,7 @@ esac
 mod tests {
     //! The script, run by shells in the place of engines.
 
-    use super::{Shim, script};
+    use super::ShimSettings;
     use crate::skip::lacks;
     use std::ffi::{OsStr, OsString};
     use std::io::Write as _;
@@ -155,13 +139,27 @@ mod tests {
     use std::process::{Command, Output, Stdio};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    struct Shim {
+        image: String,
+        mounts: Vec<String>,
+        env: Vec<String>,
+        network: Option<String>,
+        verb: Option<String>,
+    }
+
+    fn script(shim: &Shim) -> String {
+        let Shim { image, mounts, env, network, verb } = shim;
+        let (mounts, env, network) = (mounts.clone(), env.clone(), network.clone());
+        let settings = ShimSettings { image: None, mounts, env, network };
+        super::script(&settings, image, None, verb.as_deref())
+    }
+
     fn shim() -> Shim {
         Shim {
             image: String::from("registry.example:5000/app:1"),
             mounts: Vec::new(),
             env: Vec::new(),
             network: None,
-            environment: None,
             verb: Some(String::from("server")),
         }
     }
@@ -180,7 +178,6 @@ mod tests {
             ]),
             env: strings(&["http_proxy", "AWS_PROFILE", "my.var", "UNSET_THING", "-x'"]),
             network: Some(String::from("a b")),
-            environment: None,
             verb: Some(String::from("db:migrate")),
         }
     }

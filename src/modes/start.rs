@@ -3,14 +3,12 @@
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::cli::request::{Action, Invocation, Options, Request, TableMode};
-use crate::modes::context::Context;
-use crate::modes::print::print;
+use crate::modes::context::{Context, print};
 use crate::modes::{as_user, check, exec, health, help, probe, supervise, wait};
-use crate::sys::child::Children;
 use crate::sys::signals::Signals;
 use crate::sys::{cgroup, guard, identity, read, start, termination_log};
 use crate::table::load;
@@ -41,7 +39,7 @@ pub(crate) fn run() -> ExitCode {
     let mut starts_target = true;
     let result = if let Some(failure) = identity::give_up_borrowed_ids() {
         starts_target = false;
-        help_or_version(&words).unwrap_or(Err(failure))
+        help_or_version(&words, &mut log).unwrap_or(Err(failure))
     } else {
         hidden_mode(&name, &words, &mut log)
             .unwrap_or_else(|| dispatch(&name, words, &mut log, &mut starts_target))
@@ -60,12 +58,13 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
-fn help_or_version(words: &[OsString]) -> Option<Result<u8>> {
+fn help_or_version(words: &[OsString], log: &mut Log) -> Option<Result<u8>> {
     let [word] = words else { return None };
     match word.as_bytes() {
         b"--version" | b"-V" => Some(version()),
-        b"--help" | b"-h" => Some(Signals::handle().and_then(|mut signals| {
-            help::help(Path::new(load::DEFAULT), None, &read::environment(), &mut signals)
+        b"--help" | b"-h" => Some(Signals::handle().and_then(|signals| {
+            let context = Context { variables: read::environment(), signals, log };
+            help::help(context, Path::new(load::DEFAULT), &Options::default())
         })),
         _ => None,
     }
@@ -123,29 +122,20 @@ fn dispatch(name: &OsStr, words: Vec<OsString>, log: &mut Log, starts_target: &m
         start.check_log(&options)?;
     }
     let table = start.table(options.table.as_deref());
-    let Context { variables, mut signals, log } = start;
     match action {
-        Action::Help => help::help(&table, options.environment.as_ref(), &variables, &mut signals),
+        Action::Help => help::help(start, &table, &options),
         Action::Version => version(),
-        Action::As { user, command } => Err(as_user::step_down(&user, &command, variables, signals, *log)),
-        Action::Supervise { options, command } => {
-            supervise::supervise(&command, &options, variables, &read::program(), signals, *log)
-        }
-        Action::Wait { targets, timeout, command } => {
-            wait::wait(&targets, timeout, &command, &variables, signals, *log)
-        }
-        Action::Probe { target, timeout } => probe::probe(&target, timeout, &variables, signals),
-        Action::Exec { command } => Err(exec::exec(&command, signals)),
-        Action::Health { timeout } => {
-            health::health(options.table.map(PathBuf::from), timeout, Children::new(signals), *log)
-        }
-        Action::Check { json, strict } => {
-            check::check(Context { variables, signals, log }, &table, &options, json, strict)
-        }
+        Action::As { user, command } => Err(as_user::step_down(start, &user, &command)),
+        Action::Supervise { options, command } => supervise::supervise(start, &options, &command),
+        Action::Wait { targets, timeout, command } => wait::wait(start, &targets, timeout, &command),
+        Action::Probe { target, timeout } => probe::probe(start, &target, timeout),
+        Action::Exec { command } => Err(exec::exec(start, &command)),
+        Action::Health { timeout } => health::health(start, options.table.map(Into::into), timeout),
+        Action::Check { json, strict } => check::check(start, &table, &options, json, strict),
         Action::Table(mode) => {
-            let sources = load::read(&table, &mut signals)?;
+            let sources = load::read(&table, &mut start.signals)?;
             let document = load::parse(&sources)?;
-            Context { variables, signals, log }.with_tree(&options, mode, Tree::new(&document))
+            start.with_tree(&options, mode, Tree::new(&document))
         }
     }
 }

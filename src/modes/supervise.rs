@@ -6,17 +6,17 @@
 use std::ffi::{CString, OsString};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::{getpgrp, tcgetpgrp, tcsetpgrp};
 
+use crate::modes::context::Context;
 use crate::modes::supervisor::{self, Terminal, is_ours, named_terminal, terminal};
 use crate::sys::child::{Stop, inherited_descriptors, spawn_target};
-use crate::sys::exec;
 use crate::sys::signals::{Signals, default_in_children, without_ttou};
+use crate::sys::{exec, read};
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Format, Log};
 use crate::value::supervision::Supervision;
@@ -30,14 +30,8 @@ const FOREGROUND: &str = "foreground";
 const LISTEN: &str = "listen";
 const CONCEAL: &str = "conceal";
 
-pub(crate) fn supervise(
-    command: &[OsString],
-    options: &Supervision,
-    variables: Variables,
-    program: &Path,
-    mut signals: Signals,
-    log: Log,
-) -> Result<u8> {
+pub(crate) fn supervise(context: Context<'_>, options: &Supervision, command: &[OsString]) -> Result<u8> {
+    let Context { variables, mut signals, log } = context;
     if !options.blocked.is_empty()
         && let Some(stop) = signals.take_over(&options.blocked)?
     {
@@ -52,7 +46,7 @@ pub(crate) fn supervise(
     }
     let own_terminal = terminal();
     let foreground = own_terminal.as_ref().is_some_and(is_ours);
-    let started = start(command, &variables, program, &signals, foreground, options.conceal, log);
+    let started = start(command, &variables, &signals, foreground, options.conceal, *log);
     let target = started.map_err(|failure| concealed(failure, options.conceal))?;
     // So `--health` knows the target. The kernel keeps 15 bytes, and a process id has at most 7 digits.
     if let Ok(name) = CString::new(format!("preverb:{target}")) {
@@ -104,7 +98,6 @@ fn concealed(failure: Failure, conceal: bool) -> Failure {
 fn start(
     command: &[OsString],
     variables: &Variables,
-    program: &Path,
     signals: &Signals,
     foreground: bool,
     conceal: bool,
@@ -128,6 +121,7 @@ fn start(
     {
         tasks.extend([",", task]);
     }
+    let program = &read::program();
     let mut words = vec![program.as_os_str().to_owned(), TARGET_MODE.into(), tasks.into()];
     words.extend_from_slice(command);
     let refused = |error| exec::diagnose(program.as_os_str(), program, error, &words, variables);

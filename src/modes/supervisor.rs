@@ -115,7 +115,7 @@ impl Supervisor<'_> {
         if was_stopped {
             self.stopped = Stopped::No;
         }
-        if self.options.group || was_stopped {
+        if self.options.group == Some(true) || was_stopped {
             send_to_group(self.target, number);
         } else {
             send(self.target, number);

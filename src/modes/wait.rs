@@ -4,24 +4,21 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
+use crate::modes::context::Context;
 use crate::ready::wait::{Awaited, Unready, awaited_word, not_ready, start, wait_for};
 use crate::sys::child::Children;
 use crate::sys::exec;
 use crate::sys::read;
-use crate::sys::signals::Signals;
 use crate::sys::start::AsWhom;
 use crate::text::failure::Result;
-use crate::text::log::Log;
-use crate::value::variables::Variables;
 
 pub(crate) fn wait(
+    context: Context<'_>,
     targets: &[OsString],
     timeout: Duration,
     command: &[OsString],
-    variables: &Variables,
-    signals: Signals,
-    log: Log,
 ) -> Result<u8> {
+    let Context { variables, signals, log } = context;
     let program = read::program();
     let awaited = targets
         .iter()
@@ -29,9 +26,9 @@ pub(crate) fn wait(
         .collect::<Result<Vec<_>>>()?;
     let mut children = Children::new(signals);
     let try_one = |children: &mut Children, each: &Awaited, limit| {
-        start(children, AsWhom::myself(), each, variables, limit)
+        start(children, AsWhom::myself(), each, &variables, limit)
     };
-    match wait_for(&mut children, log, awaited, timeout, &try_one) {
+    match wait_for(&mut children, *log, awaited, timeout, &try_one) {
         Ok(()) => {}
         Err(Unready::Stopped(stop)) => return Err(stop.failure("while waiting")),
         Err(Unready::TimedOut(awaited)) => return Err(not_ready(&awaited, timeout, "wait:")),
@@ -40,5 +37,5 @@ pub(crate) fn wait(
         return Ok(0);
     }
     children.reap_all();
-    Err(exec::exec_with(command, variables, children.signals()))
+    Err(exec::exec_with(command, &variables, children.signals()))
 }

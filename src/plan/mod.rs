@@ -18,7 +18,7 @@ use crate::plan::layers::Building;
 use crate::plan::target::{Arguments, Target};
 use crate::plan::value_file::ValueFile;
 use crate::table::select::Selection;
-use crate::table::types::{Init, InitOptions, Settings, VerbPart, lay_declarations};
+use crate::table::types::{Init, Settings, VerbPart, lay_declarations};
 use crate::table::variable::{Declaration, opaque};
 use crate::text::duration::{
     DURATION_RULE, UMASK_RULE, WAIT_TIMEOUT, parse_duration, parse_mode, parse_umask,
@@ -32,6 +32,7 @@ use crate::value::condition::Facts;
 use crate::value::deferred::Deferred;
 use crate::value::limit::Limit;
 use crate::value::step::{Render, Step, StepKind};
+use crate::value::supervision::Supervision;
 use crate::value::template::{Expanded, Template};
 use crate::value::variables::{LAYERS, Variables};
 use crate::value::words::Element;
@@ -55,7 +56,7 @@ pub(crate) struct Plan {
     pub(crate) limits: Vec<Limit>,
     pub(crate) capabilities: Option<Vec<Capability>>,
     pub(crate) no_new_privileges: bool,
-    pub(crate) init: Option<InitOptions>,
+    pub(crate) init: Option<Supervision>,
     pub(crate) target: Target,
     pub(crate) interpreters: Vec<(String, Vec<String>)>,
 }
@@ -284,7 +285,7 @@ pub(crate) fn plan(
         no_new_privileges: own.no_new_privileges.unwrap_or(false),
         init: match &own.init {
             Some(Init::With(options)) => Some(options.clone()),
-            Some(Init::Supervise) => Some(InitOptions::default()),
+            Some(Init::Supervise) => Some(Supervision::default()),
             Some(Init::Exec) | None => None,
         },
         target: Target {

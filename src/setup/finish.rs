@@ -61,12 +61,9 @@ impl Setup {
                     failure
                 } else {
                     let supervision = Supervision {
-                        signals: options.signals.clone(),
-                        group: options.group.unwrap_or(false),
-                        grace: options.grace,
-                        exit: options.exit.clone(),
                         conceal,
                         blocked: self.world.children.signals().blocked(),
+                        ..options.clone()
                     };
                     // preverb itself, by its path: the target's PATH need not lead to it.
                     let own = own_arguments(&supervision, self.world.log.format, &variables);

@@ -1,7 +1,6 @@
 //! What a table says, as types. They know nothing of TOML, and nothing of the world.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use crate::table::variable::{Declaration, lay};
 use crate::text::choice::choice;
@@ -11,6 +10,7 @@ use crate::value::capability::Capability;
 use crate::value::deferred::Deferred;
 use crate::value::limit::Limit;
 use crate::value::step::{Probe, Setting, Step};
+use crate::value::supervision::Supervision;
 use crate::value::template::Template;
 use crate::value::toml::Span;
 use crate::value::words::Element;
@@ -133,18 +133,10 @@ impl VerbPart {
 pub(crate) enum Init {
     Exec,
     Supervise,
-    With(InitOptions),
+    With(Supervision),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct InitOptions {
-    pub(crate) signals: Vec<(i32, Option<i32>)>,
-    pub(crate) group: Option<bool>,
-    pub(crate) grace: Option<Duration>,
-    pub(crate) exit: Vec<(u8, u8)>,
-}
-
-impl InitOptions {
+impl Supervision {
     fn lay(&mut self, over: Self) {
         self.signals.retain(|(from, _)| over.signals.iter().all(|(later, _)| later != from));
         self.signals.extend(over.signals);

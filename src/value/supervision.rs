@@ -6,7 +6,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Supervision {
     pub(crate) signals: Vec<(i32, Option<i32>)>,
-    pub(crate) group: bool,
+    pub(crate) group: Option<bool>,
     pub(crate) grace: Option<Duration>,
     pub(crate) exit: Vec<(u8, u8)>,
     /// Whether a secret is part of the command's path, so that the reason why it cannot be run is withheld.
@@ -38,7 +38,7 @@ impl Supervision {
         for (option, value) in valued.into_iter().filter(|(_, value)| !value.is_empty()) {
             arguments.extend([option.to_owned(), value]);
         }
-        let flags = [("--group", self.group), ("--conceal", self.conceal)];
+        let flags = [("--group", self.group == Some(true)), ("--conceal", self.conceal)];
         arguments.extend(flags.iter().filter(|(_, is_set)| *is_set).map(|(option, _)| (*option).to_owned()));
         arguments.into_iter().map(OsString::from).collect()
     }

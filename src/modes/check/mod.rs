@@ -20,8 +20,7 @@ use std::path::Path;
 
 use crate::cli::request::Options;
 use crate::modes::check::findings::Findings;
-use crate::modes::context::Context;
-use crate::modes::print::print_json;
+use crate::modes::context::{Context, print_json};
 use crate::plan;
 use crate::plan::environment::Why;
 use crate::sys::identity::Myself;
@@ -83,11 +82,9 @@ fn look(
 ) -> Option<Failure> {
     let mut decoder = Decoder::default();
     let settings = tree.settings(&mut decoder);
-    if let Some(format) = settings.log.filter(|_| !context.log_is_given(options)) {
-        context.log.format = format;
-    }
+    context.log_as(&settings, options);
     let default = settings.environment.default();
-    let chosen = plan::environment::choose(options.environment.as_ref(), &settings, &context.variables, tree);
+    let chosen = context.environment(options, &settings, tree);
     let chosen_name = chosen.as_ref().map_or(default, |chosen| chosen.name.as_str());
     let mut names = tree.mentioned_environments();
     let asked_for = chosen.as_ref().is_ok_and(|chosen| matches!(chosen.why, Why::Option | Why::Variable));

@@ -3,12 +3,13 @@
 use crate::table::decode::decoder::{Decoder, Key, keys};
 use crate::table::decode::form::Form;
 use crate::table::decode::place::Place;
-use crate::table::types::{Init, InitOptions, VerbPart};
+use crate::table::types::{Init, VerbPart};
 use crate::text::log::quoted;
 use crate::text::nearest::did_you_mean;
 use crate::value::capability::Capability;
 use crate::value::limit::{Limit, Resource};
 use crate::value::signal::can_be_caught;
+use crate::value::supervision::Supervision;
 use crate::value::toml::{Node, Shape};
 
 pub(crate) const VERB: &[Key<VerbPart>] = keys! { VerbPart {
@@ -37,7 +38,7 @@ pub(crate) const VERB: &[Key<VerbPart>] = keys! { VerbPart {
     "hidden", Form::Flag, "Whether lists leave it out.", (hidden = flag);
 } };
 
-pub(crate) const INIT: &[Key<InitOptions>] = keys! { InitOptions {
+pub(crate) const INIT: &[Key<Supervision>] = keys! { Supervision {
     "signals", Form::Signals, "Signals that are forwarded as another one, or not at all.", (signals);
     "group", Form::Flag, "Whether signals go to its whole group.", (group = flag);
     "grace", Form::Duration,
@@ -115,7 +116,7 @@ fn limits(decoder: &mut Decoder, node: Node<'_>, verb: &mut VerbPart) {
     }
 }
 
-fn exit(decoder: &mut Decoder, node: Node<'_>, options: &mut InitOptions) {
+fn exit(decoder: &mut Decoder, node: Node<'_>, options: &mut Supervision) {
     for child in decoder.entries(node) {
         let from = child.key().parse::<u8>().ok();
         let to = child.as_integer().and_then(|code| u8::try_from(code).ok());
@@ -128,7 +129,7 @@ fn exit(decoder: &mut Decoder, node: Node<'_>, options: &mut InitOptions) {
     }
 }
 
-fn signals(decoder: &mut Decoder, node: Node<'_>, options: &mut InitOptions) {
+fn signals(decoder: &mut Decoder, node: Node<'_>, options: &mut Supervision) {
     for child in decoder.entries(node) {
         let from = decoder.signal(child.key_span(), child.key());
         if let Some(from) = from {
