@@ -13,7 +13,7 @@ use crate::text::duration::{DURATION_RULE, PROBE_TIMEOUT, WAIT_TIMEOUT, parse_du
 use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Format, quoted};
-use crate::text::nearest::nearest;
+use crate::text::nearest::did_you_mean;
 use crate::value::signal::{can_be_caught, parse_signal};
 use crate::value::supervision::Supervision;
 
@@ -142,8 +142,8 @@ pub(super) fn unknown_option(word: &OsStr, before: &[OsString]) -> Failure {
     let name = name.split('=').next().unwrap_or_default();
     let known = OPTIONS.iter().flat_map(|(_, options)| *options).filter(|(.., help)| !help.is_empty());
     let known: Vec<String> = known.map(|(name, ..)| format!("--{name}")).collect();
-    if let Some(near) = nearest(name, known.iter().map(String::as_str)) {
-        return failure.hint(format!("did you mean `{near}`?"));
+    if let Some(hint) = did_you_mean(name, known.iter().map(String::as_str)) {
+        return failure.hint(hint);
     }
     // As gosu and tini are called: with nothing between the mode and the command.
     let mut modes = before.iter().filter_map(|argument| option(argument));

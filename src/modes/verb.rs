@@ -12,7 +12,7 @@ use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::quoted;
 use crate::text::names::{EnvironmentName, VerbName};
-use crate::text::nearest::nearest;
+use crate::text::nearest::did_you_mean;
 
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -97,8 +97,8 @@ impl Verbs<'_> {
             let quoted = parts.iter().map(|part| format!("\"{}\"", escaped(part.as_bytes())));
             let quoted = quoted.collect::<Vec<_>>().join(", ");
             failure = failure.hint(format!("give each argument separately: [{quoted}]"));
-        } else if let Some(near) = nearest(&text, &mut names) {
-            failure = failure.hint(format!("did you mean `{near}`?"));
+        } else if let Some(hint) = did_you_mean(&text, &mut names) {
+            failure = failure.hint(hint);
         }
         with_verbs(failure, &list)
     }

@@ -1,13 +1,16 @@
 //! The variables as the layers of the table build them up, with every one that is missing or invalid. Pure.
 
+use std::cell::LazyCell;
 use std::collections::BTreeSet;
 
 use crate::plan::environment::{Environment, Why};
+use crate::plan::target::faulty;
 use crate::table::types::Layer;
 use crate::table::variable::Declaration;
-use crate::text::failure::{Failure, Kind};
+use crate::text::failure::Failure;
 use crate::text::log::quoted;
 use crate::text::names::{VerbName, set_of};
+use crate::value::step::{OWN_LAYER, OWN_LAYER_HINT, own_names};
 use crate::value::template::{Expanded, Fault, Template};
 use crate::value::variables::{Origin, Variables};
 
@@ -17,9 +20,9 @@ pub(super) struct Building {
     pub(super) failures: Vec<Failure>,
     pub(super) failed: BTreeSet<String>,
     pub(super) missing: BTreeSet<String>,
-    /// Variables that an expansion found unset, each once, and the sentence about it; reported at the end,
-    /// unless the declaration has reported it better by then.
-    unset: Vec<(String, String)>,
+    /// Variables that an expansion found unset, each once, and its failure; reported at the end, unless
+    /// the declaration has reported it better by then.
+    unset: Vec<(String, Failure)>,
     found_unset: BTreeSet<String>,
     pub(super) secrets: BTreeSet<String>,
     pub(super) warnings: Vec<String>,
@@ -63,6 +66,7 @@ impl Building {
         let missing_below = self.missing.clone();
         let values: Vec<_> =
             layer.env.iter().map(|setting| setting.value.expand_all(&self.variables)).collect();
+        let own = LazyCell::new(|| own_names(&layer.env));
         for (setting, value) in layer.env.iter().zip(values) {
             match value {
                 Ok(value) => {
@@ -73,16 +77,22 @@ impl Building {
                 Err(missing) => {
                     self.missing.insert(setting.name.clone());
                     for fault in missing.iter().filter(|fault| !missing_below.contains(&fault.name)) {
-                        self.unset(fault, &quoted(&setting.name));
+                        let is_own = fault.name != setting.name && own.contains(&*fault.name);
+                        self.unset(fault, &quoted(&setting.name), is_own);
                     }
                 }
             }
         }
     }
 
-    fn unset(&mut self, unset: &Fault, what: &str) {
-        if self.found_unset.insert(unset.name.clone()) {
-            self.unset.push((unset.name.clone(), unset.needed_by(what)));
+    fn unset(&mut self, unset: &Fault, what: &str, is_own: bool) {
+        let name = &unset.name;
+        if self.found_unset.insert(name.clone()) {
+            let mut failure = faulty(unset.clone(), what);
+            if is_own {
+                failure = failure.hint(format!("`{name}` {OWN_LAYER}: {OWN_LAYER_HINT}"));
+            }
+            self.unset.push((name.clone(), failure));
         }
     }
 
@@ -90,7 +100,7 @@ impl Building {
         let expanded = template.expand_all(&self.variables);
         for fault in expanded.as_ref().err().into_iter().flatten() {
             if !self.missing.contains(&fault.name) {
-                self.unset(fault, what);
+                self.unset(fault, what, false);
             }
         }
         expanded.ok()
@@ -98,9 +108,8 @@ impl Building {
 
     /// Reports what expansions found unset, where nothing has reported it yet.
     pub(super) fn report_unset(&mut self, is_excused: impl Fn(&str) -> bool) {
-        for (name, sentence) in std::mem::take(&mut self.unset) {
+        for (name, failure) in std::mem::take(&mut self.unset) {
             if !self.failed.contains(&name) && !is_excused(&name) {
-                let failure = Failure::say(Kind::Variable, sentence).field("variable", &name);
                 self.fail(&name, failure);
             }
         }

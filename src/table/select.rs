@@ -326,8 +326,12 @@ impl<'d> Tree<'d> {
         if let Some(span) = part.span.filter(|_| part.exec.is_none() && !is_reported) {
             let elsewhere =
                 self.environments().any(|other| self.parts(verb.as_str(), other).1.is_some_and(has_exec));
+            // A drop-in that mistypes the verb that it changes makes a new one.
+            let others = self.verb_nodes(environment.as_str()).into_iter().filter(|other| has_exec(*other));
+            let hint = did_you_mean(verb.as_str(), others.map(Node::key));
+            let form = || "`exec` is the target's argv: `exec = [\"program\", \"argument\"]`".to_owned();
             decoder.mistakes.push(Mistake {
-                hint: Some("`exec` is the target's argv: `exec = [\"program\", \"argument\"]`".to_owned()),
+                hint: Some(hint.unwrap_or_else(form)),
                 environment: elsewhere.then(|| environment.to_string()),
                 ..Mistake::new(span, format!("{place} has no `exec`"))
             });

@@ -28,25 +28,10 @@ impl Format {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Level {
-    /// The run ends because of it.
-    Error,
-    Warning,
-    Info,
-    /// Why, for `verbose`.
-    Debug,
-}
-
-impl Level {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-            Self::Info => "info",
-            Self::Debug => "debug",
-        }
-    }
+choice! {
+    /// A run ends because of an error; `Debug` says why, for `verbose`.
+    #[derive(PartialOrd, Ord)]
+    Level { Error = "error", Warning = "warning", Info = "info", Debug = "debug" }
 }
 
 #[derive(Debug, Clone)]

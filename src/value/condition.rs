@@ -17,7 +17,7 @@ pub(crate) struct Condition {
     name: String,
     negated: bool,
     /// `NAME=value`, where an unset variable is empty. `None` is `NAME`: not empty, and not one of [`FALSE`].
-    value: Option<Template>,
+    pub(crate) value: Option<Template>,
 }
 
 /// What means no, in any case.
@@ -54,14 +54,6 @@ impl Condition {
         self
     }
 
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub(crate) fn value(&self) -> Option<&Template> {
-        self.value.as_ref()
-    }
-
     /// Whether the variable cannot be empty where the condition holds, or else where it does not.
     fn proves_set(&self, holds: bool) -> bool {
         match &self.value {
@@ -73,7 +65,7 @@ impl Condition {
 
     /// Every variable that has a say in it.
     pub(crate) fn names(&self) -> Vec<&str> {
-        std::iter::once(self.name()).chain(self.value.iter().flat_map(Template::names)).collect()
+        std::iter::once(&*self.name).chain(self.value.iter().flat_map(Template::names)).collect()
     }
 
     pub(crate) fn holds(&self, facts: Facts<'_>) -> Result<bool, Fault> {
@@ -127,7 +119,7 @@ impl Judged<'_> {
 
     pub(crate) fn skip_if(&self) -> Option<&str> {
         match &self.subject {
-            Subject::Variable(condition) if self.key == "skip-if" => Some(condition.name()),
+            Subject::Variable(condition) if self.key == "skip-if" => Some(&condition.name),
             Subject::Variable(_) | Subject::Path(..) => None,
         }
     }

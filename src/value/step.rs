@@ -1,8 +1,10 @@
 //! A step of a `setup`, as the table has it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::text::choice::choice;
+use crate::text::names::set_of;
 use crate::value::condition::Conditions;
 use crate::value::deferred::Deferred;
 use crate::value::template::Template;
@@ -14,6 +16,16 @@ pub(crate) struct Setting {
     pub(crate) name: String,
     pub(crate) value: Template,
 }
+
+/// The variables that an `env` sets, and that its own values therefore do not see.
+pub(crate) fn own_names(settings: &[Setting]) -> BTreeSet<&str> {
+    let names = settings.iter().map(|setting| setting.name.as_str());
+    set_of(names.filter(|name| !name.starts_with("PREVERB_")))
+}
+
+pub(crate) const OWN_LAYER: &str = "is set in this same `env`, whose values see only lower layers";
+pub(crate) const OWN_LAYER_HINT: &str =
+    "write the value out, or set the other variable in a lower layer: table, environment, verb";
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Filter {

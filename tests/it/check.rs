@@ -239,6 +239,25 @@ hint: did you mean `exec`?
 }
 
 #[test]
+fn a_drop_in_that_mistypes_a_verb_is_shown_the_verb() {
+    for words in [["--check"], ["servr"]] {
+        image()
+            .table("[verbs.server]\nexec = [\"app\"]\n")
+            .drop_in("1.toml", "[verbs.servr]\nargs = [\"--fast\"]\n")
+            .args(words)
+            .status(78)
+            .stderr(
+                "preverb: [DIR]/preverb.d/1.toml:1:8: verb `servr` has no `exec`
+1 | [verbs.servr]
+  |        ^^^^^
+hint: did you mean `server`?
+",
+            )
+            .run();
+    }
+}
+
+#[test]
 fn json_is_a_list_on_standard_output_with_every_key() {
     image()
         .table("unknwon = \"exec\"\n[verbs.a]\nexec = [\"app\", \"${X}\"]\n")

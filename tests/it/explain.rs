@@ -338,13 +338,31 @@ fn every_string_of_json_is_exact_whatever_is_in_it() {
 }
 
 #[test]
+fn words_are_quoted_as_a_shell_needs_them_and_a_file_keeps_its_greatest_age() {
+    Test::new()
+        .table(
+            r#"[[setup]]
+wait = ["file:///beat?max-age=3s", "http://h/?token=t0k3n"]
+[verbs.a]
+exec = ["echo", "a b", "it's", "$HOME", 'a"b', 'a\b', "`id`", ""]
+health = "file:///beat?max-age=30s"
+"#,
+        )
+        .args(["--explain", "a"])
+        .stdout_contains("     file:///beat?max-age=3s\n     http://h/\n")
+        .stdout_contains("health       file:///beat?max-age=30s\n")
+        .stdout_contains("target       echo \"a b\" \"it's\" '$HOME' 'a\"b' 'a\\b' '`id`' \"\"\n")
+        .run();
+}
+
+#[test]
 fn what_would_end_the_run_stands_at_the_end_with_its_exit_code() {
     let unset = "[verbs.a]\nexec = [\"echo\", \"${NOPE}\"]\n";
     Test::new()
         .table(unset)
         .args(["--explain", "a"])
         .status(65)
-        .stdout_contains("target       echo \"${NOPE}\"\n")
+        .stdout_contains("target       echo '${NOPE}'\n")
         .stdout_contains("`${NOPE}` cannot be expanded yet: variable `NOPE` is not set\n")
         .stdout_contains("ends         with exit code 65: variable `NOPE` is not set: the target needs it\n")
         .stderr("preverb: variable `NOPE` is not set: the target needs it\n")

@@ -447,7 +447,16 @@ fn a_layer_sees_the_layers_below_it_only() {
         .run();
     run("[env]\nA = \"new\"\nB = \"${A}\"\n[verbs.a]\nexec = [\"printenv\", \"A\", \"B\"]\n", &["a"])
         .status(65)
-        .stderr_contains("`A`")
+        .stderr(
+            "preverb: variable `A` is not set: `B` needs it
+hint: `A` is set in this same `env`, whose values see only lower layers: write the value out, or set \
+the other variable in a lower layer: table, environment, verb
+",
+        )
+        .run();
+    run("[env]\nA = \"${A}\"\n[verbs.a]\nexec = [\"true\"]\n", &["a"])
+        .status(65)
+        .stderr("preverb: variable `A` is not set: `A` needs it\n")
         .run();
     run("[env]\nPATH = \"/extra:${PATH}\"\n[verbs.a]\nexec = [\"printenv\", \"PATH\"]\n", &["a"])
         .env("PATH", "/usr/bin")

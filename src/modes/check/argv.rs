@@ -8,7 +8,7 @@ use crate::modes::check::walk::Walk;
 use crate::sys::identity::Identity;
 use crate::text::log::{Level, quoted};
 use crate::text::url;
-use crate::value::condition::{Condition, Conditions};
+use crate::value::condition::Conditions;
 use crate::value::step::{Probe, Setting};
 use crate::value::target::{POSTGRES_SOCKET, POSTGRES_SOCKET_HINT, Target, UNSEEN_PATH, UNSEEN_PATH_HINT};
 use crate::value::template::Template;
@@ -17,7 +17,7 @@ use crate::value::words::Element;
 
 impl Walk<'_, '_> {
     pub(super) fn conditions(&mut self, when: &Conditions) {
-        let values = when.only_if.iter().chain(&when.skip_if).filter_map(Condition::value);
+        let values = when.only_if.iter().chain(&when.skip_if).filter_map(|each| each.value.as_ref());
         self.values(values.chain(&when.if_exists).chain(&when.unless_exists));
     }
 

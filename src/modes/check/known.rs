@@ -11,7 +11,7 @@ use crate::table::types::Naming;
 use crate::table::variable::{Declaration, opaque};
 use crate::text::log::Level;
 use crate::text::names::{EnvironmentName, set_of};
-use crate::value::step::Setting;
+use crate::value::step::{OWN_LAYER, OWN_LAYER_HINT, Setting, own_names};
 use crate::value::template::{Fault, Template};
 use crate::value::toml::Span;
 use crate::value::variables::{Origin, Variables};
@@ -127,21 +127,16 @@ impl<'k> Known<'k> {
         may_be_skipped: bool,
         findings: &mut Findings,
     ) {
+        let own = own_names(settings);
         let mut values = Vec::new();
-        for Setting { value, .. } in settings {
+        for Setting { name: needs, value } in settings {
             findings.examine(value.span);
             for unset in self.missing(value) {
                 let name = &unset.name;
-                let is_own = settings.iter().any(|other| other.name == *name);
                 let (mut message, mut hint) = self.sentence(&unset);
-                if is_own && !name.starts_with("PREVERB_") {
-                    message = format!(
-                        "variable `{name}` is set in this same `env`, whose values see only lower layers"
-                    );
-                    hint = String::from(
-                        "write the value out, or set the other variable in a lower layer: \
-                         table, environment, verb",
-                    );
+                if name != needs && own.contains(name.as_str()) {
+                    message = format!("variable `{name}` {OWN_LAYER}");
+                    hint = String::from(OWN_LAYER_HINT);
                 }
                 findings.add(Level::Warning, value.span, message, Some(&hint));
             }

@@ -12,7 +12,7 @@ use crate::table::variable::VariableKind;
 use crate::text::escape::MASK;
 use crate::text::log::{Level, quoted};
 use crate::text::names::{NAME_RULE, VerbName, set_of};
-use crate::text::nearest::nearest;
+use crate::text::nearest::did_you_mean;
 use crate::value::toml::{Node, Shape};
 
 pub(super) fn check(
@@ -83,10 +83,6 @@ impl<'t> Known<'t> {
     }
 }
 
-fn did_you_mean(name: &str, known: &BTreeSet<&str>) -> Option<String> {
-    nearest(name, known.iter().copied()).map(|near| format!("did you mean `{near}`?"))
-}
-
 fn filter_of_verbs(known: &Known<'_>, step: Node<'_>, findings: &mut Findings) {
     for (item, name) in filter_names(step, "verbs").filter(|(_, name)| !known.verbs.contains(name)) {
         let shown = quoted(name);
@@ -94,7 +90,7 @@ fn filter_of_verbs(known: &Known<'_>, step: Node<'_>, findings: &mut Findings) {
             Some(verb) => {
                 ("an alias: a step is matched by the verb's own name", Some(format!("use `{verb}`")))
             }
-            None => ("not a verb", did_you_mean(name, &known.verbs)),
+            None => ("not a verb", did_you_mean(name, known.verbs.iter().copied())),
         };
         findings.warn(item.span(), format!("`verbs` names {shown}, which is {what}"), hint.as_deref());
     }
@@ -119,7 +115,7 @@ fn filter_of_environments(known: &Known<'_>, step: Node<'_>, settings: &Settings
             findings.warn(item.span(), message, Some(hint));
         }
         if !known.environments.contains(name)
-            && let Some(hint) = did_you_mean(name, &known.environments)
+            && let Some(hint) = did_you_mean(name, known.environments.iter().copied())
         {
             let message = format!("`environments` names {shown}, which nothing else mentions");
             findings.warn(item.span(), message, Some(&hint));

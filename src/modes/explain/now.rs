@@ -5,12 +5,13 @@ use std::time::Duration;
 use crate::modes::explain::shape::Unexpanded;
 use crate::plan::target::Target;
 use crate::text::duration::spoken;
-use crate::text::escape::{MASK, escaped};
+use crate::text::escape::{MASK, escaped, shell_quoted};
 use crate::text::exact::Exact;
 use crate::text::url;
 use crate::value::condition::Facts;
 use crate::value::deferred::Deferred;
 use crate::value::step::Probe;
+use crate::value::target::Target as Probed;
 use crate::value::template::{Expanded, Fault, Template};
 use crate::value::variables::Variables;
 use crate::value::words::Element;
@@ -75,8 +76,11 @@ impl<'n> Now<'n> {
             Probe::Exec(argv) => Exact(line(&self.argv(argv)).into_bytes()),
             Probe::Url(template) => match self.expanded(template) {
                 None => written(template),
-                Some(target) if target.secret => Exact(MASK.into()),
-                Some(target) => Exact(url::shown(&target.bytes)),
+                // All that the query of a file can be is its `max-age`.
+                Some(url) if matches!(Probed::parse(&url.bytes), Ok(Some(Probed::File { .. }))) => {
+                    shown(&url)
+                }
+                Some(target) => Exact(target.shown_target().into_bytes()),
             },
         }
     }
@@ -95,8 +99,14 @@ pub(super) fn shown(value: &Expanded) -> Exact {
     Exact(if value.secret { MASK.into() } else { url::masked(&value.bytes) })
 }
 
+/// Words as a shell would need them, with double quotes where those suffice.
 pub(super) fn line(words: &[Exact]) -> String {
-    let plain = |word: &str| !word.is_empty() && !word.contains([' ', '"', '\'', '\\', '$']);
-    let words = words.iter().map(|word| escaped(&word.0));
-    words.map(|word| if plain(&word) { word } else { format!("{word:?}") }).collect::<Vec<_>>().join(" ")
+    let quoted = |word: String| match () {
+        () if word.contains(['$', '"', '\\', '`']) => {
+            String::from_utf8_lossy(&shell_quoted(word.as_bytes())).into_owned()
+        }
+        () if word.is_empty() || word.contains([' ', '\'']) => format!("\"{word}\""),
+        () => word,
+    };
+    words.iter().map(|word| quoted(escaped(&word.0))).collect::<Vec<_>>().join(" ")
 }
