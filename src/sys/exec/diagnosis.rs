@@ -17,7 +17,6 @@ use super::elf::{self, Elf};
 use crate::sys::entry::regular_file;
 use crate::sys::identity::Myself;
 use crate::sys::shebang::Shebang;
-use crate::sys::walk::MOST_LINKS;
 use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind};
 use crate::text::log::{quoted, quoted_path};
@@ -31,6 +30,8 @@ pub(crate) const NO_BOM: &str = "save the file as UTF-8 without BOM";
 const OTHER_PLATFORM: &str = "the image, or the file in it, was built for another platform";
 /// How many interpreters of interpreters are looked at: the kernel gives up after as many.
 const DEEPEST: u32 = 5;
+/// How programs for Windows and macOS begin.
+const OTHER_SYSTEMS: [&[u8]; 3] = [b"MZ", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"];
 
 pub(crate) fn diagnose(
     program: &OsStr,
@@ -43,59 +44,52 @@ pub(crate) fn diagnose(
         Errno::E2BIG => too_large(argv, variables),
         _ => reason(path, error, DEEPEST),
     };
-    let failure = Failure::say(reason.kind, format!("cannot run {}: {}", quoted_path(path), reason.text))
+    let failure = within(reason.kind(), &format!("cannot run {}", quoted_path(path)), reason)
         .field("program", escaped(program.as_bytes()))
         .field("file", escaped(path.as_os_str().as_bytes()));
-    match reason.hint {
-        _ if variables.hides(program) => {
-            failure.concealed(&format!("running {}", quoted(program.as_bytes())))
-        }
+    if variables.hides(program) {
+        failure.concealed(&format!("running {}", quoted(program.as_bytes())))
+    } else {
+        failure
+    }
+}
+
+fn cannot(text: impl Into<String>) -> Failure {
+    Failure::say(Kind::CannotRun, text)
+}
+
+fn missing(text: impl Into<String>) -> Failure {
+    Failure::say(Kind::NotFound, text)
+}
+
+/// What could not be done, and why, with the hint of that.
+fn within(kind: Kind, what: &str, why: Failure) -> Failure {
+    let (text, hint) = why.into_parts();
+    let failure = Failure::say(kind, format!("{what}: {text}"));
+    match hint {
         Some(hint) => failure.hint(hint),
         None => failure,
     }
 }
 
-struct Reason {
-    kind: Kind,
-    text: String,
-    hint: Option<String>,
-}
-
-fn cannot(text: impl Into<String>) -> Reason {
-    Reason { kind: Kind::CannotRun, text: text.into(), hint: None }
-}
-
-fn missing(text: impl Into<String>) -> Reason {
-    Reason { kind: Kind::NotFound, text: text.into(), hint: None }
-}
-
-impl Reason {
-    fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-}
-
-fn reason(path: &Path, error: Errno, depth: u32) -> Reason {
+fn reason(path: &Path, error: Errno, depth: u32) -> Failure {
     match error {
-        Errno::ENOENT | Errno::ENOTDIR => match path.metadata() {
-            Ok(metadata) if metadata.is_dir() => cannot("it is a directory"),
+        Errno::ENOENT | Errno::ENOTDIR => match (path.metadata(), obstacle(path, DEEPEST)) {
+            (Ok(metadata), _) if metadata.is_dir() => cannot("it is a directory"),
             // The file is there, so what is missing is what runs it.
-            Ok(_) => missing_interpreter(path, error, depth),
-            Err(_) if path.is_symlink() => {
+            (Ok(_), _) => missing_interpreter(path, error, depth),
+            (Err(_), _) if path.is_symlink() => {
                 let target = std::fs::read_link(path).unwrap_or_default();
                 missing(format!("it is a link to {}, which does not exist", quoted_path(&target)))
             }
-            Err(_) => match obstacle(path) {
-                Some(Obstacle::NoDirectory(part)) => {
-                    missing(format!("a part of its path is not a directory: {}", quoted_path(&part)))
-                }
-                // It is a file without the slash at its end.
-                None if error == Errno::ENOTDIR => {
-                    missing("its path ends in a slash, but it is not a directory")
-                }
-                Some(Obstacle::Closed(_) | Obstacle::Other) | None => missing("it does not exist"),
-            },
+            (Err(_), Some(part)) if !part.is_dir() => {
+                missing(format!("a part of its path is not a directory: {}", quoted_path(&part)))
+            }
+            // It is a file without the slash at its end.
+            (Err(_), None) if error == Errno::ENOTDIR => {
+                missing("its path ends in a slash, but it is not a directory")
+            }
+            (Err(_), _) => missing("it does not exist"),
         },
         Errno::EACCES => permission(path, depth),
         Errno::ENOEXEC => no_format(path, depth),
@@ -111,7 +105,6 @@ fn reason(path: &Path, error: Errno, depth: u32) -> Reason {
             let what = loader.map_or("interpreter".to_owned(), |name| format!("ELF loader {}", quoted(name)));
             cannot(format!("its {what} is not a program for this machine"))
         }
-        Errno::ENOMEM => cannot("there is not enough memory"),
         // setuid(2) cannot refuse for this any more, so execve(2) does it.
         Errno::EAGAIN => cannot("its user has more processes than the limit `nproc` allows"),
         Errno::EPERM => cannot("the kernel does not permit it (a security policy, or a set-user-id program)"),
@@ -120,68 +113,41 @@ fn reason(path: &Path, error: Errno, depth: u32) -> Reason {
     }
 }
 
-enum Obstacle {
-    /// This part is not a directory, and more follows.
-    NoDirectory(PathBuf),
-    Closed(PathBuf),
-    /// A part is missing, or there are more links than the kernel follows.
-    Other,
+/// The first part of a path that is not a directory which can be entered, where it really lies: links are
+/// followed.
+fn obstacle(path: &Path, links: u32) -> Option<PathBuf> {
+    let mut parts: Vec<&Path> = path.ancestors().collect();
+    parts.reverse();
+    parts.into_iter().map(|part| if part == "" { Path::new(".") } else { part }).find_map(|part| {
+        let link = part.read_link().ok().filter(|_| links > 0);
+        let real = link.map(|link| part.parent().unwrap_or(Path::new("")).join(link));
+        let may_enter = |found: Metadata| found.is_dir() && access(part, AccessFlags::X_OK).is_ok();
+        let is_passed = part == path || part.metadata().map_or(true, may_enter);
+        let behind_link = real.and_then(|real| obstacle(&real, links - 1));
+        behind_link.or_else(|| (!is_passed).then(|| part.to_owned()))
+    })
 }
 
-/// The first part of a path that cannot be passed; links are followed as the kernel does it, so that the part
-/// is named where it really lies.
-fn obstacle(path: &Path) -> Option<Obstacle> {
-    let names = |path: &Path| -> Vec<OsString> {
-        path.components().rev().map(|part| part.as_os_str().to_owned()).collect()
-    };
-    let mut left = names(path);
-    let mut at = PathBuf::new();
-    let mut links = 0;
-    while let Some(name) = left.pop() {
-        if name == "/" {
-            at = PathBuf::from("/");
-            continue;
-        }
-        let directory = if at.as_os_str().is_empty() { Path::new(".") } else { &at };
-        if directory.metadata().is_ok_and(|metadata| !metadata.is_dir()) {
-            return Some(Obstacle::NoDirectory(directory.to_owned()));
-        }
-        if access(directory, AccessFlags::X_OK).is_err() {
-            return Some(Obstacle::Closed(directory.to_owned()));
-        }
-        let next = at.join(&name);
-        match next.symlink_metadata() {
-            Ok(metadata) if metadata.is_symlink() && links < MOST_LINKS => {
-                links += 1;
-                left.extend(names(&std::fs::read_link(&next).unwrap_or_default()));
-            }
-            Ok(metadata) if !metadata.is_symlink() => at = next,
-            Ok(_) | Err(_) => return Some(Obstacle::Other),
-        }
-    }
-    None
-}
-
+/// Why a file that can be read would not run, as far as that is seen without running it.
 pub(crate) fn defect(path: &Path) -> Option<Failure> {
     // What cannot be read can be executed all the same.
     let head = head(path)?;
+    let line = Shebang::of(&head);
+    let has_no_format = match line {
+        Some(line) => line.interpreter.is_empty(),
+        None => Elf::parse(&head).is_none_or(|elf| !elf.runs) || elf::foreign(&head).is_some(),
+    };
+    let runner = line.map(|line| line.interpreter.to_vec()).or_else(|| loader(path, &head));
     let refused = |error| Some(diagnose(path.as_os_str(), path, error, &[], &Variables::default()));
-    if let Some(line) = Shebang::of(&head) {
-        return if line.interpreter.is_empty() {
-            refused(Errno::ENOEXEC)
-        } else if !Path::new(OsStr::from_bytes(line.interpreter)).exists() {
-            refused(Errno::ENOENT)
-        } else {
-            // The kernel runs the interpreter, which then looks for what is not there.
-            let sentence = format!("cannot run {}: its `#!` line {ENDS_IN_CR}", quoted_path(path));
-            line.ends_in_cr().then(|| Failure::say(Kind::CannotRun, sentence).hint(UNIX_LINE_ENDS))
-        };
+    if has_no_format {
+        refused(Errno::ENOEXEC)
+    } else if runner.is_some_and(|runner| !Path::new(OsStr::from_bytes(&runner)).exists()) {
+        refused(Errno::ENOENT)
+    } else {
+        // The kernel runs the interpreter, which then looks for what is not there.
+        let sentence = format!("cannot run {}: its `#!` line {ENDS_IN_CR}", quoted_path(path));
+        line.filter(|line| line.ends_in_cr()).map(|_| cannot(sentence).hint(UNIX_LINE_ENDS))
     }
-    if Elf::parse(&head).is_none_or(|elf| !elf.runs) || elf::foreign(&head).is_some() {
-        return refused(Errno::ENOEXEC);
-    }
-    let loader = loader(path, &head)?;
-    if Path::new(OsStr::from_bytes(&loader)).exists() { None } else { refused(Errno::ENOENT) }
 }
 
 /// What loads the ELF file at this path, if something does.
@@ -195,7 +161,7 @@ pub(crate) fn head(path: &Path) -> Option<Vec<u8>> {
     Some(head)
 }
 
-fn interpreter(name: &[u8], error: Errno, depth: u32) -> Reason {
+fn interpreter(name: &[u8], error: Errno, depth: u32) -> Failure {
     let path = Path::new(OsStr::from_bytes(name));
     let its = format!("its interpreter {}", quoted(name));
     if name.is_empty() {
@@ -205,28 +171,24 @@ fn interpreter(name: &[u8], error: Errno, depth: u32) -> Reason {
     } else if depth == 0 {
         cannot(format!("{its} cannot be run"))
     } else {
-        let Reason { text, hint, .. } = reason(path, error, depth - 1);
-        Reason { hint, ..cannot(format!("{its} cannot be run: {text}")) }
+        within(Kind::CannotRun, &format!("{its} cannot be run"), reason(path, error, depth - 1))
     }
 }
 
-fn missing_interpreter(path: &Path, error: Errno, depth: u32) -> Reason {
+fn missing_interpreter(path: &Path, error: Errno, depth: u32) -> Failure {
     let head = head(path).unwrap_or_default();
-    if let Some(Shebang { interpreter: name, .. }) = Shebang::of(&head) {
+    if let Some(line) = Shebang::of(&head) {
+        let name = line.interpreter;
         if Path::new(OsStr::from_bytes(name)).exists() {
             return interpreter(name, error, depth);
         }
         if let Some(name) = name.strip_suffix(b"\r") {
             let named = if name.is_empty() { "nothing".to_owned() } else { quoted(name) };
-            return cannot(format!(
-                "its `#!` line names {named} and ends in a carriage return (CR), which is read as a part \
-                 of it"
-            ))
-            .hint(UNIX_LINE_ENDS);
+            let is_read = "ends in a carriage return (CR), which is read as a part of it";
+            return cannot(format!("its `#!` line names {named} and {is_read}")).hint(UNIX_LINE_ENDS);
         }
         let reason = cannot(format!("its interpreter {} does not exist", quoted(name)));
-        let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        return if line.ends_with(b"\r") {
+        return if line.ends_in_cr() {
             reason.hint(format!("its `#!` line ends in a carriage return (CR), too: {UNIX_LINE_ENDS}"))
         } else if name.contains(&b'/') {
             reason
@@ -247,7 +209,7 @@ fn missing_interpreter(path: &Path, error: Errno, depth: u32) -> Reason {
         .hint(format!("it is linked for {library}: use an image with that C library, or link it statically"))
 }
 
-fn no_format(path: &Path, depth: u32) -> Reason {
+fn no_format(path: &Path, depth: u32) -> Failure {
     let Some(head) = head(path) else {
         return cannot("it is not a program for this machine, and it cannot be read to find out why");
     };
@@ -261,10 +223,7 @@ fn no_format(path: &Path, depth: u32) -> Reason {
         cannot("it is empty")
     } else if let Some(Shebang { interpreter: name, .. }) = Shebang::of(&head) {
         interpreter(name, Errno::ENOEXEC, depth)
-    } else if [&b"MZ"[..], b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"]
-        .iter()
-        .any(|magic| head.starts_with(magic))
-    {
+    } else if OTHER_SYSTEMS.iter().any(|magic| head.starts_with(magic)) {
         cannot("it is a program for another operating system")
     } else if head.starts_with(b"\xef\xbb\xbf#!") {
         cannot("it begins with a byte order mark (BOM), which hides its `#!` line").hint(NO_BOM)
@@ -280,8 +239,8 @@ fn rights(metadata: &Metadata) -> String {
     format!("mode {mode:04o}, owner {}:{}, and this is uid {uid}, gid {gid}", metadata.uid(), metadata.gid())
 }
 
-fn permission(path: &Path, depth: u32) -> Reason {
-    if let Some(Obstacle::Closed(directory)) = obstacle(path) {
+fn permission(path: &Path, depth: u32) -> Failure {
+    if let Some(directory) = obstacle(path, DEEPEST).filter(|part| part.is_dir()) {
         let rights = directory.metadata().map(|found| format!(": {}", rights(&found))).unwrap_or_default();
         return cannot(format!("permission denied: {} cannot be entered{rights}", quoted_path(&directory)));
     }
@@ -310,15 +269,14 @@ fn permission(path: &Path, depth: u32) -> Reason {
     }
     if let Some(loader) = loader(path, &head) {
         let why = permission(Path::new(OsStr::from_bytes(&loader)), depth.saturating_sub(1));
-        let text = format!("its ELF loader {} cannot be run: {}", quoted(&loader), why.text);
-        return Reason { text, ..why };
+        return within(why.kind(), &format!("its ELF loader {} cannot be run", quoted(&loader)), why);
     }
     cannot("permission denied").hint("its mode permits it; a security policy (AppArmor, SELinux) may not")
 }
 
 /// What is larger than execve(2) takes: one string of `MAX_ARG_STRLEN` with its NUL; in all a quarter of the
 /// limit `stack`, at least 128 KiB and at most 6 MiB.
-fn too_large(argv: &[OsString], variables: &Variables) -> Reason {
+fn too_large(argv: &[OsString], variables: &Variables) -> Failure {
     let longest = 32 * rustix::param::page_size();
     let takes = format!("and the kernel accepts {} in one string", longest - 1);
     if let Some((number, word)) = argv.iter().enumerate().find(|(_, word)| word.len() + 1 > longest) {
