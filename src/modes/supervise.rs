@@ -107,7 +107,7 @@ fn start(
     let listens = variables.get(b"LISTEN_PID").is_some_and(|found| found.value == own.as_bytes());
     let name = command.first().map(OsString::as_os_str).unwrap_or_default();
     // A target that is not there is reported by this process, without a second one.
-    if !(foreground || listens) || exec::find(name, variables).is_none() {
+    if !(foreground || listens) || exec::locate(name, variables).is_err() {
         return exec::attempt(command, variables, |file, argv, envp| {
             // A missing file is noticed here for less than a process costs.
             rustix::fs::access(file, rustix::fs::Access::EXISTS)

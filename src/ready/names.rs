@@ -14,10 +14,9 @@ use dns_lookup::{AddrFamily, AddrInfoHints, SockType, getaddrinfo};
 use crate::ready::clock::{Clock, rounded};
 use crate::sys::child::{Children, Running};
 use crate::sys::read;
-use crate::sys::request::{Received, Request};
 use crate::sys::running::Carries;
 use crate::sys::signals::Signals;
-use crate::sys::start::start_mode;
+use crate::sys::start::{Received, Request, start_mode};
 use crate::value::variables::Variables;
 
 /// How long an answer waits for the other ones: most often they are on their way (RFC 8305, section 3).

@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::sys::child::{Children, Ended, Running, Spawn, Stop};
-use crate::sys::request::Request;
-use crate::sys::start::{AsWhom, start_mode, start_program};
+use crate::sys::start::{AsWhom, Request, start_mode, start_program};
 use crate::text::duration::spoken;
 use crate::text::duration::{PROBE_TIMEOUT, PROGRESS};
 use crate::text::escape::{WITHHELD, escaped};

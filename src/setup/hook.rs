@@ -1,20 +1,24 @@
 //! Hooks: programs and scripts of the user's, and what they change.
+//!
+//! A script is sourced by a shell of its own, under `set -e`, which hands its environment back at the end by
+//! `--preverb-dump`, however that end comes about.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::setup::dump::{Dump, is_preverbs_own, working_directory, written_variables};
-use crate::setup::shell::Script;
 use crate::setup::state::{Setup, Task};
 use crate::setup::surroundings::{Changes, current_umask};
 use crate::sys::child::{Ended, Running, Spawn, Writers};
 use crate::sys::entry::place;
+use crate::sys::exec::locate;
 use crate::sys::proof;
 use crate::sys::running::Carries;
 use crate::sys::start::start_program;
 use crate::sys::terminal::Terminal;
 use crate::text::duration::{PROGRESS, spoken};
-use crate::text::escape::WITHHELD;
+use crate::text::escape::{WITHHELD, shell_quoted};
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Level, Message};
 use crate::text::reason::reason;
@@ -29,6 +33,49 @@ pub(super) struct Hook {
 pub(super) enum Work {
     Program(Vec<OsString>),
     Script(Script),
+}
+
+#[derive(Debug)]
+pub(super) struct Script {
+    pub(super) shell: OsString,
+    pub(super) options: Vec<OsString>,
+    pub(super) path: PathBuf,
+}
+
+impl Script {
+    /// The argv of its shell, which hands its environment back to this socket by this program.
+    ///
+    /// The environment is handed back at the end of the file. A hook may end before that with `exit 0`, so an
+    /// EXIT trap does it, too, unless it is done: a hook with an EXIT trap of its own has that run in any
+    /// case. The status comes first: as wait(2) will tell it, while `$?` in a small shell can be any number.
+    ///
+    /// The program is a child of the shell: bash runs the EXIT trap also when a signal ends it, with a status
+    /// of 0, and must not be kept from ending by that. If it cannot be started, or not send, that is no
+    /// failure of the hook: it is seen by what was not handed back. Under job control (`set -m`) it would not
+    /// be in the hook's group.
+    pub(super) fn argv(&self, preverb: &Path, socket: &str, parameters: &[OsString]) -> Vec<OsString> {
+        let path = |path: &Path| shell_quoted(path.as_os_str().as_bytes());
+        let dump = [b"set +m; ", &*path(preverb), b" --preverb-dump ", socket.as_bytes(), b" || :"].concat();
+        let trap =
+            [&b"case $(($?&255))${preverb_dumped-} in 0$$) ;; 0*) "[..], &dump, b";; *) exit \"$?\";; esac"];
+        let script = [
+            b"trap ",
+            &*shell_quoted(&trap.concat()),
+            b" EXIT\nset -e\n. ",
+            &*path(&self.path),
+            b"\ncase $(($?&255)) in 0) ",
+            &*dump,
+            b"; preverb_dumped=$$;; *) exit \"$?\";; esac\n",
+        ];
+        let rest = ["-c".into(), OsString::from_vec(script.concat()), self.path.clone().into_os_string()];
+        let own = std::iter::once(&self.shell).chain(&self.options).chain(&rest);
+        own.chain(parameters).cloned().collect()
+    }
+
+    pub(super) fn is_bash(&self, variables: &Variables) -> bool {
+        let file = locate(&self.shell, variables).ok().and_then(|path| path.canonicalize().ok());
+        file.is_some_and(|file| file.file_name() == Some(OsStr::new("bash")))
+    }
 }
 
 impl Setup {

@@ -5,7 +5,6 @@ pub(crate) mod finish;
 mod hook;
 pub(crate) mod hook_files;
 pub(crate) mod once;
-pub(crate) mod shell;
 pub(crate) mod state;
 pub(crate) mod steps;
 pub(crate) mod surroundings;

@@ -179,12 +179,7 @@ impl Setup {
     }
 
     /// Expands a string of a step that must not be empty (65).
-    pub(super) fn expand(
-        &mut self,
-        template: &Template,
-        task: &Task<'_>,
-        key: &'static str,
-    ) -> Result<Expanded> {
+    pub(super) fn expand(&mut self, template: &Template, task: &Task<'_>, key: &str) -> Result<Expanded> {
         let what = format!("`{key}` of {}", task.who());
         let expanded = expand(template, self.surroundings.variables(task.root), &what)?;
         if expanded.bytes.is_empty() {
@@ -195,28 +190,12 @@ impl Setup {
         Ok(expanded)
     }
 
-    pub(super) fn path(
-        &mut self,
-        template: &Template,
-        task: &Task<'_>,
-        key: &'static str,
-    ) -> Result<PathBuf> {
+    pub(super) fn path(&mut self, template: &Template, task: &Task<'_>, key: &str) -> Result<PathBuf> {
         self.expand(template, task, key).map(|expanded| expanded.into_word().into())
     }
 
-    pub(super) fn paths(
-        &mut self,
-        templates: &[Template],
-        task: &Task<'_>,
-        key: &'static str,
-    ) -> Result<Vec<PathBuf>> {
-        templates.iter().map(|template| self.path(template, task, key)).collect()
-    }
-
-    /// Looks at files for a step, as the user who does it.
-    pub(super) fn look<T>(&self, task: &Task<'_>, work: impl FnOnce() -> T) -> Result<T> {
-        let as_whom = task.identity.as_ref().filter(|_| self.world.myself.is_root());
-        acting_as(as_whom, || Ok(work()))
+    pub(super) fn paths(&mut self, many: &[Template], task: &Task<'_>, key: &str) -> Result<Vec<PathBuf>> {
+        many.iter().map(|template| self.path(template, task, key)).collect()
     }
 
     /// Gives this process the surroundings of what is done next, and `workdir` from the moment it exists.

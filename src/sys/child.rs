@@ -1,6 +1,6 @@
 //! Children: waiting for them, ending them. The only waitpid.
 
-use std::os::fd::{AsFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, RawFd};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::time::{Duration, Instant};
@@ -12,12 +12,10 @@ use nix::sys::socket::sockopt::PeerCredentials;
 use nix::unistd::Pid;
 use rustix::process::WaitOptions;
 
-use crate::sys::ended::decode;
-pub(crate) use crate::sys::ended::{Ended, Stop};
 use crate::sys::entry::unforeseen;
 use crate::sys::proc;
-pub(crate) use crate::sys::running::Running;
-use crate::sys::running::{Carries, Pipe};
+use crate::sys::running::{Carries, Pipe, decode};
+pub(crate) use crate::sys::running::{Ended, Running, Stop};
 use crate::sys::signals::{Signals, group_lives, timeout};
 pub(crate) use crate::sys::spawn::{Spawn, Writers, inherited_descriptors, null, spawn_target};
 
@@ -28,9 +26,19 @@ pub(crate) struct Children {
     signals: Signals,
     inherited: Option<Vec<RawFd>>,
     groups: Vec<i32>,
-    /// What runs while others come and go, until it is asked to end.
+    /// What runs while others come and go, until it is asked to end: the temporary server of a database image.
+    /// Where it ends before that, `pump` ends what runs at that moment.
     pub(crate) companion: Option<Running>,
     socket: Option<(UnixListener, String)>,
+}
+
+/// How the companion ended.
+#[derive(Debug)]
+pub(crate) struct Departure {
+    pub(crate) companion: Running,
+    /// Whether it ended before it was asked to.
+    pub(crate) early: bool,
+    pub(crate) stop: Option<Stop>,
 }
 
 impl Children {
@@ -77,11 +85,7 @@ impl Children {
                 self.end_all(running, stop);
                 return Err(stop);
             }
-            let now = Instant::now();
-            for child in running.iter_mut() {
-                child.end_if_due(now);
-            }
-            self.reap(running);
+            let now = self.look(running);
             let has_ended = running.iter().any(|child| child.ended().is_some());
             if has_ended || until.is_some_and(|until| until <= now) {
                 return Ok(());
@@ -90,6 +94,14 @@ impl Children {
                 self.poll(running, until);
             }
         }
+    }
+
+    /// Ends what is due, and collects what has ended. Returns when it began to.
+    fn look(&mut self, running: &mut [&mut Running]) -> Instant {
+        let now = Instant::now();
+        running.iter_mut().for_each(|child| child.end_if_due(now));
+        self.reap(running);
+        now
     }
 
     pub(crate) fn stop(&mut self) -> Option<Stop> {
@@ -110,29 +122,51 @@ impl Children {
 
     fn end_all(&mut self, running: &mut [&mut Running], stop: Stop) {
         let number = if stop == Stop::COMPANION { Signal::SIGTERM as i32 } else { stop.0 };
-        for child in running.iter_mut() {
-            child.end(number);
-        }
+        running.iter_mut().for_each(|child| child.end(number));
         while running.iter().any(|child| child.ended().is_none()) {
             if let Some(again) = self.signals.stop() {
-                for child in running.iter() {
-                    child.send(again);
-                }
+                running.iter().for_each(|child| child.send(again));
             }
-            let now = Instant::now();
-            for child in running.iter_mut() {
-                child.end_if_due(now);
-            }
-            self.reap(running);
+            self.look(running);
             if running.iter().any(|child| child.ended().is_none()) {
                 self.poll(running, None);
             }
         }
     }
 
+    /// Ends the companion, if there is one: asks it by this signal, and waits until its group has ended, for
+    /// `grace`, or from a request to stop on for `stopping`.
+    pub(crate) fn dismiss(&mut self, signal: i32, grace: Duration, stopping: Duration) -> Option<Departure> {
+        let mut companion = self.companion.take()?;
+        self.reap(&mut [&mut companion]);
+        let early = companion.status.is_some();
+        companion.grace = grace;
+        if early {
+            companion.end_now();
+        } else {
+            companion.end(signal);
+        }
+        let mut stop = None;
+        while companion.ended().is_none() {
+            if let (Some(number), Some((_, kill))) = (self.signals.stop(), &mut companion.ending) {
+                stop = Some(Stop(number));
+                let kill_at = Instant::now() + stopping;
+                if kill_at < *kill {
+                    *kill = kill_at;
+                    companion.grace = stopping;
+                }
+            }
+            self.look(&mut [&mut companion]);
+            if companion.ended().is_none() {
+                self.poll(&[&mut companion], None);
+            }
+        }
+        Some(Departure { companion, early, stop })
+    }
+
     /// Collects every child that has changed its state, whoever's it is: as PID 1 this process is the
     /// parent of every orphan.
-    pub(super) fn reap(&mut self, running: &mut [&mut Running]) {
+    fn reap(&mut self, running: &mut [&mut Running]) {
         let options = WaitOptions::NOHANG | WaitOptions::UNTRACED;
         #[expect(clippy::disallowed_methods, reason = "the one place that waits")]
         while let Ok(Some((pid, status))) = rustix::process::wait(options) {
@@ -176,20 +210,13 @@ impl Children {
             if let Some(child) = child
                 && connection.set_nonblocking(true).is_ok()
             {
-                let (carries, end) = (Carries::Environment, Some(OwnedFd::from(connection)));
-                child.pipes.push(Pipe {
-                    carries,
-                    end,
-                    read: Vec::new(),
-                    unsent: Vec::new(),
-                    roots_alone: false,
-                });
+                child.pipes.push(Pipe::new(Carries::Environment, connection.into(), b""));
             }
         }
     }
 
     /// Sleeps until a signal comes, a pipe has something, or a time is reached.
-    pub(super) fn poll(&self, running: &[&mut Running], until: Option<Instant>) {
+    fn poll(&self, running: &[&mut Running], until: Option<Instant>) {
         let mut wake = Vec::from_iter(until);
         let mut descriptors = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
         descriptors.extend(self.socket.iter().map(|(each, _)| PollFd::new(each.as_fd(), PollFlags::POLLIN)));

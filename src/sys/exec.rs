@@ -49,12 +49,6 @@ pub(crate) fn candidates(program: &OsStr, variables: &Variables) -> Vec<PathBuf>
     directories.map(|directory| Path::new(OsStr::from_bytes(directory)).join(program)).collect()
 }
 
-pub(crate) fn find(program: &OsStr, variables: &Variables) -> Option<PathBuf> {
-    candidates(program, variables)
-        .into_iter()
-        .find(|path| path.is_file() && access(path, AccessFlags::X_OK).is_ok())
-}
-
 /// The file that execvp(3) would start for `program`, or why it would start none.
 pub(crate) fn locate(program: &OsStr, variables: &Variables) -> Result<PathBuf> {
     attempt(&[program.to_owned()], variables, |file, _, _| {

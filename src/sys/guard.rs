@@ -8,9 +8,8 @@ use rustix::process::Signal;
 
 use crate::sys::child::{Children, Ended, Spawn};
 use crate::sys::proc;
-use crate::sys::request::Received;
 use crate::sys::signals::{Signals, send};
-use crate::sys::start::{AsWhom, start_program};
+use crate::sys::start::{AsWhom, Received, start_program};
 use crate::text::failure::Result;
 
 const PATIENCE: Duration = Duration::from_secs(5);

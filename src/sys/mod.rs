@@ -2,8 +2,6 @@
 
 pub(crate) mod cgroup;
 pub(crate) mod child;
-pub(crate) mod companion;
-pub(crate) mod ended;
 pub(crate) mod entry;
 pub(crate) mod exec;
 pub(crate) mod guard;
@@ -11,7 +9,6 @@ pub(crate) mod identity;
 pub(crate) mod proc;
 pub(crate) mod proof;
 pub(crate) mod read;
-pub(crate) mod request;
 pub(crate) mod running;
 pub(crate) mod shebang;
 pub(crate) mod signals;

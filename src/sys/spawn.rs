@@ -20,9 +20,8 @@ use nix::sys::socket::sockopt::PassCred;
 use nix::sys::socket::{AddressFamily, Shutdown, SockFlag, SockType, setsockopt, shutdown, socketpair};
 use nix::unistd::Pid;
 
-use crate::sys::ended::GRACE;
 use crate::sys::identity::{Identity, acting_as};
-use crate::sys::running::{Carries, Pipe, Running};
+use crate::sys::running::{Carries, GRACE, Pipe, Running};
 use crate::value::variables::Variables;
 
 const VARIABLES_FD: RawFd = 3;
@@ -87,8 +86,7 @@ impl<'a> Spawn<'a> {
             fcntl(&ours, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
             actions.add_dup2(theirs.as_raw_fd(), to)?;
             let roots_alone = carries == Carries::Variables && self.takes_variables == Some(Writers::Root);
-            let (end, read, unsent) = (Some(ours), Vec::new(), unsent.to_vec());
-            pipes.push(Pipe { carries, end, read, unsent, roots_alone });
+            pipes.push(Pipe { roots_alone, ..Pipe::new(carries, ours, unsent) });
             ends.push(theirs);
             Ok::<(), Errno>(())
         };

@@ -1,19 +1,28 @@
-//! Starts a program as the user that this process is, or stepped down by `--preverb-as`.
+//! Starts a program as the user that this process is, or stepped down by `--preverb-as`; and what this program
+//! hands itself when it starts as a small mode: whom to become, what to run and with which variables.
+//!
+//! That comes through standard input, a socket until then, and not as arguments and environment: a small mode
+//! of root's must not be started with variables that another user chose, and others could read the rest.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt as _;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::unistd::{AccessFlags, access};
+use rustix::process::Signal;
 
-use crate::sys::child::{Children, Running, Spawn};
+use crate::sys::child::{Children, Running, Spawn, null};
 use crate::sys::exec::{attempt, diagnose, exec, exec_file, program_of};
-use crate::sys::identity::Identity;
+use crate::sys::identity::{self, Identity};
 use crate::sys::proof;
-use crate::sys::request::{Received, Request};
 use crate::sys::signals::default_in_children;
 use crate::text::failure::{Failure, Kind, Result};
+use crate::value::template::Expanded;
 use crate::value::variables::Variables;
 
 #[derive(Debug, Clone, Copy)]
@@ -102,4 +111,154 @@ pub(crate) fn step_down_and_exec(arguments: &[OsString]) -> Result<u8> {
         (Ok(()), None) => exec(&request.argv, &request.variables),
     };
     if request.refuse(&failure.sentence()) { Ok(failure.kind().exit_code()) } else { Err(failure) }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Request<'a> {
+    pub(crate) identity: Option<&'a Identity>,
+    pub(crate) file: Option<&'a Path>,
+    pub(crate) argv: &'a [OsString],
+    pub(crate) variables: &'a Variables,
+    pub(crate) limit: Duration,
+}
+
+#[derive(Debug)]
+pub(crate) struct Received {
+    identity: Option<Identity>,
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) argv: Vec<OsString>,
+    pub(crate) variables: Variables,
+    pub(crate) limit: Duration,
+    /// Where a refusal goes. An exec closes it, so that its silence means that the program runs.
+    report: File,
+}
+
+impl Request<'_> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut fields = Vec::new();
+        let mut put = |field: &[u8]| {
+            fields.extend_from_slice(field);
+            fields.push(0);
+        };
+        let has_secret_path = self.variables.get(b"PATH").is_some_and(|path| path.secret);
+        put(if has_secret_path { b"secret" } else { b"" });
+        put(self.limit.as_millis().to_string().as_bytes());
+        put(self.file.map(|file| file.as_os_str().as_bytes()).unwrap_or_default());
+        match self.identity {
+            None => put(b""),
+            Some(identity) => {
+                let Identity { uid, gid, groups, .. } = identity;
+                let numbers: Vec<String> = [uid, gid].into_iter().chain(groups).map(u32::to_string).collect();
+                put(numbers.join(" ").as_bytes());
+                put(&identity.spec.bytes);
+                put(if identity.spec.secret { b"secret" } else { b"" });
+            }
+        }
+        put(self.argv.len().to_string().as_bytes());
+        self.argv.iter().for_each(|argument| put(argument.as_bytes()));
+        for entry in self.variables.to_envp() {
+            put(entry.to_bytes());
+        }
+        [fields.len().to_string().as_bytes(), b"\0", &fields].concat()
+    }
+}
+
+impl Received {
+    /// Takes the request from standard input, which is at its end from then on. `None` where it is not
+    /// whole, because it was not this program that made it, or that has ended meanwhile.
+    pub(crate) fn take() -> Option<Self> {
+        let mut report = File::from(std::io::stdin().as_fd().try_clone_to_owned().ok()?);
+        if let Ok(null) = null() {
+            let _ = rustix::stdio::dup2_stdin(&null);
+        }
+        let mut bytes = Vec::new();
+        report.read_to_end(&mut bytes).ok()?;
+        Self::decode(&bytes, report)
+    }
+
+    fn decode(bytes: &[u8], report: File) -> Option<Self> {
+        let (length, fields) = bytes.split_at_checked(bytes.iter().position(|byte| *byte == 0)? + 1)?;
+        if number(&length[..length.len() - 1]) != Some(fields.len()) {
+            return None;
+        }
+        let mut rest = fields;
+        let mut take = || {
+            let (field, after) = rest.split_at_checked(rest.iter().position(|byte| *byte == 0)?)?;
+            rest = &after[1..];
+            Some(field)
+        };
+        let has_secret_path = take()? == b"secret";
+        let limit = Duration::from_millis(number(take()?)?);
+        let file = Some(take()?).filter(|file| !file.is_empty()).map(|file| OsStr::from_bytes(file).into());
+        let numbers = take()?.split(|byte| *byte == b' ').map(number).collect::<Option<Vec<u32>>>();
+        let identity = match numbers.as_deref() {
+            Some([uid, gid, groups @ ..]) => {
+                let spec = Expanded { bytes: take()?.to_vec(), secret: take()? == b"secret" };
+                Some(Identity { spec, uid: *uid, gid: *gid, groups: groups.to_vec(), home: OsString::new() })
+            }
+            Some(_) | None => None,
+        };
+        let count: usize = number(take()?)?;
+        let argv = (0..count).map(|_| take().map(|argument| OsString::from_vec(argument.to_vec())));
+        let argv = argv.collect::<Option<_>>()?;
+        let mut variables = if rest.is_empty() { Variables::default() } else { Variables::from_block(rest) };
+        if has_secret_path {
+            variables.mark_secret(b"PATH");
+        }
+        Some(Self { identity, file, argv, variables, limit, report })
+    }
+
+    pub(crate) fn step_down(&self) -> Result<()> {
+        self.identity.as_ref().map_or(Ok(()), |identity| identity::step_down(identity, None))
+    }
+
+    /// Has this process sent a signal when the one that asked ends, in whatever way. Returns whether it is
+    /// still there.
+    pub(crate) fn dies_with_the_asker(&self, signal: Signal) -> bool {
+        let _ = rustix::process::set_parent_process_death_signal(Some(signal));
+        // It may have ended before that.
+        let mut descriptors = [PollFd::new(self.report.as_fd(), PollFlags::empty())];
+        nix::poll::poll(&mut descriptors, PollTimeout::ZERO) == Ok(0)
+    }
+
+    pub(crate) fn refuse(&mut self, why: &str) -> bool {
+        self.report.write_all(why.as_bytes()).is_ok()
+    }
+}
+
+fn number<N: std::str::FromStr>(digits: &[u8]) -> Option<N> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_arrives_as_it_was_or_not_at_all() {
+        let spec = Expanded { bytes: b"app".to_vec(), secret: true };
+        let identity = Identity { spec, uid: 1, gid: 2, groups: vec![2, 30], home: OsString::new() };
+        let mut variables = Variables::inherited([&b"A=1"[..], b"", b"noequals", b"A=2"].map(<[u8]>::to_vec));
+        variables.set(b"PATH", b"/x", crate::value::variables::Origin::Preverb, true);
+        let argv = ["a", "", "b c"].map(OsString::from);
+        let limit = Duration::from_millis(7);
+        for identity in [None, Some(&identity)] {
+            for file in [None, Some(Path::new("/bin/a"))] {
+                for variables in [&variables, &Variables::default()] {
+                    let request = Request { identity, file, argv: &argv, variables, limit };
+                    let bytes = request.encode();
+                    let null = || File::open("/dev/null").expect("there is one");
+                    let received = Received::decode(&bytes, null()).expect("whole");
+                    assert_eq!(received.identity.as_ref(), identity);
+                    assert_eq!((received.file.as_deref(), &*received.argv), (file, &argv[..]));
+                    assert_eq!((received.variables.to_envp(), received.limit), (variables.to_envp(), limit));
+                    let is_secret = |variables: &Variables| variables.get(b"PATH").map(|path| path.secret);
+                    assert_eq!(is_secret(&received.variables), is_secret(variables));
+                    for end in 0..bytes.len() {
+                        assert!(Received::decode(&bytes[..end], null()).is_none(), "{end}");
+                    }
+                }
+            }
+        }
+    }
 }

@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use crate::setup::state::{Setup, Task};
-use crate::sys::companion::Departure;
-use crate::sys::ended::{Ended, GRACE, Stop};
+use crate::sys::child::{Departure, Ended, Stop};
+use crate::sys::running::GRACE;
 use crate::sys::start::start_program;
 use crate::sys::terminal::Terminal;
 use crate::text::duration::spoken;

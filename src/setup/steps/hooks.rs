@@ -1,22 +1,48 @@
-//! A `hooks` step: a file, or each file of a directory.
+//! The steps that run hooks: `run`, a program; `hooks`, a file, or each file of a directory.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
+use crate::plan::target::{expand, faulty};
 use crate::setup::dump::working_directory;
-use crate::setup::hook::{Hook, Work};
+use crate::setup::hook::{Hook, Script, Work};
 use crate::setup::hook_files::{self, How, Rules};
 use crate::setup::once::Outcome;
-use crate::setup::shell::{Script, runnable};
-use crate::setup::state::{Setup, Task};
+use crate::setup::state::{Setup, Task, existence};
+use crate::sys::identity::acting_as;
 use crate::sys::proof;
 use crate::text::escape::{MASK, WITHHELD};
 use crate::text::failure::Result;
 use crate::text::log::{Level, Message};
 use crate::value::template::{Expanded, Template};
+use crate::value::words::{self, Element};
 
 impl Setup {
+    pub(crate) fn run(&mut self, task: &Task<'_>, argv: &[Element], stdin: Option<&Template>) -> Result<()> {
+        self.once(task, |setup| {
+            let words = setup.argv(task, argv)?;
+            setup.secret = words.first().is_some_and(|word| word.secret);
+            let variables = setup.surroundings.variables(task.root);
+            let input = stdin.map(|stdin| expand(stdin, variables, &format!("`stdin` of {}", task.who())));
+            let input = input.transpose()?.map(|input| input.bytes);
+            let name = match &task.step.step.name {
+                Some(_) => task.step.label.clone(),
+                None => words.first().map(Expanded::shown).unwrap_or_default(),
+            };
+            let work = Work::Program(words.into_iter().map(Expanded::into_word).collect());
+            setup.hook(task, &Hook { name, work, input })?;
+            Ok(Outcome::Done)
+        })
+    }
+
+    pub(in crate::setup) fn argv(&self, task: &Task<'_>, argv: &[Element]) -> Result<Vec<Expanded>> {
+        let exists = existence(task.identity.as_ref());
+        let facts = self.plan.facts(self.surroundings.variables(task.root), &exists);
+        let arguments = || self.plan.target.arguments(facts).map_err(|(fault, _)| fault);
+        words::expand(argv, facts, &arguments).map_err(|fault| faulty(fault, &task.who()))
+    }
+
     pub(in crate::setup) fn hooks(
         &mut self,
         task: &Task<'_>,
@@ -30,7 +56,7 @@ impl Setup {
             let named = setup.expand(path, task, "hooks")?;
             let path = Path::new(OsStr::from_bytes(&named.bytes));
             let list = || (hook_files::hook_paths(path, rules), path.exists());
-            let (mut files, exists) = setup.look(task, list)?;
+            let (mut files, exists) = acting_as(task.identity.as_ref(), || Ok(list()))?;
             // A directory that only root may list can hold what its user may run.
             if files.is_err() && proof::file(path).is_ok() {
                 (files, _) = list();
@@ -63,7 +89,7 @@ impl Setup {
         path: PathBuf,
         rules: Rules<'_>,
     ) -> Result<()> {
-        let file = self.look(task, || hook_files::hook(path, rules))?;
+        let file = acting_as(task.identity.as_ref(), || Ok(hook_files::hook(path, rules)))?;
         let is_secret = file.is_secret(named);
         let name = if is_secret { MASK.to_owned() } else { file.name() };
         let (label, shown) = (&task.step.label, file.shown(named));
@@ -96,4 +122,12 @@ impl Setup {
         let work = Work::Program(argv.collect());
         self.hook(task, &Hook { name, work, input: None })
     }
+}
+
+/// The path of a hook as a program or a shell takes it: a bare name would be looked up on PATH, and one with
+/// a dash taken for an option.
+fn runnable(path: &Path) -> PathBuf {
+    let bytes = path.as_os_str().as_bytes();
+    let has_slash = bytes.contains(&b'/');
+    if has_slash && !bytes.starts_with(b"-") { path.to_owned() } else { Path::new(".").join(path) }
 }

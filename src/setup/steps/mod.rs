@@ -7,6 +7,5 @@ pub(crate) mod hooks;
 pub(crate) mod mkdir;
 pub(crate) mod progress;
 pub(crate) mod render;
-pub(crate) mod run;
 pub(crate) mod templates;
 pub(crate) mod wait;
