@@ -225,7 +225,7 @@ fn has_same_mounts(pid: i32) -> bool {
 }
 
 fn has_same_cgroup(pid: i32) -> bool {
-    proc::cgroups(own_pid()).is_none_or(|mine| proc::cgroups(pid) == Some(mine))
+    proc::read(own_pid(), "cgroup").is_ok_and(|mine| proc::read(pid, "cgroup").is_ok_and(|its| its == mine))
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ impl Process {
     }
 
     pub(crate) fn environment(&self) -> io::Result<Vec<u8>> {
-        self.read(proc::environment)
+        self.read(|pid| proc::read(pid, "environ"))
     }
 
     pub(crate) fn variables(&self) -> Result<Variables> {

@@ -109,9 +109,6 @@ fn start(
     // A target that is not there is reported by this process, without a second one.
     if !(foreground || listens) || exec::locate(name, variables).is_err() {
         return exec::attempt(command, variables, |file, argv, envp| {
-            // A missing file is noticed here for less than a process costs.
-            rustix::fs::access(file, rustix::fs::Access::EXISTS)
-                .map_err(|error| Errno::from_raw(error.raw_os_error()))?;
             spawn_target(file, argv, envp, signals.inherited())
         });
     }

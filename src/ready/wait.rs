@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::sys::child::{Children, Ended, Running, Spawn, Stop};
 use crate::sys::start::{AsWhom, Request, start_mode, start_program};
-use crate::text::duration::spoken;
-use crate::text::duration::{PROBE_TIMEOUT, PROGRESS};
+use crate::text::duration::{PROBE_TIMEOUT, PROGRESS, QUIET, pause, spoken};
 use crate::text::escape::{WITHHELD, escaped};
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Level, Log, Message, quoted};
@@ -22,8 +21,6 @@ use crate::value::variables::Variables;
 
 /// How long one try of preverb's own may take; a program may take as long as is waited for it.
 const TRY: Duration = Duration::from_secs(5);
-/// After how long a wait is first reported.
-const QUIET: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Awaited {
@@ -81,10 +78,6 @@ impl Awaited {
     pub(crate) fn shown_reason<'r>(&self, reason: &'r str) -> &'r str {
         if self.secret { WITHHELD } else { reason }
     }
-}
-
-fn pause(waited: Duration) -> Duration {
-    (waited / 10).clamp(Duration::from_millis(20), Duration::from_secs(1))
 }
 
 #[derive(Debug)]

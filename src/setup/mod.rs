@@ -17,7 +17,7 @@ use crate::plan::{Plan, PlanStep};
 use crate::setup::once::Outcome;
 use crate::setup::state::{Setup, Task, World, existence};
 use crate::setup::steps::render::Rendering;
-use crate::setup::steps::{mkdir, progress, render, templates};
+use crate::setup::steps::{mkdir, progress, render};
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Level, Message};
 use crate::value::deferred::Deferred;
@@ -164,7 +164,7 @@ impl Setup {
     fn rendering(&mut self, task: &Task<'_>, render: &Render) -> Result<Rendering> {
         let suffix = match &render.suffix {
             Some(suffix) => self.expand(suffix, task, "suffix")?.bytes,
-            None => templates::SUFFIX.into(),
+            None => render::SUFFIX.into(),
         };
         let variables = self.surroundings.variables(task.root);
         let only = |name| expand(name, variables, "`only`").map(|expanded| expanded.bytes);

@@ -9,7 +9,7 @@ use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use rustix::fs::{Access, AtFlags, FileType, FlockOperation, Mode, OFlags, fstat};
 use rustix::io::Errno;
@@ -18,10 +18,10 @@ use crate::plan::secret_marker;
 use crate::setup::state::{Place, Setup, Task};
 use crate::setup::steps::mkdir::mkdir;
 use crate::sys::child::Children;
-use crate::sys::entry::{self, Entry, Keep, place};
+use crate::sys::entry::{self, Entry, Keep, UNHELD, place};
 use crate::sys::identity::{Identity, acting_as};
 use crate::sys::walk::{DIRECTORY, Refusal};
-use crate::text::duration::{PROGRESS, spoken};
+use crate::text::duration::{PROGRESS, QUIET, pause, spoken};
 use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Level, Log, Message, quoted_path};
@@ -37,10 +37,6 @@ pub(super) enum Outcome {
 /// The variable in which a step with `per` sees the value of the marker that it replaces.
 const PREVIOUS: &[u8] = b"PREVERB_PREVIOUS";
 const MODE: Mode = Mode::from_raw_mode(0o644);
-/// The shortest and the longest pause between two tries.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
-/// When it is first said that a step waits for its lock.
-const QUIET: Duration = Duration::from_secs(1);
 /// The most that is read of a marker: a value is one string of an exec.
 const LONGEST: u64 = 1 << 20;
 
@@ -91,7 +87,7 @@ impl Setup {
         }
     }
 
-    fn open_value(&mut self, template: &Template, task: &Task<'_>, key: &'static str) -> Result<Expanded> {
+    fn open_value(&mut self, template: &Template, task: &Task<'_>, key: &str) -> Result<Expanded> {
         let expanded = self.expand(template, task, key)?;
         if expanded.secret {
             // The failure says nothing of it.
@@ -154,8 +150,7 @@ impl<'s> Marker<'s> {
                 Ok(_) if self.per.is_none() => return Ok(Some(Vec::new())),
                 Ok(_) => {}
             }
-            let file = entry::open(&self.path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)
-                .map_err(|refusal| self.refused("read", &refusal))?;
+            let file = entry::open(&self.path, UNHELD).map_err(|refusal| self.refused("read", &refusal))?;
             let mut content = Vec::new();
             let read = std::fs::File::from(file).take(LONGEST).read_to_end(&mut content);
             let line = content.split(|byte| *byte == b'\n').next().unwrap_or_default();
@@ -169,13 +164,6 @@ impl<'s> Marker<'s> {
         })
     }
 
-    fn content(&self) -> Vec<u8> {
-        let time = humantime::format_rfc3339_seconds(SystemTime::now());
-        let mut content = format!("{time} {}\n", escaped(self.step.as_bytes())).into_bytes();
-        content.extend(self.per.iter().flat_map(|value| [value, &b"\n"[..]].concat()));
-        content
-    }
-
     /// Writes it after the step, unless the step has made it; `before` the step there was this.
     fn write(&self, before: &Found) -> Result<()> {
         let found = self.look()?;
@@ -186,11 +174,14 @@ impl<'s> Marker<'s> {
             let reason = "the step created it itself, but `per` needs a marker that preverb wrote";
             return Err(self.refused("write", &reason));
         }
+        let time = humantime::format_rfc3339_seconds(SystemTime::now());
+        let mut content = format!("{time} {}\n", escaped(self.step.as_bytes())).into_bytes();
+        content.extend(self.per.iter().flat_map(|value| [value, &b"\n"[..]].concat()));
         acting_as(self.writer, || {
             let entry = Entry::find(&self.path).map_err(|refusal| self.refused("write", &refusal))?;
             let written = match self.per {
-                None => entry.create(&self.content(), MODE.as_raw_mode()),
-                Some(_) => entry.replace(&self.content(), MODE.as_raw_mode(), Keep::AfterCrash),
+                None => entry.create(&content, MODE.as_raw_mode()),
+                Some(_) => entry.replace(&content, MODE.as_raw_mode(), Keep::AfterCrash),
             };
             written.map_err(|errno| self.refused("write", &why(errno)))
         })
@@ -233,8 +224,7 @@ impl<'s> Marker<'s> {
                 say(Level::Info, format!("step `{step}` {who}"));
                 say_at = if is_first { PROGRESS } else { say_at + PROGRESS };
             }
-            let pause = (waited / 10).clamp(PAUSES.0, PAUSES.1);
-            children.sleep(Instant::now() + pause).map_err(|stop| {
+            children.sleep(Instant::now() + pause(waited)).map_err(|stop| {
                 stop.failure(&format!("while step `{step}` waited for the lock of {shown}"))
             })?;
         }
@@ -299,45 +289,47 @@ enum Tried {
 
 impl Lock<'_> {
     fn attempt(&mut self, marker: &Entry) -> rustix::io::Result<Tried> {
-        let opened = match (self.held.take(), &self.file) {
-            (Some(open), _) => Ok(open),
-            (None, None) => rustix::fs::openat(&marker.directory, ".", DIRECTORY, Mode::empty()),
-            (None, Some(file)) => match open_file(file) {
-                Err(Errno::NOENT) => return Ok(Tried::Again),
-                opened => Ok(opened?),
-            },
-        };
-        let locked = opened.and_then(|open| {
+        let locked = |file: OwnedFd| {
             let operation = FlockOperation::NonBlockingLockExclusive;
-            let locked = rustix::io::retry_on_intr(|| rustix::fs::flock(&open, operation));
-            self.held = Some(open);
-            locked
-        });
-        match (locked, &self.file, &self.held) {
-            (Err(Errno::WOULDBLOCK), ..) => Ok(Tried::Busy),
-            // The last holder may have removed it between the opening and the locking: then it locks nothing.
-            (Ok(()), Some(file), Some(held)) if !is_at(held, file)? => {
-                self.held = None;
-                Ok(Tried::Again)
-            }
-            (Ok(()), ..) => Ok(Tried::Held),
-            (Err(_), None, _) => {
-                self.held = None;
-                self.file = Some(marker.beside(".lock")?);
-                Ok(Tried::Again)
-            }
-            (Err(errno), Some(file), _) => {
+            rustix::io::retry_on_intr(|| rustix::fs::flock(&file, operation)).map(|()| file)
+        };
+        let Some(file) = &self.file else {
+            let opened = rustix::fs::openat(&marker.directory, ".", DIRECTORY, Mode::empty());
+            return Ok(match opened.and_then(locked) {
+                Err(Errno::WOULDBLOCK) => Tried::Busy,
+                Err(_) => {
+                    self.file = Some(marker.beside(".lock")?);
+                    Tried::Again
+                }
+                Ok(held) => {
+                    self.held = Some(held);
+                    Tried::Held
+                }
+            });
+        };
+        let opened = match open_file(file) {
+            Err(Errno::NOENT) => return Ok(Tried::Again),
+            opened => opened?,
+        };
+        Ok(match locked(opened) {
+            Err(Errno::WOULDBLOCK) => Tried::Busy,
+            Err(errno) => {
                 file.remove();
-                self.held = None;
-                Ok(Tried::Impossible(errno))
+                Tried::Impossible(errno)
             }
-        }
+            // The last holder may have removed it between the opening and the locking: then it locks nothing.
+            Ok(held) if !is_at(&held, file)? => Tried::Again,
+            Ok(held) => {
+                self.held = Some(held);
+                Tried::Held
+            }
+        })
     }
 }
 
 fn open_file(lock: &Entry) -> rustix::io::Result<OwnedFd> {
     // Not held up by a pipe of that name; and no link is followed, whoever put it there.
-    let base = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let base = UNHELD | OFlags::NOFOLLOW;
     let mut opened = lock.open(OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | base, MODE);
     if matches!(opened, Err(Errno::EXIST)) {
         opened = lock.open(OFlags::RDWR | base, Mode::empty());

@@ -116,10 +116,12 @@ impl Entry {
     }
 }
 
-/// Opens a file to be read; a pipe that has taken its place must not hold the run up.
+/// How a file is opened so that a pipe or a terminal that has taken its place does not hold the run up; to be
+/// read, unless something is added.
+pub(crate) const UNHELD: OFlags = OFlags::NONBLOCK.union(OFlags::NOCTTY);
+
 pub(crate) fn regular_file(path: &Path) -> std::io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let file = File::from(rustix::fs::open(path, UNHELD | OFlags::CLOEXEC, Mode::empty())?);
     if file.metadata()?.is_file() { Ok(file) } else { Err(ErrorKind::InvalidInput.into()) }
 }
 

@@ -69,12 +69,7 @@ pub(crate) fn exec(argv: &[OsString], variables: &Variables) -> Failure {
 /// adjacent system calls. Returns only the failure; the signals are handled again then.
 pub(crate) fn exec_with(argv: &[OsString], variables: &Variables, signals: &mut Signals) -> Failure {
     let mut stop = None;
-    // Nothing is unblocked for a directory of PATH that does not have the program.
-    let is_looked_up = !program_of(argv).as_bytes().contains(&b'/');
     let attempted = attempt(argv, variables, |path, argv, envp| {
-        if is_looked_up {
-            access(path, AccessFlags::F_OK)?;
-        }
         signals.catch_a_late_stop();
         stop = signals.stop();
         if stop.is_some() {
@@ -110,7 +105,9 @@ pub(crate) fn attempt<T>(
     let mut closed = Vec::new();
     for path in candidates(program, variables) {
         let Ok(file) = CString::new(path.as_os_str().as_bytes()) else { continue };
-        let error = match start(&file, &words, &envp) {
+        // For a directory of PATH that does not have the program no process is started, and no signal unblocked.
+        let is_there = if by_path { Ok(()) } else { access(&*file, AccessFlags::F_OK) };
+        let error = match is_there.and_then(|()| start(&file, &words, &envp)) {
             Ok(started) => return Ok(started),
             Err(error) => error,
         };

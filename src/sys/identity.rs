@@ -328,38 +328,16 @@ pub(crate) fn no_new_privileges() -> Result<()> {
 /// done, so that the kernel judges every path as it would for them, and links lead root nowhere.
 pub(crate) fn acting_as<T>(identity: Option<&Identity>, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let Some(identity) = identity else { return work() };
-    let before = act_as(identity)?;
-    let result = work();
-    before.come_back()?;
-    result
-}
-
-struct Before {
-    uid: Uid,
-    gid: Gid,
-    groups: Vec<Gid>,
-}
-
-fn act_as(identity: &Identity) -> Result<Before> {
     let refuse = |error: Errno| refused(&format!("act as user `{}`", identity.spec.shown()), error.desc());
-    let before = Before { uid: geteuid(), gid: getegid(), groups: getgroups().map_err(refuse)? };
+    let (uid, gid, groups) = (geteuid(), getegid(), getgroups().map_err(refuse)?);
     setgroups(&identity.group_ids()).map_err(refuse)?;
-    if let Err(error) =
-        setegid(Gid::from_raw(identity.gid)).and_then(|()| seteuid(Uid::from_raw(identity.uid)))
-    {
-        before.come_back()?;
-        return Err(refuse(error));
-    }
-    Ok(before)
-}
-
-impl Before {
-    fn come_back(&self) -> Result<()> {
-        seteuid(self.uid)
-            .and_then(|()| setegid(self.gid))
-            .and_then(|()| setgroups(&self.groups))
-            .map_err(|error| refused("become root again after acting as the user", error.desc()))
-    }
+    let acts = setegid(Gid::from_raw(identity.gid)).and_then(|()| seteuid(Uid::from_raw(identity.uid)));
+    let result = acts.map_err(refuse).and_then(|()| work());
+    seteuid(uid)
+        .and_then(|()| setegid(gid))
+        .and_then(|()| setgroups(&groups))
+        .map_err(|error| refused("become root again after acting as the user", error.desc()))?;
+    result
 }
 
 /// Makes those of these capabilities effective that are permitted. Looking at a process takes every one that

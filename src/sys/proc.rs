@@ -36,7 +36,7 @@ impl ProcessStat {
     }
 }
 
-fn read(pid: i32, file: &str) -> io::Result<Vec<u8>> {
+pub(crate) fn read(pid: i32, file: &str) -> io::Result<Vec<u8>> {
     std::fs::read(format!("/proc/{pid}/{file}"))
 }
 
@@ -116,14 +116,6 @@ pub(crate) fn mounts(pid: i32) -> BTreeSet<u64> {
     set_of(text.lines().filter_map(|line| line.split(' ').next()?.parse().ok()))
 }
 
-pub(crate) fn cgroups(pid: i32) -> Option<Vec<u8>> {
-    read(pid, "cgroup").ok()
-}
-
-/// The variables that a process was started with, as they lie in its memory now.
-pub(crate) fn environment(pid: i32) -> io::Result<Vec<u8>> {
-    read(pid, "environ")
-}
 
 #[cfg(test)]
 mod tests {

@@ -14,7 +14,7 @@ use anyhow::{Context as _, anyhow, bail};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::sys::entry::roots_alone;
+use crate::sys::entry::{UNHELD, roots_alone};
 use crate::sys::exec;
 use crate::sys::shebang::Shebang;
 use crate::sys::walk::Refusal;
@@ -83,9 +83,10 @@ fn interpreters(path: &Path, variables: &Variables, depth: u32) -> Proved<Option
         Ok(entry) => entry,
         Err(refusal) => return settled(&refusal).map(|()| None),
     };
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     // What root cannot read is not a script that root can run.
-    let Ok(file) = entry.open(flags, Mode::empty()).map(File::from) else { return Ok(None) };
+    let Ok(file) = entry.open(UNHELD | OFlags::NOFOLLOW, Mode::empty()).map(File::from) else {
+        return Ok(None);
+    };
     let mut head = Vec::new();
     if depth == 0 || (&file).take(4096).read_to_end(&mut head).is_err() {
         return Ok(None);

@@ -62,8 +62,6 @@ pub(crate) fn start_program(
     }
     // As the target is looked up, so that the same mistake has the same message.
     attempt(argv, variables, |file, _, _| {
-        // A missing file is noticed here for less than a process costs.
-        access(file, AccessFlags::F_OK)?;
         spawn.path = PathBuf::from(OsStr::from_bytes(file.to_bytes()));
         children.spawn(&spawn)
     })

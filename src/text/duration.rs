@@ -9,6 +9,14 @@ pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a step that lasts longer reports that it is still running.
 pub(crate) const PROGRESS: Duration = Duration::from_secs(10);
 
+/// After how long something that is waited for is first reported.
+pub(crate) const QUIET: Duration = Duration::from_secs(1);
+
+/// How long to pause before the next try of what has been `waited` for.
+pub(crate) fn pause(waited: Duration) -> Duration {
+    (waited / 10).clamp(Duration::from_millis(20), Duration::from_secs(1))
+}
+
 pub(crate) const DURATION_RULE: &str = "a duration is a number with a unit: `500ms`, `60s`, `5m`, `1h`";
 
 /// A duration: a whole number and one of `ms`, `s`, `m`, `h`.

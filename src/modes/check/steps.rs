@@ -9,7 +9,7 @@ use crate::modes::check::known::Value;
 use crate::modes::check::walk::{Walk, shown};
 use crate::plan::{self, PlanStep};
 use crate::setup::hook_files::{self, How, Rules};
-use crate::setup::steps::templates::{self, Templates, Trouble};
+use crate::setup::steps::render::{self, Templates, Trouble};
 use crate::sys::identity::Identity;
 use crate::sys::{proof, read};
 use crate::text::escape::escaped;
@@ -167,7 +167,7 @@ impl Walk<'_, '_> {
         let from = self.value(&render.from);
         let suffix = match &render.suffix {
             Some(suffix) => self.value(suffix).map(|suffix| suffix.bytes),
-            None => Some(templates::SUFFIX.into()),
+            None => Some(render::SUFFIX.into()),
         };
         let mut only = Vec::new();
         for pattern in render.only.iter().flatten() {
@@ -198,7 +198,7 @@ impl Walk<'_, '_> {
     }
 
     fn templates(&mut self, from: &Value, source: &Path, to: &Path, suffix: &[u8], scope: &Scope) {
-        let files = match templates::find(source, to, suffix, &mut || Ok(())) {
+        let files = match render::find(source, to, suffix, &mut || Ok(())) {
             Err(_) if self.is_made(source) => return,
             Err(Trouble::At(path, refusal)) => {
                 let message = format!("cannot read template {}: {refusal}", shown(&path));

@@ -12,12 +12,12 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, StatxFlags, Uid};
+use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Statx, StatxFlags, Uid};
 use rustix::io::Errno;
 
 use crate::setup::state::{Setup, Task};
 use crate::setup::steps::progress::{self, Progress};
-use crate::sys::entry::Entry;
+use crate::sys::entry::{Entry, place};
 use crate::sys::identity::{self, Identity};
 use crate::sys::walk::DIRECTORY;
 use crate::text::escape::escaped;
@@ -90,7 +90,7 @@ struct Giving<'a> {
 struct Seen {
     /// On which mount it is: by its own number, because one file system can be mounted at several places; or
     /// by its device, from a kernel before 5.8 and where statx(2) is filtered out.
-    mount: (bool, u64),
+    mount: u64,
     place: (u64, u64),
     kind: FileType,
     owner: (u32, u32),
@@ -100,30 +100,17 @@ struct Seen {
 /// Looks at an entry, or with an empty name at what is open; follows nothing.
 fn look(at: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<Seen> {
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT;
-    match rustix::fs::statx(at, name, flags, StatxFlags::BASIC_STATS | StatxFlags::MNT_ID) {
-        Ok(status) => {
-            let device = rustix::fs::makedev(status.stx_dev_major, status.stx_dev_minor);
-            let has_number = StatxFlags::from_bits_retain(status.stx_mask).contains(StatxFlags::MNT_ID);
-            Ok(Seen {
-                mount: (has_number, if has_number { status.stx_mnt_id } else { device }),
-                place: (device, status.stx_ino),
-                kind: FileType::from_raw_mode(status.stx_mode.into()),
-                owner: (status.stx_uid, status.stx_gid),
-                has_other_names: status.stx_nlink > 1,
-            })
-        }
-        Err(Errno::NOSYS | Errno::PERM) => {
-            let status = rustix::fs::statat(at, name, flags)?;
-            Ok(Seen {
-                mount: (false, status.st_dev),
-                place: (status.st_dev, status.st_ino),
-                kind: FileType::from_raw_mode(status.st_mode),
-                owner: (status.st_uid, status.st_gid),
-                has_other_names: status.st_nlink > 1,
-            })
-        }
-        Err(errno) => Err(errno),
-    }
+    let status = rustix::fs::statat(at, name, flags)?;
+    let mount = rustix::fs::statx(at, name, flags, StatxFlags::MNT_ID).ok();
+    let has_number =
+        |mount: &Statx| StatxFlags::from_bits_retain(mount.stx_mask).contains(StatxFlags::MNT_ID);
+    Ok(Seen {
+        mount: mount.filter(has_number).map_or(status.st_dev, |mount| mount.stx_mnt_id),
+        place: place(&status),
+        kind: FileType::from_raw_mode(status.st_mode),
+        owner: (status.st_uid, status.st_gid),
+        has_other_names: status.st_nlink > 1,
+    })
 }
 
 fn enter(at: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<(OwnedFd, Seen)> {

@@ -26,6 +26,8 @@ const NARROW: u32 = 0o700;
 /// mode, so that one which has it was made a moment ago.
 const MARK: u32 = 0o1700;
 
+type Made<T> = std::result::Result<T, Refusal>;
+
 /// Makes the directories that are missing, with their parents, for `owner`; without one, as this process.
 /// `mode` is exact and for the directories that are named: their parents get what the umask leaves, as
 /// with `mkdir -p -m`. A directory that is there stays as it is.
@@ -46,11 +48,10 @@ pub(crate) fn mkdir(
             && user.uid != 0
         {
             made = match make_for(path, mode, user) {
-                Ok(None) => Ok(()),
-                Ok(Some((directory, rest))) => {
-                    acting_as(owner, || Ok(make(directory.as_fd(), &rest, mode)))?.map_err(Refusal::from)
+                Ok(Some((at, rest))) => {
+                    acting_as(owner, || Ok(make(at.as_fd(), &rest, mode)))?.map_err(Refusal::from)
                 }
-                Err(refusal) => Err(refusal),
+                done => done.map(|_| ()),
             };
         }
         made.map_err(|refusal| {
@@ -75,7 +76,7 @@ fn make(at: BorrowedFd<'_>, path: &Path, mode: Option<u32>) -> rustix::io::Resul
 
 /// Makes a directory with its parents as root, which walks there itself: the kernel would follow every link,
 /// and a path that is resolved twice can lead to two places.
-fn make_as_root(path: &Path, mode: Option<u32>) -> std::result::Result<(), Refusal> {
+fn make_as_root(path: &Path, mode: Option<u32>) -> Made<()> {
     if path.as_os_str().is_empty() {
         return Err(Errno::NOENT.into());
     }
@@ -87,27 +88,29 @@ fn make_as_root(path: &Path, mode: Option<u32>) -> std::result::Result<(), Refus
             Step::Other(_) => return Err(Errno::NOTDIR.into()),
             // A link that leads nowhere is in the way.
             Step::Missing(_) if walk.is_in_link() => return Err(Errno::NOTDIR.into()),
-            Step::Missing(name) => {
-                let mode = mode.filter(|_| walk.is_at_end());
-                if can_change(&walk.status()?) {
-                    match make_marked(&walk, &name, mode) {
-                        // Another run has made it meanwhile.
-                        Err(Refusal::System(Errno::EXIST)) => walk.retry(name),
-                        new => walk.enter(name, new?),
-                    }
-                } else if make_one(walk.at.as_fd(), Path::new(&name), mode)? {
-                    walk.retry(name);
-                } else {
-                    return Err(Errno::NOENT.into());
-                }
-            }
+            Step::Missing(name) => match make_missing(&walk, &name, mode) {
+                // Another run has made it meanwhile.
+                Err(Refusal::System(Errno::EXIST)) => walk.retry(name),
+                new => walk.enter(name, new?),
+            },
         }
     }
 }
 
+/// Makes the next directory of a path as root, and opens it.
+fn make_missing(walk: &Walk, name: &OsStr, mode: Option<u32>) -> Made<OwnedFd> {
+    let mode = mode.filter(|_| walk.is_at_end());
+    if can_change(&walk.status()?) {
+        return make_marked(walk, name, mode);
+    }
+    // No other user can replace it: the directory that it is in is root's.
+    let is_there = make_one(walk.at.as_fd(), Path::new(name), mode)?;
+    if is_there { Ok(openat(&walk.at, name, DIRECTORY, Mode::empty())?) } else { Err(Errno::NOENT.into()) }
+}
+
 /// Makes one directory as root where others can move what is root's, and opens it: it must not be another one
 /// of root's whose mode is changed, or below which more is made.
-fn make_marked(walk: &Walk, name: &OsStr, mode: Option<u32>) -> std::result::Result<OwnedFd, Refusal> {
+fn make_marked(walk: &Walk, name: &OsStr, mode: Option<u32>) -> Made<OwnedFd> {
     let umask = rustix::process::umask(Mode::empty());
     let made = mkdirat(&walk.at, name, Mode::from_raw_mode(MARK));
     rustix::process::umask(umask);
@@ -152,11 +155,7 @@ fn make_one(at: BorrowedFd<'_>, path: &Path, mode: Option<u32>) -> rustix::io::R
 
 /// Makes a directory as root for a user who cannot: walks there through root's own directories, makes the
 /// first that is missing, and gives it away. Returns where its owner is to make the rest of the path.
-fn make_for(
-    path: &Path,
-    mode: Option<u32>,
-    owner: &Identity,
-) -> std::result::Result<Option<(OwnedFd, PathBuf)>, Refusal> {
+fn make_for(path: &Path, mode: Option<u32>, owner: &Identity) -> Made<Option<(OwnedFd, PathBuf)>> {
     let mut walk = Walk::begin(path)?;
     while !walk.is_at_end() {
         let here = walk.status()?;
@@ -175,15 +174,7 @@ fn make_for(
             Step::Other(_) => return Err(Errno::NOTDIR.into()),
             Step::Missing(name) => name,
         };
-        let own_mode = mode.filter(|_| walk.is_at_end());
-        let new = if can_change(&here) {
-            make_marked(&walk, &name, own_mode)?
-        } else if make_one(walk.at.as_fd(), Path::new(&name), own_mode)? {
-            // No other user can have replaced it: the directory that it is in is root's.
-            openat(&walk.at, &name, DIRECTORY, Mode::empty())?
-        } else {
-            return Err(Errno::NOENT.into());
-        };
+        let new = make_missing(&walk, &name, mode)?;
         let given = rustix::fs::fchown(&new, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)));
         // A directory that could not be given away would look to the next run as if it had been.
         given.inspect_err(|_| {

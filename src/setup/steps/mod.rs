@@ -7,5 +7,4 @@ pub(crate) mod hooks;
 pub(crate) mod mkdir;
 pub(crate) mod progress;
 pub(crate) mod render;
-pub(crate) mod templates;
 pub(crate) mod wait;

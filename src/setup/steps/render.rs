@@ -1,21 +1,22 @@
 //! `render`: writes a file, or the files of a tree, with their `${...}` expanded.
 //!
 //! Knows templates and destinations, and not the table. The templates are read by the user who writes, so
-//! that root reads nothing for a user who could not read it.
+//! that root reads nothing for a user who could not read it. `--check` looks for the same ones.
 
-use std::ffi::OsStr;
-use std::fs::File;
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Metadata};
 use std::io::Read as _;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, statat};
 use rustix::io::Errno;
 
 use crate::setup::steps::mkdir::mkdir;
 use crate::setup::steps::progress::Progress;
-use crate::setup::steps::templates::{self, Templates, Trouble};
-use crate::sys::entry::{Entry, Keep, errno_of, fill};
+use crate::sys::entry::{self, Entry, Keep, UNHELD, errno_of, fill, place};
 use crate::sys::identity::{Identity, Myself, acting_as};
 use crate::sys::walk::Refusal;
 use crate::text::escape::escaped;
@@ -25,9 +26,12 @@ use crate::value::template::Expanded;
 use crate::value::text::{HINT, Malformed, Scope, TextError, expand_text};
 use crate::value::variables::Variables;
 
+pub(crate) const SUFFIX: &str = ".template";
 const PUBLIC: u32 = 0o644;
 /// The mode of a file that a secret went into.
 const PRIVATE: u32 = 0o600;
+
+type Outcome<T> = std::result::Result<T, Refusal>;
 
 #[derive(Debug)]
 pub(crate) struct Rendering {
@@ -94,30 +98,25 @@ fn no_file(path: &Path, or: &str) -> Failure {
         .field("template", escaped(path.as_os_str().as_bytes()))
 }
 
-type Sources = Vec<(PathBuf, PathBuf)>;
+/// The directories that the files need, and each template with its file.
+type Sources = (Vec<PathBuf>, Vec<(PathBuf, PathBuf)>);
 
-/// The directories that the files need, and the templates.
-fn sources(
-    what: &Rendering,
-    writer: Option<&Identity>,
-    progress: &mut Progress<'_>,
-) -> Result<(Vec<PathBuf>, Sources)> {
+fn sources(what: &Rendering, writer: Option<&Identity>, progress: &mut Progress<'_>) -> Result<Sources> {
     let Rendering { from, to, suffix, .. } = what;
-    let found = templates::find(from, to, suffix, progress).map_err(|trouble| match trouble {
+    let found = find(from, to, suffix, progress).map_err(|trouble| match trouble {
         Trouble::At(path, refusal) => unreadable(&path, &refusal, writer),
         Trouble::Ended(failure) => failure,
     })?;
     match found {
-        Templates::Missing => Ok(Default::default()),
+        Templates::Missing => Ok(Sources::default()),
         Templates::Other => Err(no_file(from, " and not a directory")),
-        Templates::File if templates::is_directorys(to) => {
+        Templates::File if is_directorys(to) => {
             Err(Failure::say(Kind::System, format!("cannot write {}: {} is a file", shown(to), shown(from)))
                 .hint("`to` ends in a slash, so the template must be a directory"))
         }
         Templates::File => Ok((Vec::new(), vec![(from.clone(), to.clone())])),
         Templates::Tree(below) => {
-            let mut directories: Vec<PathBuf> = Vec::new();
-            let mut sources = Vec::new();
+            let (mut directories, mut sources) = Sources::default();
             for template in below {
                 let name = template.as_os_str().as_bytes();
                 let file = to.join(OsStr::from_bytes(name.strip_suffix(&suffix[..]).unwrap_or(name)));
@@ -131,6 +130,107 @@ fn sources(
     }
 }
 
+#[derive(Debug)]
+pub(crate) enum Templates {
+    File,
+    /// A directory: the paths of its templates below it, in bytewise order.
+    Tree(Vec<PathBuf>),
+    Other,
+    Missing,
+}
+
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    At(PathBuf, Refusal),
+    Ended(Failure),
+}
+
+fn open(path: &Path) -> Outcome<(OwnedFd, FileType)> {
+    let file = entry::open(path, UNHELD)?;
+    let kind = FileType::from_raw_mode(fstat(&file)?.st_mode);
+    Ok((file, kind))
+}
+
+/// Whether a path says that a directory is meant.
+fn is_directorys(path: &Path) -> bool {
+    path.as_os_str().as_bytes().ends_with(b"/")
+}
+
+/// Finds the templates of `from`, which is rendered to `to`. Names that begin with a dot are skipped, so that
+/// a mounted `ConfigMap` has each file once.
+pub(crate) fn find(
+    from: &Path,
+    to: &Path,
+    suffix: &[u8],
+    progress: &mut Progress<'_>,
+) -> std::result::Result<Templates, Trouble> {
+    let (_, kind) = match open(from) {
+        Err(Refusal::System(Errno::NOENT)) if is_directorys(from) || is_directorys(to) => {
+            return Ok(Templates::Missing);
+        }
+        opened => opened.map_err(|refusal| Trouble::At(from.to_owned(), refusal))?,
+    };
+    if kind == FileType::Directory {
+        let mut tree = Tree { top: from, suffix, above: Vec::new(), found: Vec::new(), progress };
+        tree.walk(Path::new(""))?;
+        tree.found.sort_unstable_by(|one, other| one.as_os_str().cmp(other.as_os_str()));
+        return Ok(Templates::Tree(tree.found));
+    }
+    if is_directorys(from) {
+        return Err(Trouble::At(from.to_owned(), Errno::NOTDIR.into()));
+    }
+    Ok(if kind == FileType::RegularFile { Templates::File } else { Templates::Other })
+}
+
+struct Tree<'t, 'p> {
+    top: &'t Path,
+    suffix: &'t [u8],
+    above: Vec<(u64, u64)>,
+    found: Vec<PathBuf>,
+    progress: &'t mut Progress<'p>,
+}
+
+impl Tree<'_, '_> {
+    fn walk(&mut self, below: &Path) -> std::result::Result<(), Trouble> {
+        (self.progress)().map_err(Trouble::Ended)?;
+        let path = self.top.join(below);
+        // Those below are not entered with all of those above open.
+        let directories = self.list(below, &path).map_err(|refusal| Trouble::At(path, refusal))?;
+        directories.iter().try_for_each(|name| self.walk(&below.join(name)))?;
+        self.above.pop();
+        Ok(())
+    }
+
+    fn list(&mut self, below: &Path, path: &Path) -> Outcome<Vec<OsString>> {
+        let directory = entry::open(path, UNHELD | OFlags::DIRECTORY)?;
+        let id = place(&fstat(&directory)?);
+        if self.above.contains(&id) {
+            return Err(Errno::LOOP.into());
+        }
+        self.above.push(id);
+        let mut directories: Vec<OsString> = Vec::new();
+        for entry in Dir::read_from(&directory)? {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if name.starts_with(b".") {
+                continue;
+            }
+            let mut kind = entry.file_type();
+            if matches!(kind, FileType::Symlink | FileType::Unknown)
+                && let Ok(status) = statat(&directory, entry.file_name(), AtFlags::empty())
+            {
+                kind = FileType::from_raw_mode(status.st_mode);
+            }
+            if name.len() > self.suffix.len() && name.ends_with(self.suffix) {
+                self.found.push(below.join(OsStr::from_bytes(name)));
+            } else if kind == FileType::Directory {
+                directories.push(OsStr::from_bytes(name).to_owned());
+            }
+        }
+        Ok(directories)
+    }
+}
+
 fn expanded(
     template: &Path,
     variables: &Variables,
@@ -138,7 +238,7 @@ fn expanded(
     writer: Option<&Identity>,
 ) -> std::result::Result<Expanded, Vec<Failure>> {
     let refused = |refusal| vec![unreadable(template, &refusal, writer)];
-    let (file, kind) = templates::open(template).map_err(refused)?;
+    let (file, kind) = open(template).map_err(refused)?;
     if kind != FileType::RegularFile {
         // Not skipped: a directory of such a name is a mistyped mount.
         return Err(vec![no_file(template, "")]);
@@ -183,7 +283,7 @@ fn write(to: &Path, content: &Expanded, mode: Option<u32>, writer: Option<&Ident
     })
 }
 
-fn put(entry: &Entry, wanted: &Wanted<'_>) -> std::result::Result<(), Refusal> {
+fn put(entry: &Entry, wanted: &Wanted<'_>) -> Outcome<()> {
     if let Some(reason) = special(entry) {
         return Err(Refusal::Other(reason.to_owned()));
     }
@@ -205,60 +305,48 @@ fn put(entry: &Entry, wanted: &Wanted<'_>) -> std::result::Result<(), Refusal> {
 /// written to it could hold the run up; `/dev/stderr` is a link to such a thing, or through `/proc` to
 /// whatever is open.
 fn special(entry: &Entry) -> Option<&'static str> {
-    let is_special = |mode| {
-        !matches!(
-            FileType::from_raw_mode(mode),
-            FileType::RegularFile | FileType::Directory | FileType::Symlink
-        )
+    let is_special = |there: Stat| {
+        let kind = FileType::from_raw_mode(there.st_mode);
+        !matches!(kind, FileType::RegularFile | FileType::Directory | FileType::Symlink)
     };
-    let there = entry.status(AtFlags::SYMLINK_NOFOLLOW).ok()?.st_mode;
-    if is_special(there) {
+    if entry.status(AtFlags::SYMLINK_NOFOLLOW).is_ok_and(is_special) {
         return Some("it is not a regular file");
     }
-    if FileType::from_raw_mode(there) != FileType::Symlink {
-        return None;
-    }
-    let leads_to_special = entry.status(AtFlags::empty()).is_ok_and(|status| is_special(status.st_mode))
-        || rustix::fs::readlinkat(&entry.directory, &entry.name, Vec::new())
-            .is_ok_and(|target| target.to_bytes().starts_with(b"/proc/"));
+    let link = rustix::fs::readlinkat(&entry.directory, &entry.name, Vec::new()).ok()?;
+    let leads_to_special =
+        link.to_bytes().starts_with(b"/proc/") || entry.status(AtFlags::empty()).is_ok_and(is_special);
     leads_to_special.then_some("it is a symbolic link to something that is not a regular file")
 }
 
 /// Whether it is there as it should be, and this user's own: then a root file system that is read-only, and
 /// whoever watches the file for changes, is not troubled.
 fn is_already(entry: &Entry, wanted: &Wanted<'_>) -> bool {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let Ok(file) = entry.open(flags, Mode::empty()) else { return false };
-    let Ok(status) = rustix::fs::fstat(&file) else { return false };
-    if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile
-        || status.st_mode & 0o7777 != wanted.mode
-        || status.st_uid != Myself::observe().uid
-        || u64::try_from(status.st_size) != Ok(wanted.content.len() as u64)
-    {
-        return false;
-    }
-    let mut content = Vec::with_capacity(wanted.content.len());
+    let Ok(file) = entry.open(UNHELD | OFlags::NOFOLLOW, Mode::empty()).map(File::from) else { return false };
+    let length = wanted.content.len() as u64;
+    let fits = |found: Metadata| {
+        let (mode, uid) = (found.mode() & 0o7777, Myself::observe().uid);
+        found.is_file() && (mode, found.uid(), found.len()) == (wanted.mode, uid, length)
+    };
+    let mut content = Vec::new();
     // One byte more than is wanted, in case it grows meanwhile.
-    let limit = wanted.content.len() as u64 + 1;
-    File::from(file).take(limit).read_to_end(&mut content).is_ok() && content == wanted.content
+    file.metadata().is_ok_and(fits)
+        && file.take(length + 1).read_to_end(&mut content).is_ok()
+        && content == wanted.content
 }
 
 /// Writes over what is there, which could not be replaced because of `refused`: whoever reads at the same
 /// moment can see half of it.
-fn write_in_place(entry: &Entry, wanted: &Wanted<'_>, refused: Errno) -> std::result::Result<(), Refusal> {
+fn write_in_place(entry: &Entry, wanted: &Wanted<'_>, refused: Errno) -> Outcome<()> {
     let is = |what: &str| Err(Refusal::Other(what.to_owned()));
     let root = Myself::observe().is_root();
-    let mut flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-    if root {
-        flags |= OFlags::NOFOLLOW;
-    }
-    let file = match entry.open(flags, Mode::empty()) {
+    let no_link = if root { OFlags::NOFOLLOW } else { OFlags::empty() };
+    let file = match entry.open(UNHELD | OFlags::WRONLY | no_link, Mode::empty()) {
         Err(Errno::LOOP) if root => {
             return is("it is a symbolic link, and root does not write through links");
         }
         opened => opened?,
     };
-    let status = rustix::fs::fstat(&file)?;
+    let status = fstat(&file)?;
     if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
         return is("it is not a regular file");
     }
@@ -294,7 +382,7 @@ mod tests {
         variables: &Variables,
         writer: Option<&Identity>,
     ) -> Result<()> {
-        let suffix = templates::SUFFIX.into();
+        let suffix = SUFFIX.into();
         let what = Rendering { from: from.into(), to: to.into(), mode, suffix, scope: Scope::default() };
         super::render(&what, variables, writer, &mut || Ok(()))
     }
