@@ -225,7 +225,8 @@ fn has_same_mounts(pid: i32) -> bool {
 }
 
 fn has_same_cgroup(pid: i32) -> bool {
-    proc::read(own_pid(), "cgroup").is_ok_and(|mine| proc::read(pid, "cgroup").is_ok_and(|its| its == mine))
+    let cgroup = |pid| proc::read(pid, "cgroup").ok();
+    cgroup(own_pid()).is_none_or(|mine| cgroup(pid) == Some(mine))
 }
 
 #[cfg(test)]

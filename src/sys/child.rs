@@ -99,7 +99,9 @@ impl Children {
     /// Ends what is due, and collects what has ended. Returns when it began to.
     fn look(&mut self, running: &mut [&mut Running]) -> Instant {
         let now = Instant::now();
-        running.iter_mut().for_each(|child| child.end_if_due(now));
+        for child in running.iter_mut() {
+            child.end_if_due(now);
+        }
         self.reap(running);
         now
     }
@@ -122,10 +124,14 @@ impl Children {
 
     fn end_all(&mut self, running: &mut [&mut Running], stop: Stop) {
         let number = if stop == Stop::COMPANION { Signal::SIGTERM as i32 } else { stop.0 };
-        running.iter_mut().for_each(|child| child.end(number));
+        for child in running.iter_mut() {
+            child.end(number);
+        }
         while running.iter().any(|child| child.ended().is_none()) {
             if let Some(again) = self.signals.stop() {
-                running.iter().for_each(|child| child.send(again));
+                for child in running.iter() {
+                    child.send(again);
+                }
             }
             self.look(running);
             if running.iter().any(|child| child.ended().is_none()) {

@@ -116,7 +116,6 @@ pub(crate) fn mounts(pid: i32) -> BTreeSet<u64> {
     set_of(text.lines().filter_map(|line| line.split(' ').next()?.parse().ok()))
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
