@@ -26,8 +26,8 @@ pub(crate) struct Children {
     signals: Signals,
     inherited: Option<Vec<RawFd>>,
     groups: Vec<i32>,
-    /// What runs while others come and go, until it is asked to end: the temporary server of a database image.
-    /// Where it ends before that, `pump` ends what runs at that moment.
+    /// What runs while others come and go, until it is asked to end: the temporary server of a database
+    /// image. Where it ends before that, `pump` ends what runs at that moment.
     pub(crate) companion: Option<Running>,
     socket: Option<(UnixListener, String)>,
 }

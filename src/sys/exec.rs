@@ -105,7 +105,8 @@ pub(crate) fn attempt<T>(
     let mut closed = Vec::new();
     for path in candidates(program, variables) {
         let Ok(file) = CString::new(path.as_os_str().as_bytes()) else { continue };
-        // For a directory of PATH that does not have the program no process is started, and no signal unblocked.
+        // For a directory of PATH that does not have the program no process is started, and no signal
+        // unblocked.
         let is_there = if by_path { Ok(()) } else { access(&*file, AccessFlags::F_OK) };
         let error = match is_there.and_then(|()| start(&file, &words, &envp)) {
             Ok(started) => return Ok(started),

@@ -1,5 +1,5 @@
-//! Starts a program as the user that this process is, or stepped down by `--preverb-as`; and what this program
-//! hands itself when it starts as a small mode: whom to become, what to run and with which variables.
+//! Starts a program as the user that this process is, or stepped down by `--preverb-as`; and what this
+//! program hands itself when it starts as a small mode: whom to become, what to run and with which variables.
 //!
 //! That comes through standard input, a socket until then, and not as arguments and environment: a small mode
 //! of root's must not be started with variables that another user chose, and others could read the rest.
