@@ -1,4 +1,4 @@
-//! The README's "before": each of the five bugs that it names is there, when the script is process 1.
+//! The README's "before": each of the six bugs that it names is there, when the script is process 1.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -36,7 +36,7 @@ impl Before {
         let here = directory.path().to_str().unwrap().to_owned();
         let before = Self { database: Some(listener), directory };
         let script = script.text.replace("5432", &port).replace("/shared/", &format!("{here}/shared/"));
-        before.file("entrypoint", &script.replace("sleep 1 ", "sleep 0.01 "));
+        before.file("entrypoint", &script.replace("sleep 1", "sleep 0.01"));
         // It says what came of it: its process id, the variable, and each word.
         before.file("bin/gosu", "#!/bin/sh\nprintf '%s' \"$$ $DATABASE_URL\"\nprintf '|%s' \"$@\"\necho\n");
         Some(before)
@@ -84,7 +84,14 @@ fn one_a_missing_password_is_empty() {
 }
 
 #[test]
-fn two_a_request_to_stop_while_it_waits_is_lost() {
+fn two_a_password_goes_into_the_url_as_it_is() {
+    let Some(before) = Before::new() else { return };
+    let (_, text) = before.run(&["manage", "check"], &[("DB_PASSWORD", "p@s/w#d")]);
+    assert!(text.contains("postgres://app:p@s/w#d@127.0.0.1/app"), "{text}");
+}
+
+#[test]
+fn three_a_request_to_stop_while_it_waits_is_lost() {
     let Some(mut before) = Before::new() else { return };
     // Nothing listens any more.
     before.database = None;
@@ -103,7 +110,7 @@ fn two_a_request_to_stop_while_it_waits_is_lost() {
 }
 
 #[test]
-fn three_exit_0_in_a_hook_ends_the_script_with_success_and_odd_files_are_skipped() {
+fn four_exit_0_in_a_hook_ends_the_script_with_success_and_odd_files_are_skipped() {
     let Some(before) = Before::new() else { return };
     let dev: &[_] = &[("APP_ENV", "dev")];
     before.file("shared/dev/10-settings.rb", "#!/bin/sh\necho never\n");
@@ -114,7 +121,7 @@ fn three_exit_0_in_a_hook_ends_the_script_with_success_and_odd_files_are_skipped
 }
 
 #[test]
-fn four_the_server_is_not_process_1() {
+fn five_the_server_is_not_process_1() {
     let Some(before) = Before::new() else { return };
     let (_, server) = before.run(&["server"], &[]);
     assert!(!server.starts_with("1 "), "{server}");
@@ -123,7 +130,7 @@ fn four_the_server_is_not_process_1() {
 }
 
 #[test]
-fn five_words_are_taken_apart() {
+fn six_arguments_are_split_at_blanks() {
     let Some(before) = Before::new() else { return };
     let (_, text) = before.run(&["manage", "say", "two words"], &[]);
     assert!(text.ends_with("|say|two|words\n"), "{text}");
