@@ -1,20 +1,32 @@
-//! What the image has: programs and directories. Reads only, as the user in question where this process may
-//! act as another.
+//! What the image is and has: variables, programs and directories. Reads only, as the user in question where
+//! this process may act as another.
 
 use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::io::ErrorKind;
-use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
 use crate::sys::exec;
 use crate::sys::identity::{self, Identity, Myself};
-use crate::text::log::quoted;
+use crate::table::select::Tree;
+use crate::table::types::Settings;
+use crate::text::log::quoted_path;
 use crate::text::reason::reason;
 use crate::value::variables::Variables;
+
+/// What is the same in every walk.
+pub(super) struct Image<'i> {
+    pub(super) tree: Tree<'i>,
+    pub(super) settings: &'i Settings,
+    pub(super) inherited: &'i Variables,
+    pub(super) interpreters: Vec<(String, Vec<String>)>,
+    pub(super) myself: Myself,
+    pub(super) secrets: &'i [String],
+    pub(super) beginning: PathBuf,
+}
 
 pub(super) type Problem = (String, Option<String>);
 
@@ -90,7 +102,7 @@ pub(super) fn program(
             Err(exec::diagnose(program, &path, Errno::EACCES, &[], variables).into_parts())
         }
         Some((path, metadata)) => {
-            let shown = quoted(path.as_os_str().as_bytes());
+            let shown = quoted_path(&path);
             let rights = metadata.as_ref().map_or_else(String::new, rights);
             Err((format!("{shown} cannot be run{}: permission denied{rights}", who.shown()), None))
         }
@@ -115,6 +127,6 @@ pub(super) fn obstacle(path: &Path) -> Option<String> {
     match metadata.is_dir() {
         true => None,
         false if there == path => Some("a file is there".to_owned()),
-        false => Some(format!("{} is not a directory", quoted(there.as_os_str().as_bytes()))),
+        false => Some(format!("{} is not a directory", quoted_path(there))),
     }
 }

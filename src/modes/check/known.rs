@@ -6,12 +6,10 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
-use crate::modes::check::findings::Findings;
-use crate::table::types::Naming;
+use crate::modes::check::image::Image;
 use crate::table::variable::{Declaration, opaque};
-use crate::text::log::Level;
 use crate::text::names::{EnvironmentName, set_of};
-use crate::value::step::{OWN_LAYER, OWN_LAYER_HINT, Setting, own_names};
+use crate::value::step::{OWN_LAYER, OWN_LAYER_HINT, Setting};
 use crate::value::template::{Fault, Template};
 use crate::value::toml::Span;
 use crate::value::variables::{Origin, Variables};
@@ -52,15 +50,14 @@ pub(super) struct Known<'k> {
 
 impl<'k> Known<'k> {
     pub(super) fn new(
-        inherited: &Variables,
-        naming: &Naming,
+        image: &Image<'k>,
         environment: &EnvironmentName,
         verb: Option<&str>,
         declarations: &[Declaration],
-        secrets: &'k [String],
     ) -> Self {
+        let (secrets, naming) = (image.secrets, &image.settings.environment);
         let mut known = Self {
-            variables: inherited.clone(),
+            variables: image.inherited.clone(),
             declared: set_of(declarations.iter().map(|declaration| declaration.name.clone())),
             secrets,
             opaque: opaque(declarations),
@@ -119,52 +116,19 @@ impl<'k> Known<'k> {
         self.open.insert(name.to_owned());
     }
 
-    /// Lays an `env` over what is there; one that may be skipped leaves open what the variables are.
-    pub(super) fn set_all(
-        &mut self,
-        settings: &[Setting],
-        origin: &Origin,
-        may_be_skipped: bool,
-        findings: &mut Findings,
-    ) {
-        let own = own_names(settings);
-        let mut values = Vec::new();
-        for Setting { name: needs, value } in settings {
-            findings.examine(value.span);
-            for unset in self.missing(value) {
-                let name = &unset.name;
-                let (mut message, mut hint) = self.sentence(&unset);
-                if name != needs && own.contains(name.as_str()) {
-                    message = format!("variable `{name}` {OWN_LAYER}");
-                    hint = String::from(OWN_LAYER_HINT);
-                }
-                findings.add(Level::Warning, value.span, message, Some(&hint));
-            }
-            values.push(self.quietly(value));
+    /// Lays a setting over what is there; without a value it is open what the variable is.
+    pub(super) fn lay(&mut self, setting: &Setting, value: Option<Value>, origin: &Origin) {
+        match value {
+            Some(value) => self.set(&setting.name, &value.bytes, origin.clone(), value.is_fixed),
+            None => self.open(&setting.name),
         }
-        for (setting, value) in settings.iter().zip(values) {
-            match value.filter(|_| !may_be_skipped) {
-                Some(value) => self.set(&setting.name, &value.bytes, origin.clone(), value.is_fixed),
-                None => self.open(&setting.name),
-            }
-            if setting.value.names().into_iter().any(|name| self.is_secret(name)) {
-                self.derived.insert(setting.name.clone());
-            }
+        if setting.value.names().into_iter().any(|name| self.is_secret(name)) {
+            self.derived.insert(setting.name.clone());
         }
     }
 
-    /// What a template is, unless it needs something that only a run has, or holds a secret; what it misses
-    /// is reported.
-    pub(super) fn value(&self, template: &Template, findings: &mut Findings) -> Option<Value> {
-        findings.examine(template.span);
-        for unset in self.missing(template) {
-            let (message, hint) = self.sentence(&unset);
-            findings.add(Level::Warning, template.span, message, Some(&hint));
-        }
-        self.quietly(template)
-    }
-
-    fn quietly(&self, template: &Template) -> Option<Value> {
+    /// What a template is, unless it needs something that only a run has, or holds a secret.
+    pub(super) fn value(&self, template: &Template) -> Option<Value> {
         let names = template.names();
         let value = template.expand(&self.variables).ok()?;
         let is_known = !value.secret && !names.iter().any(|name| self.is_open(name));
@@ -203,12 +167,16 @@ impl<'k> Known<'k> {
         missing
     }
 
-    pub(super) fn sentence(&self, unset: &Fault) -> (String, String) {
+    /// What is wrong with a value that misses this; `beside` are the others that are set in the same `env`.
+    pub(super) fn sentence(&self, unset: &Fault, beside: &BTreeSet<&str>) -> (String, String) {
         let name = &unset.name;
         let key = if name.contains('.') { format!("\"{name}\"") } else { name.clone() };
         if name == "PREVERB_VERB" {
             let hint = "write `${PREVERB_VERB:-}`, or set it for the verbs that need it";
             return ("variable `PREVERB_VERB` is not set".to_owned(), hint.to_owned());
+        }
+        if beside.contains(name.as_str()) {
+            return (format!("variable `{name}` {OWN_LAYER}"), OWN_LAYER_HINT.to_owned());
         }
         let (state, hint) = if self.declared.contains(name) {
             (

@@ -4,7 +4,6 @@
 //! chosen one. An *error* is what must fail whatever the operator does, nothing being mounted; a *warning* is
 //! what may. The keys of `--json` are in preverb(1). It reads the image and changes nothing.
 
-mod argv;
 mod findings;
 mod habits;
 mod image;
@@ -100,7 +99,7 @@ fn look(
     names.extend(settings.environment.names.iter().flatten().map(EnvironmentName::as_str));
 
     let secrets = tree.secrets();
-    let image = walk::Image {
+    let image = image::Image {
         tree,
         settings: &settings,
         inherited: &context.variables,

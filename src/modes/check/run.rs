@@ -3,17 +3,16 @@
 use std::path::PathBuf;
 
 use crate::modes::check::findings::{Context, Findings};
-use crate::modes::check::image;
+use crate::modes::check::image::{self, Image};
 use crate::modes::check::known::{Known, Value};
-use crate::modes::check::walk::{Image, Walk, shown};
+use crate::modes::check::walk::Walk;
 use crate::plan;
 use crate::table::select::Selection;
 use crate::table::types::lay_declarations;
 use crate::table::variable::Declaration;
 use crate::text::escape::{MASK, escaped};
-use crate::text::log::Level;
+use crate::text::log::{Level, quoted_path};
 use crate::text::names::{EnvironmentName, VerbName};
-use crate::value::template::Template;
 use crate::value::toml::{Node, Shape};
 use crate::value::variables::{LAYERS, Origin};
 
@@ -28,8 +27,7 @@ pub(super) fn walk(
     let (base, over) = name.map_or((None, None), |name| image.tree.parts(name, environment.as_str()));
     let nodes = [Some(image.tree.root()), image.tree.environment(environment.as_str()), base, over];
     let declarations = lay_declarations(selection.layers());
-    let naming = &image.settings.environment;
-    let known = Known::new(image.inherited, naming, environment, name, &declarations, image.secrets);
+    let known = Known::new(image, environment, name, &declarations);
     findings.enter(Context { environment: environment.to_string(), verb: name.map(str::to_owned) });
     let mut walk = Walk {
         image,
@@ -48,17 +46,11 @@ pub(super) fn walk(
     walk.declarations(&declarations, nodes);
 
     let part = selection.verb.as_ref().map(|verb| &verb.part);
-    let own = |key: &str| over.and_then(|node| node.get(key)).or_else(|| base.and_then(|node| node.get(key)));
-    // What is a mistake in the verb does not fall back on the table's.
-    let either = |key: &str, own_value: Option<&Template>, shared: Option<&Template>| {
-        if own(key).is_some() { own_value.cloned() } else { shared.cloned() }
-    };
-    let user = either("user", part.and_then(|part| part.user.as_ref()), image.settings.user.as_ref());
+    let user = part.and_then(|part| part.user.as_ref()).or(image.settings.user.as_ref());
     // As in a run, the user is looked up before any step.
-    walk.identity = user.and_then(|user| walk.user(&user));
-    let workdir =
-        either("workdir", part.and_then(|part| part.workdir.as_ref()), image.settings.workdir.as_ref());
-    let workdir = workdir.map(|template| walk.value(&template));
+    walk.identity = user.and_then(|user| walk.user(user));
+    let workdir = part.and_then(|part| part.workdir.as_ref()).or(image.settings.workdir.as_ref());
+    let workdir = workdir.map(|template| walk.value(template));
     walk.directory = match &workdir {
         None => Some(PathBuf::from(".")),
         Some(value) => value.as_ref().map(|value| image.beginning.join(value.path())),
@@ -78,7 +70,8 @@ pub(super) fn walk(
     if let Some(health) = &part.health {
         walk.probe(health, "health");
         let name = unset().find(|name| matches!(*name, "PREVERB_VERB" | "PREVERB_ENVIRONMENT"));
-        if let (Some(name), Some(node)) = (name, own("unset")) {
+        let node = [over, base].into_iter().flatten().find_map(|node| node.get("unset"));
+        if let (Some(name), Some(node)) = (name, node) {
             let message = format!("`unset` removes `{name}`, which `--health` needs to know what runs");
             walk.warn(node.span(), message, None);
         }
@@ -139,6 +132,6 @@ impl Walk<'_, '_> {
             Ok(false) => "it does not exist".to_owned(),
             Err(reason) => reason,
         };
-        self.wrong(value, format!("cannot enter `workdir` {}: {problem}", shown(&path)), None);
+        self.wrong(value, format!("cannot enter `workdir` {}: {problem}", quoted_path(&path)), None);
     }
 }

@@ -1,19 +1,20 @@
 //! The steps of a walk: what each kind needs of the image, and what it leaves to the steps after it.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use crate::modes::check::image;
 use crate::modes::check::known::Value;
-use crate::modes::check::walk::{Walk, shown};
+use crate::modes::check::walk::Walk;
 use crate::plan::{self, PlanStep};
 use crate::setup::hook_files::{self, How, Rules};
 use crate::setup::steps::render::{self, Templates, Trouble};
 use crate::sys::identity::Identity;
 use crate::sys::{proof, read};
 use crate::text::escape::escaped;
-use crate::text::log::Level;
+use crate::text::log::{Level, quoted_path};
 use crate::text::reason::reason;
 use crate::value::condition::{Facts, Subject};
 use crate::value::step::{Executables, Render, Step, StepKind};
@@ -128,7 +129,7 @@ impl Walk<'_, '_> {
                     let is_missing = self.here(&path).is_some_and(|path| path.symlink_metadata().is_err());
                     if is_missing && !self.is_made(&path) && !step.when.if_exists.contains(template) {
                         let message =
-                            format!("cannot change the owner of {}: it does not exist", shown(&path));
+                            format!("cannot change the owner of {}: it does not exist", quoted_path(&path));
                         let hint = "a run as root fails; any other run skips it";
                         self.warn(template.span, message, Some(hint));
                     }
@@ -140,7 +141,7 @@ impl Walk<'_, '_> {
     fn directory(&mut self, value: &Value) {
         let path = value.path();
         if let Some(obstacle) = self.here(&path).and_then(|path| image::obstacle(&path)) {
-            self.wrong(value, format!("cannot make directory {}: {obstacle}", shown(&path)), None);
+            self.wrong(value, format!("cannot make directory {}: {obstacle}", quoted_path(&path)), None);
         }
     }
 
@@ -156,7 +157,11 @@ impl Walk<'_, '_> {
             Ok(false) => " does not exist".to_owned(),
             Err(reason) => format!(": {reason}"),
         };
-        let message = format!("cannot write to {}: its directory {}{problem}", shown(&path), shown(&parent));
+        let message = format!(
+            "cannot write to {}: its directory {}{problem}",
+            quoted_path(&path),
+            quoted_path(&parent)
+        );
         let made = escaped(parent.as_os_str().as_bytes());
         let hint = format!("create it in the image, or in an earlier step: `mkdir = \"{made}\"`");
         self.wrong(value, message, Some(&hint));
@@ -181,7 +186,7 @@ impl Walk<'_, '_> {
                 self.directory(to);
             } else if let Some(to) = to.as_ref().filter(|_| source.is_file()) {
                 if self.here(&to.path()).is_some_and(|path| path.is_dir()) {
-                    let message = format!("cannot write to {}: it is a directory", shown(&to.path()));
+                    let message = format!("cannot write to {}: it is a directory", quoted_path(&to.path()));
                     let is_fixed = from.is_fixed && to.is_fixed;
                     self.wrong(&Value { bytes: Vec::new(), is_fixed, span: to.span }, message, None);
                 }
@@ -201,15 +206,15 @@ impl Walk<'_, '_> {
         let files = match render::find(source, to, suffix, &mut || Ok(())) {
             Err(_) if self.is_made(source) => return,
             Err(Trouble::At(path, refusal)) => {
-                let message = format!("cannot read template {}: {refusal}", shown(&path));
+                let message = format!("cannot read template {}: {refusal}", quoted_path(&path));
                 return self.wrong(from, message, None);
             }
             Ok(Templates::Other) => {
-                let message = format!("template {} is neither a file nor a directory", shown(source));
+                let message = format!("template {} is neither a file nor a directory", quoted_path(source));
                 return self.wrong(from, message, None);
             }
             Ok(Templates::Tree(files)) if files.is_empty() => {
-                let message = format!("there is no `*{}` in {}", escaped(suffix), shown(source));
+                let message = format!("there is no `*{}` in {}", escaped(suffix), quoted_path(source));
                 return self.warn(from.span, message, None);
             }
             Ok(Templates::File) => vec![source.to_owned()],
@@ -222,14 +227,14 @@ impl Walk<'_, '_> {
             for (line, reference) in references {
                 for unset in self.known.missing(&reference) {
                     if !scope.keep_unset || unset.message.is_some() {
-                        let (sentence, hint) = self.known.sentence(&unset);
-                        let message = format!("line {line} of template {}: {sentence}", shown(&file));
+                        let (sentence, hint) = self.known.sentence(&unset, &BTreeSet::new());
+                        let message = format!("line {line} of template {}: {sentence}", quoted_path(&file));
                         self.warn(from.span, message, Some(&hint));
                     }
                 }
             }
             if let Some(Malformed { line, reason }) = malformed {
-                let message = format!("line {line} of template {}: {reason}", shown(&file));
+                let message = format!("line {line} of template {}: {reason}", quoted_path(&file));
                 self.wrong(from, message, Some(HINT));
             }
         }
@@ -244,12 +249,16 @@ impl Walk<'_, '_> {
             Ok(files) => files,
             Err(_) if self.is_made(&path) => return,
             Err(reason) => {
-                return self.wrong(&value, format!("hook {} cannot be read: {reason}", shown(&path)), None);
+                return self.wrong(
+                    &value,
+                    format!("hook {} cannot be read: {reason}", quoted_path(&path)),
+                    None,
+                );
             }
         };
         let mut texts = Vec::new();
         for file in files {
-            let name = shown(&file.path);
+            let name = quoted_path(&file.path);
             let text = std::fs::read(&file.path).unwrap_or_default();
             let mut lines = text.split(|byte| *byte == b'\n');
             let exports = lines.any(|line| line.trim_ascii_start().starts_with(b"export "));

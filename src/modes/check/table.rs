@@ -23,8 +23,8 @@ pub(super) fn check(
     findings: &mut Findings,
 ) {
     let root = tree.root();
-    for place in std::iter::once(root).chain(below(root, "environments")) {
-        for verb in below(place, "verbs").filter(|verb| VerbName::parse(verb.key().as_bytes()).is_none()) {
+    for place in std::iter::once(root).chain(root.below("environments")) {
+        for verb in place.below("verbs").filter(|verb| VerbName::parse(verb.key().as_bytes()).is_none()) {
             let message = format!("{} is not a valid verb name", quoted(verb.key()));
             findings.table(Level::Error, verb.key_span(), message, Some(NAME_RULE));
         }
@@ -35,10 +35,10 @@ pub(super) fn check(
             filter_of_verbs(&known, step, findings);
             filter_of_environments(&known, step, settings, findings);
         }
-        for variable in below(part, "variables") {
+        for variable in part.below("variables") {
             declaration(variable, secrets, findings);
         }
-        for setting in below(part, "env") {
+        for setting in part.below("env") {
             if matches!(setting.key(), "PREVERB_VERB" | "PREVERB_ENVIRONMENT") {
                 let message = format!("`{}` is set by preverb itself, which ignores an `env`", setting.key());
                 findings.warn(setting.key_span(), message, None);
@@ -57,10 +57,6 @@ pub(super) fn check(
             }
         }
     }
-}
-
-fn below<'t>(node: Node<'t>, key: &str) -> impl Iterator<Item = Node<'t>> + use<'t> {
-    node.get(key).into_iter().flat_map(Node::children)
 }
 
 struct Known<'t> {
@@ -133,11 +129,8 @@ fn declaration(node: Node<'_>, secrets: &[String], findings: &mut Findings) {
     }
     let Some(one_of) = node.get("one-of").filter(|node| node.shape() == Shape::Array) else { return };
     if one_of.children().next().is_none() {
-        findings.warn(
-            one_of.span(),
-            format!("`one-of` of variable {name} is empty: no value is valid"),
-            None,
-        );
+        let message = format!("`one-of` of variable {name} is empty: no value is valid");
+        findings.warn(one_of.span(), message, None);
     }
     let kind = node.get("type").and_then(Node::as_str).and_then(VariableKind::parse);
     let Some(kind) = kind else { return };

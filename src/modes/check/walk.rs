@@ -1,29 +1,25 @@
-//! A walk through a run that is not made: what is known so far, and what is reported of a place.
+//! A walk through a run that is not made: what is known so far, what is reported of a place, and what the
+//! argv, the conditions and the `env` in it expand.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use crate::modes::check::findings::Findings;
-use crate::modes::check::image::{self, Problem, Who};
+use crate::modes::check::habits::{Argv, Pasted, bare_dollar, pasted, plain_in_url};
+use crate::modes::check::image::{self, Image, Problem, Who};
 use crate::modes::check::known::{Known, Value};
-use crate::sys::identity::{self, Identity, Myself};
-use crate::table::select::Tree;
-use crate::table::types::Settings;
+use crate::sys::identity::{self, Identity};
 use crate::text::log::{Level, quoted};
+use crate::text::url;
+use crate::value::condition::Conditions;
+use crate::value::step::{Probe, Setting, own_names};
+use crate::value::target::{POSTGRES_SOCKET, POSTGRES_SOCKET_HINT, Target, UNSEEN_PATH, UNSEEN_PATH_HINT};
 use crate::value::template::{Expanded, Template};
 use crate::value::toml::Span;
-use crate::value::variables::Variables;
-
-pub(super) struct Image<'i> {
-    pub(super) tree: Tree<'i>,
-    pub(super) settings: &'i Settings,
-    pub(super) inherited: &'i Variables,
-    pub(super) interpreters: Vec<(String, Vec<String>)>,
-    pub(super) myself: Myself,
-    pub(super) secrets: &'i [String],
-    pub(super) beginning: PathBuf,
-}
+use crate::value::variables::Origin;
+use crate::value::words::Element;
 
 pub(super) struct Walk<'w, 'i> {
     pub(super) image: &'w Image<'i>,
@@ -37,13 +33,19 @@ pub(super) struct Walk<'w, 'i> {
     pub(super) made: Vec<PathBuf>,
 }
 
-pub(super) fn shown(path: &Path) -> String {
-    quoted(path.as_os_str().as_bytes())
-}
-
 impl Walk<'_, '_> {
+    /// What a template is as far as that can be known; what it misses is reported.
     pub(super) fn value(&mut self, template: &Template) -> Option<Value> {
-        self.known.value(template, self.findings)
+        self.value_beside(template, &BTreeSet::new())
+    }
+
+    fn value_beside(&mut self, template: &Template, beside: &BTreeSet<&str>) -> Option<Value> {
+        self.findings.examine(template.span);
+        for unset in self.known.missing(template) {
+            let (message, hint) = self.known.sentence(&unset, beside);
+            self.warn(template.span, message, Some(&hint));
+        }
+        self.known.value(template)
     }
 
     pub(super) fn values<'t>(&mut self, templates: impl IntoIterator<Item = &'t Template>) {
@@ -64,13 +66,10 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// How much something matters: by whether its value is sure, and a step before it can have made it.
-    fn level(&self, is_fixed: bool) -> Level {
-        if is_fixed && !self.earlier && !self.may_be_skipped { Level::Error } else { Level::Warning }
-    }
-
+    /// Reports what is wrong, which matters less where the value is not sure or an earlier step can fix it.
     pub(super) fn wrong(&mut self, value: &Value, message: String, hint: Option<&str>) {
-        let level = self.level(value.is_fixed);
+        let is_sure = value.is_fixed && !self.earlier && !self.may_be_skipped;
+        let level = if is_sure { Level::Error } else { Level::Warning };
         let why = if self.earlier {
             "an earlier step may fix that"
         } else if self.may_be_skipped {
@@ -130,5 +129,109 @@ impl Walk<'_, '_> {
             return Ok(());
         }
         image::program(program, &self.known.variables, self.directory.as_deref(), self.who(identity))
+    }
+
+    pub(super) fn conditions(&mut self, when: &Conditions) {
+        let values = when.only_if.iter().chain(&when.skip_if).filter_map(|each| each.value.as_ref());
+        self.values(values.chain(&when.if_exists).chain(&when.unless_exists));
+    }
+
+    /// Lays an `env` over what is known; one that may be skipped leaves open what the variables are.
+    pub(super) fn settings(&mut self, settings: &[Setting], origin: &Origin) {
+        let (mut names, mut values) = (own_names(settings), Vec::new());
+        for Setting { name, value } in settings {
+            self.bare_dollar(value);
+            let is_secret = |name: &str| self.image.secrets.iter().any(|secret| secret == name);
+            if let Some(name) = plain_in_url(value, &is_secret) {
+                let message = format!(
+                    "secret `{name}` is put into a URL unescaped: `@`, `/`, `#` or `%` in it changes the URL"
+                );
+                self.warn(value.span, message, Some(&format!("write `${{{name}@url}}`")));
+            }
+            let was_there = names.remove(name.as_str());
+            values.push(self.value_beside(value, &names));
+            names.extend(was_there.then_some(name.as_str()));
+        }
+        for (setting, value) in settings.iter().zip(values) {
+            self.known.lay(setting, value.filter(|_| !self.may_be_skipped), origin);
+        }
+    }
+
+    fn bare_dollar(&mut self, template: &Template) {
+        if let Some(name) = bare_dollar(template, &|name| self.known.is_known(name)) {
+            let message = format!("`${name}` is not expanded: no shell reads it here");
+            self.warn(template.span, message, Some(&format!("write `${{{name}}}`")));
+        }
+    }
+
+    fn habits(&mut self, words: &[Option<&Template>]) {
+        let argv = Argv::of(words);
+        for (number, template) in words.iter().enumerate() {
+            let Some(template) = template else { continue };
+            if argv.code != Some(number) {
+                if !argv.reads_dollars {
+                    self.bare_dollar(template);
+                }
+                continue;
+            }
+            for Pasted { name, in_quotes } in pasted(template) {
+                let (into, how) = if in_quotes { ("quotes in the", " without quotes") } else { ("the", "") };
+                let message = format!("`${{{name}}}` is pasted into {into} program text of a shell");
+                let hint = format!("write `\"${name}\"`, which the shell expands, or `${{{name}@sh}}`{how}");
+                self.warn(template.span, message, Some(&hint));
+            }
+        }
+    }
+
+    /// An argv, in parts: the first begins with a program, which is run by `doer` or by the verb's user.
+    pub(super) fn argv(&mut self, parts: &[&[Element]], doer: Option<&Identity>) {
+        let program = parts.first().and_then(|argv| argv.first());
+        let mut words = Vec::new();
+        for element in parts.iter().copied().flatten() {
+            match element {
+                Element::Template(template) => {
+                    words.push(Some(template));
+                    if let Some(value) = self.value(template)
+                        && program.is_some_and(|program| std::ptr::eq(program, element))
+                        && !template.is_words()
+                        && let name = OsStr::from_bytes(&value.bytes)
+                        && let Err((message, hint)) = self.program(name, doer.or(self.identity.as_ref()))
+                    {
+                        self.wrong(&value, message, hint.as_deref());
+                    }
+                }
+                Element::Words { words: templates, when } => {
+                    self.conditions(when);
+                    let outer = self.known.needed.len();
+                    self.known.needed.extend(when.needed());
+                    self.values(templates);
+                    self.known.needed.truncate(outer);
+                    words.extend(templates.iter().map(Some));
+                }
+                Element::Arguments => words.push(None),
+            }
+        }
+        self.habits(&words);
+    }
+
+    pub(super) fn probe(&mut self, probe: &Probe, key: &str) {
+        let template = match probe {
+            Probe::Exec(argv) => return self.argv(&[argv], None),
+            Probe::Url(template) => template,
+        };
+        let Some(value) = self.value(template) else { return };
+        let shown = quoted(url::shown(&value.bytes));
+        let message = |reason: &str| format!("{shown} in `{key}`: {reason}");
+        match Target::parse(&value.bytes) {
+            Err(reason) => self.wrong(&value, message(&reason), None),
+            Ok(Some(target)) if key == "health" && target.hides_its_path() => {
+                self.wrong(&value, message(UNSEEN_PATH), Some(UNSEEN_PATH_HINT));
+            }
+            Ok(Some(target)) if target.is_postgres_socket() => {
+                let message = message(POSTGRES_SOCKET);
+                self.findings.add(Level::Info, value.span, message, Some(POSTGRES_SOCKET_HINT));
+            }
+            Ok(_) => {}
+        }
     }
 }
