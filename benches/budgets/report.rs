@@ -259,14 +259,15 @@ impl Report {
 }
 
 const PREFACE: &str = "\
-# What it costs
+# Costs
 
-This page, the charts and `results.json` (every single sample) are written by `cargo bench`; do not edit them.
-`cargo bench -- --row NAME` repeats one row, `cargo bench -- --quick` all of them with fewer samples. Everything of a
-set runs in turn, one of each a round, started by `posix_spawn` and waited for by `waitpid`; the medians are compared.
-The floor is a static C program that does nothing but `execv` its words; every contender starts the same static
-program. System calls (strace, all processes, up to the target's exec) and instructions (callgrind, up to the exec)
-do not depend on the machine's mood.
+`cargo bench` writes this page, the charts and `results.json`, which contains every sample; do not edit them.
+`cargo bench -- --row NAME` repeats one row, and `cargo bench -- --quick` repeats all rows with fewer samples.
+
+The programs of a set are run in turn, one after the other in each round, and compared by their medians. A run is timed from
+`posix_spawn` to the end of `waitpid`. The floor is a static C program that only calls `execv` with its arguments; every
+program ends by starting the same static program. System calls (strace, all processes, up to the target's exec) and
+instructions (callgrind, up to the exec) do not depend on the load of the machine.
 
 ![time against verbs](verbs.svg)
 
