@@ -95,7 +95,7 @@ impl Lookup {
                 let (variables, limit) = (&variables, Duration::ZERO);
                 let request = Request { identity: None, file: None, argv, variables, limit };
                 let running = start_mode(&mut children, &program, "--preverb-lookup", &request, &|spawn| {
-                    spawn.quiet = true;
+                    spawn.terms.quiet = true;
                 });
                 open.push((asked, running.map_err(|failure| failure.sentence())?));
             }

@@ -217,8 +217,8 @@ pub(crate) fn start(
     limit: Duration,
 ) -> std::result::Result<Running, String> {
     let adjust = |spawn: &mut Spawn<'_>| {
-        spawn.quiet = true;
-        spawn.limit = Some(limit);
+        spawn.terms.quiet = true;
+        spawn.terms.limit = Some(limit);
     };
     let (identity, file) = (as_whom.identity, None);
     let started = if let Some(target) = &awaited.target {

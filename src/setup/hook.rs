@@ -182,10 +182,10 @@ impl Setup {
         let as_whom = task.as_whom(&self.world.program);
         start_program(&mut self.world.children, as_whom, argv, variables, &|spawn: &mut Spawn<'_>| {
             spawn.takes_variables = Some(if others_exist { Writers::Root } else { Writers::All });
-            spawn.limit = task.step.limit();
-            spawn.grace = task.step.grace().unwrap_or(spawn.grace);
+            spawn.terms.limit = task.step.limit();
+            spawn.terms.grace = task.step.grace();
             spawn.input.clone_from(&hook.input);
-            spawn.hands_back = hands_back;
+            spawn.terms.hands_back = hands_back;
         })
     }
 }

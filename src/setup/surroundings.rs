@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::Mode;
 
+use crate::sys::entry::{Refusal, change_directory, change_directory_to, here, working_directory};
 use crate::sys::identity::Identity;
-use crate::sys::walk::{Refusal, change_directory, change_directory_to, here, working_directory};
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::quoted_path;
 use crate::value::variables::{Origin, Variables};

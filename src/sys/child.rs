@@ -146,7 +146,7 @@ impl Children {
         let mut companion = self.companion.take()?;
         self.reap(&mut [&mut companion]);
         let early = companion.status.is_some();
-        companion.grace = grace;
+        companion.terms.grace = Some(grace);
         if early {
             companion.end_now();
         } else {
@@ -159,7 +159,7 @@ impl Children {
                 let kill_at = Instant::now() + stopping;
                 if kill_at < *kill {
                     *kill = kill_at;
-                    companion.grace = stopping;
+                    companion.terms.grace = Some(stopping);
                 }
             }
             self.look(&mut [&mut companion]);
@@ -211,7 +211,7 @@ impl Children {
             // A process of another PID namespace that shares the network has the number 0 here.
             let group = nix::unistd::getpgid(Some(Pid::from_raw(peer.pid()))).map(Pid::as_raw);
             let child = running.iter_mut().find(|child| {
-                peer.pid() > 0 && child.hands_back == Some(peer.uid()) && group == Ok(child.pid)
+                peer.pid() > 0 && child.terms.hands_back == Some(peer.uid()) && group == Ok(child.pid)
             });
             if let Some(child) = child
                 && connection.set_nonblocking(true).is_ok()

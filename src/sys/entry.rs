@@ -1,21 +1,280 @@
-//! A name in a directory that is held open: how a step reaches a file, and how it writes one whole or not
-//! at all.
+//! Paths by descriptors: a walk along a path, one name at a time; and a name in a directory that is held open,
+//! by which a step reaches a file, and writes it whole or not at all.
 //!
-//! Must not know which step asks, or why. Root walks there (`walk.rs`); any other user is judged by the
-//! kernel.
+//! The kernel would follow every link, and look a name up anew each time. Root goes through no link that
+//! another user can have put there, and looks nothing up twice; any other user is judged by the kernel. Must not
+//! know which step asks, or why.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::fs::File;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{ErrorKind, Write as _};
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, StatVfsMountFlags};
 use rustix::io::Errno;
+use rustix::process::{chdir, fchdir};
 
-use crate::sys::identity::Myself;
-use crate::sys::walk::{DIRECTORY, HELD, Refusal, Step, Walk, working_directory};
+use crate::sys::identity::{Identity, Myself, acting_as};
+use crate::text::log::quoted_path;
+use crate::text::reason::of_errno;
+
+/// How many links a path may lead through: the kernel's own number (`path_resolution(7)`).
+const MOST_LINKS: usize = 40;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    System(Errno),
+    /// The directory that it should be in does not exist.
+    NoDirectory(PathBuf),
+    /// A link on the way, which others than root can have put there.
+    Planted(PathBuf),
+    NotRoots(String),
+    Other(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System(errno) => f.write_str(&of_errno(*errno)),
+            Self::NoDirectory(directory) => {
+                write!(f, "its directory {} does not exist", quoted_path(directory))
+            }
+            Self::Planted(link) => write!(
+                f,
+                "{} is a symbolic link that users other than root could have created, and root does not \
+                 follow such links",
+                quoted_path(link)
+            ),
+            Self::NotRoots(sentence) | Self::Other(sentence) => f.write_str(sentence),
+        }
+    }
+}
+
+impl From<Errno> for Refusal {
+    fn from(errno: Errno) -> Self {
+        Self::System(errno)
+    }
+}
+
+/// Enters a directory, as root or as the first of `users` who can. No user is taken into a directory that
+/// they could not enter themselves, unless only root can have chosen it; and root follows no link of others.
+pub(crate) fn change_directory(path: &Path, root: bool, users: &[&Identity]) -> Result<(), Refusal> {
+    if !Myself::observe().is_root() {
+        return Ok(chdir(path)?);
+    }
+    if root {
+        // Without DAC_OVERRIDE root cannot enter everything.
+        let entered = Walk::begin(path).and_then(Walk::change_directory);
+        if users.is_empty() || entered != Err(Refusal::System(Errno::ACCESS)) {
+            return entered;
+        }
+    }
+    let entered = as_one_of(users, &|| chdir(path));
+    if entered != Err(Errno::ACCESS) {
+        return Ok(entered?);
+    }
+    let mut walk = Walk::of_roots_alone()?;
+    walk.push(path);
+    let entered = walk.change_directory();
+    // The cause is what kept the users out.
+    if matches!(entered, Err(Refusal::NotRoots(_))) { Err(Errno::ACCESS.into()) } else { entered }
+}
+
+pub(crate) fn change_directory_to(directory: &OwnedFd, users: &[&Identity]) -> Result<(), Refusal> {
+    match fchdir(directory) {
+        Err(Errno::ACCESS) => Ok(as_one_of(users, &|| fchdir(directory))?),
+        entered => Ok(entered?),
+    }
+}
+
+fn as_one_of(users: &[&Identity], work: &dyn Fn() -> rustix::io::Result<()>) -> rustix::io::Result<()> {
+    let tried = users.iter().filter_map(|user| acting_as(Some(user), || Ok(work())).ok());
+    tried.into_iter().find(|result| *result != Err(Errno::ACCESS)).unwrap_or(Err(Errno::ACCESS))
+}
+
+pub(crate) fn here() -> Option<OwnedFd> {
+    rustix::fs::openat(CWD, ".", HELD, Mode::empty()).ok()
+}
+
+/// How a directory is opened that is only gone through.
+pub(crate) const HELD: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// How a directory is opened whose name may not be a link.
+pub(crate) const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// Whether others than root can put something there.
+pub(crate) fn is_open_to_others(directory: &Stat) -> bool {
+    let group_is_roots = directory.st_gid == 0 && directory.st_mode & 0o002 == 0;
+    directory.st_uid != 0 || (!group_is_roots && can_change(directory))
+}
+
+/// The same where members of root's own group and of an access control list (whose mask is the group's bits)
+/// are not trusted either.
+pub(crate) fn can_change(directory: &Stat) -> bool {
+    directory.st_uid != 0 || (directory.st_mode & 0o022 != 0 && directory.st_mode & 0o1000 == 0)
+}
+
+#[derive(Debug)]
+pub(crate) struct Walk {
+    pub(crate) at: OwnedFd,
+    pub(crate) shown: PathBuf,
+    rest: Vec<OsString>,
+    links: usize,
+    /// How much was left of the path itself when a link of it was followed: above that is the link's.
+    own: usize,
+    roots_alone: bool,
+}
+
+/// What a step of a walk came to.
+#[derive(Debug)]
+pub(crate) enum Step {
+    Entered,
+    Missing(OsString),
+    Other(OsString),
+    Arrived,
+}
+
+impl Walk {
+    pub(crate) fn begin(path: &Path) -> Result<Self, Refusal> {
+        let start = if path.is_absolute() { "/" } else { "." };
+        let at = rustix::fs::openat(CWD, start, HELD, Mode::empty())?;
+        let shown = PathBuf::from(start);
+        let mut walk = Self { at, shown, rest: Vec::new(), links: 0, own: usize::MAX, roots_alone: false };
+        walk.push(path);
+        Ok(walk)
+    }
+
+    /// Starts at `/`, and goes through nothing that is not root's alone.
+    pub(crate) fn of_roots_alone() -> Result<Self, Refusal> {
+        let mut walk = Self::begin(Path::new("/"))?;
+        walk.roots_alone = true;
+        walk.finish()?;
+        Ok(walk)
+    }
+
+    /// Walks to the end. Returns the last name, where that is not a directory.
+    fn finish(&mut self) -> Result<Option<OsString>, Refusal> {
+        loop {
+            match self.step()? {
+                Step::Entered => {}
+                Step::Arrived => return Ok(None),
+                Step::Other(name) => return Ok(Some(name)),
+                Step::Missing(_) => return Err(Errno::NOENT.into()),
+            }
+        }
+    }
+
+    fn change_directory(mut self) -> Result<(), Refusal> {
+        if self.finish()?.is_some() { Err(Errno::NOTDIR.into()) } else { Ok(fchdir(&self.at)?) }
+    }
+
+    /// Refuses what is not root's alone. Others can move nothing of root's in a sticky directory of root's.
+    fn check(&self, name: &OsStr, status: &Stat) -> Result<(), Refusal> {
+        let shown = || quoted_path(&self.shown.join(name));
+        let (kind, mode) = (FileType::from_raw_mode(status.st_mode), status.st_mode & 0o7777);
+        if status.st_uid != 0 {
+            return Err(Refusal::NotRoots(format!("{} belongs to uid {}", shown(), status.st_uid)));
+        }
+        let is_sticky = kind == FileType::Directory && mode & 0o1000 != 0;
+        if kind != FileType::Symlink && !is_sticky && mode & 0o022 != 0 {
+            let sentence = format!("{} is writable by users other than root (mode {mode:04o})", shown());
+            return Err(Refusal::NotRoots(sentence));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn push(&mut self, path: &Path) {
+        let components = path.components().filter(|each| *each != Component::CurDir);
+        self.rest.extend(components.rev().map(|each| each.as_os_str().to_owned()));
+    }
+
+    pub(crate) fn step(&mut self) -> Result<Step, Refusal> {
+        let Some(name) = self.rest.pop() else { return Ok(Step::Arrived) };
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let next = match rustix::fs::openat(&self.at, name.as_os_str(), flags, Mode::empty()) {
+            Ok(next) => next,
+            Err(Errno::NOENT) if self.roots_alone && self.status()?.st_mode & 0o022 != 0 => {
+                let shown = quoted_path(&self.shown.join(&name));
+                return Err(Refusal::NotRoots(format!("{shown} is missing, and others can put it there")));
+            }
+            Err(Errno::NOENT) => return Ok(Step::Missing(name)),
+            Err(errno) => return Err(errno.into()),
+        };
+        let status = rustix::fs::fstat(&next)?;
+        if self.roots_alone {
+            self.check(&name, &status)?;
+        }
+        let kind = FileType::from_raw_mode(status.st_mode);
+        if kind == FileType::Directory {
+            // No link is left in what was walked, so that this is where `..` leads.
+            if name == ".." {
+                self.shown.pop();
+            } else {
+                self.shown.push(&name);
+            }
+            self.at = next;
+        } else if kind == FileType::Symlink {
+            self.links += 1;
+            if self.links > MOST_LINKS {
+                return Err(Errno::LOOP.into());
+            }
+            // On a read-only mount nobody in this container can put anything: Kubernetes mounts a `ConfigMap`
+            // so, whose directory has the mode 0777.
+            let is_read_only = || {
+                let mount = rustix::fs::fstatvfs(&self.at);
+                mount.is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY))
+            };
+            if status.st_uid != 0 || (is_open_to_others(&self.status()?) && !is_read_only()) {
+                return Err(Refusal::Planted(self.shown.join(&name)));
+            }
+            // Of the link that was looked at: the name may stand for another one by now.
+            let target = rustix::fs::readlinkat(&next, "", Vec::new())?;
+            self.own = self.own.min(self.rest.len());
+            self.push(Path::new(OsStr::from_bytes(target.as_bytes())));
+        } else if self.rest.is_empty() {
+            return Ok(Step::Other(name));
+        } else {
+            return Err(Errno::NOTDIR.into());
+        }
+        Ok(Step::Entered)
+    }
+
+    pub(crate) fn status(&self) -> Result<Stat, Refusal> {
+        Ok(rustix::fs::fstat(&self.at)?)
+    }
+
+    pub(crate) fn is_in_link(&self) -> bool {
+        self.rest.len() >= self.own
+    }
+
+    /// Makes a name that was missing the next one again: it is there by now.
+    pub(crate) fn retry(&mut self, name: OsString) {
+        self.rest.push(name);
+    }
+
+    pub(crate) fn enter(&mut self, name: OsString, directory: OwnedFd) {
+        self.shown.push(name);
+        self.at = directory;
+    }
+
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    pub(crate) fn rest(&self) -> PathBuf {
+        self.rest.iter().rev().collect()
+    }
+}
+
+/// The working directory of this process, as the kernel names it.
+pub(crate) fn working_directory() -> rustix::io::Result<PathBuf> {
+    Ok(OsString::from_vec(rustix::process::getcwd(Vec::new())?.into_bytes()).into())
+}
 
 #[derive(Debug)]
 pub(crate) struct Entry {
@@ -43,19 +302,18 @@ impl Entry {
             return Ok(Self { directory: opened.map_err(refused)?, name });
         }
         let mut walk = Walk::begin(parent)?;
-        match walk.finish()? {
-            Step::Missing(_) => Err(missing()),
-            Step::Other(_) => Err(Errno::NOTDIR.into()),
-            Step::Entered | Step::Arrived => Ok(Self { directory: walk.at, name }),
+        match walk.finish() {
+            Err(Refusal::System(Errno::NOENT)) => Err(missing()),
+            arrived => match arrived? {
+                None => Ok(Self { directory: walk.at, name }),
+                Some(_) => Err(Errno::NOTDIR.into()),
+            },
         }
     }
 
     fn reached(mut walk: Walk) -> Result<Self, Refusal> {
-        match walk.finish()? {
-            Step::Missing(_) => Err(Errno::NOENT.into()),
-            Step::Other(name) => Ok(Self { directory: walk.at, name }),
-            Step::Entered | Step::Arrived => Ok(Self { directory: walk.at, name: ".".into() }),
-        }
+        let name = walk.finish()?.unwrap_or(".".into());
+        Ok(Self { directory: walk.at, name })
     }
 
     /// The entry beside it whose name is this one's with `suffix`.
@@ -81,22 +339,14 @@ impl Entry {
     /// Puts a new file there, whole or not at all: written under a name that nobody can foresee, then
     /// renamed over what was there, be it a file or a link. Nothing is left behind where that fails.
     pub(crate) fn replace(&self, content: &[u8], mode: u32, keep: Keep) -> rustix::io::Result<()> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
-        let mut temporary = self.beside("")?;
-        let mut tries = 0;
-        let file = loop {
-            // A dot in front and no extension of the destination's: what reads a directory's `*.conf` must
-            // not see half a file. Not longer than any name may be, however long the destination's is.
-            temporary.name = unforeseen().into();
-            match temporary.open(flags, Mode::from_raw_mode(0o600)) {
-                Err(Errno::EXIST) if tries < 8 => tries += 1,
-                opened => break opened?,
-            }
-        };
-        let written = write(&file, content, mode, keep).and_then(|()| {
-            rustix::fs::renameat(&self.directory, &temporary.name, &self.directory, &self.name)
-        });
-        written.inspect_err(|_| temporary.remove())?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // A dot in front and no extension of the destination's: what reads a directory's `*.conf` must not see
+        // half a file. Not longer than any name may be, however long the destination's is.
+        let (directory, name) = (&self.directory, unforeseen());
+        let file = rustix::fs::openat(directory, &name, flags, Mode::from_raw_mode(0o600))?;
+        let written = write(&file, content, mode, keep)
+            .and_then(|()| rustix::fs::renameat(directory, &name, directory, &self.name));
+        written.inspect_err(|_| drop(rustix::fs::unlinkat(directory, &name, AtFlags::empty())))?;
         if keep == Keep::AfterCrash { self.sync() } else { Ok(()) }
     }
 
@@ -180,7 +430,7 @@ fn write(file: &OwnedFd, content: &[u8], mode: u32, keep: Keep) -> rustix::io::R
 }
 
 pub(crate) fn fill(file: &OwnedFd, content: &[u8]) -> rustix::io::Result<()> {
-    let written = file.try_clone().and_then(|file| std::fs::File::from(file).write_all(content));
+    let written = file.try_clone().and_then(|file| File::from(file).write_all(content));
     written.map_err(|error| errno_of(&error))
 }
 

@@ -24,7 +24,7 @@ pub(crate) fn guard() -> Result<u8> {
     if !request.dies_with_the_asker(Signal::TERM) {
         return Ok(1);
     }
-    let adjust = |spawn: &mut Spawn<'_>| spawn.grace = Duration::ZERO;
+    let adjust = |spawn: &mut Spawn<'_>| spawn.terms.grace = Some(Duration::ZERO);
     let started = start_program(&mut children, AsWhom::myself(), &request.argv, &request.variables, &adjust);
     let mut running = match started {
         Ok(running) => running,

@@ -16,4 +16,3 @@ pub(crate) mod spawn;
 pub(crate) mod start;
 pub(crate) mod terminal;
 pub(crate) mod termination_log;
-pub(crate) mod walk;

@@ -14,10 +14,9 @@ use anyhow::{Context as _, anyhow, bail};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::sys::entry::{UNHELD, roots_alone};
+use crate::sys::entry::{Refusal, UNHELD, roots_alone};
 use crate::sys::exec;
 use crate::sys::shebang::Shebang;
-use crate::sys::walk::Refusal;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::quoted_path;
 use crate::value::variables::Variables;

@@ -26,21 +26,31 @@ pub(crate) const LONGEST_OUTPUT: usize = 16 << 20;
 const LONGEST_QUOTE: usize = 500;
 const KILL: i32 = 9;
 
+/// What holds for a child from its start to its end.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Terms {
+    /// Whom it becomes, where this process may not be allowed to send signals to that user as itself.
+    pub(crate) identity: Option<Identity>,
+    /// The user as whom it hands its environment back through `Children::socket`, if it is to.
+    pub(crate) hands_back: Option<u32>,
+    pub(crate) quiet: bool,
+    /// How long it may take; zero means for ever.
+    pub(crate) limit: Option<Duration>,
+    /// How long it may take to end when it is asked to, if not the usual time.
+    pub(crate) grace: Option<Duration>,
+}
+
 #[derive(Debug)]
 pub(crate) struct Running {
     /// Its process id, which is its group's.
     pub(crate) pid: i32,
     pub(crate) started: Instant,
-    pub(crate) limit: Option<Duration>,
-    pub(crate) grace: Duration,
+    pub(crate) terms: Terms,
     /// While it is being ended: how that counts, unless by its own status, and when it is killed.
     pub(crate) ending: Option<(Option<Ended>, Instant)>,
     pub(crate) killed: bool,
     pub(crate) alone: bool,
     pub(crate) status: Option<Ended>,
-    pub(crate) hands_back: Option<u32>,
-    pub(crate) quiet: bool,
-    pub(crate) identity: Option<Identity>,
     /// Who wrote to descriptor 3 without being root, where root alone may.
     pub(crate) stranger: Option<u32>,
     pub(crate) pipes: Vec<Pipe>,
@@ -110,8 +120,12 @@ impl Pipe {
 }
 
 impl Running {
+    fn grace(&self) -> Duration {
+        self.terms.grace.unwrap_or(GRACE)
+    }
+
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let limit = self.limit.filter(|limit| !limit.is_zero())?;
+        let limit = self.terms.limit.filter(|limit| !limit.is_zero())?;
         self.started.checked_add(limit)
     }
 
@@ -177,7 +191,7 @@ impl Running {
     fn end_as(&mut self, counts_as: Option<Ended>, signal: i32) {
         self.send(signal);
         if self.ending.is_none() {
-            self.ending = Some((counts_as, Instant::now() + self.grace));
+            self.ending = Some((counts_as, Instant::now() + self.grace()));
         }
     }
 
@@ -185,9 +199,9 @@ impl Running {
     pub(crate) fn end_if_due(&mut self, now: Instant) {
         let is_late = self.deadline().is_some_and(|deadline| deadline <= now);
         if is_late && self.ending.is_none() && self.status.is_none() {
-            let timed_out = Ended::TimedOut(self.limit.unwrap_or_default());
+            let timed_out = Ended::TimedOut(self.terms.limit.unwrap_or_default());
             // A try has nothing to clean up; a hook may.
-            if self.quiet {
+            if self.terms.quiet {
                 self.kill_as(timed_out);
             } else {
                 self.end_as(Some(timed_out), 15);
@@ -200,7 +214,7 @@ impl Running {
 
     pub(crate) fn outlived(&self) -> Option<Duration> {
         let asked = matches!(self.ending, Some((None | Some(Ended::TimedOut(_)), _)));
-        (asked && self.killed && !self.quiet).then_some(self.grace)
+        (asked && self.killed && !self.terms.quiet).then(|| self.grace())
     }
 
     pub(crate) fn kill(&mut self) {
@@ -215,8 +229,8 @@ impl Running {
         let has_left = self.status.is_none() && nix::unistd::getpgid(Some(pid)) != Ok(pid);
         let send = || send_to_group(self.pid, signal) && (!has_left || send(self.pid, signal));
         // Without KILL root may not, and the user may.
-        if !send() && self.identity.is_some() {
-            let _ = acting_as(self.identity.as_ref(), || Ok(send()));
+        if !send() && self.terms.identity.is_some() {
+            let _ = acting_as(self.terms.identity.as_ref(), || Ok(send()));
         }
     }
 }

@@ -9,7 +9,7 @@ use std::ffi::{CStr, CString, OsString};
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::Result;
 use nix::errno::Errno;
@@ -20,8 +20,8 @@ use nix::sys::socket::sockopt::PassCred;
 use nix::sys::socket::{AddressFamily, Shutdown, SockFlag, SockType, setsockopt, shutdown, socketpair};
 use nix::unistd::Pid;
 
-use crate::sys::identity::{Identity, acting_as};
-use crate::sys::running::{Carries, GRACE, Pipe, Running};
+use crate::sys::identity::acting_as;
+use crate::sys::running::{Carries, Pipe, Running, Terms};
 use crate::value::variables::Variables;
 
 const VARIABLES_FD: RawFd = 3;
@@ -39,20 +39,13 @@ pub(crate) struct Spawn<'a> {
     pub(crate) argv: Vec<OsString>,
     pub(crate) variables: &'a Variables,
     pub(crate) takes_variables: Option<Writers>,
-    /// Whom it becomes, where this process may not be allowed to send signals to that user as itself.
-    pub(crate) identity: Option<Identity>,
     /// What a small mode of this program is handed through its standard input, where it can report a refusal,
     /// too.
     pub(crate) request: Option<Vec<u8>>,
     /// What its standard input holds; a small mode finds it at its standard output, for the program that it
     /// becomes.
     pub(crate) input: Option<Vec<u8>>,
-    /// The user as whom it hands its environment back through `Children::socket`, if it is to.
-    pub(crate) hands_back: Option<u32>,
-    pub(crate) quiet: bool,
-    /// How long it may take; zero means for ever.
-    pub(crate) limit: Option<Duration>,
-    pub(crate) grace: Duration,
+    pub(crate) terms: Terms,
 }
 
 impl<'a> Spawn<'a> {
@@ -62,13 +55,9 @@ impl<'a> Spawn<'a> {
             argv,
             variables,
             takes_variables: None,
-            identity: None,
             request: None,
             input: None,
-            hands_back: None,
-            quiet: false,
-            limit: None,
-            grace: GRACE,
+            terms: Terms::default(),
         }
     }
 
@@ -96,13 +85,13 @@ impl<'a> Spawn<'a> {
             Some(request) => connect(&mut actions, Carries::Report, 0, pair()?, request)?,
             None => actions.add_dup2(null.as_raw_fd(), 0)?,
         }
-        if self.quiet {
+        if self.terms.quiet {
             connect(&mut actions, Carries::Output, 2, pipe()?, b"")?;
         }
         actions.add_dup2(2, 1)?;
         if let Some(input) = &self.input {
             // Its own, so that it can open it again by name.
-            let made = acting_as(self.identity.as_ref(), || Ok(pipe()));
+            let made = acting_as(self.terms.identity.as_ref(), || Ok(pipe()));
             let (theirs, ours) = made.unwrap_or_else(|_| pipe())?;
             let to = i32::from(self.request.is_some());
             connect(&mut actions, Carries::Input, to, (ours, theirs), input)?;
@@ -134,15 +123,11 @@ impl<'a> Spawn<'a> {
         let mut running = Running {
             pid: pid.as_raw(),
             started,
-            limit: self.limit,
-            grace: self.grace,
+            terms: self.terms.clone(),
             ending: None,
             killed: false,
             alone: false,
             status: None,
-            hands_back: self.hands_back,
-            quiet: self.quiet,
-            identity: self.identity.clone(),
             stranger: None,
             pipes,
         };

@@ -81,7 +81,7 @@ pub(crate) fn start_mode(
     let argv = vec![preverb.as_os_str().to_owned(), mode.into()];
     let mut spawn = Spawn::new(path.to_owned(), argv, &variables);
     spawn.request = Some(request.encode());
-    spawn.identity = request.identity.cloned();
+    spawn.terms.identity = request.identity.cloned();
     adjust(&mut spawn);
     if spawn.input.is_some() {
         spawn.argv.push(INPUT.into());

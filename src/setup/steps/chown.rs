@@ -17,9 +17,8 @@ use rustix::io::Errno;
 
 use crate::setup::state::{Setup, Task};
 use crate::setup::steps::progress::{self, Progress};
-use crate::sys::entry::{Entry, place};
+use crate::sys::entry::{DIRECTORY, Entry, place};
 use crate::sys::identity::{self, Identity};
-use crate::sys::walk::DIRECTORY;
 use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Level, Message, quoted, quoted_path};

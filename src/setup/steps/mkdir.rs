@@ -13,8 +13,8 @@ use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Uid, fchmod, fstat, mkdirat,
 use rustix::io::Errno;
 
 use crate::setup::steps::progress::Progress;
+use crate::sys::entry::{DIRECTORY, Refusal, Step, Walk, can_change, is_open_to_others};
 use crate::sys::identity::{Identity, Myself, acting_as};
-use crate::sys::walk::{DIRECTORY, Refusal, Step, Walk, can_change, is_open_to_others};
 use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::quoted_path;

@@ -16,9 +16,8 @@ use rustix::io::Errno;
 
 use crate::setup::steps::mkdir::mkdir;
 use crate::setup::steps::progress::Progress;
-use crate::sys::entry::{self, Entry, Keep, UNHELD, errno_of, fill, place};
+use crate::sys::entry::{self, Entry, Keep, Refusal, UNHELD, errno_of, fill, place};
 use crate::sys::identity::{Identity, Myself, acting_as};
-use crate::sys::walk::Refusal;
 use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::quoted_path as shown;
