@@ -35,7 +35,6 @@ pub(super) enum Work {
     Script(Script),
 }
 
-#[derive(Debug)]
 pub(super) struct Script {
     pub(super) shell: OsString,
     pub(super) options: Vec<OsString>,

@@ -24,7 +24,6 @@ use crate::value::step::StepKind;
 use crate::value::template::{Expanded, Template};
 use crate::value::variables::{Origin, Variables};
 
-#[derive(Debug)]
 pub(crate) struct World {
     pub(crate) log: Log,
     pub(crate) program: PathBuf,
@@ -32,7 +31,6 @@ pub(crate) struct World {
     pub(crate) children: Children,
 }
 
-#[derive(Debug)]
 pub(crate) struct Setup {
     pub(super) plan: Plan,
     pub(super) world: World,
@@ -51,7 +49,6 @@ pub(crate) struct Setup {
 
 pub(super) type Place = (u64, u64);
 
-#[derive(Debug)]
 pub(crate) struct Task<'s> {
     pub(crate) step: &'s PlanStep,
     pub(crate) identity: Option<Identity>,

@@ -30,7 +30,6 @@ pub(crate) struct Changes {
     pub(crate) umask: Option<u32>,
 }
 
-#[derive(Debug)]
 pub(crate) struct Surroundings {
     root: Scope,
     others: Option<Scope>,

@@ -1,7 +1,7 @@
 //! How many processors and how much memory this container can use. Read only where a table asks for it.
 
 use std::collections::BTreeSet;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use crate::text::names::set_of;
 use crate::value::variables::Fact;
@@ -40,13 +40,11 @@ fn groups(mount: &Path, own: &[u8]) -> BTreeSet<PathBuf> {
         if !places.iter().any(|place| matches!(*place, "" | "cpu" | "memory")) {
             continue;
         }
-        let inside = Path::new(path).components().filter(|each| matches!(each, Component::Normal(_)));
-        let inside: PathBuf = inside.collect();
-        let is_above = Path::new(path).components().any(|each| each == Component::ParentDir);
+        // A group outside of what is seen here has only the mount itself.
+        let inside = path.trim_start_matches('/');
+        let inside = Path::new(if path.contains("/..") { "" } else { inside });
         for place in places {
-            for group in inside.ancestors().filter(|group| !is_above || group.as_os_str().is_empty()) {
-                groups.insert(mount.join(place).join(group));
-            }
+            groups.extend(inside.ancestors().map(|group| mount.join(place).join(group)));
         }
     }
     groups

@@ -21,7 +21,6 @@ pub(crate) use crate::sys::spawn::{Spawn, Writers, inherited_descriptors, null, 
 
 const GROUP_POLL: Duration = Duration::from_millis(10);
 
-#[derive(Debug)]
 pub(crate) struct Children {
     signals: Signals,
     inherited: Option<Vec<RawFd>>,
@@ -33,7 +32,6 @@ pub(crate) struct Children {
 }
 
 /// How the companion ended.
-#[derive(Debug)]
 pub(crate) struct Departure {
     pub(crate) companion: Running,
     /// Whether it ended before it was asked to.

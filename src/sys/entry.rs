@@ -1,9 +1,9 @@
-//! Paths by descriptors: a walk along a path, one name at a time; and a name in a directory that is held open,
-//! by which a step reaches a file, and writes it whole or not at all.
+//! Paths by descriptors: a walk along a path, one name at a time; and a name in a directory that is held
+//! open, by which a step reaches a file, and writes it whole or not at all.
 //!
 //! The kernel would follow every link, and look a name up anew each time. Root goes through no link that
-//! another user can have put there, and looks nothing up twice; any other user is judged by the kernel. Must not
-//! know which step asks, or why.
+//! another user can have put there, and looks nothing up twice; any other user is judged by the kernel. Must
+//! not know which step asks, or why.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -119,7 +119,6 @@ pub(crate) fn can_change(directory: &Stat) -> bool {
     directory.st_uid != 0 || (directory.st_mode & 0o022 != 0 && directory.st_mode & 0o1000 == 0)
 }
 
-#[derive(Debug)]
 pub(crate) struct Walk {
     pub(crate) at: OwnedFd,
     pub(crate) shown: PathBuf,
@@ -131,7 +130,6 @@ pub(crate) struct Walk {
 }
 
 /// What a step of a walk came to.
-#[derive(Debug)]
 pub(crate) enum Step {
     Entered,
     Missing(OsString),
@@ -340,13 +338,16 @@ impl Entry {
     /// renamed over what was there, be it a file or a link. Nothing is left behind where that fails.
     pub(crate) fn replace(&self, content: &[u8], mode: u32, keep: Keep) -> rustix::io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        // A dot in front and no extension of the destination's: what reads a directory's `*.conf` must not see
-        // half a file. Not longer than any name may be, however long the destination's is.
+        // A dot in front and no extension of the destination's: what reads a directory's `*.conf` must not
+        // see half a file. Not longer than any name may be, however long the destination's is.
         let (directory, name) = (&self.directory, unforeseen());
         let file = rustix::fs::openat(directory, &name, flags, Mode::from_raw_mode(0o600))?;
         let written = write(&file, content, mode, keep)
             .and_then(|()| rustix::fs::renameat(directory, &name, directory, &self.name));
-        written.inspect_err(|_| drop(rustix::fs::unlinkat(directory, &name, AtFlags::empty())))?;
+        if let Err(errno) = written {
+            let _ = rustix::fs::unlinkat(directory, &name, AtFlags::empty());
+            return Err(errno);
+        }
         if keep == Keep::AfterCrash { self.sync() } else { Ok(()) }
     }
 

@@ -32,7 +32,6 @@ fn refused(error: nix::errno::Errno) -> Failure {
     Failure::say(Kind::System, format!("cannot handle signals: {}", error.desc()))
 }
 
-#[derive(Debug)]
 pub(crate) struct Signals {
     stop: Vec<i32>,
     inherited: SigSet,

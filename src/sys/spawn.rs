@@ -33,7 +33,6 @@ pub(crate) enum Writers {
     Root,
 }
 
-#[derive(Debug)]
 pub(crate) struct Spawn<'a> {
     pub(crate) path: PathBuf,
     pub(crate) argv: Vec<OsString>,

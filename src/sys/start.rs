@@ -120,7 +120,6 @@ pub(crate) struct Request<'a> {
     pub(crate) limit: Duration,
 }
 
-#[derive(Debug)]
 pub(crate) struct Received {
     identity: Option<Identity>,
     pub(crate) file: Option<PathBuf>,

@@ -11,7 +11,6 @@ use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
 use crate::sys::signals::without_ttou;
 
 /// What hooks share with the target, as it was before the first hook.
-#[derive(Debug)]
 pub(crate) struct Terminal {
     controlling: Option<Controlling>,
     /// The flags of the standard streams. They belong to the open file, not to the descriptor: a hook that
@@ -20,7 +19,6 @@ pub(crate) struct Terminal {
 }
 
 /// The controlling terminal, where this process has its foreground.
-#[derive(Debug)]
 struct Controlling {
     file: File,
     settings: Termios,

@@ -59,31 +59,25 @@ impl Setup {
         self.restore_terminal();
         let Some(departure) = departure else { return done };
         let reproach = reproach(&departure, signal, secret).map(|what| self.hook_failure(&name, task, &what));
-        let asked = match done {
-            Err(failure) if failure.is_stop() && failure.kind() != Kind::Stopped(Stop::COMPANION.0) => {
-                Err(failure)
-            }
-            // Whatever a step said of it.
-            Ok(()) | Err(_) if departure.early => Ok(()),
-            Err(failure) => Err(failure),
-            Ok(()) => departure.stop.map_or(Ok(()), |stop| {
+        let stopped = |by: &Failure| by.is_stop() && by.kind() != Kind::Stopped(Stop::COMPANION.0);
+        let asked = match (done, departure.stop) {
+            (Err(failure), _) if !departure.early || stopped(&failure) => Err(failure),
+            (Ok(()), Some(stop)) if !departure.early => {
                 Err(stop.failure(&format!("while hook `{name}` ended")).field("hook", &name))
-            }),
+            }
+            // Whatever a step said of an early end.
+            (Ok(()) | Err(_), _) => Ok(()),
         };
-        match (asked, reproach) {
-            (Ok(()), Some(failure)) => Err(failure),
-            (Err(failure), Some(reproach)) => {
-                log.warn(reproach.sentence());
-                Err(failure)
-            }
-            (asked, None) => {
-                report(format!(
-                    "hook `{name}` ended after {}",
-                    spoken(departure.companion.started.elapsed())
-                ));
-                asked
-            }
+        let Some(reproach) = reproach else {
+            let lasted = spoken(departure.companion.started.elapsed());
+            report(format!("hook `{name}` ended after {lasted}"));
+            return asked;
+        };
+        if asked.is_ok() {
+            return Err(reproach);
         }
+        log.warn(reproach.sentence());
+        asked
     }
 }
 

@@ -32,7 +32,6 @@ const PRIVATE: u32 = 0o600;
 
 type Outcome<T> = std::result::Result<T, Refusal>;
 
-#[derive(Debug)]
 pub(crate) struct Rendering {
     pub(crate) from: PathBuf,
     pub(crate) to: PathBuf,
@@ -129,7 +128,6 @@ fn sources(what: &Rendering, writer: Option<&Identity>, progress: &mut Progress<
     }
 }
 
-#[derive(Debug)]
 pub(crate) enum Templates {
     File,
     /// A directory: the paths of its templates below it, in bytewise order.
@@ -138,7 +136,6 @@ pub(crate) enum Templates {
     Missing,
 }
 
-#[derive(Debug)]
 pub(crate) enum Trouble {
     At(PathBuf, Refusal),
     Ended(Failure),

@@ -29,10 +29,9 @@ impl Setup {
         for each in awaited.iter_mut().filter(|_| task.kept_root) {
             // A refusal would say where the program lies.
             each.secret |= variables.hides(program_of(&each.argv));
-        }
-        for each in awaited.iter().filter(|each| task.kept_root && !each.is_probe()) {
             // One that is not there yet may come.
-            if let Err(failure) = proof::program(&what, &each.argv, variables)
+            if !each.is_probe()
+                && let Err(failure) = proof::program(&what, &each.argv, variables)
                 && failure.kind() == Kind::Identity
             {
                 let failure = failure.field("step", label);
