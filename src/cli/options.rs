@@ -131,7 +131,8 @@ pub(super) fn option(argument: &OsStr) -> Option<(&'static str, bool)> {
 }
 
 pub(super) fn is_mode(argument: &OsStr) -> bool {
-    option(argument).is_some_and(|(name, _)| MODES.contains(&name))
+    let has_value = argument.as_bytes().contains(&b'=');
+    option(argument).is_some_and(|(name, takes)| MODES.contains(&name) && (takes || !has_value))
 }
 
 /// `before` are the options that stand before it.

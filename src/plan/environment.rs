@@ -89,7 +89,8 @@ pub(crate) fn choose(
         Named::Alias(target) => (target, Some(name)),
         Named::Unlisted => {
             let known: Vec<&str> = naming.names.iter().flatten().map(EnvironmentName::as_str).collect();
-            let near = did_you_mean(nearest(name.as_str(), known.iter().copied()));
+            let aliases = naming.aliases.iter().map(|(alias, _)| alias.as_str());
+            let near = did_you_mean(nearest(name.as_str(), known.iter().copied().chain(aliases)));
             let hint = format!("{near}the environments are `{}`", known.join("`, `"));
             return Err(refused(Kind::Variable, "is not an environment of this table", hint));
         }

@@ -27,11 +27,12 @@ use crate::text::escape::{escaped, shortened};
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::quoted;
 use crate::text::names::{EnvironmentName, VerbName};
+use crate::text::url;
 use crate::value::capability::Capability;
 use crate::value::condition::Facts;
 use crate::value::deferred::Deferred;
 use crate::value::limit::Limit;
-use crate::value::step::{Render, Step, StepKind};
+use crate::value::step::{Probe, Render, Step, StepKind};
 use crate::value::supervision::Supervision;
 use crate::value::template::{Expanded, Template};
 use crate::value::variables::{LAYERS, Variables};
@@ -172,9 +173,20 @@ pub(crate) fn label(step: &Step) -> String {
 }
 
 fn labelled(step: &Step, show: &dyn Fn(&Template) -> String) -> String {
-    match &step.name {
-        Some(name) => escaped(name.as_bytes()),
-        None => shortened(called(step, show), LONGEST_LABEL),
+    match (&step.name, &step.kind) {
+        (Some(name), _) => escaped(name.as_bytes()),
+        (None, StepKind::Wait(targets)) => {
+            let target = |target: &Probe| match target {
+                Probe::Url(url) => String::from_utf8_lossy(&url::shown(show(url).as_bytes())).into_owned(),
+                Probe::Exec(argv) => {
+                    let words = argv.iter().flat_map(Element::templates).map(show);
+                    words.collect::<Vec<_>>().join(" ")
+                }
+            };
+            let targets: Vec<String> = targets.iter().map(target).collect();
+            shortened(format!("wait {}", targets.join(" ")), LONGEST_LABEL)
+        }
+        (None, _) => shortened(called(step, show), LONGEST_LABEL),
     }
 }
 

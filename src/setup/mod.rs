@@ -18,6 +18,7 @@ use crate::setup::once::Outcome;
 use crate::setup::state::{Setup, Task, World, existence};
 use crate::setup::steps::render::Rendering;
 use crate::setup::steps::{mkdir, progress, render};
+use crate::text::duration::spoken;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::{Level, Message};
 use crate::value::deferred::Deferred;
@@ -37,12 +38,17 @@ pub(crate) fn perform(plan: Plan, world: World) -> Failure {
 impl Setup {
     /// A step; where its failure is to be a warning, nothing else comes of that.
     fn step(&mut self, step: &PlanStep) -> Result<()> {
+        if step.step.on_failure == OnFailure::Stop {
+            return self.step_or_failure(step);
+        }
+        // A part of the step can have gone well, and what that set is discarded, too.
+        let outside = self.surroundings.scopes();
         let done = self.step_or_failure(step);
         let Err(failure) = &done else { return done };
-        let must_end = failure.is_stop() || failure.kind() == Kind::Identity;
-        if step.step.on_failure == OnFailure::Stop || must_end {
+        if failure.is_stop() || failure.kind() == Kind::Identity {
             return done;
         }
+        self.surroundings.return_to(outside);
         let label = self.label_of(step);
         for message in failure.warnings(&format!("step `{label}` failed, and the run continues: ")) {
             self.world.log.say(&message.field("step", &label));
@@ -70,7 +76,13 @@ impl Setup {
                 setup.deadline = own.into_iter().chain(outer).min();
                 let done = inner(setup);
                 setup.deadline = outer;
-                done
+                let is_over = own.is_some_and(|own| own <= Instant::now());
+                done.map_err(|failure| match limit {
+                    Some(limit) if is_over && !failure.is_stop() => {
+                        failure.and(format!("{} may take {} in all", task.who(), spoken(limit)))
+                    }
+                    Some(_) | None => failure,
+                })
             };
             if during.is_some() || done.is_err() {
                 setup.return_to(outside, task)?;

@@ -67,7 +67,20 @@ impl Setup {
         // What the step sets, the next start would not have.
         let outside = self.surroundings.scopes();
         if marker.per.is_some() {
-            self.surroundings.set_for_all(PREVIOUS, before.as_deref().and_then(value));
+            let previous = before.as_ref().and_then(Content::value);
+            if let (Some(_), Some(Content { uid: 1.., .. })) = (previous, &before)
+                && task.root
+                && self.surroundings.are_split()
+            {
+                let sentence = format!(
+                    "{} does not take the value in {} as root: the file belongs to another user",
+                    task.who(),
+                    marker.shown()
+                );
+                let failure = Failure::say(Kind::Identity, sentence).field("step", task.step.label.as_str());
+                return Err(failure.hint("if the value is right, make the file root's: `chown root`"));
+            }
+            self.surroundings.set_for_all(PREVIOUS, previous);
         }
         let outer = self.locked.len();
         self.locked.extend(lock.directory);
@@ -110,12 +123,21 @@ struct Marker<'s> {
 }
 
 /// What is at a marker's path: nothing, or its content, which is read only for a step with `per`.
-type Found = Option<Vec<u8>>;
+type Found = Option<Content>;
 
-/// The value that a marker holds, after the line that says when and which step.
-fn value(content: &[u8]) -> Option<&[u8]> {
-    let line = content.iter().position(|byte| *byte == b'\n')?;
-    content.get(line + 1..)?.strip_suffix(b"\n")
+#[derive(PartialEq, Eq)]
+struct Content {
+    bytes: Vec<u8>,
+    /// Whose file it is.
+    uid: u32,
+}
+
+impl Content {
+    /// The value that a marker holds, after the line that says when and which step.
+    fn value(&self) -> Option<&[u8]> {
+        let line = self.bytes.iter().position(|byte| *byte == b'\n')?;
+        self.bytes.get(line + 1..)?.strip_suffix(b"\n")
+    }
 }
 
 impl<'s> Marker<'s> {
@@ -126,7 +148,7 @@ impl<'s> Marker<'s> {
     fn is_done(&self, found: &Found) -> bool {
         match &self.per {
             None => found.is_some(),
-            Some(per) => found.as_deref().and_then(value) == Some(per),
+            Some(per) => found.as_ref().and_then(Content::value) == Some(per),
         }
     }
 
@@ -146,17 +168,18 @@ impl<'s> Marker<'s> {
                 }
                 Err(Errno::NOENT) => return Ok(None),
                 Err(errno) => return Err(self.refused("look for", &why(errno))),
-                Ok(_) if self.per.is_none() => return Ok(Some(Vec::new())),
+                Ok(_) if self.per.is_none() => return Ok(Some(Content { bytes: Vec::new(), uid: 0 })),
                 Ok(_) => {}
             }
             let file = entry::open(&self.path, UNHELD).map_err(|refusal| self.refused("read", &refusal))?;
-            let mut content = Vec::new();
-            let read = std::fs::File::from(file).take(LONGEST).read_to_end(&mut content);
-            let line = content.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            let uid = fstat(&file).map_err(|errno| self.refused("read", &why(errno)))?.st_uid;
+            let mut bytes = Vec::new();
+            let read = std::fs::File::from(file).take(LONGEST).read_to_end(&mut bytes);
+            let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
             let time = line.split(|byte| *byte == b' ').next().and_then(|word| str::from_utf8(word).ok());
             let is_ours = time.is_some_and(|time| humantime::parse_rfc3339(time).is_ok());
-            if is_ours && read.is_ok() && line.len() < content.len() {
-                return Ok(Some(content));
+            if is_ours && read.is_ok() && line.len() < bytes.len() {
+                return Ok(Some(Content { bytes, uid }));
             }
             let failure = self.refused("compare `per` with", &"it was not written by preverb");
             Err(failure.hint("`per` needs a marker of its own, which the step does not create"))

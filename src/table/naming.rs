@@ -36,7 +36,7 @@ pub(crate) fn named(root: Node<'_>, naming: &Naming, name: &EnvironmentName) -> 
         return Named::Itself;
     }
     let mut mentioned = mentioned(root);
-    mentioned.extend(naming.aliases.iter().map(|(_, target)| target.as_str()));
+    mentioned.extend(naming.aliases.iter().flat_map(|(alias, target)| [alias.as_str(), target.as_str()]));
     if mentioned.is_empty() || mentioned.contains(name) {
         return Named::Itself;
     }
@@ -173,6 +173,7 @@ mod tests {
             ("prod-eu", Named::Itself),
             ("qa", Named::Itself),
         ];
+        check_named("[environment]\naliases = { live = 'prod' }", &[("Live", like("live"))]);
         for table in [
             "[environments.prod]",
             // The default, written or not, once the table mentions any.

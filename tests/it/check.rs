@@ -372,6 +372,66 @@ fn a_hook_that_root_must_not_run_is_an_error() {
 }
 
 #[test]
+fn a_program_that_root_must_not_run_is_an_error() {
+    let steps = [
+        "run = [\"[DIR]/own/prog\"]",
+        "run = [\"prog\"]",
+        "hooks = \"[DIR]/hooks\"",
+        "hooks = \"[DIR]/named\"",
+        "wait = { exec = [\"prog\"] }",
+        "setup = [{ run = [\"true\"] }]\nduring = [\"prog\"]\nready = \"tcp://localhost:1\"",
+        "setup = [{ run = [\"prog\"] }]",
+        "env-file = \"[DIR]/own/file\"",
+    ];
+    let test = |step: &str, owner: &str| {
+        image()
+            .needs_root()
+            .table(format!(
+                "user = \"10001:10001\"\n[env]\nPATH = \"[DIR]/own:/usr/bin:/bin\"\n[[setup]]\n{step}\nuser = \"root\"\n[verbs.a]\nexec = [\"true\"]\n"
+            ))
+            .file("own/prog", "#!/bin/sh\n", 0o755)
+            .file("own/file", "A=1\n", 0o644)
+            .file("hooks/1.sh", "prog\n", 0o644)
+            .file("named/1", "#!/usr/bin/env prog\n", 0o755)
+            .under_shell(&format!("cp own/prog own/sh; chmod 755 .; chown -R {owner} own; exec \"$@\""))
+            .args(["--check"])
+    };
+    for step in steps {
+        test(step, "10001:10001").status(78).stderr_contains("`[DIR]/own` belongs to uid 10001\n").run();
+        // The same, and it is root's.
+        test(step, "0:0").status(0).run();
+    }
+}
+
+#[test]
+fn what_the_verbs_user_can_change_is_a_warning() {
+    let test = |then: &str| {
+        Test::new()
+            .needs_root()
+            .table("user = \"10001:10001\"\n[verbs.a]\nexec = [\"[DIR]/bin/app\"]\n")
+            .drop_in("10.toml", "log = \"text\"\n")
+            .program("app", "#!/bin/sh\n")
+            .under_shell(&format!("chmod 755 .; {then}; exec \"$@\""))
+            .args(["--check"])
+    };
+    let decides =
+        |what: &str| format!("user `10001:10001` can change `[DIR]/{what}`, which decides what runs\n");
+    let program = "program `[DIR]/bin/app` is root's, but user `10001:10001` can change it";
+    for (then, said) in [
+        ("chown 10001 preverb.toml", &*decides("preverb.toml")),
+        ("chmod 666 preverb.d/10.toml", &*decides("preverb.d/10.toml")),
+        ("chgrp 10001 preverb.d; chmod 775 preverb.d", &*decides("preverb.d/10.toml")),
+        ("chmod 777 bin/app", program),
+        ("chmod 777 bin", program),
+    ] {
+        test(then).stderr_contains(said).run();
+    }
+    // Its own program it may change, and in a sticky directory nothing of root's.
+    test("chown -R 10001 bin").run();
+    test("chmod 1777 bin preverb.d").run();
+}
+
+#[test]
 fn a_secret_is_shown_nowhere() {
     let table = "[variables.TOKEN]\nsecret = true\ndefault = \"swordfish\"\none-of = [\"hunter2\"]\n[verbs.a]\nexec = [\"${TOKEN}\"]\nworkdir = \"/${TOKEN}\"\n";
     image()

@@ -454,7 +454,9 @@ fn a_dash_goes_to_the_default_verb_where_the_table_says_so() {
 #[test]
 fn options_that_preverb_also_has_belong_to_the_default_verb_there() {
     let dash = |words: &[&str]| Test::new().table(DASH).args(words);
-    for word in ["--help", "-h", "--version", "-V", "--json", "--group", "--skip-setup", "--log=loud"] {
+    for word in
+        ["--help", "-h", "--version", "-V", "--json", "--group", "--skip-setup", "--log=loud", "--list=1"]
+    {
         dash(&[word, "--list"]).stdout(format!("server<{word}>server<--list>")).run();
     }
     dash(&["--timeout", "300"]).stdout("server<--timeout>server<300>").run();

@@ -278,7 +278,8 @@ fn a_group_as_a_whole_has_a_timeout() {
         [verbs.a]
         exec = ["true"]
     "#;
-    run(table, &["a"]).status(80).stderr_contains("step `s`").run();
+    let whole = "; step `g` may take 200 ms in all\n";
+    run(table, &["a"]).status(80).stderr_contains("step `s`").stderr_contains(whole).run();
 }
 
 // on-failure
@@ -336,6 +337,27 @@ fn nothing_of_a_failed_step_is_taken_over() {
         exec = ["sh", "-c", 'echo "$${X-unset}"']
     "#;
     run(table, &["a"]).hook("1.sh", "export X=1\nfalse\n").stdout("unset\n").run();
+    // Nor of its parts that went well.
+    let table = r#"
+        [[setup]]
+        hooks = "[DIR]/hooks"
+        on-failure = "warn"
+        [[setup]]
+        env-file = ["[DIR]/good", "[DIR]/bad"]
+        on-failure = "warn"
+        [verbs.a]
+        exec = ["sh", "-c", 'echo "$${X-unset} $${Y-unset}"; pwd; umask']
+        workdir = "[DIR]"
+        umask = "022"
+    "#;
+    run(table, &["a"])
+        .hook("1.sh", "export X=1\ncd /\numask 077\n")
+        .hook("2.sh", "false\n")
+        .file("good", "Y=1\n", 0o644)
+        .file("bad", "no variable\n", 0o644)
+        .stdout("unset unset\n[DIR]\n0022\n")
+        .any_stderr()
+        .run();
 }
 
 // What expands

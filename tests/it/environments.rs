@@ -60,6 +60,8 @@ fn a_table_can_list_its_environments() {
     let says = "variable `APP_ENV` is `prd`, which is not an environment of this table";
     refused(top, "prd", &[says, "did you mean `prod`?", "`dev`, `ci`, `prod`"]);
     refused(top, "prod-eu", &["`dev`, `ci`, `prod`"]);
+    let aliased = format!("{top}aliases = {{ production = \"prod\" }}\n");
+    refused(&aliased, "productoin", &["did you mean `production`?", "`dev`, `ci`, `prod`"]);
     let test = Test::new().table(format!("{top}{VERB}")).args(["--environment", "qa", "v"]).status(65);
     test.stderr_contains("option `--environment` is `qa`, which is not an environment of this table").run();
 }

@@ -476,3 +476,14 @@ fn which_condition_holds_and_which_is_open_is_said() {
         .stdout_contains("unless-exists /nowhere  (does not hold; open until hooks have run)\n")
         .run();
 }
+
+#[test]
+fn a_user_that_does_not_exist_ends_it_as_it_ends_the_run() {
+    let test = |words: &[&str]| {
+        Test::new().table("[verbs.a]\nexec = [\"true\"]\nuser = \"no-such-user\"\n").args(words).status(77)
+    };
+    let ends = "exit code 77";
+    test(&["--explain", "a"]).stdout_contains(ends).any_stderr().run();
+    test(&["--explain", "--json", "a"]).stdout_contains("\"exit-code\": 77").any_stderr().run();
+    test(&["a"]).any_stderr().run();
+}

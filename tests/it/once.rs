@@ -262,6 +262,23 @@ fn what_preverb_did_not_write_has_no_value_to_compare() {
 }
 
 #[test]
+fn root_is_not_handed_the_value_of_another_users_marker() {
+    let test = |then: &str| {
+        Test::new()
+            .needs_root()
+            .table("log = \"quiet\"\nuser = \"10001:10001\"\n[[setup]]\nname = \"first\"\nrun = [\"sh\", \"-c\", \"echo from $PREVERB_PREVIOUS\"]\nuser = \"root\"\nonce = \"d/marker\"\nper = \"2\"\n[verbs.a]\nexec = [\"true\"]\n")
+            .args(["a"])
+            .file("d/marker", "2026-11-20T00:00:00Z first\n1\n", 0o644)
+            .under_shell(&format!("{then}; exec \"$@\""))
+    };
+    test("chown 10001 d d/marker")
+        .status(77)
+        .stderr("preverb: step `first` does not take the value in `d/marker` as root: the file belongs to another user\nhint: if the value is right, make the file root's: `chown root`\n")
+        .run();
+    test("chown 10001 d").stderr("from 1\n").run();
+}
+
+#[test]
 fn a_secret_is_not_written_into_a_marker() {
     for (keys, key) in [("once = \"d/${S}\"", "once"), ("once = \"d/marker\"\nper = \"${T}\"", "per")] {
         let test = |args: &[&str]| {

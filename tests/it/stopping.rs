@@ -95,7 +95,7 @@ fn every_stop_signal_ends_a_wait() {
     for signal in ALL {
         // A backlog of nothing: whoever connects hangs.
         let test = steps("[[setup]]\nwait = [{ exec = [\"sh\", \"-c\", \"echo >ready; exec sleep 100\"] }]");
-        is_stopped_by(test, signal, "step `wait` waited");
+        is_stopped_by(test, signal, "step `wait sh -c echo >ready; exec sleep 100` waited");
     }
 }
 

@@ -471,7 +471,7 @@ fn root_runs_no_probe_that_others_can_change() {
     };
     probe("user = \"root\"")
         .status(77)
-        .stderr("preverb: step `wait` does not run `[DIR]/bin/probe` as root: `[DIR]/bin` is writable by users other than root (mode 0777)\nhint: [..]\n")
+        .stderr("preverb: step `wait probe` does not run `[DIR]/bin/probe` as root: `[DIR]/bin` is writable by users other than root (mode 0777)\nhint: [..]\n")
         .check(|output| assert!(output.file("ran").is_none()))
         .run();
     probe("").stdout("the target\n").check(|output| assert!(output.file("ran").is_some())).run();

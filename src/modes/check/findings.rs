@@ -97,7 +97,10 @@ impl Findings {
     }
 
     pub(super) fn elsewhere(&mut self, level: Level, message: String, hint: Option<String>) {
-        self.elsewhere.push((level, message, hint));
+        let found = (level, message, hint);
+        if !self.elsewhere.contains(&found) {
+            self.elsewhere.push(found);
+        }
     }
 
     pub(super) fn mistakes(&mut self, mistakes: Vec<Mistake>) {

@@ -7,7 +7,7 @@ use crate::value::template::Template;
 /// Programs whose arguments are code in which a `$` has a meaning of its own.
 const READ_DOLLARS: [&str; 12] =
     ["awk", "gawk", "mawk", "nawk", "sed", "perl", "ruby", "php", "jq", "envsubst", "make", "expect"];
-const SHELLS: [&str; 8] = ["sh", "dash", "ash", "bash", "ksh", "mksh", "zsh", "fish"];
+const SHELLS: [&str; 9] = ["sh", "dash", "ash", "bash", "rbash", "ksh", "mksh", "zsh", "fish"];
 /// What preverb itself makes sure is harmless wherever it stands.
 const HARMLESS: [&str; 4] = ["PREVERB_ENVIRONMENT", "PREVERB_VERB", "PREVERB_CPUS", "PREVERB_MEMORY_MIB"];
 
@@ -50,10 +50,21 @@ impl Argv {
         let reads_dollars = words.iter().any(|word| READ_DOLLARS.contains(&word.as_str()));
         let shell = words.iter().position(|word| SHELLS.contains(&word.as_str()));
         let code = shell.and_then(|shell| {
-            let options = words[shell + 1..].iter().take_while(|word| word.starts_with('-') && *word != "--");
-            let options: Vec<&String> = options.collect();
-            let runs_text = options.iter().any(|option| !option.starts_with("--") && option.contains('c'));
-            runs_text.then_some(shell + 1 + options.len())
+            let (mut at, mut runs_text) = (shell + 1, false);
+            while let Some(option) = words.get(at).filter(|word| word.starts_with(['-', '+'])) {
+                at += 1;
+                match option.as_str() {
+                    "--" => break,
+                    "--rcfile" | "--init-file" => at += 1,
+                    long if long.starts_with("--") => {}
+                    short => {
+                        runs_text |= short.starts_with('-') && short.contains('c');
+                        // Each of these takes the next word, as in `-euo pipefail`.
+                        at += short.matches(['o', 'O']).count();
+                    }
+                }
+            }
+            runs_text.then_some(at)
         });
         Self { code, reads_dollars }
     }
@@ -156,7 +167,9 @@ mod tests {
             Argv::of(&templates.iter().map(Some).collect::<Vec<_>>()).code
         };
         assert_eq!(code(&["sh", "-c", "x"]), Some(2));
-        assert_eq!(code(&["/bin/bash", "-euo", "-xc", "x", "y"]), Some(3));
+        assert_eq!(code(&["/bin/bash", "-euo", "pipefail", "-xc", "x", "y"]), Some(4));
+        assert_eq!(code(&["bash", "-O", "extglob", "+x", "-c", "--", "x"]), Some(6));
+        assert_eq!(code(&["bash", "--rcfile", "y", "-c", "x"]), Some(4));
         assert_eq!(code(&["env", "A=1", "sh", "-ec", "x"]), Some(4));
         assert_eq!(code(&["sh", "x.sh", "-c"]), None);
         assert_eq!(code(&["sh", "--rcfile", "x"]), None);

@@ -47,19 +47,29 @@ impl Who<'_> {
         self.look(|| path.metadata())
     }
 
-    fn may_execute(self, metadata: &Metadata) -> bool {
-        let bit = match self.identity {
-            None => 0o111,
-            Some(identity) if identity.uid == 0 => 0o111,
-            Some(identity) if identity.uid == metadata.uid() => 0o100,
+    /// Whether the mode gives this user one of these rights, which are written for all three classes.
+    fn may(self, rights: u32, metadata: &Metadata) -> bool {
+        let class = match self.identity {
+            None => 0o777,
+            Some(identity) if identity.uid == 0 => 0o777,
+            Some(identity) if identity.uid == metadata.uid() => 0o700,
             Some(Identity { gid, groups, .. })
                 if *gid == metadata.gid() || groups.contains(&metadata.gid()) =>
             {
-                0o010
+                0o070
             }
-            Some(_) => 0o001,
+            Some(_) => 0o007,
         };
-        metadata.mode() & bit != 0
+        metadata.mode() & class & rights != 0
+    }
+
+    /// Whether this user, who is not root, can change a file, or put another one in its place.
+    pub(super) fn can_change(self, path: &Path) -> bool {
+        let may_write = |path: &Path, unless: u32| {
+            path.metadata().is_ok_and(|file| file.mode() & unless == 0 && self.may(0o222, &file))
+        };
+        // In a sticky directory only its owner can put another in the place of root's file.
+        may_write(path, 0) || path.parent().is_some_and(|directory| may_write(directory, 0o1000))
     }
 
     fn shown(self) -> String {
@@ -71,24 +81,28 @@ fn rights(metadata: &Metadata) -> String {
     format!(" (mode {:04o}, uid {}, gid {})", metadata.mode() & 0o7777, metadata.uid(), metadata.gid())
 }
 
+/// The file that a program is; `None` where that cannot be known.
 pub(super) fn program(
     program: &OsStr,
     variables: &Variables,
     directory: Option<&Path>,
     who: Who<'_>,
-) -> Result<(), Problem> {
+) -> Result<Option<PathBuf>, Problem> {
     let mut refused = None;
     for path in exec::candidates(program, variables) {
         let path = match directory {
             _ if path.is_absolute() => path,
             Some(directory) => directory.join(path),
             // What lies in a directory that a step makes cannot be known.
-            None => return Ok(()),
+            None => return Ok(None),
         };
         match who.metadata(&path) {
-            None => return Ok(()),
-            Some(Ok(metadata)) if metadata.is_file() && who.may_execute(&metadata) => {
-                return exec::defect(&path).map_or(Ok(()), |failure| Err(failure.into_parts()));
+            None => return Ok(None),
+            Some(Ok(metadata)) if metadata.is_file() && who.may(0o111, &metadata) => {
+                return match exec::defect(&path) {
+                    Some(failure) => Err(failure.into_parts()),
+                    None => Ok(Some(path)),
+                };
             }
             Some(Err(error)) if error.kind() != ErrorKind::PermissionDenied => {}
             Some(result) => {
@@ -112,7 +126,7 @@ pub(super) fn program(
 pub(super) fn directory(path: &Path, who: Who<'_>) -> Result<bool, String> {
     match who.metadata(path) {
         Some(Ok(metadata)) if !metadata.is_dir() => Err("it is not a directory".to_owned()),
-        Some(Ok(metadata)) if !who.may_execute(&metadata) => {
+        Some(Ok(metadata)) if !who.may(0o111, &metadata) => {
             Err(format!("it cannot be entered{}{}", who.shown(), rights(&metadata)))
         }
         None | Some(Ok(_)) => Ok(true),

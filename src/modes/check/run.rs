@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::modes::check::findings::{Context, Findings};
 use crate::modes::check::image::{self, Image};
 use crate::modes::check::known::{Known, Value};
-use crate::modes::check::walk::Walk;
+use crate::modes::check::walk::{ROOTS, Walk};
 use crate::plan;
 use crate::table::select::Selection;
 use crate::table::types::lay_declarations;
@@ -49,6 +49,13 @@ pub(super) fn walk(
     let user = part.and_then(|part| part.user.as_ref()).or(image.settings.user.as_ref());
     // As in a run, the user is looked up before any step.
     walk.identity = user.and_then(|user| walk.user(user));
+    for source in image.tree.sources().all() {
+        if let Some(user) = walk.who_can_change(&source.path) {
+            let shown = quoted_path(&source.path);
+            let message = format!("user `{user}` can change {shown}, which decides what runs");
+            walk.findings.elsewhere(Level::Warning, message, Some(ROOTS.to_owned()));
+        }
+    }
     let workdir = part.and_then(|part| part.workdir.as_ref()).or(image.settings.workdir.as_ref());
     let workdir = workdir.map(|template| walk.value(template));
     walk.directory = match &workdir {
@@ -68,7 +75,7 @@ pub(super) fn walk(
     let argv = [&part.exec, &part.args, &part.args_after];
     walk.argv(&argv.map(|argv| argv.as_deref().unwrap_or_default()), None);
     if let Some(health) = &part.health {
-        walk.probe(health, "health");
+        walk.probe(health, "health", None);
         let name = unset().find(|name| matches!(*name, "PREVERB_VERB" | "PREVERB_ENVIRONMENT"));
         let node = [over, base].into_iter().flatten().find_map(|node| node.get("unset"));
         if let (Some(name), Some(node)) = (name, node) {

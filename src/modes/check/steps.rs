@@ -91,29 +91,41 @@ impl Walk<'_, '_> {
                 self.earlier = true;
             }
             StepKind::Hooks { path, shell, executables } => {
-                let kept_root = own.as_ref().is_some_and(|identity| identity.uid == 0);
                 let rules = Rules {
                     interpreters: &self.image.interpreters,
                     shell: shell.as_deref().unwrap_or(hook_files::SHELL),
                     runs_executables: *executables == Executables::Run,
                 };
-                self.hooks(path, doer.as_ref(), kept_root, rules);
+                self.hooks(path, doer.as_ref(), own.as_ref(), rules);
                 self.earlier = true;
             }
             StepKind::Env(settings) => self.settings(settings, &Origin::Step(String::new())),
             StepKind::EnvFile(paths) => {
-                self.values(paths);
+                for template in paths {
+                    let Some(value) = self.value(template) else { continue };
+                    let path = value.path();
+                    if own.as_ref().is_some_and(|own| own.uid == 0)
+                        && let Err(reason) = proof::file(&path)
+                    {
+                        let (message, hint) = proof::refused("preverb", &path, &reason).into_parts();
+                        self.wrong(&value, message, hint.as_deref());
+                    }
+                }
                 self.known.may_be_anything = true;
             }
             StepKind::Group { during, .. } => {
                 if let Some(during) = during {
                     self.argv(&[&during.argv], own.as_ref());
                     self.earlier = true;
-                    during.ready.iter().for_each(|target| self.probe(target, "ready"));
+                    during.ready.iter().for_each(|target| self.probe(target, "ready", own.as_ref()));
                 }
                 self.steps(&planned.steps);
             }
-            StepKind::Wait(targets) => targets.iter().for_each(|target| self.probe(target, "wait")),
+            StepKind::Wait(targets) => {
+                for target in targets {
+                    self.probe(target, "wait", own.as_ref());
+                }
+            }
             StepKind::Render(render) => self.render(render, doer.as_ref()),
             StepKind::Mkdir { paths, .. } => {
                 for template in paths {
@@ -240,7 +252,14 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn hooks(&mut self, directory: &Template, doer: Option<&Identity>, kept_root: bool, rules: Rules<'_>) {
+    fn hooks(
+        &mut self,
+        directory: &Template,
+        doer: Option<&Identity>,
+        own: Option<&Identity>,
+        rules: Rules<'_>,
+    ) {
+        let kept_root = own.is_some_and(|own| own.uid == 0);
         let Some(value) = self.value(directory) else { return };
         let Some(path) = self.here(&value.path()) else { return };
         let list = || hook_files::hooks(&path, rules);
@@ -277,7 +296,7 @@ impl Walk<'_, '_> {
                 How::Interpret(argv) => (argv.first().map_or(OsStr::new(""), OsStr::new), true),
                 How::RunBy(shell) | How::Source { shell, .. } => (shell.as_os_str(), true),
             };
-            if let Err((message, hint)) = self.program(program, doer) {
+            if let Err((message, hint)) = self.program(value.span, program, doer, own) {
                 let message = if is_read { format!("hook {name}: {message}") } else { message };
                 self.wrong(&value, message, hint.as_deref());
             }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use crate::modes::check::findings::Findings;
@@ -11,7 +12,9 @@ use crate::modes::check::habits::{Argv, Pasted, bare_dollar, pasted, plain_in_ur
 use crate::modes::check::image::{self, Image, Problem, Who};
 use crate::modes::check::known::{Known, Value};
 use crate::sys::identity::{self, Identity};
-use crate::text::log::{Level, quoted};
+use crate::sys::proof;
+use crate::text::failure::Kind;
+use crate::text::log::{Level, quoted, quoted_path};
 use crate::text::url;
 use crate::value::condition::Conditions;
 use crate::value::step::{Probe, Setting, own_names};
@@ -20,6 +23,9 @@ use crate::value::template::{Expanded, Template};
 use crate::value::toml::Span;
 use crate::value::variables::Origin;
 use crate::value::words::Element;
+
+/// What helps where the verb's user can change what decides what runs.
+pub(super) const ROOTS: &str = "make it and its directory root's, and writable by root alone: `chmod go-w`";
 
 pub(super) struct Walk<'w, 'i> {
     pub(super) image: &'w Image<'i>,
@@ -121,14 +127,42 @@ impl Walk<'_, '_> {
         self.made.iter().any(|made| made.starts_with(&place) || place.starts_with(made))
     }
 
-    pub(super) fn program(&self, program: &OsStr, identity: Option<&Identity>) -> Result<(), Problem> {
+    /// What is wrong with a program that `doer` runs, where `own` is the step's own user.
+    pub(super) fn program(
+        &mut self,
+        span: Span,
+        program: &OsStr,
+        doer: Option<&Identity>,
+        own: Option<&Identity>,
+    ) -> Result<(), Problem> {
         let unseen = self.known.is_open("PATH") || self.image.secrets.iter().any(|name| name == "PATH");
         let has_slash = program.as_bytes().contains(&b'/');
         let cannot_be_known = if has_slash { self.is_made(Path::new(program)) } else { unseen };
         if cannot_be_known {
             return Ok(());
         }
-        image::program(program, &self.known.variables, self.directory.as_deref(), self.who(identity))
+        let (variables, directory) = (&self.known.variables, self.directory.as_deref());
+        let Some(file) = image::program(program, variables, directory, self.who(doer))? else {
+            return Ok(());
+        };
+        if own.is_some_and(|own| own.uid == 0) {
+            let proved = proof::program("preverb", &[file.into_os_string()], variables);
+            let refused = proved.err().filter(|failure| failure.kind() == Kind::Identity);
+            return refused.map_or(Ok(()), |failure| Err(failure.into_parts()));
+        }
+        let is_roots = file.metadata().is_ok_and(|file| file.uid() == 0);
+        if is_roots && let Some(user) = self.who_can_change(&file) {
+            let shown = quoted_path(&file);
+            let message = format!("program {shown} is root's, but user `{user}` can change it");
+            self.warn(span, message, Some(ROOTS));
+        }
+        Ok(())
+    }
+
+    /// The verb's user, where that is not root and can change this file.
+    pub(super) fn who_can_change(&self, file: &Path) -> Option<String> {
+        let user = self.identity.as_ref().filter(|user| user.uid != 0)?;
+        self.who(Some(user)).can_change(file).then(|| user.spec.shown())
     }
 
     pub(super) fn conditions(&mut self, when: &Conditions) {
@@ -183,8 +217,10 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// An argv, in parts: the first begins with a program, which is run by `doer` or by the verb's user.
-    pub(super) fn argv(&mut self, parts: &[&[Element]], doer: Option<&Identity>) {
+    /// An argv, in parts: the first begins with a program, which is run by the step's `own` user or by the
+    /// verb's.
+    pub(super) fn argv(&mut self, parts: &[&[Element]], own: Option<&Identity>) {
+        let doer = own.or(self.identity.as_ref()).cloned();
         let program = parts.first().and_then(|argv| argv.first());
         let mut words = Vec::new();
         for element in parts.iter().copied().flatten() {
@@ -195,7 +231,7 @@ impl Walk<'_, '_> {
                         && program.is_some_and(|program| std::ptr::eq(program, element))
                         && !template.is_words()
                         && let name = OsStr::from_bytes(&value.bytes)
-                        && let Err((message, hint)) = self.program(name, doer.or(self.identity.as_ref()))
+                        && let Err((message, hint)) = self.program(value.span, name, doer.as_ref(), own)
                     {
                         self.wrong(&value, message, hint.as_deref());
                     }
@@ -214,9 +250,9 @@ impl Walk<'_, '_> {
         self.habits(&words);
     }
 
-    pub(super) fn probe(&mut self, probe: &Probe, key: &str) {
+    pub(super) fn probe(&mut self, probe: &Probe, key: &str, own: Option<&Identity>) {
         let template = match probe {
-            Probe::Exec(argv) => return self.argv(&[argv], None),
+            Probe::Exec(argv) => return self.argv(&[argv], own),
             Probe::Url(template) => template,
         };
         let Some(value) = self.value(template) else { return };

@@ -62,11 +62,10 @@ pub(crate) fn explain(
         unexpanded.push(element);
     }
     let user = plan.user.as_ref().map(|user| (user, identity::resolve(user)));
+    failures.extend(plan.user.as_ref().and_then(|user| identity::resolve(user).err()));
     let problem =
         |failure: &Failure| Problem { message: failure.sentence(), exit_code: failure.kind().exit_code() };
-    let mut problems: Vec<Problem> = failures.iter().map(problem).collect();
-    // It may be a user that the image has and this machine lacks.
-    problems.extend(user.iter().filter_map(|(_, identity)| identity.as_ref().err()).map(problem));
+    let problems = failures.iter().map(problem).collect();
     let explained = Explained {
         verb: plan.verb.as_ref().map(ToString::to_string),
         environment: plan.environment.name.to_string(),
