@@ -2,7 +2,7 @@
 //! interface.
 
 use crate::table::decode::decoder::Key;
-use crate::table::decode::{layer, settings, shim, step, verb, words};
+use crate::table::decode::{layer, settings, step, verb, words};
 
 pub use crate::table::decode::form::{Described, Form, Noun};
 
@@ -21,7 +21,7 @@ pub fn nouns() -> Vec<Noun> {
         noun("step", "STEPS", step::STEP),
         noun("words", "ARGUMENTS", words::WORDS),
         noun("init", "SUPERVISION", verb::INIT),
-        noun("shim", "SHIM", shim::SHIM),
+        noun("shim", "SHIM", settings::SHIM),
     ]
 }
 

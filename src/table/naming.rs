@@ -94,7 +94,7 @@ pub(crate) fn check(root: Node<'_>, naming: &Naming, decoder: &mut Decoder) {
     }
     if naming.default.is_none() && unlisted(names, naming.default(), list.span()).is_some() {
         let message = format!("`names` does not have `{}`, which is the default", naming.default());
-        decoder.mistake_with_hint(list.span(), message, "`default` names another one");
+        decoder.mistake(list.span(), message).hint("`default` names another one");
     }
 }
 

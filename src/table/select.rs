@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::table::decode::decoder::Decoder;
+use crate::table::decode::decoder::{Decoder, Place};
 use crate::table::decode::layer::OF_ENVIRONMENT;
-use crate::table::decode::place::Place;
 use crate::table::naming::{self, Named};
 use crate::table::types::{Layer, Naming, Settings, VerbPart};
 use crate::text::log::quoted;
@@ -265,7 +264,7 @@ impl<'d> Tree<'d> {
                 let message = format!("`default` is {}, which is not a verb", quoted(name.as_str()));
                 let all = std::iter::once("").chain(self.environments());
                 let hint = did_you_mean(name.as_str(), all.flat_map(|each| self.verb_names(each)));
-                decoder.mistakes.push(Mistake { hint, ..Mistake::new(*span, message) });
+                decoder.mistake(*span, message).hint = hint;
             }
         }
         settings
@@ -330,11 +329,9 @@ impl<'d> Tree<'d> {
             let others = self.verb_nodes(environment.as_str()).into_iter().filter(|other| has_exec(*other));
             let hint = did_you_mean(verb.as_str(), others.map(Node::key));
             let form = || "`exec` is the target's argv: `exec = [\"program\", \"argument\"]`".to_owned();
-            decoder.mistakes.push(Mistake {
-                hint: Some(hint.unwrap_or_else(form)),
-                environment: elsewhere.then(|| environment.to_string()),
-                ..Mistake::new(span, format!("{place} has no `exec`"))
-            });
+            let mistake = decoder.mistake(span, format!("{place} has no `exec`"));
+            mistake.hint(hint.unwrap_or_else(form));
+            mistake.environment = elsewhere.then(|| environment.to_string());
         }
         SelectedVerb { name: verb.clone(), part, environment_layer }
     }

@@ -42,6 +42,10 @@ impl Mistake {
     pub(crate) fn new(span: Span, message: impl Into<String>) -> Self {
         Self { span, message: message.into(), masked: None, hint: None, environment: None }
     }
+
+    pub(crate) fn hint(&mut self, hint: impl Into<String>) {
+        self.hint = Some(hint.into());
+    }
 }
 
 #[derive(Debug)]

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::table::decode::form::{Described, Form};
-use crate::table::decode::place::Place;
 use crate::text::duration::{DURATION_RULE, parse_duration, parse_mode};
 use crate::text::log::quoted;
 use crate::text::names::{EnvironmentName, NAME_RULE, VerbName, is_variable_name, listed};
@@ -14,6 +13,36 @@ use crate::value::signal::parse_signal;
 use crate::value::template::Template;
 use crate::value::toml::{Mistake, Node, Shape, Span};
 use crate::value::user::UserSpec;
+
+/// What a key stands in; in words only where a mistake asks for them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Place<'p> {
+    Table,
+    Environment(&'p str),
+    Verb(&'p str),
+    VerbOf(&'p str, &'p str),
+    /// A step of one of these.
+    StepOf(&'p Place<'p>),
+    /// A table in one of these, by its key, or by its header.
+    Named(&'p str),
+    Variable(&'p str),
+}
+
+impl std::fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Table => f.write_str("the table"),
+            Self::Environment(name) => write!(f, "environment {}", quoted(name)),
+            Self::Verb(name) => write!(f, "verb {}", quoted(name)),
+            Self::VerbOf(name, environment) => {
+                write!(f, "verb {} of environment {}", quoted(name), quoted(environment))
+            }
+            Self::StepOf(place) => write!(f, "a step of {place}"),
+            Self::Named(name) => f.write_str(&quoted(name)),
+            Self::Variable(name) => write!(f, "`[variables.{name}]`"),
+        }
+    }
+}
 
 pub(crate) struct Key<T: 'static> {
     pub(crate) name: &'static str,
@@ -33,10 +62,12 @@ impl<T> Key<T> {
 /// The keys of a noun. A key is read by a function, or into a field: by a method of the decoder, by a method
 /// for each item, or as one of the words of a choice; one without a reader is read apart from the others.
 macro_rules! keys {
-    ($type:ty { $($name:literal $([$($kind:literal)+])?, $form:expr, $about:literal, $reader:tt;)+ }) => {
+    ($type:ty {
+        $($name:literal $([$($kind:literal)+])?, $form:ident $(($of:expr))?, $about:literal, $reader:tt;)+
+    }) => {
         &[$(crate::table::decode::decoder::Key {
             name: $name,
-            form: $form,
+            form: crate::table::decode::form::Form::$form $(($of))?,
             about: $about,
             kinds: &[$($($kind),+)?],
             reader: crate::table::decode::decoder::keys!(@reader $type, $reader),
@@ -79,22 +110,23 @@ pub(crate) struct Decoder {
 type Read<T> = fn(&mut Decoder, Node<'_>) -> Option<T>;
 
 impl Decoder {
-    pub(crate) fn mistake(&mut self, span: Span, message: impl Into<String>) {
+    /// Notes a mistake; what it returns takes a hint.
+    pub(crate) fn mistake(&mut self, span: Span, message: impl Into<String>) -> &mut Mistake {
+        let at = self.mistakes.len();
         self.mistakes.push(Mistake::new(span, message));
+        &mut self.mistakes[at]
     }
 
-    pub(crate) fn mistake_with_hint(
-        &mut self,
-        span: Span,
-        message: impl Into<String>,
-        hint: impl Into<String>,
-    ) {
-        self.mistakes.push(Mistake { hint: Some(hint.into()), ..Mistake::new(span, message) });
+    /// No value, because of a mistake.
+    pub(crate) fn refuse<T>(&mut self, span: Span, message: impl Into<String>) -> Option<T> {
+        self.mistake(span, message);
+        None
     }
 
     fn masked_mistake(&mut self, node: Node<'_>, message: String, masked: String, hint: &str) {
-        let mistake = Mistake::new(node.span(), message);
-        self.mistakes.push(Mistake { masked: Some(masked), hint: Some(hint.to_owned()), ..mistake });
+        let mistake = self.mistake(node.span(), message);
+        mistake.masked = Some(masked);
+        mistake.hint(hint);
     }
 
     /// The value that a string stands for; a mistake where it is not `what` it must be.
@@ -115,17 +147,13 @@ impl Decoder {
         value
     }
 
-    pub(crate) fn wrong_type(&mut self, node: Node<'_>, wanted: &str) {
-        let message = format!("{} must be {wanted}, not {}", quoted(node.key()), node.shape().name());
-        self.mistake(node.span(), message);
+    pub(crate) fn wrong_type<T>(&mut self, node: Node<'_>, wanted: &str) -> Option<T> {
+        let key = quoted(node.key());
+        self.refuse(node.span(), format!("{key} must be {wanted}, not {}", node.shape().name()))
     }
 
     pub(crate) fn is_table(&mut self, node: Node<'_>) -> bool {
-        let table = node.shape() == Shape::Table;
-        if !table {
-            self.wrong_type(node, "a table");
-        }
-        table
+        node.shape() == Shape::Table || self.wrong_type(node, "a table").unwrap_or(false)
     }
 
     /// The entries of a table; a mistake where it is not one.
@@ -162,21 +190,18 @@ impl Decoder {
         let key = child.key();
         let hint = did_you_mean(key, known.iter().copied());
         let hint = hint.unwrap_or_else(|| format!("the keys here are {}", listed(&known)));
-        self.mistake_with_hint(child.key_span(), format!("unknown key {} in {place}", quoted(key)), hint);
+        self.mistake(child.key_span(), format!("unknown key {} in {place}", quoted(key))).hint(hint);
     }
 
     pub(crate) fn string<'d>(&mut self, node: Node<'d>) -> Option<&'d str> {
-        let text = node.as_str();
-        match text {
+        match node.as_str() {
             Some(text) if text.contains('\0') => {
                 let key = quoted(node.key());
-                self.mistake(node.span(), format!("{key} contains a NUL character, which is not allowed"));
-                return None;
+                self.refuse(node.span(), format!("{key} contains a NUL character, which is not allowed"))
             }
-            Some(_) => {}
+            Some(text) => Some(text),
             None => self.wrong_type(node, "a string"),
         }
-        text
     }
 
     pub(crate) fn text(&mut self, node: Node<'_>) -> Option<String> {
@@ -186,19 +211,17 @@ impl Decoder {
     /// A text that is not empty; `of` is what it is the name of.
     pub(crate) fn name_of(&mut self, node: Node<'_>, of: &str) -> Option<String> {
         let name = self.text(node)?;
-        if name.is_empty() {
-            self.mistake(node.span(), format!("`{}` is not the name of {of}", node.key()));
-            return None;
+        if !name.is_empty() {
+            return Some(name);
         }
-        Some(name)
+        self.refuse(node.span(), format!("`{}` is not the name of {of}", node.key()))
     }
 
     pub(crate) fn flag(&mut self, node: Node<'_>) -> Option<bool> {
         if let Shape::Boolean(value) = node.shape() {
             return Some(value);
         }
-        self.wrong_type(node, "`true` or `false`");
-        None
+        self.wrong_type(node, "`true` or `false`")
     }
 
     /// One of a few words, and what it stands for.
@@ -236,8 +259,7 @@ impl Decoder {
         if node.shape() == Shape::Array {
             return node.children();
         }
-        self.wrong_type(node, "an array of strings");
-        Vec::new().into_iter()
+        self.wrong_type(node, "an array of strings").unwrap_or_default()
     }
 
     pub(crate) fn array<T>(&mut self, node: Node<'_>, read: Read<T>) -> Vec<T> {
@@ -266,8 +288,7 @@ impl Decoder {
         let key = node.key();
         let hint = format!("{key} = \"{}\"", if key == "umask" { "027" } else { "0755" });
         if node.shape() == Shape::Integer {
-            let message = format!("{} must be a string of octal digits", quoted(key));
-            self.mistake_with_hint(node.span(), message, hint);
+            self.mistake(node.span(), format!("{} must be a string of octal digits", quoted(key))).hint(hint);
             return None;
         }
         self.deferred(node, parse_mode, "not an octal mode", &hint)
@@ -276,8 +297,7 @@ impl Decoder {
     pub(crate) fn umask(&mut self, node: Node<'_>) -> Option<Deferred<u32>> {
         let mode = self.mode(node)?;
         if matches!(mode, Deferred::Known(mode) if mode > 0o777) {
-            self.mistake(node.span(), "`umask` is larger than 0777");
-            return None;
+            return self.refuse(node.span(), "`umask` is larger than 0777");
         }
         Some(mode)
     }
@@ -311,16 +331,11 @@ impl Decoder {
         if is_variable_name(name.as_bytes()) {
             return Some(name.to_owned());
         }
-        self.mistake(node.span(), format!("{} is not a valid variable name", quoted(name)));
-        None
+        self.refuse(node.span(), format!("{} is not a valid variable name", quoted(name)))
     }
 
     pub(crate) fn signal(&mut self, span: Span, text: &str) -> Option<i32> {
-        let signal = parse_signal(text);
-        if signal.is_none() {
-            self.mistake(span, format!("{} is not a signal", quoted(text)));
-        }
-        signal
+        parse_signal(text).or_else(|| self.refuse(span, format!("{} is not a signal", quoted(text))))
     }
 
     pub(crate) fn condition(&mut self, node: Node<'_>) -> Option<Condition> {
@@ -335,8 +350,7 @@ impl Decoder {
             && let Err(reason) = UserSpec::parse(template.source().as_bytes())
         {
             let message = format!("`user` is {}: {reason}", quoted(template.source()));
-            let hint = "a user is `name`, `uid`, `name:group` or `uid:gid`";
-            self.mistake_with_hint(node.span(), message, hint);
+            self.mistake(node.span(), message).hint("a user is `name`, `uid`, `name:group` or `uid:gid`");
             return None;
         }
         Some(template)
@@ -345,8 +359,7 @@ impl Decoder {
     pub(crate) fn path(&mut self, node: Node<'_>) -> Option<Template> {
         let template = self.template(node)?;
         if template.source().is_empty() {
-            self.mistake(node.span(), format!("{} is an empty path", quoted(node.key())));
-            return None;
+            return self.refuse(node.span(), format!("{} is an empty path", quoted(node.key())));
         }
         Some(template)
     }

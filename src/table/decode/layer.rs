@@ -1,8 +1,6 @@
 //! What the table, an environment and a verb have in common: `env`, `variables`, `setup`.
 
-use crate::table::decode::decoder::{Decoder, Key, keys};
-use crate::table::decode::form::Form;
-use crate::table::decode::place::Place;
+use crate::table::decode::decoder::{Decoder, Key, Place, keys};
 use crate::table::types::Layer;
 use crate::table::variable::{Declaration, Required, VariableKind};
 use crate::text::log::quoted;
@@ -12,23 +10,23 @@ use crate::value::toml::{Node, Shape};
 
 /// The keys of an environment. Its layer and its verbs are read one by one.
 pub(crate) const OF_ENVIRONMENT: &[Key<()>] = keys! { () {
-    "env", Form::Env, "Variables, over those of the table.", ();
-    "variables", Form::ByVariable("variable"), "Declared variables.", ();
-    "setup", Form::List("step"), "Steps, after those of the table.", ();
-    "verbs", Form::ByName("verb"), "Changes of verbs, and additional verbs.", (a_table);
+    "env", Env, "Variables, over those of the table.", ();
+    "variables", ByVariable("variable"), "Declared variables.", ();
+    "setup", List("step"), "Steps, after those of the table.", ();
+    "verbs", ByName("verb"), "Changes of verbs, and additional verbs.", (a_table);
 } };
 
 pub(crate) const VARIABLE: &[Key<Declaration>] = keys! { Declaration {
-    "about", Form::Text, "A description.", (about = text);
-    "default", Form::Text, "Its value when it is unset or empty.", (default = text);
-    "required", Form::Required, "Whether, or when, it must not be empty.", (required = required);
-    "late", Form::Flag, "Whether a step supplies it.", (late = flag);
-    "type", Form::OneOf(&VariableKind::NAMES), "The form of its value.", (kind: Option<VariableKind>);
-    "one-of", Form::Strings, "Its valid values.", (one_of = Some(array of text));
-    "secret", Form::Flag, "Whether its value is never shown.", (secret = secret);
-    "file", Form::Flag, "Whether it may come from a file, as a secret may.", (file = flag);
-    "aliases", Form::Strings, "Older names of it.", (aliases = Some(array of variable_name));
-    "conflicts", Form::Strings, "Variables that exclude it.", (conflicts = Some(array of variable_name));
+    "about", Text, "A description.", (about = text);
+    "default", Text, "Its value when it is unset or empty.", (default = text);
+    "required", Required, "Whether, or when, it must not be empty.", (required = required);
+    "late", Flag, "Whether a step supplies it.", (late = flag);
+    "type", OneOf(&VariableKind::NAMES), "The form of its value.", (kind: Option<VariableKind>);
+    "one-of", Strings, "Its valid values.", (one_of = Some(array of text));
+    "secret", Flag, "Whether its value is never shown.", (secret = secret);
+    "file", Flag, "Whether it may come from a file, as a secret may.", (file = flag);
+    "aliases", Strings, "Older names of it.", (aliases = Some(array of variable_name));
+    "conflicts", Strings, "Variables that exclude it.", (conflicts = Some(array of variable_name));
 } };
 
 /// What is only looked at here, and read elsewhere.
@@ -39,13 +37,13 @@ pub(crate) fn a_table<T>(decoder: &mut Decoder, node: Node<'_>, _: &mut T) {
 impl Decoder {
     fn required(&mut self, node: Node<'_>) -> Option<Required> {
         match node.shape() {
-            Shape::Boolean(true) => return Some(Required::If(Vec::new())),
-            Shape::Boolean(false) => return Some(Required::No),
-            Shape::Array => return Some(Required::If(self.list(node, Self::condition))),
-            Shape::String | Shape::Integer | Shape::Float | Shape::DateTime | Shape::Table => {}
+            Shape::Boolean(true) => Some(Required::If(Vec::new())),
+            Shape::Boolean(false) => Some(Required::No),
+            Shape::Array => Some(Required::If(self.list(node, Self::condition))),
+            Shape::String | Shape::Integer | Shape::Float | Shape::DateTime | Shape::Table => {
+                self.wrong_type(node, "`true` or `false`, or an array of conditions")
+            }
         }
-        self.wrong_type(node, "`true` or `false`, or an array of conditions");
-        None
     }
 
     /// A mistake here is not meant to show the value.
@@ -55,18 +53,11 @@ impl Decoder {
 
     /// `env`, `variables` and `setup` of the table, an environment or a verb; `place` names it.
     pub(crate) fn layer(&mut self, node: Node<'_>, place: Place<'_>) -> Layer {
-        let mut layer = Layer::default();
-        if let Some(env) = node.get("env") {
-            layer.env = self.env(env);
-        }
-        if let Some(variables) = node.get("variables") {
-            let entries = self.entries(variables);
-            layer.variables = entries.filter_map(|child| self.declaration(child)).collect();
-        }
-        if let Some(setup) = node.get("setup") {
-            layer.setup = self.steps(setup, place);
-        }
-        layer
+        let env = node.get("env").map(|env| self.env(env)).unwrap_or_default();
+        let variables = node.get("variables").map(|variables| self.entries(variables)).unwrap_or_default();
+        let variables = variables.filter_map(|child| self.declaration(child)).collect();
+        let setup = node.get("setup").map(|setup| self.steps(setup, place)).unwrap_or_default();
+        Layer { env, variables, setup }
     }
 
     pub(crate) fn env(&mut self, node: Node<'_>) -> Vec<Setting> {
@@ -76,15 +67,11 @@ impl Decoder {
     fn setting(&mut self, node: Node<'_>) -> Option<Setting> {
         let name = node.key();
         if name.is_empty() || name.contains(['=', '\0']) {
-            self.mistake(node.key_span(), format!("{} is not a valid variable name", quoted(name)));
-            return None;
+            return self.refuse(node.key_span(), format!("{} is not a valid variable name", quoted(name)));
         }
         if !matches!(node.shape(), Shape::String | Shape::Array | Shape::Table) {
-            self.mistake_with_hint(
-                node.span(),
-                format!("{} must be a string, not {}", quoted(name), node.shape().name()),
-                "every variable is text: put the value in quotes",
-            );
+            let message = format!("{} must be a string, not {}", quoted(name), node.shape().name());
+            self.mistake(node.span(), message).hint("every variable is text: put the value in quotes");
             return None;
         }
         let value = self.template(node)?;
@@ -94,11 +81,9 @@ impl Decoder {
     fn declaration(&mut self, node: Node<'_>) -> Option<Declaration> {
         let name = node.key();
         if !is_variable_name(name.as_bytes()) {
-            self.mistake_with_hint(
-                node.key_span(),
-                format!("{} is not a valid name for a declared variable", quoted(name)),
-                "a name is a letter or `_`, and then letters, digits, `_` and `.`",
-            );
+            let message = format!("{} is not a valid name for a declared variable", quoted(name));
+            let hint = "a name is a letter or `_`, and then letters, digits, `_` and `.`";
+            self.mistake(node.key_span(), message).hint(hint);
             return None;
         }
         let mut declaration = Declaration { name: name.to_owned(), ..Declaration::default() };

@@ -1,49 +1,49 @@
 //! The top of the table, without its verbs and environments.
 
-use crate::table::decode::decoder::{Decoder, Key, keys};
-use crate::table::decode::form::Form;
+use crate::table::decode::decoder::{Decoder, Key, Place, keys};
 use crate::table::decode::layer::a_table;
-use crate::table::decode::place::Place;
-use crate::table::decode::shim::SHIM;
 use crate::table::types::{LeadingDash, Naming, Settings, ShimSettings, Unknown};
 use crate::text::log::{Format, quoted};
 use crate::text::names::{EnvironmentName, NAME_RULE, VerbName};
+use crate::value::mount::split_prefix;
 use crate::value::toml::{Node, Shape, Span};
 
 /// The keys of the table. Those of its layer, its verbs and its environments are read one by one, as they
 /// are needed.
 pub(crate) const TABLE: &[Key<Settings>] = keys! { Settings {
-    "default", Form::Name, "The verb of a call without arguments.", (default = default_verb);
-    "unknown", Form::OneOf(&Unknown::NAMES), "How a first argument that is not a verb is treated.",
+    "default", Name, "The verb of a call without arguments.", (default = default_verb);
+    "unknown", OneOf(&Unknown::NAMES), "How a first argument that is not a verb is treated.",
         (unknown: Unknown);
-    "leading-dash", Form::OneOf(&LeadingDash::NAMES),
-        "How a first argument that begins with a dash is treated.",
+    "leading-dash", OneOf(&LeadingDash::NAMES), "How a first argument that begins with a dash is treated.",
         (leading_dash: LeadingDash);
-    "log", Form::OneOf(&Format::NAMES), "How messages are written.", (log: Option<Format>);
-    "stop-signals", Form::Strings, "The signals that end setup instead of TERM, INT, HUP and QUIT.",
+    "log", OneOf(&Format::NAMES), "How messages are written.", (log: Option<Format>);
+    "stop-signals", Strings, "The signals that end setup instead of TERM, INT, HUP and QUIT.",
         (stop_signals = Some(array of stop_request));
-    "user", Form::Text, "The user of verbs without one, and of `--`.", (user = user);
-    "workdir", Form::Path, "The working directory of verbs without one, and of `--`.", (workdir = path);
-    "umask", Form::Mode, "The umask of verbs without one, and of `--`.", (umask = umask);
-    "environment", Form::Noun("selection"), "How the environment is chosen.",
-        (environment = naming);
-    "env", Form::Env, "Variables set for every verb.", ();
-    "variables", Form::ByVariable("variable"), "Declared variables.", ();
-    "setup", Form::List("step"), "Steps for every verb.", ();
-    "interpreters", Form::Interpreters, "Programs that run hooks, by the extension of the hook.",
-        (interpreters);
-    "verbs", Form::ByName("verb"), "The verbs.", (a_table);
-    "environments", Form::ByName("environment"), "What is different in an environment.", (a_table);
-    "shim", Form::Noun("shim"), "How `--shim` runs the image.", (shim = Some(shim));
+    "user", Text, "The user of verbs without one, and of `--`.", (user = user);
+    "workdir", Path, "The working directory of verbs without one, and of `--`.", (workdir = path);
+    "umask", Mode, "The umask of verbs without one, and of `--`.", (umask = umask);
+    "environment", Noun("selection"), "How the environment is chosen.", (environment = naming);
+    "env", Env, "Variables set for every verb.", ();
+    "variables", ByVariable("variable"), "Declared variables.", ();
+    "setup", List("step"), "Steps for every verb.", ();
+    "interpreters", Interpreters, "Programs that run hooks, by the extension of the hook.", (interpreters);
+    "verbs", ByName("verb"), "The verbs.", (a_table);
+    "environments", ByName("environment"), "What is different in an environment.", (a_table);
+    "shim", Noun("shim"), "How `--shim` runs the image.", (shim = Some(shim));
 } };
 
 pub(crate) const ENVIRONMENT: &[Key<Naming>] = keys! { Naming {
-    "variable", Form::Variable, "The variable that names the environment.", (variable = variable_name);
-    "default", Form::Name,
-        "The environment when that variable is unset or empty.", (default = environment_name);
-    "names", Form::Names, "The only valid environments.",
-        (names = Some(array of environment_name));
-    "aliases", Form::NamesByName, "Other names of environments.", (aliases);
+    "variable", Variable, "The variable that names the environment.", (variable = variable_name);
+    "default", Name, "The environment when that variable is unset or empty.", (default = environment_name);
+    "names", Names, "The only valid environments.", (names = Some(array of environment_name));
+    "aliases", NamesByName, "Other names of environments.", (aliases);
+} };
+
+pub(crate) const SHIM: &[Key<ShimSettings>] = keys! { ShimSettings {
+    "image", Text, "The image.", (image = image);
+    "mounts", Strings, "Volumes, as `-v` takes them.", (mounts = array of mount);
+    "env", Strings, "Names of variables that are passed on.", (env = array of variable_name);
+    "network", Text, "The network, as `--network` takes it.", (network = network);
 } };
 
 fn aliases(decoder: &mut Decoder, node: Node<'_>, naming: &mut Naming) {
@@ -51,7 +51,7 @@ fn aliases(decoder: &mut Decoder, node: Node<'_>, naming: &mut Naming) {
         let alias = EnvironmentName::parse(child.key().as_bytes());
         if alias.is_none() {
             let message = format!("{} is not a valid environment name", quoted(child.key()));
-            decoder.mistake_with_hint(child.key_span(), message, NAME_RULE);
+            decoder.mistake(child.key_span(), message).hint(NAME_RULE);
         }
         naming.aliases.extend(alias.zip(decoder.environment_name(child)));
     }
@@ -75,10 +75,32 @@ impl Decoder {
         let signal = self.signal(node.span(), text)?;
         // KILL and STOP cannot be caught; CHLD and the faults are not requests to stop.
         if matches!(signal, 4 | 5 | 7 | 8 | 9 | 11 | 13 | 17 | 18 | 19 | 31) {
-            self.mistake(node.span(), format!("{} cannot be a stop signal", quoted(text)));
-            return None;
+            return self.refuse(node.span(), format!("{} cannot be a stop signal", quoted(text)));
         }
         Some(signal)
+    }
+
+    fn image(&mut self, node: Node<'_>) -> Option<String> {
+        let image = self.name_of(node, "an image")?;
+        if !image.starts_with('-') {
+            return Some(image);
+        }
+        self.refuse(node.span(), "`image` is not the name of an image")
+    }
+
+    fn network(&mut self, node: Node<'_>) -> Option<String> {
+        self.name_of(node, "a network")
+    }
+
+    fn mount(&mut self, node: Node<'_>) -> Option<String> {
+        let mount = self.text(node)?;
+        // What would be a path elsewhere is a volume's name, or nothing at all, to an engine.
+        if mount.is_empty() || mount.starts_with(['~', '$']) && split_prefix(&mount).0.is_none() {
+            let message = format!("{} in `mounts` cannot be mounted", quoted(&mount));
+            let hint = "it is a value of `-v`, and may begin with `$HOME` or `$PWD`";
+            self.mistake(node.span(), message).hint(hint);
+        }
+        Some(mount)
     }
 
     pub(crate) fn settings(&mut self, root: Node<'_>) -> Settings {
@@ -90,7 +112,7 @@ impl Decoder {
         ] {
             if let Some(node) = root.get(key).filter(|_| asked && root.get("default").is_none()) {
                 let message = format!("`{key}` is `default`, but the table has no `default` verb");
-                self.mistake_with_hint(node.span(), message, "default = \"VERB\"");
+                self.mistake(node.span(), message).hint("default = \"VERB\"");
             }
         }
         let variables = root.get("variables");
@@ -107,14 +129,14 @@ fn interpreters(decoder: &mut Decoder, node: Node<'_>, settings: &mut Settings) 
         if extension.split('.').any(str::is_empty) || extension.contains(['/', '\0']) {
             let message = format!("{} is not an extension", quoted(extension));
             let hint = "write it as `sql` or `sql.gz`, without the first dot";
-            decoder.mistake_with_hint(child.key_span(), message, hint);
+            decoder.mistake(child.key_span(), message).hint(hint);
             continue;
         }
         if matches!(extension.rsplit('.').next(), Some("sh" | "envsh")) {
             let message =
                 format!("interpreter {} would never be used: such files are sourced", quoted(extension));
             let hint = "give the files another extension; the `#!` line of one names its shell";
-            decoder.mistake_with_hint(child.key_span(), message, hint);
+            decoder.mistake(child.key_span(), message).hint(hint);
             continue;
         }
         // Validated as an argv, but a path follows it, so its words are not expanded.

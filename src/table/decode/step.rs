@@ -1,16 +1,13 @@
 //! A step of a `setup`.
 
-use crate::table::decode::decoder::{Decoder, Key, keys};
-use crate::table::decode::form::Form;
+use crate::table::decode::decoder::{Decoder, Key, Place, keys};
 use crate::table::decode::list::effective;
-use crate::table::decode::place::Place;
 use crate::table::naming::unlisted;
 use crate::text::log::quoted;
 use crate::text::names::{NAME_RULE, VerbName, listed};
 use crate::value::deferred::Deferred;
 use crate::value::signal::can_be_caught;
-use crate::value::step::Setting;
-use crate::value::step::{During, Executables, Filter, OnFailure, Probe, Render, Step, StepKind};
+use crate::value::step::{During, Executables, Filter, OnFailure, Probe, Render, Setting, Step, StepKind};
 use crate::value::template::Template;
 use crate::value::toml::{Node, Shape, Span};
 use crate::value::words::Element;
@@ -46,53 +43,49 @@ pub(crate) struct Draft {
 }
 
 pub(crate) const STEP: &[Key<Draft>] = keys! { Draft {
-    "run", Form::Argv, "Runs a program.", (run = argv);
-    "hooks", Form::Path, "Runs a file, or each file of a directory.", (hooks = path);
-    "env", Form::Env, "Sets variables.", (env = env);
-    "env-file", Form::Paths, "Sets the variables that files name.", (paths = list of path);
-    "wait", Form::Probes, "Waits until targets are ready.", (wait = probes);
+    "run", Argv, "Runs a program.", (run = argv);
+    "hooks", Path, "Runs a file, or each file of a directory.", (hooks = path);
+    "env", Env, "Sets variables.", (env = env);
+    "env-file", Paths, "Sets the variables that files name.", (paths = list of path);
+    "wait", Probes, "Waits until targets are ready.", (wait = probes);
     // The steps of a group are read where it is known what it is in.
-    "setup", Form::List("step"), "Runs steps as a group.", ();
-    "render", Form::Path, "Writes a file with its `${...}` expanded.", (render = path);
-    "mkdir", Form::Paths, "Makes directories.", (paths = list of path);
-    "chown", Form::Paths, "Gives trees to a user.", (paths = list of path);
-    "name", Form::Text, "Its name in messages, and for drop-ins.", (step.name = text);
-    "verbs", Form::Filter, "The verbs that it is for.", (step.verbs = filter);
-    "environments", Form::Filter, "The environments that it is for.", (step.environments = filter);
-    "only-if", Form::Conditions, "Conditions that must all hold.", (step.when.only_if = list of condition);
-    "skip-if", Form::Conditions,
+    "setup", List("step"), "Runs steps as a group.", ();
+    "render", Path, "Writes a file with its `${...}` expanded.", (render = path);
+    "mkdir", Paths, "Makes directories.", (paths = list of path);
+    "chown", Paths, "Gives trees to a user.", (paths = list of path);
+    "name", Text, "Its name in messages, and for drop-ins.", (step.name = text);
+    "verbs", Filter, "The verbs that it is for.", (step.verbs = filter);
+    "environments", Filter, "The environments that it is for.", (step.environments = filter);
+    "only-if", Conditions, "Conditions that must all hold.", (step.when.only_if = list of condition);
+    "skip-if", Conditions,
         "Conditions; if any holds, the step is skipped.", (step.when.skip_if = list of condition);
-    "if-exists", Form::Paths, "Paths that must all exist.", (step.when.if_exists = list of path);
-    "unless-exists", Form::Paths,
+    "if-exists", Paths, "Paths that must all exist.", (step.when.if_exists = list of path);
+    "unless-exists", Paths,
         "Paths; if any exists, the step is skipped.", (step.when.unless_exists = list of path);
-    "timeout", Form::Duration, "How long it may take.", (step.timeout = duration);
-    "grace", Form::Duration,
-        "How long it may take to end after a stop or a timeout.", (step.grace = duration);
-    "user", Form::Text, "The user that it runs as.", (step.user = user);
-    "on-failure", Form::OneOf(&OnFailure::NAMES), "Whether its failure ends the run.",
-        (step.on_failure: OnFailure);
-    "once" ["run" "hooks" "setup"], Form::Path, "The file that marks it as done.", (step.once = path);
-    "per" ["run" "hooks" "setup"], Form::Text, "A value; if it changes, the step runs again.",
+    "timeout", Duration, "How long it may take.", (step.timeout = duration);
+    "grace", Duration, "How long it may take to end after a stop or a timeout.", (step.grace = duration);
+    "user", Text, "The user that it runs as.", (step.user = user);
+    "on-failure", OneOf(&OnFailure::NAMES), "Whether its failure ends the run.", (step.on_failure: OnFailure);
+    "once" ["run" "hooks" "setup"], Path, "The file that marks it as done.", (step.once = path);
+    "per" ["run" "hooks" "setup"], Text, "A value; if it changes, the step runs again.",
         (step.per = template);
-    "stdin" ["run"], Form::Text, "The standard input of the program.", (stdin = template);
-    "shell" ["hooks"], Form::Text, "The shell of scripts without a `#!` line.", (shell = program);
-    "executables" ["hooks"], Form::OneOf(&Executables::NAMES), "Whether an executable script is sourced.",
+    "stdin" ["run"], Text, "The standard input of the program.", (stdin = template);
+    "shell" ["hooks"], Text, "The shell of scripts without a `#!` line.", (shell = program);
+    "executables" ["hooks"], OneOf(&Executables::NAMES), "Whether an executable script is sourced.",
         (executables: Executables);
-    "during" ["setup"], Form::Argv, "A program that runs during the group.", (during = argv);
-    "ready" ["setup"], Form::Probes, "When that program is ready for the steps.", (ready = probes);
-    "stop-signal" ["setup"], Form::Text, "The signal that ends that program.",
-        (stop_signal = stop_signal);
-    "to" ["render"], Form::Path, "The file or directory to write.", (to = path);
-    "suffix" ["render"], Form::Text, "The ending of template names.", (suffix = suffix);
-    "only" ["render"], Form::OneOrMore, "The names that are expanded, with `*` for any text.",
+    "during" ["setup"], Argv, "A program that runs during the group.", (during = argv);
+    "ready" ["setup"], Probes, "When that program is ready for the steps.", (ready = probes);
+    "stop-signal" ["setup"], Text, "The signal that ends that program.", (stop_signal = stop_signal);
+    "to" ["render"], Path, "The file or directory to write.", (to = path);
+    "suffix" ["render"], Text, "The ending of template names.", (suffix = suffix);
+    "only" ["render"], OneOrMore, "The names that are expanded, with `*` for any text.",
         (only = Some(list of template));
-    "keep-unset" ["render"], Form::Flag, "Whether `${...}` of unset variables is left unchanged.",
+    "keep-unset" ["render"], Flag, "Whether `${...}` of unset variables is left unchanged.",
         (keep_unset = flag);
-    "mode" ["render" "mkdir"], Form::Mode, "The permission bits of what is written.", (mode = mode);
-    "replace", Form::Flag, "In a drop-in: takes the place of the step of this name.",
-        (operation = flag);
-    "remove", Form::Flag, "In a drop-in: takes out the step of this name.", (operation = flag);
-    "before", Form::Text, "In a drop-in: the step that it comes before.", (before = text);
+    "mode" ["render" "mkdir"], Mode, "The permission bits of what is written.", (mode = mode);
+    "replace", Flag, "In a drop-in: takes the place of the step of this name.", (operation = flag);
+    "remove", Flag, "In a drop-in: takes out the step of this name.", (operation = flag);
+    "before", Text, "In a drop-in: the step that it comes before.", (before = text);
 } };
 
 impl Decoder {
@@ -133,7 +126,7 @@ impl Decoder {
                 }
             } else {
                 let message = format!("{} in {} is not a valid name", quoted(text), quoted(node.key()));
-                self.mistake_with_hint(item.span(), message, NAME_RULE);
+                self.mistake(item.span(), message).hint(NAME_RULE);
             }
         }
         filter
@@ -141,7 +134,7 @@ impl Decoder {
 
     pub(crate) fn steps(&mut self, setup: Node<'_>, place: Place<'_>) -> Vec<Step> {
         if setup.shape() != Shape::Array {
-            self.wrong_type(setup, "an array of tables");
+            return self.wrong_type(setup, "an array of tables").unwrap_or_default();
         }
         let (steps, mistakes) = effective(setup, matches!(place, Place::StepOf(_)));
         self.mistakes.extend(mistakes);
@@ -176,7 +169,7 @@ impl Decoder {
             [] => {
                 let message = format!("{place} does not say what to do");
                 let hint = format!("a step has one of {}", listed(&KINDS));
-                self.mistake_with_hint(node.key_span(), message, hint);
+                self.mistake(node.key_span(), message).hint(hint);
                 return None;
             }
             [_, second, ..] => {
@@ -184,7 +177,7 @@ impl Decoder {
                 let many = if kinds.len() == 2 { "two".to_owned() } else { kinds.len().to_string() };
                 let second = node.get(second).map_or(node.key_span(), Node::key_span);
                 let message = format!("{place} has {list}, which are {many} steps");
-                self.mistake_with_hint(second, message, "make each a step of its own");
+                self.mistake(second, message).hint("make each a step of its own");
                 return None;
             }
         };
@@ -226,15 +219,8 @@ impl Decoder {
                 StepKind::Group { steps, during }
             }
             "render" => {
-                let keep_unset = draft.keep_unset.unwrap_or_default();
-                StepKind::Render(Render {
-                    from: draft.render?,
-                    to: draft.to?,
-                    suffix,
-                    only,
-                    keep_unset,
-                    mode,
-                })
+                let (from, to, keep_unset) = (draft.render?, draft.to?, draft.keep_unset.unwrap_or_default());
+                StepKind::Render(Render { from, to, mode, suffix, only, keep_unset })
             }
             "mkdir" => StepKind::Mkdir { paths: draft.paths, mode },
             _ => StepKind::Chown(draft.paths),

@@ -1,8 +1,6 @@
 //! A verb, or what an environment changes in it.
 
-use crate::table::decode::decoder::{Decoder, Key, keys};
-use crate::table::decode::form::Form;
-use crate::table::decode::place::Place;
+use crate::table::decode::decoder::{Decoder, Key, Place, keys};
 use crate::table::types::{Init, VerbPart};
 use crate::text::log::quoted;
 use crate::text::nearest::did_you_mean;
@@ -13,37 +11,36 @@ use crate::value::supervision::Supervision;
 use crate::value::toml::{Node, Shape};
 
 pub(crate) const VERB: &[Key<VerbPart>] = keys! { VerbPart {
-    "about", Form::Text, "A one-line description for lists.", (about = text);
-    "aliases", Form::Names, "Other names of it.", (aliases = Some(array of verb_name));
-    "match", Form::Strings, "Patterns of first arguments that call it.", (patterns);
-    "exec", Form::Argv, "The target: a program and its first arguments.", (exec = argv);
-    "args", Form::Arguments, "Arguments used when the caller gives none.", (args = arguments);
-    "args-after", Form::Arguments, "Arguments after those.", (args_after = arguments);
-    "env", Form::Env, "Variables, over those of the table.", ();
-    "unset", Form::Strings, "Variables that the target does not get.", (unset);
-    "variables", Form::ByVariable("variable"), "Declared variables.", ();
-    "setup", Form::List("step"), "Steps, after those of the table.", ();
-    "user", Form::Text, "The user that it runs as.", (user = user);
-    "workdir", Form::Path, "Its working directory.", (workdir = path);
-    "umask", Form::Mode, "Its umask.", (umask = umask);
-    "limits", Form::Limits, "Its soft limits.", (limits);
-    "capabilities", Form::Capabilities, "The capabilities that it keeps.",
+    "about", Text, "A one-line description for lists.", (about = text);
+    "aliases", Names, "Other names of it.", (aliases = Some(array of verb_name));
+    "match", Strings, "Patterns of first arguments that call it.", (patterns);
+    "exec", Argv, "The target: a program and its first arguments.", (exec = argv);
+    "args", Arguments, "Arguments used when the caller gives none.", (args = arguments);
+    "args-after", Arguments, "Arguments after those.", (args_after = arguments);
+    "env", Env, "Variables, over those of the table.", ();
+    "unset", Strings, "Variables that the target does not get.", (unset);
+    "variables", ByVariable("variable"), "Declared variables.", ();
+    "setup", List("step"), "Steps, after those of the table.", ();
+    "user", Text, "The user that it runs as.", (user = user);
+    "workdir", Path, "Its working directory.", (workdir = path);
+    "umask", Mode, "Its umask.", (umask = umask);
+    "limits", Limits, "Its soft limits.", (limits);
+    "capabilities", Capabilities, "The capabilities that it keeps.",
         (capabilities = Some(array of capability));
-    "no-new-privileges", Form::Flag, "Whether none of its programs can gain privileges.",
+    "no-new-privileges", Flag, "Whether none of its programs can gain privileges.",
         (no_new_privileges = flag);
-    "init", Form::FlagOr("init"), "Whether and how preverb supervises it.", (init = init);
-    "health", Form::Probe, "How `--health` finds out whether it is healthy.", (health = probe);
-    "skip-setup-on", Form::Strings, "Arguments of the caller that make setup unnecessary.",
+    "init", FlagOr("init"), "Whether and how preverb supervises it.", (init = init);
+    "health", Probe, "How `--health` finds out whether it is healthy.", (health = probe);
+    "skip-setup-on", Strings, "Arguments of the caller that make setup unnecessary.",
         (skip_setup_on = Some(array of text));
-    "hidden", Form::Flag, "Whether lists leave it out.", (hidden = flag);
+    "hidden", Flag, "Whether lists leave it out.", (hidden = flag);
 } };
 
 pub(crate) const INIT: &[Key<Supervision>] = keys! { Supervision {
-    "signals", Form::Signals, "Signals that are forwarded as another one, or not at all.", (signals);
-    "group", Form::Flag, "Whether signals go to its whole group.", (group = flag);
-    "grace", Form::Duration,
-        "How long remaining processes may take to end before KILL.", (grace = fixed_duration);
-    "exit", Form::ExitCodes, "Exit codes that are replaced by another one.", (exit);
+    "signals", Signals, "Signals that are forwarded as another one, or not at all.", (signals);
+    "group", Flag, "Whether signals go to its whole group.", (group = flag);
+    "grace", Duration, "How long remaining processes may take to end before KILL.", (grace = fixed_duration);
+    "exit", ExitCodes, "Exit codes that are replaced by another one.", (exit);
 } };
 
 impl Decoder {
@@ -63,20 +60,20 @@ impl Decoder {
             let upper = text.to_ascii_uppercase();
             let near = did_you_mean(upper.trim_start_matches("CAP_"), Capability::names());
             let hint = near.unwrap_or_else(|| "capabilities(7) lists them".to_owned());
-            self.mistake_with_hint(node.span(), format!("{} is not a capability", quoted(text)), hint);
+            self.mistake(node.span(), format!("{} is not a capability", quoted(text))).hint(hint);
         }
         capability
     }
 
     fn init(&mut self, node: Node<'_>) -> Option<Init> {
         match node.shape() {
-            Shape::Boolean(true) => return Some(Init::Supervise),
-            Shape::Boolean(false) => return Some(Init::Exec),
-            Shape::Table => return Some(Init::With(self.table(node, Place::Named("init"), INIT))),
-            Shape::String | Shape::Integer | Shape::Float | Shape::DateTime | Shape::Array => {}
+            Shape::Boolean(true) => Some(Init::Supervise),
+            Shape::Boolean(false) => Some(Init::Exec),
+            Shape::Table => Some(Init::With(self.table(node, Place::Named("init"), INIT))),
+            Shape::String | Shape::Integer | Shape::Float | Shape::DateTime | Shape::Array => {
+                self.wrong_type(node, "`true`, `false` or a table")
+            }
         }
-        self.wrong_type(node, "`true`, `false` or a table");
-        None
     }
 }
 

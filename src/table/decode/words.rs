@@ -1,11 +1,12 @@
-//! The elements of an argv.
+//! The elements of an argv; and what is waited for or probed, a target or a program.
 
-use crate::table::decode::decoder::{Decoder, Key, keys};
-use crate::table::decode::form::Form;
-use crate::table::decode::place::Place;
+use crate::table::decode::decoder::{Decoder, Key, Place, keys};
 use crate::text::escape::masked;
 use crate::text::log::quoted;
+use crate::text::url;
 use crate::value::condition::Conditions;
+use crate::value::step::Probe;
+use crate::value::target::{Target, UNSEEN_PATH, UNSEEN_PATH_HINT};
 use crate::value::template::Template;
 use crate::value::toml::{Node, Shape};
 use crate::value::words::Element;
@@ -17,12 +18,12 @@ pub(crate) struct Draft {
 }
 
 pub(crate) const WORDS: &[Key<Draft>] = keys! { Draft {
-    "words", Form::Strings, "The arguments.", (words = Some(array of template_element));
-    "only-if", Form::Conditions, "Conditions that must all hold.", (when.only_if = list of condition);
-    "skip-if", Form::Conditions, "Conditions; if any holds, the arguments are left out.",
+    "words", Strings, "The arguments.", (words = Some(array of template_element));
+    "only-if", Conditions, "Conditions that must all hold.", (when.only_if = list of condition);
+    "skip-if", Conditions, "Conditions; if any holds, the arguments are left out.",
         (when.skip_if = list of condition);
-    "if-exists", Form::Paths, "Paths that must all exist.", (when.if_exists = list of path);
-    "unless-exists", Form::Paths,
+    "if-exists", Paths, "Paths that must all exist.", (when.if_exists = list of path);
+    "unless-exists", Paths,
         "Paths; if any exists, the arguments are left out.", (when.unless_exists = list of path);
 } };
 
@@ -30,14 +31,14 @@ impl Decoder {
     pub(crate) fn argv(&mut self, node: Node<'_>) -> Option<Vec<Element>> {
         let elements = self.arguments(node)?;
         let key = quoted(node.key());
-        match elements.first() {
-            None => self.mistake(node.span(), format!("{key} is empty: its first element is the program")),
+        let message = match elements.first() {
+            None => format!("{key} is empty: its first element is the program"),
             Some(Element::Template(first)) if first.source().is_empty() => {
-                self.mistake(node.span(), format!("the first element of {key} is empty: it is the program"));
+                format!("the first element of {key} is empty: it is the program")
             }
             Some(_) => return Some(elements),
-        }
-        None
+        };
+        self.refuse(node.span(), message)
     }
 
     pub(crate) fn arguments(&mut self, node: Node<'_>) -> Option<Vec<Element>> {
@@ -45,11 +46,9 @@ impl Decoder {
             let text = String::from_utf8_lossy(&masked(text.as_bytes())).into_owned();
             let words: Vec<String> = text.split_whitespace().map(|word| format!("{word:?}")).collect();
             let key = node.key();
-            self.mistake_with_hint(
-                node.span(),
-                format!("{} must be an array of strings, not a string: no shell splits it", quoted(key)),
-                format!("{key} = [{}]", words.join(", ")),
-            );
+            let what = "must be an array of strings, not a string: no shell splits it";
+            let hint = format!("{key} = [{}]", words.join(", "));
+            self.mistake(node.span(), format!("{} {what}", quoted(key))).hint(hint);
             return None;
         }
         let before = self.mistakes.len();
@@ -66,7 +65,7 @@ impl Decoder {
             if !matches!(key, "run" | "during") {
                 let message = format!("{} cannot hold the arguments of the target", quoted(key));
                 let hint = "`{ args = true }` is an element of `run` and of `during`";
-                self.mistake_with_hint(args.key_span(), message, hint);
+                self.mistake(args.key_span(), message).hint(hint);
             } else if args.shape() != Shape::Boolean(true) || node.children().count() > 1 {
                 self.mistake(node.span(), "the arguments of the target are `{ args = true }`");
             }
@@ -76,8 +75,46 @@ impl Decoder {
         self.keys(node, Place::Named(key), WORDS, &mut draft);
         if node.get("words").is_none() {
             let hint = "`{ words = [\"--flag\"], only-if = \"NAME\" }`";
-            self.mistake_with_hint(node.span(), format!("a table in {} needs `words`", quoted(key)), hint);
+            self.mistake(node.span(), format!("a table in {} needs `words`", quoted(key))).hint(hint);
         }
         draft.words.map(|words| Element::Words { words, when: draft.when })
+    }
+
+    pub(crate) fn probes(&mut self, node: Node<'_>) -> Vec<Probe> {
+        if node.shape() == Shape::Table {
+            return self.probe(node).into_iter().collect();
+        }
+        self.list(node, Self::probe)
+    }
+
+    pub(crate) fn probe(&mut self, node: Node<'_>) -> Option<Probe> {
+        let key = node.key();
+        if node.shape() == Shape::Table {
+            for child in node.children().filter(|child| child.key() != "exec") {
+                self.unknown_key(child, Place::Named(key), &mut ["exec"].into_iter());
+            }
+            let Some(exec) = node.get("exec") else {
+                return self.refuse(node.span(), format!("a table in {} needs an `exec`", quoted(key)));
+            };
+            return self.argv(exec).map(Probe::Exec);
+        }
+        if node.as_str().is_none() {
+            return self.wrong_type(node, "a string such as `tcp://host:port` or a table with `exec`");
+        }
+        let template = self.template(node)?;
+        if template.is_literal() {
+            let source = template.source().as_bytes();
+            let mistake =
+                |reason: &str| format!("{} in {}: {reason}", quoted(url::shown(source)), quoted(key));
+            match Target::parse(source) {
+                Err(reason) => return self.refuse(node.span(), mistake(&reason)),
+                Ok(Some(target)) if key == "health" && target.hides_its_path() => {
+                    self.mistake(node.span(), mistake(UNSEEN_PATH)).hint(UNSEEN_PATH_HINT);
+                    return None;
+                }
+                Ok(_) => {}
+            }
+        }
+        Some(Probe::Url(template))
     }
 }
