@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_are_not_utf8_pass() {
+    fn arguments_that_are_not_utf8_pass() {
         use std::os::unix::ffi::OsStringExt as _;
         let odd = OsString::from_vec(b"\xff".to_vec());
         let parsed =

@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn shellcheck_has_nothing_to_say() {
+    fn shellcheck_finds_nothing() {
         if lacks("shellcheck") {
             return;
         }
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn the_engine_gets_these_words_and_no_others() {
+    fn the_engine_gets_these_arguments_and_no_others() {
         let scratch = Scratch::new();
         scratch.engine("docker", "Docker version 28.2.2");
         let here = scratch.directory(OsStr::new("plain"));
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_verb_the_first_word_is_the_callers() {
+    fn without_a_verb_the_first_argument_is_the_callers() {
         let scratch = Scratch::new();
         scratch.engine("docker", "Docker version 28.2.2");
         let here = scratch.directory(OsStr::new("plain"));
@@ -536,7 +536,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_mounted_is_refused_by_name() {
+    fn a_path_that_cannot_be_mounted_is_named() {
         let scratch = Scratch::new();
         scratch.engine("docker", "Docker version 28.2.2");
         let here = scratch.directory(OsStr::new("plain"));

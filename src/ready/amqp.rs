@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn other_answers_are_no_start() {
+    fn other_answers_are_not_a_start() {
         assert!(start(b"AMQP\0\x01\0\0").unwrap_err().contains("another version"));
         for other in [
             &b"HTTP/1.1 400 Bad Request"[..],

@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_http_is_reported_as_that() {
+    fn an_answer_that_is_not_http_is_reported() {
         for garbage in [
             &b"SSH-2.0-OpenSSH_9.2\r\n"[..],
             b"\x15\x03\x01\x00\x02\x02\x16",

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_ends_where_it_says() {
+    fn a_lines_length_decides_its_end() {
         assert_eq!(line(b""), Ok(None));
         assert_eq!(line(b"+PON"), Ok(None));
         assert_eq!(line(b"+OK\r\n+PONG\r\n"), Ok(Some((b"+OK".to_vec(), 5))));

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_every_shell_does_to_its_variables_is_no_change() {
+    fn variables_that_every_shell_sets_are_not_changes() {
         let before = Variables::inherited(
             ["IFS=:", "PPID=1", "OPTIND=5", "PS1=x", "RANDOM=1"].map(|entry| entry.as_bytes().to_vec()),
         );

@@ -45,7 +45,7 @@ impl Setup {
         }
         self.world.log.debug(|| format!("becoming the target `{shown}`"));
         if self.world.children.reap_all() {
-            name_left_behind(self.world.log, self.world.children.groups());
+            name_leftovers(self.world.log, self.world.children.groups());
         }
         let resources = self.plan.limits.iter().map(|limit| limit.resource.resource);
         let limits: Vec<_> = resources.map(|resource| (resource, getrlimit(resource).current)).collect();
@@ -140,7 +140,7 @@ fn set_limit(limit: &Limit) -> Result<()> {
 }
 
 /// Names the processes that setup has left behind: the target would wonder whose they are.
-fn name_left_behind(log: Log, groups: &[i32]) {
+fn name_leftovers(log: Log, groups: &[i32]) {
     let own = std::process::id().cast_signed();
     // A hook has a group of its own. Who is in this one was this process's child before it became preverb.
     let group = nix::unistd::getpgrp().as_raw();

@@ -550,8 +550,8 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_put_there_with_the_mode_that_was_asked_for() {
-        alone(module_path!(), "a_file_is_put_there_with_the_mode_that_was_asked_for", Needs::Process, || {
+    fn a_new_file_has_the_requested_mode() {
+        alone(module_path!(), "a_new_file_has_the_requested_mode", Needs::Process, || {
             rustix::process::umask(Mode::from_raw_mode(0o077));
             let place = directory();
             let file = place.path().join("file");
@@ -565,7 +565,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_left_behind_by_a_write_that_fails() {
+    fn a_failed_write_leaves_nothing() {
         let place = directory();
         std::fs::create_dir(place.path().join("taken")).expect("made");
         let entry = Entry::find(&place.path().join("taken")).expect("the directory is there");

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn with_names_there_are_no_others_and_aliases_stand_for_theirs() {
+    fn names_exclude_other_environments_and_aliases_stand_for_theirs() {
         let table = "[environment]\nnames = ['prod', 'ci']\naliases = { production = 'prod' }";
         let cases = [
             ("prod", Named::Itself),

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_confuse_a_terminal_is_escaped() {
+    fn bytes_that_could_confuse_a_terminal_are_escaped() {
         assert_eq!(escaped(b"a\x1b[31m\n\xff"), "a\\x1b[31m\\n\\xff");
         assert_eq!(escaped("\u{202e}\u{61c}\u{85}ä".as_bytes()), "\\u{202e}\\u{61c}\\x85ä");
     }

@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_text_is_a_string_and_all_else_is_base64() {
+    fn text_is_a_string_and_other_bytes_are_base64() {
         let json = |bytes: &[u8]| serde_json::to_string(&Exact(bytes.to_vec())).expect("it is JSON");
         assert_eq!(json(b"a\tb\n\x1b\\t\"\xc3\xa9"), r#""a\tb\n\u001b\\t\"é""#);
         assert_eq!(json(b"\xff"), r#"{"base64":"/w=="}"#);

@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_condition_says_of_a_secret_is_not_shown() {
+    fn a_condition_on_a_secret_does_not_show_its_value() {
         let secrets = BTreeSet::from(["N".to_owned()]);
         assert_eq!(parse("N=hunter2").shown(&secrets), "N=***");
         assert_eq!(parse("N!=").shown(&secrets), "N!=");

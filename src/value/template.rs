@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_is_refused() {
+    fn malformed_templates_are_refused() {
         for template in [
             "${",
             "${}",

@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_defined_twice_is_reported_with_the_line_of_the_first() {
+    fn a_second_definition_is_reported_with_the_line_of_the_first() {
         let first = |place: &str, name: &str, line: u32| {
             format!("{place}: `{name}` is defined twice, first in line {line}")
         };

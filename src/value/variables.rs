@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_touched_stays_as_it_came() {
+    fn untouched_variables_stay_as_they_were() {
         let odd = ["A=1", "noequals", "A=2", "=x", "=x=y", "", "B==", "a b=c"];
         let mut variables = variables(&odd);
         assert_eq!(lines(&variables), odd);

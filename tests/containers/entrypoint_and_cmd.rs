@@ -93,7 +93,7 @@ fn the_bare_entrypoint_takes_the_verb_from_cmd() {
 }
 
 #[test]
-fn words_of_the_caller_replace_cmd() {
+fn arguments_of_the_caller_replace_cmd() {
     let lines = "ENTRYPOINT [\"preverb\"]\nCMD [\"show\", \"p1_cmd\"]";
     prints(lines, &["show", "p1_caller"], "[p1_caller]");
 }

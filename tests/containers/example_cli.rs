@@ -8,7 +8,7 @@ use crate::harness::{Output, engine, run};
 const PATIENCE: Duration = Duration::from_mins(1);
 
 #[test]
-fn a_shim_is_the_tool_for_whoever_calls_it() {
+fn a_shim_runs_the_tool_as_its_caller() {
     let Some(engine) = engine() else { return };
     let image = example(engine, "cli");
     let caller = Caller::new();

@@ -40,7 +40,7 @@ fn hadolint_has_nothing_to_say_about_the_dockerfiles() {
 }
 
 #[test]
-fn shellcheck_has_nothing_to_say_about_the_scripts() {
+fn shellcheck_finds_nothing_in_the_scripts() {
     if engine().is_none() {
         return;
     }

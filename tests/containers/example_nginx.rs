@@ -25,7 +25,7 @@ fn serving(run: Run, port: u16) -> (Container, String) {
 }
 
 #[test]
-fn the_image_as_it_is_serves_a_page_and_says_nothing_of_its_own() {
+fn the_image_serves_a_page_and_logs_nothing_else() {
     let Some(engine) = engine() else { return };
     let (container, server) = serving(image(engine), 80);
     let page = get(&server, "localhost", "/").unwrap();
@@ -117,7 +117,7 @@ fn scripts_run_in_order_and_templates_see_what_they_export() {
 }
 
 #[test]
-fn where_templates_are_and_which_variables_they_name_is_the_operators_choice() {
+fn operators_choose_the_directory_and_the_variables_of_templates() {
     let Some(engine) = engine() else { return };
     let run = || {
         image(engine)

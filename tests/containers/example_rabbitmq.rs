@@ -30,7 +30,7 @@ fn the_broker_serves_and_its_programs_run_as_its_user() {
 }
 
 #[test]
-fn what_is_no_longer_supported_is_refused_and_a_shell_is_a_shell() {
+fn unsupported_variables_are_refused_and_a_shell_runs_as_one() {
     let Some(engine) = engine() else { return };
     let image = example(engine, "rabbitmq");
     let refused = engine.run(&image).env("RABBITMQ_SSL_CERTFILE", "/x").output().exited(65);

@@ -180,7 +180,7 @@ fn the_settings_reach_the_database_also_from_files() {
 }
 
 #[test]
-fn what_is_on_the_volume_or_mounted_stays() {
+fn existing_and_mounted_files_stay() {
     let Some(engine) = engine() else { return };
     let volume = Volume::new(engine);
     look(

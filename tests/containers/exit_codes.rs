@@ -123,7 +123,7 @@ fn a_target_past_its_memory_is_137_and_no_success() {
 }
 
 #[test]
-fn a_hook_past_its_memory_is_80_and_is_said_to_have_been_killed() {
+fn a_hook_past_its_memory_is_80_and_is_reported_as_killed() {
     let Some(engine) = engine() else { return };
     let table = "[[setup]]\nrun = ['dd', 'if=/dev/zero', 'of=/dev/null', 'bs=300M', 'count=1']\n\
                  [verbs.server]\nexec = ['echo', 'never']\n";

@@ -28,7 +28,7 @@ fn after_hooks_the_target_is_still_the_only_process() {
 }
 
 #[test]
-fn words_reach_the_target_byte_for_byte() {
+fn arguments_reach_the_target_byte_for_byte() {
     let Some(engine) = engine() else { return };
     let words = ["", " ", "--help", "--", "-x", "a b", "$HOME", "${HOME}", "*", "'\"\\", "é\n\t", "x"];
     let output = engine
@@ -125,7 +125,7 @@ fn ctrl_c_in_a_hook_ends_the_run() {
 }
 
 #[test]
-fn an_exec_beside_the_target_has_its_variables_user_and_directory() {
+fn exec_has_the_targets_variables_user_and_directory() {
     let Some(engine) = engine() else { return };
     let table = "[[setup]]\nhooks = '/hooks'\n\
                  [verbs.server]\nexec = ['sleep', '1000']\nuser = 'app'\nworkdir = '/home/app'\n";

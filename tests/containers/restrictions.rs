@@ -27,7 +27,7 @@ fn the_engines_user_stays_who_it_is() {
 }
 
 #[test]
-fn the_engines_user_that_is_the_verbs_is_no_reason_to_warn() {
+fn an_engines_user_that_is_the_verbs_user_causes_no_warning() {
     let Some(run) = who("user = '1000:1000'") else { return };
     let output = run.flag("--user=1000:1000").output().succeeded();
     assert!(output.stdout.starts_with("1000:1000 "), "{}", output.stdout);

@@ -153,7 +153,7 @@ fn a_mount_under_the_callers_home_is_the_hosts() {
 }
 
 #[test]
-fn without_an_image_there_is_no_shim() {
+fn the_shim_needs_an_image() {
     let Some(engine) = engine() else { return };
     engine.run(&base()).table("[verbs.run]\nexec = ['true']\n").args(["--shim", "run"]).output().exited(78);
 }

@@ -94,7 +94,7 @@ fn stop_while_another_container_holds_the_once_lock_is_prompt() {
 }
 
 #[test]
-fn stop_after_the_exec_is_the_targets_own_affair() {
+fn a_stop_after_the_exec_is_handled_by_the_target() {
     let script = "trap \"echo bye; exit 7\" TERM; echo ready; while :; do sleep 0.1; done";
     let table = format!("[verbs.server]\nexec = ['sh', '-c', '{script}']\n");
     let Some(container) = started(&table) else { return };

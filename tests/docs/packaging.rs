@@ -93,7 +93,7 @@ fn the_alpine_package_is_of_this_version_and_its_script_is_sound() {
 }
 
 #[test]
-fn linters_have_nothing_to_say_about_the_workflows() {
+fn linters_find_nothing_in_the_workflows() {
     for (linter, options) in [("actionlint", &[][..]), ("zizmor", &["--offline", "--quiet"])] {
         if lacks(linter) {
             continue;
@@ -107,7 +107,7 @@ fn linters_have_nothing_to_say_about_the_workflows() {
 }
 
 #[test]
-fn yamllint_has_nothing_to_say() {
+fn yamllint_finds_nothing() {
     if lacks("yamllint") {
         return;
     }

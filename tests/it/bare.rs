@@ -160,7 +160,7 @@ fn preverb_finds_itself_by_a_relative_path_and_on_a_path() {
 }
 
 #[test]
-fn there_is_nothing_indeed() {
+fn an_empty_list_is_empty() {
     let script =
         "for each in proc dev tmp etc/passwd bin/sh; do [ ! -e /$each ] || echo /$each; done; echo x >/etc/x";
     scratch(&format!("[verbs.a]\nexec = [\"/busybox\", \"sh\", \"-c\", \"{script}\"]\n"), &["a"])

@@ -112,7 +112,7 @@ fn check_prints_nothing_about_a_valid_table() {
 }
 
 #[test]
-fn what_a_step_makes_is_known_however_its_path_is_written() {
+fn a_path_that_a_step_makes_is_known_however_it_is_written() {
     let passed = |steps: &str, rest: &str| {
         let table = format!("{rest}\n{steps}\n[verbs.a]\nexec = [\"true\"]\n");
         image().directory("wd", 0o755).table(table).args(["--check"]).run();
@@ -145,7 +145,7 @@ fn what_a_step_makes_is_known_however_its_path_is_written() {
 }
 
 #[test]
-fn what_is_beside_what_a_step_makes_is_missing_all_the_same() {
+fn a_path_next_to_one_that_a_step_makes_is_still_missing() {
     image()
         .directory("wd", 0o755)
         .table("workdir = \"wd\"\n[[setup]]\nmkdir = \"../made\"\n[[setup]]\nrender = \"[DIR]/empty\"\nto = \"made/x\"\n[verbs.a]\nexec = [\"true\"]\n")
@@ -191,7 +191,7 @@ fn a_name_that_no_environment_can_have_hides_nothing_of_the_table() {
 }
 
 #[test]
-fn what_would_confuse_a_terminal_is_escaped_in_hints_too() {
+fn hints_escape_bytes_that_would_confuse_a_terminal() {
     image()
         .table("[[setup]]\nrender = \"[DIR]/good.template\"\nto = \"[DIR]/no\\u001b[31m\\n/x\"\n[verbs.a]\nexec = [\"app\"]\nenv = { GOOD = \"1\" }\n")
         .args(["--check"])
@@ -202,7 +202,7 @@ fn what_would_confuse_a_terminal_is_escaped_in_hints_too() {
 }
 
 #[test]
-fn what_is_wrong_in_the_chosen_environment_alone_is_found() {
+fn a_mistake_in_the_chosen_environment_alone_is_found() {
     let table = "[verbs.a]\nexec = [\"${PROGRAM:-app}-${PREVERB_ENVIRONMENT}\"]\n";
     image()
         .table(table)
@@ -432,7 +432,7 @@ fn what_the_verbs_user_can_change_is_a_warning() {
 }
 
 #[test]
-fn a_secret_is_shown_nowhere() {
+fn a_secret_is_never_shown() {
     let table = "[variables.TOKEN]\nsecret = true\ndefault = \"swordfish\"\none-of = [\"hunter2\"]\n[verbs.a]\nexec = [\"${TOKEN}\"]\nworkdir = \"/${TOKEN}\"\n";
     image()
         .table(table)

@@ -71,12 +71,12 @@ fn a_verb_becomes_its_target() {
 }
 
 #[test]
-fn the_words_after_the_verb_reach_the_target_byte_for_byte() {
+fn arguments_after_the_verb_reach_the_target_byte_for_byte() {
     words(&["show"]).args(ODD_WORDS).stdout(format!("<fixed>{}", shown(ODD_WORDS))).pid1().run();
 }
 
 #[test]
-fn words_that_are_not_utf8_reach_the_target_byte_for_byte() {
+fn arguments_that_are_not_utf8_reach_the_target_byte_for_byte() {
     words(&["show"])
         .args([bytes(b"\xff\xfe"), bytes(b"a\x80=\xc3("), bytes(b"\x1b[0m")])
         .stdout(b"<fixed><\xff\xfe><a\x80=\xc3(><\x1b[0m>")
@@ -94,7 +94,7 @@ fn options_come_before_the_verb_and_are_the_targets_after_it() {
 }
 
 #[test]
-fn default_arguments_are_for_a_verb_without_words() {
+fn default_arguments_are_for_a_verb_without_arguments() {
     words(&["show"]).stdout("<fixed><by><default>").run();
     words(&["show", ""]).stdout("<fixed><>").run();
 }
@@ -151,7 +151,7 @@ fn the_name_of_a_link_counts_whole_dots_and_colons_included() {
 }
 
 #[test]
-fn a_link_with_any_other_name_takes_the_verb_from_its_words() {
+fn a_link_with_another_name_takes_the_verb_from_its_arguments() {
     Test::new().table(TABLE).argv0("/entrypoint").args(["worker"]).stdout("worker\nprod\n").run();
 }
 
@@ -192,13 +192,13 @@ fn an_empty_or_missing_program_name_is_not_a_verb() {
 // No verb
 
 #[test]
-fn without_a_word_the_default_verb_runs_with_its_default_arguments() {
+fn without_arguments_the_default_verb_runs_with_its_default_ones() {
     words(&[]).stdout("<fixed><by><default>").pid1().run();
     words(&["--environment", "dev"]).stdout("<fixed><by><default>").run();
 }
 
 #[test]
-fn without_a_word_and_a_default_the_verbs_are_listed() {
+fn without_arguments_and_a_default_the_verbs_are_listed() {
     Test::new()
         .table(
             r#"
@@ -232,7 +232,7 @@ fn a_variable_never_chooses_the_verb() {
 // Unknown words
 
 #[test]
-fn an_unknown_word_is_named_with_the_nearest_verb_and_the_list() {
+fn an_unknown_verb_is_named_with_the_nearest_one_and_the_list() {
     words(&["wroker", "--now"])
         .status(64)
         .stderr_contains("preverb: ")
@@ -256,7 +256,7 @@ fn an_argument_unlike_any_verb_gets_no_suggestion() {
 }
 
 #[test]
-fn unknown_words_are_a_command_where_the_table_says_so() {
+fn unknown_verbs_are_commands_if_the_table_allows_it() {
     const EXEC: &str = r#"
         unknown = "exec"
         env = { A = "from the table" }
@@ -277,7 +277,7 @@ fn unknown_words_are_a_command_where_the_table_says_so() {
 }
 
 #[test]
-fn where_any_command_is_taken_a_mistyped_verb_is_still_suggested() {
+fn a_mistyped_verb_gets_a_suggestion_even_if_any_command_runs() {
     let test = |words: &[&str]| {
         Test::new().table("unknown = \"exec\"\n[verbs.server]\nexec = [\"true\"]\n").args(words).status(127)
     };
@@ -305,7 +305,7 @@ fn several_arguments_in_one_string_are_an_unknown_verb() {
 }
 
 #[test]
-fn unknown_words_go_to_the_default_verb_where_the_table_says_so() {
+fn unknown_verbs_go_to_the_default_verb_if_the_table_allows_it() {
     const TABLE: &str = r#"
         default = "app"
         unknown = "default"
@@ -388,7 +388,7 @@ fn one_pattern_cannot_call_two_verbs() {
 }
 
 #[test]
-fn what_goes_to_the_default_verb_needs_one() {
+fn arguments_for_the_default_verb_need_one() {
     for key in ["unknown", "leading-dash"] {
         for words in [&["a"][..], &["x"], &[], &["--", "true"], &["--check"], &["--list"]] {
             Test::new()
@@ -512,7 +512,7 @@ fn no_option_is_preverbs_there_under_a_name_that_is_not_a_verb() {
 }
 
 #[test]
-fn a_link_gets_its_words_whatever_the_table_says_of_dashes() {
+fn a_link_gets_its_arguments_whatever_leading_dash_says() {
     Test::new().table(DASH).argv0("other").args(["--help"]).stdout("other<--help>").run();
 }
 
@@ -873,7 +873,7 @@ fn list_is_one_json_value_if_asked() {
 }
 
 #[test]
-fn list_of_a_table_that_has_nothing_to_list_is_no_error() {
+fn listing_an_empty_table_is_not_an_error() {
     Test::new().table("").args(["--list"]).any_stdout().run();
 }
 
@@ -1029,7 +1029,7 @@ fn the_environment_of_a_run_is_only_what_it_should_be() {
 }
 
 #[test]
-fn words_of_preverbs_own_parts_belong_to_the_verb() {
+fn names_of_preverbs_own_modes_belong_to_the_verb() {
     let table = "default = \"worker\"\nleading-dash = \"default\"\n[verbs.worker]\nexec = [\"echo\"]\n";
     for part in ["as", "dump", "probe", "target"] {
         let word = format!("--preverb-{part}");

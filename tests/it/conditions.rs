@@ -266,7 +266,7 @@ fn a_step_can_have_the_targets_arguments() {
 }
 
 #[test]
-fn what_no_element_can_be_is_an_error_of_the_table() {
+fn an_invalid_element_is_an_error_of_the_table() {
     for (element, part) in [
         ("{ only-if = \"X\" }", "needs `words`"),
         ("{ words = \"x\" }", "an array of strings"),

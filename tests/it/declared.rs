@@ -106,7 +106,7 @@ fn the_file_of_an_older_name_counts_as_the_file_of_the_name() {
 }
 
 #[test]
-fn what_a_secrets_older_name_holds_is_shown_nowhere() {
+fn the_value_of_a_secrets_alias_is_never_shown() {
     let table = "[variables.X]\nsecret = true\naliases = [\"OLD\"]\n[verbs.a]\nexec = [\"echo\", \"${X}\", \"${OLD}\"]\n";
     run(table, &["--explain", "a"])
         .env("OLD", "hunter2")

@@ -128,7 +128,7 @@ fn lists_of_verbs_and_environments_are_changed_alike() {
 }
 
 #[test]
-fn what_a_drop_in_changes_must_be_there() {
+fn a_step_that_a_drop_in_changes_must_exist() {
     wrong(
         "[[setup]]\nname = \"tow\"\nremove = true\n",
         "2:8",

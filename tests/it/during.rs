@@ -232,7 +232,7 @@ fn the_marker_of_once_is_written_after_the_program_has_ended() {
 }
 
 #[test]
-fn what_the_steps_set_ends_with_the_group() {
+fn variables_that_the_steps_set_end_with_the_group() {
     let steps = step("env = { A = \"inside\" }") + &run("echo \"$A\" >>log");
     let table = "[verbs.a]\nexec = [\"sh\", \"-c\", \"echo ${A-none}\"]\nworkdir = \"[DIR]\"\n[[verbs.a.setup]]\nduring = [\"server\"]\nready = \"file://[DIR]/up\"\n";
     Test::new()

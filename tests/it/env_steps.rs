@@ -30,7 +30,7 @@ fn an_env_step_sees_what_hooks_exported_and_its_values_do_not_see_each_other() {
 }
 
 #[test]
-fn what_an_env_step_cannot_expand_is_reported_all_at_once() {
+fn all_failed_expansions_of_an_env_step_are_reported_at_once() {
     let table = r#"
         [[setup]]
         name = "s"
@@ -61,7 +61,7 @@ fn an_env_step_can_be_conditional() {
 }
 
 #[test]
-fn what_an_env_step_makes_of_a_secret_is_shown_nowhere() {
+fn a_value_that_an_env_step_makes_from_a_secret_is_never_shown() {
     let table = r#"
         [variables.TOKEN]
         secret = true
@@ -195,7 +195,7 @@ fn the_steps_user_reads_a_file() {
 }
 
 #[test]
-fn what_root_reads_must_be_roots_alone() {
+fn files_that_root_reads_must_belong_to_root_alone() {
     let table = r#"
         user = "nobody"
         [[setup]]
@@ -240,7 +240,7 @@ fn a_group_is_judged_once_and_what_it_sets_holds_after_it() {
 }
 
 #[test]
-fn what_a_group_that_is_done_once_sets_ends_with_it() {
+fn variables_of_a_once_group_end_with_it() {
     let table = r#"
         [[setup]]
         name = "g"
@@ -320,7 +320,7 @@ fn a_failure_can_be_a_warning() {
 }
 
 #[test]
-fn a_missing_user_and_a_stop_end_the_run_all_the_same() {
+fn a_missing_user_and_a_stop_still_end_the_run() {
     let table = "[[setup]]\nrun = [\"true\"]\nuser = \"no-such-user\"\non-failure = \"warn\"\n[verbs.a]\nexec = [\"true\"]\n";
     run(table, &["a"]).status(77).stderr_contains("no-such-user").run();
     let table = "[[setup]]\nrun = [\"sh\", \"-c\", 'kill $PPID; sleep 10']\non-failure = \"warn\"\n[verbs.a]\nexec = [\"true\"]\n";
@@ -328,7 +328,7 @@ fn a_missing_user_and_a_stop_end_the_run_all_the_same() {
 }
 
 #[test]
-fn nothing_of_a_failed_step_is_taken_over() {
+fn a_failed_step_changes_no_variable() {
     let table = r#"
         [[setup]]
         hooks = "[DIR]/hooks/1.sh"

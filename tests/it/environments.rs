@@ -91,7 +91,7 @@ fn a_name_that_is_a_secret_is_not_shown() {
 }
 
 #[test]
-fn what_the_table_itself_names_must_be_listed() {
+fn environments_that_the_table_uses_must_be_listed() {
     let wrong = |top: &str, place: &str, says: &str| {
         for words in [["v"], ["--check"]] {
             let test = Test::new().table(format!("{top}{VERB}")).args(words).status(78);

@@ -467,7 +467,7 @@ fn a_secret_that_is_too_large_is_reported_by_name_only() {
 const TELL: &str = "#!/bin/sh\necho \"$0\"\n";
 
 #[test]
-fn the_word_is_looked_up_on_the_targets_own_path() {
+fn the_program_is_looked_up_on_the_targets_own_path() {
     let table = |path: &str| format!("[env]\nPATH = \"{path}\"\n[verbs.a]\nexec = [\"tell\"]\n");
     let test = |path: &str| {
         Test::new()
@@ -573,7 +573,7 @@ fn a_directory_of_the_path_that_cannot_be_entered_does_not_hide_that_a_program_i
 }
 
 #[test]
-fn the_first_word_is_argv_0_as_it_stands() {
+fn the_first_element_of_exec_is_argv_0() {
     let show = "import sys; sys.stdout.write(open('/proc/self/cmdline').read().replace('\\0', '|'))";
     if lacks("python3") {
         return;
@@ -592,7 +592,7 @@ fn the_first_word_is_argv_0_as_it_stands() {
 }
 
 #[test]
-fn a_nul_is_a_mistake_of_the_table_and_no_word_or_variable_is_lost() {
+fn a_nul_is_a_mistake_of_the_table_and_loses_no_argument_or_variable() {
     for table in [
         "[verbs.a]\nexec = [\"echo\", \"a\\u0000b\"]\n",
         "[verbs.a]\nexec = [\"echo\"]\nargs = [\"a\\u0000b\"]\n",

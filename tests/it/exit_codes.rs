@@ -46,7 +46,7 @@ fn the_target_is_the_same_process() {
 // 0
 
 #[test]
-fn what_goes_well_is_0() {
+fn success_is_0() {
     for mode in ["--list", "--check", "--help", "--version"] {
         run("[verbs.a]\nexec = [\"true\"]\n", &[mode]).any_stdout().any_stderr().pid1().run();
     }

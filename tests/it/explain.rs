@@ -114,7 +114,7 @@ fn explain_takes_a_command_too() {
 }
 
 #[test]
-fn the_words_after_the_verb_are_its_own_there_too() {
+fn arguments_after_the_verb_are_its_own_there_too() {
     explain(&["server", "--list", "--json"]).stdout_contains("--list").run();
 }
 
@@ -170,7 +170,7 @@ fn explain_is_the_same_every_time() {
 }
 
 #[test]
-fn what_stops_a_run_stops_its_explanation_with_the_same_code() {
+fn an_explanation_exits_with_the_code_of_the_run() {
     explain(&["nothing"]).status(64).any_stdout().stderr_contains("`nothing`").run();
     Test::new()
         .table("[environments.dev.verbs.a]\nexec = [\"true\"]\n")
@@ -271,7 +271,7 @@ fn headings_and_asides_are_set_off_on_a_terminal_alone() {
 }
 
 #[test]
-fn what_would_confuse_a_terminal_is_escaped() {
+fn bytes_that_would_confuse_a_terminal_are_escaped() {
     let table = r#"
         [interpreters]
         zz = ["a\u001b[31m\u0085\u202e"]
@@ -356,7 +356,7 @@ health = "file:///beat?max-age=30s"
 }
 
 #[test]
-fn what_would_end_the_run_stands_at_the_end_with_its_exit_code() {
+fn problems_that_would_end_the_run_come_last_with_their_exit_codes() {
     let unset = "[verbs.a]\nexec = [\"echo\", \"${NOPE}\"]\n";
     Test::new()
         .table(unset)
@@ -430,7 +430,7 @@ fn every_declared_variable_has_the_source_of_its_value() {
 }
 
 #[test]
-fn which_condition_holds_and_which_is_open_is_said() {
+fn an_explanation_shows_which_conditions_hold_and_which_are_open() {
     let table = r#"
         [[setup]]
         name = "first"

@@ -84,7 +84,7 @@ fn a_config_map_of_templates_is_rendered() {
 // What is not replaced
 
 #[test]
-fn what_is_no_regular_file_is_not_rendered_over() {
+fn a_template_is_rendered_over_regular_files_only() {
     let render = |to: &str, make: &str| {
         steps(&format!("[[setup]]\nrender = \"[DIR]/from\"\nto = \"[DIR]/{to}\"\n"))
             .file("from", "new\n", 0o644)

@@ -64,7 +64,7 @@ fn every_shell_leaves_what_it_cannot_hold_as_it_is() {
 }
 
 #[test]
-fn every_shell_keeps_bytes_that_are_no_text() {
+fn every_shell_keeps_bytes_that_are_not_text() {
     let value = b"\xff\xfe\n'\"\\$(id)\x01\n";
     in_every_shell(|line| {
         hooks("printf %s \"$A$B\"")
@@ -158,7 +158,7 @@ fn in_every_shell_a_working_directory_that_is_gone_is_an_error() {
 }
 
 #[test]
-fn a_shell_that_cannot_start_a_program_any_more_has_not_failed_but_handed_nothing_back() {
+fn a_shell_that_cannot_start_programs_has_not_failed_but_returns_nothing() {
     for script in
         ["export LARGE=\"$(head -c 140000 /dev/zero | tr '\\0' x)\"", "ulimit -n 3", "#!/bin/bash\nset -r"]
     {
@@ -200,7 +200,7 @@ fn in_every_shell_a_hook_that_does_not_hand_its_variables_back_is_an_error() {
 }
 
 #[test]
-fn in_every_shell_the_words_are_the_verb_and_the_callers() {
+fn every_shell_passes_the_verb_and_the_callers_arguments() {
     in_every_shell(|line| {
         hooks("true")
             .args(["x  y", "", "*", "-e"])
@@ -244,7 +244,7 @@ fn a_shell_is_found_after_the_options_of_env() {
 }
 
 #[test]
-fn what_bash_keeps_of_its_options_in_variables_is_no_export() {
+fn variables_that_hold_the_options_of_bash_are_not_exports() {
     // `SHELLOPTS=xtrace` is how people trace the scripts of an image; `set -e` must not go with it to all of them.
     hooks("bash -c 'false; echo still here' 2>&1 | tail -n 1; printenv SHELLOPTS")
         .env("SHELLOPTS", "xtrace")
@@ -352,7 +352,7 @@ fn hundreds_of_hooks_are_none_too_many() {
 }
 
 #[test]
-fn what_a_service_manager_says_is_for_the_target_alone() {
+fn variables_of_a_service_manager_are_for_the_target_alone() {
     let show = "echo ${NOTIFY_SOCKET-none} ${LISTEN_PID-none} ${LISTEN_FDS-none}";
     hooks(show)
         .hook("1.sh", show)
@@ -503,7 +503,7 @@ fn an_executable_script_is_run_where_the_step_says_so() {
 }
 
 #[test]
-fn what_a_run_script_sets_for_itself_does_not_reach_the_target() {
+fn variables_of_a_run_script_do_not_reach_the_target() {
     step(RUN, "echo \"$PATH|$LC_ALL\"")
         .hook("15.sh", "#!/bin/sh\nexport LC_ALL=C\nPATH=/usr/local/sbin:/usr/bin:/bin\nexport PATH\n")
         .env("PATH", "/usr/bin:/bin:/opt/x")
@@ -681,7 +681,7 @@ fn the_files_of_a_relative_hook_directory_are_those_that_were_listed() {
 }
 
 #[test]
-fn what_root_runs_is_the_file_that_was_judged() {
+fn root_runs_the_file_that_was_checked() {
     for name in ["2.sh", "2"] {
         Test::new()
             .table("log = \"quiet\"\nuser = \"nobody\"\n[[setup]]\nhooks = \"hooks\"\nuser = \"root\"\n[verbs.a]\nexec = [\"true\"]\n")
@@ -950,7 +950,7 @@ fn the_targets_streams_block_as_they_did() {
 }
 
 #[test]
-fn what_hooks_print_never_goes_to_standard_output() {
+fn output_of_hooks_never_goes_to_standard_output() {
     for (name, head) in [("1.sh", ""), ("1", "#!/bin/sh\n")] {
         hooks("echo the target")
             .hook(name, format!("{head}echo out\necho err >&2\n"))
@@ -1003,7 +1003,7 @@ for n in range(3, 1000):
 // Progress
 
 #[test]
-fn a_hook_that_lasts_says_so_every_ten_seconds() {
+fn a_long_hook_is_reported_every_ten_seconds() {
     Test::new()
         .table("[[setup]]\nname = \"slow\"\nrun = [\"sh\", \"-c\", \"until [ -e end ]; do sleep 0.05; done\"]\n[verbs.a]\nexec = [\"true\"]\n")
         .args(["a"])
@@ -1016,7 +1016,7 @@ fn a_hook_that_lasts_says_so_every_ten_seconds() {
 }
 
 #[test]
-fn what_is_said_of_hooks_is_json_where_that_is_asked_for() {
+fn messages_about_hooks_are_json_if_asked_for() {
     Test::new()
         .table("[[setup]]\nhooks = \"[DIR]/hooks\"\nname = \"files\"\n[verbs.a]\nexec = [\"true\"]\n")
         .args(["--log", "json", "a"])

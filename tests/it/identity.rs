@@ -458,7 +458,7 @@ fn a_bounding_set_that_is_right_already_needs_no_right_to_be_changed() {
 }
 
 #[test]
-fn no_new_privileges_holds_for_anybody() {
+fn no_new_privileges_holds_for_every_user() {
     let table = format!("[verbs.a]\nno-new-privileges = true\n{}", status("NoNewPrivs"));
     Test::new().table(&table).args(["a"]).stdout("NoNewPrivs:\t1\n").run();
     Test::new().needs_root().under(NOBODY).table(&table).args(["a"]).stdout("NoNewPrivs:\t1\n").run();
@@ -551,7 +551,7 @@ fn a_workdir_is_entered_with_roots_rights_or_the_users_whoever_the_run_is() {
 
 /// What gosu and `--as` make of the same user, in one line each: exit status, and ids, groups and home or the words
 /// of the failure.
-fn beside_gosu(spec: &str, command: &[&str]) -> Option<[(i32, String); 2]> {
+fn next_to_gosu(spec: &str, command: &[&str]) -> Option<[(i32, String); 2]> {
     use std::sync::{Arc, Mutex};
     if lacks("gosu") {
         return None;
@@ -589,21 +589,21 @@ fn beside_gosu(spec: &str, command: &[&str]) -> Option<[(i32, String); 2]> {
 }
 
 #[test]
-fn where_gosu_steps_down_so_does_preverb() {
+fn preverb_steps_down_as_gosu_does() {
     if !nix::unistd::geteuid().is_root() {
         return skip("it needs root");
     }
     // The scenarios of gosu's own tests: a name, a uid, a uid with a gid, a name with a group.
     for spec in ["root", "0", "0:0", "app", "1000", "1000:100", "app:extra", "app:200", "0:100", "4242:4243"]
     {
-        let Some([ours, gosus]) = beside_gosu(spec, &["who"]) else { return };
+        let Some([ours, gosus]) = next_to_gosu(spec, &["who"]) else { return };
         assert_eq!(ours.0, 0, "{spec}: {ours:?}");
         assert_eq!(ours, gosus, "{spec}");
     }
 }
 
 #[test]
-fn where_preverb_differs_from_gosu_it_is_on_purpose() {
+fn differences_from_gosu_are_intended() {
     if !nix::unistd::geteuid().is_root() {
         return skip("it needs root");
     }
@@ -642,7 +642,7 @@ fn where_preverb_differs_from_gosu_it_is_on_purpose() {
         ("no program", "app", &["/etc/passwd"], (126, "not executable"), (1, "permission denied")),
     ] as [(&str, &str, &[&str], (i32, &str), (i32, &str)); 13]
     {
-        let Some([(our_status, our_text), (gosus_status, gosus_text)]) = beside_gosu(spec, command) else {
+        let Some([(our_status, our_text), (gosus_status, gosus_text)]) = next_to_gosu(spec, command) else {
             return;
         };
         assert_eq!(our_status, ours.0, "{what}: {our_text}");
@@ -689,7 +689,7 @@ fn as_is_transparent_but_for_the_user() {
 }
 
 #[test]
-fn the_home_of_root_is_not_what_somebody_else_has_written() {
+fn the_home_of_root_is_not_taken_from_a_passwd_file_of_another_user() {
     let passwd = "root:x:0:0:root:/root:/bin/sh\napp:x:10001:10001::/app:/bin/sh\n";
     let print = "[[setup]]\nrun = [\"sh\", \"-c\", \"echo $HOME\"]\nuser = \"root\"\n";
     Test::new()

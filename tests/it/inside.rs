@@ -176,7 +176,7 @@ fn a_verb_without_a_probe_and_a_command_are_healthy_while_they_run() {
 }
 
 #[test]
-fn what_is_not_known_is_not_called_healthy() {
+fn an_unknown_state_is_not_healthy() {
     let script = format!(": >$0/tmp/ready; {} --health", preverb());
     Test::new()
         .table("[verbs.a]\nexec = [\"true\"]\nhealth = \"file:///nothing\"\n")
@@ -258,7 +258,7 @@ fn the_target_stands_for_its_supervisor() {
 }
 
 #[test]
-fn what_a_hook_left_behind_is_not_taken_for_the_target() {
+fn a_leftover_process_of_a_hook_is_not_taken_for_the_target() {
     // It is older, and the first one of a process group of its own, as a target is.
     let leaver = "#!/bin/bash\nset -m\nX=hook sleep 60 &\n";
     let table = format!(
@@ -495,7 +495,7 @@ fn living(part: &str) -> usize {
 }
 
 #[test]
-fn a_probe_leaves_no_process_behind_however_it_ends() {
+fn a_probe_leaves_no_process_however_it_ends() {
     // In its group, out of it, and out of its session.
     let left = "tail -f [DIR]/one & setsid tail -f [DIR]/one & (setsid tail -f [DIR]/one & exit 0); >[DIR]/tmp/started;";
     for (end, status) in [
@@ -709,7 +709,7 @@ fn a_hidden_process_is_not_reported_as_another_users() {
 }
 
 #[test]
-fn where_the_target_hides_its_supervisor_tells_the_variables() {
+fn variables_come_from_the_supervisor_if_the_target_hides_its_own() {
     for itself in [HIDES, "os.setgid(1); os.setuid(1)"] {
         hidden(itself, "init = true\nhealth = \"file://[DIR]/alive\"\n", |inside| {
             let answer = inside.preverb_under(&ROOT, ["--health"]);

@@ -34,14 +34,14 @@ fn run<B: AsRef<[u8]>>(hooks: impl AsRef<[B]>, case: impl Fn() -> Test) {
 }
 
 #[test]
-fn what_a_hook_only_sets_is_gone_with_it() {
+fn variables_that_a_hook_does_not_export_end_with_it() {
     run(["A=1 B=1", "export C=${A-c} D=${B-d}", "export E", "E=leak\nA=2", "unset D"], || {
         table("", "echo ${A-no}${B-no}${C-no}${D-no}${E-no}").stdout("nonocnono\n").pid1()
     });
 }
 
 #[test]
-fn what_a_hook_exports_is_handed_on_and_nothing_else_is() {
+fn only_the_exports_of_a_hook_are_kept() {
     let hooks = [
         "export A=1 B=1\nC=1\nf() { :; }\nset -u\nset -- x\nset -f",
         "echo \"$A ${C-unset} $* ${NOTHING}.\"\ntype f >/dev/null 2>&1 || echo no f\nexport B=2 D=2\nunset E",
@@ -179,7 +179,7 @@ fn hooks_need_no_dev_null_that_can_be_written() {
 }
 
 #[test]
-fn a_process_that_a_hook_leaves_behind_cannot_disturb_later_hooks() {
+fn a_leftover_process_of_a_hook_cannot_disturb_later_hooks() {
     // It writes to the descriptor that it was given, and signals the group that it was born in.
     let left = "trap \"\" PIPE TERM; echo >ready; while [ ! -e go ]; do sleep 0.01; done; echo nonsense >&3; kill 0; echo >done";
     for how in ["", "setsid"] {

@@ -19,7 +19,7 @@ fn fails(test: Test) -> String {
 }
 
 #[test]
-fn what_is_not_expected_fails_the_test() {
+fn unexpected_output_fails_the_test() {
     script("exit 0").run();
     assert!(fails(script("exit 3")).contains("the status is 3, and 0 was expected"));
     assert!(fails(script("echo a")).contains("standard output is not what was expected"));

@@ -197,7 +197,7 @@ fn the_option_wins_over_the_variable_and_that_over_the_table() {
 }
 
 #[test]
-fn json_messages_hold_the_bytes_that_are_no_text_escaped() {
+fn json_messages_escape_bytes_that_are_not_text() {
     run("[verbs.a]\nexec = [\"true\"]\n", &["--log", "json"])
         .args([bytes(b"\xff\x1b[31m\"")])
         .status(64)
@@ -263,7 +263,7 @@ fn the_about_of_a_verb_cannot_write_to_the_terminal_either() {
 }
 
 #[test]
-fn the_word_itself_reads_well_when_it_is_plain() {
+fn a_plain_word_is_shown_unquoted() {
     run("[verbs.a]\nexec = [\"true\"]\n", &["é b'"]).status(64).stderr_contains("`é b'`").run();
 }
 
@@ -325,7 +325,7 @@ fn with_termination_log(table: &str, words: &[&str], make: &str) -> Test {
 }
 
 #[test]
-fn what_ends_a_run_before_the_target_is_in_the_termination_log() {
+fn a_failure_before_the_target_is_in_the_termination_log() {
     const TABLE: &str = r#"
         [variables.A]
         required = true

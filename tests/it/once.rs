@@ -124,7 +124,7 @@ fn a_step_that_is_killed_with_preverb_runs_again() {
 }
 
 #[test]
-fn what_a_step_that_is_done_once_sets_holds_inside_of_it_alone() {
+fn variables_of_a_once_step_do_not_outlive_it() {
     // The next start would not have it.
     once("hooks = \"[DIR]/hooks\"\nonce = \"d/marker\"")
         .hook("1.sh", "export A=1; cd /; umask 077\n")
@@ -240,7 +240,7 @@ fn a_step_with_per_runs_again_when_the_value_differs() {
 }
 
 #[test]
-fn what_preverb_did_not_write_has_no_value_to_compare() {
+fn a_marker_that_preverb_did_not_write_has_no_value_to_compare() {
     let keys = |does: &str| format!("run = [\"sh\", \"-c\", '{does}']\nonce = \"d/marker\"\nper = \"1\"");
     once(&keys("echo no"))
         .file("d/marker", "15\n", 0o644)
@@ -325,7 +325,7 @@ fn per_without_once_is_an_error_of_the_table() {
 }
 
 #[test]
-fn where_a_directory_cannot_be_locked_a_file_beside_the_marker_is() {
+fn a_file_next_to_the_marker_is_locked_if_its_directory_cannot_be() {
     // Only `-wx`: it cannot be opened to be locked. The lock's file of a run that died is taken over.
     for left in ["", "echo left >d/marker.lock; chmod 644 d/marker.lock; "] {
         once("run = [\"sh\", \"-c\", \"ls d; echo started >>log; sleep 0.3\"]\nonce = \"d/marker\"\nuser = \"nobody\"")

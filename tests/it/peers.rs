@@ -63,7 +63,7 @@ fn file(name: &'static str, text: &'static str, mode: u32) -> impl Fn(Test) -> T
 }
 
 #[test]
-fn where_nothing_is_special_all_three_agree() {
+fn ordinary_hooks_behave_the_same_in_all_three() {
     compare(
         "cat log",
         |test| {
@@ -81,7 +81,7 @@ fn exit_0_ends_the_hook_and_not_the_container() {
 }
 
 #[test]
-fn what_a_hook_exports_reaches_the_target_executable_or_not() {
+fn exports_reach_the_target_whether_the_hook_is_executable_or_not() {
     compare("echo $A", file("1.sh", "export A=1\n", 0o644), [(0, "1\n"), (0, "1\n"), (0, "\n")]);
     // One `chmod +x`, and postgres loses it.
     compare("echo $A", file("1.sh", "#!/bin/sh\nexport A=1\n", 0o755), [(0, "1\n"), (0, "\n"), (0, "\n")]);
@@ -109,7 +109,7 @@ fn a_hook_that_reads_its_input_gets_an_empty_input() {
 }
 
 #[test]
-fn what_a_hook_prints_is_not_the_targets_output() {
+fn output_of_a_hook_is_not_the_targets_output() {
     compare(
         "echo '{}'",
         file("1.sh", "#!/bin/sh\necho preparing\n", 0o755),
@@ -143,7 +143,7 @@ fn a_directory_in_the_place_of_a_script_is_an_error() {
 }
 
 #[test]
-fn a_script_that_is_not_executable_is_run_all_the_same() {
+fn a_script_that_is_not_executable_is_still_run() {
     // Git on Windows, a ConfigMap: modes get lost. nginx starts without it.
     compare(
         "cat log",
@@ -182,7 +182,7 @@ fn a_config_map_runs_once() {
 }
 
 #[test]
-fn hidden_files_and_directories_below_are_no_hooks() {
+fn hidden_files_and_subdirectories_are_not_hooks() {
     // An editor's backup, a checkout's `.git/hooks`, a library beside the scripts.
     compare(
         "sort log",

@@ -112,7 +112,7 @@ fn words_are_split_as_a_shell_splits_what_is_quoted() {
 }
 
 #[test]
-fn what_is_encoded_for_a_url_decodes_to_what_it_was() {
+fn percent_encoding_can_be_decoded() {
     let mut random = Random(0x0912);
     for _ in 0..60 {
         let value = random.bytes(20);

@@ -188,7 +188,7 @@ fn root_runs_nothing_that_is_exchanged_for_what_was_judged() {
 }
 
 #[test]
-fn what_is_missing_where_others_can_put_it_is_not_run() {
+fn root_does_not_run_a_missing_program_that_others_could_create() {
     for (step, name) in [("hooks = \"[DIR]/hooks\"", "tool"), ("env-file = \"[DIR]/sticky/env\"", "env")] {
         root(&format!("[[setup]]\n{step}\nuser = \"root\"\n"))
             .directory("sticky", 0o1777)
@@ -378,7 +378,7 @@ __attribute__((constructor)) static void loaded(void) {
 }
 
 #[test]
-fn what_a_hook_of_roots_stepped_down_to_sets_no_variable_of_roots() {
+fn a_hook_that_stepped_down_sets_no_variable_of_root() {
     let step_down = format!("setpriv --reuid={0} --regid={0} --clear-groups", 10001);
     for (name, hook) in [
         ("1.sh", format!("export B=2\n{step_down} sh -c \"echo 'A = \\\"1\\\"' >&3\"\n")),
@@ -426,7 +426,7 @@ const RENUMBER: &str =
     "sed 's/10001/NEW/' /etc/passwd >tmp/passwd; cat tmp/passwd >/etc/passwd; rm tmp/passwd\n";
 
 #[test]
-fn who_was_not_root_never_becomes_root() {
+fn a_user_who_was_not_root_never_becomes_root() {
     let hooks = "[[setup]]\nhooks = \"[DIR]/hooks\"\n";
     let roots = "[[setup]]\nrun = [\"true\"]\nuser = \"root\"\n";
     let became_root = "preverb: user `app` had uid 10001 when the run began, and is root now\nhint: only root may be able to change `/etc/passwd` and `/etc/group`\n";

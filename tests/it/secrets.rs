@@ -96,7 +96,7 @@ fn no_line_of_a_table_shows_what_may_be_a_secret() {
 }
 
 #[test]
-fn what_is_no_value_of_a_variable_is_shown_beside_a_secret_too() {
+fn text_that_is_not_a_variables_value_is_shown_next_to_a_secret() {
     let table = "[variables.S]\nsecret = true\ndefalt = \"swordfish\"\n[variables.\"A B\"]\n\
         [env]\nB = 5\n[verbs.a]\nexec = [\"true\"]\nusr = \"app\"\n";
     Test::new()

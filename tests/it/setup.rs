@@ -86,7 +86,7 @@ fn hooks_may_be_links_as_in_a_config_map() {
 }
 
 #[test]
-fn a_missing_directory_is_no_error_and_a_missing_file_is_one() {
+fn a_missing_hook_directory_is_allowed_and_a_missing_file_is_an_error() {
     hooks(&["show"]).stdout("<>").run();
     for name in ["one.sh", "one.py"] {
         run(&format!("[[setup]]\nhooks = \"[DIR]/{name}\"\n[verbs.a]\nexec = [\"true\"]\n"), &["a"])
@@ -171,7 +171,7 @@ fn a_shell_file_is_sourced_executable_or_not() {
 }
 
 #[test]
-fn what_is_not_exported_is_gone() {
+fn variables_that_are_not_exported_are_lost() {
     hooks(&["--", "sh", "-c", "echo ${X-unset} ${Y-unset}"])
         .hook("1.sh", "X=y\nexport Y=z\nf() { :; }\n")
         .hook("2.sh", "echo ${X-unset}\ntype f >/dev/null 2>&1 || echo no function\n")
@@ -181,7 +181,7 @@ fn what_is_not_exported_is_gone() {
 }
 
 #[test]
-fn what_a_hook_unsets_is_gone_for_all_that_follows() {
+fn a_variable_that_a_hook_unsets_is_gone_afterwards() {
     hooks(&["--", "sh", "-c", "echo ${X-unset}"])
         .env("X", "inherited")
         .hook("1.sh", "unset X\n")
@@ -262,7 +262,7 @@ fn names_that_a_shell_cannot_hold_survive_a_hook() {
 }
 
 #[test]
-fn what_a_shell_changes_of_its_own_accord_is_no_export() {
+fn variables_that_a_shell_sets_by_itself_are_not_exports() {
     hooks(&["--", "sh", "-c", "tr '\\0' '\\n' </proc/self/environ | grep -E '^(SHLVL|_|OLDPWD|PWD)=' || :"])
         .under(["env", "-u", "PWD"])
         .hook("1.sh", "#!/bin/bash\ncd /\ncd - >/dev/null\n")
@@ -346,7 +346,7 @@ fn return_ends_a_hook_too() {
 }
 
 #[test]
-fn a_hook_that_hands_its_variables_not_back_is_an_error() {
+fn a_hook_that_does_not_return_its_variables_is_an_error() {
     for script in ["trap 'echo bye' EXIT\nexport X=1\nexit 0\n", "export X=1\nexec true\n"] {
         target_sees("X").hook("1.sh", script).status(80).stderr_contains("1.sh").run();
     }
@@ -477,7 +477,7 @@ fn a_hook_of_a_call_without_arguments_does_not_get_the_default_ones() {
 }
 
 #[test]
-fn a_run_step_has_exactly_its_words() {
+fn a_run_step_has_exactly_its_arguments() {
     run(
         "[[setup]]\nrun = [\"sh\", \"-c\", 'printf \"(%s)\" \"$0\" \"$@\"', \"zero\", \"\", \"a b\"]\n[verbs.a]\nexec = [\"printf\", \"<%s>\"]\n",
         &["a", "word"],
@@ -538,7 +538,7 @@ fn a_hook_has_a_process_group_of_its_own() {
 }
 
 #[test]
-fn what_a_hook_writes_to_descriptor_3_becomes_variables() {
+fn text_on_descriptor_3_becomes_variables() {
     hooks(&["--", "printenv", "X", "my.var", "LINES_"])
         .hook("1-plain", "#!/bin/sh\nprintf 'X = \"one\"\\n\"my.var\" = \"dotted\"\\nLINES_ = \"\"\"\\na\\nb\"\"\"\\n' >&3\n")
         .hook("2.sh", "echo \"$X\"\n")

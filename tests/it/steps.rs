@@ -110,7 +110,7 @@ fn a_target_that_is_root_sees_nothing_of_others_either() {
 }
 
 #[test]
-fn what_others_exported_skips_no_step_of_roots() {
+fn exports_of_other_users_skip_no_step_of_root() {
     root("[[setup]]\nhooks = \"[DIR]/hooks\"\n[[setup]]\nrun = [\"echo\", \"root\"]\nuser = \"root\"\nskip-if = \"A\"\n[[setup]]\nrun = [\"echo\", \"other\"]\nskip-if = \"A\"\n")
         .hook("1.sh", "export A=1\n")
         .stdout("nobody /nonexistent 1 none\n")
@@ -119,7 +119,7 @@ fn what_others_exported_skips_no_step_of_roots() {
 }
 
 #[test]
-fn what_root_runs_must_be_roots_alone() {
+fn programs_that_root_runs_must_belong_to_root_alone() {
     let step = "[[setup]]\nhooks = \"[DIR]/hooks\"\nuser = \"root\"\n";
     let unsafe_hook = |test: Test, why: &str| {
         test.status(77)
@@ -188,7 +188,7 @@ fn without_root_there_is_one_warning_and_the_steps_continue() {
 }
 
 #[test]
-fn what_root_does_is_in_roots_own_directory_with_roots_own_umask() {
+fn root_acts_in_its_own_directory_with_its_own_umask() {
     root(
         "[[setup]]\nhooks = \"[DIR]/hooks\"\n[[setup]]\nmkdir = \"made\"\n[[setup]]\nrun = [\"sh\", \"-c\", 'echo \"$(pwd) $(umask)\"']\n",
     )

@@ -85,7 +85,7 @@ fn every_stop_signal_ends_a_run_step() {
 }
 
 #[test]
-fn a_word_of_the_targets_that_is_an_option_of_preverbs_changes_nothing() {
+fn an_argument_that_looks_like_an_option_of_preverb_changes_nothing() {
     let test = hook("1", &format!("#!/bin/sh\n{WAITS}")).args(["--supervise"]);
     is_stopped_by(test, Signal::SIGTERM, "hook `1` ran");
 }
@@ -161,7 +161,7 @@ fn a_hook_that_ignores_the_signal_is_killed_after_five_seconds() {
 }
 
 #[test]
-fn the_status_of_a_hook_that_ends_by_itself_is_of_no_account() {
+fn the_status_of_a_hook_that_ends_by_itself_does_not_matter() {
     for status in [0, 7] {
         hook(
             "1",

@@ -406,7 +406,7 @@ fn as_process_1_a_stop_stops_the_target_and_a_continue_continues_it() {
 }
 
 #[test]
-fn who_stops_and_continues_the_target_alone_leaves_the_supervisor_at_work() {
+fn stopping_the_target_alone_does_not_stop_the_supervisor() {
     under(&[Preverb, Tini], |init| {
         Test::new()
             .under(init.words(&[]))
@@ -498,7 +498,7 @@ fn a_hundred_orphans_that_end_at_once_are_all_reaped() {
 }
 
 #[test]
-fn the_target_is_no_subreaper() {
+fn the_target_is_not_a_subreaper() {
     let ask = "
 import ctypes
 answer = ctypes.c_int(7)

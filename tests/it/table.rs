@@ -151,7 +151,7 @@ fn an_unknown_key_in_any_other_place_names_the_nearest() {
 }
 
 #[test]
-fn keys_of_the_table_are_no_keys_of_an_environment() {
+fn keys_of_the_table_are_not_valid_in_an_environment() {
     wrong(
         "[verbs.a]\nexec = [\"true\"]\n[environments.prod]\ndefault = \"a\"\n",
         "4:1",
@@ -237,7 +237,7 @@ fn an_exec_that_is_one_string_is_shown_as_the_array() {
 }
 
 #[test]
-fn a_verb_needs_an_exec_with_a_word() {
+fn a_verb_needs_an_exec_that_is_not_empty() {
     wrong("[verbs.a]\nabout = \"x\"\n", "1:", "[verbs.a]", &["`a`", "`exec`"]);
     wrong("[verbs.a]\nexec = []\n", "2:", "exec = []", &["`exec`"]);
     wrong("[verbs.a]\n", "1:", "[verbs.a]", &["`a`", "`exec`"]);
@@ -401,7 +401,7 @@ fn no_interpreter_is_for_what_is_sourced() {
 }
 
 #[test]
-fn a_verb_that_is_no_table_is_one_mistake() {
+fn a_verb_that_is_not_a_table_is_one_mistake() {
     let said = "preverb: [DIR]/preverb.toml:2:5: `a` must be a table, not an integer\n2 | a = 3\n  |     ^\n";
     run("[verbs]\na = 3\n", &["a"]).status(78).stderr(said).run();
 }
@@ -429,7 +429,7 @@ fn a_default_must_exist_in_one_environment_at_least() {
 // Steps
 
 #[test]
-fn what_is_said_of_the_keys_of_a_step_is_so_of_its_kind() {
+fn messages_about_a_steps_keys_fit_its_kind() {
     let step = |keys: &str| format!("[verbs.a]\nexec = [\"true\"]\n[[setup]]\n{keys}\n");
     let line = "5 | zzzzzzzz = 1";
     let keys = "hint: the keys here are `run`, `name`, `verbs`, `environments`, `only-if`, `skip-if`, `if-exists`, `unless-exists`, \
@@ -637,7 +637,7 @@ fn drop_ins_are_merged_in_bytewise_order_of_their_names() {
 }
 
 #[test]
-fn what_a_drop_in_says_of_a_verb_holds_whichever_file_makes_it_the_default() {
+fn a_drop_in_changes_a_verb_whichever_file_makes_it_the_default() {
     let test = |words: &[&str]| {
         run(
             "default = \"b\"\n[verbs.a]\nexec = [\"echo\", \"a\"]\n[verbs.b]\nexec = [\"echo\", \"b\"]\n",
@@ -756,7 +756,7 @@ fn an_error_in_a_drop_in_names_the_drop_in() {
 }
 
 #[test]
-fn what_counts_is_what_the_drop_ins_leave() {
+fn the_merged_table_is_checked() {
     run("[verbs.a]\nexec = []\n", &["a"])
         .drop_in("1.toml", "[verbs.a]\nexec = [\"echo\", \"mended\"]\n")
         .stdout("mended\n")
@@ -1083,7 +1083,7 @@ fn a_limit_that_the_system_refuses_is_an_error() {
 }
 
 #[test]
-fn a_word_of_skip_setup_on_skips_every_step() {
+fn an_argument_in_skip_setup_on_skips_every_step() {
     let table = "[[setup]]\nrun = [\"echo\", \"set up\"]\n[verbs.a]\nexec = [\"printf\", \"<%s>\"]\nargs = [\"--help\"]\nskip-setup-on = [\"--help\", \"-V\"]\n";
     let log = |words: &[&str]| run(table, &["--log", "quiet"]).args(words);
     log(&["a", "x"]).stdout("<x>").stderr("set up\n").run();

@@ -336,7 +336,7 @@ fn group_session_and_terminal_stay() {
 }
 
 #[test]
-fn real_time_signals_that_are_no_request_to_stop_stay_as_they_were() {
+fn real_time_signals_that_do_not_stop_a_run_stay_unchanged() {
     // 40 is blocked and pending, 50 is blocked.
     let script = "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, [40, 50]); \
                   os.kill(os.getpid(), 40); os.execvp(sys.argv[1], sys.argv[1:])";

@@ -69,7 +69,7 @@ fn operators_work_in_templates_except_for_words() {
 }
 
 #[test]
-fn words_are_no_one_or_several_arguments() {
+fn words_become_any_number_of_arguments() {
     let table = r#"
         [verbs.a]
         exec = ["printf", "<%s>", "x", "${OPTIONS@words}", "y"]
@@ -184,7 +184,7 @@ fn facts_are_read_only_where_they_are_named() {
 }
 
 #[test]
-fn user_information_in_a_url_is_shown_nowhere() {
+fn user_information_in_a_url_is_never_shown() {
     let table = r#"
         [env]
         COPY = "${DATABASE_URL}"

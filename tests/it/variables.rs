@@ -175,7 +175,7 @@ fn a_variable_that_a_layer_sets_is_there_once() {
 }
 
 #[test]
-fn no_variables_at_all_are_no_error() {
+fn an_empty_environment_is_not_an_error() {
     Test::new()
         .file("t.toml", "[verbs.a]\nexec = [\"/usr/bin/env\"]\n", 0o644)
         .args(["--table", "[DIR]/t.toml", "a"])
@@ -431,7 +431,7 @@ fn texts_for_readers_are_not_expanded() {
 }
 
 #[test]
-fn an_exec_with_a_value_of_blanks_stays_one_word() {
+fn a_value_with_blanks_stays_one_argument() {
     run("[verbs.a]\nexec = [\"${COMMAND}\", \"x\"]\n", &["a"])
         .env("COMMAND", "echo hello")
         .status(127)
@@ -483,7 +483,7 @@ fn a_value_that_a_higher_layer_replaces_is_still_expanded_in_its_place() {
 }
 
 #[test]
-fn declared_defaults_replaced_arguments_and_the_callers_words_are_not_expanded() {
+fn declared_defaults_replaced_arguments_and_the_callers_arguments_are_not_expanded() {
     run("[variables.X]\ndefault = \"${UNSET} $${\"\n[verbs.a]\nexec = [\"printenv\", \"X\"]\n", &["a"])
         .stdout("${UNSET} $${\n")
         .run();
@@ -612,14 +612,14 @@ fn required_means_not_empty() {
 }
 
 #[test]
-fn what_is_neither_required_nor_set_is_not_checked() {
+fn a_variable_that_is_neither_required_nor_set_is_not_checked() {
     run("[variables.X]\ntype = \"port\"\n[verbs.a]\nexec = [\"sh\", \"-c\", 'echo $${X-unset}']\n", &["a"])
         .stdout("unset\n")
         .run();
 }
 
 #[test]
-fn what_all_layers_yield_is_what_is_checked() {
+fn the_value_after_all_layers_is_checked() {
     let table = "[variables.X]\nrequired = true\ntype = \"port\"\n[env]\nX = \"${HOST_PORT:-8000}\"\n[verbs.a]\nexec = [\"printenv\", \"X\"]\n";
     run(table, &["a"]).stdout("8000\n").run();
     run(table, &["a"]).env("X", "nonsense").stdout("8000\n").run();
@@ -859,7 +859,7 @@ fn only_the_inherited_file_variable_counts() {
 }
 
 #[test]
-fn a_variable_that_is_no_secret_reads_no_file() {
+fn only_a_secret_variable_reads_a_file() {
     run("[variables.TOKEN]\nabout = \"x\"\n[verbs.a]\nexec = [\"sh\", \"-c\", 'echo $${TOKEN-unset} $TOKEN_FILE']\n", &["a"])
         .file("token", "swordfish\n", 0o600)
         .env("TOKEN_FILE", "[DIR]/token")
@@ -891,7 +891,7 @@ fn a_secret_can_be_expanded() {
 }
 
 #[test]
-fn a_secret_is_shown_nowhere() {
+fn a_secret_is_never_shown() {
     let table = r#"
         [variables.TOKEN]
         secret = true

@@ -37,7 +37,7 @@ fn opens_late(address: SocketAddr, target: &str) -> Test {
 }
 
 #[test]
-fn what_is_ready_at_the_first_try_is_not_waited_for() {
+fn a_target_that_is_ready_at_once_causes_no_wait() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let listener = RefCell::new(listener);
@@ -71,7 +71,7 @@ fn every_address_of_a_name_is_tried() {
 }
 
 #[test]
-fn a_name_is_resolved_anew_at_every_try() {
+fn a_name_is_resolved_again_at_every_try() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let listener = RefCell::new(listener);
@@ -250,7 +250,7 @@ fn no_login_and_no_query_of_a_target_is_shown() {
 }
 
 #[test]
-fn a_target_that_hides_what_its_path_says_is_no_health_check() {
+fn a_target_that_never_requests_its_path_is_not_a_health_check() {
     let hint = "hint: use `tls://host:port` for the handshake alone, or an `exec` probe with a program that speaks HTTPS\n";
     let why =
         "only the TLS handshake is checked and nothing is sent inside it, so the path is never requested";
@@ -295,7 +295,7 @@ fn a_socket_of_postgres_is_worth_a_line_of_the_check() {
 }
 
 #[test]
-fn an_empty_argument_is_no_target_and_a_database_that_is_a_file_is_there() {
+fn an_empty_argument_is_not_a_target_and_a_file_database_needs_no_wait() {
     Test::new().args(["--wait", ""]).status(64).stderr("preverb: `` is not a target: it is empty\n").run();
     Test::new().args(["--probe", ""]).status(64).stderr("preverb: `` is not a target: it is empty\n").run();
     Test::new().args(["--wait", "sqlite:///db", "--", "echo", "hello"]).stdout("hello\n").run();
@@ -365,7 +365,7 @@ fn waiting_says_so_after_a_second_and_then_every_ten() {
 }
 
 #[test]
-fn what_waiting_says_is_json_where_that_is_asked_for() {
+fn messages_about_waiting_are_json_if_asked_for() {
     wait("[\"file://[DIR]/made\"]", "")
         .env("PREVERB_LOG", "json")
         .during(|run| {
@@ -416,7 +416,7 @@ fn an_exec_probe_runs_as_the_verbs_user_with_nothing_in_its_hands() {
 }
 
 #[test]
-fn what_probes_say_is_not_shown_but_for_the_last_line_of_the_last_try() {
+fn only_the_last_line_of_the_last_probe_is_shown() {
     wait("[{ exec = [\"sh\", \"-c\", \"echo one; echo two >&2; echo three >&2; exit 1\"] }]", "timeout = \"100ms\"")
         .status(69)
         .stderr("preverb: wait: not ready after 100 ms: `sh -c echo one; echo two >&2; echo three >&2; exit 1` (exited with status 1: three)\n")
@@ -451,7 +451,7 @@ fn a_first_try_that_takes_long_is_waited_for_as_well() {
 }
 
 #[test]
-fn what_a_probe_says_is_quoted_in_part() {
+fn the_output_of_a_probe_is_shortened() {
     let probe = "head -c 5000000 /dev/zero | tr '\\\\0' x >&2; exit 1";
     wait(&format!("[{{ exec = [\"sh\", \"-c\", \"{probe}\"] }}]"), "timeout = \"2s\"")
         .status(69)

@@ -70,7 +70,7 @@ fn a_name_of_a_room_is_followed_to_the_file_that_is_used() {
 }
 
 #[test]
-fn what_is_no_path_of_the_program_breaks_nothing() {
+fn paths_outside_of_the_program_break_no_rule() {
     for text in [
         "// use crate::sys::child::Child;",
         "/* /* crate::sys::child::spawn() */ crate::sys::child::spawn() */",

@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_pasted_into_code_is_found_and_what_is_quoted_is_not() {
+    fn values_pasted_into_code_are_found_unless_they_are_quoted() {
         let names = |code: &str| {
             let found = pasted(&template(code)).into_iter();
             found

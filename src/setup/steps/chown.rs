@@ -454,8 +454,8 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_that_was_left_deep_down_is_gone_on_with() {
-        alone(module_path!(), "a_listing_that_was_left_deep_down_is_gone_on_with", Needs::Root, || {
+    fn an_interrupted_deep_listing_is_continued() {
+        alone(module_path!(), "an_interrupted_deep_listing_is_continued", Needs::Root, || {
             let place = directory();
             let mut paths = Vec::new();
             for number in 0..100 {
@@ -473,8 +473,8 @@ mod tests {
     }
 
     #[test]
-    fn it_asks_whether_to_go_on() {
-        alone(module_path!(), "it_asks_whether_to_go_on", Needs::Root, || {
+    fn it_asks_whether_to_continue() {
+        alone(module_path!(), "it_asks_whether_to_continue", Needs::Root, || {
             let place = directory();
             for number in 0..2000 {
                 std::fs::write(place.path().join(number.to_string()), "").expect("written");

@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_directory_is_in_the_way() {
+    fn a_file_in_the_path_is_an_obstacle() {
         let place = directory();
         let at = |name: &str| place.path().join(name);
         std::fs::write(at("file"), "").expect("written");
@@ -290,8 +290,8 @@ mod tests {
     }
 
     #[test]
-    fn root_is_led_nowhere_by_what_others_planted() {
-        alone(module_path!(), "root_is_led_nowhere_by_what_others_planted", Needs::Root, || {
+    fn root_does_not_follow_links_of_other_users() {
+        alone(module_path!(), "root_does_not_follow_links_of_other_users", Needs::Root, || {
             let place = directory();
             let at = |name: &str| place.path().join(name);
             std::fs::create_dir(at("roots")).expect("made");

@@ -71,8 +71,8 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_lasts_says_so_and_ends_at_a_request_to_stop() {
-        let test = "a_step_that_lasts_says_so_and_ends_at_a_request_to_stop";
+    fn a_long_step_is_reported_and_ends_when_asked_to_stop() {
+        let test = "a_long_step_is_reported_and_ends_when_asked_to_stop";
         let said = alone(module_path!(), test, Needs::Process, || {
             let mut children = children();
             let mut progress = of("it", None, ago(PROGRESS), TEXT, &mut children);

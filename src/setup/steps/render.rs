@@ -491,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_template_is_refused() {
+    fn a_source_that_is_not_a_template_is_refused() {
         let place = directory();
         let to = place.path().join("to");
         let refused = |from: &Path, reason: &str| {
@@ -620,8 +620,8 @@ mod tests {
     }
 
     #[test]
-    fn root_is_led_nowhere_by_a_planted_link() {
-        alone(module_path!(), "root_is_led_nowhere_by_a_planted_link", Needs::Root, || {
+    fn root_does_not_follow_a_planted_link() {
+        alone(module_path!(), "root_does_not_follow_a_planted_link", Needs::Root, || {
             let place = directory();
             let (from, theirs) = (place.path().join("from"), place.path().join("theirs"));
             let precious = place.path().join("precious");
