@@ -10,7 +10,7 @@ use crate::cli::request::{Action, Invocation, Options, Request, TableMode};
 use crate::modes::context::{Context, print};
 use crate::modes::{as_user, check, exec, health, help, probe, supervise, wait};
 use crate::sys::signals::Signals;
-use crate::sys::{cgroup, guard, identity, read, start, termination_log};
+use crate::sys::{cgroup, identity, read, start, termination_log};
 use crate::table::load;
 use crate::table::select::{self, Tree};
 use crate::text::failure::{BUG, Result};
@@ -85,7 +85,7 @@ fn hidden_mode(name: &OsStr, words: &[OsString], log: &mut Log) -> Option<Result
         b"--preverb-probe" => Some(Ok(probe::attempt_given())),
         b"--preverb-target" => Some(Err(supervise::become_target(rest, read::environment(), log))),
         b"--preverb-as" => Some(start::step_down_and_exec(rest)),
-        b"--preverb-guard" => Some(guard::guard()),
+        b"--preverb-guard" => Some(start::guard()),
         _ => None,
     }
 }

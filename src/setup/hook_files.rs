@@ -31,7 +31,7 @@ pub(crate) enum How {
     /// Run by the step's shell, for want of a `#!` line.
     RunBy(OsString),
     /// Run by an interpreter, whose argv this is without the path.
-    Interpret(Vec<String>),
+    Interpret(Vec<OsString>),
     Skip(String),
     /// It cannot be run, and must not be skipped: the rest of a sentence about it, and what helps.
     Fail(String, String),
@@ -155,7 +155,7 @@ pub(crate) fn hook(path: PathBuf, rules: Rules<'_>) -> HookFile {
                     script(&path, rules, is_executable, is_executable && rules.runs_executables && !sourced)
                 }
                 Extension::Interpreted(_) | Extension::Other if is_executable => program(&path),
-                Extension::Interpreted(argv) => How::Interpret(argv.to_vec()),
+                Extension::Interpreted(argv) => How::Interpret(argv.iter().map(OsString::from).collect()),
                 Extension::Other => How::Skip(no_rule(&path)),
             }
         }

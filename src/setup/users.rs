@@ -18,27 +18,26 @@ pub(crate) struct Users {
 
 #[derive(Debug)]
 struct Known {
-    spec: Vec<u8>,
-    identity: Option<Identity>,
+    identity: Identity,
     /// Whether root has had no chance to change it since.
     is_current: bool,
 }
 
 impl Users {
     pub(crate) fn look_first(&mut self, spec: &Expanded) -> Result<Identity> {
-        let found = identity::resolve(spec);
-        self.note(spec, found.as_ref().ok().cloned());
-        found
+        let found = identity::resolve(spec)?;
+        self.note(&found);
+        Ok(found)
     }
 
     /// Looks a user up that may have been looked up before. Fails (77) where it does not exist, or where
     /// another user than root may have made it who it is now.
     pub(crate) fn look_up(&mut self, spec: &Expanded) -> Result<Identity> {
-        let known = self.known.iter().find(|known| known.spec == spec.bytes);
-        if let Some(Known { identity: Some(identity), is_current: true, .. }) = known {
+        let known = self.known.iter().find(|known| known.identity.spec.bytes == spec.bytes);
+        if let Some(Known { identity, is_current: true }) = known {
             return Ok(identity.clone());
         }
-        let before = known.and_then(|known| known.identity.as_ref());
+        let before = known.map(|known| &known.identity);
         let now = identity::resolve(spec)?;
         let ids = |identity: &Identity| (identity.uid, identity.gid, identity.groups.clone());
         if let Some(before) = before.filter(|before| ids(before) == ids(&now)) {
@@ -53,7 +52,7 @@ impl Users {
                 return Err(Failure::say(Kind::Identity, sentence).hint(ONLY_ROOT));
             }
         }
-        self.note(spec, Some(now.clone()));
+        self.note(&now);
         Ok(now)
     }
 
@@ -61,9 +60,9 @@ impl Users {
         self.known.iter_mut().for_each(|known| known.is_current = false);
     }
 
-    fn note(&mut self, spec: &Expanded, identity: Option<Identity>) {
-        self.known.retain(|known| known.spec != spec.bytes);
-        self.known.push(Known { spec: spec.bytes.clone(), identity, is_current: true });
+    fn note(&mut self, identity: &Identity) {
+        self.known.retain(|known| known.identity.spec.bytes != identity.spec.bytes);
+        self.known.push(Known { identity: identity.clone(), is_current: true });
     }
 }
 

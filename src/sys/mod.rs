@@ -4,7 +4,6 @@ pub(crate) mod cgroup;
 pub(crate) mod child;
 pub(crate) mod entry;
 pub(crate) mod exec;
-pub(crate) mod guard;
 pub(crate) mod identity;
 pub(crate) mod proc;
 pub(crate) mod proof;

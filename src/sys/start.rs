@@ -10,17 +10,17 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::unistd::{AccessFlags, access};
 use rustix::process::Signal;
 
-use crate::sys::child::{Children, Running, Spawn, null};
+use crate::sys::child::{Children, Ended, Running, Spawn, null};
 use crate::sys::exec::{attempt, diagnose, exec, exec_file, program_of};
 use crate::sys::identity::{self, Identity};
-use crate::sys::proof;
-use crate::sys::signals::default_in_children;
+use crate::sys::signals::{Signals, default_in_children, send};
+use crate::sys::{proc, proof};
 use crate::text::failure::{Failure, Kind, Result};
 use crate::value::template::Expanded;
 use crate::value::variables::Variables;
@@ -90,6 +90,10 @@ pub(crate) fn start_mode(
     started.map_err(|error| diagnose(preverb.as_os_str(), preverb, error, &spawn.argv, &variables))
 }
 
+/// How long a guard tries to end what is left, and how often it looks.
+const PATIENCE: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(2);
+
 /// What tells a small mode that the standard input of the program is at its own standard output.
 const INPUT: &str = "input";
 
@@ -109,6 +113,52 @@ pub(crate) fn step_down_and_exec(arguments: &[OsString]) -> Result<u8> {
         (Ok(()), None) => exec(&request.argv, &request.variables),
     };
     if request.refuse(&failure.sentence()) { Ok(failure.kind().exit_code()) } else { Err(failure) }
+}
+
+/// `--preverb-guard`: runs the program that it is handed, ends as that does, and leaves nothing of it behind,
+/// also when the process that asked for it ends: one that is killed cannot clean up.
+pub(crate) fn guard() -> Result<u8> {
+    let mut children = Children::new(Signals::handle()?);
+    let Some(mut request) = Received::take() else { return Ok(1) };
+    // What its program leaves behind becomes its own child.
+    let _ = rustix::process::set_child_subreaper(rustix::process::Pid::from_raw(1));
+    if !request.dies_with_the_asker(Signal::TERM) {
+        return Ok(1);
+    }
+    let adjust = |spawn: &mut Spawn<'_>| spawn.terms.grace = Some(Duration::ZERO);
+    let started = start_program(&mut children, AsWhom::myself(), &request.argv, &request.variables, &adjust);
+    let mut running = match started {
+        Ok(running) => running,
+        Err(failure) => {
+            request.refuse(&failure.sentence());
+            return Ok(1);
+        }
+    };
+    let mut stop = None;
+    while running.ended().is_none() && stop.is_none() {
+        stop = children.pump(&mut [&mut running], None).err();
+    }
+    running.kill();
+    end_all(&mut children);
+    let ended = running.ended().cloned();
+    if let (None, Some(ended @ Ended::Signaled(_))) = (stop, &ended) {
+        request.refuse(&ended.describe());
+        return Ok(1);
+    }
+    Ok(ended.map_or(1, |ended| ended.exit_code()))
+}
+
+/// Kills every child, those of children with them, until there is none.
+fn end_all(children: &mut Children) {
+    let own = std::process::id().cast_signed();
+    let until = Instant::now() + PATIENCE;
+    while children.reap_all() && Instant::now() < until {
+        for (pid, _) in proc::all().into_iter().filter(|(_, process)| process.parent == own) {
+            send(pid, 9);
+        }
+        // A request to stop asks for just what is done here.
+        let _ = children.sleep(Instant::now() + LOOK);
+    }
 }
 
 #[derive(Debug, Clone, Copy)]

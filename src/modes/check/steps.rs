@@ -293,7 +293,7 @@ impl Walk<'_, '_> {
                     continue;
                 }
                 How::Run => (file.path.as_os_str(), false),
-                How::Interpret(argv) => (argv.first().map_or(OsStr::new(""), OsStr::new), true),
+                How::Interpret(argv) => (argv.first().map_or(OsStr::new(""), |word| &**word), true),
                 How::RunBy(shell) | How::Source { shell, .. } => (shell.as_os_str(), true),
             };
             if let Err((message, hint)) = self.program(value.span, program, doer, own) {

@@ -234,9 +234,7 @@ fn hooks(path: &Template, rules: Rules<'_>, now: &Now<'_>, explained: &mut Expla
         let (how, program, reason): (_, Vec<Exact>, _) = match &file.how {
             How::Source { shell, .. } => ("source", exact(std::slice::from_ref(shell)), None),
             How::Run => ("run", Vec::new(), None),
-            How::Interpret(argv) => {
-                ("interpret", exact(&argv.iter().map(OsString::from).collect::<Vec<_>>()), None)
-            }
+            How::Interpret(argv) => ("interpret", exact(argv), None),
             How::RunBy(shell) => ("interpret", exact(std::slice::from_ref(shell)), None),
             How::Skip(_) if file.is_secret(&named) => ("skip", Vec::new(), Some(WITHHELD.to_owned())),
             How::Skip(reason) => ("skip", Vec::new(), Some(reason.clone())),

@@ -65,9 +65,8 @@ impl Setup {
                 setup.hook_failure(&named.shown(), task, &format!("cannot be read: {reason}"))
             })?;
             if files.is_empty() && !exists {
-                let nothing =
-                    || format!("{} has nothing to do: `{}` does not exist", task.who(), named.shown());
-                setup.world.log.debug(nothing);
+                let (who, named) = (task.who(), named.shown());
+                setup.world.log.debug(|| format!("{who} has nothing to do: `{named}` does not exist"));
                 return Ok(Outcome::Nothing);
             }
             let listed_in = PathBuf::from(OsString::from_vec(working_directory()));
@@ -116,7 +115,7 @@ impl Setup {
             }
             How::Run => (Vec::new(), &self.plan.parameters),
             How::RunBy(shell) => (vec![shell], &self.plan.parameters),
-            How::Interpret(interpreter) => (interpreter.into_iter().map(OsString::from).collect(), &[]),
+            How::Interpret(interpreter) => (interpreter, &[]),
         };
         let argv = first.into_iter().chain([path.into_os_string()]).chain(parameters.iter().cloned());
         let work = Work::Program(argv.collect());
