@@ -13,10 +13,8 @@ use std::path::PathBuf;
 
 use crate::setup::surroundings::{Changes, current_umask};
 use crate::sys::read;
-use crate::text::log::quoted;
-use crate::text::names::is_shell_name;
-use crate::value::toml::{Document, Shape, Sources};
-use crate::value::variables::Variables;
+use crate::text::{is_shell_name, quoted};
+use crate::value::{Document, Shape, Sources, Variables};
 
 /// `--preverb-dump SOCKET`: hands this process's environment back. The process that waits for it knows which
 /// hook it was, and reports what was not sent.

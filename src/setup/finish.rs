@@ -8,13 +8,8 @@ use crate::setup::state::{Setup, existence};
 use crate::setup::users;
 use crate::sys::{exec, identity, proc};
 use crate::text::escape::escaped;
-use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::{Format, Level, Log, Message};
-use crate::text::names::VerbName;
-use crate::value::limit::Limit;
-use crate::value::supervision::Supervision;
-use crate::value::template::Expanded;
-use crate::value::variables::{Origin, Variables};
+use crate::text::{Failure, Format, Kind, Level, Log, Message, Result, VerbName};
+use crate::value::{Expanded, Limit, Origin, Supervision, Variables};
 
 impl Setup {
     pub(super) fn finish(mut self) -> Failure {

@@ -10,19 +10,9 @@ use std::path::{Path, PathBuf};
 use crate::setup::dump::{Dump, is_preverbs_own, working_directory, written_variables};
 use crate::setup::state::{Setup, Task};
 use crate::setup::surroundings::{Changes, current_umask};
-use crate::sys::child::{Ended, Running, Spawn, Writers};
-use crate::sys::entry::place;
-use crate::sys::exec::locate;
-use crate::sys::proof;
-use crate::sys::running::Carries;
-use crate::sys::start::start_program;
-use crate::sys::terminal::Terminal;
-use crate::text::duration::{PROGRESS, spoken};
-use crate::text::escape::{WITHHELD, shell_quoted};
-use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::{Level, Message};
-use crate::text::reason::reason;
-use crate::value::variables::{Origin, Variables};
+use crate::sys::{Carries, Ended, Running, Spawn, Terminal, Writers, locate, place, proof, start_program};
+use crate::text::{Failure, Kind, Level, Message, PROGRESS, Result, WITHHELD, reason, shell_quoted, spoken};
+use crate::value::{Origin, Variables};
 
 pub(super) struct Hook {
     pub(super) name: String,

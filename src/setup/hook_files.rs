@@ -6,13 +6,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::sys::entry::regular_file;
-use crate::sys::exec;
-use crate::sys::shebang::{Shebang, base};
-use crate::text::escape::{MASK, escaped};
-use crate::text::log::quoted;
-use crate::text::reason::reason;
-use crate::value::template::Expanded;
+use crate::sys::{Shebang, base, exec, regular_file};
+use crate::text::{MASK, escaped, quoted, reason};
+use crate::value::Expanded;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HookFile {

@@ -18,12 +18,8 @@ use crate::setup::once::Outcome;
 use crate::setup::state::{Setup, Task, World, existence};
 use crate::setup::steps::render::Rendering;
 use crate::setup::steps::{mkdir, progress, render};
-use crate::text::duration::spoken;
-use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::{Level, Message};
-use crate::value::deferred::Deferred;
-use crate::value::step::{During, Executables, OnFailure, Render, StepKind};
-use crate::value::text::Scope;
+use crate::text::{Failure, Kind, Level, Message, Result, spoken};
+use crate::value::{Deferred, During, Executables, OnFailure, Render, Scope, StepKind};
 
 pub(crate) fn perform(plan: Plan, world: World) -> Failure {
     let mut setup = match Setup::prepare(plan, world) {

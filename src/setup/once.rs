@@ -17,15 +17,12 @@ use rustix::io::Errno;
 use crate::plan::secret_marker;
 use crate::setup::state::{Place, Setup, Task};
 use crate::setup::steps::mkdir::mkdir;
-use crate::sys::child::Children;
-use crate::sys::entry::{self, DIRECTORY, Entry, Keep, Refusal, UNHELD, place};
-use crate::sys::identity::{Identity, acting_as};
-use crate::text::duration::{PROGRESS, QUIET, pause, spoken};
-use crate::text::escape::escaped;
-use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::{Level, Log, Message, quoted_path};
-use crate::text::reason::of_errno as why;
-use crate::value::template::{Expanded, Template};
+use crate::sys::{Children, DIRECTORY, Entry, Identity, Keep, Refusal, UNHELD, acting_as, entry, place};
+use crate::text::{
+    Failure, Kind, Level, Log, Message, PROGRESS, QUIET, Result, escaped, of_errno as why, pause,
+    quoted_path, spoken,
+};
+use crate::value::{Expanded, Template};
 
 /// What a step came to that went well.
 pub(super) enum Outcome {

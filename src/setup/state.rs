@@ -11,18 +11,9 @@ use crate::plan::target::expand;
 use crate::plan::{Plan, PlanStep};
 use crate::setup::surroundings::{Scope, Surroundings};
 use crate::setup::users::Users;
-use crate::sys::child::Children;
-use crate::sys::entry::Refusal;
-use crate::sys::identity::{self, Identity, Myself, acting_as};
-use crate::sys::read;
-use crate::sys::start::AsWhom;
-use crate::sys::terminal::Terminal;
-use crate::text::escape::WITHHELD;
-use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::{Level, Log, Message};
-use crate::value::step::StepKind;
-use crate::value::template::{Expanded, Template};
-use crate::value::variables::{Origin, Variables};
+use crate::sys::{AsWhom, Children, Identity, Myself, Refusal, Terminal, acting_as, identity, read};
+use crate::text::{Failure, Kind, Level, Log, Message, Result, WITHHELD};
+use crate::value::{Expanded, Origin, StepKind, Template, Variables};
 
 pub(crate) struct World {
     pub(crate) log: Log,

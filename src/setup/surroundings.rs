@@ -9,11 +9,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::Mode;
 
-use crate::sys::entry::{Refusal, change_directory, change_directory_to, here, working_directory};
-use crate::sys::identity::Identity;
-use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::quoted_path;
-use crate::value::variables::{Origin, Variables};
+use crate::sys::{Identity, Refusal, change_directory, change_directory_to, here, working_directory};
+use crate::text::{Failure, Kind, Result, quoted_path};
+use crate::value::{Origin, Variables};
 
 /// Variables, working directory and umask of what is done as root, or as others.
 #[derive(Debug, Clone)]

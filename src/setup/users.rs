@@ -5,11 +5,9 @@
 
 use std::path::Path;
 
-use crate::sys::identity::{self, Identity};
-use crate::sys::proof;
-use crate::text::failure::{Failure, Kind, Result};
-use crate::value::template::Expanded;
-use crate::value::user::{UserSpec, Who};
+use crate::sys::{Identity, identity, proof};
+use crate::text::{Failure, Kind, Result};
+use crate::value::{Expanded, UserSpec, Who};
 
 #[derive(Debug, Default)]
 pub(crate) struct Users {

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::text::names::set_of;
-use crate::value::variables::Fact;
+use crate::text::set_of;
+use crate::value::Fact;
 
 const MOUNT: &str = "/sys/fs/cgroup";
 

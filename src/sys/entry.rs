@@ -19,8 +19,7 @@ use rustix::io::Errno;
 use rustix::process::{chdir, fchdir};
 
 use crate::sys::identity::{Identity, Myself, acting_as};
-use crate::text::log::quoted_path;
-use crate::text::reason::of_errno;
+use crate::text::{of_errno, quoted_path};
 
 /// How many links a path may lead through: the kernel's own number (`path_resolution(7)`).
 const MOST_LINKS: usize = 40;

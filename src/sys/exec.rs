@@ -18,10 +18,8 @@ use nix::unistd::{AccessFlags, access};
 use crate::sys::child::Stop;
 use crate::sys::identity::Myself;
 use crate::sys::signals::Signals;
-use crate::text::escape::escaped;
-use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::{quoted, quoted_path};
-use crate::value::variables::Variables;
+use crate::text::{Failure, Kind, Result, escaped, quoted, quoted_path};
+use crate::value::Variables;
 pub(crate) use diagnosis::{ENDS_IN_CR, NO_BOM, UNIX_LINE_ENDS, defect, diagnose, head};
 pub(crate) use elf::loader;
 

@@ -11,14 +11,8 @@ use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, getegid, geteuid, getgroups, setegid, seteuid, setgroups, setresgid, setresuid};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-use crate::text::escape::escaped;
-use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::quoted;
-use crate::text::names::set_of;
-use crate::text::reason::reason;
-use crate::value::capability::Capability;
-use crate::value::template::Expanded;
-use crate::value::user::{LARGEST_ID, UserSpec, Who};
+use crate::text::{Failure, Kind, Result, escaped, quoted, reason, set_of};
+use crate::value::{Capability, Expanded, LARGEST_ID, UserSpec, Who};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {

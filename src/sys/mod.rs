@@ -15,3 +15,16 @@ pub(crate) mod spawn;
 pub(crate) mod start;
 pub(crate) mod terminal;
 pub(crate) mod termination_log;
+
+pub(crate) use crate::sys::child::{Children, Departure, Ended, Running, Spawn, Stop, Writers};
+pub(crate) use crate::sys::entry::{
+    DIRECTORY, Entry, Keep, Refusal, Step, UNHELD, Walk, can_change, change_directory, change_directory_to,
+    errno_of, fill, here, is_open_to_others, place, regular_file, working_directory,
+};
+pub(crate) use crate::sys::exec::{locate, program_of};
+pub(crate) use crate::sys::identity::{Identity, Myself, acting_as};
+pub(crate) use crate::sys::read::read_interruptible;
+pub(crate) use crate::sys::running::{Carries, GRACE};
+pub(crate) use crate::sys::shebang::{Shebang, base};
+pub(crate) use crate::sys::start::{AsWhom, start_program};
+pub(crate) use crate::sys::terminal::Terminal;

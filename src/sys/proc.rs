@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 
-use crate::text::names::set_of;
+use crate::text::set_of;
 
 /// What `/proc/PID/stat` says (`proc_pid_stat(5)`), as far as it is needed. Everybody may read it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,9 +17,8 @@ use rustix::io::Errno;
 use crate::sys::entry::{Refusal, UNHELD, roots_alone};
 use crate::sys::exec;
 use crate::sys::shebang::Shebang;
-use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::quoted_path;
-use crate::value::variables::Variables;
+use crate::text::{Failure, Kind, Result, quoted_path};
+use crate::value::Variables;
 
 /// What helps against a refusal.
 pub(crate) const RULE: &str = "everything that root runs must belong to root and be writable by root alone: \

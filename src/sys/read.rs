@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use crate::sys::child::Stop;
 use crate::sys::signals::Signals;
-use crate::value::variables::{Variables, from_runtime};
+use crate::value::{Variables, from_runtime};
 
 pub(crate) fn environment() -> Variables {
     // The C library's list, which Rust reads, has lost nothing, but Rust skips entries without `=`.

@@ -14,10 +14,8 @@ use rustix::process::WaitStatus;
 
 use crate::sys::identity::{Identity, acting_as};
 use crate::sys::signals::{send, send_to_group};
-use crate::text::duration::spoken;
-use crate::text::escape::{escaped, shortened};
-use crate::text::failure::{Failure, Kind};
-use crate::value::signal::signal_name;
+use crate::text::{Failure, Kind, escaped, shortened, spoken};
+use crate::value::signal_name;
 
 /// How long a group that was asked to end may take before it is killed.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);

@@ -19,7 +19,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
 use rustix_libc_wrappers::process::SignalExt as _;
 
-use crate::text::failure::{Failure, Kind, Result};
+use crate::text::{Failure, Kind, Result};
 
 /// The signals that are requests to stop, unless the table says otherwise.
 const STOP: [i32; 4] =

@@ -22,7 +22,7 @@ use nix::unistd::Pid;
 
 use crate::sys::identity::acting_as;
 use crate::sys::running::{Carries, Pipe, Running, Terms};
-use crate::value::variables::Variables;
+use crate::value::Variables;
 
 const VARIABLES_FD: RawFd = 3;
 

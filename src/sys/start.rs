@@ -21,9 +21,8 @@ use crate::sys::exec::{attempt, diagnose, exec, exec_file, program_of};
 use crate::sys::identity::{self, Identity};
 use crate::sys::signals::{Signals, default_in_children, send};
 use crate::sys::{proc, proof};
-use crate::text::failure::{Failure, Kind, Result};
-use crate::value::template::Expanded;
-use crate::value::variables::Variables;
+use crate::text::{Failure, Kind, Result};
+use crate::value::{Expanded, Variables};
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AsWhom<'a> {

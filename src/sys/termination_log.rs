@@ -6,7 +6,7 @@ use std::io::Write as _;
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::text::failure::Failure;
+use crate::text::Failure;
 
 const PATH: &str = "/dev/termination-log";
 /// The most that the kubelet reads of it.

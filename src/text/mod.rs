@@ -13,3 +13,10 @@ pub(crate) mod pattern;
 pub(crate) mod reason;
 pub(crate) mod split;
 pub(crate) mod url;
+
+pub(crate) use crate::text::duration::{PROGRESS, QUIET, WAIT_TIMEOUT, pause, spoken};
+pub(crate) use crate::text::escape::{MASK, WITHHELD, escaped, shell_quoted, shortened};
+pub(crate) use crate::text::failure::{Failure, Kind, Result};
+pub(crate) use crate::text::log::{Format, Level, Log, Message, quoted, quoted_path};
+pub(crate) use crate::text::names::{VerbName, is_shell_name, set_of};
+pub(crate) use crate::text::reason::{of_errno, reason};

@@ -17,13 +17,9 @@ use rustix::io::Errno;
 
 use crate::setup::state::{Setup, Task};
 use crate::setup::steps::progress::{self, Progress};
-use crate::sys::entry::{DIRECTORY, Entry, place};
-use crate::sys::identity::{self, Identity};
-use crate::text::escape::escaped;
-use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::{Level, Message, quoted, quoted_path};
-use crate::text::reason::of_errno as why;
-use crate::value::template::{Expanded, Template};
+use crate::sys::{DIRECTORY, Entry, Identity, identity, place};
+use crate::text::{Failure, Kind, Level, Message, Result, escaped, of_errno as why, quoted, quoted_path};
+use crate::value::{Expanded, Template};
 
 /// How many directories of a branch are held open.
 const HELD: usize = 16;

@@ -5,17 +5,9 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use crate::setup::state::{Setup, Task};
-use crate::sys::child::{Departure, Ended, Stop};
-use crate::sys::running::GRACE;
-use crate::sys::start::start_program;
-use crate::sys::terminal::Terminal;
-use crate::text::duration::spoken;
-use crate::text::escape::WITHHELD;
-use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::{Level, Message};
-use crate::value::signal::signal_name;
-use crate::value::step::During;
-use crate::value::template::Expanded;
+use crate::sys::{Departure, Ended, GRACE, Stop, Terminal, start_program};
+use crate::text::{Failure, Kind, Level, Message, Result, WITHHELD, spoken};
+use crate::value::{During, Expanded, signal_name};
 
 /// How long it may take to end, unless the step says otherwise or the run was asked to stop: a server that
 /// was just filled writes all of it to disk.

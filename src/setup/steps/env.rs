@@ -9,15 +9,9 @@ use crate::plan::target::faulty;
 use crate::setup::dump::is_preverbs_own;
 use crate::setup::state::{Setup, Task};
 use crate::setup::surroundings::Changes;
-use crate::sys::identity::acting_as;
-use crate::sys::proof;
-use crate::sys::read::read_interruptible;
-use crate::text::failure::{Failure, Kind, Result};
-use crate::text::reason::reason;
-use crate::value::env_file;
-use crate::value::step::Setting;
-use crate::value::template::Template;
-use crate::value::variables::Origin;
+use crate::sys::{acting_as, proof, read_interruptible};
+use crate::text::{Failure, Kind, Result, reason};
+use crate::value::{Origin, Setting, Template, env_file};
 
 const LONGEST: usize = 16 << 20;
 

@@ -10,13 +10,9 @@ use crate::setup::hook::{Hook, Script, Work};
 use crate::setup::hook_files::{self, How, Rules};
 use crate::setup::once::Outcome;
 use crate::setup::state::{Setup, Task, existence};
-use crate::sys::identity::acting_as;
-use crate::sys::proof;
-use crate::text::escape::{MASK, WITHHELD};
-use crate::text::failure::Result;
-use crate::text::log::{Level, Message};
-use crate::value::template::{Expanded, Template};
-use crate::value::words::{self, Element};
+use crate::sys::{acting_as, proof};
+use crate::text::{Level, MASK, Message, Result, WITHHELD};
+use crate::value::{Element, Expanded, Template, words};
 
 impl Setup {
     pub(crate) fn run(&mut self, task: &Task<'_>, argv: &[Element], stdin: Option<&Template>) -> Result<()> {

@@ -13,11 +13,10 @@ use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Uid, fchmod, fstat, mkdirat,
 use rustix::io::Errno;
 
 use crate::setup::steps::progress::Progress;
-use crate::sys::entry::{DIRECTORY, Refusal, Step, Walk, can_change, is_open_to_others};
-use crate::sys::identity::{Identity, Myself, acting_as};
-use crate::text::escape::escaped;
-use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::quoted_path;
+use crate::sys::{
+    DIRECTORY, Identity, Myself, Refusal, Step, Walk, acting_as, can_change, is_open_to_others,
+};
+use crate::text::{Failure, Kind, Result, escaped, quoted_path};
 
 const DEFAULT: u32 = 0o777;
 /// The mode of a directory until it has the one that is given.

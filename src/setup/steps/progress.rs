@@ -5,10 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::plan::PlanStep;
 use crate::setup::state::World;
-use crate::sys::child::Children;
-use crate::text::duration::{PROGRESS, spoken};
-use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::{Level, Log, Message};
+use crate::sys::Children;
+use crate::text::{Failure, Kind, Level, Log, Message, PROGRESS, Result, spoken};
 
 pub(crate) type Progress<'a> = dyn FnMut() -> Result<()> + 'a;
 

@@ -16,14 +16,9 @@ use rustix::io::Errno;
 
 use crate::setup::steps::mkdir::mkdir;
 use crate::setup::steps::progress::Progress;
-use crate::sys::entry::{self, Entry, Keep, Refusal, UNHELD, errno_of, fill, place};
-use crate::sys::identity::{Identity, Myself, acting_as};
-use crate::text::escape::escaped;
-use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::quoted_path as shown;
-use crate::value::template::Expanded;
-use crate::value::text::{HINT, Malformed, Scope, TextError, expand_text};
-use crate::value::variables::Variables;
+use crate::sys::{Entry, Identity, Keep, Myself, Refusal, UNHELD, acting_as, entry, errno_of, fill, place};
+use crate::text::{Failure, Kind, Result, escaped, quoted_path as shown};
+use crate::value::{Expanded, HINT, Malformed, Scope, TextError, Variables, expand_text};
 
 pub(crate) const SUFFIX: &str = ".template";
 const PUBLIC: u32 = 0o644;

@@ -6,15 +6,9 @@ use std::time::Duration;
 use crate::plan::target::{expand, expand_argv};
 use crate::ready::wait::{Awaited, Unready, not_ready, start, wait_for};
 use crate::setup::state::{Setup, Task, existence};
-use crate::sys::child::Children;
-use crate::sys::exec::program_of;
-use crate::sys::proof;
-use crate::sys::terminal::Terminal;
-use crate::text::duration::WAIT_TIMEOUT;
-use crate::text::failure::{Failure, Kind, Result};
-use crate::value::condition::Facts;
-use crate::value::step::Probe;
-use crate::value::template::Expanded;
+use crate::sys::{Children, Terminal, program_of, proof};
+use crate::text::{Failure, Kind, Result, WAIT_TIMEOUT};
+use crate::value::{Expanded, Facts, Probe};
 
 impl Setup {
     pub(in crate::setup) fn wait(&mut self, task: &Task<'_>, targets: &[Probe]) -> Result<()> {

@@ -17,10 +17,8 @@ use super::elf::{self, Elf};
 use crate::sys::entry::regular_file;
 use crate::sys::identity::Myself;
 use crate::sys::shebang::Shebang;
-use crate::text::escape::escaped;
-use crate::text::failure::{Failure, Kind};
-use crate::text::log::{quoted, quoted_path};
-use crate::value::variables::Variables;
+use crate::text::{Failure, Kind, escaped, quoted, quoted_path};
+use crate::value::Variables;
 
 /// What is wrong with a line whose last word is another one than it looks.
 pub(crate) const ENDS_IN_CR: &str =
