@@ -1,19 +1,49 @@
-//! `--exec -- COMMAND...`: runs a command as the container's main process would run it: with its variables,
-//! in its working directory, as its user.
+//! Becoming a command as someone else. `--as USER -- COMMAND...` steps down first. `--exec -- COMMAND...` runs a
+//! command as the container's main process would run it: with its variables, in its working directory, as its
+//! user.
 //!
-//! While setup is still running the command is refused, because the variables are not yet the ones that it is
+//! While setup is still running `--exec` is refused, because the variables are not yet the ones that it is
 //! promised. And where the command has a terminal that the main process has not, it has the `TERM` of
 //! whoever started it: that describes the terminal, not the container.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal as _;
+use std::os::unix::ffi::OsStrExt as _;
 
 use crate::modes::context::Context;
 use crate::modes::main_process;
+use crate::setup::state::not_root;
 use crate::sys::child::Children;
+use crate::sys::identity::{self, Myself};
 use crate::sys::{exec, read};
-use crate::text::failure::{Failure, Result};
+use crate::text::failure::{Failure, Kind, Result};
+use crate::value::template::Expanded;
+use crate::value::user::UserSpec;
 use crate::value::variables::{Origin, Variables};
+
+/// Steps down, sets `HOME`, and becomes the command. Returns only the failure.
+pub(crate) fn step_down(context: Context<'_>, user: &OsStr, command: &[OsString]) -> Failure {
+    let Context { mut variables, mut signals, log } = context;
+    if let Err(reason) = UserSpec::parse(user.as_bytes()) {
+        return Failure::say(Kind::Usage, identity::no_user(user.as_bytes(), &reason));
+    }
+    let identity = match identity::resolve(&Expanded::open(user.as_bytes())) {
+        Ok(identity) => identity,
+        Err(failure) => return failure,
+    };
+    let myself = Myself::observe();
+    if myself.is_root() {
+        if !myself.is(&identity)
+            && let Err(failure) = identity::step_down(&identity, None)
+        {
+            return failure;
+        }
+        variables.set(b"HOME", identity::home(&identity), Origin::User, false);
+    } else if !myself.is(&identity) {
+        log.say(&not_root(myself, &identity.spec.shown()));
+    }
+    exec::exec_with(command, &variables, &mut signals)
+}
 
 /// Becomes the command, with the main process's variables, user and working directory. Returns only the
 /// failure.

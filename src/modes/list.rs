@@ -10,8 +10,7 @@ use serde::Serialize;
 
 use crate::table::decode::decoder::Decoder;
 use crate::table::select::Tree;
-use crate::table::types::{Settings, lay_declarations};
-use crate::table::variable::Declaration;
+use crate::table::types::{Declaration, Settings, lay_declarations};
 use crate::text::escape::{MASK, escaped};
 use crate::text::failure::Failure;
 use crate::text::names::{EnvironmentName, VerbName, set_of};

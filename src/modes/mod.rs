@@ -1,6 +1,5 @@
 //! What preverb can be asked for, a file for each, named after its option.
 
-pub(crate) mod as_user;
 pub(crate) mod check;
 pub(crate) mod context;
 pub(crate) mod exec;
@@ -15,7 +14,5 @@ pub(crate) mod run;
 pub(crate) mod shim;
 pub(crate) mod start;
 pub(crate) mod supervise;
-pub(crate) mod supervisor;
 pub(crate) mod value_files;
 pub(crate) mod verb;
-pub(crate) mod wait;

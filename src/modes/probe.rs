@@ -1,6 +1,7 @@
-//! `--probe TARGET`: one try; and what the process does that makes it.
+//! `--wait TARGET... [-- COMMAND...]`, which waits until all targets are ready and becomes the command, if there
+//! is one; `--probe TARGET`, one try; and what the process does that makes a try.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::{Duration, Instant};
@@ -9,14 +10,42 @@ use rustix::process::Signal;
 
 use crate::modes::context::Context;
 use crate::ready;
-use crate::ready::wait::{Awaited, probed_word, start};
+use crate::ready::wait::{Awaited, Unready, awaited_word, not_ready, probed_word, start, wait_for};
 use crate::sys::child::{Children, Stop};
-use crate::sys::read;
 use crate::sys::start::{AsWhom, Received};
+use crate::sys::{exec, read};
 use crate::text::duration::spoken;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::value::target::Target;
 use crate::value::variables::Variables;
+
+pub(crate) fn wait(
+    context: Context<'_>,
+    targets: &[OsString],
+    timeout: Duration,
+    command: &[OsString],
+) -> Result<u8> {
+    let Context { variables, signals, log } = context;
+    let program = read::program();
+    let awaited = targets
+        .iter()
+        .filter_map(|target| awaited_word(target, &program).transpose())
+        .collect::<Result<Vec<_>>>()?;
+    let mut children = Children::new(signals);
+    let try_one = |children: &mut Children, each: &Awaited, limit| {
+        start(children, AsWhom::myself(), each, &variables, limit)
+    };
+    match wait_for(&mut children, *log, awaited, timeout, &try_one) {
+        Ok(()) => {}
+        Err(Unready::Stopped(stop)) => return Err(stop.failure("while waiting")),
+        Err(Unready::TimedOut(awaited)) => return Err(not_ready(&awaited, timeout, "wait:")),
+    }
+    if command.is_empty() {
+        return Ok(0);
+    }
+    children.reap_all();
+    Err(exec::exec_with(command, &variables, children.signals()))
+}
 
 pub(crate) fn probe(context: Context<'_>, target: &OsStr, timeout: Duration) -> Result<u8> {
     let Context { variables, signals, .. } = context;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use crate::cli::request::{Action, Invocation, Options, Request, TableMode};
 use crate::modes::context::{Context, print};
-use crate::modes::{as_user, check, exec, health, help, probe, supervise, wait};
+use crate::modes::{check, exec, health, help, probe, supervise};
 use crate::sys::signals::Signals;
 use crate::sys::{cgroup, identity, read, start, termination_log};
 use crate::table::load;
@@ -125,9 +125,9 @@ fn dispatch(name: &OsStr, words: Vec<OsString>, log: &mut Log, starts_target: &m
     match action {
         Action::Help => help::help(start, &table, &options),
         Action::Version => version(),
-        Action::As { user, command } => Err(as_user::step_down(start, &user, &command)),
+        Action::As { user, command } => Err(exec::step_down(start, &user, &command)),
         Action::Supervise { options, command } => supervise::supervise(start, &options, &command),
-        Action::Wait { targets, timeout, command } => wait::wait(start, &targets, timeout, &command),
+        Action::Wait { targets, timeout, command } => probe::wait(start, &targets, timeout, &command),
         Action::Probe { target, timeout } => probe::probe(start, &target, timeout),
         Action::Exec { command } => Err(exec::exec(start, &command)),
         Action::Health { timeout } => health::health(start, options.table.map(Into::into), timeout),

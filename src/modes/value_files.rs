@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::plan::value_file::ValueFile;
 use crate::sys::read::read_interruptible;
 use crate::sys::signals::Signals;
-use crate::table::variable::Declaration;
+use crate::table::types::Declaration;
 use crate::text::failure::Result;
 use crate::text::log::quoted;
 use crate::text::reason::reason;

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use crate::plan::layers::Building;
 use crate::plan::value_file::ValueFile;
-use crate::table::variable::{Declaration, Required};
+use crate::table::types::{Declaration, Required};
 use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind};
 use crate::text::log::quoted;

@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::plan::environment::{Environment, Why};
 use crate::plan::target::faulty;
-use crate::table::types::Layer;
-use crate::table::variable::Declaration;
+use crate::table::types::{Declaration, Layer};
 use crate::text::failure::Failure;
 use crate::text::log::quoted;
 use crate::text::names::{VerbName, set_of};

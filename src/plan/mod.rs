@@ -18,8 +18,7 @@ use crate::plan::layers::Building;
 use crate::plan::target::{Arguments, Target};
 use crate::plan::value_file::ValueFile;
 use crate::table::select::Selection;
-use crate::table::types::{Init, Settings, VerbPart, lay_declarations};
-use crate::table::variable::{Declaration, opaque};
+use crate::table::types::{Declaration, Init, Settings, VerbPart, lay_declarations, opaque};
 use crate::text::duration::{
     DURATION_RULE, UMASK_RULE, WAIT_TIMEOUT, parse_duration, parse_mode, parse_umask,
 };

@@ -10,4 +10,3 @@ pub(crate) mod load;
 pub(crate) mod naming;
 pub(crate) mod select;
 pub(crate) mod types;
-pub(crate) mod variable;

@@ -1,12 +1,13 @@
 //! What a table says, as types. They know nothing of TOML, and nothing of the world.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::table::variable::{Declaration, lay};
 use crate::text::choice::choice;
-use crate::text::log::Format;
-use crate::text::names::{EnvironmentName, VerbName};
+use crate::text::escape::MASK;
+use crate::text::log::{Format, quoted};
+use crate::text::names::{EnvironmentName, VerbName, set_of};
 use crate::value::capability::Capability;
+use crate::value::condition::Condition;
 use crate::value::deferred::Deferred;
 use crate::value::limit::Limit;
 use crate::value::step::{Probe, Setting, Step};
@@ -14,6 +15,137 @@ use crate::value::supervision::Supervision;
 use crate::value::template::Template;
 use crate::value::toml::Span;
 use crate::value::words::Element;
+
+/// Takes each of these fields from `over` where it is there.
+macro_rules! lay {
+    ($base:expr, $over:expr, $($field:ident)+) => {
+        $($base.$field = $over.$field.or($base.$field.take());)+
+    };
+}
+
+/// One `[variables.N]`, or several laid over each other.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Declaration {
+    pub(crate) name: String,
+    pub(crate) about: Option<String>,
+    pub(crate) default: Option<String>,
+    pub(crate) required: Option<Required>,
+    pub(crate) late: Option<bool>,
+    pub(crate) kind: Option<VariableKind>,
+    pub(crate) one_of: Option<Vec<String>>,
+    pub(crate) secret: Option<bool>,
+    pub(crate) file: Option<bool>,
+    pub(crate) aliases: Option<Vec<String>>,
+    pub(crate) conflicts: Option<Vec<String>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Required {
+    No,
+    If(Vec<Condition>),
+}
+
+impl Declaration {
+    pub(crate) fn lay(&mut self, over: Self) {
+        lay!(self, over, about default required late kind one_of secret file aliases conflicts);
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.name).chain(self.aliases.iter().flatten()).map(String::as_str)
+    }
+
+    pub(crate) fn is_secret(&self) -> bool {
+        self.secret == Some(true)
+    }
+
+    /// Whether it is true when it is not empty, whatever it says.
+    pub(crate) fn is_opaque(&self) -> bool {
+        self.is_secret() || self.kind.is_some_and(|kind| kind != VariableKind::Boolean)
+    }
+
+    /// What a value must be that this one is not, if it is not one that the variable can have.
+    pub(crate) fn broken_rule(&self, value: &[u8], secret: bool) -> Option<String> {
+        match (self.kind, &self.one_of) {
+            (Some(kind), _) if !kind.admits(value) => Some(kind.rule().to_owned()),
+            (_, Some(allowed)) if !allowed.iter().any(|each| each.as_bytes() == value) => {
+                let list = allowed.iter().map(quoted).collect::<Vec<_>>().join(", ");
+                Some(format!("one of {}", if secret { MASK.to_owned() } else { list }))
+            }
+            _ => None,
+        }
+    }
+
+    pub(crate) fn conditions(&self) -> &[Condition] {
+        match &self.required {
+            Some(Required::If(conditions)) => conditions,
+            Some(Required::No) | None => &[],
+        }
+    }
+
+    /// Whether it must not be empty, whatever else is set.
+    pub(crate) fn is_required(&self) -> bool {
+        matches!(&self.required, Some(Required::If(conditions)) if conditions.is_empty())
+    }
+}
+
+/// The variables that are true when they are not empty, whatever they say.
+pub(crate) fn opaque(declarations: &[Declaration]) -> BTreeSet<String> {
+    set_of(declarations.iter().filter(|each| each.is_opaque()).map(|each| each.name.clone()))
+}
+
+choice! {
+    /// `type` of a declared variable.
+    VariableKind {
+        String = "string",
+        Integer = "integer",
+        Port = "port",
+        Boolean = "boolean",
+        Url = "url",
+        Path = "path",
+    }
+}
+
+impl VariableKind {
+    pub(crate) fn rule(self) -> &'static str {
+        match self {
+            Self::String => "text",
+            Self::Integer => "a whole number",
+            Self::Port => "a port from 1 to 65535",
+            Self::Boolean => "one of true, false, yes, no, on, off, 1, 0",
+            Self::Url => "a URL with a scheme and `://`",
+            Self::Path => "an absolute path",
+        }
+    }
+
+    pub(crate) fn admits(self, value: &[u8]) -> bool {
+        let text = std::str::from_utf8(value);
+        match self {
+            Self::String => true,
+            Self::Path => value.starts_with(b"/"),
+            Self::Integer => text.is_ok_and(|text| {
+                let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+                !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+            }),
+            Self::Port => text.is_ok_and(|text| {
+                text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
+            }),
+            Self::Boolean => text.is_ok_and(|text| {
+                ["true", "false", "yes", "no", "on", "off", "1", "0"]
+                    .iter()
+                    .any(|word| text.eq_ignore_ascii_case(word))
+            }),
+            Self::Url => text.is_ok_and(|text| {
+                // RFC 3986, section 3.1: a scheme is a letter and then letters, digits, `+`, `-`, `.`.
+                text.split_once("://").is_some_and(|(scheme, rest)| {
+                    scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+                        && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+                        && !rest.is_empty()
+                        && !text.bytes().any(|b| b.is_ascii_whitespace() || b.is_ascii_control())
+                })
+            }),
+        }
+    }
+}
 
 #[derive(Debug, Default)]
 pub(crate) struct Settings {
@@ -143,5 +275,32 @@ impl Supervision {
         self.exit.retain(|(from, _)| over.exit.iter().all(|(later, _)| later != from));
         self.exit.extend(over.exit);
         lay!(self, over, group grace);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_of_their_type() {
+        let check = |kind: VariableKind, good: &[&str], bad: &[&str]| {
+            for value in good {
+                assert!(kind.admits(value.as_bytes()), "{kind:?} {value}");
+            }
+            for value in bad {
+                assert!(!kind.admits(value.as_bytes()), "{kind:?} {value}");
+            }
+        };
+        check(VariableKind::Port, &["1", "65535", "080"], &["0", "65536", "-1", "+1", "x", " 1"]);
+        check(VariableKind::Integer, &["0", "-12", "+3", "99999999999999999999"], &["1.5", "-", "0x1", "1 "]);
+        check(VariableKind::Boolean, &["true", "no", "on", "0", "YES"], &["2", "y", "enabled"]);
+        check(
+            VariableKind::Url,
+            &["http://x", "postgres+ssl://a@b/c"],
+            &["x", "://x", "http://", "1a://x", "http://a b"],
+        );
+        check(VariableKind::Path, &["/", "/a b"], &["a", "./a"]);
+        assert!(!VariableKind::Port.admits(b"\xff"));
     }
 }

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use crate::modes::check::image::Image;
-use crate::table::variable::{Declaration, opaque};
+use crate::table::types::{Declaration, opaque};
 use crate::text::names::{EnvironmentName, set_of};
 use crate::value::step::{OWN_LAYER, OWN_LAYER_HINT, Setting};
 use crate::value::template::{Fault, Template};

@@ -4,14 +4,12 @@
 //! Every string but a `message` is exact, and one that is not UTF-8 is an object with its `base64`. What
 //! is secret, and the user information of a URL, is `***`.
 
-mod now;
 mod shape;
 mod steps;
 pub(crate) mod text;
 
-use crate::modes::explain::now::{Now, shown};
 use crate::modes::explain::shape::{Explained, ExplainedDeclared, ExplainedInit, ExplainedVariable, Problem};
-use crate::modes::explain::steps::Steps;
+use crate::modes::explain::steps::{Now, Steps, shown};
 use crate::plan::target::{Arguments, faulty};
 use crate::plan::{Plan, PlanStep};
 use crate::sys::identity::{self, Identity, Myself};

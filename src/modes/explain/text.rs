@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::modes::explain::now::line;
 use crate::modes::explain::shape::{Explained, ExplainedStep};
-use crate::modes::explain::steps::SKIPPED;
+use crate::modes::explain::steps::{SKIPPED, line};
 use crate::text::escape::{escaped, shortened};
 use crate::text::exact::Exact;
 use crate::text::paint::{Paint, hanging, wrapped};

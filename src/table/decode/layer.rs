@@ -1,8 +1,7 @@
 //! What the table, an environment and a verb have in common: `env`, `variables`, `setup`.
 
 use crate::table::decode::decoder::{Decoder, Key, Place, keys};
-use crate::table::types::Layer;
-use crate::table::variable::{Declaration, Required, VariableKind};
+use crate::table::types::{Declaration, Layer, Required, VariableKind};
 use crate::text::log::quoted;
 use crate::text::names::is_variable_name;
 use crate::value::step::Setting;
