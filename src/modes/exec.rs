@@ -1,6 +1,6 @@
-//! Becoming a command as someone else. `--as USER -- COMMAND...` steps down first. `--exec -- COMMAND...` runs a
-//! command as the container's main process would run it: with its variables, in its working directory, as its
-//! user.
+//! Becoming a command as someone else. `--as USER -- COMMAND...` steps down first. `--exec -- COMMAND...`
+//! runs a command as the container's main process would run it: with its variables, in its working directory,
+//! as its user.
 //!
 //! While setup is still running `--exec` is refused, because the variables are not yet the ones that it is
 //! promised. And where the command has a terminal that the main process has not, it has the `TERM` of

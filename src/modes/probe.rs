@@ -1,5 +1,5 @@
-//! `--wait TARGET... [-- COMMAND...]`, which waits until all targets are ready and becomes the command, if there
-//! is one; `--probe TARGET`, one try; and what the process does that makes a try.
+//! `--wait TARGET... [-- COMMAND...]`, which waits until all targets are ready and becomes the command, if
+//! there is one; `--probe TARGET`, one try; and what the process does that makes a try.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;

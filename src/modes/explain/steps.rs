@@ -1,5 +1,5 @@
-//! The steps of a plan, explained in their order: what the strings of each come to as things are, and which of
-//! them cannot be expanded yet; what it would do, and what a step before it may still change.
+//! The steps of a plan, explained in their order: what the strings of each come to as things are, and which
+//! of them cannot be expanded yet; what it would do, and what a step before it may still change.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
