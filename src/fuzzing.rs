@@ -1,4 +1,4 @@
-//! What the fuzz targets in `fuzz/` reach of the insides: parsers that read what others wrote. No part of any
+//! The functions that the fuzz targets in `fuzz/` call: parsers of input that others wrote. No part of any
 //! interface.
 
 use crate::ready::{amqp, grpc, http, kafka, mongodb, mysql, postgres, redis, tls};
@@ -45,10 +45,10 @@ pub fn names(source: &str) -> Vec<String> {
 /// A name and its value.
 pub type Written = (Vec<u8>, Vec<u8>);
 
-/// What a hook wrote to descriptor 3.
+/// The text that a hook wrote to descriptor 3.
 ///
 /// # Errors
-/// What else it wrote.
+/// The other text that it wrote.
 pub fn written_variables(text: &[u8]) -> Result<Vec<Written>, String> {
     crate::setup::dump::written_variables(text)
 }
@@ -56,7 +56,7 @@ pub fn written_variables(text: &[u8]) -> Result<Vec<Written>, String> {
 /// The protocols whose answers are read.
 pub const PROTOCOLS: u8 = 9;
 
-/// What a server's bytes so far mean to the parser of a protocol: nothing yet, or this. The first packets of
+/// The result of a protocol's parser for a server's bytes so far: nothing yet, or this. The first packets of
 /// MySQL and the frames of gRPC are read one after the other, as a connection does.
 #[must_use]
 pub fn answer(protocol: u8, bytes: &[u8]) -> Option<String> {

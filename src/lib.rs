@@ -17,7 +17,7 @@
 //!
 //! `fuzzing.rs` is the entrance for fuzzers, `keys.rs` that of the tests which make the JSON schema.
 //!
-//! What is hard is preverb itself again, in a small mode: `--preverb-as` steps down before a hook,
+//! The difficult parts are preverb itself again, in a small mode: `--preverb-as` steps down before a hook,
 //! `--preverb-dump` hands a shell's environment back, `--preverb-probe` makes one try, `--preverb-guard`
 //! cleans up after one, `--preverb-lookup` asks for a name's addresses, `--supervise` stays as PID 1 and
 //! `--preverb-target` is its child before it becomes the target. So there is no `unsafe`, and no code between

@@ -133,7 +133,7 @@ mod tests {
         words.iter().map(OsString::from).collect()
     }
 
-    /// What is plain means the same to the parser that knows everything.
+    /// Plain arguments mean the same to the full parser.
     fn request(line: &[&str]) -> Result<Request> {
         parse(words(line), Dashes::Preverb)
     }

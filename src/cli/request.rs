@@ -1,4 +1,4 @@
-//! What a caller can ask for.
+//! The requests of a caller.
 
 use std::ffi::OsString;
 use std::time::Duration;

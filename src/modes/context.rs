@@ -1,4 +1,4 @@
-//! What every mode has at hand, how it finds the table, and how it prints.
+//! The context of every mode: how it finds the table, and how it prints.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{ErrorKind, Write as _};

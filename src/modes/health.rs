@@ -1,7 +1,7 @@
 //! `--health`: whether what the container runs is healthy, by the probe that its verb names.
 //!
 //! The verb, its environment and everything that the probe is made from are the main process's own, so one
-//! line in the image holds for all of its verbs. What keeps the question from being answered is an answer,
+//! line in the image holds for all of its verbs. An obstacle to the answer is an answer,
 //! too: not healthy (1), and why.
 
 use std::ffi::OsStr;
@@ -97,7 +97,7 @@ fn examine(context: Context<'_>, option: Option<PathBuf>, timeout: Duration) -> 
     for declaration in declarations.iter().filter(|declaration| declaration.is_secret()) {
         variables.mark_secret(declaration.name.as_bytes());
     }
-    // What layers make from a secret is one, too.
+    // A value that a layer makes from a secret is one, too.
     for setting in selection.layers().flat_map(|layer| &layer.env) {
         if setting.value.expand(&variables).is_ok_and(|value| value.secret) {
             variables.mark_secret(setting.name.as_bytes());

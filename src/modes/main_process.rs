@@ -12,9 +12,9 @@ use crate::sys::read;
 use crate::text::failure::{Failure, Kind, Result};
 use crate::text::log::quoted;
 
-/// What preverb is called while it sets up, whatever its file's name is.
+/// The process name of preverb while it sets up, whatever its file's name is.
 const PREVERB: &[u8] = b"preverb";
-/// What it is called while it supervises; the target's process id follows.
+/// Its process name while it supervises; the target's process id follows.
 const SUPERVISOR: &[u8] = b"preverb:";
 
 /// Inits that come first in a container and are never what it is for; as the kernel has their names.

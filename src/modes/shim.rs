@@ -12,7 +12,8 @@
 //! - Every option is one argument, `--name=value`, and `--` ends them: no value can become an option.
 //! - The engine's client replaces the shell, so signals and the exit code are the client's; 125 is what
 //!   clients exit with when a container could not be started, and so does the script.
-//! - An engine that maps ids (docker without root) maps the caller's too; only podman can be told not to.
+//! - An engine that maps ids (docker without root) maps the caller's too; only podman has an option against
+//!   that.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -195,7 +196,7 @@ mod tests {
             let number = COUNT.fetch_add(1, Ordering::Relaxed);
             let path = std::env::temp_dir().join(format!("preverb-shim-{}-{number}", std::process::id()));
             std::fs::create_dir_all(&path).expect("a directory for the test");
-            // What a shell calls the directory must be what the test calls it.
+            // The shell must call the directory what the test calls it.
             Self(path.canonicalize().expect("the directory was just made"))
         }
 
@@ -234,7 +235,7 @@ mod tests {
 
     impl Drop for Scratch {
         fn drop(&mut self) {
-            // A directory that stays behind harms no test.
+            // A leftover directory harms no test.
             let _ = std::fs::remove_dir_all(&self.0);
         }
     }
@@ -556,7 +557,7 @@ mod tests {
             refused(&run(&pwd, &colon, None), "$PWD, because its path has a colon");
             refused(&run(&home, &here, Some("/a:b")), "$HOME, because its path has a colon");
             refused(&run(&home, &here, Some("")), "$HOME, because HOME is not an absolute path");
-            // What needs no HOME does without.
+            // A shim that needs no HOME works without one.
             words(&run(&pwd, &here, None));
         }
     }

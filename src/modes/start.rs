@@ -117,7 +117,7 @@ fn dispatch(name: &OsStr, words: Vec<OsString>, log: &mut Log, starts_target: &m
     if let Some(format) = options.log {
         start.log.format = format;
     }
-    // A mistake in `PREVERB_LOG` does not keep anybody from the help and the version.
+    // A mistake in `PREVERB_LOG` does not affect the help and the version.
     if !matches!(action, Action::Help | Action::Version) {
         start.check_log(&options)?;
     }

@@ -1,4 +1,4 @@
-//! Staying behind with the target as a child: `--supervise`, and what `init = true` becomes.
+//! Staying as the parent of the target: `--supervise`, and what `init = true` becomes.
 //!
 //! Every signal that can be caught goes to the target; every orphan is collected; the target's exit code is
 //! this process's. The terminal follows a target that has a process group of its own, as with a shell's jobs.
@@ -29,7 +29,7 @@ use crate::value::variables::{Origin, Variables};
 
 /// The mode in which preverb becomes the target after doing to itself what only the target's own process can.
 const TARGET_MODE: &str = "--preverb-target";
-/// What it does, beside the format of messages: take the terminal's foreground; let `LISTEN_PID` name this
+/// Its tasks, apart from the format of messages: take the terminal's foreground; let `LISTEN_PID` name this
 /// process; do not show why it fails.
 const FOREGROUND: &str = "foreground";
 const LISTEN: &str = "listen";
@@ -159,7 +159,7 @@ fn let_go(signals: &Signals) {
 /// Signals that are the target's alone.
 const NEVER_TO_THE_REST: [i32; 5] = [SIGCHLD, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU];
 
-/// How long processes that were killed may take to be gone: one in an uninterruptible sleep takes for ever.
+/// How long processes that were killed may take to be gone: one in an uninterruptible sleep takes forever.
 const AFTER_KILL: Duration = Duration::from_secs(2);
 const AFTER_KILL_POLL: Duration = Duration::from_millis(5);
 
@@ -328,7 +328,7 @@ impl Supervisor<'_> {
     }
 
     /// Takes back the terminal's foreground from a target that has stopped or ended. Who has it otherwise,
-    /// and lives, keeps it. PID 1 has nobody to return it to.
+    /// and lives, keeps it. PID 1 has no shell to return it to.
     fn take_back(&self) {
         let own = getpgrp();
         if self.terminal != Terminal::Lent || self.init || own.as_raw() == 0 {
@@ -343,7 +343,7 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Ends what the target has left behind: SIGTERM, and SIGKILL after `grace`.
+    /// Ends the leftover processes of the target: SIGTERM, and SIGKILL after `grace`.
     fn end_the_rest(&self, grace: Duration) {
         self.to_the_rest(SIGTERM);
         // A process that is stopped handles nothing.

@@ -117,7 +117,7 @@ fn failure(declaration: &Declaration, sentence: String) -> Failure {
     }
 }
 
-/// What is wrong with the value of a declared variable, if anything is: it is missing, or it is not one of
+/// The mistake in the value of a declared variable, if there is one: it is missing, or it is not one of
 /// those that it can have.
 pub(super) fn judge(declaration: &Declaration, variables: &Variables, rules: Rules<'_>) -> Option<Failure> {
     let name = declaration.name.as_str();

@@ -34,7 +34,7 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
-    /// Why it is this one, in words.
+    /// Why it is this one, as text.
     pub(crate) fn describe(&self) -> String {
         let name = &self.variable;
         let why = match self.why {

@@ -1,4 +1,4 @@
-//! What a run would do, as data: `--explain` prints it and performing executes it. Pure, total and
+//! The plan of a run, as data: `--explain` prints it and performing executes it. Pure, total and
 //! deterministic: the same request, table and facts make the same plan.
 
 mod declared;
@@ -48,7 +48,7 @@ pub(crate) struct Plan {
     pub(crate) declared: Vec<String>,
     late: Vec<Declaration>,
     pub(crate) steps: Vec<PlanStep>,
-    /// What hooks get as their positional parameters.
+    /// The positional parameters of hooks.
     pub(crate) parameters: Vec<OsString>,
     pub(crate) user: Option<Expanded>,
     pub(crate) workdir: Option<Expanded>,
@@ -139,7 +139,7 @@ impl PlanStep {
         Ok(step)
     }
 
-    /// What messages call the step: its name, or its kind and its value as far as that can be expanded.
+    /// The label of the step in messages: its name, or its kind and its value as far as that can be expanded.
     pub(crate) fn label_with(&self, variables: &Variables) -> String {
         labelled(&self.step, &|template| {
             template.expand(variables).map_or_else(|_| template.shown_source(), |expanded| expanded.shown())
@@ -217,7 +217,7 @@ pub(crate) struct Call {
 pub(crate) struct Planned {
     pub(crate) plan: Plan,
     pub(crate) failures: Vec<Failure>,
-    /// What should be changed, and does not keep it from being performed.
+    /// Warnings, which do not keep it from being performed.
     pub(crate) warnings: Vec<String>,
 }
 

@@ -19,7 +19,7 @@ pub(crate) struct Target {
 #[derive(Debug, Clone)]
 pub(crate) enum Arguments {
     Default(Vec<Element>),
-    /// The caller's words, byte for byte.
+    /// The caller's arguments, byte for byte.
     Given(Vec<OsString>),
 }
 

@@ -110,9 +110,9 @@ mod tests {
                 serve(stream);
             });
             let answer = asked(address);
-            // Should `asked` never have connected, the server must not wait for ever.
+            // Should `asked` never have connected, the server must not wait forever.
             drop(TcpStream::connect(address));
-            server.join().expect("the server did what it was told");
+            server.join().expect("the server thread ends");
             answer
         })
     }
@@ -130,7 +130,7 @@ mod tests {
         (socket, address)
     }
 
-    /// What a probe makes of a server that reads the request and then does as `serve` does.
+    /// The result of a probe of a server that reads the request and then does as `serve` does.
     fn probed(limit: Duration, serve: impl FnOnce(&mut TcpStream) + Send) -> Result<(), String> {
         let listener = loopback();
         beside(
@@ -275,7 +275,7 @@ mod tests {
         let why = "no status in the first 8 KiB of the answer";
         assert_eq!(flood(b"HTTP/1.1 200 "), failed(why));
         assert_eq!(flood(b"HTTP/1.1 100 Continue\r\nX: "), failed(why));
-        // Behind a status, nothing matters.
+        // After a status, nothing matters.
         assert_eq!(flood(b"HTTP/1.1 200 OK\r\nX: "), Ok(()));
     }
 
@@ -423,7 +423,7 @@ mod tests {
 
     impl Drop for Scratch {
         fn drop(&mut self) {
-            // A directory that stays behind harms no test.
+            // A leftover directory harms no test.
             let _ = std::fs::remove_dir_all(&self.0);
         }
     }

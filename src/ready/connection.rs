@@ -28,7 +28,7 @@ pub(crate) enum Address<'a> {
     Unix(&'a Path),
 }
 
-/// What a parser says of the bytes so far: nothing yet, or a value and the number of bytes that it took.
+/// The result of a parser for the bytes so far: nothing yet, or a value and the number of bytes that it took.
 pub(crate) type Parsed<T> = Result<Option<(T, usize)>, String>;
 
 #[derive(Debug)]
@@ -149,7 +149,7 @@ fn is_self(stream: &TcpStream) -> bool {
 }
 
 fn connect_unix(path: &Path, clock: Clock) -> Result<OwnedFd, String> {
-    // The standard library's connect waits for ever while the server's queue is full.
+    // The standard library's connect waits forever while the server's queue is full.
     let address = SocketAddrUnix::new(path).map_err(of_errno)?;
     let flags = SocketFlags::CLOEXEC;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None);

@@ -46,7 +46,7 @@ pub(crate) fn line(bytes: &[u8]) -> Parsed<Vec<u8>> {
     }
 }
 
-/// What the answer to `AUTH` says: no error where it is not the end of the matter.
+/// The meaning of the answer to `AUTH`: no error where the next answer decides.
 pub(crate) fn judge_auth(line: &[u8]) -> Result<(), String> {
     if line.starts_with(b"+OK") {
         return Ok(());

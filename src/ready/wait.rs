@@ -27,12 +27,12 @@ pub(crate) struct Awaited {
     pub(crate) shown: String,
     pub(crate) argv: Vec<OsString>,
     target: Option<Vec<u8>>,
-    /// The program of preverb, where a program that tries leaves nothing behind.
+    /// The program of preverb, where a program that tries leaves no process.
     pub(crate) guard: Option<PathBuf>,
     /// How long a try of preverb's own may take; as long as one does, without it.
     pub(crate) limit: Option<Duration>,
     error: String,
-    /// Whether a secret is a part of its words, so that what went wrong with them is not shown.
+    /// Whether a secret is a part of its arguments, so that its error is not shown.
     pub(crate) secret: bool,
     next: Instant,
     running: Option<Running>,
@@ -90,7 +90,7 @@ pub(crate) enum Unready {
 pub(crate) type Start<'a> =
     dyn Fn(&mut Children, &Awaited, Duration) -> std::result::Result<Running, String> + 'a;
 
-/// Waits until all are ready, all at the same time; a `timeout` of zero is for ever.
+/// Waits until all are ready, all at the same time; a `timeout` of zero is no limit.
 pub(crate) fn wait_for(
     children: &mut Children,
     log: Log,

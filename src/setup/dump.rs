@@ -1,4 +1,4 @@
-//! What a hook hands back: the environment of a shell that sourced it, and what it wrote to descriptor 3.
+//! The results of a hook: the environment of a shell that sourced it, and what it wrote to descriptor 3.
 //!
 //! It knows the forms in which both come, and which of it is a change, and knows no processes.
 
@@ -65,7 +65,7 @@ impl Dump {
         (entries.len() == count).then(|| Self { directory, umask, variables: Variables::inherited(entries) })
     }
 
-    /// What the shell changed. One that `is_bash` can hold exported functions (`BASH_FUNC_name%%`), too.
+    /// The changes of the shell. One that `is_bash` can hold exported functions (`BASH_FUNC_name%%`), too.
     pub(super) fn changes<'v>(&'v self, before: &'v Variables, is_bash: impl Fn() -> bool) -> Changes {
         // There can be very many, and each is looked up. Of several of one name a shell takes the last.
         let index = |variables: &'v Variables| -> HashMap<&'v [u8], &'v [u8]> {

@@ -66,7 +66,7 @@ impl Setup {
                 }
             }
         };
-        // The target's limits are not for what is still to be said: with `fsize = 0` that would be the end.
+        // The target's limits are not for later messages: with `fsize = 0` that would be the end.
         for (resource, current) in limits {
             let _ = setrlimit(resource, Rlimit { current, maximum: getrlimit(resource).maximum });
         }
@@ -108,7 +108,8 @@ impl Setup {
     }
 }
 
-/// What this program is started with to supervise: it knows neither the options nor the table of this run.
+/// The arguments that start this program as a supervisor: it knows neither the options nor the table of this
+/// run.
 fn own_arguments(supervision: &Supervision, format: Format, variables: &Variables) -> Vec<OsString> {
     let mut own = vec![OsString::from("preverb")];
     if format != Format::default() || variables.non_empty(b"PREVERB_LOG").is_some() {
@@ -134,7 +135,7 @@ fn set_limit(limit: &Limit) -> Result<()> {
     })
 }
 
-/// Names the processes that setup has left behind: the target would wonder whose they are.
+/// Names the leftover processes of setup: the target would wonder whose they are.
 fn name_leftovers(log: Log, groups: &[i32]) {
     let own = std::process::id().cast_signed();
     // A hook has a group of its own. Who is in this one was this process's child before it became preverb.

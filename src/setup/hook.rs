@@ -133,7 +133,7 @@ impl Setup {
         Ok(())
     }
 
-    /// The file that a shell of root's starts as preverb. What stands at this program's own path by now may
+    /// The file that a shell of root's starts as preverb. The file at this program's own path may by now
     /// be another user's, where it is not root's alone: then it is the file that this process was started
     /// from.
     fn own_file(&self, task: &Task<'_>) -> Result<PathBuf> {
@@ -179,8 +179,8 @@ impl Setup {
     }
 }
 
-/// What a hook changed: what its shell handed back, and what it wrote to descriptor 3. An error is the end of
-/// a sentence about the hook, and a hint.
+/// The changes of a hook: what its shell handed back, and what it wrote to descriptor 3. An error is the end
+/// of a sentence about the hook, and a hint.
 fn changes(
     hook: &Hook,
     running: &Running,

@@ -233,7 +233,7 @@ fn with_bom() -> How {
     fail("begins with a byte order mark (BOM)", exec::NO_BOM)
 }
 
-/// An executable file that is run by itself. What cannot be read can be run all the same, and a mark alone is
+/// An executable file that is run by itself. A file that cannot be read can still be run, and a mark alone is
 /// not a script.
 fn program(path: &Path) -> How {
     let head = exec::head(path).unwrap_or_default();

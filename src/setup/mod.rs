@@ -83,7 +83,7 @@ impl Setup {
             if during.is_some() || done.is_err() {
                 setup.return_to(outside, task)?;
             }
-            // What is secret in it has been left out of its failure.
+            // Secrets have been left out of its failure.
             setup.secret = false;
             done.map(|()| Outcome::Done)
         })
@@ -103,7 +103,7 @@ impl Setup {
         }
         let mut step = step.settled(self.surroundings.variables(task.root))?;
         if let Some(deadline) = self.deadline {
-            // Zero would be for ever.
+            // Zero would be no limit.
             step.cap(deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)));
         }
         let task = Task { step: &step, ..task };

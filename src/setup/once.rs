@@ -24,7 +24,7 @@ use crate::text::{
 };
 use crate::value::{Expanded, Template};
 
-/// What a step came to that went well.
+/// The result of a step that succeeded.
 pub(super) enum Outcome {
     Done,
     Nothing,
@@ -61,7 +61,7 @@ impl Setup {
             skip();
             return Ok(());
         }
-        // What the step sets, the next start would not have.
+        // The next start would not have the variables that the step sets.
         let outside = self.surroundings.scopes();
         if marker.per.is_some() {
             let previous = before.as_ref().and_then(Content::value);
@@ -119,7 +119,7 @@ struct Marker<'s> {
     writer: Option<&'s Identity>,
 }
 
-/// What is at a marker's path: nothing, or its content, which is read only for a step with `per`.
+/// The state of a marker's path: nothing, or its content, which is read only for a step with `per`.
 type Found = Option<Content>;
 
 #[derive(PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What a step runs in: variables, working directory and umask.
+//! The surroundings of a step: variables, working directory and umask.
 //!
 //! There are two of them where root steps down: what is done as root sees nothing of what a hook that was
 //! not root exported, so root's are kept apart from the others'.
@@ -33,7 +33,7 @@ pub(crate) struct Surroundings {
     others: Option<Scope>,
     directory: Option<PathBuf>,
     umask: Option<u32>,
-    /// What was inherited, noted before the first change.
+    /// The inherited state, noted before the first change.
     inherited: Option<(Option<OwnedFd>, u32)>,
 }
 

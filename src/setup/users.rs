@@ -87,7 +87,7 @@ fn stays_no_root(before: Option<&Identity>, now: &Identity) -> Result<()> {
     Err(Failure::say(Kind::Identity, sentence).field("user", user).hint(ONLY_ROOT))
 }
 
-/// Whether nobody else can have changed who is who.
+/// Whether only root can have changed the users.
 fn only_root_can_change() -> bool {
     ["/etc/passwd", "/etc/group"].into_iter().all(|path| proof::file(Path::new(path)).is_ok())
 }

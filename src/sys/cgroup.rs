@@ -80,7 +80,7 @@ fn limits(groups: &BTreeSet<PathBuf>) -> impl Iterator<Item = u64> {
 mod tests {
     use super::*;
 
-    /// What these files say to a process of these groups.
+    /// The limits in these files for a process of these groups.
     fn facts(own: &str, files: &[(&str, &str)]) -> (Option<u64>, Option<u64>) {
         let mount = tempfile::tempdir().expect("a directory is made");
         for (path, text) in files {

@@ -25,8 +25,8 @@ pub(crate) struct Children {
     signals: Signals,
     inherited: Option<Vec<RawFd>>,
     groups: Vec<i32>,
-    /// What runs while others come and go, until it is asked to end: the temporary server of a database
-    /// image. Where it ends before that, `pump` ends what runs at that moment.
+    /// A program that runs while others come and go, until it is asked to end: the temporary server of a
+    /// database image. Where it ends before that, `pump` ends what runs at that moment.
     pub(crate) companion: Option<Running>,
     socket: Option<(UnixListener, String)>,
 }
@@ -185,7 +185,7 @@ impl Children {
                 }
                 continue;
             }
-            // What it said before its end decides how that is read.
+            // Its output before its end decides how that is read.
             child.read_pipes();
             let counts_as = child.ending.as_ref().and_then(|(counts_as, _)| counts_as.clone());
             child.status = Some(counts_as.unwrap_or_else(|| decode(status)));
@@ -200,8 +200,8 @@ impl Children {
     }
 
     /// Lets the shells in that hand their environment back: only processes of a child's own group, and only
-    /// of the user whose environment it is. What an earlier hook left behind could join a later hook's group,
-    /// and the later one may be root's.
+    /// of the user whose environment it is. A leftover process of an earlier hook could join a later hook's
+    /// group, and the later one may be root's.
     fn accept(&mut self, running: &mut [&mut Running]) {
         let Some((listener, _)) = &self.socket else { return };
         while let Ok((connection, _)) = listener.accept() {

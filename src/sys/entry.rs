@@ -128,7 +128,7 @@ pub(crate) struct Walk {
     roots_alone: bool,
 }
 
-/// What a step of a walk came to.
+/// The result of a step of a walk.
 pub(crate) enum Step {
     Entered,
     Missing(OsString),
@@ -220,8 +220,8 @@ impl Walk {
             if self.links > MOST_LINKS {
                 return Err(Errno::LOOP.into());
             }
-            // On a read-only mount nobody in this container can put anything: Kubernetes mounts a `ConfigMap`
-            // so, whose directory has the mode 0777.
+            // On a read-only mount no process of this container can put anything: Kubernetes mounts a
+            // `ConfigMap` so, whose directory has the mode 0777.
             let is_read_only = || {
                 let mount = rustix::fs::fstatvfs(&self.at);
                 mount.is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY))
@@ -280,7 +280,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Opens the directory that `path` is in. What `path` itself is, a link or nothing at all, is not looked
+    /// Opens the directory that `path` is in. Whether `path` itself is a link or missing is not looked
     /// at.
     pub(crate) fn find(path: &Path) -> Result<Self, Refusal> {
         if path.as_os_str().is_empty() {
@@ -333,8 +333,8 @@ impl Entry {
         let _ = rustix::fs::unlinkat(&self.directory, &self.name, AtFlags::empty());
     }
 
-    /// Puts a new file there, whole or not at all: written under a name that nobody can foresee, then
-    /// renamed over what was there, be it a file or a link. Nothing is left behind where that fails.
+    /// Puts a new file there, whole or not at all: written under an unpredictable name, then
+    /// renamed over what was there, be it a file or a link. A failure leaves nothing.
     pub(crate) fn replace(&self, content: &[u8], mode: u32, keep: Keep) -> rustix::io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         // A dot in front and no extension of the destination's: what reads a directory's `*.conf` must not
@@ -350,7 +350,7 @@ impl Entry {
         if keep == Keep::AfterCrash { self.sync() } else { Ok(()) }
     }
 
-    /// Makes a file where nothing is, to be kept after a crash. Nothing is left behind where that fails.
+    /// Makes a file where nothing is, to be kept after a crash. A failure leaves nothing.
     pub(crate) fn create(&self, content: &[u8], mode: u32) -> rustix::io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
         let file = self.open(flags, Mode::from_raw_mode(mode))?;
@@ -384,8 +384,8 @@ pub(crate) fn open(path: &Path, flags: OFlags) -> Result<OwnedFd, Refusal> {
     Ok(Entry::reached(Walk::begin(path)?)?.open(flags | OFlags::NOFOLLOW, Mode::empty())?)
 }
 
-/// What `path` leads to, where only root can have made the way there: each directory and each link on it, and
-/// what is at its end, is root's, and nobody else can change it.
+/// The file that `path` leads to, where only root can have made the way there: each directory and each link
+/// on it, and what is at its end, is root's, and no other user can change it.
 pub(crate) fn roots_alone(path: &Path) -> Result<Entry, Refusal> {
     let mut walk = Walk::of_roots_alone()?;
     if !path.is_absolute() {
@@ -403,7 +403,7 @@ pub(crate) fn place(status: &Stat) -> (u64, u64) {
     (status.st_dev, status.st_ino)
 }
 
-/// What a new file must survive.
+/// Whether a new file must survive a crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Keep {
     UntilCrash,
@@ -434,7 +434,7 @@ pub(crate) fn fill(file: &OwnedFd, content: &[u8]) -> rustix::io::Result<()> {
     written.map_err(|error| errno_of(&error))
 }
 
-/// A name that nobody can foresee. The standard library keys its hashes with random bytes of the
+/// An unpredictable name. The standard library keys its hashes with random bytes of the
 /// kernel's; that is random enough for a name, and needs neither `/dev/urandom` nor a crate.
 pub(crate) fn unforeseen() -> String {
     let random = || RandomState::new().build_hasher().finish();
@@ -465,7 +465,7 @@ pub(crate) mod testing {
     }
 
     /// Runs `body` in a process of its own: the test program itself, asked for this test alone. `module` is
-    /// `module_path!()`, `test` the test's name. What that process said, where it ran.
+    /// `module_path!()`, `test` the test's name. Returns the output of that process, where it ran.
     pub(crate) fn alone(module: &str, test: &str, needs: Needs, body: impl FnOnce()) -> Option<String> {
         #![allow(clippy::disallowed_methods, reason = "the one place of these tests that spawns")]
         if std::env::var_os(ALONE).is_some_and(|name| name == test) {
@@ -622,7 +622,7 @@ mod tests {
             std::fs::set_permissions(at("theirs"), PermissionsExt::from_mode(0o777)).expect("changed");
             Entry::find(&at("theirs/link/file")).expect_err("everybody's directory");
             std::fs::set_permissions(at("theirs"), PermissionsExt::from_mode(0o1777)).expect("changed");
-            Entry::find(&at("theirs/link/file")).expect("nobody can move it in a sticky directory");
+            Entry::find(&at("theirs/link/file")).expect("no other user can move it in a sticky directory");
         });
     }
 }

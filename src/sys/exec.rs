@@ -111,7 +111,7 @@ pub(crate) fn attempt<T>(
             Err(error) => error,
         };
         match error {
-            // What execvp(3) skips; it remembers a permission that it lacked.
+            // execvp(3) skips these; it remembers a permission that it lacked.
             Errno::ENOENT | Errno::ENOTDIR | Errno::ESTALE | Errno::ENODEV | Errno::ETIMEDOUT => {
                 let meant = by_path || path.symlink_metadata().is_ok();
                 if meant && refused.is_none() {
@@ -159,7 +159,7 @@ pub(crate) fn exec_file(
     let Err(error) =
         path.with_nix_path(|file| nix::unistd::execve(file, &words, &variables.to_envp())).flatten();
     match command.first() {
-        // What is too large is the command's.
+        // The part that is too large is the command's.
         Some(program) if error == Errno::E2BIG => {
             diagnose(program, Path::new(program), error, command, variables)
         }

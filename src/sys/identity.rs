@@ -71,7 +71,7 @@ pub(crate) fn give_up_borrowed_ids() -> Option<Failure> {
         user.real, user.effective
     );
     let failure = Failure::say(Kind::Identity, sentence).hint("remove the bits: `chmod ug-s`");
-    // What cannot be given up is not used.
+    // A right that cannot be given up is not used.
     Some(if given_up.is_ok() { failure } else { failure.line("its ids could not be given up") })
 }
 
@@ -274,7 +274,7 @@ pub(crate) fn bound(keep: &[Capability]) -> Result<()> {
         if keep.iter().any(|each| set(*each) == one) {
             continue;
         }
-        // What is not in it needs no right to be dropped.
+        // Dropping a capability that is not in it needs no right.
         match rustix::thread::capability_is_in_bounding_set(one) {
             Ok(true) => {}
             Ok(false) => continue,

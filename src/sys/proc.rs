@@ -1,4 +1,4 @@
-//! What `/proc` says of a process (proc(5)). It reads, and judges nothing.
+//! The facts of a process from `/proc` (proc(5)). It reads them, and judges nothing.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 
 use crate::text::set_of;
 
-/// What `/proc/PID/stat` says (`proc_pid_stat(5)`), as far as it is needed. Everybody may read it.
+/// The fields of `/proc/PID/stat` (`proc_pid_stat(5)`) that are needed. Every user may read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ProcessStat {
     pub(crate) name: Vec<u8>,
@@ -46,7 +46,7 @@ pub(crate) fn all() -> Vec<(i32, ProcessStat)> {
     pids.filter_map(|pid| Some((pid, ProcessStat::of(pid)?))).collect()
 }
 
-/// What `/proc/PID/status` says of whom a process is and what it may. Everybody may read it.
+/// The ids and capabilities of a process from `/proc/PID/status`. Every user may read it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Status {
     pub(crate) numbers: Vec<i32>,
@@ -97,7 +97,7 @@ impl Status {
     }
 }
 
-/// The owner of a process's files in `/proc`: its own user, or root where nobody is to look at it.
+/// The owner of a process's files in `/proc`: its own user, or root where no other user may look at it.
 /// (Its directory is always its user's.)
 pub(crate) fn owner(pid: i32) -> Option<u32> {
     Some(std::fs::metadata(format!("/proc/{pid}/stat")).ok()?.uid())

@@ -1,5 +1,5 @@
-//! What root is about to run, proved to be root's alone: the file, the way to it, and whatever interprets it,
-//! with the way to that.
+//! Proof that a program that root is about to run is root's alone: the file, the way to it, and whatever
+//! interprets it, with the way to that.
 //!
 //! Every name on the way is in a directory that only root can change, so it still means the same file when
 //! the kernel looks it up. A name that something else would look up on `PATH` is looked up here instead.
@@ -20,7 +20,7 @@ use crate::sys::shebang::Shebang;
 use crate::text::{Failure, Kind, Result, quoted_path};
 use crate::value::Variables;
 
-/// What helps against a refusal.
+/// The hint for a refusal.
 pub(crate) const RULE: &str = "everything that root runs must belong to root and be writable by root alone: \
                                the file, each directory and link on the way to it, and its shell or \
                                interpreter";
@@ -81,7 +81,7 @@ fn interpreters(path: &Path, variables: &Variables, depth: u32) -> Proved<Option
         Ok(entry) => entry,
         Err(refusal) => return settled(&refusal).map(|()| None),
     };
-    // What root cannot read is not a script that root can run.
+    // A file that root cannot read is not a script that root can run.
     let Ok(file) = entry.open(UNHELD | OFlags::NOFOLLOW, Mode::empty()).map(File::from) else {
         return Ok(None);
     };

@@ -23,7 +23,7 @@ pub(crate) fn environment() -> Variables {
 }
 
 /// Reads a file that may have nothing yet, a pipe or a terminal: a request to stop ends the wait for
-/// it. What is larger than `most` is refused.
+/// it. A file larger than `most` is refused.
 pub(crate) fn read_interruptible(
     path: &Path,
     most: usize,
@@ -75,7 +75,7 @@ pub(crate) fn is_there(path: &[u8]) -> bool {
     if path.ends_with(b"/") { has_content() } else { place.exists() }
 }
 
-/// The path of this very program, for starting it again: in a form that nobody else would write, so that
+/// The path of this very program, for starting it again: in a form that no other program would write, so that
 /// `argv[0]` says that it is a part of preverb, which has no verb.
 pub(crate) fn program() -> PathBuf {
     let path = std::fs::read_link("/proc/self/exe").unwrap_or_else(|_| {

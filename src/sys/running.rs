@@ -1,4 +1,4 @@
-//! A child that runs: what it has said so far, what it is sent, how it ended, and what ends it.
+//! A child that runs: its output so far, its input, how it ended, and what ends it.
 //!
 //! It knows one child; which of them has ended, what is due, and when to look, `child.rs` decides.
 
@@ -24,7 +24,7 @@ pub(crate) const LONGEST_OUTPUT: usize = 16 << 20;
 const LONGEST_QUOTE: usize = 500;
 const KILL: i32 = 9;
 
-/// What holds for a child from its start to its end.
+/// The settings of a child from its start to its end.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Terms {
     /// Whom it becomes, where this process may not be allowed to send signals to that user as itself.
@@ -32,7 +32,7 @@ pub(crate) struct Terms {
     /// The user as whom it hands its environment back through `Children::socket`, if it is to.
     pub(crate) hands_back: Option<u32>,
     pub(crate) quiet: bool,
-    /// How long it may take; zero means for ever.
+    /// How long it may take; zero means no limit.
     pub(crate) limit: Option<Duration>,
     /// How long it may take to end when it is asked to, if not the usual time.
     pub(crate) grace: Option<Duration>,
@@ -94,7 +94,7 @@ impl Pipe {
     }
 
     /// Reads what it holds, without waiting: it is never read to its end for its own sake, because a
-    /// daemonised child of a hook may hold it open for ever.
+    /// daemonised child of a hook may hold it open forever.
     fn read(&mut self, stranger: &mut Option<u32>) {
         let mut buffer = [0; 16_384];
         while let Some(end) = self.end.as_ref().filter(|_| self.carries != Carries::Input) {
@@ -289,7 +289,7 @@ impl Ended {
     }
 }
 
-/// What ends the work in progress: a request to stop, by its signal.
+/// A request to stop, by its signal, which ends the work in progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stop(pub(crate) i32);
 

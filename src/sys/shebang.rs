@@ -60,7 +60,7 @@ fn command_of_env<'w>(words: &mut impl Iterator<Item = &'w [u8]>) -> Option<&'w 
                 let takes_word = letters.iter().position(|letter| b"SuCa".contains(letter));
                 let rest = takes_word.and_then(|at| letters.get(at + 1..)).unwrap_or_default();
                 match takes_word.map(|at| letters[at]) {
-                    // What it takes is the words of a command, the rest of the line too.
+                    // It takes the words of a command, the rest of the line too.
                     Some(b'S') => rest,
                     Some(_) if rest.is_empty() => words.by_ref().nth(1)?,
                     Some(_) | None => b"",

@@ -40,7 +40,7 @@ pub(crate) struct Signals {
     ignored: Option<u64>,
     /// The real-time signals that came and were no request: they can be taken only all at once, and go back.
     passed_over: Vec<i32>,
-    /// How long files are waited for, if not for ever.
+    /// How long files are waited for, if there is a limit.
     patience: Option<Instant>,
     /// Whether `catch_a_late_stop` has been called.
     catches: bool,
@@ -75,7 +75,7 @@ impl Signals {
         let signals = Signal::iterator().filter(|signal| STOP.contains(&(*signal as i32)));
         let others: SigSet =
             signals.filter(|signal| !set.contains(*signal) && !self.inherited.contains(*signal)).collect();
-        // What else is blocked was inherited so, and stays.
+        // All other blocked signals were inherited so, and stay.
         take(&set, &self.descriptor)?;
         others.thread_unblock().map_err(refused)?;
         stop.clone_into(&mut self.stop);

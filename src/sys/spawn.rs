@@ -38,11 +38,11 @@ pub(crate) struct Spawn<'a> {
     pub(crate) argv: Vec<OsString>,
     pub(crate) variables: &'a Variables,
     pub(crate) takes_variables: Option<Writers>,
-    /// What a small mode of this program is handed through its standard input, where it can report a refusal,
-    /// too.
+    /// The input of a small mode of this program, handed through its standard input, where it can report a
+    /// refusal, too.
     pub(crate) request: Option<Vec<u8>>,
-    /// What its standard input holds; a small mode finds it at its standard output, for the program that it
-    /// becomes.
+    /// The content of its standard input; a small mode finds it at its standard output, for the program that
+    /// it becomes.
     pub(crate) input: Option<Vec<u8>>,
     pub(crate) terms: Terms,
 }
@@ -160,8 +160,8 @@ pub(crate) fn null() -> Result<OwnedFd> {
         .or_else(|_| nix::unistd::pipe2(OFlag::O_CLOEXEC).map(|(read, _)| read))
 }
 
-/// The descriptors above 2 that are open. What this process itself opened is closed by an exec anyway, so
-/// closing all of them in a child closes just what was inherited.
+/// The descriptors above 2 that are open. Those that this process itself opened are closed by an exec anyway,
+/// so closing all of them in a child closes just what was inherited.
 pub(crate) fn inherited_descriptors() -> Vec<RawFd> {
     if let Ok(entries) = std::fs::read_dir("/proc/self/fd") {
         let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<RawFd>().ok());

@@ -93,7 +93,7 @@ pub(crate) fn start_mode(
 const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(2);
 
-/// What tells a small mode that the standard input of the program is at its own standard output.
+/// The argument that tells a small mode that the standard input of the program is at its own standard output.
 const INPUT: &str = "input";
 
 /// `--preverb-as`: steps down and becomes the command that it is handed. A refusal goes to the preverb that
@@ -119,7 +119,7 @@ pub(crate) fn step_down_and_exec(arguments: &[OsString]) -> Result<u8> {
 pub(crate) fn guard() -> Result<u8> {
     let mut children = Children::new(Signals::handle()?);
     let Some(mut request) = Received::take() else { return Ok(1) };
-    // What its program leaves behind becomes its own child.
+    // Leftover processes of its program become its own children.
     let _ = rustix::process::set_child_subreaper(rustix::process::Pid::from_raw(1));
     if !request.dies_with_the_asker(Signal::TERM) {
         return Ok(1);

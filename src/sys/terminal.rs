@@ -10,7 +10,8 @@ use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
 
 use crate::sys::signals::without_ttou;
 
-/// What hooks share with the target, as it was before the first hook.
+/// The terminal and the standard streams that hooks share with the target, as they were before the first
+/// hook.
 pub(crate) struct Terminal {
     controlling: Option<Controlling>,
     /// The flags of the standard streams. They belong to the open file, not to the descriptor: a hook that

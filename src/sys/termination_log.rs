@@ -24,6 +24,6 @@ pub(crate) fn write(failure: &Failure) {
     };
     let messages = failure.messages();
     let text: String = messages.iter().flat_map(|message| ["preverb: ", &message.text, "\n"]).collect();
-    // What cannot be written is on standard error all the same.
+    // A message that cannot be written here is still on standard error.
     let _ = File::from(file).write_all(&text.as_bytes()[..text.floor_char_boundary(MOST)]);
 }

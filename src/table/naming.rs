@@ -10,7 +10,7 @@ use crate::text::names::{EnvironmentName, VerbName, set_of};
 use crate::text::nearest::did_you_mean;
 use crate::value::toml::{Mistake, Node, Span};
 
-/// What a name is that an operator gave.
+/// The meaning of a name that an operator gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Named {
     Itself,
@@ -19,9 +19,9 @@ pub(crate) enum Named {
     Like(String),
 }
 
-/// What the name stands for. A table with `names` says which there are. Otherwise every name is one, but for
-/// those that look like one of the table's: `production` is likely meant to be `prod`, which a filter `!prod`
-/// does not know.
+/// The environment that the name stands for. A table with `names` says which there are. Otherwise every name
+/// is one, but for those that look like one of the table's: `production` is likely meant to be `prod`, which
+/// a filter `!prod` does not know.
 pub(crate) fn named(root: Node<'_>, naming: &Naming, name: &EnvironmentName) -> Named {
     let alias = naming.aliases.iter().find(|(alias, _)| alias == name).map(|(_, target)| target);
     if naming.names.as_ref().is_some_and(|names| !names.contains(alias.unwrap_or(name))) {

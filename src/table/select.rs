@@ -115,7 +115,7 @@ impl<'d> Tree<'d> {
     pub(crate) fn secrets(self) -> Vec<String> {
         let variables = self.layers().into_iter().flat_map(|layer| layer.below("variables"));
         let is_secret = |variable: &Node<'_>| {
-            // What is neither true nor false is a mistake, and not meant to be shown.
+            // A value that is neither true nor false is a mistake, and not meant to be shown.
             variable.get("secret").is_some_and(|secret| secret.shape() != Shape::Boolean(false))
         };
         variables.filter(is_secret).map(|variable| variable.key().to_owned()).collect()

@@ -1,4 +1,4 @@
-//! What a table says, as types. They know nothing of TOML, and nothing of the world.
+//! The content of a table, as types. They know nothing of TOML, and nothing of the world.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,7 +63,7 @@ impl Declaration {
         self.is_secret() || self.kind.is_some_and(|kind| kind != VariableKind::Boolean)
     }
 
-    /// What a value must be that this one is not, if it is not one that the variable can have.
+    /// The rule that this value breaks, if the variable cannot have it.
     pub(crate) fn broken_rule(&self, value: &[u8], secret: bool) -> Option<String> {
         match (self.kind, &self.one_of) {
             (Some(kind), _) if !kind.admits(value) => Some(kind.rule().to_owned()),

@@ -1,8 +1,8 @@
 //! How untrusted bytes are shown to people and written for programs, and what stands for a secret. Pure.
 
-/// What stands for a secret wherever values are shown.
+/// Replaces a secret wherever values are shown.
 pub(crate) const MASK: &str = "***";
-/// What stands for a reason that may contain a secret.
+/// Replaces a reason that may contain a secret.
 pub(crate) const WITHHELD: &str = "details withheld: they contain a secret";
 
 /// Bytes as they can be shown on a terminal: control characters, characters that reorder text, and

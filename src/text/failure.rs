@@ -1,4 +1,4 @@
-//! What went wrong, who has to fix it, and the exit code that says so. It must not print (`log.rs` does).
+//! A failure: the message, who has to fix it, and the exit code. It must not print (`log.rs` does).
 
 use crate::text::log::{Level, Message};
 

@@ -1,4 +1,4 @@
-//! Messages on standard error. A write error is ignored on purpose: a full disk behind standard error must
+//! Messages on standard error. A write error is ignored on purpose: a full disk under standard error must
 //! never change what the run does or its exit code.
 
 use std::io::Write as _;

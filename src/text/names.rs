@@ -15,7 +15,7 @@ fn is_name(bytes: &[u8]) -> bool {
     !bytes.is_empty() && !bytes.starts_with(b"-") && !bytes.starts_with(b".") && bytes.iter().all(inside)
 }
 
-/// What a name must look like, for messages.
+/// The form of a name, for messages.
 pub(crate) const NAME_RULE: &str =
     "a name is made of `A-Z a-z 0-9 . _ : -` and starts with neither `-` nor `.`";
 

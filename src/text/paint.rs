@@ -13,7 +13,7 @@ pub(crate) enum Paint {
 }
 
 impl Paint {
-    /// What standard output wants: escapes where it is a terminal that knows them, unless `NO_COLOR` is set
+    /// The kind of standard output: escapes where it is a terminal that knows them, unless `NO_COLOR` is set
     /// (<https://no-color.org>).
     pub(crate) fn of_standard_output<'v>(variable: impl Fn(&[u8]) -> Option<&'v [u8]>) -> Self {
         let refused = variable(b"NO_COLOR").is_some() || variable(b"TERM") == Some(b"dumb");

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 
 use rustix::io::Errno;
 
-/// Why the system refused, in words of ours where they say more.
+/// Why the system refused, in our own words where they say more.
 pub(crate) fn reason(error: &std::io::Error) -> String {
     match error.kind() {
         ErrorKind::TimedOut if error.raw_os_error().is_none() => "reading it took too long".to_owned(),

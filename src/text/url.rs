@@ -12,7 +12,7 @@ pub(crate) use crate::text::escape::{login, masked};
 pub(crate) struct Url<'a> {
     /// In lower case, without a driver.
     pub(crate) scheme: String,
-    /// What stands after the `+` of the scheme, in lower case.
+    /// The part after the `+` of the scheme, in lower case.
     pub(crate) driver: String,
     pub(crate) user: &'a [u8],
     pub(crate) password: Option<&'a [u8]>,

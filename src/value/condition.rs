@@ -20,7 +20,7 @@ pub(crate) struct Condition {
     pub(crate) value: Option<Template>,
 }
 
-/// What means no, in any case.
+/// The values that mean no, in any case.
 const FALSE: [&str; 4] = ["false", "no", "off", "0"];
 
 /// Whether a value stands for yes: it is not empty, and does not say no.

@@ -2,7 +2,7 @@
 
 use crate::text::names::is_variable_name;
 
-/// What is wrong with a file of variables. It never holds a part of the file, which may be a secret.
+/// A mistake in a file of variables. It never holds a part of the file, which may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mistake {
     pub(crate) line: usize,

@@ -1,4 +1,4 @@
-//! What the program is about, as values: nothing here touches the world.
+//! The values that the program works with: nothing here touches the world.
 
 pub(crate) mod capability;
 pub(crate) mod condition;

@@ -3,7 +3,7 @@
 use crate::text::choice::choice;
 
 choice! {
-    /// What of the host may stand at the beginning of a mount.
+    /// The variables of the host that may begin a mount.
     Prefix { Home = "$HOME", Pwd = "$PWD" }
 }
 

@@ -48,13 +48,13 @@ pub(crate) struct Step {
     pub(crate) verbs: Filter,
     pub(crate) environments: Filter,
     pub(crate) when: Conditions,
-    /// How long it may take; for each file of a hook directory. Zero means for ever.
+    /// How long it may take; for each file of a hook directory. Zero means no limit.
     pub(crate) timeout: Option<Deferred<Duration>>,
     pub(crate) grace: Option<Deferred<Duration>>,
     pub(crate) user: Option<Template>,
     pub(crate) on_failure: OnFailure,
     pub(crate) once: Option<Template>,
-    /// What makes it due again once it differs from what the marker says.
+    /// The value that makes it due again once it differs from the marker's.
     pub(crate) per: Option<Template>,
     pub(crate) kind: StepKind,
 }
@@ -115,7 +115,7 @@ choice! {
 pub(crate) struct During {
     pub(crate) argv: Vec<Element>,
     pub(crate) ready: Vec<Probe>,
-    /// What ends it, by number, instead of TERM.
+    /// The signal that ends it, by number, instead of TERM.
     pub(crate) stop_signal: Option<i32>,
 }
 

@@ -1,4 +1,4 @@
-//! What is wrong in a text of TOML, in words. Pure.
+//! Messages about mistakes in a text of TOML. Pure.
 
 use std::ops::Range;
 
@@ -31,7 +31,7 @@ pub(super) fn mistakes_in(text: &str, errors: &[Error]) -> (bool, Vec<Wrong>) {
     (is_broken, mistakes)
 }
 
-/// An error of the `toml` crate's, in the words of our other messages.
+/// An error of the `toml` crate's, worded as our other messages.
 fn in_words(message: &str) -> String {
     if message.starts_with("cannot recurse") || message.starts_with("recursion limit") {
         return "arrays, tables or keys are nested too deep".to_owned();
@@ -46,7 +46,7 @@ fn in_words(message: &str) -> String {
     }
 }
 
-/// What to say of keys, in the order of the text, that define something again. The `toml` crate does not
+/// Mistakes for keys, in the order of the text, that define something again. The `toml` crate does not
 /// say what they repeat, so the text is read once more with another name for each of them, which then
 /// stands beside the first.
 fn defined_twice(text: &str, twice: &[Range<usize>], mistakes: &mut Vec<Wrong>) {

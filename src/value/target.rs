@@ -1,4 +1,4 @@
-//! What can be waited for and probed: a target, as the table and the command line write it.
+//! A target that can be waited for and probed, as the table and the command line write it.
 //!
 //! An application's own URL is one as it is. Parts of it that mean nothing to the first packets of its
 //! protocol are ignored. No error repeats a part of the target, which may be a secret.
@@ -31,7 +31,7 @@ pub(crate) enum Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Tcp,
-    /// What is asked for, from the first `/` on, with the query.
+    /// The requested path, from the first `/` on, with the query.
     Http(Vec<u8>),
     Postgres {
         user: Vec<u8>,
@@ -270,7 +270,7 @@ fn places(url: &Url<'_>, protocol: &Protocol, default: Option<u16>) -> Result<Ve
     }
     if hosts.is_empty() {
         let local: &[&str] = if of_postgres {
-            // What libpq falls back to, here and upstream.
+            // The fallback of libpq, here and upstream.
             &["/var/run/postgresql", "/tmp", "localhost"]
         } else if matches!(protocol, Protocol::Mysql | Protocol::Redis(_) | Protocol::Amqp) {
             &["localhost"]

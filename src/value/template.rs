@@ -116,7 +116,7 @@ impl Template {
         if inside.iter().any(has_words) { Err(misplaced_words()) } else { Ok(template) }
     }
 
-    /// What a text begins with, up to the next `${` or one of those, and the rest.
+    /// The beginning of a text, up to the next `${` or one of those, and the rest.
     pub(crate) fn first(text: &[u8]) -> Result<(Self, &[u8]), String> {
         let (part, rest) = first_part(text)?;
         if part.iter().any(has_words) {

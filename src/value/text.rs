@@ -6,7 +6,7 @@ use crate::text::pattern::matches;
 use crate::value::template::{Expanded, Fault, State, Template};
 use crate::value::variables::Variables;
 
-/// What to do about a `${...}` that is to stay.
+/// The hint for a `${...}` that must stay unchanged.
 pub(crate) const HINT: &str = "a literal `${` is written `$${`; `only` names the variables that the step \
     expands, and leaves all others";
 

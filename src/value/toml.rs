@@ -1,5 +1,5 @@
 //! The program's only reader of TOML: text as a tree in which each node knows where it stands, and several
-//! texts merged into one tree. What a key means is not known here.
+//! texts merged into one tree. It does not know the meaning of any key.
 //!
 //! The tree is the `toml` crate's own, so that reading a table of a thousand verbs costs nothing but its
 //! parse; a later text's spans are moved after those of the texts before it, so that a place alone names
@@ -67,7 +67,7 @@ impl Source {
 #[derive(Debug, Default)]
 pub(crate) struct Sources(Vec<Source>);
 
-/// A place in words: line and column from 1, the column in characters, and the line itself.
+/// A place as text: line and column from 1, the column in characters, and the line itself.
 pub(crate) struct Place<'s> {
     pub(crate) source: &'s Source,
     pub(crate) line: usize,

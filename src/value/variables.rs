@@ -1,4 +1,4 @@
-//! The variables of a process as a value: bytes, in order. What is not touched is kept as it came:
+//! The variables of a process as a value: bytes, in order. Untouched entries are kept as they were:
 //! duplicates, names with odd characters and entries without `=`. Pure.
 
 use std::collections::BTreeMap;

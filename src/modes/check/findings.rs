@@ -1,4 +1,4 @@
-//! What `--check` has found, each once, however many environments and verbs it was found for.
+//! The findings of `--check`, each once, however many environments and verbs it was found for.
 //!
 //! An error is what fails whatever the operator does, a warning what may fail or do something else than was
 //! meant, and an info nothing wrong.

@@ -1,4 +1,4 @@
-//! What is well-formed and surely not meant: a shell's habits in a table that no shell reads, and values
+//! Text that is well-formed but surely not meant: a shell's habits in a table that no shell reads, and values
 //! that are pasted where they can mean something else.
 
 use crate::value::reference::{Form, Operator, Part, Reference};
@@ -8,7 +8,7 @@ use crate::value::template::Template;
 const READ_DOLLARS: [&str; 12] =
     ["awk", "gawk", "mawk", "nawk", "sed", "perl", "ruby", "php", "jq", "envsubst", "make", "expect"];
 const SHELLS: [&str; 9] = ["sh", "dash", "ash", "bash", "rbash", "ksh", "mksh", "zsh", "fish"];
-/// What preverb itself makes sure is harmless wherever it stands.
+/// Variables that preverb itself keeps harmless wherever they stand.
 const HARMLESS: [&str; 4] = ["PREVERB_ENVIRONMENT", "PREVERB_VERB", "PREVERB_CPUS", "PREVERB_MEMORY_MIB"];
 
 /// The name of the first `$NAME` without braces, where a shell's habit is meant: a name as variables have

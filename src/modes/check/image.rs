@@ -1,4 +1,4 @@
-//! What the image is and has: variables, programs and directories. Reads only, as the user in question where
+//! The image: its variables, programs and directories. Reads only, as the user in question where
 //! this process may act as another.
 
 use std::ffi::OsStr;
@@ -17,7 +17,7 @@ use crate::text::log::quoted_path;
 use crate::text::reason::reason;
 use crate::value::variables::Variables;
 
-/// What is the same in every walk.
+/// The facts that are the same in every walk.
 pub(super) struct Image<'i> {
     pub(super) tree: Tree<'i>,
     pub(super) settings: &'i Settings,
@@ -93,7 +93,7 @@ pub(super) fn program(
         let path = match directory {
             _ if path.is_absolute() => path,
             Some(directory) => directory.join(path),
-            // What lies in a directory that a step makes cannot be known.
+            // The content of a directory that a step makes cannot be known.
             None => return Ok(None),
         };
         match who.metadata(&path) {
@@ -135,7 +135,7 @@ pub(super) fn directory(path: &Path, who: Who<'_>) -> Result<bool, String> {
     }
 }
 
-/// What keeps a directory from being made there, if something that is not a directory does.
+/// The obstacle to making a directory there, if something that is not a directory is one.
 pub(super) fn obstacle(path: &Path) -> Option<String> {
     let (there, metadata) = path.ancestors().find_map(|above| Some((above, above.metadata().ok()?)))?;
     match metadata.is_dir() {

@@ -1,5 +1,5 @@
-//! What is known of a run's variables before it runs: what the image gives, what the table sets, and which
-//! of them an operator or a hook may give or change.
+//! The variables of a run as far as they are known before it: what the image gives, what the table sets, and
+//! which of them an operator or a hook may give or change.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -127,7 +127,7 @@ impl<'k> Known<'k> {
         }
     }
 
-    /// What a template is, unless it needs something that only a run has, or holds a secret.
+    /// The value of a template, unless it needs something that only a run has, or holds a secret.
     pub(super) fn value(&self, template: &Template) -> Option<Value> {
         let names = template.names();
         let value = template.expand(&self.variables).ok()?;
@@ -153,8 +153,8 @@ impl<'k> Known<'k> {
         self.fixed.contains(name)
     }
 
-    /// What a template needs that nothing is known to give. What a hook that runs before mentions, it may
-    /// export.
+    /// The variables that a template needs and nothing is known to set. A hook that runs before may export
+    /// each that it mentions.
     pub(super) fn missing(&self, template: &Template) -> Vec<Fault> {
         let is_mentioned = |name: &str| {
             self.hooks.iter().any(|text| text.windows(name.len()).any(|part| part == name.as_bytes()))
@@ -167,7 +167,7 @@ impl<'k> Known<'k> {
         missing
     }
 
-    /// What is wrong with a value that misses this; `beside` are the others that are set in the same `env`.
+    /// The mistake in a value that misses this; `beside` are the others that are set in the same `env`.
     pub(super) fn sentence(&self, unset: &Fault, beside: &BTreeSet<&str>) -> (String, String) {
         let name = &unset.name;
         let key = if name.contains('.') { format!("\"{name}\"") } else { name.clone() };

@@ -67,7 +67,7 @@ impl Walk<'_, '_> {
         if let Some(value) = step.once.as_ref().and_then(|once| self.value(once))
             && self.here(&value.path()).is_some_and(|marker| marker.exists())
         {
-            // What is there now an earlier step can take away.
+            // An earlier step can take away a file that is there now.
             skips = if value.is_fixed && !self.earlier { Skips::Always } else { Skips::Maybe };
         }
         skips
@@ -76,7 +76,7 @@ impl Walk<'_, '_> {
     fn step(&mut self, planned: &PlanStep) {
         let step = &planned.step;
         let own = step.user.as_ref().and_then(|user| self.user(user));
-        let doer = if step.user.is_some() { own.clone() } else { self.identity.clone() };
+        let runner = if step.user.is_some() { own.clone() } else { self.identity.clone() };
         self.values(step.once.iter().chain(&step.per));
         if let Some(key) = plan::secret_in_marker(step, &|name| self.known.is_secret(name)) {
             let marker = if key == "once" { &step.once } else { &step.per };
@@ -96,7 +96,7 @@ impl Walk<'_, '_> {
                     shell: shell.as_deref().unwrap_or(hook_files::SHELL),
                     runs_executables: *executables == Executables::Run,
                 };
-                self.hooks(path, doer.as_ref(), own.as_ref(), rules);
+                self.hooks(path, runner.as_ref(), own.as_ref(), rules);
                 self.earlier = true;
             }
             StepKind::Env(settings) => self.settings(settings, &Origin::Step(String::new())),
@@ -126,7 +126,7 @@ impl Walk<'_, '_> {
                     self.probe(target, "wait", own.as_ref());
                 }
             }
-            StepKind::Render(render) => self.render(render, doer.as_ref()),
+            StepKind::Render(render) => self.render(render, runner.as_ref()),
             StepKind::Mkdir { paths, .. } => {
                 for template in paths {
                     let Some(value) = self.value(template) else { continue };
@@ -158,13 +158,13 @@ impl Walk<'_, '_> {
     }
 
     /// A file that is made: its directory must be there, or be made before.
-    fn file(&mut self, value: &Value, doer: Option<&Identity>) {
+    fn file(&mut self, value: &Value, runner: Option<&Identity>) {
         let Some(path) = self.here(&value.path()) else { return };
         let parent = path.parent().unwrap_or(&path).to_owned();
         if self.is_made(&parent) {
             return;
         }
-        let problem = match image::directory(&parent, self.who(doer)) {
+        let problem = match image::directory(&parent, self.who(runner)) {
             Ok(true) => return,
             Ok(false) => " does not exist".to_owned(),
             Err(reason) => format!(": {reason}"),
@@ -179,7 +179,7 @@ impl Walk<'_, '_> {
         self.wrong(value, message, Some(&hint));
     }
 
-    fn render(&mut self, render: &Render, doer: Option<&Identity>) {
+    fn render(&mut self, render: &Render, runner: Option<&Identity>) {
         let to = self.value(&render.to);
         let from = self.value(&render.from);
         let suffix = match &render.suffix {
@@ -202,7 +202,7 @@ impl Walk<'_, '_> {
                     let is_fixed = from.is_fixed && to.is_fixed;
                     self.wrong(&Value { bytes: Vec::new(), is_fixed, span: to.span }, message, None);
                 }
-                self.file(to, doer);
+                self.file(to, runner);
             }
             if let Some(suffix) = suffix {
                 let to = to.as_ref().map(Value::path).unwrap_or_default();
@@ -255,7 +255,7 @@ impl Walk<'_, '_> {
     fn hooks(
         &mut self,
         directory: &Template,
-        doer: Option<&Identity>,
+        runner: Option<&Identity>,
         own: Option<&Identity>,
         rules: Rules<'_>,
     ) {
@@ -264,7 +264,7 @@ impl Walk<'_, '_> {
         let Some(path) = self.here(&value.path()) else { return };
         let list = || hook_files::hooks(&path, rules);
         // As at run time: a directory that only root may list can hold what its user may run.
-        let files = match self.who(doer).look(list).filter(Result::is_ok).unwrap_or_else(list) {
+        let files = match self.who(runner).look(list).filter(Result::is_ok).unwrap_or_else(list) {
             Ok(files) => files,
             Err(_) if self.is_made(&path) => return,
             Err(reason) => {
@@ -282,7 +282,7 @@ impl Walk<'_, '_> {
             let mut lines = text.split(|byte| *byte == b'\n');
             let exports = lines.any(|line| line.trim_ascii_start().starts_with(b"export "));
             texts.push(text);
-            // What runs it, and whether that reads it.
+            // The program that runs it, and whether that reads it.
             let (program, is_read) = match &file.how {
                 How::Skip(reason) => {
                     self.warn(value.span, format!("hook {name} is skipped: {reason}"), None);
@@ -296,11 +296,11 @@ impl Walk<'_, '_> {
                 How::Interpret(argv) => (argv.first().map_or(OsStr::new(""), |word| &**word), true),
                 How::RunBy(shell) | How::Source { shell, .. } => (shell.as_os_str(), true),
             };
-            if let Err((message, hint)) = self.program(value.span, program, doer, own) {
+            if let Err((message, hint)) = self.program(value.span, program, runner, own) {
                 let message = if is_read { format!("hook {name}: {message}") } else { message };
                 self.wrong(&value, message, hint.as_deref());
             }
-            if is_read && let Some(Err(error)) = self.who(doer).look(|| std::fs::File::open(&file.path)) {
+            if is_read && let Some(Err(error)) = self.who(runner).look(|| std::fs::File::open(&file.path)) {
                 self.wrong(&value, format!("hook {name} cannot be read: {}", reason(&error)), None);
             }
             if kept_root && let Err(reason) = proof::file(&file.path) {

@@ -1,5 +1,5 @@
-//! What can be seen in the table alone: names that are not valid, filters that name nothing, declarations
-//! that contradict themselves.
+//! Mistakes that can be seen in the table alone: names that are not valid, filters that name nothing,
+//! declarations that contradict themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -24,7 +24,7 @@ use crate::value::toml::Span;
 use crate::value::variables::Origin;
 use crate::value::words::Element;
 
-/// What helps where the verb's user can change what decides what runs.
+/// The hint where the verb's user can change a file that decides what runs.
 pub(super) const ROOTS: &str = "make it and its directory root's, and writable by root alone: `chmod go-w`";
 
 pub(super) struct Walk<'w, 'i> {
@@ -40,7 +40,7 @@ pub(super) struct Walk<'w, 'i> {
 }
 
 impl Walk<'_, '_> {
-    /// What a template is as far as that can be known; what it misses is reported.
+    /// The value of a template as far as that can be known; missing variables are reported.
     pub(super) fn value(&mut self, template: &Template) -> Option<Value> {
         self.value_beside(template, &BTreeSet::new())
     }
@@ -127,12 +127,12 @@ impl Walk<'_, '_> {
         self.made.iter().any(|made| made.starts_with(&place) || place.starts_with(made))
     }
 
-    /// What is wrong with a program that `doer` runs, where `own` is the step's own user.
+    /// The mistake in a program that `runner` runs, where `own` is the step's own user.
     pub(super) fn program(
         &mut self,
         span: Span,
         program: &OsStr,
-        doer: Option<&Identity>,
+        runner: Option<&Identity>,
         own: Option<&Identity>,
     ) -> Result<(), Problem> {
         let unseen = self.known.is_open("PATH") || self.image.secrets.iter().any(|name| name == "PATH");
@@ -142,7 +142,7 @@ impl Walk<'_, '_> {
             return Ok(());
         }
         let (variables, directory) = (&self.known.variables, self.directory.as_deref());
-        let Some(file) = image::program(program, variables, directory, self.who(doer))? else {
+        let Some(file) = image::program(program, variables, directory, self.who(runner))? else {
             return Ok(());
         };
         if own.is_some_and(|own| own.uid == 0) {
@@ -220,7 +220,7 @@ impl Walk<'_, '_> {
     /// An argv, in parts: the first begins with a program, which is run by the step's `own` user or by the
     /// verb's.
     pub(super) fn argv(&mut self, parts: &[&[Element]], own: Option<&Identity>) {
-        let doer = own.or(self.identity.as_ref()).cloned();
+        let runner = own.or(self.identity.as_ref()).cloned();
         let program = parts.first().and_then(|argv| argv.first());
         let mut words = Vec::new();
         for element in parts.iter().copied().flatten() {
@@ -231,7 +231,7 @@ impl Walk<'_, '_> {
                         && program.is_some_and(|program| std::ptr::eq(program, element))
                         && !template.is_words()
                         && let name = OsStr::from_bytes(&value.bytes)
-                        && let Err((message, hint)) = self.program(value.span, name, doer.as_ref(), own)
+                        && let Err((message, hint)) = self.program(value.span, name, runner.as_ref(), own)
                     {
                         self.wrong(&value, message, hint.as_deref());
                     }

@@ -1,4 +1,4 @@
-//! What `--explain` says of a run, as `--json` prints it.
+//! An explanation of a run, as `--json` prints it.
 
 use serde::Serialize;
 

@@ -267,7 +267,7 @@ impl<'p> Steps<'p> {
                     let ready = during.ready.iter().map(|target| escaped(&now.probe(target).0));
                     explained.lines.extend(ready.map(|target| format!("once {target} is ready")));
                 }
-                // What the steps of a group set may end with it.
+                // Variables that the steps of a group set may end with it.
                 let before = (self.variables.clone(), self.changes.clone());
                 explained.steps = self.explain(&step.steps);
                 if step.is_closed() || !may_run {

@@ -11,7 +11,7 @@ use crate::value::step::OnFailure;
 
 /// The most characters of what a step is called.
 const LONGEST_LABEL: usize = 60;
-/// Where what is said of a run begins.
+/// The column where the facts of a run begin.
 const COLUMN: usize = 13;
 
 struct Lines {

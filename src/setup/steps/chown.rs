@@ -25,7 +25,7 @@ use crate::value::{Expanded, Template};
 const HELD: usize = 16;
 /// How many entries there are between two questions whether to continue.
 const BEAT: u32 = 256;
-/// What is open itself, and not an entry of it.
+/// The open file or directory itself, and not an entry of it.
 const ITSELF: &str = "";
 
 impl Setup {
@@ -55,7 +55,7 @@ impl Setup {
 }
 
 /// Gives the trees at `paths` to `owner`, changing only what differs, each directory after what is in it.
-/// `progress` is asked now and then whether to continue. What vanishes meanwhile is skipped.
+/// `progress` is asked now and then whether to continue. Entries that vanish meanwhile are skipped.
 ///
 /// Links in the directory part of a path are root's own or refused; a link at its end is given itself.
 pub(crate) fn chown(

@@ -57,7 +57,7 @@ impl Setup {
             (Ok(()), Some(stop)) if !departure.early => {
                 Err(stop.failure(&format!("while hook `{name}` ended")).field("hook", &name))
             }
-            // Whatever a step said of an early end.
+            // Whatever a step reported of an early end.
             (Ok(()) | Err(_), _) => Ok(()),
         };
         let Some(reproach) = reproach else {
@@ -77,7 +77,7 @@ fn not_started(why: String, secret: bool) -> String {
     Ended::NotStarted(if secret { WITHHELD.to_owned() } else { why }).describe()
 }
 
-/// What is wrong with how the program ended, if anything.
+/// The failure in how the program ended, if it is one.
 fn reproach(departure: &Departure, signal: i32, secret: bool) -> Option<String> {
     let companion = &departure.companion;
     let report = companion.last_line();

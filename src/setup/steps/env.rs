@@ -16,7 +16,7 @@ use crate::value::{Origin, Setting, Template, env_file};
 const LONGEST: usize = 16 << 20;
 
 impl Setup {
-    /// An `env` step: its values see what was set before it, and not each other. What is done as root has
+    /// An `env` step: its values see what was set before it, and not each other. A step that runs as root has
     /// its own variables, in which some of them may not be known.
     pub(in crate::setup) fn env(&mut self, task: &Task<'_>, settings: &[Setting]) -> Result<()> {
         let origin = Origin::Step(task.step.label.clone());

@@ -1,7 +1,7 @@
 //! `mkdir`: makes directories that are missing, with their parents, for a user.
 //!
 //! The user makes what the user can make; root makes only the first directory of a path that the user cannot
-//! make, and only where nobody but root can have prepared the place. What root makes for itself it makes
+//! make, and only where root alone can have prepared the place. A directory for root itself it makes
 //! anywhere, and follows no link that another user can have put there.
 
 use std::ffi::OsStr;
@@ -218,7 +218,7 @@ mod tests {
                 }
                 mkdir(&[at("m/n")], Some(0o2777), None).expect("made");
                 assert_eq!((status(&at("m")).2, status(&at("m/n")).2), (0o750, 0o2777));
-                // What is there stays as it is.
+                // An existing directory stays as it is.
                 mkdir(&[at("a/b"), at("m/n"), PathBuf::from("/")], Some(0o700), None).expect("there");
                 assert_eq!((status(&at("a/b")).2, status(&at("m/n")).2), (0o750, 0o2777));
                 std::env::set_current_dir(place.path()).expect("it is there");
@@ -273,7 +273,7 @@ mod tests {
             assert_eq!(status(&at("a/b/c")), (1000, 1000, 0o710));
             mkdir(&[at("d")], Some(0o1777), Some(&someone(1000))).expect("made");
             assert_eq!(status(&at("d")), (1000, 1000, 0o1777));
-            // Behind a directory that the user cannot even enter, and through a link of root's.
+            // Below a directory that the user cannot even enter, and through a link of root's.
             std::fs::create_dir_all(at("closed/x")).expect("made");
             std::fs::set_permissions(at("closed"), PermissionsExt::from_mode(0o700)).expect("changed");
             symlink("closed", at("link")).expect("made");
@@ -281,7 +281,7 @@ mod tests {
             assert_eq!(status(&at("closed/x")).0, 0);
             assert_eq!(status(&at("closed/x/y")).0, 1000);
             assert_eq!(status(&at("closed/x/y/z")).0, 1000);
-            // What is theirs already is theirs to go on with.
+            // The user can make more in a directory of their own.
             mkdir(&[at("closed/x/y/more/still"), at("closed/x/y")], None, Some(&someone(1000)))
                 .expect("made");
             assert_eq!(status(&at("closed/x/y/more/still")).0, 1000);

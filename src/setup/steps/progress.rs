@@ -74,7 +74,7 @@ mod tests {
         let said = alone(module_path!(), test, Needs::Process, || {
             let mut children = children();
             let mut progress = of("it", None, ago(PROGRESS), TEXT, &mut children);
-            progress().expect("it may go on");
+            progress().expect("it may continue");
             nix::sys::signal::raise(nix::sys::signal::Signal::SIGTERM).expect("raised");
             let deadline = Instant::now() + Duration::from_secs(10);
             let failure = loop {

@@ -287,7 +287,7 @@ fn put(entry: &Entry, wanted: &Wanted<'_>) -> Outcome<()> {
     if !matches!(errno, Errno::BUSY | Errno::XDEV | Errno::ACCESS | Errno::PERM | Errno::ROFS) {
         return Err(errno.into());
     }
-    // What cannot be made cannot be made for the first reason.
+    // If the file cannot be written in place because it is missing, the first reason is the one to report.
     write_in_place(entry, wanted, errno)
         .map_err(|refusal| if refusal == Refusal::System(Errno::NOENT) { errno.into() } else { refusal })
 }
@@ -310,7 +310,7 @@ fn special(entry: &Entry) -> Option<&'static str> {
 }
 
 /// Whether it is there as it should be, and this user's own: then a root file system that is read-only, and
-/// whoever watches the file for changes, is not troubled.
+/// whoever watches the file for changes, is not affected.
 fn is_already(entry: &Entry, wanted: &Wanted<'_>) -> bool {
     let Ok(file) = entry.open(UNHELD | OFlags::NOFOLLOW, Mode::empty()).map(File::from) else { return false };
     let length = wanted.content.len() as u64;
@@ -565,7 +565,7 @@ mod tests {
             let status = std::fs::metadata(&to).expect("there");
             assert_eq!((status.uid(), status.gid(), mode(&to)), (1000, 1000, 0o644));
 
-            // What the user could not write themselves is not written for them.
+            // A file that the user could not write is not written for them.
             let roots = place.path().join("roots");
             put(&roots, b"precious");
             symlink(place.path(), theirs.join("out")).expect("made");
@@ -649,10 +649,10 @@ mod tests {
             let rendered = || render(&at("map"), &at("to"), None, &variables(), None);
             // A mounted `ConfigMap` has this mode, and is read-only.
             std::fs::set_permissions(at("map"), PermissionsExt::from_mode(0o777)).expect("changed");
-            rendered().expect_err("anybody can have moved a link there");
+            rendered().expect_err("any user can have moved a link there");
             mount(&["--bind".as_ref(), at("map").as_ref(), at("map").as_ref()]);
             mount(&["-o".as_ref(), "remount,bind,ro".as_ref(), at("map").as_ref()]);
-            rendered().expect("root's links, where nobody can write");
+            rendered().expect("root's links, where no other user can write");
             assert_eq!(read(&at("to/a")), b"world");
         });
     }

@@ -20,7 +20,7 @@ use crate::sys::shebang::Shebang;
 use crate::text::{Failure, Kind, escaped, quoted, quoted_path};
 use crate::value::Variables;
 
-/// What is wrong with a line whose last word is another one than it looks.
+/// The reason why the last word of a line is not what it seems.
 pub(crate) const ENDS_IN_CR: &str =
     "ends in a carriage return (CR), which is taken for a part of its last word";
 pub(crate) const UNIX_LINE_ENDS: &str = "save the file with Unix line ends";
@@ -60,7 +60,7 @@ fn missing(text: impl Into<String>) -> Failure {
     Failure::say(Kind::NotFound, text)
 }
 
-/// What could not be done, and why, with the hint of that.
+/// A failure, its reason and the hint for it.
 fn within(kind: Kind, what: &str, why: Failure) -> Failure {
     let (text, hint) = why.into_parts();
     let failure = Failure::say(kind, format!("{what}: {text}"));
@@ -128,7 +128,7 @@ fn obstacle(path: &Path, links: u32) -> Option<PathBuf> {
 
 /// Why a file that can be read would not run, as far as that is seen without running it.
 pub(crate) fn defect(path: &Path) -> Option<Failure> {
-    // What cannot be read can be executed all the same.
+    // A file that cannot be read can still be executed.
     let head = head(path)?;
     let line = Shebang::of(&head);
     let has_no_format = match line {
@@ -148,7 +148,7 @@ pub(crate) fn defect(path: &Path) -> Option<Failure> {
     }
 }
 
-/// What loads the ELF file at this path, if something does.
+/// The loader of the ELF file at this path, if it has one.
 fn loader(path: &Path, head: &[u8]) -> Option<Vec<u8>> {
     elf::loader(&File::open(path).ok()?, head)
 }
@@ -272,8 +272,8 @@ fn permission(path: &Path, depth: u32) -> Failure {
     cannot("permission denied").hint("its mode permits it; a security policy (AppArmor, SELinux) may not")
 }
 
-/// What is larger than execve(2) takes: one string of `MAX_ARG_STRLEN` with its NUL; in all a quarter of the
-/// limit `stack`, at least 128 KiB and at most 6 MiB.
+/// The arguments or variables that are larger than execve(2) takes: one string of `MAX_ARG_STRLEN` with its
+/// NUL; in all a quarter of the limit `stack`, at least 128 KiB and at most 6 MiB.
 fn too_large(argv: &[OsString], variables: &Variables) -> Failure {
     let longest = 32 * rustix::param::page_size();
     let takes = format!("and the kernel accepts {} in one string", longest - 1);

@@ -1,4 +1,4 @@
-//! What the header of an ELF file says: what it is for, and what loads it (elf(5)).
+//! The header of an ELF file: its processor and its loader (elf(5)).
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -19,7 +19,7 @@ const MACHINES: [(&str, u16, &str); 9] = [
     ("loongarch64", 258, "loongarch"),
 ];
 
-/// What a binary is for, where that is another processor than this one.
+/// The processor of a binary, where that is another one than this.
 pub(super) fn foreign(head: &[u8]) -> Option<String> {
     let arch = std::env::consts::ARCH;
     let (_, here, _) = MACHINES.into_iter().find(|(name, ..)| *name == arch)?;

@@ -1,4 +1,4 @@
-//! What all decoding needs: the mistakes so far, keys, and values of every form.
+//! The common parts of decoding: the mistakes so far, keys, and values of every form.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::value::template::Template;
 use crate::value::toml::{Mistake, Node, Shape, Span};
 use crate::value::user::UserSpec;
 
-/// What a key stands in; in words only where a mistake asks for them.
+/// The place of a key, put into words only for a mistake.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Place<'p> {
     Table,
@@ -244,7 +244,7 @@ impl Decoder {
         self.well_formed(node, parsed).map(|template| template.at(node.span()))
     }
 
-    /// What was parsed, or a mistake for a malformed `${`; the reason may quote what is around it.
+    /// The parsed value, or a mistake for a malformed `${`; the reason may quote what is around it.
     fn well_formed<T>(&mut self, node: Node<'_>, parsed: Result<T, String>) -> Option<T> {
         let malformed = |reason| {
             let key = quoted(node.key());

@@ -1,4 +1,4 @@
-//! What a key of a table may hold, for the JSON schema: it is made from this by a test, and not a part of
+//! The form of a key's value, for the JSON schema, which is made from this by a test, and not a part of
 //! the program.
 
 /// A key as it is described to others than the decoder.
@@ -6,7 +6,7 @@
 pub struct Described {
     /// How it is written.
     pub name: &'static str,
-    /// What it may hold.
+    /// The form of its value.
     pub form: Form,
     /// A line about it.
     pub about: &'static str,
@@ -17,7 +17,7 @@ pub struct Described {
 /// A table with keys of its own.
 #[derive(Debug, Clone)]
 pub struct Noun {
-    /// What the schema calls it.
+    /// Its name in the schema.
     pub name: &'static str,
     /// The section of preverb.toml(5) that describes its keys.
     pub section: &'static str,
@@ -25,7 +25,7 @@ pub struct Noun {
     pub keys: Vec<Described>,
 }
 
-/// What a key may hold.
+/// The form of a key's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the test that makes the schema says what each is")]
 pub enum Form {

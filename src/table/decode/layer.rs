@@ -1,4 +1,4 @@
-//! What the table, an environment and a verb have in common: `env`, `variables`, `setup`.
+//! The keys that the table, an environment and a verb have in common: `env`, `variables`, `setup`.
 
 use crate::table::decode::decoder::{Decoder, Key, Place, keys};
 use crate::table::types::{Declaration, Layer, Required, VariableKind};
@@ -28,7 +28,7 @@ pub(crate) const VARIABLE: &[Key<Declaration>] = keys! { Declaration {
     "conflicts", Strings, "Variables that exclude it.", (conflicts = Some(array of variable_name));
 } };
 
-/// What is only looked at here, and read elsewhere.
+/// For a key that is a table: only its form is checked here, and its content is read elsewhere.
 pub(crate) fn a_table<T>(decoder: &mut Decoder, node: Node<'_>, _: &mut T) {
     decoder.is_table(node);
 }

@@ -28,7 +28,7 @@ pub(crate) const TABLE: &[Key<Settings>] = keys! { Settings {
     "setup", List("step"), "Steps for every verb.", ();
     "interpreters", Interpreters, "Programs that run hooks, by the extension of the hook.", (interpreters);
     "verbs", ByName("verb"), "The verbs.", (a_table);
-    "environments", ByName("environment"), "What is different in an environment.", (a_table);
+    "environments", ByName("environment"), "Settings for one environment, by its name.", (a_table);
     "shim", Noun("shim"), "How `--shim` runs the image.", (shim = Some(shim));
 } };
 
@@ -94,7 +94,7 @@ impl Decoder {
 
     fn mount(&mut self, node: Node<'_>) -> Option<String> {
         let mount = self.text(node)?;
-        // What would be a path elsewhere is a volume's name, or nothing at all, to an engine.
+        // An engine takes a path that begins so as the name of a volume, or refuses it.
         if mount.is_empty() || mount.starts_with(['~', '$']) && split_prefix(&mount).0.is_none() {
             let message = format!("{} in `mounts` cannot be mounted", quoted(&mount));
             let hint = "it is a value of `-v`, and may begin with `$HOME` or `$PWD`";

@@ -37,7 +37,7 @@ pub(crate) struct Draft {
     only: Option<Vec<Template>>,
     keep_unset: Option<bool>,
     mode: Option<Deferred<u32>>,
-    /// What these mean is decided before a step is read.
+    /// The meaning of these is decided before a step is read.
     operation: Option<bool>,
     before: Option<String>,
 }
