@@ -73,7 +73,10 @@ fn judged(protocol: u8, mut bytes: &[u8]) -> Result<Option<String>, String> {
     let ready = || "ready".to_owned();
     Ok(match protocol {
         0 => http::status(bytes)?.map(|(code, _)| code.to_string()),
-        1 => take(&mut bytes, postgres::answer)?.map(|_| ready()),
+        1 => take(&mut bytes, postgres::answer)?
+            .and_then(|_| take(&mut bytes, postgres::until_ready).transpose())
+            .transpose()?
+            .map(|_| ready()),
         2 => take(&mut bytes, redis::line)?.map(|line| {
             format!("{:?}", (redis::judge_auth(&line), redis::judge_ping(&line, line.len() % 2 == 0)))
         }),

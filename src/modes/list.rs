@@ -15,7 +15,7 @@ use crate::text::escape::{MASK, escaped};
 use crate::text::failure::Failure;
 use crate::text::names::{EnvironmentName, VerbName, set_of};
 use crate::text::paint::{Paint, hanging};
-use crate::text::url::masked;
+use crate::text::url;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct List {
@@ -80,7 +80,7 @@ impl List {
                 aliases.sort_unstable();
                 verbs.push(ListedVerb {
                     default: settings.default.as_ref().is_some_and(|(default, _)| *default == name),
-                    about: verb.part.about.clone(),
+                    about: verb.part.about.as_deref().map(masked),
                     aliases,
                     name: name.to_string(),
                 });
@@ -96,6 +96,10 @@ impl List {
     }
 }
 
+fn masked(text: &str) -> String {
+    String::from_utf8_lossy(&url::masked(text.as_bytes())).into_owned()
+}
+
 /// The declarations as they are listed; those that are secret are added to `concealed`.
 fn listed(
     declarations: Vec<Declaration>,
@@ -105,7 +109,6 @@ fn listed(
     let secrets = declarations.iter().filter(|each| each.is_secret());
     let secrets = set_of(secrets.map(|each| each.name.clone()));
     concealed.extend(secrets.iter().cloned());
-    let masked = |text: String| String::from_utf8_lossy(&masked(text.as_bytes())).into_owned();
     let list = |declaration: Declaration| ListedVariable {
         r#type: declaration.kind.unwrap_or_default().name(),
         required: declaration.is_required(),
@@ -114,9 +117,9 @@ fn listed(
         file: declaration.file == Some(true),
         secret: declaration.is_secret(),
         name: declaration.name,
-        about: declaration.about,
-        default: declaration.default.map(masked),
-        one_of: declaration.one_of,
+        about: declaration.about.as_deref().map(masked),
+        default: declaration.default.as_deref().map(masked),
+        one_of: declaration.one_of.map(|values| values.iter().map(|value| masked(value)).collect()),
         aliases: declaration.aliases.unwrap_or_default(),
         conflicts: declaration.conflicts.unwrap_or_default(),
         verb: verb.map(str::to_owned),

@@ -43,6 +43,8 @@ pub(crate) struct Plan {
     pub(crate) environment: Environment,
     pub(crate) variables: Variables,
     pub(crate) unset: Vec<String>,
+    /// Variables that are not there only because others are missing.
+    pub(crate) missing: BTreeSet<String>,
     pub(crate) secrets: BTreeSet<String>,
     pub(crate) opaque: BTreeSet<String>,
     pub(crate) declared: Vec<String>,
@@ -172,39 +174,35 @@ pub(crate) fn label(step: &Step) -> String {
 }
 
 fn labelled(step: &Step, show: &dyn Fn(&Template) -> String) -> String {
-    match (&step.name, &step.kind) {
-        (Some(name), _) => escaped(name.as_bytes()),
-        (None, StepKind::Wait(targets)) => {
-            let target = |target: &Probe| match target {
-                Probe::Url(url) => String::from_utf8_lossy(&url::shown(show(url).as_bytes())).into_owned(),
-                Probe::Exec(argv) => {
-                    let words = argv.iter().flat_map(Element::templates).map(show);
-                    words.collect::<Vec<_>>().join(" ")
-                }
-            };
-            let targets: Vec<String> = targets.iter().map(target).collect();
-            shortened(format!("wait {}", targets.join(" ")), LONGEST_LABEL)
-        }
-        (None, _) => shortened(called(step, show), LONGEST_LABEL),
+    if let Some(name) = &step.name {
+        return escaped(name.as_bytes());
     }
+    let called = called(step, &|template| show(template).into_bytes());
+    shortened(String::from_utf8_lossy(&called).into_owned(), LONGEST_LABEL)
 }
 
-pub(crate) fn called(step: &Step, show: &dyn Fn(&Template) -> String) -> String {
+/// A step's name, or its kind and its value as `show` has each part of that.
+pub(crate) fn called(step: &Step, show: &dyn Fn(&Template) -> Vec<u8>) -> Vec<u8> {
     if let Some(name) = &step.name {
-        return name.clone();
+        return name.clone().into_bytes();
     }
-    let mut words = vec![step.kind.name().to_owned()];
+    let argv = |argv: &[Element]| argv.iter().flat_map(Element::templates).map(show).collect::<Vec<_>>();
+    let mut words = vec![step.kind.name().as_bytes().to_vec()];
     match &step.kind {
-        StepKind::Run { argv, .. } => words.extend(argv.iter().flat_map(Element::templates).map(show)),
+        StepKind::Run { argv: command, .. } => words.extend(argv(command)),
         StepKind::Hooks { path, .. } => words.push(show(path)),
-        StepKind::Wait(_) | StepKind::Group { .. } => {}
-        StepKind::Env(settings) => words.extend(settings.iter().map(|each| each.name.clone())),
-        StepKind::Render(render) => words.push(show(&render.to)),
+        StepKind::Wait(targets) => words.extend(targets.iter().flat_map(|target| match target {
+            Probe::Url(url) => vec![url::shown(&show(url))],
+            Probe::Exec(command) => argv(command),
+        })),
+        StepKind::Group { .. } => {}
+        StepKind::Env(settings) => words.extend(settings.iter().map(|each| each.name.clone().into_bytes())),
+        StepKind::Render(render) => words.push(show(&render.from)),
         StepKind::EnvFile(paths) | StepKind::Mkdir { paths, .. } | StepKind::Chown(paths) => {
             words.extend(paths.iter().map(show));
         }
     }
-    words.join(" ")
+    words.join(&b' ')
 }
 
 #[derive(Debug)]
@@ -282,6 +280,7 @@ pub(crate) fn plan(
         environment,
         variables: building.variables,
         unset: own.unset.clone().unwrap_or_default(),
+        missing: building.missing,
         secrets,
         opaque,
         late: declarations.iter().filter(|each| require && each.late == Some(true)).cloned().collect(),

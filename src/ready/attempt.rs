@@ -342,6 +342,17 @@ mod tests {
     }
 
     #[test]
+    fn a_port_that_says_something_and_closes_is_not_ready() {
+        let listener = loopback();
+        let ready = beside(
+            &listener,
+            |mut stream| stream.write_all(b"hi").expect("the probe reads"),
+            |address| attempt(&target(&format!("tcp://{address}")), AMPLE),
+        );
+        assert_eq!(ready, Err("connection closed at once".to_owned()));
+    }
+
+    #[test]
     fn a_port_is_ready_when_it_accepts() {
         let listener = loopback();
         let address = listener.local_addr().expect("it is bound");

@@ -105,12 +105,14 @@ impl Connection {
     /// An error if the other side ends the connection within this time, in which it need not say anything.
     pub(crate) fn stays_open(&mut self, time: Duration) -> Result<(), String> {
         self.clock = self.clock.at_most(time);
-        match self.clock.left().and_then(|_| self.read()) {
-            Ok(0) => Err("connection closed at once".to_owned()),
-            // Whatever it says, it is there.
-            Ok(_) => Ok(()),
-            Err(_) if self.clock.left().is_err() => Ok(()),
-            Err(error) => Err(error),
+        loop {
+            match self.clock.left().and_then(|_| self.read()) {
+                Ok(0) => return Err("connection closed at once".to_owned()),
+                // Whatever it says.
+                Ok(_) => self.seen.clear(),
+                Err(_) if self.clock.left().is_err() => return Ok(()),
+                Err(error) => return Err(error),
+            }
         }
     }
 

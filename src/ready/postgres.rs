@@ -16,6 +16,8 @@ pub(crate) fn ask(mut connection: Connection, user: &[u8], database: &[u8]) -> R
     let length = u32::try_from(body.len() + 4).unwrap_or_default();
     connection.send(&[&length.to_be_bytes()[..], &body].concat());
     if connection.receive(answer)? == Login::Done {
+        // The last connections are kept for superusers, and a server says so only after this.
+        while connection.receive(until_ready)? == Login::Open {}
         // Terminate. Where a password is awaited, it would be logged as a wrong one.
         connection.send(b"X\0\0\0\x04");
         connection.drain();
@@ -66,6 +68,21 @@ pub(crate) fn answer(bytes: &[u8]) -> Parsed<Login> {
     Err(reason.to_owned())
 }
 
+/// What follows a login without a password: done with `ReadyForQuery`, open until then.
+pub(crate) fn until_ready(bytes: &[u8]) -> Parsed<Login> {
+    let Some((kind, rest)) = bytes.split_first() else { return Ok(None) };
+    if *kind == b'E' {
+        return Ok(answer(bytes)?.map(|(_, count)| (Login::Done, count)));
+    }
+    let Some(length) = rest.first_chunk() else { return Ok(None) };
+    let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+    if !(4..=LONGEST_ERROR).contains(&length) {
+        return Err("the answer is not from PostgreSQL".to_owned());
+    }
+    let login = if *kind == b'Z' { Login::Done } else { Login::Open };
+    Ok((rest.len() >= length).then_some((login, 1 + length)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,6 +122,21 @@ mod tests {
                 assert!(early == Ok(None) || early == answer(&message), "{code} {end}: {early:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_server_can_refuse_a_login_that_needs_no_password() {
+        let status = b"S\0\0\0\x09a\0b\0\0";
+        assert_eq!(until_ready(status), Ok(Some((Login::Open, status.len()))));
+        assert_eq!(until_ready(b"Z\0\0\0\x05I"), Ok(Some((Login::Done, 6))));
+        let full = error(b"SFATAL\0VFATAL\0C53300\0Mx\0\0");
+        assert!(until_ready(&full).unwrap_err().contains("too many"));
+        let objection = error(b"SFATAL\0C3D000\0Mdatabase does not exist\0\0");
+        assert!(matches!(until_ready(&objection), Ok(Some((Login::Done, _)))));
+        for message in [&status[..], b"Z\0\0\0\x05I", &full] {
+            assert_eq!(until_ready(&message[..message.len().min(5) - 1]), Ok(None));
+        }
+        assert!(until_ready(b"S\xff\xff\xff\xff").is_err());
     }
 
     #[test]

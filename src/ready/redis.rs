@@ -64,8 +64,8 @@ pub(crate) fn judge_auth(line: &[u8]) -> Result<(), String> {
 
 pub(crate) fn judge_ping(line: &[u8], logged_in: bool) -> Result<(), String> {
     not_ready(line)?;
-    // NOPERM: a user who may not ping is logged in.
-    let is_up = line.starts_with(b"+PONG") || line.starts_with(b"-NOPERM");
+    // NOPERM: a user who may not ping is logged in; MISCONF: it takes logins, and writes nothing to its disk.
+    let is_up = [&b"+PONG"[..], b"-NOPERM", b"-MISCONF"].iter().any(|start| line.starts_with(start));
     if is_up || line.starts_with(b"-NOAUTH") && !logged_in {
         return Ok(());
     }
@@ -110,6 +110,7 @@ mod tests {
             ("+PONG", ""),
             ("-NOAUTH Authentication required.", ""),
             ("-NOPERM this user has no permissions to run the 'ping' command", ""),
+            ("-MISCONF Redis is configured to save RDB snapshots, but it cannot", ""),
             ("-LOADING Redis is loading the dataset in memory", "loading"),
             ("-MASTERDOWN Link with MASTER is down", "master"),
             ("-BUSY Redis is busy running a script.", "busy"),

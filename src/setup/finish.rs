@@ -97,7 +97,8 @@ impl Setup {
             identity::step_down(identity, keep)?;
         }
         match keep.map_or(Ok(()), identity::keep) {
-            // The operator chose the user, and with it what it may.
+            // The operator chose the user, and with it what it may; one warning of that is enough.
+            Err(_) if self.warned_of_user => {}
             Err(failure) if !root => self
                 .world
                 .log

@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Component, Path, PathBuf};
@@ -373,6 +373,13 @@ pub(crate) const UNHELD: OFlags = OFlags::NONBLOCK.union(OFlags::NOCTTY);
 pub(crate) fn regular_file(path: &Path) -> std::io::Result<File> {
     let file = File::from(rustix::fs::open(path, UNHELD | OFlags::CLOEXEC, Mode::empty())?);
     if file.metadata()?.is_file() { Ok(file) } else { Err(ErrorKind::InvalidInput.into()) }
+}
+
+/// Reads a regular file, but no more than any script or template has.
+pub(crate) fn regular_text(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    regular_file(path)?.take(16 << 20).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Opens what `path` leads to. Whoever chose a link that root followed would choose what root reads.

@@ -178,7 +178,10 @@ fn look_up(asked: &Expanded) -> Result<Identity> {
     let (passwd, group) = (passwd(), || Database::read("/etc/group"));
     let (uid, user) = match &parsed.user {
         Who::Name(name) => {
-            let found = passwd.users().find(|user| user.name == *name);
+            // An image without `/etc/passwd` has root all the same.
+            let is_root = *name == b"root" && passwd.text.is_empty() && passwd.refused.is_none();
+            let root = is_root.then_some(User { name, uid: 0, gid: 0, home: b"" });
+            let found = passwd.users().find(|user| user.name == *name).or(root);
             let found = found.ok_or_else(|| passwd.lacks("user", name))?;
             (found.uid, Some(found))
         }
@@ -224,11 +227,13 @@ fn refused(what: &str, error: impl Display) -> Failure {
 fn refused_ids(identity: &Identity, part: &str, error: Errno) -> Failure {
     let user = identity.spec.shown();
     let failure = refused(&format!("become user `{user}`: {part}"), error.desc()).field("user", user);
-    if error == Errno::EPERM {
+    let needed = CapabilitySet::SETUID | CapabilitySet::SETGID;
+    let has_needed = rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(needed));
+    if error == Errno::EINVAL || error == Errno::EPERM && has_needed {
+        failure.hint("this user namespace has no such id, or does not permit its groups to be changed")
+    } else if error == Errno::EPERM {
         failure
             .hint("root needs the capabilities SETUID and SETGID for it; or start the container as that user")
-    } else if error == Errno::EINVAL {
-        failure.hint("this user namespace has no such id")
     } else {
         failure
     }

@@ -110,6 +110,14 @@ fn interpreters(path: &Path, variables: &Variables, depth: u32) -> Proved<Option
     }
 }
 
+/// The program that a plain `#!/usr/bin/env X` of this file looks up on `PATH`.
+pub(crate) fn program_of_env(path: &Path) -> Option<OsString> {
+    let head = exec::head(path)?;
+    let Shebang { interpreter, argument } = Shebang::of(&head)?;
+    let is_env = Path::new(OsStr::from_bytes(interpreter)).file_name() == Some(OsStr::new("env"));
+    command_of_env(argument)?.into_iter().next().filter(|_| is_env)
+}
+
 /// The command of an `env` whose arguments are just that, as it is written in most scripts.
 fn command_of_env(rest: &[u8]) -> Option<Vec<OsString>> {
     let (split, rest) = match rest.strip_prefix(b"-S") {

@@ -5,7 +5,10 @@ use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 use super::excerpt::Excerpts;
+use crate::sys::entry::errno_of;
 use crate::sys::signals::Signals;
 use crate::text::escape::escaped;
 use crate::text::failure::{Failure, Kind, Result};
@@ -19,7 +22,8 @@ pub(crate) const DEFAULT: &str = "/etc/preverb/preverb.toml";
 /// The most that a file of the table can be: ten thousand verbs need a hundredth of it.
 const LONGEST: usize = 64 << 20;
 
-/// Reads the table and its drop-ins. Whatever keeps a file from being read is the table's mistake (78).
+/// Reads the table and its drop-ins. Whatever keeps a file from being read is the table's mistake (78), or
+/// the system's (71).
 pub(crate) fn read(path: &Path, signals: &mut Signals) -> Result<Sources> {
     let mut sources = Sources::default();
     sources.add(path.to_owned(), read_one(path, "table", signals)?);
@@ -59,8 +63,10 @@ fn read_one(path: &Path, what: &str, signals: &mut Signals) -> Result<String> {
     let read = crate::sys::read::read_interruptible(path, LONGEST, signals);
     let read = read.map_err(|stop| stop.failure(&format!("while reading the {what} {shown}")))?;
     let bytes = read.map_err(|error| {
-        let failure =
-            Failure::say(Kind::Table, format!("cannot read the {what} {shown}: {}", reason(&error)));
+        // For want of descriptors or memory it is not the table's mistake.
+        let wants = [Errno::MFILE, Errno::NFILE, Errno::NOMEM].iter().any(|one| errno_of(&error) == *one);
+        let kind = if wants { Kind::System } else { Kind::Table };
+        let failure = Failure::say(kind, format!("cannot read the {what} {shown}: {}", reason(&error)));
         if what == "table" && error.kind() == ErrorKind::NotFound {
             failure.hint("put the table there, or name it with `PREVERB_TABLE` or `--table`")
         } else {

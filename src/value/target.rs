@@ -137,12 +137,16 @@ fn socket_path(bytes: &[u8]) -> Result<PathBuf, String> {
     Ok(path)
 }
 
+const FINDS_ITSELF: &str = "a scheme with `+srv`, `+sentinel`, `+unix` or `+socket` finds its server in a way of its own; \
+    use a URL that names the host, `unix:///path`, or an `exec` probe";
+
 fn parse_server(scheme: &str, text: &[u8]) -> Result<Target, String> {
     let unknown = || format!("unknown scheme; {SCHEMES}");
     let base = scheme.split('+').next().unwrap_or_default();
     let (kind, port) = match base {
         // These have no drivers.
-        "tcp" | "http" | "https" | "tls" if base != scheme => return Err(unknown()),
+        "http" | "https" if base != scheme => return Err(FINDS_ITSELF.to_owned()),
+        "tcp" | "tls" if base != scheme => return Err(unknown()),
         "tcp" | "tls" | "grpc" => (base, None),
         "http" => (base, Some(80)),
         "https" => (base, Some(443)),
@@ -158,11 +162,7 @@ fn parse_server(scheme: &str, text: &[u8]) -> Result<Target, String> {
     };
     let url = Url::parse(text)?;
     if ["srv", "sentinel", "unix", "socket"].contains(&url.driver.as_str()) {
-        return Err(
-            "a scheme with `+srv`, `+sentinel`, `+unix` or `+socket` finds its server in a way of its own; \
-            use a URL that names the host, `unix:///path`, or an `exec` probe"
-                .to_owned(),
-        );
+        return Err(FINDS_ITSELF.to_owned());
     }
     // In databases TLS is negotiated after the start; everywhere else it comes first.
     let of_driver = ["ssl", "tls"].contains(&url.driver.as_str());

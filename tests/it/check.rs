@@ -513,3 +513,94 @@ fn a_tree_that_is_given_away_only_if_it_exists_is_not_missing() {
     step("if-exists = \"/no/such\"").run();
     step("if-exists = \"/\"").status(78).stderr_contains("cannot change the owner of `/no/such`").run();
 }
+
+#[test]
+fn a_pipe_in_the_place_of_a_file_holds_check_up_no_more_than_a_run() {
+    for (step, said) in [
+        ("hooks = \"[DIR]/hooks\"", "is skipped: it is not a regular file"),
+        ("hooks = \"[DIR]/hooks/1.sh\"", "it is not a regular file"),
+        ("render = \"[DIR]/templates\"\nto = \"[DIR]/out\"", ""),
+        ("env-file = \"[DIR]/hooks/1.sh\"", ""),
+    ] {
+        image()
+            .table(format!("[[setup]]\n{step}\n[verbs.a]\nexec = [\"app\"]\n"))
+            .directory("hooks", 0o755)
+            .directory("templates", 0o755)
+            .under_shell("mkfifo hooks/1.sh templates/a.template; exec \"$@\"")
+            .args(["--check", "--json"])
+            .any_stdout()
+            .stdout_contains(said)
+            .any_status()
+            .run();
+    }
+}
+
+#[test]
+fn what_a_run_can_do_without_is_a_warning() {
+    for step in [
+        "run = [\"no-such\"]\non-failure = \"warn\"",
+        "setup = [{ run = [\"no-such\"] }]\non-failure = \"warn\"",
+    ] {
+        let table = format!("[[setup]]\n{step}\n[verbs.a]\nexec = [\"app\"]\n");
+        let checked = image().table(table).args(["--check"]);
+        checked.stderr_contains("preverb: warning: ").stderr_contains("cannot run `no-such`").run();
+    }
+}
+
+#[test]
+fn what_env_would_look_up_is_looked_up() {
+    let table = "[verbs.a]\nexec = [\"[DIR]/script\"]\n";
+    let test = |line: &str| image().table(table).file("script", line, 0o755).args(["--check"]);
+    test("#!/usr/bin/env no-such\n")
+        .status(78)
+        .stderr_contains("interpreter of `[DIR]/script`: cannot run `no-such`: not found on PATH")
+        .run();
+    test("#!/usr/bin/env -S no-such -x\n").status(78).stderr_contains("cannot run `no-such`").run();
+    test("#!/usr/bin/env sh\n").run();
+}
+
+#[test]
+fn a_file_of_variables_is_read() {
+    let test = |keys: &str| {
+        let table = format!("[[setup]]\nenv-file = \"[DIR]/env\"\n{keys}\n[verbs.a]\nexec = [\"app\"]\n");
+        image().table(table).args(["--check"])
+    };
+    let missing =
+        "preverb: warning: [DIR]/preverb.toml:2:12: cannot use `env-file` `[DIR]/env`: it does not exist\n";
+    test("").stderr_contains(missing).run();
+    test("if-exists = \"[DIR]/env\"").run();
+    test("")
+        .file("env", "A=1\nno variable\n", 0o644)
+        .status(78)
+        .stderr_contains("line 2: it is not `NAME=value`")
+        .run();
+    test("").file("env", "A=1\n", 0o644).run();
+}
+
+#[test]
+fn a_path_that_expands_to_nothing_is_an_error() {
+    for (step, key) in [
+        ("hooks = \"${NONE:-}\"", "hooks"),
+        ("render = \"${NONE:-}\"\nto = \"x\"", "render"),
+        ("render = \"data\"\nto = \"${NONE:-}\"", "to"),
+        ("mkdir = \"${NONE:-}\"", "mkdir"),
+        ("chown = \"${NONE:-}\"", "chown"),
+        ("env-file = \"${NONE:-}\"", "env-file"),
+        ("run = [\"true\"]\nonce = \"${NONE:-}\"", "once"),
+    ] {
+        let table = format!("[env]\nNONE = \"\"\n[[setup]]\n{step}\n[verbs.a]\nexec = [\"app\"]\n");
+        let checked = image().table(table).args(["--check"]).status(78);
+        checked.stderr_contains(format!("`{key}` expands to nothing\n")).run();
+    }
+}
+
+#[test]
+fn who_is_not_root_does_not_judge_what_another_user_sees() {
+    image()
+        .table("[verbs.a]\nsetup = [{ hooks = \"[DIR]/own\" }]\nexec = [\"[DIR]/own/prog\"]\nuser = \"10001:10001\"\nworkdir = \"[DIR]/own\"\n")
+        .file("own/prog", "#!/bin/sh\n", 0o755)
+        .needs_root()
+        .under_shell("chmod 755 .; chown -R 10001 own; chmod 700 own; exec setpriv --reuid 65534 --regid 65534 --clear-groups \"$@\"")
+        .args(["--check"])
+        .run();
+}

@@ -487,3 +487,22 @@ fn a_user_that_does_not_exist_ends_it_as_it_ends_the_run() {
     test(&["--explain", "--json", "a"]).stdout_contains("\"exit-code\": 77").any_stderr().run();
     test(&["a"]).any_stderr().run();
 }
+
+#[test]
+fn what_fails_only_because_another_variable_is_missing_is_not_reported() {
+    let table = "[variables.TOKEN]\nrequired = true\n[env]\nURL = \"x${TOKEN}\"\n[verbs.a]\nexec = [\"echo\", \"${URL}\"]\n";
+    let test = Test::new().table(table).args(["--explain", "a"]).status(65).any_stdout();
+    test.stdout_lacks("exit code 65: variable `URL`")
+        .stderr("preverb: variable `TOKEN` is required, and is not set\n")
+        .run();
+}
+
+#[test]
+fn a_late_variable_that_no_step_can_set_ends_the_run() {
+    let table = |steps: &str| {
+        format!("[variables.LATE]\nrequired = true\nlate = true\n{steps}\n[verbs.a]\nexec = [\"true\"]\n")
+    };
+    let test = |steps: &str| Test::new().table(table(steps)).args(["--explain", "a"]).any_stdout();
+    test("").status(65).stderr("preverb: variable `LATE` is required, and is not set\n").run();
+    test("[[setup]]\nhooks = \"[DIR]/hooks\"").hook("1.sh", "export LATE=1\n").run();
+}

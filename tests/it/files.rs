@@ -314,7 +314,7 @@ fn each_of_them_keeps_to_its_timeout() {
         (
             "mkdir out made; cd made; seq -f %g.template 3000 | xargs touch; cd ..",
             "render = \"[DIR]/made\"\nto = \"[DIR]/out\"".to_owned(),
-            "render [DIR]/out",
+            "render [DIR]/made",
         ),
     ] {
         steps(&format!("[[setup]]\n{step}\ntimeout = \"1ms\"\n"))

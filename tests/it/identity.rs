@@ -520,7 +520,7 @@ fn a_user_with_too_many_processes_is_reported() {
         )
         .args(["a"])
         .status(126)
-        .stderr("preverb: cannot run `[DIR]/bin/who`: its user has more processes than the limit `nproc` allows\n")
+        .stderr("preverb: cannot run `[DIR]/bin/who`: there are too many processes for the limit `nproc` of its user, or for the container's limit\n")
         .run();
 }
 

@@ -43,6 +43,11 @@ impl Who<'_> {
         identity::acting_as(identity, || Ok(work())).ok()
     }
 
+    /// Whether this user sees other things than this process, which cannot look as them.
+    pub(super) fn is_another(self) -> bool {
+        !self.myself.is_root() && self.identity.is_some_and(|user| user.uid != self.myself.uid)
+    }
+
     fn metadata(self, path: &Path) -> Option<std::io::Result<Metadata>> {
         self.look(|| path.metadata())
     }
@@ -105,6 +110,7 @@ pub(super) fn program(
                 };
             }
             Some(Err(error)) if error.kind() != ErrorKind::PermissionDenied => {}
+            Some(Err(_)) if who.is_another() => return Ok(None),
             Some(result) => {
                 refused.get_or_insert((path, result.ok()));
             }
@@ -131,6 +137,7 @@ pub(super) fn directory(path: &Path, who: Who<'_>) -> Result<bool, String> {
         }
         None | Some(Ok(_)) => Ok(true),
         Some(Err(error)) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Some(Err(_)) if who.is_another() => Ok(true),
         Some(Err(error)) => Err(reason(&error)),
     }
 }

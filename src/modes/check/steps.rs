@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -11,13 +12,15 @@ use crate::modes::check::walk::Walk;
 use crate::plan::{self, PlanStep};
 use crate::setup::hook_files::{self, How, Rules};
 use crate::setup::steps::render::{self, Templates, Trouble};
+use crate::sys::entry::regular_text;
 use crate::sys::identity::Identity;
 use crate::sys::{proof, read};
 use crate::text::escape::escaped;
 use crate::text::log::{Level, quoted_path};
 use crate::text::reason::reason;
 use crate::value::condition::{Facts, Subject};
-use crate::value::step::{Executables, Render, Step, StepKind};
+use crate::value::env_file;
+use crate::value::step::{Executables, OnFailure, Render, Step, StepKind};
 use crate::value::template::Template;
 use crate::value::text::{HINT, Malformed, Scope, references};
 use crate::value::variables::Origin;
@@ -34,7 +37,8 @@ impl Walk<'_, '_> {
         let is_outer = self.may_be_skipped;
         for planned in steps.iter().filter(|planned| planned.skip.is_none()) {
             let skips = self.skips(&planned.step);
-            self.may_be_skipped = is_outer || skips != Skips::Never;
+            let may_fail = planned.step.on_failure == OnFailure::Warn;
+            self.may_be_skipped = is_outer || may_fail || skips != Skips::Never;
             if skips != Skips::Always {
                 let outer = self.known.needed.len();
                 self.known.needed.extend(planned.step.when.needed());
@@ -64,7 +68,7 @@ impl Walk<'_, '_> {
             }
         }
         self.conditions(&step.when);
-        if let Some(value) = step.once.as_ref().and_then(|once| self.value(once))
+        if let Some(value) = step.once.as_ref().and_then(|once| self.path(once, "once"))
             && self.here(&value.path()).is_some_and(|marker| marker.exists())
         {
             // An earlier step can take away a file that is there now.
@@ -102,13 +106,8 @@ impl Walk<'_, '_> {
             StepKind::Env(settings) => self.settings(settings, &Origin::Step(String::new())),
             StepKind::EnvFile(paths) => {
                 for template in paths {
-                    let Some(value) = self.value(template) else { continue };
-                    let path = value.path();
-                    if own.as_ref().is_some_and(|own| own.uid == 0)
-                        && let Err(reason) = proof::file(&path)
-                    {
-                        let (message, hint) = proof::refused("preverb", &path, &reason).into_parts();
-                        self.wrong(&value, message, hint.as_deref());
+                    if let Some(value) = self.path(template, "env-file") {
+                        self.env_file(&value, own.as_ref(), step.when.if_exists.contains(template));
                     }
                 }
                 self.known.may_be_anything = true;
@@ -129,14 +128,14 @@ impl Walk<'_, '_> {
             StepKind::Render(render) => self.render(render, runner.as_ref()),
             StepKind::Mkdir { paths, .. } => {
                 for template in paths {
-                    let Some(value) = self.value(template) else { continue };
+                    let Some(value) = self.path(template, "mkdir") else { continue };
                     self.directory(&value);
                     self.makes(&value.path());
                 }
             }
             StepKind::Chown(paths) => {
                 for template in paths {
-                    let Some(value) = self.value(template) else { continue };
+                    let Some(value) = self.path(template, "chown") else { continue };
                     let path = value.path();
                     let is_missing = self.here(&path).is_some_and(|path| path.symlink_metadata().is_err());
                     if is_missing && !self.is_made(&path) && !step.when.if_exists.contains(template) {
@@ -147,6 +146,30 @@ impl Walk<'_, '_> {
                     }
                 }
             }
+        }
+    }
+
+    fn env_file(&mut self, value: &Value, own: Option<&Identity>, may_be_missing: bool) {
+        let path = value.path();
+        if own.is_some_and(|own| own.uid == 0)
+            && let Err(reason) = proof::file(&path)
+        {
+            let (message, hint) = proof::refused("preverb", &path, &reason).into_parts();
+            return self.wrong(value, message, hint.as_deref());
+        }
+        let Some(here) = self.here(&path) else { return };
+        let cannot = |why: &str| format!("cannot use `env-file` {}: {why}", quoted_path(&path));
+        match regular_text(&here) {
+            Ok(text) => {
+                if let Err(mistake) = env_file::parse(&text) {
+                    let why = format!("line {}: {}", mistake.line, mistake.reason);
+                    self.wrong(value, cannot(&why), None);
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound && !may_be_missing && !self.is_made(&path) => {
+                self.warn(value.span, cannot("it does not exist"), Some("it may be mounted in a run"));
+            }
+            Err(_) => {}
         }
     }
 
@@ -180,8 +203,8 @@ impl Walk<'_, '_> {
     }
 
     fn render(&mut self, render: &Render, runner: Option<&Identity>) {
-        let to = self.value(&render.to);
-        let from = self.value(&render.from);
+        let to = self.path(&render.to, "to");
+        let from = self.path(&render.from, "render");
         let suffix = match &render.suffix {
             Some(suffix) => self.value(suffix).map(|suffix| suffix.bytes),
             None => Some(render::SUFFIX.into()),
@@ -234,7 +257,7 @@ impl Walk<'_, '_> {
             Ok(Templates::Missing) | Err(Trouble::Ended(_)) => return,
         };
         for file in files {
-            let Ok(text) = std::fs::read(&file) else { continue };
+            let Ok(text) = regular_text(&file) else { continue };
             let (references, malformed) = references(&text, scope);
             for (line, reference) in references {
                 for unset in self.known.missing(&reference) {
@@ -260,13 +283,13 @@ impl Walk<'_, '_> {
         rules: Rules<'_>,
     ) {
         let kept_root = own.is_some_and(|own| own.uid == 0);
-        let Some(value) = self.value(directory) else { return };
+        let Some(value) = self.path(directory, "hooks") else { return };
         let Some(path) = self.here(&value.path()) else { return };
         let list = || hook_files::hooks(&path, rules);
         // As at run time: a directory that only root may list can hold what its user may run.
         let files = match self.who(runner).look(list).filter(Result::is_ok).unwrap_or_else(list) {
             Ok(files) => files,
-            Err(_) if self.is_made(&path) => return,
+            Err(_) if self.is_made(&path) || self.who(runner).is_another() => return,
             Err(reason) => {
                 return self.wrong(
                     &value,
@@ -278,7 +301,7 @@ impl Walk<'_, '_> {
         let mut texts = Vec::new();
         for file in files {
             let name = quoted_path(&file.path);
-            let text = std::fs::read(&file.path).unwrap_or_default();
+            let text = regular_text(&file.path).unwrap_or_default();
             let mut lines = text.split(|byte| *byte == b'\n');
             let exports = lines.any(|line| line.trim_ascii_start().starts_with(b"export "));
             texts.push(text);

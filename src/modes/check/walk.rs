@@ -54,6 +54,16 @@ impl Walk<'_, '_> {
         self.known.value(template)
     }
 
+    /// The same of a path, which must not be empty.
+    pub(super) fn path(&mut self, template: &Template, key: &str) -> Option<Value> {
+        let value = self.value(template)?;
+        if value.bytes.is_empty() {
+            self.wrong(&value, format!("`{key}` expands to nothing"), None);
+            return None;
+        }
+        Some(value)
+    }
+
     pub(super) fn values<'t>(&mut self, templates: impl IntoIterator<Item = &'t Template>) {
         for template in templates {
             self.value(template);
@@ -79,7 +89,7 @@ impl Walk<'_, '_> {
         let why = if self.earlier {
             "an earlier step may fix that"
         } else if self.may_be_skipped {
-            "a run may skip the step"
+            "a run may do without the step"
         } else {
             "its variables may have other values in a run"
         };
@@ -145,6 +155,10 @@ impl Walk<'_, '_> {
         let Some(file) = image::program(program, variables, directory, self.who(runner))? else {
             return Ok(());
         };
+        if let Some(name) = proof::program_of_env(&file).filter(|_| !unseen) {
+            image::program(&name, variables, directory, self.who(runner))
+                .map_err(|(why, hint)| (format!("interpreter of {}: {why}", quoted_path(&file)), hint))?;
+        }
         if own.is_some_and(|own| own.uid == 0) {
             let proved = proof::program("preverb", &[file.into_os_string()], variables);
             let refused = proved.err().filter(|failure| failure.kind() == Kind::Identity);

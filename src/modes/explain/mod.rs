@@ -53,11 +53,15 @@ pub(crate) fn explain(
     argv.extend(now.argv(&plan.target.after));
     let mut unexpanded = Vec::new();
     for (element, fault) in now.unexpanded {
-        let fails = !walk.changes.may_set(&fault.name) && !plan.late_names().any(|name| name == fault.name);
+        let is_known = plan.missing.contains(&fault.name) || plan.late_names().any(|name| name == fault.name);
+        let fails = !walk.changes.may_set(&fault.name) && !is_known;
         if fails && !failures.iter().any(|failure| failure.has_field("variable", fault.name.as_str())) {
             failures.push(faulty(fault, "the target"));
         }
         unexpanded.push(element);
+    }
+    if !plan.late_names().any(|name| walk.changes.may_set(name)) {
+        failures.extend(plan.judge_late(&walk.variables).err());
     }
     let user = plan.user.as_ref().map(|user| (user, identity::resolve(user)));
     failures.extend(plan.user.as_ref().and_then(|user| identity::resolve(user).err()));

@@ -60,7 +60,7 @@ pub(crate) struct ExplainedDeclared {
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct ExplainedStep {
-    pub(crate) step: String,
+    pub(crate) step: Exact,
     pub(crate) kind: &'static str,
     pub(crate) runs: bool,
     pub(crate) reason: Option<String>,

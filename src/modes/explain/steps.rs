@@ -96,9 +96,8 @@ impl<'n> Now<'n> {
     }
 }
 
-pub(super) fn text(template: &Template, variables: &Variables) -> String {
-    let exact = template.expand(variables).map_or_else(|_| written(template), |value| shown(&value));
-    String::from_utf8_lossy(&exact.0).into_owned()
+pub(super) fn text(template: &Template, variables: &Variables) -> Vec<u8> {
+    template.expand(variables).map_or_else(|_| written(template), |value| shown(&value)).0
 }
 
 fn written(template: &Template) -> Exact {
@@ -190,7 +189,7 @@ impl<'p> Steps<'p> {
         let runs = reason.is_none();
         let may_run = planned.skip.is_none() && (runs || conditions.iter().any(|each| each.open));
         let mut explained = ExplainedStep {
-            step: called(step, &|template| text(template, &variables)),
+            step: Exact(called(step, &|template| text(template, &variables))),
             kind: step.kind.name(),
             runs,
             reason,

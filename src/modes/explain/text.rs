@@ -160,7 +160,7 @@ pub(crate) fn text(explained: &Explained, paint: Paint) -> String {
 
 fn step_lines(lines: &mut Lines, before: &str, step: &ExplainedStep) {
     let state = step.reason.as_ref().map_or("runs".to_owned(), |reason| format!("skipped: {reason}"));
-    let label = shortened(escaped(step.step.as_bytes()), LONGEST_LABEL);
+    let label = shortened(escaped(&step.step.0), LONGEST_LABEL);
     for line in hanging(before, &format!("{label}: {state}")) {
         lines.push(&line);
     }

@@ -104,7 +104,9 @@ fn reason(path: &Path, error: Errno, depth: u32) -> Failure {
             cannot(format!("its {what} is not a program for this machine"))
         }
         // setuid(2) cannot refuse for this any more, so execve(2) does it.
-        Errno::EAGAIN => cannot("its user has more processes than the limit `nproc` allows"),
+        Errno::EAGAIN => cannot(
+            "there are too many processes for the limit `nproc` of its user, or for the container's limit",
+        ),
         Errno::EPERM => cannot("the kernel does not permit it (a security policy, or a set-user-id program)"),
         Errno::EINVAL => cannot("it is for another processor, or its header is damaged"),
         other => cannot(other.desc().to_lowercase()),
