@@ -6,11 +6,13 @@
 pub(crate) mod options;
 pub(crate) mod request;
 
+pub(crate) use crate::cli::options::OPTIONS;
+pub(crate) use crate::cli::request::{Action, Invocation, Options, Request, TableMode};
+
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
 use crate::cli::options::{Rest, Start, action, common, is_mode, option, parse_options, unknown_option};
-use crate::cli::request::{Action, Invocation, Options, Request, TableMode};
 use crate::text::failure::Result;
 use crate::text::log::Format;
 

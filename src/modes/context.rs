@@ -7,19 +7,12 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::cli::request::{Options, Request};
-use crate::cli::{self, Dashes};
-use crate::plan::environment::{Environment, choose};
-use crate::sys::signals::Signals;
-use crate::table::decode::decoder::Decoder;
-use crate::table::load;
-use crate::table::select::{self, Lookup, Tree};
-use crate::table::types::{LeadingDash, Settings};
-use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::{Format, Log, quoted};
-use crate::text::reason::reason;
-use crate::value::toml::Sources;
-use crate::value::variables::Variables;
+use crate::cli::{self, Dashes, Options, Request};
+use crate::plan::{Environment, choose};
+use crate::sys::Signals;
+use crate::table::{Decoder, LeadingDash, Lookup, Settings, Tree, load, select};
+use crate::text::{Failure, Format, Kind, Log, Result, quoted, reason};
+use crate::value::{Sources, Variables};
 
 pub(crate) struct Context<'a> {
     pub(crate) variables: Variables,

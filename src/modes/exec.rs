@@ -12,14 +12,10 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use crate::modes::context::Context;
 use crate::modes::main_process;
-use crate::setup::state::not_root;
-use crate::sys::child::Children;
-use crate::sys::identity::{self, Myself};
-use crate::sys::{exec, read};
-use crate::text::failure::{Failure, Kind, Result};
-use crate::value::template::Expanded;
-use crate::value::user::UserSpec;
-use crate::value::variables::{Origin, Variables};
+use crate::setup::not_root;
+use crate::sys::{Children, Myself, exec, identity, read};
+use crate::text::{Failure, Kind, Result};
+use crate::value::{Expanded, Origin, UserSpec, Variables};
 
 /// Steps down, sets `HOME`, and becomes the command. Returns only the failure.
 pub(crate) fn step_down(context: Context<'_>, user: &OsStr, command: &[OsString]) -> Failure {

@@ -12,18 +12,11 @@ use std::time::{Duration, Instant};
 use crate::modes::context::Context;
 use crate::modes::main_process;
 use crate::modes::probe::attempt;
-use crate::setup::steps::wait::awaited_of;
-use crate::sys::child::Children;
-use crate::sys::{cgroup, read};
-use crate::table::decode::decoder::Decoder;
-use crate::table::load;
-use crate::table::select::Tree;
-use crate::table::types::{lay_declarations, opaque};
-use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::quoted;
-use crate::text::names::{EnvironmentName, VerbName};
-use crate::value::condition::Facts;
-use crate::value::target::{UNSEEN_PATH, UNSEEN_PATH_HINT};
+use crate::setup::awaited_of;
+use crate::sys::{Children, cgroup, read};
+use crate::table::{Decoder, Tree, lay_declarations, load, opaque};
+use crate::text::{EnvironmentName, Failure, Kind, Result, VerbName, quoted};
+use crate::value::{Facts, UNSEEN_PATH, UNSEEN_PATH_HINT};
 
 pub(crate) fn health(context: Context<'_>, table: Option<PathBuf>, timeout: Duration) -> Result<u8> {
     examine(context, table, timeout).map(|()| 0).map_err(|failure| {

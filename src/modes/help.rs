@@ -4,15 +4,11 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::cli::options::OPTIONS;
-use crate::cli::request::Options;
+use crate::cli::{OPTIONS, Options};
 use crate::modes::context::{Context, print};
 use crate::modes::list;
-use crate::table::decode::decoder::Decoder;
-use crate::table::load::{self, failing};
-use crate::table::select::Tree;
-use crate::text::failure::Result;
-use crate::text::paint::Paint;
+use crate::table::{Decoder, Tree, failing, load};
+use crate::text::{Paint, Result};
 
 const USAGE: &str = "\
 Runs the setup that a container image's verb needs, then execs its program

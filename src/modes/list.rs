@@ -8,14 +8,8 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use crate::table::decode::decoder::Decoder;
-use crate::table::select::Tree;
-use crate::table::types::{Declaration, Settings, lay_declarations};
-use crate::text::escape::{MASK, escaped};
-use crate::text::failure::Failure;
-use crate::text::names::{EnvironmentName, VerbName, set_of};
-use crate::text::paint::{Paint, hanging};
-use crate::text::url;
+use crate::table::{Declaration, Decoder, Settings, Tree, lay_declarations};
+use crate::text::{EnvironmentName, Failure, MASK, Paint, VerbName, escaped, hanging, set_of, url};
 
 #[derive(Debug, Serialize)]
 pub(crate) struct List {

@@ -6,11 +6,8 @@
 use std::time::{Duration, Instant};
 
 use crate::modes::process::{Process, has, has_mark, is_whole, own_pid};
-use crate::sys::child::Children;
-use crate::sys::proc::{self, ProcessStat, Status};
-use crate::sys::read;
-use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::quoted;
+use crate::sys::{Children, ProcessStat, Status, proc, read};
+use crate::text::{Failure, Kind, Result, quoted};
 
 /// The process name of preverb while it sets up, whatever its file's name is.
 const PREVERB: &[u8] = b"preverb";

@@ -10,14 +10,10 @@ use rustix::process::Signal;
 
 use crate::modes::context::Context;
 use crate::ready;
-use crate::ready::wait::{Awaited, Unready, awaited_word, not_ready, probed_word, start, wait_for};
-use crate::sys::child::{Children, Stop};
-use crate::sys::start::{AsWhom, Received};
-use crate::sys::{exec, read};
-use crate::text::duration::spoken;
-use crate::text::failure::{Failure, Kind, Result};
-use crate::value::target::Target;
-use crate::value::variables::Variables;
+use crate::ready::{Awaited, Unready, awaited_word, not_ready, probed_word, start, wait_for};
+use crate::sys::{AsWhom, Children, Received, Stop, exec, read};
+use crate::text::{Failure, Kind, Result, spoken};
+use crate::value::{Target, Variables};
 
 pub(crate) fn wait(
     context: Context<'_>,

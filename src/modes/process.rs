@@ -5,14 +5,9 @@ use std::io;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
-use crate::sys::identity::{self, Identity, Myself};
-use crate::sys::proc::{self, Status};
-use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::quoted;
-use crate::text::reason::reason;
-use crate::value::capability::Capability;
-use crate::value::template::Expanded;
-use crate::value::variables::Variables;
+use crate::sys::{Identity, Myself, Status, identity, proc};
+use crate::text::{Failure, Kind, Result, quoted, reason};
+use crate::value::{Capability, Expanded, Variables};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Process {

@@ -2,22 +2,16 @@
 
 use std::path::PathBuf;
 
-use crate::cli::request::{Options, TableMode};
+use crate::cli::{Options, TableMode};
 use crate::modes::context::{Context, print, print_json};
 use crate::modes::verb::{self, Verbs};
 use crate::modes::{explain, list, shim, value_files};
 use crate::plan::{self, Call, Planned};
 use crate::setup::{self, state::World};
-use crate::sys::child::{self, Children};
-use crate::sys::identity::Myself;
-use crate::sys::read;
-use crate::table::decode::decoder::Decoder;
-use crate::table::load::failing;
-use crate::table::select::Tree;
-use crate::table::types::lay_declarations;
-use crate::text::failure::{Failure, Kind, Result};
-use crate::text::paint::Paint;
-use crate::value::condition::is_true;
+use crate::sys::{Children, Myself, child, read};
+use crate::table::{Decoder, Tree, failing, lay_declarations};
+use crate::text::{Failure, Kind, Paint, Result};
+use crate::value::is_true;
 
 impl Context<'_> {
     pub(crate) fn with_tree(mut self, options: &Options, mode: TableMode, tree: Tree<'_>) -> Result<u8> {

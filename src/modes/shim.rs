@@ -20,11 +20,10 @@ use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 
 use crate::modes::verb::Verbs;
-use crate::plan::environment::{Environment, Why};
-use crate::table::types::ShimSettings;
-use crate::text::failure::{Failure, Kind, Result};
-use crate::text::names::is_variable_name;
-use crate::value::mount::{Prefix, split_prefix};
+use crate::plan::{Environment, Why};
+use crate::table::ShimSettings;
+use crate::text::{Failure, Kind, Result, is_variable_name};
+use crate::value::{Prefix, split_prefix};
 
 /// The script for `verb`, or for all verbs, with what the table says of it.
 pub(crate) fn shim(verbs: Verbs<'_>, environment: &Environment, verb: Option<&OsStr>) -> Result<String> {

@@ -6,15 +6,12 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::cli::request::{Action, Invocation, Options, Request, TableMode};
+use crate::cli::{Action, Invocation, Options, Request, TableMode};
 use crate::modes::context::{Context, print};
 use crate::modes::{check, exec, health, help, probe, supervise};
-use crate::sys::signals::Signals;
-use crate::sys::{cgroup, identity, read, start, termination_log};
-use crate::table::load;
-use crate::table::select::{self, Tree};
-use crate::text::failure::{BUG, Result};
-use crate::text::log::{Format, Log};
+use crate::sys::{Signals, cgroup, identity, read, start, termination_log};
+use crate::table::{Tree, load, select};
+use crate::text::{BUG, Format, Log, Result};
 
 pub(crate) fn run() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {

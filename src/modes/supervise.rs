@@ -16,16 +16,12 @@ use nix::sys::stat::Mode;
 use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
 
 use crate::modes::context::Context;
-use crate::sys::child::{Change, Ended, Stop, inherited_descriptors, next_change, spawn_target};
-use crate::sys::signals::{
-    Caught, Signals, default_in_children, group_lives, send, send_to_all, send_to_group, stop_here,
-    without_ttou,
+use crate::sys::{
+    Caught, Change, Ended, Signals, Stop, default_in_children, exec, group_lives, inherited_descriptors,
+    next_change, proc, read, send, send_to_all, send_to_group, spawn_target, stop_here, without_ttou,
 };
-use crate::sys::{exec, proc, read};
-use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::{Format, Log};
-use crate::value::supervision::Supervision;
-use crate::value::variables::{Origin, Variables};
+use crate::text::{Failure, Format, Kind, Log, Result};
+use crate::value::{Origin, Supervision, Variables};
 
 /// The mode in which preverb becomes the target after doing to itself what only the target's own process can.
 const TARGET_MODE: &str = "--preverb-target";

@@ -5,14 +5,11 @@ use std::io::{Error, ErrorKind};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::plan::value_file::ValueFile;
-use crate::sys::read::read_interruptible;
-use crate::sys::signals::Signals;
-use crate::table::types::Declaration;
-use crate::text::failure::Result;
-use crate::text::log::quoted;
-use crate::text::reason::reason;
-use crate::value::variables::Variables;
+use crate::plan::ValueFile;
+use crate::sys::{Signals, read_interruptible};
+use crate::table::Declaration;
+use crate::text::{Result, quoted, reason};
+use crate::value::Variables;
 
 /// Where engines put secrets.
 const SECRETS: &str = "/run/secrets";

@@ -3,16 +3,10 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
-use crate::cli::request::Invocation;
+use crate::cli::Invocation;
 use crate::modes::list::{List, with_verbs};
-use crate::table::decode::decoder::Decoder;
-use crate::table::select::{Lookup, Tree};
-use crate::table::types::{Settings, Unknown};
-use crate::text::escape::escaped;
-use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::quoted;
-use crate::text::names::{EnvironmentName, VerbName};
-use crate::text::nearest::did_you_mean;
+use crate::table::{Decoder, Lookup, Settings, Tree, Unknown};
+use crate::text::{EnvironmentName, Failure, Kind, Result, VerbName, did_you_mean, escaped, quoted};
 
 #[derive(Debug)]
 pub(crate) struct Call {

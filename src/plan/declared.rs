@@ -5,12 +5,9 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use crate::plan::layers::Building;
 use crate::plan::value_file::ValueFile;
-use crate::table::types::{Declaration, Required};
-use crate::text::escape::escaped;
-use crate::text::failure::{Failure, Kind};
-use crate::text::log::quoted;
-use crate::value::condition::Facts;
-use crate::value::variables::{Origin, Variables};
+use crate::table::{Declaration, Required};
+use crate::text::{Failure, Kind, escaped, quoted};
+use crate::value::{Facts, Origin, Variables};
 
 #[derive(Clone, Copy)]
 pub(super) struct Rules<'r> {

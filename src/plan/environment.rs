@@ -3,14 +3,9 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 
-use crate::table::naming::Named;
-use crate::table::select::Tree;
-use crate::table::types::Settings;
-use crate::text::failure::{Failure, Kind, Result};
-use crate::text::names::{EnvironmentName, NAME_RULE};
-use crate::text::nearest::nearest;
-use crate::text::url::shown_value;
-use crate::value::variables::Variables;
+use crate::table::{Named, Settings, Tree};
+use crate::text::{EnvironmentName, Failure, Kind, NAME_RULE, Result, nearest, shown_value};
+use crate::value::Variables;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Why {

@@ -5,13 +5,9 @@ use std::collections::BTreeSet;
 
 use crate::plan::environment::{Environment, Why};
 use crate::plan::target::faulty;
-use crate::table::types::{Declaration, Layer};
-use crate::text::failure::Failure;
-use crate::text::log::quoted;
-use crate::text::names::{VerbName, set_of};
-use crate::value::step::{OWN_LAYER, OWN_LAYER_HINT, own_names};
-use crate::value::template::{Expanded, Fault, Template};
-use crate::value::variables::{Origin, Variables};
+use crate::table::{Declaration, Layer};
+use crate::text::{Failure, VerbName, quoted, set_of};
+use crate::value::{Expanded, Fault, OWN_LAYER, OWN_LAYER_HINT, Origin, Template, Variables, own_names};
 
 #[derive(Default)]
 pub(super) struct Building {

@@ -7,35 +7,26 @@ mod layers;
 pub(crate) mod target;
 pub(crate) mod value_file;
 
+pub(crate) use crate::plan::environment::{Environment, Why, choose};
+pub(crate) use crate::plan::target::{Arguments, Target, faulty};
+pub(crate) use crate::plan::value_file::ValueFile;
+
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::Duration;
 
 use crate::plan::declared::{Rules, judge};
-use crate::plan::environment::Environment;
 use crate::plan::layers::Building;
-use crate::plan::target::{Arguments, Target};
-use crate::plan::value_file::ValueFile;
-use crate::table::select::Selection;
-use crate::table::types::{Declaration, Init, Settings, VerbPart, lay_declarations, opaque};
-use crate::text::duration::{
-    DURATION_RULE, UMASK_RULE, WAIT_TIMEOUT, parse_duration, parse_mode, parse_umask,
+use crate::table::{Declaration, Init, Selection, Settings, VerbPart, lay_declarations, opaque};
+use crate::text::{
+    DURATION_RULE, EnvironmentName, Failure, Kind, Result, UMASK_RULE, VerbName, WAIT_TIMEOUT, escaped,
+    parse_duration, parse_mode, parse_umask, quoted, shortened, url,
 };
-use crate::text::escape::{escaped, shortened};
-use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::quoted;
-use crate::text::names::{EnvironmentName, VerbName};
-use crate::text::url;
-use crate::value::capability::Capability;
-use crate::value::condition::Facts;
-use crate::value::deferred::Deferred;
-use crate::value::limit::Limit;
-use crate::value::step::{Probe, Render, Step, StepKind};
-use crate::value::supervision::Supervision;
-use crate::value::template::{Expanded, Template};
-use crate::value::variables::{LAYERS, Variables};
-use crate::value::words::Element;
+use crate::value::{
+    Capability, Deferred, Element, Expanded, Facts, LAYERS, Limit, Probe, Render, Step, StepKind,
+    Supervision, Template, Variables,
+};
 
 #[derive(Debug)]
 pub(crate) struct Plan {

@@ -3,11 +3,8 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 
-use crate::text::failure::{Failure, Kind, Result};
-use crate::value::condition::Facts;
-use crate::value::template::{Expanded, Fault, Template};
-use crate::value::variables::Variables;
-use crate::value::words::{self, Element};
+use crate::text::{Failure, Kind, Result};
+use crate::value::{Element, Expanded, Facts, Fault, Template, Variables, words};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Target {

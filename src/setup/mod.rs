@@ -10,6 +10,11 @@ pub(crate) mod steps;
 pub(crate) mod surroundings;
 pub(crate) mod users;
 
+pub(crate) use crate::setup::hook_files::{How, Rules};
+pub(crate) use crate::setup::state::not_root;
+pub(crate) use crate::setup::steps::render::{Templates, Trouble};
+pub(crate) use crate::setup::steps::wait::awaited_of;
+
 use std::time::{Duration, Instant};
 
 use crate::plan::target::{expand, faulty};

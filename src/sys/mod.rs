@@ -16,15 +16,23 @@ pub(crate) mod start;
 pub(crate) mod terminal;
 pub(crate) mod termination_log;
 
-pub(crate) use crate::sys::child::{Children, Departure, Ended, Running, Spawn, Stop, Writers};
+pub(crate) use crate::sys::child::{
+    Change, Children, Departure, Ended, Running, Spawn, Stop, Writers, inherited_descriptors, next_change,
+    spawn_target,
+};
 pub(crate) use crate::sys::entry::{
     DIRECTORY, Entry, Keep, Refusal, Step, UNHELD, Walk, can_change, change_directory, change_directory_to,
-    errno_of, fill, here, is_open_to_others, place, regular_file, working_directory,
+    errno_of, fill, here, is_open_to_others, place, regular_file, regular_text, working_directory,
 };
 pub(crate) use crate::sys::exec::{locate, program_of};
 pub(crate) use crate::sys::identity::{Identity, Myself, acting_as};
+pub(crate) use crate::sys::proc::{ProcessStat, Status};
 pub(crate) use crate::sys::read::read_interruptible;
 pub(crate) use crate::sys::running::{Carries, GRACE};
 pub(crate) use crate::sys::shebang::{Shebang, base};
-pub(crate) use crate::sys::start::{AsWhom, start_program};
+pub(crate) use crate::sys::signals::{
+    Caught, Signals, default_in_children, group_lives, send, send_to_all, send_to_group, stop_here,
+    without_ttou,
+};
+pub(crate) use crate::sys::start::{AsWhom, Received, start_program};
 pub(crate) use crate::sys::terminal::Terminal;

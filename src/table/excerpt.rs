@@ -3,9 +3,8 @@
 //! Knows texts that may not be TOML at all. Must not know what is wrong with them.
 
 use super::select::{Tree, read};
-use crate::text::escape::{MASK, escaped, shortened};
-use crate::text::url;
-use crate::value::toml::{Place, Sources, Span};
+use crate::text::{MASK, escaped, shortened, url};
+use crate::value::{Place, Sources, Span};
 
 #[derive(Debug)]
 pub(crate) struct Excerpts<'s> {

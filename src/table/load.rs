@@ -8,13 +8,9 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use super::excerpt::Excerpts;
-use crate::sys::entry::errno_of;
-use crate::sys::signals::Signals;
-use crate::text::escape::escaped;
-use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::{Level, Message, quoted};
-use crate::text::reason::reason;
-use crate::value::toml::{Document, Mistake, Sources};
+use crate::sys::{Signals, errno_of};
+use crate::text::{Failure, Kind, Level, Message, Result, escaped, quoted, reason};
+use crate::value::{Document, Mistake, Sources};
 
 /// Where the table is, unless an option or a variable says otherwise.
 pub(crate) const DEFAULT: &str = "/etc/preverb/preverb.toml";

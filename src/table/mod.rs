@@ -10,3 +10,14 @@ pub(crate) mod load;
 pub(crate) mod naming;
 pub(crate) mod select;
 pub(crate) mod types;
+
+pub(crate) use crate::table::decode::decoder::Decoder;
+pub(crate) use crate::table::decode::list::all_steps;
+pub(crate) use crate::table::excerpt::Excerpts;
+pub(crate) use crate::table::load::failing;
+pub(crate) use crate::table::naming::{Named, filter_names};
+pub(crate) use crate::table::select::{Lookup, Selection, Tree};
+pub(crate) use crate::table::types::{
+    Declaration, Init, Layer, LeadingDash, Required, Settings, ShimSettings, Unknown, VariableKind, VerbPart,
+    lay_declarations, opaque,
+};

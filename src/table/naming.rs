@@ -5,10 +5,8 @@ use std::collections::BTreeSet;
 use crate::table::decode::decoder::Decoder;
 use crate::table::decode::list::all_steps;
 use crate::table::types::Naming;
-use crate::text::log::quoted;
-use crate::text::names::{EnvironmentName, VerbName, set_of};
-use crate::text::nearest::did_you_mean;
-use crate::value::toml::{Mistake, Node, Span};
+use crate::text::{EnvironmentName, VerbName, did_you_mean, quoted, set_of};
+use crate::value::{Mistake, Node, Span};
 
 /// The meaning of a name that an operator gave.
 #[derive(Debug, Clone, PartialEq, Eq)]

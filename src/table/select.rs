@@ -6,11 +6,8 @@ use crate::table::decode::decoder::{Decoder, Place};
 use crate::table::decode::layer::OF_ENVIRONMENT;
 use crate::table::naming::{self, Named};
 use crate::table::types::{Layer, Naming, Settings, VerbPart};
-use crate::text::log::quoted;
-use crate::text::names::{EnvironmentName, VerbName, set_of};
-use crate::text::nearest::did_you_mean;
-use crate::text::pattern;
-use crate::value::toml::{Document, Mistake, Node, Shape, Sources, Span};
+use crate::text::{EnvironmentName, VerbName, did_you_mean, pattern, quoted, set_of};
+use crate::value::{Document, Mistake, Node, Shape, Sources, Span};
 
 #[derive(Debug, Default)]
 pub(crate) struct Selection {

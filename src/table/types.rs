@@ -3,18 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::text::choice::choice;
-use crate::text::escape::MASK;
-use crate::text::log::{Format, quoted};
-use crate::text::names::{EnvironmentName, VerbName, set_of};
-use crate::value::capability::Capability;
-use crate::value::condition::Condition;
-use crate::value::deferred::Deferred;
-use crate::value::limit::Limit;
-use crate::value::step::{Probe, Setting, Step};
-use crate::value::supervision::Supervision;
-use crate::value::template::Template;
-use crate::value::toml::Span;
-use crate::value::words::Element;
+use crate::text::{EnvironmentName, Format, MASK, VerbName, quoted, set_of};
+use crate::value::{
+    Capability, Condition, Deferred, Element, Limit, Probe, Setting, Span, Step, Supervision, Template,
+};
 
 /// Takes each of these fields from `over` where it is there.
 macro_rules! lay {

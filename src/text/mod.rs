@@ -14,9 +14,18 @@ pub(crate) mod reason;
 pub(crate) mod split;
 pub(crate) mod url;
 
-pub(crate) use crate::text::duration::{PROGRESS, QUIET, WAIT_TIMEOUT, pause, spoken};
+pub(crate) use crate::text::duration::{
+    DURATION_RULE, PROGRESS, QUIET, UMASK_RULE, WAIT_TIMEOUT, parse_duration, parse_mode, parse_umask, pause,
+    spoken,
+};
 pub(crate) use crate::text::escape::{MASK, WITHHELD, escaped, shell_quoted, shortened};
-pub(crate) use crate::text::failure::{Failure, Kind, Result};
+pub(crate) use crate::text::exact::Exact;
+pub(crate) use crate::text::failure::{BUG, Failure, Kind, Result};
 pub(crate) use crate::text::log::{Format, Level, Log, Message, quoted, quoted_path};
-pub(crate) use crate::text::names::{VerbName, is_shell_name, set_of};
+pub(crate) use crate::text::names::{
+    EnvironmentName, NAME_RULE, VerbName, is_shell_name, is_variable_name, listed, set_of,
+};
+pub(crate) use crate::text::nearest::{did_you_mean, nearest};
+pub(crate) use crate::text::paint::{Paint, hanging, wrapped};
 pub(crate) use crate::text::reason::{of_errno, reason};
+pub(crate) use crate::text::url::shown_value;

@@ -20,15 +20,25 @@ pub(crate) mod variables;
 pub(crate) mod words;
 
 pub(crate) use crate::value::capability::Capability;
-pub(crate) use crate::value::condition::Facts;
+pub(crate) use crate::value::condition::{
+    CONDITION_RULE, Condition, Conditions, Facts, Judged, Subject, is_true,
+};
 pub(crate) use crate::value::deferred::Deferred;
-pub(crate) use crate::value::limit::Limit;
-pub(crate) use crate::value::signal::signal_name;
-pub(crate) use crate::value::step::{During, Executables, OnFailure, Probe, Render, Setting, StepKind};
+pub(crate) use crate::value::limit::{Limit, Resource};
+pub(crate) use crate::value::mount::{Prefix, split_prefix};
+pub(crate) use crate::value::reference::{Form, Operator, Part, Reference};
+pub(crate) use crate::value::signal::{can_be_caught, parse_signal, signal_name};
+pub(crate) use crate::value::step::{
+    During, Executables, Filter, OWN_LAYER, OWN_LAYER_HINT, OnFailure, Probe, Render, Setting, Step,
+    StepKind, own_names,
+};
 pub(crate) use crate::value::supervision::Supervision;
-pub(crate) use crate::value::template::{Expanded, Template};
-pub(crate) use crate::value::text::{HINT, Malformed, Scope, TextError, expand_text};
-pub(crate) use crate::value::toml::{Document, Shape, Sources};
+pub(crate) use crate::value::target::{
+    POSTGRES_SOCKET, POSTGRES_SOCKET_HINT, Target, UNSEEN_PATH, UNSEEN_PATH_HINT,
+};
+pub(crate) use crate::value::template::{Expanded, Fault, Template};
+pub(crate) use crate::value::text::{HINT, Malformed, Scope, TextError, expand_text, references};
+pub(crate) use crate::value::toml::{Document, Mistake, Node, Place, Shape, Sources, Span};
 pub(crate) use crate::value::user::{LARGEST_ID, UserSpec, Who};
-pub(crate) use crate::value::variables::{Fact, Origin, Variables, from_runtime};
+pub(crate) use crate::value::variables::{Fact, Found, LAYERS, Origin, Variables, from_runtime};
 pub(crate) use crate::value::words::Element;

@@ -7,10 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::table::excerpt::Excerpts;
-use crate::table::load;
-use crate::text::log::{Level, Message, quoted};
-use crate::value::toml::{Mistake, Sources, Span};
+use crate::table::{Excerpts, load};
+use crate::text::{Level, Message, quoted};
+use crate::value::{Mistake, Sources, Span};
 
 #[derive(Debug)]
 pub(super) struct Context {

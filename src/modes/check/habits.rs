@@ -1,8 +1,7 @@
 //! Text that is well-formed but surely not meant: a shell's habits in a table that no shell reads, and values
 //! that are pasted where they can mean something else.
 
-use crate::value::reference::{Form, Operator, Part, Reference};
-use crate::value::template::Template;
+use crate::value::{Form, Operator, Part, Reference, Template};
 
 /// Programs whose arguments are code in which a `$` has a meaning of its own.
 const READ_DOLLARS: [&str; 12] =

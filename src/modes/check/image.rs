@@ -9,13 +9,10 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use crate::sys::exec;
-use crate::sys::identity::{self, Identity, Myself};
-use crate::table::select::Tree;
-use crate::table::types::Settings;
-use crate::text::log::quoted_path;
-use crate::text::reason::reason;
-use crate::value::variables::Variables;
+use crate::sys::{Identity, Myself, exec, identity};
+use crate::table::{Settings, Tree};
+use crate::text::{quoted_path, reason};
+use crate::value::Variables;
 
 /// The facts that are the same in every walk.
 pub(super) struct Image<'i> {

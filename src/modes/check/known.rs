@@ -7,12 +7,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use crate::modes::check::image::Image;
-use crate::table::types::{Declaration, opaque};
-use crate::text::names::{EnvironmentName, set_of};
-use crate::value::step::{OWN_LAYER, OWN_LAYER_HINT, Setting};
-use crate::value::template::{Fault, Template};
-use crate::value::toml::Span;
-use crate::value::variables::{Origin, Variables};
+use crate::table::{Declaration, opaque};
+use crate::text::{EnvironmentName, set_of};
+use crate::value::{Fault, OWN_LAYER, OWN_LAYER_HINT, Origin, Setting, Span, Template, Variables};
 
 /// Variables that every container has when it runs, whether or not they are there while its image is built.
 const ALWAYS: [&str; 3] = ["HOME", "HOSTNAME", "PATH"];

@@ -17,19 +17,15 @@ use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use crate::cli::request::Options;
+use crate::cli::Options;
 use crate::modes::check::findings::Findings;
 use crate::modes::context::{Context, print_json};
 use crate::plan;
-use crate::plan::environment::Why;
-use crate::sys::identity::Myself;
-use crate::table::decode::decoder::Decoder;
-use crate::table::load;
-use crate::table::select::{self, Tree};
-use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::{Level, quoted};
-use crate::text::names::{EnvironmentName, VerbName};
-use crate::value::toml::Sources;
+use crate::plan::Why;
+use crate::sys::Myself;
+use crate::table::{Decoder, Tree, load, select};
+use crate::text::{EnvironmentName, Failure, Kind, Level, Result, VerbName, quoted};
+use crate::value::Sources;
 
 pub(crate) fn check(
     mut context: Context<'_>,

@@ -7,13 +7,9 @@ use crate::modes::check::image::{self, Image};
 use crate::modes::check::known::{Known, Value};
 use crate::modes::check::walk::{ROOTS, Walk};
 use crate::plan;
-use crate::table::select::Selection;
-use crate::table::types::{Declaration, lay_declarations};
-use crate::text::escape::{MASK, escaped};
-use crate::text::log::{Level, quoted_path};
-use crate::text::names::{EnvironmentName, VerbName};
-use crate::value::toml::{Node, Shape};
-use crate::value::variables::{LAYERS, Origin};
+use crate::table::{Declaration, Selection, lay_declarations};
+use crate::text::{EnvironmentName, Level, MASK, VerbName, escaped, quoted_path};
+use crate::value::{LAYERS, Node, Origin, Shape};
 
 pub(super) fn walk(
     image: &Image<'_>,

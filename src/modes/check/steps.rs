@@ -10,20 +10,14 @@ use crate::modes::check::image;
 use crate::modes::check::known::Value;
 use crate::modes::check::walk::Walk;
 use crate::plan::{self, PlanStep};
-use crate::setup::hook_files::{self, How, Rules};
-use crate::setup::steps::render::{self, Templates, Trouble};
-use crate::sys::entry::regular_text;
-use crate::sys::identity::Identity;
-use crate::sys::{proof, read};
-use crate::text::escape::escaped;
-use crate::text::log::{Level, quoted_path};
-use crate::text::reason::reason;
-use crate::value::condition::{Facts, Subject};
-use crate::value::env_file;
-use crate::value::step::{Executables, OnFailure, Render, Step, StepKind};
-use crate::value::template::Template;
-use crate::value::text::{HINT, Malformed, Scope, references};
-use crate::value::variables::Origin;
+use crate::setup::steps::render::{self};
+use crate::setup::{How, Rules, Templates, Trouble, hook_files};
+use crate::sys::{Identity, proof, read, regular_text};
+use crate::text::{Level, escaped, quoted_path, reason};
+use crate::value::{
+    Executables, Facts, HINT, Malformed, OnFailure, Origin, Render, Scope, Step, StepKind, Subject, Template,
+    env_file, references,
+};
 
 #[derive(PartialEq, Eq)]
 enum Skips {

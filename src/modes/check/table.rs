@@ -4,15 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::modes::check::findings::Findings;
-use crate::table::decode::list::all_steps;
-use crate::table::naming::filter_names;
-use crate::table::select::{Lookup, Tree};
-use crate::table::types::{Settings, VariableKind};
-use crate::text::escape::MASK;
-use crate::text::log::{Level, quoted};
-use crate::text::names::{NAME_RULE, VerbName, set_of};
-use crate::text::nearest::did_you_mean;
-use crate::value::toml::{Node, Shape};
+use crate::table::{Lookup, Settings, Tree, VariableKind, all_steps, filter_names};
+use crate::text::{Level, MASK, NAME_RULE, VerbName, did_you_mean, quoted, set_of};
+use crate::value::{Node, Shape};
 
 pub(super) fn check(
     tree: Tree<'_>,

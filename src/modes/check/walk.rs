@@ -11,18 +11,12 @@ use crate::modes::check::findings::Findings;
 use crate::modes::check::habits::{Argv, Pasted, bare_dollar, pasted, plain_in_url};
 use crate::modes::check::image::{self, Image, Problem, Who};
 use crate::modes::check::known::{Known, Value};
-use crate::sys::identity::{self, Identity};
-use crate::sys::proof;
-use crate::text::failure::Kind;
-use crate::text::log::{Level, quoted, quoted_path};
-use crate::text::url;
-use crate::value::condition::Conditions;
-use crate::value::step::{Probe, Setting, own_names};
-use crate::value::target::{POSTGRES_SOCKET, POSTGRES_SOCKET_HINT, Target, UNSEEN_PATH, UNSEEN_PATH_HINT};
-use crate::value::template::{Expanded, Template};
-use crate::value::toml::Span;
-use crate::value::variables::Origin;
-use crate::value::words::Element;
+use crate::sys::{Identity, identity, proof};
+use crate::text::{Kind, Level, quoted, quoted_path, url};
+use crate::value::{
+    Conditions, Element, Expanded, Origin, POSTGRES_SOCKET, POSTGRES_SOCKET_HINT, Probe, Setting, Span,
+    Target, Template, UNSEEN_PATH, UNSEEN_PATH_HINT, own_names,
+};
 
 /// The hint where the verb's user can change a file that decides what runs.
 pub(super) const ROOTS: &str = "make it and its directory root's, and writable by root alone: `chmod go-w`";

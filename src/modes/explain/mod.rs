@@ -10,22 +10,12 @@ pub(crate) mod text;
 
 use crate::modes::explain::shape::{Explained, ExplainedDeclared, ExplainedInit, ExplainedVariable, Problem};
 use crate::modes::explain::steps::{Now, Steps, shown};
-use crate::plan::target::{Arguments, faulty};
-use crate::plan::{Plan, PlanStep};
-use crate::sys::identity::{self, Identity, Myself};
-use crate::sys::read;
-use crate::table::select::Tree;
-use crate::table::types::Settings;
-use crate::text::duration::spoken;
-use crate::text::escape::MASK;
-use crate::text::exact::Exact;
-use crate::text::failure::{Failure, Result};
-use crate::text::names::VerbName;
+use crate::plan::{Arguments, Plan, PlanStep, faulty};
+use crate::sys::{Identity, Myself, identity, read};
+use crate::table::{Settings, Tree};
 use crate::text::url::masked;
-use crate::value::signal::signal_name;
-use crate::value::step::{Probe, StepKind};
-use crate::value::template::Expanded;
-use crate::value::variables::{Found, LAYERS, Origin, Variables};
+use crate::text::{Exact, Failure, MASK, Result, VerbName, spoken};
+use crate::value::{Expanded, Found, LAYERS, Origin, Probe, StepKind, Variables, signal_name};
 
 /// Explains a plan, and what would end its run. Only the files of hook directories, the paths of
 /// conditions and the users are looked up.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::text::exact::Exact;
+use crate::text::Exact;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]

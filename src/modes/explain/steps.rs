@@ -8,23 +8,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::modes::explain::shape::{ExplainedCondition, ExplainedFile, ExplainedStep, Unexpanded};
-use crate::plan::target::Target;
-use crate::plan::{Plan, PlanStep, called};
-use crate::setup::hook_files::{self, How, Rules};
-use crate::setup::once;
-use crate::sys::identity::{self, Identity, Myself};
-use crate::sys::read;
-use crate::text::duration::spoken;
-use crate::text::escape::{MASK, WITHHELD, escaped, shell_quoted};
-use crate::text::exact::Exact;
-use crate::text::url;
-use crate::value::condition::{Facts, Judged, Subject};
-use crate::value::deferred::Deferred;
-use crate::value::step::{Executables, Probe, StepKind};
-use crate::value::target::Target as Probed;
-use crate::value::template::{Expanded, Fault, Template};
-use crate::value::variables::{Origin, Variables};
-use crate::value::words::Element;
+use crate::plan::{Plan, PlanStep, Target, called};
+use crate::setup::{How, Rules, hook_files, once};
+use crate::sys::{Identity, Myself, identity, read};
+use crate::text::{Exact, MASK, WITHHELD, escaped, shell_quoted, spoken, url};
+use crate::value::{
+    Deferred, Element, Executables, Expanded, Facts, Fault, Judged, Origin, Probe, StepKind, Subject,
+    Target as Probed, Template, Variables,
+};
 
 pub(super) struct Now<'n> {
     pub(super) facts: Facts<'n>,

@@ -4,10 +4,8 @@ use std::fmt::Write as _;
 
 use crate::modes::explain::shape::{Explained, ExplainedStep};
 use crate::modes::explain::steps::{SKIPPED, line};
-use crate::text::escape::{escaped, shortened};
-use crate::text::exact::Exact;
-use crate::text::paint::{Paint, hanging, wrapped};
-use crate::value::step::OnFailure;
+use crate::text::{Exact, Paint, escaped, hanging, shortened, wrapped};
+use crate::value::OnFailure;
 
 /// The most characters of what a step is called.
 const LONGEST_LABEL: usize = 60;

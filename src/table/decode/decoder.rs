@@ -3,16 +3,13 @@
 use std::time::Duration;
 
 use crate::table::decode::form::{Described, Form};
-use crate::text::duration::{DURATION_RULE, parse_duration, parse_mode};
-use crate::text::log::quoted;
-use crate::text::names::{EnvironmentName, NAME_RULE, VerbName, is_variable_name, listed};
-use crate::text::nearest::did_you_mean;
-use crate::value::condition::{CONDITION_RULE, Condition};
-use crate::value::deferred::Deferred;
-use crate::value::signal::parse_signal;
-use crate::value::template::Template;
-use crate::value::toml::{Mistake, Node, Shape, Span};
-use crate::value::user::UserSpec;
+use crate::text::{
+    DURATION_RULE, EnvironmentName, NAME_RULE, VerbName, did_you_mean, is_variable_name, listed,
+    parse_duration, parse_mode, quoted,
+};
+use crate::value::{
+    CONDITION_RULE, Condition, Deferred, Mistake, Node, Shape, Span, Template, UserSpec, parse_signal,
+};
 
 /// The place of a key, put into words only for a mistake.
 #[derive(Debug, Clone, Copy)]

@@ -2,10 +2,8 @@
 
 use crate::table::decode::decoder::{Decoder, Key, Place, keys};
 use crate::table::types::{Declaration, Layer, Required, VariableKind};
-use crate::text::log::quoted;
-use crate::text::names::is_variable_name;
-use crate::value::step::Setting;
-use crate::value::toml::{Node, Shape};
+use crate::text::{is_variable_name, quoted};
+use crate::value::{Node, Setting, Shape};
 
 /// The keys of an environment. Its layer and its verbs are read one by one.
 pub(crate) const OF_ENVIRONMENT: &[Key<()>] = keys! { () {

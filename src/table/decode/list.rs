@@ -3,9 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::text::log::quoted;
-use crate::text::nearest::did_you_mean;
-use crate::value::toml::{Mistake, Node, Shape};
+use crate::text::{did_you_mean, quoted};
+use crate::value::{Mistake, Node, Shape};
 
 /// The keys that change a list of an earlier file.
 const OPERATIONS: [&str; 3] = ["replace", "remove", "before"];

@@ -3,10 +3,8 @@
 use crate::table::decode::decoder::{Decoder, Key, Place, keys};
 use crate::table::decode::layer::a_table;
 use crate::table::types::{LeadingDash, Naming, Settings, ShimSettings, Unknown};
-use crate::text::log::{Format, quoted};
-use crate::text::names::{EnvironmentName, NAME_RULE, VerbName};
-use crate::value::mount::split_prefix;
-use crate::value::toml::{Node, Shape, Span};
+use crate::text::{EnvironmentName, Format, NAME_RULE, VerbName, quoted};
+use crate::value::{Node, Shape, Span, split_prefix};
 
 /// The keys of the table. Those of its layer, its verbs and its environments are read one by one, as they
 /// are needed.

@@ -3,14 +3,11 @@
 use crate::table::decode::decoder::{Decoder, Key, Place, keys};
 use crate::table::decode::list::effective;
 use crate::table::naming::unlisted;
-use crate::text::log::quoted;
-use crate::text::names::{NAME_RULE, VerbName, listed};
-use crate::value::deferred::Deferred;
-use crate::value::signal::can_be_caught;
-use crate::value::step::{During, Executables, Filter, OnFailure, Probe, Render, Setting, Step, StepKind};
-use crate::value::template::Template;
-use crate::value::toml::{Node, Shape, Span};
-use crate::value::words::Element;
+use crate::text::{NAME_RULE, VerbName, listed, quoted};
+use crate::value::{
+    Deferred, During, Element, Executables, Filter, Node, OnFailure, Probe, Render, Setting, Shape, Span,
+    Step, StepKind, Template, can_be_caught,
+};
 
 /// The keys that say of which kind a step is.
 pub(crate) const KINDS: [&str; 9] =

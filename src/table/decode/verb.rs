@@ -2,13 +2,8 @@
 
 use crate::table::decode::decoder::{Decoder, Key, Place, keys};
 use crate::table::types::{Init, VerbPart};
-use crate::text::log::quoted;
-use crate::text::nearest::did_you_mean;
-use crate::value::capability::Capability;
-use crate::value::limit::{Limit, Resource};
-use crate::value::signal::can_be_caught;
-use crate::value::supervision::Supervision;
-use crate::value::toml::{Node, Shape};
+use crate::text::{did_you_mean, quoted};
+use crate::value::{Capability, Limit, Node, Resource, Shape, Supervision, can_be_caught};
 
 pub(crate) const VERB: &[Key<VerbPart>] = keys! { VerbPart {
     "about", Text, "A one-line description for lists.", (about = text);

@@ -2,14 +2,10 @@
 
 use crate::table::decode::decoder::{Decoder, Key, Place, keys};
 use crate::text::escape::masked;
-use crate::text::log::quoted;
-use crate::text::url;
-use crate::value::condition::Conditions;
-use crate::value::step::Probe;
-use crate::value::target::{Target, UNSEEN_PATH, UNSEEN_PATH_HINT};
-use crate::value::template::Template;
-use crate::value::toml::{Node, Shape};
-use crate::value::words::Element;
+use crate::text::{quoted, url};
+use crate::value::{
+    Conditions, Element, Node, Probe, Shape, Target, Template, UNSEEN_PATH, UNSEEN_PATH_HINT,
+};
 
 #[derive(Default)]
 pub(crate) struct Draft {
