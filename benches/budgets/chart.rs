@@ -41,7 +41,7 @@ const LEFT: f64 = 74.0;
 const RIGHT: f64 = 660.0;
 const TOP: f64 = 56.0;
 const BOTTOM: f64 = 400.0;
-/// Told apart in print and by eyes that see few colours; the first line is ours.
+/// Distinct in print and for colour-blind readers; the first line is ours.
 const COLOURS: [&str; 6] = ["#0b5cad", "#c4500a", "#5c7a1f", "#8a3f8f", "#777777", "#a0851a"];
 const DASHES: [&str; 6] = ["none", "none", "7 4", "2 3", "9 3 2 3", "4 4"];
 

@@ -1,5 +1,5 @@
 //! Who takes part: preverb with each of its tables, and what people use today for the same job. Each contender is
-//! a list of words to start; what is compared with what is said in `rows`.
+//! a list of words to start; `rows` says what is compared with what.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -213,7 +213,7 @@ impl Materials<'_> {
         for shell in ["dash", "bash"] {
             all.push(self.case(Set::Start, shell, USUAL)?);
         }
-        // `-s`: it is no PID 1 here, and its complaint about that would cost it time.
+        // `-s`: it is not PID 1 here, and its complaint about that would cost it time.
         for (peer, options) in [("tini", &["-s", "--"][..]), ("dumb-init", &[]), ("catatonit", &["--"])] {
             match find(peer) {
                 Some(path) => {

@@ -49,7 +49,7 @@ fn calls_before(log: &str, target: &Path) -> Result<Calls> {
         if what.starts_with(&exec_of_target) {
             return Ok(calls);
         }
-        // `<... read resumed>`, `--- SIGCHLD {...} ---` and `+++ exited with 0 +++` are no calls.
+        // `<... read resumed>`, `--- SIGCHLD {...} ---` and `+++ exited with 0 +++` are not calls.
         if let Some((name, _)) = what.split_once('(')
             && !name.is_empty()
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
@@ -92,8 +92,8 @@ fn callgrind<S: AsRef<OsStr>>(words: &[S], env: &[(&str, String)], scratch: &Pat
         .output()
         .context("starting valgrind")?;
     fs::read_to_string(&dumped).with_context(|| {
-        let said = String::from_utf8_lossy(&run.stderr);
-        let last = said.lines().rfind(|line| !line.starts_with("==")).unwrap_or("it said nothing");
+        let printed = String::from_utf8_lossy(&run.stderr);
+        let last = printed.lines().rfind(|line| !line.starts_with("==")).unwrap_or("it printed nothing");
         format!("callgrind saw no `execve`: {last}")
     })
 }

@@ -134,7 +134,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What cannot be removed is left: there is nobody to tell any more.
+        // A directory that cannot be removed stays: it is too late to report it.
         fs::remove_dir_all(&self.0).ok();
     }
 }

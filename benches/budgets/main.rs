@@ -4,7 +4,7 @@
 //! elsewhere. Only a whole run writes without `--out`. `--ceilings` measures no time, and fails over a ceiling.
 //!
 //! `ground` builds what is measured, `contest` says who takes part, `sample` is the stopwatch, `counts` counts what
-//! no stopwatch sees, `ceilings` holds what is counted, `moments` measures what is no start, `report` judges and shows.
+//! no stopwatch sees, `ceilings` holds what is counted, `moments` measures everything but starts, `report` judges and shows.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a bench is a program that prints")]
 #![expect(
@@ -134,7 +134,7 @@ const fn ratio(
     RatioBudget { name, what, set, of, to, most }
 }
 
-/// Budgets that are no ratio of two medians.
+/// Budgets that are not a ratio of two medians.
 const OTHERS: [&str; 7] = [
     "calls-10",
     "supervise-memory",
@@ -288,7 +288,7 @@ fn chosen(row: Option<&str>, contenders: Vec<Contender>) -> Vec<Contender> {
         .collect()
 }
 
-/// Runs the sets. A contender that fails at its first run is left out and told, so that the rest can be read.
+/// Runs the sets. A contender that fails at its first run is left out and reported, so that the rest can be read.
 fn measure(
     options: &Options,
     contenders: Vec<Contender>,
@@ -410,7 +410,7 @@ fn judge_ratios(report: &mut Report) {
     }
 }
 
-/// One of the budgets that are no ratio.
+/// One of the budgets that are not a ratio.
 fn judge(name: &'static str, options: &Options, materials: &Materials, report: &mut Report) -> Result<()> {
     let Materials { scratch, preverb, target, .. } = materials;
     let verdict = |what: &str, found: String, budget: &str, kept, raw| Verdict {

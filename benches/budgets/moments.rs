@@ -1,4 +1,4 @@
-//! What is no time from start to exec: resident memory, how soon a TERM in the middle of a hook is obeyed, how soon
+//! Measurements other than the time from start to exec: resident memory, how soon a TERM in the middle of a hook is obeyed, how soon
 //! a port that opens is noticed. Knows how to wait for a state of a process, never how long that may take.
 
 use std::ffi::{OsStr, OsString};

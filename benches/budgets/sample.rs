@@ -54,7 +54,7 @@ pub(crate) fn interleave(
     // The first round warms the caches and is not counted.
     for round in 0..=rounds {
         for turn in 0..runners.len() {
-            // Each round begins with another one, so that nobody always runs in the same neighbour's wake.
+            // Each round begins with another one, so that none always runs after the same neighbour.
             let turn = (turn + round) % runners.len();
             let runner = &runners[turn];
             let start = Instant::now();

@@ -6,7 +6,7 @@
 //! same time, while another client tries to log in again and again, and then lets the server become ready. The table has
 //! the median and the worst of the rounds. It needs the servers of `.ci/debian servers`, and root.
 
-#![allow(clippy::unwrap_used, reason = "a measurement that cannot go on says so by a panic")]
+#![allow(clippy::unwrap_used, reason = "a measurement that cannot continue panics")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the table is what it is for")]
 #![allow(
     clippy::disallowed_methods,
@@ -139,7 +139,7 @@ struct Round {
     /// When the first one had worked.
     login: Instant,
     ready: BTreeMap<Waiter, Instant>,
-    /// Whether a login worked right after preverb had said that the server was ready.
+    /// Whether a login worked right after preverb had reported the server as ready.
     after: bool,
 }
 
@@ -304,7 +304,7 @@ fn tool(kind: Kind, port: u16) -> Command {
     command
 }
 
-/// A proxy as docker-proxy is one: it accepts, and closes again where nothing is behind it.
+/// A proxy as docker-proxy is one: it accepts, and closes again where it has no backend.
 struct Proxy;
 
 impl Proxy {

@@ -29,7 +29,7 @@ fuzz_target!(|data: &[u8]| {
     let escaped = text.replace("${", "$${");
     assert_eq!(expand(&escaped, &[]), Some(Ok(data.to_vec())));
 
-    // With all names set nothing is missing, and values are not expanded again. With none, what is told as missing
+    // With all names set nothing is missing, and values are not expanded again. With none, what is reported as missing
     // is what helps: each name once, until nothing is.
     let Some(first) = expanded else { return };
     let names = names(text);
@@ -40,7 +40,7 @@ fuzz_target!(|data: &[u8]| {
     let mut outcome = first;
     while let Err(missing) = outcome {
         let name = names.iter().find(|name| **name == missing).expect("a name that is mentioned");
-        assert!(!given.iter().any(|(each, _)| each == name), "told twice");
+        assert!(!given.iter().any(|(each, _)| each == name), "reported twice");
         given.push((name, b"v"));
         outcome = expand(text, &given).expect("it is well-formed");
     }

@@ -313,8 +313,8 @@ mod tests {
             input.write_all(text.as_bytes()).expect("it reads");
             drop(input);
             let output = check.wait_with_output().expect("it was started");
-            let said = String::from_utf8_lossy(&output.stdout);
-            assert!(output.status.success(), "{said}\n{text}");
+            let printed = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success(), "{printed}\n{text}");
         }
     }
 

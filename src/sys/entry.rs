@@ -505,9 +505,9 @@ pub(crate) mod testing {
             .env(ALONE, test)
             .output()
             .expect("the test program starts");
-        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && said.contains("1 passed"), "{said}");
-        Some(said.into_owned())
+        let printed = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && printed.contains("1 passed"), "{printed}");
+        Some(printed.into_owned())
     }
 
     /// The names in a directory, sorted.

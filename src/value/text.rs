@@ -155,8 +155,8 @@ mod tests {
         let text = b"one\n\xff ${SET}\nthree ${NONE}\n";
         match expand_text(text, &variables(), &Scope::default()) {
             Err(TextError::Unset(unset)) => {
-                let told: Vec<_> = unset.iter().map(|(line, unset)| (*line, &*unset.name)).collect();
-                assert_eq!(told, [(3, "NONE")]);
+                let found: Vec<_> = unset.iter().map(|(line, unset)| (*line, &*unset.name)).collect();
+                assert_eq!(found, [(3, "NONE")]);
             }
             other => panic!("{other:?}"),
         }

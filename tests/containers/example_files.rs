@@ -1,4 +1,4 @@
-//! What can be said of the examples without running them.
+//! Facts about the examples that need no run.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -62,8 +62,8 @@ fn each_verb_is_healthy_and_then_unhealthy_by_its_own_probe() {
     for container in [&server, &daemon] {
         becomes(container, "unhealthy");
         let why = container.exec(["preverb", "--health"]).exited(1);
-        let said = why.stdout + &why.stderr;
-        assert_eq!(said.lines().count(), 1, "{said}");
+        let messages = why.stdout + &why.stderr;
+        assert_eq!(messages.lines().count(), 1, "{messages}");
     }
     becomes(&plain, "healthy");
 }
@@ -74,8 +74,8 @@ fn during_setup_the_answer_is_still_setting_up() {
     let container = start(&image, "held", &[]);
     container.until("the hook runs", |it| it.top().len() > 1);
     let answer = container.exec(["preverb", "--health"]).exited(1);
-    let said = answer.stdout + &answer.stderr;
-    assert!(said.contains("still setting up"), "{said}");
+    let messages = answer.stdout + &answer.stderr;
+    assert!(messages.contains("still setting up"), "{messages}");
     container.exec(["rm", "/tmp/hold"]).succeeded();
     container.until("it is healthy after its setup", |it| it.exec(["preverb", "--health"]).status == 0);
 }

@@ -34,7 +34,7 @@ fn the_manifests_fit_the_schemas_of_the_api() {
     }
 }
 
-/// Podman with a storage of its own, so that no pod, volume or secret of anybody else is touched.
+/// Podman with a storage of its own, so that no other pod, volume or secret is touched.
 struct Podman {
     storage: PathBuf,
     network: String,

@@ -172,7 +172,7 @@ struct Server(Child);
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // preverb supervises: killing it would leave its target behind.
+        // preverb supervises: killing it would leave its target running.
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.0.id()).unwrap());
         let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
         let _ = self.0.wait();

@@ -206,7 +206,7 @@ fn the_completions_are_those_of_the_options() {
 }
 
 /// What a shell says, with `preverb` on its path and a table of two verbs.
-fn said(shell: &str, script: &str) -> Option<Vec<String>> {
+fn output_of(shell: &str, script: &str) -> Option<Vec<String>> {
     if lacks(shell) {
         return None;
     }
@@ -251,7 +251,7 @@ fn bash_completes_options_and_verbs_and_leaves_the_rest_to_the_target() {
             "compopt() {{ :; }}; . ./preverb.bash; COMP_WORDS=(preverb {words}); \
              COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _preverb; printf '%s\\n' \"${{COMPREPLY[@]}}\" | sed '/^$/d'"
         );
-        if let Some(lines) = said("bash", &script) {
+        if let Some(lines) = output_of("bash", &script) {
             assert_eq!(lines, expected, "{words}");
         }
     }
@@ -268,7 +268,7 @@ fn fish_completes_options_and_verbs_and_leaves_the_rest_to_the_target() {
     ] {
         let script =
             format!("source preverb.fish; complete -C 'preverb {words}' | string replace -r '\\t.*' ''");
-        if let Some(lines) = said("fish", &script) {
+        if let Some(lines) = output_of("fish", &script) {
             assert_eq!(lines, expected, "{words}");
         }
     }
@@ -277,7 +277,7 @@ fn fish_completes_options_and_verbs_and_leaves_the_rest_to_the_target() {
 #[test]
 fn zsh_can_read_its_completions() {
     if let Some(lines) =
-        said("zsh", "autoload -Uz compinit && compinit -D -u && zsh -n ./_preverb && echo read")
+        output_of("zsh", "autoload -Uz compinit && compinit -D -u && zsh -n ./_preverb && echo read")
     {
         assert_eq!(lines, ["read"]);
     }

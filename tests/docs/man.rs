@@ -19,7 +19,7 @@ fn section(page: &str, name: &str) -> String {
     lines.join("\n")
 }
 
-/// The tags of a section's list: the first word behind this macro.
+/// The tags of a section's list: the first word after this macro.
 fn tags<'t>(section: &'t str, it: &str) -> Vec<&'t str> {
     section
         .lines()
@@ -209,8 +209,8 @@ fn every_json_field_is_documented_and_no_other() {
         let mut found = BTreeSet::new();
         fields(&serde_json::from_slice(&output.stdout).unwrap(), &mut found);
         let part = json.split(&format!(".Ss {heading}\n")).nth(1).unwrap().split(".Ss ").next().unwrap();
-        let told: BTreeSet<String> = tags(part, ".Va ").into_iter().map(str::to_owned).collect();
-        assert_eq!(told, found, "{heading}");
+        let named: BTreeSet<String> = tags(part, ".Va ").into_iter().map(str::to_owned).collect();
+        assert_eq!(named, found, "{heading}");
     }
 }
 

@@ -101,8 +101,8 @@ fn linters_find_nothing_in_the_workflows() {
         let workflows = [".github/workflows/ci.yml", ".github/workflows/release.yml"];
         let output =
             Command::new(linter).args(options).args(workflows).current_dir(repository("")).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{linter}: {said}{}", String::from_utf8_lossy(&output.stderr));
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{linter}: {printed}{}", String::from_utf8_lossy(&output.stderr));
     }
 }
 

@@ -23,7 +23,7 @@ fn the_entry_for_schemastore_names_the_schema() {
     assert_eq!(entry["fileMatch"], serde_json::json!(["preverb.toml", "**/preverb.d/*.toml"]));
 }
 
-/// What taplo, the validator behind editors, says of these tables.
+/// The verdict of taplo, the validator that editors use, on these tables.
 fn taplo(tables: &[PathBuf]) -> (bool, String) {
     let schema = format!("file://{}", repository(SCHEMA).display());
     // The cache and the configuration of whoever runs the test are of no account.
@@ -60,8 +60,8 @@ fn a_validator_takes_every_table_of_the_examples_and_of_the_documentation() {
             }
         }
     }
-    let (good, said) = taplo(&tables);
-    assert!(good, "{said}");
+    let (good, printed) = taplo(&tables);
+    assert!(good, "{printed}");
 }
 
 /// Tables that preverb refuses for what one look at the file tells.

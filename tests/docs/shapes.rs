@@ -1,6 +1,6 @@
 //! The JSON schema of the table, for editors: made from the tables of keys that the decoder reads by.
 //!
-//! It says of a table what can be said of one file alone: that a verb has an `exec` cannot, because a drop-in or an
+//! It knows of a table what one file alone shows: that a verb has an `exec` cannot, because a drop-in or an
 //! environment may bring it.
 
 use preverb::keys::{Described, Form, KINDS, Noun, capabilities, limits, nouns};

@@ -3,7 +3,7 @@
 //! arguments, and what the last of them, the target, finds. `image.rs` says how a case is written; `world.rs` runs it,
 //! with stand-ins for the image's programs, and needs no engine, no network and no root.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue panics")]
 #![allow(
     clippy::disallowed_methods,
     reason = "the owners of the kernel's facilities are the program's; a test stands outside and starts and waits"

@@ -52,11 +52,11 @@ pub(crate) fn checked(image: &Image) -> Option<String> {
         // Nothing here belongs to root, so nothing may run as root.
         table = table.replace("user = \"root\"", &format!("user = \"{USER}\""));
     }
-    let said = outcome(start(image, &table, &case, &[]), |output| {
+    let messages = outcome(start(image, &table, &case, &[]), |output| {
         let quiet = output.status == 0 && output.stderr.is_empty();
         (!quiet).then(|| output.messages().to_owned())
     });
-    said.map(|said| format!("{}: --check --strict says\n{said}", image.name))
+    messages.map(|messages| format!("{}: --check --strict says\n{messages}", image.name))
 }
 
 /// What is wrong with a case under this table, if something is.
@@ -136,13 +136,13 @@ struct Expected {
 
 impl Expected {
     fn complaint(&self, output: &Output) -> Option<String> {
-        let said = image_paths(&String::from_utf8_lossy(&output.stderr), output);
+        let messages = image_paths(&String::from_utf8_lossy(&output.stderr), output);
         let log = |name: &str| {
             let bytes = output.file(&format!("log/{name}")).unwrap_or_default();
             image_paths(&String::from_utf8_lossy(&bytes), output)
         };
         let wrong = |what: &str, expected: &str, seen: &str| {
-            Some(format!("{what}\n--- expected\n{expected}\n--- got\n{seen}\n--- messages\n{said}"))
+            Some(format!("{what}\n--- expected\n{expected}\n--- got\n{seen}\n--- messages\n{messages}"))
         };
         if output.status != self.case.status {
             return wrong("the status", &self.case.status.to_string(), &output.status.to_string());
@@ -155,8 +155,8 @@ impl Expected {
         if expected != lines.join("\n") {
             return wrong("the programs", &expected, &seen);
         }
-        if let Some(part) = self.case.lacks.iter().find(|part| said.contains(&***part)) {
-            return wrong("the messages should lack it", part, &said);
+        if let Some(part) = self.case.lacks.iter().find(|part| messages.contains(&***part)) {
+            return wrong("the messages should lack it", part, &messages);
         }
         let users = log("users");
         for (program, user) in self.case.by.iter().filter(|_| is_root()) {
@@ -169,8 +169,8 @@ impl Expected {
                 return wrong("as whom programs ran", &line, &users);
             }
         }
-        if let Some(part) = self.case.says.iter().find(|part| !said.contains(&**part)) {
-            return wrong("the messages", part, &said);
+        if let Some(part) = self.case.says.iter().find(|part| !messages.contains(&**part)) {
+            return wrong("the messages", part, &messages);
         }
         if self.case.status == 0 && !self.case.runs.is_empty() {
             let (expected, seen) = (self.expected_changes(), self.changes(&log("variables")));
@@ -185,7 +185,7 @@ impl Expected {
             }
         }
         let root = output.dir.path().join("root");
-        self.files(&root).map(|complaint| format!("{complaint}\n--- messages\n{said}"))
+        self.files(&root).map(|complaint| format!("{complaint}\n--- messages\n{messages}"))
     }
 
     /// The id that the target must have.

@@ -108,10 +108,11 @@ fn steps_run_where_they_need_nothing_that_is_missing() {
             "{user}[[setup]]\nname = \"h\"\nrun = [\"/busybox\", \"id\", \"-u\"]\n[[setup]]\nwait = [\"file:///busybox\"]\n[verbs.a]\nexec = [\"/busybox\", \"echo\", \"hello\"]\n"
         )
     };
-    let said = |uid: &str| format!("preverb: running hook `h`\n{uid}\npreverb: hook `h` done in [TIME]\n");
-    scratch(&run(""), &["a"]).stdout("hello\n").stderr(said("0")).pid1().run();
-    scratch(&run("user = \"4242:4243\"\n"), &["a"]).stdout("hello\n").stderr(said("4242")).pid1().run();
-    openshift(&run(""), &["a"]).stdout("hello\n").stderr(said("1000620000")).pid1().run();
+    let messages =
+        |uid: &str| format!("preverb: running hook `h`\n{uid}\npreverb: hook `h` done in [TIME]\n");
+    scratch(&run(""), &["a"]).stdout("hello\n").stderr(messages("0")).pid1().run();
+    scratch(&run("user = \"4242:4243\"\n"), &["a"]).stdout("hello\n").stderr(messages("4242")).pid1().run();
+    openshift(&run(""), &["a"]).stdout("hello\n").stderr(messages("1000620000")).pid1().run();
 }
 
 #[test]

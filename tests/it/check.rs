@@ -1,5 +1,5 @@
 //! `--check`, from chapter 10 of the specification: what is wrong with a table and its image, all of it, in
-//! one run, each once. The broken tables and what must be said of them lie in `tests/golden/check`: `NAME.toml`
+//! one run, each once. The broken tables and the expected messages lie in `tests/golden/check`: `NAME.toml`
 //! and, as a pattern of the tests' language, `NAME.txt`, which `PREVERB_UPDATE=1` writes anew.
 
 use crate::dsl::Test;
@@ -38,8 +38,8 @@ fn image() -> Test {
 }
 
 #[track_caller]
-fn broken(table: &str, said: &'static str, status: i32) {
-    image().table(table).args(["--check"]).status(status).stderr_golden(said).run();
+fn broken(table: &str, message: &'static str, status: i32) {
+    image().table(table).args(["--check"]).status(status).stderr_golden(message).run();
 }
 
 macro_rules! golden {
@@ -158,9 +158,9 @@ fn a_path_next_to_one_that_a_step_makes_is_still_missing() {
 #[test]
 fn an_environment_that_nothing_mentions_is_valid_and_reported() {
     let named = |words: &[&str]| image().table("[verbs.a]\nexec = [\"app\"]\n").args(["--check"]).args(words);
-    let told = "preverb: the table does not mention environment `moon`, which is valid: it gets what applies to every environment\n";
-    named(&["--environment", "moon"]).stderr(told).run();
-    named(&[]).env("APP_ENV", "moon").stderr(told).run();
+    let message = "preverb: the table does not mention environment `moon`, which is valid: it gets what applies to every environment\n";
+    named(&["--environment", "moon"]).stderr(message).run();
+    named(&[]).env("APP_ENV", "moon").stderr(message).run();
     named(&[]).run();
     named(&[]).env("APP_ENV", "not a name").status(65).stderr_contains("`not a name`").run();
 }
@@ -417,14 +417,14 @@ fn what_the_verbs_user_can_change_is_a_warning() {
     let decides =
         |what: &str| format!("user `10001:10001` can change `[DIR]/{what}`, which decides what runs\n");
     let program = "program `[DIR]/bin/app` is root's, but user `10001:10001` can change it";
-    for (then, said) in [
+    for (then, message) in [
         ("chown 10001 preverb.toml", &*decides("preverb.toml")),
         ("chmod 666 preverb.d/10.toml", &*decides("preverb.d/10.toml")),
         ("chgrp 10001 preverb.d; chmod 775 preverb.d", &*decides("preverb.d/10.toml")),
         ("chmod 777 bin/app", program),
         ("chmod 777 bin", program),
     ] {
-        test(then).stderr_contains(said).run();
+        test(then).stderr_contains(message).run();
     }
     // Its own program it may change, and in a sticky directory nothing of root's.
     test("chown -R 10001 bin").run();
@@ -516,7 +516,7 @@ fn a_tree_that_is_given_away_only_if_it_exists_is_not_missing() {
 
 #[test]
 fn a_pipe_in_the_place_of_a_file_holds_check_up_no_more_than_a_run() {
-    for (step, said) in [
+    for (step, message) in [
         ("hooks = \"[DIR]/hooks\"", "is skipped: it is not a regular file"),
         ("hooks = \"[DIR]/hooks/1.sh\"", "it is not a regular file"),
         ("render = \"[DIR]/templates\"\nto = \"[DIR]/out\"", ""),
@@ -529,7 +529,7 @@ fn a_pipe_in_the_place_of_a_file_holds_check_up_no_more_than_a_run() {
             .under_shell("mkfifo hooks/1.sh templates/a.template; exec \"$@\"")
             .args(["--check", "--json"])
             .any_stdout()
-            .stdout_contains(said)
+            .stdout_contains(message)
             .any_status()
             .run();
     }

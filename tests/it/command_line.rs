@@ -145,7 +145,7 @@ fn a_link_may_be_named_after_an_alias() {
 fn the_name_of_a_link_counts_whole_dots_and_colons_included() {
     Test::new().table(TABLE).argv0("/x/v1.2:tool").args(["a"]).stdout("v1.2:tool <a>").run();
     Test::new().table(TABLE).argv0("print.words").args(["a"]).stdout("<fixed><a>").run();
-    // `print` alone is no verb, so this is preverb under another name.
+    // `print` alone is not a verb, so this is preverb under another name.
     Test::new().table(TABLE).argv0("print").args(["worker"]).stdout("worker\nprod\n").run();
     Test::new().table(TABLE).argv0("show.exe").args(["worker"]).stdout("worker\nprod\n").run();
 }

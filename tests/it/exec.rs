@@ -1,5 +1,5 @@
-//! The exec itself: which file a word means, and why one cannot be run, told in terms of the file. Each reason is
-//! told the same way wherever preverb starts something: as the target, supervised, after `--as`, as a hook.
+//! The exec itself: which file a word means, and why one cannot be run, in terms of the file. Each reason is
+//! reported the same way wherever preverb starts something: as the target, supervised, after `--as`, as a hook.
 
 use crate::dsl::{PATH, Test, lacks, skip};
 
@@ -14,19 +14,19 @@ struct Case {
     make: Box<dyn Fn(Test) -> Test>,
     /// The word that names it.
     word: String,
-    /// What must be told, from `cannot run` on; the hint included.
-    told: String,
+    /// The expected message from `cannot run` on, with its hint.
+    message: String,
     status: i32,
     /// Whether a user other than root must try.
     as_other_user: bool,
 }
 
-fn case(what: &'static str, status: i32, told: &str, make: impl Fn(Test) -> Test + 'static) -> Case {
+fn case(what: &'static str, status: i32, message: &str, make: impl Fn(Test) -> Test + 'static) -> Case {
     Case {
         what,
         make: Box::new(make),
         word: "[DIR]/it/thing".to_owned(),
-        told: format!("cannot run `[DIR]/it/thing`: {told}"),
+        message: format!("cannot run `[DIR]/it/thing`: {message}"),
         status,
         as_other_user: false,
     }
@@ -39,8 +39,8 @@ impl Case {
     }
 
     /// Another argument, and the whole message about it.
-    fn word(self, word: &str, told: &str) -> Self {
-        Self { word: word.to_owned(), told: told.to_owned(), ..self }
+    fn word(self, word: &str, message: &str) -> Self {
+        Self { word: word.to_owned(), message: message.to_owned(), ..self }
     }
 
     fn test(&self, table: &str) -> Test {
@@ -52,21 +52,21 @@ impl Case {
     fn run(&self) {
         let user = if self.as_other_user { "user = \"nobody\"\n" } else { "" };
         let word = &self.word;
-        let told = format!("preverb: {}\n", self.told);
+        let message = format!("preverb: {}\n", self.message);
         eprintln!("{}", self.what);
         let verb = |keys: &str| format!("[verbs.a]\nexec = ['{word}']\n{user}{keys}");
-        self.test(&verb("")).args(["a"]).status(self.status).stderr(&told).pid1().run();
-        self.test(&verb("init = true\n")).args(["a"]).status(self.status).stderr(&told).pid1().run();
-        self.test(user).args(["--", word]).status(self.status).stderr(&told).run();
+        self.test(&verb("")).args(["a"]).status(self.status).stderr(&message).pid1().run();
+        self.test(&verb("init = true\n")).args(["a"]).status(self.status).stderr(&message).pid1().run();
+        self.test(user).args(["--", word]).status(self.status).stderr(&message).run();
         let who = if self.as_other_user { "nobody" } else { "root" };
         if nix::unistd::geteuid().is_root() {
-            self.test("").args(["--as", who, "--", word]).status(self.status).stderr(&told).run();
+            self.test("").args(["--as", who, "--", word]).status(self.status).stderr(&message).run();
         }
         if !self.as_other_user {
-            self.test("").args(["--supervise", "--", word]).status(self.status).stderr(&told).run();
+            self.test("").args(["--supervise", "--", word]).status(self.status).stderr(&message).run();
         }
         // A hook tells it in one sentence, and it is the hook's affair.
-        let sentence = self.told.split('\n').next().unwrap();
+        let sentence = self.message.split('\n').next().unwrap();
         self.test(&format!(
             "{user}[[setup]]\nname = \"it\"\nrun = ['{word}']\n[verbs.a]\nexec = [\"true\"]\n"
         ))
@@ -544,7 +544,7 @@ fn the_first_missing_permission_on_the_path_is_reported() {
     for path in ["[DIR]/plain:[DIR]/none", "[DIR]/none:[DIR]/plain:[DIR]/other", "[DIR]/broken:[DIR]/plain"] {
         test(path).status(126).stderr(plain).run();
     }
-    // What has no interpreter is no less there.
+    // A file without an interpreter still exists.
     test("[DIR]/none:[DIR]/broken:[DIR]/none")
         .status(126)
         .stderr("preverb: cannot run `[DIR]/broken/tell`: its interpreter `/no/such/shell` does not exist\n")
@@ -580,13 +580,13 @@ fn the_first_element_of_exec_is_argv_0() {
     }
     for word in ["python3", "/usr/bin/python3", "/usr/bin/../bin/python3"] {
         let table = format!("[verbs.a]\nexec = [\"{word}\", \"-c\", \"{}\"]\n", show.replace('\\', "\\\\"));
-        let told = format!("{word}|-c|{show}|a||b c|");
-        Test::new().table(&table).args(["a", "a", "", "b c"]).stdout(&told).run();
-        Test::new().table(table + "init = true\n").args(["a", "a", "", "b c"]).stdout(&told).run();
+        let expected = format!("{word}|-c|{show}|a||b c|");
+        Test::new().table(&table).args(["a", "a", "", "b c"]).stdout(&expected).run();
+        Test::new().table(table + "init = true\n").args(["a", "a", "", "b c"]).stdout(&expected).run();
         Test::new()
             .args(["--as", "root", "--", word, "-c", show, "a", "", "b c"])
             .needs_root()
-            .stdout(&told)
+            .stdout(&expected)
             .run();
     }
 }
@@ -647,7 +647,7 @@ fn dead_children_are_reaped_before_the_exec_and_live_ones_are_named() {
         .stdout("0\n")
         .stderr(format!("{ran}preverb: setup left process [..] (`[..]`) running beside the target\n"))
         .run();
-    // A child that preverb has inherited is no hook's.
+    // A child that preverb has inherited is not a hook's.
     Test::new()
         .under_shell("sleep 2 & exec \"$@\"")
         .table(verb("true"))

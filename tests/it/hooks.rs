@@ -101,7 +101,7 @@ fn in_every_shell_a_failure_is_one() {
         ("trap : EXIT; set +e; (exit 3)", 3),
     ] {
         in_every_shell(move |line| {
-            let said = if status > 128 {
+            let messages = if status > 128 {
                 "was ended by SIGTERM".into()
             } else {
                 format!("exited with status {status}")
@@ -111,7 +111,7 @@ fn in_every_shell_a_failure_is_one() {
                 .hook("2.sh", "echo no\n")
                 .status(80)
                 .stderr(format!(
-                    "[...]\npreverb: hook `1.sh` of step `hooks [DIR]/hooks` in environment `prod` {said}\n"
+                    "[...]\npreverb: hook `1.sh` of step `hooks [DIR]/hooks` in environment `prod` {messages}\n"
                 ))
         });
     }
@@ -267,7 +267,7 @@ fn a_function_that_bash_exports_reaches_the_target() {
 
 #[test]
 fn a_function_that_bash_unsets_or_exports_no_more_is_gone() {
-    for (forget, said) in [("unset -f greet", "no\n"), ("export -nf greet", "no\n"), (":", "hello\n")] {
+    for (forget, messages) in [("unset -f greet", "no\n"), ("export -nf greet", "no\n"), (":", "hello\n")] {
         Test::new()
             .table("log = \"quiet\"\n[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.a]\nexec = [\"bash\", \"-c\", \"greet 2>/dev/null || echo no\"]\n")
             .args(["a"])
@@ -275,7 +275,7 @@ fn a_function_that_bash_unsets_or_exports_no_more_is_gone() {
             .hook("2.sh", "#!/bin/sh\nexport A=1\n")
             .hook("3.sh", format!("#!/bin/bash\n{forget}\n"))
             .hook("4.sh", "#!/bin/sh\nexport A=2\n")
-            .stdout(said)
+            .stdout(messages)
             .run();
     }
 }
@@ -801,7 +801,7 @@ fn a_failed_hook_has_exported_nothing_and_is_named_alone() {
         .run();
 }
 
-// What is left behind
+// Leftover processes
 
 #[test]
 fn a_daemon_that_keeps_all_descriptors_open_delays_nothing_and_is_named() {

@@ -173,7 +173,7 @@ fn home_is_the_users_unless_the_table_or_a_hook_set_it() {
         .stdout("1000 100 100 200 201 /hooked\n")
         .stderr("preverb: running hook `1.sh`\nhook in /home/app\npreverb: hook `1.sh` done in [TIME]\n")
         .run();
-    // A hook that does not touch it is no hook that set it.
+    // A hook that does not touch it did not set it.
     run(format!("[[setup]]\nhooks = \"[DIR]/hooks\"\nuser = \"root\"\n{verb}"))
         .hook("1.sh", "export OTHER=1\n")
         .under_shell("chown -R root [DIR]/hooks 2>/dev/null; exec \"$@\"")
@@ -474,7 +474,7 @@ fn limits_are_soft_and_a_hard_one_is_raised_by_root_alone() {
             .args(["a"])
     };
     limits("nofile = 64").under_shell("ulimit -n 128; exec \"$@\"").stdout("64\n128\n").run();
-    // Up to the hard one anybody may.
+    // Every user may raise it up to the hard one.
     limits("nofile = 128")
         .needs_root()
         .under_shell("ulimit -Sn 64; ulimit -Hn 128; exec \"$@\"")

@@ -277,7 +277,7 @@ fn a_leftover_process_of_a_hook_is_not_taken_for_the_target() {
 
 #[test]
 fn a_target_is_found_in_its_first_moment() {
-    // Its supervisor may not have named it by then; which of the two is quicker is anybody's guess.
+    // Its supervisor may not have named it by then; either of the two may be quicker.
     let table = format!(
         "[verbs.a]\nexec = [\"sh\", \"-c\", \"{} --exec -- printenv PREVERB_VERB\"]\ninit = true\n",
         preverb()

@@ -109,8 +109,8 @@ fn directory_umask_and_what_means_something_to_a_shell_hold_for_later_hooks() {
                 let expected =
                     format!("{dir}/there\n0027\n/nowhere\n{dir}\na b,c,found\nfound\nunset\n{dir}\n");
                 // dash does not take IFS from its environment; busybox does.
-                let said = output.messages().replace("a,b:c,", "a b,c,");
-                assert!(said.starts_with(&expected), "{said}");
+                let messages = output.messages().replace("a,b:c,", "a b,c,");
+                assert!(messages.starts_with(&expected), "{messages}");
                 let (at, rest) = output.text().split_once('\n').unwrap();
                 assert_eq!(at, dir);
                 assert!(

@@ -12,7 +12,7 @@
     clippy::enum_variant_names,
     reason = "a skip is reported on the terminal; a list of cases is as long as it is"
 )]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue panics")]
 #![allow(
     clippy::format_collect,
     clippy::format_push_string,

@@ -229,7 +229,7 @@ fn a_step_with_per_runs_again_when_the_value_differs() {
             assert_eq!(names(output), ["marker"]);
         })
         .run();
-    // Bytes that are no text, and a value that fails leaves the old one.
+    // Bytes that are not text, and a value that fails leaves the old one.
     once("run = [\"sh\", \"-c\", '[ \"$V\" != bad ]']\nonce = \"d/marker\"\nper = \"${V}\"")
         .env("V", bytes(b"\xff\n"))
         .under_shell("\"$@\"; \"$@\"; V=bad \"$@\"; exec \"$@\"")

@@ -42,7 +42,7 @@ exec "$@"
 /// What came out: exit code and standard output.
 type Outcome = (i32, &'static str);
 
-/// Runs `target` behind the hooks, three times.
+/// Runs `target` after the hooks, three times.
 #[track_caller]
 fn compare(target: &str, hooks: impl Fn(Test) -> Test, [preverb, postgres, nginx]: [Outcome; 3]) {
     let test = |outcome: Outcome| {

@@ -227,7 +227,7 @@ fn a_directory_that_is_exchanged_for_another_of_roots_keeps_its_mode() {
     let many = "n=0; while [ $n -lt 40 ]; do rm -rf d done; mkdir d; chmod $mode d; mkdir -m 700 d/s; : >d/s/secret; chown $owner d; \
          \"$@\"; status=$?; mv d done; what=; until expr \"$what\" : '[0-9]* [0-9]*$' >/dev/null; do what=$(find done -name secret -execdir \
          sh -c 'echo $(stat -c %a .) $(ls | wc -l)' ';'); done; echo $status $what; n=$((n+1)); done";
-    // What root's group may write to is somebody else's, too: another user can be a member, or be named in an access
+    // A file that root's group may write to is not root's alone: another user can be a member, or be named in an access
     // control list.
     let theirs = format!("owner={APP} mode=755");
     for (path, mode, whose) in

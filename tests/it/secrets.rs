@@ -17,7 +17,7 @@ const RUNS: [&[&str]; 5] = [
     &["--explain", "--json", "a"],
 ];
 
-/// Nothing that is said in any of these modes may show the secret.
+/// No output of these modes may show the secret.
 #[track_caller]
 fn is_kept(modes: &[&[&[&str]]], test: impl Fn() -> Test) {
     for words in modes.iter().copied().flatten() {

@@ -234,11 +234,11 @@ fn every_kind_of_step_is_skipped_with_all_of_them() {
 
 #[test]
 fn a_run_reports_missing_files_as_check_does() {
-    let both = |step: &str, said: &str| {
+    let both = |step: &str, messages: &str| {
         let table = format!("[[setup]]\n{step}\n[verbs.a]\nexec = [\"true\"]\n");
         let test = || Test::new().table(&table).file("file", "", 0o644);
-        test().args(["a"]).status(71).stderr_contains(said).pid1().run();
-        test().args(["--check"]).status(78).stderr_contains(said).pid1().run();
+        test().args(["a"]).status(71).stderr_contains(messages).pid1().run();
+        test().args(["--check"]).status(78).stderr_contains(messages).pid1().run();
     };
     both("render = \"[DIR]/none\"\nto = \"x\"", "cannot read template `[DIR]/none`: it does not exist\n");
     let directory = ": its directory `[DIR]/none` does not exist\n";

@@ -14,7 +14,7 @@ use rustix_libc_wrappers::process::SignalExt as _;
 
 use crate::dsl::{Running, Test, children, lacks, preverb, state};
 
-/// A program that stays behind with a target.
+/// A program that supervises a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Init {
     Preverb,
@@ -517,7 +517,7 @@ fn the_end_of_an_adopted_process_is_not_the_targets() {
 
 // What is left
 
-/// Leaves two processes behind: one that handles TERM, and one that does not.
+/// Leaves two processes: one that handles TERM, and one that does not.
 const LEAVER: &str = r#"
     sh -c 'trap "echo handled >bye; exit" TERM; : >willing; while :; do sleep 0.01; done' 2>/dev/null &
     sh -c 'trap "" TERM; echo $$ >unwilling; exec sleep 1000' &
@@ -701,7 +701,7 @@ fn descriptors_go_to_the_target_and_the_supervisor_keeps_none_of_them_busy() {
 
 #[test]
 fn a_pipe_ends_when_the_target_closes_it() {
-    // The target closes its output and lives on: the reader behind it is through.
+    // The target closes its output and lives on: the reader after it has ended.
     for (both, closing) in [("", "exec >&-"), ("2>&1", "exec >&- 2>&-")] {
         under(&[Preverb], |init| {
             let script = format!(
@@ -947,7 +947,7 @@ fn a_real_time_signal_can_be_the_request_to_stop() {
         .args(["worker"])
         .during(|run| {
             run.wait_for_file("ready");
-            // Another one is no request.
+            // Another one is not a request.
             send(run.pid(), 40);
             send(run.pid(), 37);
             run.ends_within(Duration::from_secs(4));

@@ -402,8 +402,9 @@ fn no_interpreter_is_for_what_is_sourced() {
 
 #[test]
 fn a_verb_that_is_not_a_table_is_one_mistake() {
-    let said = "preverb: [DIR]/preverb.toml:2:5: `a` must be a table, not an integer\n2 | a = 3\n  |     ^\n";
-    run("[verbs]\na = 3\n", &["a"]).status(78).stderr(said).run();
+    let messages =
+        "preverb: [DIR]/preverb.toml:2:5: `a` must be a table, not an integer\n2 | a = 3\n  |     ^\n";
+    run("[verbs]\na = 3\n", &["a"]).status(78).stderr(messages).run();
 }
 
 // default
@@ -824,7 +825,7 @@ fn a_drop_in_directory_that_is_a_file_is_an_error() {
         .run();
 }
 
-// Files that are no tables
+// Files that are not tables
 
 #[test]
 fn an_empty_table_has_no_verb() {
@@ -1206,7 +1207,7 @@ exec = ["no-such-program-here"]
 [verbs.b]
 exec = ["[DIR]/data"]
 [verbs.c]
-exec = ["true", "${NOBODY_DECLARED_THIS}"]
+exec = ["true", "${UNDECLARED}"]
 [verbs.d]
 exec = ["true"]
 workdir = "[DIR]/nowhere"
@@ -1219,7 +1220,7 @@ workdir = "[DIR]/nowhere"
     .stderr_contains("`no-such-program-here`")
     .stderr_contains("[DIR]/preverb.toml:6:")
     .stderr_contains("[DIR]/data")
-    .stderr_contains("NOBODY_DECLARED_THIS")
+    .stderr_contains("UNDECLARED")
     .stderr_contains("[DIR]/nowhere")
     .run();
 }

@@ -211,7 +211,7 @@ fn compare(test: impl Fn() -> Test, what: &str, way: &Way) {
     }
     let mut without = look(test(), what, "without", way);
     let with = look(test(), what, "with", way);
-    // That the launcher has done what it was told.
+    // The launcher has done its part.
     for (each, line) in [("ignored", "SigIgn"), ("blocked", "SigBlk"), ("pending", "ShdPnd")] {
         let none = without[&format!("status {line}")].trim_matches('0').is_empty();
         assert!(!none || !what.contains(each), "{each}: {without:?}");

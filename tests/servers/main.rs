@@ -2,7 +2,7 @@
 //!
 //! Each test starts a server of its own and brings it into a state. What is not installed is skipped; `.ci/debian servers` and `.ci/servers` install everything.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue panics")]
 #![allow(
     clippy::disallowed_methods,
     reason = "who owns what is a rule of preverb's; a test starts servers and waits for them"
@@ -55,12 +55,12 @@ fn probe_for(time: &str, url: &str) -> Result<(), String> {
 
 #[track_caller]
 fn verdict(output: &Output) -> Result<(), String> {
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!said.contains(PASSWORD), "a password is shown: {said}");
+    let messages = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!messages.contains(PASSWORD), "a password is shown: {messages}");
     match output.status.code() {
         Some(0) => Ok(()),
-        Some(1) => Err(said),
-        other => panic!("the status is {other:?}: {said}"),
+        Some(1) => Err(messages),
+        other => panic!("the status is {other:?}: {messages}"),
     }
 }
 
@@ -81,7 +81,7 @@ fn ready_when_it_says_so(server: &Server, wait: Child) {
     let output = wait.wait_with_output().unwrap();
     assert!(
         server.takes_login(),
-        "it takes no login after preverb said that it was ready\n{}",
+        "it takes no login after preverb reported that it was ready\n{}",
         server.logged()
     );
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -188,7 +188,7 @@ fn mariadb_that_is_full_is_not_ready() {
     let mut held = Held::new(&server, 9);
     assert!(server.takes_login());
     assert_eq!(probe(&server.url()), Ok(()));
-    // One more is let in for an administrator, is greeted like anybody, and refused when it turns out to be none.
+    // One more is let in for an administrator, is greeted as any other, and refused because it is not one.
     held.0.push(server.idle());
     assert!(!server.takes_login());
     not_ready(&server.url(), "too many connections");

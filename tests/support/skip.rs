@@ -16,12 +16,12 @@ pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
 /// Where nothing may be skipped.
 #[track_caller]
 pub(crate) fn skip(why: &str) {
-    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    static PRINTED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let thread = std::thread::current();
     let why = why.replace(['\t', '\n'], " ");
     let line = format!("{why}\t{}::{}\n", binary(), thread.name().unwrap_or("?"));
     assert!(std::env::var_os("PREVERB_TESTS_MUST_NOT_SKIP").is_none(), "skipped: {why}");
-    if SAID.lock().unwrap_or_else(PoisonError::into_inner).insert(line.clone()) {
+    if PRINTED.lock().unwrap_or_else(PoisonError::into_inner).insert(line.clone()) {
         // Not the standard error that the harness captures.
         let _ = writeln!(std::io::stderr(), "SKIP {}: {why}", thread.name().unwrap_or("?"));
         let file = OpenOptions::new().create(true).append(true).open(record());

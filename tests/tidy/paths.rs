@@ -195,7 +195,7 @@ impl Reader<'_> {
     /// Notes the file that a path leads to; gives the module, where the whole path is one.
     fn name(&mut self, words: &[String], kind: Kind) -> Option<Module> {
         let mut module = self.start(words)?;
-        // The first word has said where to start, and so has each `super`.
+        // The first word names the start, and so does each `super`.
         let ups = words.iter().take_while(|word| matches!(word.as_str(), "self" | "super")).count();
         let mut rest = words.iter().skip(ups.max(1)).peekable();
         while let Some(word) = rest.peek() {

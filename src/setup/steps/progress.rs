@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn a_long_step_is_reported_and_ends_when_asked_to_stop() {
         let test = "a_long_step_is_reported_and_ends_when_asked_to_stop";
-        let said = alone(module_path!(), test, Needs::Process, || {
+        let printed = alone(module_path!(), test, Needs::Process, || {
             let mut children = children();
             let mut progress = of("it", None, ago(PROGRESS), TEXT, &mut children);
             progress().expect("it may continue");
@@ -86,8 +86,8 @@ mod tests {
             assert_eq!(failure.kind(), Kind::Stopped(15));
             assert_eq!(failure.sentence(), "stopped by SIGTERM during step `it`");
         });
-        if let Some(said) = said {
-            assert_eq!(said.matches("preverb: step `it` still runs after 10 s\n").count(), 1, "{said}");
+        if let Some(printed) = printed {
+            assert_eq!(printed.matches("preverb: step `it` still runs after 10 s\n").count(), 1, "{printed}");
         }
     }
 

@@ -40,7 +40,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // A leftover below the target directory is no reason to fail a test.
+        // A leftover below the target directory need not fail a test.
         drop(std::fs::remove_dir_all(&self.path));
     }
 }

@@ -783,7 +783,7 @@ fn contains(all: &[u8], part: &[u8]) -> bool {
     part.is_empty() || all.windows(part.len()).any(|window| window == part)
 }
 
-/// Bytes for a reader: lines and quotes stay, everything else that is no text is escaped.
+/// Bytes for a reader: lines and quotes stay, everything else that is not text is escaped.
 fn shown(bytes: &[u8]) -> String {
     let escaped = |line: &[u8]| line.escape_ascii().to_string().replace("\\\"", "\"").replace("\\'", "'");
     bytes
