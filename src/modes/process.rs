@@ -111,7 +111,7 @@ impl Process {
     fn identity(&self) -> Identity {
         let Status { uid, gid, ref groups, .. } = self.status;
         let spec = Expanded::open(format!("{uid}:{gid}"));
-        Identity { spec, uid, gid, groups: groups.clone(), home: "/".into() }
+        Identity { spec, uid, gid, groups: groups.clone(), home: b"/".to_vec() }
     }
 
     fn refused(&self, what: &str, error: &io::Error) -> Failure {

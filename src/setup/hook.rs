@@ -4,14 +4,16 @@
 //! `--preverb-dump`, however that end comes about.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::setup::dump::{Dump, is_preverbs_own, working_directory, written_variables};
 use crate::setup::state::{Setup, Task};
 use crate::setup::surroundings::{Changes, current_umask};
 use crate::sys::{Carries, Ended, Running, Spawn, Terminal, Writers, locate, place, proof, start_program};
-use crate::text::{Failure, Kind, Level, Message, PROGRESS, Result, WITHHELD, reason, shell_quoted, spoken};
+use crate::text::{
+    Failure, Kind, Level, Message, PROGRESS, Result, WITHHELD, bytes_of, reason, shell_quoted, spoken,
+};
 use crate::value::{Origin, Variables};
 
 pub(super) struct Hook {
@@ -43,7 +45,7 @@ impl Script {
     /// failure of the hook: it is seen by what was not handed back. Under job control (`set -m`) it would not
     /// be in the hook's group.
     pub(super) fn argv(&self, preverb: &Path, socket: &str, parameters: &[OsString]) -> Vec<OsString> {
-        let path = |path: &Path| shell_quoted(path.as_os_str().as_bytes());
+        let path = |path: &Path| shell_quoted(bytes_of(path));
         let dump = [b"set +m; ", &*path(preverb), b" --preverb-dump ", socket.as_bytes(), b" || :"].concat();
         let trap =
             [&b"case $(($?&255))${preverb_dumped-} in 0$$) ;; 0*) "[..], &dump, b";; *) exit \"$?\";; esac"];

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::sys::{Shebang, base, exec, regular_file};
-use crate::text::{MASK, escaped, quoted, reason};
+use crate::text::{MASK, bytes_of, escaped, quoted, reason};
 use crate::value::Expanded;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl HookFile {
     /// Whether it is itself what was named, by a path that is a secret; a file in a directory has a name of
     /// its own.
     pub(crate) fn is_secret(&self, named: &Expanded) -> bool {
-        named.secret && self.path.as_os_str().as_bytes() == named.bytes
+        named.secret && bytes_of(&self.path) == named.bytes
     }
 
     pub(crate) fn shown(&self, named: &Expanded) -> String {
@@ -93,7 +93,7 @@ impl HookFile {
         } else if named.secret {
             format!("{MASK}/{}", self.name())
         } else {
-            escaped(self.path.as_os_str().as_bytes())
+            escaped(bytes_of(&self.path))
         }
     }
 }

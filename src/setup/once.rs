@@ -7,7 +7,6 @@
 use std::fmt::Display;
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
@@ -19,7 +18,7 @@ use crate::setup::state::{Place, Setup, Task};
 use crate::setup::steps::mkdir::mkdir;
 use crate::sys::{Children, DIRECTORY, Entry, Identity, Keep, Refusal, UNHELD, acting_as, entry, place};
 use crate::text::{
-    Failure, Kind, Level, Log, Message, PROGRESS, QUIET, Result, escaped, of_errno as why, pause,
+    Failure, Kind, Level, Log, Message, PROGRESS, QUIET, Result, bytes_of, escaped, of_errno as why, pause,
     quoted_path, spoken,
 };
 use crate::value::{Expanded, Template};
@@ -154,7 +153,7 @@ impl<'s> Marker<'s> {
             format!("cannot {what} {}, the marker of step `{}`: {reason}", self.shown(), self.step);
         Failure::say(Kind::System, sentence)
             .field("step", self.step)
-            .field("file", escaped(self.path.as_os_str().as_bytes()))
+            .field("file", escaped(bytes_of(&self.path)))
     }
 
     fn look(&self) -> Result<Found> {

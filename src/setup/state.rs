@@ -1,7 +1,5 @@
 //! A run of setup in progress: its plan, its world, who does what, and in which surroundings.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -11,8 +9,8 @@ use crate::plan::target::expand;
 use crate::plan::{Plan, PlanStep};
 use crate::setup::surroundings::{Scope, Surroundings};
 use crate::setup::users::Users;
-use crate::sys::{AsWhom, Children, Identity, Myself, Refusal, Terminal, acting_as, identity, read};
-use crate::text::{Failure, Kind, Level, Log, Message, Result, WITHHELD};
+use crate::sys::{AsWhom, Children, Identity, Myself, Refusal, Terminal, acting_as, read};
+use crate::text::{Failure, Kind, Level, Log, Message, Result, WITHHELD, path_of};
 use crate::value::{Expanded, Origin, StepKind, Template, Variables};
 
 pub(crate) struct World {
@@ -204,7 +202,7 @@ impl Setup {
         let users = users(user, self.identity.as_ref());
         self.surroundings.enter(root, &users)?;
         let Some(workdir) = &self.plan.workdir else { return Ok(None) };
-        let path = Path::new(OsStr::from_bytes(&workdir.bytes));
+        let path = path_of(&workdir.bytes);
         Ok(self.surroundings.set_workdir(path, root, &users).err())
     }
 
@@ -258,6 +256,6 @@ pub(crate) fn not_root(myself: Myself, user: &str) -> Message {
 fn set_home(variables: &mut Variables, identity: &Identity) {
     let origin = variables.get(b"HOME").map(|found| found.origin);
     if matches!(origin, None | Some(Origin::Inherited | Origin::User)) {
-        variables.set(b"HOME", identity::home(identity), Origin::User, identity.spec.secret);
+        variables.set(b"HOME", &identity.home, Origin::User, identity.spec.secret);
     }
 }

@@ -11,7 +11,7 @@ use std::fs::File;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, StatVfsMountFlags};
@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use rustix::process::{chdir, fchdir};
 
 use crate::sys::identity::{Identity, Myself, acting_as};
-use crate::text::{of_errno, quoted_path};
+use crate::text::{of_errno, path_of, quoted_path};
 
 /// How many links a path may lead through: the kernel's own number (`path_resolution(7)`).
 const MOST_LINKS: usize = 40;
@@ -232,7 +232,7 @@ impl Walk {
             // Of the link that was looked at: the name may stand for another one by now.
             let target = rustix::fs::readlinkat(&next, "", Vec::new())?;
             self.own = self.own.min(self.rest.len());
-            self.push(Path::new(OsStr::from_bytes(target.as_bytes())));
+            self.push(path_of(target.as_bytes()));
         } else if self.rest.is_empty() {
             return Ok(Step::Other(name));
         } else {
@@ -522,7 +522,7 @@ pub(crate) mod testing {
     /// A user who owns nothing yet.
     pub(crate) fn someone(uid: u32) -> Identity {
         let spec = crate::value::template::Expanded::open(format!("{uid}:{uid}"));
-        Identity { spec, uid, gid: uid, groups: vec![uid], home: "/".into() }
+        Identity { spec, uid, gid: uid, groups: vec![uid], home: b"/".to_vec() }
     }
 
     /// Gives a path, and not what it leads to, to a user.

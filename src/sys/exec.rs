@@ -18,7 +18,7 @@ use nix::unistd::{AccessFlags, access};
 use crate::sys::child::Stop;
 use crate::sys::identity::Myself;
 use crate::sys::signals::Signals;
-use crate::text::{Failure, Kind, Result, escaped, quoted, quoted_path};
+use crate::text::{Failure, Kind, Result, bytes_of, escaped, path_of, quoted, quoted_path};
 use crate::value::Variables;
 pub(crate) use diagnosis::{ENDS_IN_CR, NO_BOM, UNIX_LINE_ENDS, defect, diagnose, head};
 pub(crate) use elf::loader;
@@ -44,14 +44,14 @@ pub(crate) fn candidates(program: &OsStr, variables: &Variables) -> Vec<PathBuf>
     let path = variables.get(b"PATH").map_or(DEFAULT_PATH, |found| found.value);
     let directories = path.split(|byte| *byte == b':');
     let directories = directories.map(|directory| if directory.is_empty() { b"." } else { directory });
-    directories.map(|directory| Path::new(OsStr::from_bytes(directory)).join(program)).collect()
+    directories.map(|directory| path_of(directory).join(program)).collect()
 }
 
 /// The file that execvp(3) would start for `program`, or why it would start none.
 pub(crate) fn locate(program: &OsStr, variables: &Variables) -> Result<PathBuf> {
     attempt(&[program.to_owned()], variables, |file, _, _| {
         access(file, AccessFlags::X_OK)?;
-        let path = Path::new(OsStr::from_bytes(file.to_bytes()));
+        let path = path_of(file.to_bytes());
         if path.is_dir() { Err(Errno::EACCES) } else { Ok(path.to_owned()) }
     })
 }
@@ -102,7 +102,7 @@ pub(crate) fn attempt<T>(
     let mut refused: Option<(PathBuf, Errno)> = None;
     let mut closed = Vec::new();
     for path in candidates(program, variables) {
-        let Ok(file) = CString::new(path.as_os_str().as_bytes()) else { continue };
+        let Ok(file) = CString::new(bytes_of(&path)) else { continue };
         // For a directory of PATH that does not have the program no process is started, and no signal
         // unblocked.
         let is_there = if by_path { Ok(()) } else { access(&*file, AccessFlags::F_OK) };

@@ -3,9 +3,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "the one place that changes ids")]
 
-use std::ffi::OsString;
 use std::fmt::Display;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, getegid, geteuid, getgroups, setegid, seteuid, setgroups, setresgid, setresuid};
@@ -20,7 +18,7 @@ pub(crate) struct Identity {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     pub(crate) groups: Vec<u32>,
-    pub(crate) home: OsString,
+    pub(crate) home: Vec<u8>,
 }
 
 impl Identity {
@@ -213,7 +211,7 @@ fn look_up(asked: &Expanded) -> Result<Identity> {
         }
     };
     let home = user.map(|user| user.home).filter(|home| !home.is_empty()).unwrap_or(b"/").to_vec();
-    Ok(Identity { spec: asked.clone(), uid, gid, groups, home: OsString::from_vec(home) })
+    Ok(Identity { spec: asked.clone(), uid, gid, groups, home })
 }
 
 pub(crate) fn name_of(uid: u32) -> Option<String> {
@@ -346,8 +344,4 @@ pub(crate) fn raise(capabilities: u64) {
         sets.effective |= sets.permitted & CapabilitySet::from_bits_retain(capabilities);
         let _ = rustix::thread::set_capabilities(None, sets);
     }
-}
-
-pub(crate) fn home(identity: &Identity) -> &[u8] {
-    identity.home.as_bytes()
 }

@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use crate::sys::entry::{Refusal, UNHELD, roots_alone};
 use crate::sys::exec;
 use crate::sys::shebang::Shebang;
-use crate::text::{Failure, Kind, Result, quoted_path};
+use crate::text::{Failure, Kind, Result, path_of, quoted_path};
 use crate::value::Variables;
 
 /// The hint for a refusal.
@@ -90,7 +90,7 @@ fn interpreters(path: &Path, variables: &Variables, depth: u32) -> Proved<Option
         return Ok(None);
     }
     let interpreter_is_proved = |name: &[u8], depth| {
-        let interpreter = Path::new(OsStr::from_bytes(name));
+        let interpreter = path_of(name);
         proved(interpreter, variables, depth).with_context(|| its_interpreter(interpreter))
     };
     let Some(Shebang { interpreter, argument: rest }) = Shebang::of(&head) else {
@@ -98,7 +98,7 @@ fn interpreters(path: &Path, variables: &Variables, depth: u32) -> Proved<Option
         return loader.map_or(Ok(()), |loader| interpreter_is_proved(&loader, 0)).map(|()| None);
     };
     interpreter_is_proved(interpreter, depth - 1)?;
-    if Path::new(OsStr::from_bytes(interpreter)).file_name() != Some(OsStr::new("env")) {
+    if path_of(interpreter).file_name() != Some(OsStr::new("env")) {
         return Ok(None);
     }
     match command_of_env(rest) {

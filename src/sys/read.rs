@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use crate::sys::child::Stop;
 use crate::sys::signals::Signals;
+use crate::text::path_of;
 use crate::value::{Variables, from_runtime};
 
 pub(crate) fn environment() -> Variables {
@@ -70,7 +71,7 @@ fn read(
 }
 
 pub(crate) fn is_there(path: &[u8]) -> bool {
-    let place = Path::new(OsStr::from_bytes(path));
+    let place = path_of(path);
     let has_content = || place.read_dir().is_ok_and(|mut entries| entries.next().is_some());
     if path.ends_with(b"/") { has_content() } else { place.exists() }
 }

@@ -21,7 +21,7 @@ use crate::sys::exec::{attempt, diagnose, exec, exec_file, program_of};
 use crate::sys::identity::{self, Identity};
 use crate::sys::signals::{Signals, default_in_children, send};
 use crate::sys::{proc, proof};
-use crate::text::{Failure, Kind, Result};
+use crate::text::{Failure, Kind, Result, bytes_of};
 use crate::value::{Expanded, Variables};
 
 #[derive(Debug, Clone, Copy)]
@@ -189,7 +189,7 @@ impl Request<'_> {
         let has_secret_path = self.variables.get(b"PATH").is_some_and(|path| path.secret);
         put(if has_secret_path { b"secret" } else { b"" });
         put(self.limit.as_millis().to_string().as_bytes());
-        put(self.file.map(|file| file.as_os_str().as_bytes()).unwrap_or_default());
+        put(self.file.map(bytes_of).unwrap_or_default());
         match self.identity {
             None => put(b""),
             Some(identity) => {
@@ -240,7 +240,7 @@ impl Received {
         let identity = match numbers.as_deref() {
             Some([uid, gid, groups @ ..]) => {
                 let spec = Expanded { bytes: take()?.to_vec(), secret: take()? == b"secret" };
-                Some(Identity { spec, uid: *uid, gid: *gid, groups: groups.to_vec(), home: OsString::new() })
+                Some(Identity { spec, uid: *uid, gid: *gid, groups: groups.to_vec(), home: Vec::new() })
             }
             Some(_) | None => None,
         };
@@ -283,7 +283,7 @@ mod tests {
     #[test]
     fn a_request_arrives_as_it_was_or_not_at_all() {
         let spec = Expanded { bytes: b"app".to_vec(), secret: true };
-        let identity = Identity { spec, uid: 1, gid: 2, groups: vec![2, 30], home: OsString::new() };
+        let identity = Identity { spec, uid: 1, gid: 2, groups: vec![2, 30], home: Vec::new() };
         let mut variables = Variables::inherited([&b"A=1"[..], b"", b"noequals", b"A=2"].map(<[u8]>::to_vec));
         variables.set(b"PATH", b"/x", crate::value::variables::Origin::Preverb, true);
         let argv = ["a", "", "b c"].map(OsString::from);

@@ -23,7 +23,7 @@ pub(crate) use crate::text::exact::Exact;
 pub(crate) use crate::text::failure::{BUG, Failure, Kind, Result};
 pub(crate) use crate::text::log::{Format, Level, Log, Message, quoted, quoted_path};
 pub(crate) use crate::text::names::{
-    EnvironmentName, NAME_RULE, VerbName, is_shell_name, is_variable_name, listed, set_of,
+    EnvironmentName, NAME_RULE, VerbName, bytes_of, is_shell_name, is_variable_name, listed, path_of, set_of,
 };
 pub(crate) use crate::text::nearest::{did_you_mean, nearest};
 pub(crate) use crate::text::paint::{Paint, hanging, wrapped};

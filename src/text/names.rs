@@ -1,7 +1,10 @@
 //! Names of verbs, environments and variables, checked once, at the edge. Pure.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fmt;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 /// The name of a verb or an alias: one or more of `A-Z a-z 0-9 . _ : -`, not starting with `-` or `.`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,6 +51,14 @@ pub(crate) fn set_of<T: Ord>(items: impl IntoIterator<Item = T>) -> BTreeSet<T> 
     let mut set = BTreeSet::new();
     set.extend(items);
     set
+}
+
+pub(crate) fn path_of(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
+}
+
+pub(crate) fn bytes_of(path: &Path) -> &[u8] {
+    path.as_os_str().as_bytes()
 }
 
 pub(crate) fn listed(names: &[&str]) -> String {

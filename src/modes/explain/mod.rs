@@ -158,7 +158,7 @@ fn changed(
     };
     let is_ours = plan.variables.get(b"HOME").is_none_or(|found| *found.origin == Origin::Inherited);
     if let Some((user, Ok(identity))) = user.filter(|_| is_ours) {
-        let home = identity::home(identity);
+        let home = &*identity.home;
         if inherited.get(b"HOME").map(|found| found.value) != Some(home) {
             let home = Exact(if user.secret { MASK.into() } else { home.to_vec() });
             add(b"HOME", Some(home), Origin::User.describe(), false);

@@ -18,7 +18,9 @@ use rustix::io::Errno;
 use crate::setup::state::{Setup, Task};
 use crate::setup::steps::progress::{self, Progress};
 use crate::sys::{DIRECTORY, Entry, Identity, identity, place};
-use crate::text::{Failure, Kind, Level, Message, Result, escaped, of_errno as why, quoted, quoted_path};
+use crate::text::{
+    Failure, Kind, Level, Message, Result, bytes_of, escaped, of_errno as why, quoted, quoted_path,
+};
 use crate::value::{Expanded, Template};
 
 /// How many directories of a branch are held open.
@@ -258,7 +260,7 @@ impl Giving<'_> {
     }
 
     fn refused(&self, path: &Path, reason: &dyn std::fmt::Display) -> Failure {
-        let (path, tree) = (path.as_os_str().as_bytes(), self.tree.as_os_str().as_bytes());
+        let (path, tree) = (bytes_of(path), bytes_of(self.tree));
         let in_tree = if path == tree { String::new() } else { format!(" in {}", quoted_path(self.tree)) };
         let sentence = format!(
             "cannot change the owner of {}{in_tree} to user `{}`: {reason}",

@@ -1,16 +1,13 @@
 //! The steps `env` and `env-file`: variables from the table and from files, with no shell.
 
-use std::ffi::OsStr;
 use std::io::ErrorKind;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
 
 use crate::plan::target::faulty;
 use crate::setup::dump::is_preverbs_own;
 use crate::setup::state::{Setup, Task};
 use crate::setup::surroundings::Changes;
 use crate::sys::{acting_as, proof, read_interruptible};
-use crate::text::{Failure, Kind, Result, reason};
+use crate::text::{Failure, Kind, Result, path_of, reason};
 use crate::value::{Origin, Setting, Template, env_file};
 
 const LONGEST: usize = 16 << 20;
@@ -47,7 +44,7 @@ impl Setup {
         let label = &task.step.label;
         for template in paths {
             let expanded = self.expand(template, task, "env-file")?;
-            let path = Path::new(OsStr::from_bytes(&expanded.bytes));
+            let path = path_of(&expanded.bytes);
             if task.kept_root
                 && let Err(why) = proof::file(path)
             {

@@ -1,7 +1,7 @@
 //! The steps that run hooks: `run`, a program; `hooks`, a file, or each file of a directory.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::plan::target::{expand, faulty};
@@ -11,7 +11,7 @@ use crate::setup::hook_files::{self, How, Rules};
 use crate::setup::once::Outcome;
 use crate::setup::state::{Setup, Task, existence};
 use crate::sys::{acting_as, proof};
-use crate::text::{Level, MASK, Message, Result, WITHHELD};
+use crate::text::{Level, MASK, Message, Result, WITHHELD, bytes_of, path_of};
 use crate::value::{Element, Expanded, Template, words};
 
 impl Setup {
@@ -50,7 +50,7 @@ impl Setup {
             let interpreters = setup.plan.interpreters.clone();
             let rules = Rules { interpreters: &interpreters, shell, runs_executables };
             let named = setup.expand(path, task, "hooks")?;
-            let path = Path::new(OsStr::from_bytes(&named.bytes));
+            let path = path_of(&named.bytes);
             let list = || (hook_files::hook_paths(path, rules), path.exists());
             let (mut files, exists) = acting_as(task.identity.as_ref(), || Ok(list()))?;
             // A directory that only root may list can hold what its user may run.
@@ -69,7 +69,7 @@ impl Setup {
             for file in files {
                 // A file is looked at where it will run, and that may be elsewhere than where it was listed.
                 setup.enter(task)?;
-                let moved = path.is_relative() && working_directory() != listed_in.as_os_str().as_bytes();
+                let moved = path.is_relative() && working_directory() != bytes_of(&listed_in);
                 let base = if moved { &*listed_in } else { Path::new("") };
                 setup.hook_file(task, &named, base.join(file), rules)?;
             }
@@ -122,7 +122,7 @@ impl Setup {
 /// The path of a hook as a program or a shell takes it: a bare name would be looked up on PATH, and one with
 /// a dash taken for an option.
 fn runnable(path: &Path) -> PathBuf {
-    let bytes = path.as_os_str().as_bytes();
+    let bytes = bytes_of(path);
     let has_slash = bytes.contains(&b'/');
     if has_slash && !bytes.starts_with(b"-") { path.to_owned() } else { Path::new(".").join(path) }
 }

@@ -6,7 +6,6 @@
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Uid, fchmod, fstat, mkdirat, openat};
@@ -16,7 +15,7 @@ use crate::setup::steps::progress::Progress;
 use crate::sys::{
     DIRECTORY, Identity, Myself, Refusal, Step, Walk, acting_as, can_change, is_open_to_others,
 };
-use crate::text::{Failure, Kind, Result, escaped, quoted_path};
+use crate::text::{Failure, Kind, Result, bytes_of, escaped, quoted_path};
 
 const DEFAULT: u32 = 0o777;
 /// The mode of a directory until it has the one that is given.
@@ -57,7 +56,7 @@ pub(crate) fn mkdir(
             let for_whom = owner.map(|owner| format!(" for user `{}`", owner.spec.shown()));
             let (shown, for_whom) = (quoted_path(path), for_whom.unwrap_or_default());
             Failure::say(Kind::System, format!("cannot make directory {shown}{for_whom}: {refusal}"))
-                .field("directory", escaped(path.as_os_str().as_bytes()))
+                .field("directory", escaped(bytes_of(path)))
         })?;
     }
     Ok(())

@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use crate::setup::steps::mkdir::mkdir;
 use crate::setup::steps::progress::Progress;
 use crate::sys::{Entry, Identity, Keep, Myself, Refusal, UNHELD, acting_as, entry, errno_of, fill, place};
-use crate::text::{Failure, Kind, Result, escaped, quoted_path as shown};
+use crate::text::{Failure, Kind, Result, bytes_of, escaped, quoted_path as shown};
 use crate::value::{Expanded, HINT, Malformed, Scope, TextError, Variables, expand_text};
 
 pub(crate) const SUFFIX: &str = ".template";
@@ -75,8 +75,7 @@ pub(crate) fn render(
 
 fn unreadable(path: &Path, refusal: &Refusal, writer: Option<&Identity>) -> Failure {
     let sentence = format!("cannot read template {}: {refusal}", shown(path));
-    let failure =
-        Failure::say(Kind::System, sentence).field("template", escaped(path.as_os_str().as_bytes()));
+    let failure = Failure::say(Kind::System, sentence).field("template", escaped(bytes_of(path)));
     match (refusal, writer) {
         (Refusal::System(Errno::ACCESS), Some(writer)) => failure.hint(format!(
             "the template is read as user `{}`, because the file is written for that user",
@@ -88,7 +87,7 @@ fn unreadable(path: &Path, refusal: &Refusal, writer: Option<&Identity>) -> Fail
 
 fn no_file(path: &Path, or: &str) -> Failure {
     Failure::say(Kind::System, format!("template {} is not a file{or}", shown(path)))
-        .field("template", escaped(path.as_os_str().as_bytes()))
+        .field("template", escaped(bytes_of(path)))
 }
 
 /// The directories that the files need, and each template with its file.
@@ -111,7 +110,7 @@ fn sources(what: &Rendering, writer: Option<&Identity>, progress: &mut Progress<
         Templates::Tree(below) => {
             let (mut directories, mut sources) = Sources::default();
             for template in below {
-                let name = template.as_os_str().as_bytes();
+                let name = bytes_of(&template);
                 let file = to.join(OsStr::from_bytes(name.strip_suffix(&suffix[..]).unwrap_or(name)));
                 directories.extend(file.parent().map(Path::to_owned));
                 sources.push((from.join(template), file));
@@ -144,7 +143,7 @@ fn open(path: &Path) -> Outcome<(OwnedFd, FileType)> {
 
 /// Whether a path says that a directory is meant.
 fn is_directorys(path: &Path) -> bool {
-    path.as_os_str().as_bytes().ends_with(b"/")
+    bytes_of(path).ends_with(b"/")
 }
 
 /// Finds the templates of `from`, which is rendered to `to`. Names that begin with a dot are skipped, so that
@@ -237,7 +236,7 @@ fn expanded(
     let mut text = Vec::new();
     let read = File::from(file).read_to_end(&mut text);
     read.map_err(|error| refused(errno_of(&error).into()))?;
-    let name = escaped(template.as_os_str().as_bytes());
+    let name = escaped(bytes_of(template));
     let failure = |kind, sentence: String, line: usize| {
         Failure::say(kind, sentence).field("template", &name).number("line", line as u64)
     };
@@ -270,7 +269,7 @@ fn write(to: &Path, content: &Expanded, mode: Option<u32>, writer: Option<&Ident
     Entry::find(to).and_then(|entry| put(&entry, &wanted)).map_err(|reason| {
         let by = writer.map(|writer| format!(" as user `{}`", writer.spec.shown())).unwrap_or_default();
         Failure::say(Kind::System, format!("cannot write {}{by}: {reason}", shown(to)))
-            .field("file", escaped(to.as_os_str().as_bytes()))
+            .field("file", escaped(bytes_of(to)))
     })
 }
 

@@ -17,7 +17,7 @@ use super::elf::{self, Elf};
 use crate::sys::entry::regular_file;
 use crate::sys::identity::Myself;
 use crate::sys::shebang::Shebang;
-use crate::text::{Failure, Kind, escaped, quoted, quoted_path};
+use crate::text::{Failure, Kind, bytes_of, escaped, path_of, quoted, quoted_path};
 use crate::value::Variables;
 
 /// The reason why the last word of a line is not what it seems.
@@ -44,7 +44,7 @@ pub(crate) fn diagnose(
     };
     let failure = within(reason.kind(), &format!("cannot run {}", quoted_path(path)), reason)
         .field("program", escaped(program.as_bytes()))
-        .field("file", escaped(path.as_os_str().as_bytes()));
+        .field("file", escaped(bytes_of(path)));
     if variables.hides(program) {
         failure.concealed(&format!("running {}", quoted(program.as_bytes())))
     } else {
@@ -98,11 +98,7 @@ fn reason(path: &Path, error: Errno, depth: u32) -> Failure {
         Errno::ETXTBSY => cannot("it is open for writing somewhere (text file busy)"),
         Errno::ENAMETOOLONG => missing("its path is too long"),
         Errno::EISDIR => cannot("its interpreter is a directory"),
-        Errno::ELIBBAD => {
-            let loader = loader(path, &head(path).unwrap_or_default());
-            let what = loader.map_or("interpreter".to_owned(), |name| format!("ELF loader {}", quoted(name)));
-            cannot(format!("its {what} is not a program for this machine"))
-        }
+        Errno::ELIBBAD => cannot("its ELF loader is not a program for this machine"),
         // setuid(2) cannot refuse for this any more, so execve(2) does it.
         Errno::EAGAIN => cannot(
             "there are too many processes for the limit `nproc` of its user, or for the container's limit",
@@ -141,7 +137,7 @@ pub(crate) fn defect(path: &Path) -> Option<Failure> {
     let refused = |error| Some(diagnose(path.as_os_str(), path, error, &[], &Variables::default()));
     if has_no_format {
         refused(Errno::ENOEXEC)
-    } else if runner.is_some_and(|runner| !Path::new(OsStr::from_bytes(&runner)).exists()) {
+    } else if runner.is_some_and(|runner| !path_of(&runner).exists()) {
         refused(Errno::ENOENT)
     } else {
         // The kernel runs the interpreter, which then looks for what is not there.
@@ -162,7 +158,7 @@ pub(crate) fn head(path: &Path) -> Option<Vec<u8>> {
 }
 
 fn interpreter(name: &[u8], error: Errno, depth: u32) -> Failure {
-    let path = Path::new(OsStr::from_bytes(name));
+    let path = path_of(name);
     let its = format!("its interpreter {}", quoted(name));
     if name.is_empty() {
         cannot("its `#!` line names no interpreter")
@@ -179,7 +175,7 @@ fn missing_interpreter(path: &Path, error: Errno, depth: u32) -> Failure {
     let head = head(path).unwrap_or_default();
     if let Some(line) = Shebang::of(&head) {
         let name = line.interpreter;
-        if Path::new(OsStr::from_bytes(name)).exists() {
+        if path_of(name).exists() {
             return interpreter(name, error, depth);
         }
         if let Some(name) = name.strip_suffix(b"\r") {
@@ -268,7 +264,7 @@ fn permission(path: &Path, depth: u32) -> Failure {
         return interpreter(name, Errno::EACCES, depth);
     }
     if let Some(loader) = loader(path, &head) {
-        let why = permission(Path::new(OsStr::from_bytes(&loader)), depth.saturating_sub(1));
+        let why = permission(path_of(&loader), depth.saturating_sub(1));
         return within(why.kind(), &format!("its ELF loader {} cannot be run", quoted(&loader)), why);
     }
     cannot("permission denied").hint("its mode permits it; a security policy (AppArmor, SELinux) may not")
