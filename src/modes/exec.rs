@@ -34,7 +34,7 @@ pub(crate) fn step_down(context: Context<'_>, user: &OsStr, command: &[OsString]
         {
             return failure;
         }
-        variables.set(b"HOME", identity::home(&identity), Origin::User, false);
+        variables.set(b"HOME", &*identity.home, Origin::User, false);
     } else if !myself.is(&identity) {
         log.say(&not_root(myself, &identity.spec.shown()));
     }
@@ -46,7 +46,7 @@ pub(crate) fn step_down(context: Context<'_>, user: &OsStr, command: &[OsString]
 pub(crate) fn exec(context: Context<'_>, command: &[OsString]) -> Failure {
     let mut children = Children::new(context.signals);
     match join(&mut children) {
-        Ok(variables) => exec::exec_with(command, &variables, children.signals()),
+        Ok(variables) => exec::exec_with(command, &variables, &mut children.signals),
         Err(failure) => failure,
     }
 }

@@ -36,7 +36,7 @@ fn examine(context: Context<'_>, option: Option<PathBuf>, timeout: Duration) -> 
     let Context { variables: own, signals, log } = context;
     let (begun, mut children) = (Instant::now(), Children::new(signals));
     if !timeout.is_zero() {
-        children.signals().wait_until(begun + timeout);
+        children.signals.wait_until(begun + timeout);
     }
     let main = main_process::find(&mut children, "while probing")?;
     main.is_one_user()?;
@@ -68,12 +68,12 @@ fn examine(context: Context<'_>, option: Option<PathBuf>, timeout: Duration) -> 
         named.map_or_else(|| PathBuf::from(load::DEFAULT), |path| OsStr::from_bytes(path).into())
     });
     let program = read::program();
-    let early = if trusted { Some(load::read(&path, children.signals())?) } else { None };
+    let early = if trusted { Some(load::read(&path, &mut children.signals)?) } else { None };
     // The probe is made as the main process's user, for what it is made from may come from a hook as well.
     // Its directory may be closed to everybody by now, and matters only to a program with a relative path.
     let _ = main.enter();
     main.become_its_user()?;
-    let sources = early.map_or_else(|| load::read(&path, children.signals()), Ok)?;
+    let sources = early.map_or_else(|| load::read(&path, &mut children.signals), Ok)?;
 
     let document = load::parse(&sources)?;
     let tree = Tree::new(&document);

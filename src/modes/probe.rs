@@ -40,7 +40,7 @@ pub(crate) fn wait(
         return Ok(0);
     }
     children.reap_all();
-    Err(exec::exec_with(command, &variables, children.signals()))
+    Err(exec::exec_with(command, &variables, &mut children.signals))
 }
 
 pub(crate) fn probe(context: Context<'_>, target: &OsStr, timeout: Duration) -> Result<u8> {

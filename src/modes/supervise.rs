@@ -110,7 +110,7 @@ fn start(
     // A target that is not there is reported by this process, without a second one.
     if !(foreground || listens) || exec::locate(name, variables).is_err() {
         return exec::attempt(command, variables, |file, argv, envp| {
-            spawn_target(file, argv, envp, signals.inherited())
+            spawn_target(file, argv, envp, &signals.inherited)
         });
     }
     let mut tasks = log.format.name().to_owned();
@@ -126,7 +126,7 @@ fn start(
     let argv: std::result::Result<Vec<CString>, _> =
         words.iter().map(|word| CString::new(word.as_bytes())).collect();
     let argv = argv.map_err(|_| refused(Errno::EINVAL))?;
-    spawn_target(&argv[0], &argv, &variables.to_envp(), signals.inherited()).map_err(refused)
+    spawn_target(&argv[0], &argv, &variables.to_envp(), &signals.inherited).map_err(refused)
 }
 
 /// Lets go of everything that is the target's: a working directory that could not be unmounted, pipes whose

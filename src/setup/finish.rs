@@ -12,14 +12,9 @@ use crate::text::{Failure, Format, Kind, Level, Log, Message, Result, VerbName};
 use crate::value::{Expanded, Limit, Origin, Supervision, Variables};
 
 impl Setup {
-    pub(super) fn finish(mut self) -> Failure {
-        match self.become_target() {
-            Ok(failure) | Err(failure) => failure,
-        }
-    }
-
-    fn become_target(&mut self) -> Result<Failure> {
-        if !self.world.children.groups().is_empty() {
+    /// Becomes the target. Returns only the failure.
+    pub(super) fn become_target(&mut self) -> Result<Failure> {
+        if !self.world.children.groups.is_empty() {
             self.look_again()?;
             self.identity.as_ref().map_or(Ok(()), users::verify)?;
         }
@@ -40,7 +35,7 @@ impl Setup {
         }
         self.world.log.debug(|| format!("becoming the target `{shown}`"));
         if self.world.children.reap_all() {
-            name_leftovers(self.world.log, self.world.children.groups());
+            name_leftovers(self.world.log, &self.world.children.groups);
         }
         let resources = self.plan.limits.iter().map(|limit| limit.resource.resource);
         let limits: Vec<_> = resources.map(|resource| (resource, getrlimit(resource).current)).collect();
@@ -48,7 +43,7 @@ impl Setup {
         let name = exec::program_of(&argv);
         let conceal = secret || variables.hides(name);
         let failure = match &self.plan.init {
-            None => exec::exec_with(&argv, &variables, self.world.children.signals()),
+            None => exec::exec_with(&argv, &variables, &mut self.world.children.signals),
             Some(options) => {
                 // A supervisor would not know what is secret in it.
                 let located = conceal.then(|| exec::locate(name, &variables));
@@ -57,7 +52,7 @@ impl Setup {
                 } else {
                     let supervision = Supervision {
                         conceal,
-                        blocked: self.world.children.signals().blocked(),
+                        blocked: self.world.children.signals.blocked(),
                         ..options.clone()
                     };
                     // preverb itself, by its path: the target's PATH need not lead to it.

@@ -32,8 +32,9 @@ pub(crate) fn perform(plan: Plan, world: World) -> Failure {
         Err(failure) => return failure,
     };
     let steps = std::mem::take(&mut setup.plan.steps);
-    let done = steps.iter().try_for_each(|step| setup.step(step));
-    done.map_or_else(|failure| failure, |()| setup.finish())
+    match steps.iter().try_for_each(|step| setup.step(step)).and_then(|()| setup.become_target()) {
+        Ok(failure) | Err(failure) => failure,
+    }
 }
 
 impl Setup {

@@ -22,9 +22,10 @@ pub(crate) use crate::sys::spawn::{Spawn, Writers, inherited_descriptors, null, 
 const GROUP_POLL: Duration = Duration::from_millis(10);
 
 pub(crate) struct Children {
-    signals: Signals,
+    pub(crate) signals: Signals,
     inherited: Option<Vec<RawFd>>,
-    groups: Vec<i32>,
+    /// The process groups of all children so far.
+    pub(crate) groups: Vec<i32>,
     /// A program that runs while others come and go, until it is asked to end: the temporary server of a
     /// database image. Where it ends before that, `pump` ends what runs at that moment.
     pub(crate) companion: Option<Running>,
@@ -44,17 +45,9 @@ impl Children {
         Self { signals, inherited: None, groups: Vec::new(), companion: None, socket: None }
     }
 
-    pub(crate) fn signals(&mut self) -> &mut Signals {
-        &mut self.signals
-    }
-
-    pub(crate) fn groups(&self) -> &[i32] {
-        &self.groups
-    }
-
     pub(crate) fn spawn(&mut self, spawn: &Spawn<'_>) -> nix::Result<Running> {
         let inherited = self.inherited.get_or_insert_with(inherited_descriptors);
-        let running = spawn.start(inherited, self.signals.inherited())?;
+        let running = spawn.start(inherited, &self.signals.inherited)?;
         self.groups.push(running.pid);
         Ok(running)
     }

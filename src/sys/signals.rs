@@ -34,7 +34,7 @@ fn refused(error: nix::errno::Errno) -> Failure {
 
 pub(crate) struct Signals {
     stop: Vec<i32>,
-    inherited: SigSet,
+    pub(crate) inherited: SigSet,
     descriptor: SignalFd,
     /// The signals that were inherited as ignored, a bit each; read when the first one comes.
     ignored: Option<u64>,
@@ -125,10 +125,6 @@ impl Signals {
             line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
         });
         (1..=64).contains(&number) && ignored & (1 << (number - 1)) != 0
-    }
-
-    pub(crate) fn inherited(&self) -> &SigSet {
-        &self.inherited
     }
 
     /// The signals that this process has blocked itself, for the preverb that it execs next: they stay

@@ -1,7 +1,7 @@
 //! The terminal and the standard streams, kept usable for the target whatever a hook does to them.
 
 use std::fs::File;
-use std::io::{IsTerminal as _, stderr, stdin, stdout};
+use std::io::{stderr, stdin, stdout};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -55,11 +55,8 @@ fn with_streams<T>(each: impl Fn(usize, BorrowedFd<'_>) -> T) -> [T; 3] {
 
 impl Controlling {
     fn observe() -> Option<Self> {
-        // A process without a controlling terminal gets ENXIO here; a scratch image has no such file.
-        let file = File::open("/dev/tty").ok().or_else(|| {
-            let terminal = stderr().is_terminal().then(stderr)?;
-            terminal.as_fd().try_clone_to_owned().ok().map(File::from)
-        })?;
+        // A process without a controlling terminal gets ENXIO here.
+        let file = File::open("/dev/tty").ok()?;
         let settings = tcgetattr(&file).ok()?;
         let foreground = tcgetpgrp(&file).ok()?;
         // A job of the background has no terminal to lose, and must not take it from the one that has it.

@@ -55,7 +55,7 @@ impl Setup {
                 let sentence = format!("{} cannot use `{shown}`: {reason}", task.who());
                 Failure::say(Kind::Variable, sentence).field("step", label).field("file", &shown)
             };
-            let signals = self.world.children.signals();
+            let signals = &mut self.world.children.signals;
             let read = acting_as(task.identity.as_ref(), || Ok(read_interruptible(path, LONGEST, signals)))?;
             let read = read.map_err(|stop| stop.failure(&format!("during {}", task.who())))?;
             let text = read.map_err(|error| {
