@@ -137,8 +137,8 @@ fn socket_path(bytes: &[u8]) -> Result<PathBuf, String> {
     Ok(path)
 }
 
-const FINDS_ITSELF: &str = "a scheme with `+srv`, `+sentinel`, `+unix` or `+socket` finds its server in a way of its own; \
-    use a URL that names the host, `unix:///path`, or an `exec` probe";
+const FINDS_ITSELF: &str = "a scheme with `+srv`, `+sentinel`, `+unix` or `+socket` finds its server in a \
+    way of its own; use a URL that names the host, `unix:///path`, or an `exec` probe";
 
 fn parse_server(scheme: &str, text: &[u8]) -> Result<Target, String> {
     let unknown = || format!("unknown scheme; {SCHEMES}");
