@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::plan::ValueFile;
-use crate::sys::{Signals, read_interruptible};
+use crate::sys::{Refusal, Signals, Stop, UNHELD, entry, read_interruptible, read_opened};
 use crate::table::Declaration;
 use crate::text::{Result, quoted, reason};
 use crate::value::Variables;
@@ -26,7 +26,7 @@ pub(crate) fn value_files(
     for declaration in declarations.iter().filter(|each| each.is_secret() || each.file == Some(true)) {
         let name = declaration.name.as_str();
         let mut add = |path: PathBuf, named_by: Option<&str>| -> Result<bool> {
-            let content = read_interruptible(&path, LONGEST, signals).map_err(|stop| {
+            let content = read(&path, signals).map_err(|stop| {
                 let path = quoted(path.as_os_str().as_bytes());
                 stop.failure(&format!("while reading the value of variable `{name}` from {path}"))
             })?;
@@ -55,6 +55,20 @@ pub(crate) fn value_files(
         }
     }
     Ok(files)
+}
+
+/// Root follows no link that another user could have made: it would read what they cannot. A descriptor that
+/// the caller left open is what it is.
+fn read(path: &Path, signals: &mut Signals) -> std::result::Result<std::io::Result<Vec<u8>>, Stop> {
+    let descriptors = ["/dev/fd", "/proc/self/fd", "/dev/stdin"];
+    if descriptors.iter().any(|descriptors| path.starts_with(descriptors)) {
+        return read_interruptible(path, LONGEST, signals);
+    }
+    match entry::open(path, UNHELD) {
+        Ok(file) => read_opened(&file, LONGEST, signals),
+        Err(Refusal::System(errno)) => Ok(Err(errno.into())),
+        Err(refusal) => Ok(Err(Error::other(refusal.to_string()))),
+    }
 }
 
 fn trimmed(content: Vec<u8>) -> std::result::Result<Vec<u8>, String> {

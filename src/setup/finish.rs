@@ -6,7 +6,7 @@ use rustix::process::{Rlimit, getrlimit, setrlimit};
 
 use crate::setup::state::{Setup, existence};
 use crate::setup::users;
-use crate::sys::{exec, identity, proc};
+use crate::sys::{exec, identity, proc, start};
 use crate::text::escape::escaped;
 use crate::text::{Failure, Format, Kind, Level, Log, Message, Result, VerbName};
 use crate::value::{Expanded, Limit, Origin, Supervision, Variables};
@@ -55,9 +55,9 @@ impl Setup {
                         blocked: self.world.children.signals.blocked(),
                         ..options.clone()
                     };
-                    // preverb itself, by its path: the target's PATH need not lead to it.
+                    // preverb itself: the target's PATH need not lead to it.
                     let own = own_arguments(&supervision, self.world.log.format, &variables);
-                    exec::exec_file(&self.world.program, &own, &argv, &variables)
+                    exec::exec_file(start::itself(&self.world.program), &own, &argv, &variables)
                 }
             }
         };

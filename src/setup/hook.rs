@@ -169,10 +169,10 @@ impl Setup {
         if is_root {
             self.users.may_change();
         }
-        let others_exist = is_root && (task.kept_root || self.surroundings.are_split());
         let as_whom = task.as_whom(&self.world.program);
         start_program(&mut self.world.children, as_whom, argv, variables, &|spawn: &mut Spawn<'_>| {
-            spawn.takes_variables = Some(if others_exist { Writers::Root } else { Writers::All });
+            // A program that it steps down to speaks for another user.
+            spawn.takes_variables = Some(if is_root { Writers::Root } else { Writers::All });
             spawn.terms.limit = task.step.limit();
             spawn.terms.grace = task.step.grace();
             spawn.input.clone_from(&hook.input);

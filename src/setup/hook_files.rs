@@ -1,12 +1,12 @@
 //! The files of a `hooks` step, and how each is run. It only reads.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{ErrorKind, Read as _};
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::sys::{Shebang, base, exec, regular_file};
+use crate::sys::{Shebang, base, exec, regular_text};
 use crate::text::{MASK, bytes_of, escaped, quoted, reason};
 use crate::value::Expanded;
 
@@ -173,16 +173,10 @@ fn no_rule(path: &Path) -> String {
     }
 }
 
-fn content(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    regular_file(path)?.read_to_end(&mut text)?;
-    Ok(text)
-}
-
 /// A `*.sh` or `*.envsh`: sourced or run by the shell of its `#!` line, by the step's where it has none,
 /// and by itself where the line names something else.
 fn script(path: &Path, rules: Rules<'_>, is_executable: bool, runs: bool) -> How {
-    let text = match content(path) {
+    let text = match regular_text(path) {
         Ok(text) => text,
         // The kernel may be allowed to run what this process may not read.
         Err(_) if runs => return How::Run,

@@ -190,6 +190,7 @@ impl Setup {
             mode: render.mode.as_ref().and_then(Deferred::known),
             suffix,
             scope: Scope { only, keep_unset: render.keep_unset },
+            roots_step: task.kept_root.then(|| task.who()),
         })
     }
 }

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::Mode;
 
-use crate::sys::{Identity, Refusal, change_directory, change_directory_to, here, working_directory};
+use crate::sys::{
+    Identity, Refusal, change_directory, change_directory_as, change_directory_to, here, working_directory,
+};
 use crate::text::{Failure, Kind, Result, quoted_path};
 use crate::value::{Origin, Variables};
 
@@ -19,6 +21,8 @@ pub(crate) struct Scope {
     pub(crate) variables: Variables,
     pub(crate) directory: Option<PathBuf>,
     pub(crate) umask: Option<u32>,
+    /// Whether a hook that was not root's chose the directory: root enters it for nobody.
+    is_users_choice: bool,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -39,7 +43,7 @@ pub(crate) struct Surroundings {
 
 impl Surroundings {
     pub(crate) fn new(variables: Variables) -> Self {
-        let root = Scope { variables, directory: None, umask: None };
+        let root = Scope { variables, directory: None, umask: None, is_users_choice: false };
         Self { root, others: None, directory: None, umask: None, inherited: None }
     }
 
@@ -114,10 +118,11 @@ impl Surroundings {
     /// Gives this process the working directory and umask of what is done next, as root or for one of these
     /// users.
     pub(crate) fn enter(&mut self, root: bool, users: &[&Identity]) -> Result<()> {
-        let Scope { directory, umask, .. } = self.of(root);
-        let (directory, umask) = (directory.clone(), *umask);
+        let Scope { directory, umask, is_users_choice, .. } = self.of(root);
+        let (directory, umask, is_users_choice) = (directory.clone(), *umask, *is_users_choice);
         if directory != self.directory {
             let entered = match (&directory, &self.inherited) {
+                (Some(path), _) if is_users_choice => change_directory_as(path, users),
                 (Some(path), _) => change_directory(path, root, users),
                 (None, Some((Some(inherited), _))) => change_directory_to(inherited, users),
                 (None, _) => Ok(()),
@@ -156,6 +161,7 @@ impl Surroundings {
             }
             if changes.directory.is_some() {
                 scope.directory.clone_from(&changes.directory);
+                scope.is_users_choice = !shared;
             }
             scope.umask = changes.umask.or(scope.umask);
         }

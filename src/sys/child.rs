@@ -40,6 +40,9 @@ pub(crate) struct Departure {
     pub(crate) stop: Option<Stop>,
 }
 
+/// How many connections are taken in a row; the kernel's queue is not longer.
+const MOST_CONNECTIONS: usize = 128;
+
 impl Children {
     pub(crate) fn new(signals: Signals) -> Self {
         Self { signals, inherited: None, groups: Vec::new(), companion: None, socket: None }
@@ -197,7 +200,9 @@ impl Children {
     /// group, and the later one may be root's.
     fn accept(&mut self, running: &mut [&mut Running]) {
         let Some((listener, _)) = &self.socket else { return };
-        while let Ok((connection, _)) = listener.accept() {
+        // Not for as long as any process of the network namespace likes.
+        for _ in 0..MOST_CONNECTIONS {
+            let Ok((connection, _)) = listener.accept() else { return };
             let Ok(peer) = getsockopt(&connection, PeerCredentials) else { continue };
             // A process of another PID namespace that shares the network has the number 0 here.
             let group = nix::unistd::getpgid(Some(Pid::from_raw(peer.pid()))).map(Pid::as_raw);

@@ -83,6 +83,11 @@ pub(crate) fn change_directory(path: &Path, root: bool, users: &[&Identity]) -> 
     if matches!(entered, Err(Refusal::NotRoots(_))) { Err(Errno::ACCESS.into()) } else { entered }
 }
 
+/// Enters a directory that a user chose, as the first of `users` who can.
+pub(crate) fn change_directory_as(path: &Path, users: &[&Identity]) -> Result<(), Refusal> {
+    Ok(as_one_of(users, &|| chdir(path))?)
+}
+
 pub(crate) fn change_directory_to(directory: &OwnedFd, users: &[&Identity]) -> Result<(), Refusal> {
     match fchdir(directory) {
         Err(Errno::ACCESS) => Ok(as_one_of(users, &|| fchdir(directory))?),
@@ -426,7 +431,8 @@ fn sync(file: &OwnedFd) -> rustix::io::Result<()> {
 }
 
 pub(crate) fn errno_of(error: &std::io::Error) -> Errno {
-    Errno::from_io_error(error).unwrap_or(Errno::IO)
+    let wants_memory = error.kind() == ErrorKind::OutOfMemory;
+    Errno::from_io_error(error).unwrap_or(if wants_memory { Errno::NOMEM } else { Errno::IO })
 }
 
 /// Writes a new file, with this mode whatever the umask.

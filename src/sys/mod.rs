@@ -21,13 +21,13 @@ pub(crate) use crate::sys::child::{
     spawn_target,
 };
 pub(crate) use crate::sys::entry::{
-    DIRECTORY, Entry, Keep, Refusal, Step, UNHELD, Walk, can_change, change_directory, change_directory_to,
-    errno_of, fill, here, is_open_to_others, place, regular_file, regular_text, working_directory,
+    DIRECTORY, Entry, Keep, Refusal, Step, UNHELD, Walk, can_change, change_directory, change_directory_as,
+    change_directory_to, errno_of, fill, here, is_open_to_others, place, regular_text, working_directory,
 };
 pub(crate) use crate::sys::exec::{locate, program_of};
 pub(crate) use crate::sys::identity::{Identity, Myself, acting_as};
 pub(crate) use crate::sys::proc::{ProcessStat, Status};
-pub(crate) use crate::sys::read::read_interruptible;
+pub(crate) use crate::sys::read::{read_interruptible, read_opened};
 pub(crate) use crate::sys::running::{Carries, GRACE};
 pub(crate) use crate::sys::shebang::{Shebang, base};
 pub(crate) use crate::sys::signals::{

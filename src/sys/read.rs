@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -11,13 +11,15 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::sys::child::Stop;
+use crate::sys::entry::UNHELD;
 use crate::sys::signals::Signals;
 use crate::text::path_of;
 use crate::value::{Variables, from_runtime};
 
 pub(crate) fn environment() -> Variables {
     // The C library's list, which Rust reads, has lost nothing, but Rust skips entries without `=`.
-    match read(Path::new("/proc/self/environ"), OFlags::empty(), usize::MAX, &mut |_| Ok(())) {
+    let opened = open(Path::new("/proc/self/environ"), OFlags::empty());
+    match opened.and_then(|file| read(&file, usize::MAX, &mut |_| Ok(()))) {
         Ok(bytes) if !bytes.is_empty() => Variables::from_block(&bytes),
         Ok(_) | Err(_) => from_runtime(),
     }
@@ -30,28 +32,41 @@ pub(crate) fn read_interruptible(
     most: usize,
     signals: &mut Signals,
 ) -> Result<std::io::Result<Vec<u8>>, Stop> {
+    match open(path, UNHELD) {
+        Ok(file) => read_opened(&file, most, signals),
+        Err(error) => Ok(Err(error)),
+    }
+}
+
+pub(crate) fn read_opened(
+    file: &OwnedFd,
+    most: usize,
+    signals: &mut Signals,
+) -> Result<std::io::Result<Vec<u8>>, Stop> {
     let mut stop = None;
-    let content = read(path, OFlags::NONBLOCK | OFlags::NOCTTY, most, &mut |file| {
+    let content = read(file, most, &mut |file| {
         stop = signals.wait_for(file)?;
         if stop.is_some() { Err(ErrorKind::Interrupted.into()) } else { Ok(()) }
     });
     stop.map_or(Ok(content), |number| Err(Stop(number)))
 }
 
+fn open(path: &Path, flags: OFlags) -> std::io::Result<OwnedFd> {
+    Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | flags, Mode::empty())?)
+}
+
 /// Reads a file whole, with few system calls; `until_ready` is called where it has nothing. A pipe that no
 /// process has opened for writing yet looks as if it were at its end, so only the second end is believed.
 fn read(
-    path: &Path,
-    flags: OFlags,
+    file: &OwnedFd,
     most: usize,
     until_ready: &mut dyn FnMut(BorrowedFd<'_>) -> std::io::Result<()>,
 ) -> std::io::Result<Vec<u8>> {
-    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | flags, Mode::empty())?;
     let mut bytes = Vec::with_capacity(4000);
     let mut waited = false;
     loop {
         // A full buffer says nothing of what is left, one that is not full ends in the next call.
-        match rustix::io::read(&file, rustix::buffer::spare_capacity(&mut bytes)) {
+        match rustix::io::read(file, rustix::buffer::spare_capacity(&mut bytes)) {
             Ok(0) if waited || !bytes.is_empty() => return Ok(bytes),
             Ok(0) | Err(Errno::AGAIN) => {
                 until_ready(file.as_fd())?;

@@ -66,6 +66,12 @@ pub(crate) fn start_program(
     })
 }
 
+/// The file of this program, whatever is at its path by now.
+pub(crate) fn itself(preverb: &Path) -> &Path {
+    let itself = Path::new("/proc/self/exe");
+    if access(itself, AccessFlags::X_OK).is_ok() { itself } else { preverb }
+}
+
 pub(crate) fn start_mode(
     children: &mut Children,
     preverb: &Path,
@@ -74,11 +80,8 @@ pub(crate) fn start_mode(
     adjust: &dyn Fn(&mut Spawn<'_>),
 ) -> Result<Running> {
     let variables = Variables::default();
-    // This very file, whatever is at its path by now.
-    let itself = Path::new("/proc/self/exe");
-    let path = if access(itself, AccessFlags::X_OK).is_ok() { itself } else { preverb };
     let argv = vec![preverb.as_os_str().to_owned(), mode.into()];
-    let mut spawn = Spawn::new(path.to_owned(), argv, &variables);
+    let mut spawn = Spawn::new(itself(preverb).to_owned(), argv, &variables);
     spawn.request = Some(request.encode());
     spawn.terms.identity = request.identity.cloned();
     adjust(&mut spawn);

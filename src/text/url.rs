@@ -64,7 +64,7 @@ impl Host {
                 return Err("the text in brackets is not an IPv6 address".to_owned());
             }
             let port = match after {
-                [] | [b':'] => None,
+                [] => None,
                 [b':', port @ ..] => Some(parse_port(port)?),
                 _ => return Err("only `:port` may follow the `]`".to_owned()),
             };
@@ -72,8 +72,6 @@ impl Host {
         }
         let (name, port) = match text.iter().rposition(|byte| *byte == b':') {
             Some(at) if text[..at].contains(&b':') && !is_v6(&text[..at]) && is_v6(text) => (text, None),
-            // As from an empty `${PORT:-}`.
-            Some(at) if at + 1 == text.len() => (&text[..at], None),
             Some(at) => (&text[..at], Some(parse_port(&text[at + 1..])?)),
             None => (text, None),
         };

@@ -553,24 +553,20 @@ mod tests {
 
     #[test]
     fn hosts_that_are_found_in_other_ways_need_a_program() {
-        for text in
-            ["mongodb+srv://u:p@c.example/x", "redis+sentinel://a/m", "redis+unix:///x", "redis+socket:///x"]
-        {
+        for text in [
+            "mongodb+srv://u:p@c.example/x",
+            "redis+sentinel://a/m",
+            "redis+unix:///x",
+            "redis+socket:///x",
+            "http+unix://%2Frun%2Fx",
+        ] {
             rejected(text.as_bytes(), "`exec`");
         }
     }
 
     #[test]
     fn an_unknown_scheme_lists_the_known_ones() {
-        for text in [
-            "db:5432",
-            "://x",
-            "udp://x:1",
-            " tcp://x:1",
-            "exec://x",
-            "http+unix://x",
-            "jdbc:oracle:thin:@//x:1/y",
-        ] {
+        for text in ["db:5432", "://x", "udp://x:1", " tcp://x:1", "exec://x", "jdbc:oracle:thin:@//x:1/y"] {
             for scheme in ["tcp://", "unix://", "http://", "file://", "postgres"] {
                 rejected(text.as_bytes(), scheme);
             }

@@ -28,6 +28,9 @@ impl From<Range<usize>> for Span {
     }
 }
 
+/// From how many bytes on only the first mistake of a text's syntax is looked for.
+const MANY: usize = 256 << 10;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mistake {
     pub(crate) span: Span,
@@ -184,6 +187,16 @@ impl<'s> Document<'s> {
         let mut root = Spanned::new(0..0, DeValue::Table(DeTable::new()));
         let mut broken = false;
         for source in &sources.0 {
+            // Each mistake costs memory, and a text can be nothing else.
+            let first = (source.text.len() > MANY).then(|| DeTable::parse(&source.text).err()).flatten();
+            if let Some(error) = first {
+                broken = true;
+                let Range { start, end } = error.span().unwrap_or_default();
+                let (_, found) = mistakes_in("", &[error]);
+                let span = Span { start: source.start + start, end: source.start + end };
+                mistakes.extend(found.into_iter().map(|(_, message)| Mistake::new(span, message)));
+                continue;
+            }
             let (table, errors) = DeTable::parse_recoverable(&source.text);
             let (is_broken, found) = mistakes_in(&source.text, &errors);
             broken |= is_broken;

@@ -527,3 +527,71 @@ fn a_stop_and_a_timeout_reach_a_hook_though_root_may_not_send_signals() {
         .pid1()
         .run();
 }
+
+#[test]
+fn root_reads_no_secret_through_another_users_link() {
+    let test = |then: &str| {
+        Test::new()
+            .table(format!(
+                "user = \"{APP}\"\n[variables.S]\nsecret = true\n[verbs.a]\nexec = [\"sh\", \"-c\", \"echo $S\"]\n"
+            ))
+            .args(["a"])
+            .file("roots", "swordfish\n", 0o600)
+            .directory("theirs", 0o755)
+            .env("S_FILE", "[DIR]/theirs/secret")
+            .needs_root()
+            .under_shell(&format!("chmod 755 .; {then}; chown -h {APP} theirs theirs/*; exec \"$@\""))
+    };
+    for link in [
+        "ln -s ../roots theirs/secret",
+        "mkdir theirs/own; ln -s own theirs/x; ln -s x/../../roots theirs/secret",
+    ] {
+        test(link)
+            .status(65)
+            .stderr_contains("symbolic link that users other than root")
+            .stderr_lacks("swordfish")
+            .run();
+    }
+    test("cp roots theirs/secret").stdout("swordfish\n").run();
+}
+
+#[test]
+fn root_enters_no_directory_that_a_users_hook_names() {
+    let hook = "trap - EXIT\nname=$(tr '\\0' ' ' </proc/$$/cmdline | sed -n 's/.*--preverb-dump \\([^ ]*\\) .*/\\1/p' | head -n 1)\npython3 -c 'import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(chr(0) + sys.argv[1]); s.sendall(b\"[DIR]/closed/open\\0\" b\"22\\0\" b\"1\\0A=1\\0\")' \"$name\"\nexit 0\n";
+    Test::new()
+        .table(format!(
+            "log = \"quiet\"\nuser = \"{APP}\"\n[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.a]\nexec = [\"pwd\"]\n"
+        ))
+        .args(["a"])
+        .hook("1.sh", hook)
+        .directory("closed/open", 0o755)
+        .needs_root()
+        .under_shell("chmod 755 .; chmod 700 closed; exec \"$@\"")
+        .status(71)
+        .stderr_contains("cannot enter `[DIR]/closed/open`: permission denied")
+        .run();
+}
+
+#[test]
+fn a_program_that_roots_hook_stepped_down_to_sets_nothing_though_the_verb_is_roots() {
+    let ids = "\"setpriv\", \"--reuid=65534\", \"--regid=65534\", \"--clear-groups\"";
+    let table = |run: &str| {
+        format!(
+            "[[setup]]\nrun = [{run}, \"sh\", \"-c\", \"echo 'X = \\\"1\\\"' >&3\"]\n[verbs.a]\nexec = [\"sh\", \"-c\", \"echo $X\"]\n"
+        )
+    };
+    let test = |run: &str| Test::new().table(table(run)).args(["a"]).needs_root().any_stderr();
+    test(ids).status(80).run();
+    test("\"env\"").stdout("1\n").run();
+}
+
+#[test]
+fn root_renders_no_template_of_another_user() {
+    let test = |owner: &str| {
+        root("[[setup]]\nrender = \"[DIR]/theirs/a\"\nto = \"[DIR]/out\"\nuser = \"root\"\n")
+            .file("theirs/a", "text\n", 0o644)
+            .under_shell(&format!("chown -R {owner} theirs; exec \"$@\""))
+    };
+    test(APP).status(77).stderr_contains("as root: `[DIR]/theirs` belongs to uid 10001").run();
+    test("0").check(|output| assert_eq!(output.file("out").unwrap(), b"text\n")).run();
+}

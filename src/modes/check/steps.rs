@@ -119,7 +119,7 @@ impl Walk<'_, '_> {
                     self.probe(target, "wait", own.as_ref());
                 }
             }
-            StepKind::Render(render) => self.render(render, runner.as_ref()),
+            StepKind::Render(render) => self.render(render, runner.as_ref(), own.as_ref()),
             StepKind::Mkdir { paths, .. } => {
                 for template in paths {
                     let Some(value) = self.path(template, "mkdir") else { continue };
@@ -196,7 +196,7 @@ impl Walk<'_, '_> {
         self.wrong(value, message, Some(&hint));
     }
 
-    fn render(&mut self, render: &Render, runner: Option<&Identity>) {
+    fn render(&mut self, render: &Render, runner: Option<&Identity>, own: Option<&Identity>) {
         let to = self.path(&render.to, "to");
         let from = self.path(&render.from, "render");
         let suffix = match &render.suffix {
@@ -211,6 +211,12 @@ impl Walk<'_, '_> {
         if let Some(from) = from
             && let Some(source) = self.here(&from.path())
         {
+            if own.is_some_and(|own| own.uid == 0)
+                && let Err(reason) = proof::file(&source)
+            {
+                let (message, hint) = proof::refused("preverb", &source, &reason).into_parts();
+                self.wrong(&from, message, hint.as_deref());
+            }
             if let Some(to) = to.as_ref().filter(|_| source.is_dir()) {
                 self.directory(to);
             } else if let Some(to) = to.as_ref().filter(|_| source.is_file()) {

@@ -42,19 +42,21 @@ impl Setup {
     pub(in crate::setup) fn hooks(
         &mut self,
         task: &Task<'_>,
-        path: &Template,
+        template: &Template,
         shell: &str,
         runs_executables: bool,
     ) -> Result<()> {
         self.once(task, |setup| {
             let interpreters = setup.plan.interpreters.clone();
             let rules = Rules { interpreters: &interpreters, shell, runs_executables };
-            let named = setup.expand(path, task, "hooks")?;
+            let named = setup.expand(template, task, "hooks")?;
             let path = path_of(&named.bytes);
             let list = || (hook_files::hook_paths(path, rules), path.exists());
             let (mut files, exists) = acting_as(task.identity.as_ref(), || Ok(list()))?;
             // A directory that only root may list can hold what its user may run.
-            if files.is_err() && proof::file(path).is_ok() {
+            let roots = setup.surroundings.variables(true);
+            let is_roots_choice = || template.expand(roots).is_ok_and(|own| own.bytes == named.bytes);
+            if files.is_err() && is_roots_choice() && proof::file(path).is_ok() {
                 (files, _) = list();
             }
             let files = files.map_err(|reason| {

@@ -16,11 +16,15 @@ use rustix::io::Errno;
 
 use crate::setup::steps::mkdir::mkdir;
 use crate::setup::steps::progress::Progress;
-use crate::sys::{Entry, Identity, Keep, Myself, Refusal, UNHELD, acting_as, entry, errno_of, fill, place};
+use crate::sys::{
+    Entry, Identity, Keep, Myself, Refusal, UNHELD, acting_as, entry, errno_of, fill, place, proof,
+};
 use crate::text::{Failure, Kind, Result, bytes_of, escaped, quoted_path as shown};
 use crate::value::{Expanded, HINT, Malformed, Scope, TextError, Variables, expand_text};
 
 pub(crate) const SUFFIX: &str = ".template";
+/// The most that a template can be, which is held in memory.
+const LONGEST: u64 = 64 << 20;
 const PUBLIC: u32 = 0o644;
 /// The mode of a file that a secret went into.
 const PRIVATE: u32 = 0o600;
@@ -33,6 +37,8 @@ pub(crate) struct Rendering {
     pub(crate) mode: Option<u32>,
     pub(crate) suffix: Vec<u8>,
     pub(crate) scope: Scope,
+    /// The step, where that is root's: then its templates must be, too.
+    pub(crate) roots_step: Option<String>,
 }
 
 /// Renders the file `from` to `to`, or each template of the tree `from` into the tree `to`.
@@ -52,6 +58,11 @@ pub(crate) fn render(
         let mut failures = Vec::new();
         for (template, to) in sources {
             progress()?;
+            if let Some(step) = &what.roots_step
+                && let Err(why) = proof::file(&template)
+            {
+                return Err(proof::refused(step, &template, &why));
+            }
             match expanded(&template, variables, &what.scope, writer) {
                 Ok(content) => files.push((to, content)),
                 Err(several) => failures.extend(several),
@@ -234,8 +245,11 @@ fn expanded(
         return Err(vec![no_file(template, "")]);
     }
     let mut text = Vec::new();
-    let read = File::from(file).read_to_end(&mut text);
-    read.map_err(|error| refused(errno_of(&error).into()))?;
+    let read = File::from(file).take(LONGEST + 1).read_to_end(&mut text);
+    let length = read.map_err(|error| refused(errno_of(&error).into()))?;
+    if length as u64 > LONGEST {
+        return Err(refused(Errno::FBIG.into()));
+    }
     let name = escaped(bytes_of(template));
     let failure = |kind, sentence: String, line: usize| {
         Failure::say(kind, sentence).field("template", &name).number("line", line as u64)
@@ -373,7 +387,8 @@ mod tests {
         writer: Option<&Identity>,
     ) -> Result<()> {
         let suffix = SUFFIX.into();
-        let what = Rendering { from: from.into(), to: to.into(), mode, suffix, scope: Scope::default() };
+        let (from, to, scope) = (from.into(), to.into(), Scope::default());
+        let what = Rendering { from, to, mode, suffix, scope, roots_step: None };
         super::render(&what, variables, writer, &mut || Ok(()))
     }
 
