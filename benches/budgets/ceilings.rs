@@ -15,9 +15,9 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::counts;
 use crate::ground::{Scratch, Symbols, build_preverb, compile_c, table_of};
 
-/// What the specification allows between start and exec at 10 verbs.
+/// The system calls that the specification allows between start and exec at 10 verbs.
 const CALLS: usize = 40;
-/// What it allows for the binary, in bytes.
+/// The size that it allows for the binary, in bytes.
 const SIZE: usize = 1_300_000;
 /// Verbs in the table, and the instructions from start to exec. The steps show what a verb that is not asked for
 /// costs, so a table that is decoded whole cannot hide.
@@ -82,8 +82,8 @@ fn stripped(preverb: &Path, scratch: &Scratch) -> Result<usize> {
     Ok(binary.len())
 }
 
-/// How often anything but a backtrace refers to the section that link/no-backtrace.ld keeps out of the file. The compiler
-/// merges functions that are alike, so that one of these could stand for one that is called.
+/// How often anything but a backtrace refers to the section that link/no-backtrace.ld keeps out of the file. The
+/// compiler merges functions that are alike, so that one of these could stand for one that is called.
 fn uses_of_what_is_left_out(preverb: &Path) -> Result<usize> {
     let disassembled = Command::new("objdump")
         .args(["-d", "--no-show-raw-insn"])

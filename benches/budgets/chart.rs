@@ -23,11 +23,11 @@ pub(crate) struct Line {
 /// A chart of some lines.
 #[derive(Debug)]
 pub(crate) struct Chart<'a> {
-    /// What it shows, in a sentence.
+    /// Its subject, in a sentence.
     pub(crate) title: &'a str,
-    /// What is counted to the right.
+    /// The label of the horizontal axis.
     pub(crate) across: &'a str,
-    /// What is measured upwards.
+    /// The label of the vertical axis.
     pub(crate) up: &'a str,
     /// Both axes.
     pub(crate) scale: Scale,

@@ -65,7 +65,7 @@ impl Set {
 pub(crate) struct Contender {
     /// Unique; `--row NAME` finds it.
     pub(crate) name: String,
-    /// What it is, for the table.
+    /// Its description, for the table.
     pub(crate) about: String,
     /// Whom it runs in turn with.
     pub(crate) set: Set,
@@ -88,7 +88,7 @@ pub(crate) struct Materials<'a> {
     pub(crate) preverb: PathBuf,
     /// The C trampoline.
     pub(crate) floor: PathBuf,
-    /// What everybody starts.
+    /// The program that every contender starts.
     pub(crate) target: PathBuf,
     /// A port that is open, for those who wait for one.
     pub(crate) listener: &'a TcpListener,
@@ -447,7 +447,7 @@ done
 exec TARGET "$@"
 "#;
 
-/// What an engine gives a small container.
+/// The variables that an engine gives a small container.
 fn environment(table: Option<&Path>) -> Vec<(&'static str, String)> {
     let mut env = vec![
         ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),

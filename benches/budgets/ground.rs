@@ -1,4 +1,4 @@
-//! What a measurement stands on: the static preverb, the two C programs, and the peers that this machine has.
+//! The programs of a measurement: the static preverb, the two C programs, and the peers that this machine has.
 //! Knows cargo and the C compilers; knows nothing of rows and budgets.
 
 use std::env;

@@ -3,8 +3,9 @@
 //! what it is compared with, `--list` names them, `--binary FILE` measures another build, `--out FOLDER` writes
 //! elsewhere. Only a whole run writes without `--out`. `--ceilings` measures no time, and fails over a ceiling.
 //!
-//! `ground` builds what is measured, `contest` says who takes part, `sample` is the stopwatch, `counts` counts what
-//! no stopwatch sees, `ceilings` holds what is counted, `moments` measures everything but starts, `report` judges and shows.
+//! `ground` builds what is measured, `contest` says who takes part, `sample` is the stopwatch, `counts` counts what no
+//! stopwatch sees, `ceilings` holds what is counted, `moments` measures everything but starts, `report` judges and
+//! shows.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a bench is a program that prints")]
 #![expect(
@@ -37,7 +38,7 @@ use ground::{Scratch, Symbols, build_preverb, compile_c, find};
 use report::{Measured, Report, Verdict, micros};
 use sample::Runner;
 
-/// What the caller asked for.
+/// The options of the caller.
 #[derive(Debug, Default)]
 struct Options {
     quick: bool,
@@ -184,7 +185,7 @@ fn run(options: &Options) -> Result<bool> {
         return ceilings::hold();
     }
     let scratch = Scratch::new("bench")?;
-    // What is measured lies side by side in one folder that everybody may read, ours a copy like the others.
+    // The measured programs lie side by side in one folder that every user may read, ours a copy like the others.
     let (floor, target, preverb) = (scratch.path("floor"), scratch.path("target"), scratch.path("preverb"));
     compile_c("floor.c", &floor)?;
     compile_c("target.c", &target)?;

@@ -1,5 +1,6 @@
-//! Measurements other than the time from start to exec: resident memory, how soon a TERM in the middle of a hook is obeyed, how soon
-//! a port that opens is noticed. Knows how to wait for a state of a process, never how long that may take.
+//! Measurements other than the time from start to exec: resident memory, how soon a TERM in the middle of a hook is
+//! obeyed, how soon a port that opens is noticed. Knows how to wait for a state of a process, never how long that may
+//! take.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -17,7 +18,7 @@ use crate::ground::{Scratch, table_of};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What a process holds in memory, in KiB.
+/// The resident memory of a process, in KiB.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {
     /// Pages present, shared ones included.
@@ -84,7 +85,7 @@ fn until(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
     Ok(())
 }
 
-/// What a supervisor holds while its target, started by the words `launcher` in front of it, does nothing.
+/// The resident memory of a supervisor while its target, started by the words `launcher` in front of it, does nothing.
 ///
 /// # Errors
 /// When it does not start its target.

@@ -1,4 +1,4 @@
-//! What was measured, and how it is shown: a table for people (on standard output, and as `docs/bench/README.md`),
+//! The measurements and how they are shown: a table for people (on standard output, and as `docs/bench/README.md`),
 //! JSON with every single sample, and two charts. Knows the budgets' numbers; measures nothing.
 
 use std::collections::BTreeMap;
@@ -32,11 +32,11 @@ pub(crate) struct Measured {
 pub(crate) struct Verdict {
     /// `--row NAME` finds it.
     pub(crate) name: &'static str,
-    /// What is judged.
+    /// The measured property.
     pub(crate) what: String,
-    /// What was measured.
+    /// The measured value.
     pub(crate) found: String,
-    /// What is allowed.
+    /// The limit.
     pub(crate) budget: String,
     /// Whether it is within; none where nothing is promised.
     pub(crate) kept: Option<bool>,
@@ -53,7 +53,7 @@ pub(crate) struct Report {
     pub(crate) measured: Vec<Measured>,
     /// Budgets.
     pub(crate) verdicts: Vec<Verdict>,
-    /// What could not be measured, and why.
+    /// Measurements that are missing, and why.
     pub(crate) absent: Vec<String>,
 }
 

@@ -3,8 +3,8 @@
 //!     cargo bench --bench readiness -- [--rounds N] [--row SERVER/SITUATION]
 //!
 //! Each round brings a real server into a situation in which it takes no login, lets all waiters wait for it at the
-//! same time, while another client tries to log in again and again, and then lets the server become ready. The table has
-//! the median and the worst of the rounds. It needs the servers of `.ci/debian servers`, and root.
+//! same time, while another client tries to log in again and again, and then lets the server become ready. The table
+//! has the median and the worst of the rounds. It needs the servers of `.ci/debian servers`, and root.
 
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot continue panics")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the table is what it is for")]
@@ -132,7 +132,7 @@ fn cell(values: &[f64]) -> String {
     format!("{}, at worst {}", spoken(median), spoken(worst))
 }
 
-/// What one round showed.
+/// The results of one round.
 struct Round {
     /// When the last login began that failed.
     failed: Option<Instant>,

@@ -1,4 +1,4 @@
-//! What a server answers to a probe: no parser panics, and each says the same however the answer is cut.
+//! The answers of a server to a probe: no parser panics, and each says the same however the answer is cut.
 
 #![no_main]
 

@@ -10,7 +10,7 @@ use preverb::fuzzing::written_variables;
 fuzz_target!(|data: &[u8]| {
     let read = written_variables(data);
 
-    // What another reader of TOML takes for a flat table of strings, with names and values that a variable can
+    // A text that another reader of TOML takes for a flat table of strings, with names and values that a variable can
     // have, is what is taken here.
     let text = std::str::from_utf8(data).ok();
     let oracle =
@@ -32,7 +32,7 @@ fuzz_target!(|data: &[u8]| {
     });
     assert_eq!(ours, theirs, "{read:?}");
 
-    // What was read comes back when it is written again.
+    // The variables come back when they are written again.
     if let Ok(variables) = read {
         let quoted = |bytes: &[u8]| {
             let text = std::str::from_utf8(bytes).expect("TOML is UTF-8");

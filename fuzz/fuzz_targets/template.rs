@@ -20,7 +20,7 @@ fuzz_target!(|data: &[u8]| {
         different => panic!("{different:?}"),
     }
 
-    // What has no `${` is itself.
+    // A text without `${` stays as it is.
     if !text.contains("${") {
         assert_eq!(expanded, Some(Ok(data.to_vec())));
     }

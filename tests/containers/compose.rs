@@ -22,7 +22,7 @@ fn becomes_healthy(container: &Container) {
     container.until("it is healthy", |it| it.health() == "healthy");
 }
 
-/// What the server answers to `GET PATH`, once it does.
+/// The answer of the server to `GET PATH`, once it answers.
 fn answer(port: u16, path: &str) -> String {
     until("the server answers on the host's port", || {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;

@@ -215,7 +215,7 @@ fn any_user_of_group_0_runs_it_and_another_group_is_refused() {
     assert!(!next.stderr.contains("migrations"), "{}", next.stderr);
     let warned = run("50000:50000", IN_STATE).args(["db", "check"]).output().succeeded();
     assert!(warned.stderr.contains("warning: run this image as 50000:0"), "{}", warned.stderr);
-    // What one user of the group has marked another can mark anew.
+    // Another user of the group can replace a marker.
     let newer = run("4321:0", "sqlite:////tmp/airflow.db")
         .env("AIRFLOW_VERSION", "2.11.0")
         .args(["db", "check"])

@@ -37,7 +37,7 @@ fn a_project_is_built_by_the_image_and_what_is_built_is_the_callers() {
     assert!(release.stdout.contains("-std=c17 -Wall -Wextra -O2 -DNDEBUG"), "{}", release.stdout);
     assert!(!interpreter(&project.join("wc")), "a release is linked statically");
 
-    // What is a warning in dev is an error in ci.
+    // A warning in dev is an error in ci.
     caller.file(
         "project/count.c",
         "#include \"count.h\"\nunsigned long count_words(FILE *stream) { int unused; return !stream; }\n",

@@ -53,7 +53,7 @@ fn shellcheck_finds_nothing_in_the_scripts() {
     let mut shellcheck = Command::new(python("shellcheck"));
     run(shellcheck.args(scripts), b"", Duration::from_mins(1)).succeeded();
 
-    // What is sourced has no `#!` line, and is plain sh.
+    // A sourced file has no `#!` line, and is plain sh.
     let sourced = files(|path| path.extension().is_some_and(|extension| extension == "sh"));
     assert!(!sourced.is_empty());
     let mut shellcheck = Command::new(python("shellcheck"));

@@ -1,4 +1,4 @@
-//! What the tests of the examples share: their images, built as their READMEs say, and callers of them.
+//! The common parts of the tests of the examples: their images, built as their READMEs say, and callers of them.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};

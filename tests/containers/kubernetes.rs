@@ -184,7 +184,7 @@ fn the_manifests_run_under_podman() {
     assert!(status.contains("\nNoNewPrivs:\t1\n"), "{status}");
     podman.exec(server, &["touch", "/app/x"]).exited(1);
 
-    // What the hooks of this environment found out has reached the server.
+    // Exports of the hooks of this environment have reached the server.
     let address = podman.exec(server, &["hostname", "-i"]).succeeded().stdout;
     let address = address.trim();
     let hosts = podman.exec(server, &["preverb", "--exec", "--", "printenv", "ALLOWED_HOSTS", "REVISION"]);

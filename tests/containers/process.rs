@@ -1,4 +1,4 @@
-//! What the target is inside the container: process 1, alone, with all that the engine gave.
+//! The target inside the container: process 1, alone, with all that the engine gave.
 
 use crate::harness::{Volume, base, engine, until};
 

@@ -205,7 +205,7 @@ fn the_completions_are_those_of_the_options() {
     generated("completions/preverb.fish", &fish());
 }
 
-/// What a shell says, with `preverb` on its path and a table of two verbs.
+/// The output of a shell with `preverb` on its path and a table of two verbs.
 fn output_of(shell: &str, script: &str) -> Option<Vec<String>> {
     if lacks(shell) {
         return None;

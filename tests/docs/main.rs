@@ -3,7 +3,7 @@
 //! the schema and the completions are what would be generated now.
 //!
 //! `PREVERB_UPDATE=1 cargo test --test docs` writes what is generated, and puts into each console block the output
-//! that it has now. What it changed is for a person to read.
+//! that it has now. Review its changes.
 
 #![allow(
     clippy::unwrap_used,

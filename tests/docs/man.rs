@@ -27,7 +27,7 @@ fn tags<'t>(section: &'t str, it: &str) -> Vec<&'t str> {
         .collect()
 }
 
-/// What a section of preverb.toml(5) says of a key, as plain text.
+/// The description of a key in a section of preverb.toml(5), as plain text.
 fn about(section_name: &str, key: &str) -> String {
     let text = section(&read(PAGES[1]), section_name);
     let mut lines = text.lines().skip_while(|line| tags(line, ".It Ic ") != [key]).skip(1);
@@ -167,7 +167,7 @@ fn every_variable_that_preverb_reads_or_sets_is_documented_and_no_other() {
     let documented = section(&read(PAGES[0]), "ENVIRONMENT");
     let mut documented: BTreeSet<String> =
         tags(&documented, ".It Ev ").into_iter().map(str::to_owned).collect();
-    // What the table says by default, and what stepping down sets.
+    // The defaults of the table, and the variables that stepping down sets.
     assert!(documented.remove("APP_ENV") && documented.remove("HOME"));
     assert_eq!(documented, used);
 }

@@ -1,4 +1,4 @@
-//! What leaves the repository: the package, the workflows that release it, what a dependency may be.
+//! Everything that leaves the repository: the package, the workflows that release it, what a dependency may be.
 
 use std::fs;
 use std::process::Command;

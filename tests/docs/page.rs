@@ -8,7 +8,7 @@ use std::ops::Range;
 /// A block of a page.
 #[derive(Debug, Clone)]
 pub(crate) struct Block {
-    /// What it is written in.
+    /// Its language.
     pub(crate) language: String,
     /// Its text as a reader sees it.
     pub(crate) text: String,

@@ -45,7 +45,7 @@ fn described(key: &Described) -> Value {
     value
 }
 
-/// What a step of one kind has and has not.
+/// The keys that a step of one kind has and lacks.
 fn of_kind(kind: &str, keys: &[Described]) -> Value {
     let mut required = vec![kind];
     if kind == "render" {
@@ -58,7 +58,7 @@ fn of_kind(kind: &str, keys: &[Described]) -> Value {
     json!({ "required": required, "properties": never })
 }
 
-/// What a step has that removes another one.
+/// The keys of a step that removes another one.
 fn removing(keys: &[Described]) -> Value {
     let own = ["name", "remove"];
     let foreign = keys.iter().filter(|key| !own.contains(&key.name));
@@ -133,7 +133,7 @@ fn by(pattern: &str, of: &Value) -> Value {
     json!({ "type": "object", "propertyNames": { "pattern": pattern }, "additionalProperties": of })
 }
 
-/// What a form is to a validator.
+/// A form as a validator sees it.
 fn value(form: Form) -> Value {
     match form {
         Form::Text => json!({ "type": "string" }),

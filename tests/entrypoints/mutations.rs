@@ -21,7 +21,7 @@ fn every_line_of_a_table_is_seen_by_a_case() {
         let count = mutants.len();
         let before = survivors.len();
         for (what, table) in mutants {
-            // What waits too long panics.
+            // A wait that takes too long panics.
             let passes = |case| {
                 let judge = AssertUnwindSafe(|| world::complaint(&image, &table, case, false));
                 catch_unwind(judge).is_ok_and(|complaint| complaint.is_none())

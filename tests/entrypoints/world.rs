@@ -44,7 +44,7 @@ fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// What `--check --strict` says about the table in the image.
+/// The messages of `--check --strict` about the table in the image.
 pub(crate) fn checked(image: &Image) -> Option<String> {
     let case = Case { args: vec!["--check".to_owned(), "--strict".to_owned()], ..Case::default() };
     let mut table = image.table.clone();
@@ -59,7 +59,7 @@ pub(crate) fn checked(image: &Image) -> Option<String> {
     messages.map(|messages| format!("{}: --check --strict says\n{messages}", image.name))
 }
 
-/// What is wrong with a case under this table, if something is.
+/// The failure of a case under this table, if there is one.
 pub(crate) fn complaint(image: &Image, table: &str, case: &Case, explain: bool) -> Option<String> {
     let wrong = run(image, table, case).or_else(|| {
         let explain = explain || !case.explains.is_empty();
@@ -126,7 +126,7 @@ fn explained(image: &Image, table: &str, case: &Case) -> Option<String> {
     })
 }
 
-/// What must come of a case.
+/// The expected results of a case.
 struct Expected {
     case: Case,
     /// As `as_whom` has it.
@@ -206,7 +206,7 @@ impl Expected {
         lines.concat()
     }
 
-    /// What differs from the variables that were given.
+    /// Variables that differ from those that were given.
     fn changes(&self, block: &str) -> String {
         let now: BTreeMap<&str, &str> = block.split('\0').filter_map(|entry| entry.split_once('=')).collect();
         let own = |name: &str| {

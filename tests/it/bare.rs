@@ -6,7 +6,7 @@ use crate::dsl::Test;
 
 /// Makes the root in a mount namespace and starts preverb there. `$0` is the test's directory, `$1` the binary;
 /// `$AS` is handed to chroot(8), `$START` stands
-/// in the place of preverb. What the test's own build of preverb is linked with is put beside it.
+/// in the place of preverb. The libraries of the test's own build of preverb are put next to it.
 const SCRATCH: &str = r#"
 set -e
 root=$0/root

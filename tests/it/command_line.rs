@@ -289,7 +289,7 @@ fn a_mistyped_verb_gets_a_suggestion_even_if_any_command_runs() {
     test(&["server --port 80"])
         .stderr_contains("give each argument separately: [\"server\", \"--port\", \"80\"]")
         .run();
-    // What is not meant to be a verb: after `--`, and where the program is found but cannot run.
+    // Arguments that are not meant as a verb: after `--`, and where the program is found but cannot run.
     test(&["--", "sever"]).stderr_lacks("did you mean").run();
     test(&["/etc/passwd"]).status(126).stderr_lacks("the verbs in environment").run();
 }
@@ -995,7 +995,7 @@ fn a_shim_for_an_environment_names_it() {
         .stdout_contains("set -- -- i --environment dev shell \"$@\"\n")
         .run();
     shim(&["--environment", "dev", "--shim"]).stdout_contains("set -- -- i --environment dev \"$@\"\n").run();
-    // What the host's variable says is the host's.
+    // The host's variable holds for the host alone.
     shim(&["--shim", "shell"]).env("APP_ENV", "dev").stdout_contains("set -- -- i shell \"$@\"\n").run();
 }
 

@@ -24,7 +24,7 @@ fn step(keys: &str, word: &str) -> String {
     format!("[[setup]]\n{keys}\nrun = [\"echo\", \"ran {word}\"]\n")
 }
 
-/// What ran, by the words that steps wrote, in order.
+/// The steps that ran, by the words that they wrote, in order.
 #[track_caller]
 fn runs(drop_ins: &[&str], expected: &str) {
     let mut test = Test::new().table(BASE).args(["v"]);
@@ -226,7 +226,7 @@ fn explain_and_check_see_the_steps_as_they_count() {
         .stdout_contains("ran 3")
         .any_stdout()
         .run();
-    // What was taken out is not checked, and mentions no environment.
+    // A removed step is not checked, and mentions no environment.
     let table = "[[setup]]\nname = \"gone\"\nrun = [\"/no/such/program\"]\nenvironments = [\"prod\"]\n\
                  [verbs.v]\nexec = [\"true\"]\n";
     let removed = "[[setup]]\nname = \"gone\"\nremove = true\n";

@@ -134,7 +134,7 @@ fn a_failed_step_ends_the_program_first() {
         .stderr_contains("exited with status 5\n")
         .check(logged("up\none\ndown\n"))
         .run();
-    // What only warns does not.
+    // A warning does not.
     let warns = step("run = [\"false\"]\non-failure = \"warn\"") + &run("echo two >>log");
     group("exit 0", "", &warns).stdout("the target\n").any_stderr().check(logged("up\ntwo\ndown\n")).run();
 }

@@ -360,7 +360,7 @@ fn a_failed_step_changes_no_variable() {
         .run();
 }
 
-// What expands
+// Expansion
 
 #[test]
 fn a_timeout_and_a_mode_can_be_the_operators() {

@@ -8,7 +8,7 @@ const REAL: &str = "/bin/true";
 
 /// Something that cannot be run.
 struct Case {
-    /// What is wrong, for the reader of a failure.
+    /// The fault, for the reader of a failure.
     what: &'static str,
     /// Makes it.
     make: Box<dyn Fn(Test) -> Test>,

@@ -38,7 +38,7 @@ fn root_makes_no_directory_through_another_users_link() {
         .check(|output| assert!(!exists(output, "roots/new")))
         .run();
     }
-    // What is theirs is a place for root's directories all the same.
+    // A user's directory can still hold root's directories.
     planted(steps("[[setup]]\nmkdir = \"[DIR]/theirs/new/below\"\nmode = \"0750\"\n"))
         .stdout("the target\n")
         .check(|output| {
@@ -81,7 +81,7 @@ fn a_config_map_of_templates_is_rendered() {
         .run();
 }
 
-// What is not replaced
+// Files that are not replaced
 
 #[test]
 fn a_template_is_rendered_over_regular_files_only() {
@@ -129,7 +129,7 @@ fn every_variable_that_a_template_lacks_is_reported() {
         .run();
 }
 
-// What is rendered
+// Rendered files
 
 #[test]
 fn a_tree_is_rendered_with_its_subdirectories_by_their_suffix() {

@@ -24,7 +24,7 @@ fn a_dollar_without_braces_where_no_shell_reads_it() {
     twins(&args(r#"["$HOME"]"#), &format!("3:9: {bare}"), &args(r#"["${HOME}", "$1", "a$"]"#));
     let env = |value: &str| format!("[env]\nX = '{value}'\n[verbs.a]\nexec = [\"true\"]\n");
     twins(&env("$HOME/bin"), &format!("2:5: {bare}"), &env("${HOME}/bin"));
-    // What a program reads in its own way is its own.
+    // Some programs read a `$` in their own way.
     check(&verb(r#"["sh", "-c", 'echo "$HOME"']"#)).run();
     check(&verb(r#"["sed", "s/x$HOME/y/"]"#)).run();
     // Which names are variables is known where they are declared.

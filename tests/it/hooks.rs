@@ -1,5 +1,5 @@
 //! Hooks that do what hooks of real images do, and hooks that mean harm: what they can change, what they cannot,
-//! and that preverb comes to its end whatever they do. What a plain hook is stands in `setup.rs`.
+//! and that preverb comes to its end whatever they do. Plain hooks are in `setup.rs`.
 
 use std::time::Duration;
 
@@ -92,7 +92,7 @@ fn in_every_shell_a_failure_is_one() {
         ("(exit 9)", 9),
         ("true; return 5", 5),
         ("kill -TERM $$", 143),
-        // What the kernel makes of it, also where `$?` is another number.
+        // The status from the kernel, also where `$?` is another number.
         ("return 300", 44),
         ("exit 257", 1),
         // Its last command decides, whatever is done after it.
@@ -365,7 +365,7 @@ fn variables_of_a_service_manager_are_for_the_target_alone() {
         .run();
 }
 
-// What runs a file
+// The program that runs a file
 
 #[test]
 fn a_script_for_another_program_than_a_shell_is_run_by_it() {
@@ -914,7 +914,7 @@ os.tcsetpgrp(fd, os.getpgrp())
     is_asked_at_its_terminal(Test::new().needs("python3").table(table).args(["a"]).program("spoil", spoil));
 }
 
-/// What a target asks at its terminal, and of it.
+/// A target's use of its terminal.
 const ASKS: &str = "echo go; read -r x && echo \"got $x\"; stty -a | grep -o -- '-\\?icanon\\|-\\?echo '";
 
 /// The target reads what is typed, and its terminal is as it was.

@@ -113,7 +113,7 @@ fn an_unknown_user_is_77_and_nothing_runs() {
             .stderr(format!("preverb: {why}\n"))
             .check(|output| assert!(output.file("ran").is_none()))
             .run();
-        // What can be no user, whoever there is, is the caller's mistake.
+        // A text that cannot be a user is the caller's mistake.
         let status = if why.contains("is not a user") { 64 } else { 77 };
         users().args(["--as", spec, "--", "who"]).status(status).stderr(format!("preverb: {why}\n")).run();
     }
@@ -303,7 +303,7 @@ fn every_id_is_given_up_and_no_capability_stays() {
         .args(["/proc/self/status"])
         .stdout(out)
         .run();
-    // What was given ambiently to root is given up as well.
+    // Ambient capabilities of root are given up as well.
     users()
         .under(["setpriv", "--inh-caps", "+net_bind_service", "--ambient-caps", "+net_bind_service"])
         .table(&table)
@@ -549,8 +549,8 @@ fn a_workdir_is_entered_with_roots_rights_or_the_users_whoever_the_run_is() {
         .run();
 }
 
-/// What gosu and `--as` make of the same user, in one line each: exit status, and ids, groups and home or the words
-/// of the failure.
+/// The results of gosu and `--as` for the same user, in one line each: exit status, and ids, groups and home or the
+/// words of the failure.
 fn next_to_gosu(spec: &str, command: &[&str]) -> Option<[(i32, String); 2]> {
     use std::sync::{Arc, Mutex};
     if lacks("gosu") {

@@ -48,7 +48,7 @@ struct Inside<'r> {
     first: Pid,
 }
 
-/// What came of a command.
+/// The result of a command.
 #[derive(Debug)]
 struct Answer {
     status: Option<i32>,
@@ -332,7 +332,7 @@ fn a_target_in_a_pid_namespace_below_its_supervisors_is_found() {
         inside.health().is_healthy();
         inside.shell("echo $WHO").is(0, "target\n", "");
     };
-    // What the supervisor starts is process 1 of its own namespace; or both are in one below that of the asker.
+    // The child of the supervisor is process 1 of its own namespace; or both are in one below that of the asker.
     for init in [&["unshare", "-p"][..], &["unshare", "-pf"], &["unshare", "-pf", "unshare", "-p"]] {
         container_of(&table, init, found).env("WHO", "target").run();
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::dsl::{Output, Test, skip};
 
-/// What the name server answers to a question.
+/// The name server's answer to a question.
 #[derive(Clone, Copy)]
 enum Answer {
     /// 127.0.0.1.

@@ -39,7 +39,7 @@ done
 exec "$@"
 "#;
 
-/// What came out: exit code and standard output.
+/// The exit code and the standard output.
 type Outcome = (i32, &'static str);
 
 /// Runs `target` after the hooks, three times.

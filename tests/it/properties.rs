@@ -1,4 +1,4 @@
-//! What holds for any arguments, values and tables: each test makes many by a generator with a fixed seed.
+//! Properties of any arguments, values and tables: each test makes many by a generator with a fixed seed.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -70,7 +70,7 @@ fn the_arguments_of_the_caller_are_a_part_of_argv_byte_for_byte() {
     }
 }
 
-/// What a text means to a shell: where `@words` splits at a newline, a command would end.
+/// The words of a text for a shell: where `@words` splits at a newline, a command would end.
 fn spoken(random: &mut Random) -> (String, String) {
     let (mut text, mut shell) = (String::new(), String::new());
     for _ in 0..random.below(8) {

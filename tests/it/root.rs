@@ -31,7 +31,7 @@ fn exchange(run: &Running, one: &str, other: &str) {
     }
 }
 
-// What root runs
+// Programs that root runs
 
 #[test]
 fn the_first_match_on_the_path_must_be_roots_alone() {
@@ -329,7 +329,7 @@ fn the_users_own_directories_and_hooks_are_read_as_the_user() {
         .run();
 }
 
-// What others exported
+// Exports of other users
 
 #[test]
 fn nothing_that_runs_as_root_loads_another_users_exports() {

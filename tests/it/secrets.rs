@@ -1,14 +1,14 @@
-//! What chapter 4 of the specification says of secrets: no message and no output shows one, wherever it comes from and
+//! Secrets: no message and no output shows one, wherever it comes from and
 //! whichever part of preverb speaks. In all of these the secret is `swordfish`.
 
 use crate::dsl::Test;
 
 const VERB: &str = "[verbs.a]\nexec = [\"true\"]\n";
 
-/// What speaks of all verbs.
+/// The modes about all verbs.
 const LISTS: [&[&str]; 3] = [&["--list"], &["--list", "--json"], &["--help"]];
 const CHECKS: [&[&str]; 3] = [&["--check"], &["--check", "--json"], &["--log", "json", "--check"]];
-/// What is about a run.
+/// The modes about one run.
 const RUNS: [&[&str]; 5] = [
     &["a"],
     &["--log", "json", "a"],
@@ -287,7 +287,7 @@ fn a_supervisor_shows_no_secret_of_its_target() {
                 test().terminal().stdout_contains(sentence).stdout_lacks("swordfish").run();
             }
         }
-        // What does not fail is not held up.
+        // A run that does not fail is not delayed.
         let table = format!("{searched}{secret}[verbs.a]\n{init}exec = [\"echo\", \"ready\"]\n");
         Test::new().table(table).env("S", "swordfish").args(["a"]).stdout("ready\n").run();
     }

@@ -446,7 +446,7 @@ fn a_failed_hook_ends_the_run() {
         .run();
 }
 
-// What a hook has in its hands
+// The surroundings of a hook
 
 #[test]
 fn hooks_get_the_verb_and_the_callers_arguments() {

@@ -1,4 +1,4 @@
-//! What all kinds of step have in common: whom they run as, what root's see of the others', and how steps
+//! The common properties of all kinds of step: whom they run as, what root's see of the others', and how steps
 //! are skipped.
 
 use std::os::unix::fs::MetadataExt as _;

@@ -515,7 +515,7 @@ fn the_end_of_an_adopted_process_is_not_the_targets() {
     });
 }
 
-// What is left
+// Leftover processes
 
 /// Leaves two processes: one that handles TERM, and one that does not.
 const LEAVER: &str = r#"
@@ -625,9 +625,9 @@ fn without_grace_process_1_ends_with_its_target() {
     });
 }
 
-// What the target inherits, and what the supervisor lets go of
+// Inherited by the target, and released by the supervisor
 
-/// What `/proc/self/status` says of a set of signals. The C library may have taken 32 and 33.
+/// A set of signals from `/proc/self/status`. The C library may have taken 32 and 33.
 fn signals(text: &str, set: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix(set)).expect(text);
     u64::from_str_radix(line.trim(), 16).unwrap() & !0x1_8000_0000
@@ -648,7 +648,7 @@ fn blocked_and_ignored_signals_reach_the_target_as_they_were() {
     };
     under(&[Preverb, Tini, DumbInit], |init| {
         let (before, blocked, ignored): (&[u32], &[u32], &[u32]) = match init {
-            // What is ignored of PIPE and CHLD would surprise every program.
+            // An ignored PIPE or CHLD would surprise every program.
             Preverb => (&[1, 12, 13, 17, 20, 41], &[2, 10, 17, 22, 40, 64], &[1, 12, 20, 41]),
             // Where CHLD is ignored it never learns that its child has ended.
             Tini => (&[1, 12, 13, 20, 41], &[2, 10, 17, 22, 40, 64], &[1, 12, 13, 20, 41]),
@@ -991,7 +991,7 @@ const TERM_IS_PENDING: &str = "import os, signal, sys; signal.pthread_sigmask(si
 
 #[test]
 fn a_stop_while_preverb_becomes_the_supervisor_ends_the_run_before_the_target_starts() {
-    // What is handled stays blocked across that exec, and the supervisor knows what was blocked for it.
+    // Handled signals stay blocked across that exec, and the supervisor knows what was blocked for it.
     Test::new()
         .table(
             "[verbs.worker]\nexec = [\"sh\", \"-c\", '''tr '\\0' ' ' </proc/$PPID/cmdline''']\ninit = true\n",

@@ -21,7 +21,7 @@ fn wrong_for(words: &[&str], table: &str, place: &str, line: &str, says: &[&str]
         test = test.stderr_contains(part);
     }
     test.run();
-    // What stops a run is found in the image, too.
+    // A mistake that stops a run is found in the image, too.
     run(table, &["--check"])
         .status(78)
         .any_stderr()

@@ -1,5 +1,6 @@
-//! What the target inherits: the same target is started with preverb in between and without, everything that the
-//! kernel tells of the two processes is compared, and what differs is what the specification lists and nothing else.
+//! The state that the target inherits: the same target is started with preverb in between and without, everything that
+//! the kernel tells of the two processes is compared, and what differs is what the specification lists and nothing
+//! else.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -72,7 +73,7 @@ os._exit(99)
 /// The target: it does nothing, and can be looked at.
 const SLEEP: &str = "/bin/sleep";
 
-/// What the kernel tells of a process.
+/// The kernel's facts about a process.
 type Portrait = BTreeMap<String, String>;
 
 /// The lines of `/proc/PID/status` that tell of a process's own work, or name it.
@@ -148,7 +149,7 @@ fn portrait(run: &Running) -> Portrait {
             |name: &str| info.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
         // Each run has a terminal of its own.
         let link = if link.starts_with("/dev/pts/") { "a terminal".to_owned() } else { link };
-        // What hooks write has a place in the file.
+        // Output of hooks has a place in the file.
         let place = if number == "2" { String::new() } else { line("pos") };
         put(format!("fd {number}"), format!("{link} {place} {}", line("flags")));
     }

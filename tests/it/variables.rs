@@ -105,7 +105,7 @@ fn the_control_variables_are_passed_on_unchanged() {
     .run();
 }
 
-/// What `/proc/self/environ` of the target holds, without what preverb adds.
+/// The variables of the target from `/proc/self/environ`, without those that preverb adds.
 fn untouched(output: &[u8]) -> Vec<&[u8]> {
     output
         .split(|byte| *byte == 0)
@@ -249,7 +249,7 @@ fn the_forms_have_the_meanings_of_the_shell() {
         ("${SET:+${SET}-${SET}}", "value-value"),
         ("a${SET}b${SET}c", "avaluebvaluec"),
         ("${_u1}", "underscore"),
-        // What is not chosen is not expanded.
+        // The branch that is not chosen is not expanded.
         ("${SET:-${UNSET}}", "value"),
         ("${UNSET:+${UNSET}}", ""),
         ("${EMPTY-${UNSET}}", ""),
@@ -534,7 +534,7 @@ fn workdir_is_expanded_before_any_step() {
 
 // Declared variables
 
-/// What a type takes and what it refuses.
+/// Valid and invalid values of a type.
 fn typed(kind: &str, must_be: &str, good: &[&str], bad: &[&str]) {
     let table = format!("[variables.X]\ntype = \"{kind}\"\n[verbs.a]\nexec = [\"printenv\", \"X\"]\n");
     for value in good {

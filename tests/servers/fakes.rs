@@ -1,6 +1,6 @@
 //! Servers that cannot be installed here, as answers on record: encoded by other implementations of the protocols
-//! (pymongo's `bson` 4.20.1, kafka-python 3.0.12) from the documents that their documentation shows. What they are asked
-//! is compared with what those encode, too.
+//! (pymongo's `bson` 4.20.1, kafka-python 3.0.12) from the documents that their documentation shows. The questions to
+//! them are compared with what those encode, too.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;

@@ -1,6 +1,7 @@
 //! Readiness by protocol, against real servers: what must be ready is, and what would refuse a login is not.
 //!
-//! Each test starts a server of its own and brings it into a state. What is not installed is skipped; `.ci/debian servers` and `.ci/servers` install everything.
+//! Each test starts a server of its own and brings it into a state. Servers that are not installed are skipped;
+//! `.ci/debian servers` and `.ci/servers` install everything.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot continue panics")]
 #![allow(
@@ -33,7 +34,7 @@ fn made(kind: Kind) -> Option<Server> {
     server
 }
 
-/// What one try says: nothing, or why not.
+/// The result of one try: nothing, or why not.
 #[track_caller]
 fn probe(url: &str) -> Result<(), String> {
     probe_under(&[], url)

@@ -39,7 +39,8 @@ impl Kind {
         }
     }
 
-    /// Where the programs of this server lie, if it is installed. They are not always on the PATH, or are wrapped there.
+    /// Where the programs of this server lie, if it is installed. They are not always on the PATH, or are wrapped
+    /// there.
     fn directory(self) -> Option<PathBuf> {
         let mut places: Vec<PathBuf> = ["/usr/sbin", "/usr/bin", "/usr/local/bin"].map(PathBuf::from).into();
         match self {
@@ -139,7 +140,7 @@ impl Server {
         fs::OpenOptions::new().create(true).append(true).open(self.dir().join("log")).unwrap().into()
     }
 
-    /// What it has logged.
+    /// Its log.
     pub(crate) fn logged(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.dir().join("log")).unwrap_or_default()).into_owned()
     }
@@ -265,7 +266,8 @@ impl Server {
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let leader = Pid::from_raw(i32::try_from(child.id()).unwrap());
-            // PostgreSQL's processes lead sessions of their own, and its next start refuses to share its memory with one.
+            // PostgreSQL's processes lead sessions of their own, and its next start refuses to share its memory with
+            // one.
             let others = children(leader);
             let _ = killpg(leader, Signal::SIGKILL);
             for other in &others {

@@ -172,7 +172,7 @@ fn unit_tests_are_the_last_thing_in_a_file() {
     assert_eq!(found(&[("sys/a.rs", &format!("fn f() {{}}\n{tests}{more}"))]), [""; 0]);
     let after = found(&[("sys/a.rs", &format!("{tests}\nfn f() {{}}\n"))]);
     assert_eq!(after, ["tests are last: sys/a.rs"]);
-    // What only tests use, in the middle of a file.
+    // An item for tests alone, in the middle of a file.
     let within = found(&[("sys/a.rs", "impl A {\n    #[cfg(test)]\n    fn f() {}\n}\n")]);
     assert_eq!(within, ["tests are last: sys/a.rs"]);
 }

@@ -28,7 +28,7 @@ fn read() -> Vec<(String, String)> {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap();
             if path.is_dir() {
-                // What is built is not ours, wherever it is built.
+                // Build output is not ours, wherever it is.
                 if !matches!(name, ".git" | "target") && !path.join("CACHEDIR.TAG").exists() {
                     walk(&path, files);
                 }
@@ -94,7 +94,7 @@ fn the_modules_have_exactly_the_breaches_that_are_listed() {
     assert!(new.is_empty(), "these break a rule of tests/tidy/rooms.rs: {new:#?}");
 }
 
-/// What is not there needs no reading: lines of `src` without unit tests.
+/// The fewer lines to read, the better: lines of `src` without unit tests.
 #[test]
 fn the_program_does_not_grow() {
     const MOST: usize = 20_400;
@@ -118,7 +118,7 @@ fn the_map_has_every_room() {
     let map: String = map.lines().take_while(|line| line.starts_with("//!")).collect();
     for (path, _) in sources() {
         let Some(path) = path.strip_prefix("src/") else { continue };
-        // What stands in a directory beside a file belongs to that file.
+        // The files in a directory next to a file belong to that file.
         let rooms = match path.split_once('/') {
             Some((directory, _)) => vec![format!("{directory}/"), format!("{directory}.rs")],
             None => vec![path.to_owned()],

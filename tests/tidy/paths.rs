@@ -78,7 +78,7 @@ struct Reader<'a> {
     tokens: &'a [String],
     /// The inline modules around the token that is read, and how deep in braces each begins.
     inner: Vec<(String, usize)>,
-    /// What a name stands for that a `use` brought in, where it is a module.
+    /// The module that a name from a `use` stands for, if it is one.
     names: BTreeMap<String, Module>,
     edges: &'a mut BTreeSet<Edge>,
 }

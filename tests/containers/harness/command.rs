@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// What a command printed, how it ended and how long it took.
+/// The output of a command, how it ended and how long it took.
 #[derive(Debug)]
 pub(crate) struct Output {
     /// The exit code, or 128+n for a signal.

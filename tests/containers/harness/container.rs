@@ -141,7 +141,7 @@ impl Drop for Remove<'_> {
 pub(crate) struct Container {
     engine: &'static Engine,
     name: String,
-    // What is mounted lives as long as the container.
+    // Mounted directories live as long as the container.
     _scratch: Scratch,
 }
 
@@ -213,7 +213,7 @@ impl Container {
         output.succeeded().stdout.trim().to_owned()
     }
 
-    /// What the HEALTHCHECK says: `starting`, `healthy` or `unhealthy`.
+    /// The state of the HEALTHCHECK: `starting`, `healthy` or `unhealthy`.
     #[track_caller]
     pub(crate) fn health(&self) -> String {
         if !self.engine.is_podman() {

@@ -51,7 +51,7 @@ impl Terminal {
         self.stdin.flush().unwrap();
     }
 
-    /// What the screen shows so far.
+    /// The screen so far.
     pub(crate) fn screen(&self) -> String {
         let bytes = std::fs::read(self.scratch.path().join("output")).unwrap();
         String::from_utf8_lossy(&bytes).into_owned()

@@ -44,14 +44,14 @@ const DEADLINE: Duration = Duration::from_mins(1);
 /// are written and children started by one thread at a time.
 static FILES_OR_CHILDREN: Mutex<()> = Mutex::new(());
 
-/// What lies in the test's directory before the run.
+/// A file in the test's directory before the run.
 enum Entry {
     File(PathBuf, Vec<u8>, u32),
     Directory(PathBuf, u32),
     Link(PathBuf, PathBuf),
 }
 
-/// What is expected of an output stream.
+/// The expectation for an output stream.
 enum Expected {
     /// The whole of it, as a pattern.
     Whole(Vec<u8>),
@@ -126,7 +126,7 @@ enum Argv0 {
 type Check = Box<dyn Fn(&Output)>;
 type During = Box<dyn Fn(&mut Running)>;
 
-/// What came out of a run.
+/// The results of a run.
 pub(crate) struct Output {
     /// The exit code; 128 + n if signal n killed the process.
     pub(crate) status: i32,
@@ -224,7 +224,7 @@ impl Test {
         }
     }
 
-    // What lies in the directory.
+    // The files in the directory.
 
     /// The verb table, `[DIR]/preverb.toml`, to which `PREVERB_TABLE` points.
     pub(crate) fn table(self, text: impl AsRef<[u8]>) -> Self {
@@ -378,7 +378,7 @@ impl Test {
         self.pid1 && as_pid1().is_some()
     }
 
-    /// Skips the case where this program is not on the machine. What `under` names is needed anyway.
+    /// Skips the case where this program is not on the machine. Programs in `under` are needed anyway.
     pub(crate) fn needs(mut self, program: &str) -> Self {
         self.needs.push(program.into());
         self
@@ -390,13 +390,13 @@ impl Test {
         self
     }
 
-    /// What the test does while the program runs: wait for something, send a signal, look into `/proc`.
+    /// The actions of the test while the program runs: wait for something, send a signal, look into `/proc`.
     pub(crate) fn during(mut self, action: impl Fn(&mut Running) + 'static) -> Self {
         self.during = Some(Box::new(action));
         self
     }
 
-    // What must come out.
+    // The expected results.
 
     /// The exit code; 128 + n where signal n killed the target.
     pub(crate) fn status(mut self, status: i32) -> Self {

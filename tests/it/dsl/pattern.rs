@@ -101,7 +101,7 @@ fn walk(pieces: &[Piece<'_>], text: &[u8], at: usize, to_the_end: bool) -> bool 
     }
 }
 
-/// What `[TIME 10-20]` says, and its length.
+/// The bounds in `[TIME 10-20]`, and its length.
 fn range(pattern: &[u8]) -> Option<(f64, f64, usize)> {
     let end = pattern.iter().position(|byte| *byte == b']')?;
     let text = std::str::from_utf8(&pattern[..end]).ok()?.strip_prefix("[TIME ")?;

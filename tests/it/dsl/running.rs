@@ -93,7 +93,7 @@ impl Running {
         });
     }
 
-    /// Waits until the condition holds. What a file or a process does is asked in the condition.
+    /// Waits until the condition holds. The condition asks about files and processes.
     #[track_caller]
     #[expect(clippy::unused_self, reason = "it reads as part of the run")]
     pub(crate) fn wait_until(&self, what: &str, condition: impl FnMut() -> bool) {

@@ -61,7 +61,7 @@ impl Terminal {
         (&self.keyboard).write_all(keys).unwrap();
     }
 
-    /// What the terminal has shown so far, with plain newlines.
+    /// The output of the terminal so far, with plain newlines.
     pub(super) fn screen(&self) -> Vec<u8> {
         plain(&self.screen.lock().unwrap())
     }
