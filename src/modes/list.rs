@@ -166,14 +166,9 @@ fn painted(mut lines: Vec<String>, notes: &str, paint: Paint) -> Vec<String> {
 
 fn verb_lines(list: &List, paint: Paint) -> Vec<String> {
     let entry = |verb: &'_ ListedVerb| {
-        let mut notes = Vec::new();
-        if verb.default {
-            notes.push("default".to_owned());
-        }
-        if !verb.aliases.is_empty() {
-            notes.push(format!("also {}", verb.aliases.join(", ")));
-        }
-        notes
+        let default = verb.default.then(|| "default".to_owned());
+        let aliases = (!verb.aliases.is_empty()).then(|| format!("also {}", verb.aliases.join(", ")));
+        default.into_iter().chain(aliases).collect()
     };
     let entries: Vec<Entry<'_>> =
         list.verbs.iter().map(|verb| (verb.name.as_str(), &verb.about, entry(verb))).collect();

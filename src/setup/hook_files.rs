@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::sys::{Shebang, base, exec, regular_text};
 use crate::text::{MASK, bytes_of, escaped, quoted, reason};
-use crate::value::Expanded;
+use crate::value::{Executables, Expanded};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HookFile {
@@ -33,15 +33,12 @@ pub(crate) enum How {
     Fail(String, String),
 }
 
-/// The shell of scripts without a `#!` line, where the step names none.
-pub(crate) const SHELL: &str = "sh";
-
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules<'r> {
     pub(crate) interpreters: &'r [(String, Vec<String>)],
     /// The shell of scripts without a `#!` line.
     pub(crate) shell: &'r str,
-    pub(crate) runs_executables: bool,
+    pub(crate) executables: Executables,
 }
 
 #[derive(Clone, Copy)]
@@ -58,7 +55,7 @@ impl<'r> Rules<'r> {
     /// Whether it is a script that is run although it would be sourced.
     pub(crate) fn runs(self, file: &HookFile) -> bool {
         let is_script = matches!(self.extension(&file.path), Extension::Script { .. });
-        self.runs_executables && is_script && matches!(file.how, How::Run | How::RunBy(_))
+        self.executables == Executables::Run && is_script && matches!(file.how, How::Run | How::RunBy(_))
     }
 
     fn extension(self, path: &Path) -> Extension<'r> {
@@ -148,7 +145,8 @@ pub(crate) fn hook(path: PathBuf, rules: Rules<'_>) -> HookFile {
             let is_executable = metadata.permissions().mode() & 0o111 != 0;
             match extension {
                 Extension::Script { sourced } => {
-                    script(&path, rules, is_executable, is_executable && rules.runs_executables && !sourced)
+                    let runs = is_executable && rules.executables == Executables::Run && !sourced;
+                    script(&path, rules, is_executable, runs)
                 }
                 Extension::Interpreted(_) | Extension::Other if is_executable => program(&path),
                 Extension::Interpreted(argv) => How::Interpret(argv.iter().map(OsString::from).collect()),

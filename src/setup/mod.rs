@@ -24,7 +24,7 @@ use crate::setup::state::{Setup, Task, World, existence};
 use crate::setup::steps::render::Rendering;
 use crate::setup::steps::{mkdir, progress, render};
 use crate::text::{Failure, Kind, Level, Message, Result, spoken};
-use crate::value::{Deferred, During, Executables, OnFailure, Render, Scope, StepKind};
+use crate::value::{Deferred, During, OnFailure, Render, Scope, StepKind};
 
 pub(crate) fn perform(plan: Plan, world: World) -> Failure {
     let mut setup = match Setup::prepare(plan, world) {
@@ -151,10 +151,7 @@ impl Setup {
     fn dispatch(&mut self, task: &Task<'_>) -> Result<()> {
         match &task.step.step.kind {
             StepKind::Run { argv, stdin } => self.run(task, argv, stdin.as_ref()),
-            StepKind::Hooks { path, shell, executables } => {
-                let shell = shell.as_deref().unwrap_or(hook_files::SHELL);
-                self.hooks(task, path, shell, *executables == Executables::Run)
-            }
+            StepKind::Hooks { path, shell, executables } => self.hooks(task, path, shell, *executables),
             StepKind::Env(settings) => self.env(task, settings),
             StepKind::EnvFile(paths) => self.env_file(task, paths),
             StepKind::Group { during, .. } => self.group(task, during.as_ref()),

@@ -243,7 +243,7 @@ fn users<'i>(user: Option<&'i Identity>, verb: Option<&'i Identity>) -> Vec<&'i 
 }
 
 /// Whether something is at a path, as this user sees it.
-pub(super) fn existence(identity: Option<&Identity>) -> impl Fn(&[u8]) -> bool {
+pub(crate) fn existence(identity: Option<&Identity>) -> impl Fn(&[u8]) -> bool {
     move |path| acting_as(identity, || Ok(read::is_there(path))).unwrap_or(false)
 }
 

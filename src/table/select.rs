@@ -1,11 +1,11 @@
 //! Which part of the table counts: the chosen environment, and the verb that was asked for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::table::decode::decoder::{Decoder, Place};
 use crate::table::decode::layer::OF_ENVIRONMENT;
-use crate::table::naming::{self, Named};
-use crate::table::types::{Layer, Naming, Settings, VerbPart};
+use crate::table::naming;
+use crate::table::types::{Layer, Settings, VerbPart};
 use crate::text::{EnvironmentName, VerbName, did_you_mean, pattern, quoted, set_of};
 use crate::value::{Document, Mistake, Node, Shape, Sources, Span};
 
@@ -85,12 +85,9 @@ impl<'d> Tree<'d> {
         self.root().below("environments").map(Node::key)
     }
 
-    pub(crate) fn mentioned_environments(self) -> BTreeSet<&'d str> {
-        naming::mentioned(self.root())
-    }
-
-    pub(crate) fn named(self, naming: &Naming, name: &EnvironmentName) -> Named {
-        naming::named(self.root(), naming, name)
+    /// The table alone, which is the environment without a name, and the environments.
+    pub(crate) fn everywhere(self) -> impl Iterator<Item = &'d str> + use<'d> {
+        std::iter::once("").chain(self.environments())
     }
 
     pub(crate) fn parts(self, verb: &str, environment: &str) -> (Option<Node<'d>>, Option<Node<'d>>) {
@@ -158,14 +155,8 @@ impl<'d> Tree<'d> {
         base.is_some() || over.is_some()
     }
 
-    pub(crate) fn all_aliases(
-        self,
-        environment: &str,
-    ) -> impl Iterator<Item = (&'d str, Node<'d>)> + use<'d> {
-        self.all_of(environment, "aliases")
-    }
-
-    fn all_of(
+    /// The items of an array of each verb in this environment, and whose they are.
+    pub(crate) fn all_of(
         self,
         environment: &str,
         key: &'static str,
@@ -191,7 +182,7 @@ impl<'d> Tree<'d> {
         let Some(word) = VerbName::parse(word) else { return Lookup::Unknown };
         let word = word.as_str();
         let alias = |environment: &str| {
-            self.all_aliases(environment)
+            self.all_of(environment, "aliases")
                 .find(|(_, alias)| alias.as_str() == Some(word))
                 .map(|(verb, _)| verb)
         };
@@ -254,15 +245,13 @@ impl<'d> Tree<'d> {
         let settings = decoder.settings(self.root());
         naming::check(self.root(), &settings.environment, decoder);
         decoder.environments.clone_from(&settings.environment.names);
-        if let Some((name, span)) = &settings.default {
-            // No environment has no name: this is the table alone.
-            let mut all = std::iter::once("").chain(self.environments());
-            if !all.any(|environment| self.has_verb(name.as_str(), environment)) {
-                let message = format!("`default` is {}, which is not a verb", quoted(name.as_str()));
-                let all = std::iter::once("").chain(self.environments());
-                let hint = did_you_mean(name.as_str(), all.flat_map(|each| self.verb_names(each)));
-                decoder.mistake(*span, message).hint = hint;
-            }
+        if let Some((name, span)) = &settings.default
+            && !self.everywhere().any(|environment| self.has_verb(name.as_str(), environment))
+        {
+            let message = format!("`default` is {}, which is not a verb", quoted(name.as_str()));
+            let all = self.everywhere().flat_map(|each| self.verb_names(each));
+            let hint = did_you_mean(name.as_str(), all);
+            decoder.mistake(*span, message).hint = hint;
         }
         settings
     }

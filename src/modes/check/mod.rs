@@ -20,10 +20,9 @@ use std::path::Path;
 use crate::cli::Options;
 use crate::modes::check::findings::Findings;
 use crate::modes::context::{Context, print_json};
-use crate::plan;
-use crate::plan::Why;
+use crate::plan::{self, Why};
 use crate::sys::Myself;
-use crate::table::{Decoder, Tree, load, select};
+use crate::table::{Decoder, Tree, load, mentioned, select};
 use crate::text::{EnvironmentName, Failure, Kind, Level, Result, VerbName, quoted};
 use crate::value::Sources;
 
@@ -81,7 +80,7 @@ fn look(
     let default = settings.environment.default();
     let chosen = context.environment(options, &settings, tree);
     let chosen_name = chosen.as_ref().map_or(default, |chosen| chosen.name.as_str());
-    let mut names = tree.mentioned_environments();
+    let mut names = mentioned(tree.root());
     let asked_for = chosen.as_ref().is_ok_and(|chosen| matches!(chosen.why, Why::Option | Why::Variable));
     if asked_for && settings.environment.names.is_none() && !names.contains(chosen_name) {
         let message = format!(

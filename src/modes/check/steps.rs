@@ -10,13 +10,13 @@ use crate::modes::check::image;
 use crate::modes::check::known::Value;
 use crate::modes::check::walk::Walk;
 use crate::plan::{self, PlanStep};
-use crate::setup::steps::render::{self};
+use crate::setup::steps::render;
 use crate::setup::{How, Rules, Templates, Trouble, hook_files};
 use crate::sys::{Identity, proof, read, regular_text};
 use crate::text::{Level, escaped, quoted_path, reason};
 use crate::value::{
-    Executables, Facts, HINT, Malformed, OnFailure, Origin, Render, Scope, Step, StepKind, Subject, Template,
-    env_file, references,
+    Facts, HINT, Malformed, OnFailure, Origin, Render, Scope, Step, StepKind, Subject, Template, env_file,
+    references,
 };
 
 #[derive(PartialEq, Eq)]
@@ -89,11 +89,8 @@ impl Walk<'_, '_> {
                 self.earlier = true;
             }
             StepKind::Hooks { path, shell, executables } => {
-                let rules = Rules {
-                    interpreters: &self.image.interpreters,
-                    shell: shell.as_deref().unwrap_or(hook_files::SHELL),
-                    runs_executables: *executables == Executables::Run,
-                };
+                let rules =
+                    Rules { interpreters: &self.image.interpreters, shell, executables: *executables };
                 self.hooks(path, runner.as_ref(), own.as_ref(), rules);
                 self.earlier = true;
             }
@@ -291,11 +288,8 @@ impl Walk<'_, '_> {
             Ok(files) => files,
             Err(_) if self.is_made(&path) || self.who(runner).is_another() => return,
             Err(reason) => {
-                return self.wrong(
-                    &value,
-                    format!("hook {} cannot be read: {reason}", quoted_path(&path)),
-                    None,
-                );
+                let message = format!("hook {} cannot be read: {reason}", quoted_path(&path));
+                return self.wrong(&value, message, None);
             }
         };
         let mut texts = Vec::new();

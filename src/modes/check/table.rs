@@ -60,12 +60,11 @@ struct Known<'t> {
 
 impl<'t> Known<'t> {
     fn of(tree: Tree<'t>, environments: &[&'t str]) -> Self {
-        let all = || std::iter::once("").chain(tree.environments());
-        let aliases = all().flat_map(|environment| tree.all_aliases(environment));
+        let aliases = tree.everywhere().flat_map(|environment| tree.all_of(environment, "aliases"));
         let mut known = BTreeMap::new();
         known.extend(aliases.filter_map(|(verb, alias)| Some((alias.as_str()?, verb))));
         Self {
-            verbs: set_of(all().flat_map(|environment| tree.verb_names(environment))),
+            verbs: set_of(tree.everywhere().flat_map(|environment| tree.verb_names(environment))),
             aliases: known,
             environments: set_of(tree.environments().chain(environments.iter().copied())),
         }

@@ -12,7 +12,7 @@ use crate::modes::explain::shape::{Explained, ExplainedDeclared, ExplainedInit, 
 use crate::modes::explain::steps::{Now, Steps, shown};
 use crate::plan::{Arguments, Plan, PlanStep, faulty};
 use crate::sys::{Identity, Myself, identity, read};
-use crate::table::{Settings, Tree};
+use crate::table::{Settings, Tree, mentioned};
 use crate::text::url::masked;
 use crate::text::{Exact, Failure, MASK, Result, VerbName, spoken};
 use crate::value::{Expanded, Found, LAYERS, Origin, Probe, StepKind, Variables, signal_name};
@@ -63,7 +63,7 @@ pub(crate) fn explain(
         environment: plan.environment.name.to_string(),
         environment_reason: plan.environment.describe(),
         environment_in_table: plan.environment.listed
-            || tree.mentioned_environments().contains(plan.environment.name.as_str()),
+            || mentioned(tree.root()).contains(plan.environment.name.as_str()),
         variables: changed(plan, inherited, user.as_ref().filter(|_| myself.is_root())),
         declared: plan.declared.iter().map(|name| declared(plan, name)).collect(),
         unset: plan.unset.clone(),

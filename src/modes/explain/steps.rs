@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use crate::modes::explain::shape::{ExplainedCondition, ExplainedFile, ExplainedStep, Unexpanded};
 use crate::plan::{Plan, PlanStep, Target, called};
+use crate::setup::state::existence;
 use crate::setup::{How, Rules, hook_files, once};
-use crate::sys::{Identity, Myself, identity, read};
+use crate::sys::{Identity, Myself, identity};
 use crate::text::{Exact, MASK, WITHHELD, escaped, shell_quoted, spoken, url};
 use crate::value::{
-    Deferred, Element, Executables, Expanded, Facts, Fault, Judged, Origin, Probe, StepKind, Subject,
-    Target as Probed, Template, Variables,
+    Deferred, Element, Expanded, Facts, Fault, Judged, Origin, Probe, StepKind, Subject, Target as Probed,
+    Template, Variables,
 };
 
 pub(super) struct Now<'n> {
@@ -147,9 +148,7 @@ impl<'p> Steps<'p> {
         let step = &planned.step;
         let variables = self.variables.clone();
         let identity = self.actor(planned);
-        let exists = |path: &[u8]| {
-            identity::acting_as(identity.as_ref(), || Ok(read::is_there(path))).unwrap_or(false)
-        };
+        let exists = existence(identity.as_ref());
         let facts = self.plan.facts(&variables, &exists);
         let mut now = Now::new(facts, &self.plan.target);
         let secrets = &self.plan.secrets;
@@ -226,11 +225,7 @@ impl<'p> Steps<'p> {
             }
             StepKind::Hooks { path, shell, executables } => {
                 explained.does = vec![now.text(path)];
-                let rules = Rules {
-                    interpreters: &self.plan.interpreters,
-                    shell: shell.as_deref().unwrap_or(hook_files::SHELL),
-                    runs_executables: *executables == Executables::Run,
-                };
+                let rules = Rules { interpreters: &self.plan.interpreters, shell, executables: *executables };
                 hooks(path, rules, now, explained);
             }
             StepKind::Env(settings) => {

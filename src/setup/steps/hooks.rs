@@ -12,7 +12,7 @@ use crate::setup::once::Outcome;
 use crate::setup::state::{Setup, Task, existence};
 use crate::sys::{acting_as, proof};
 use crate::text::{Level, MASK, Message, Result, WITHHELD, bytes_of, path_of};
-use crate::value::{Element, Expanded, Template, words};
+use crate::value::{Element, Executables, Expanded, Template, words};
 
 impl Setup {
     pub(crate) fn run(&mut self, task: &Task<'_>, argv: &[Element], stdin: Option<&Template>) -> Result<()> {
@@ -44,11 +44,11 @@ impl Setup {
         task: &Task<'_>,
         template: &Template,
         shell: &str,
-        runs_executables: bool,
+        executables: Executables,
     ) -> Result<()> {
         self.once(task, |setup| {
             let interpreters = setup.plan.interpreters.clone();
-            let rules = Rules { interpreters: &interpreters, shell, runs_executables };
+            let rules = Rules { interpreters: &interpreters, shell, executables };
             let named = setup.expand(template, task, "hooks")?;
             let path = path_of(&named.bytes);
             let list = || (hook_files::hook_paths(path, rules), path.exists());
