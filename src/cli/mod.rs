@@ -13,8 +13,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
 use crate::cli::options::{Rest, Start, action, common, is_mode, option, parse_options, unknown_option};
-use crate::text::failure::Result;
-use crate::text::log::Format;
+use crate::text::{Format, Result};
 
 /// The arguments without a `--table FILE` in front of them, and that file. Only this much can be known before
 /// the table has been read: whose option a first argument with a dash is, `leading-dash` says.

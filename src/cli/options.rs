@@ -9,13 +9,11 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::cli::request::{Action, Invocation, Options, TableMode};
-use crate::text::duration::{DURATION_RULE, PROBE_TIMEOUT, WAIT_TIMEOUT, parse_duration};
-use crate::text::escape::escaped;
-use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::{Format, quoted};
-use crate::text::nearest::did_you_mean;
-use crate::value::signal::{can_be_caught, parse_signal};
-use crate::value::supervision::Supervision;
+use crate::text::{
+    DURATION_RULE, Failure, Format, Kind, PROBE_TIMEOUT, Result, WAIT_TIMEOUT, did_you_mean, escaped,
+    parse_duration, quoted,
+};
+use crate::value::{Supervision, can_be_caught, parse_signal};
 
 /// An option: its name, what stands for its value (nothing: it takes none), the modes that it belongs to
 /// (nothing: to all), and its line in `--help` (nothing: it is for preverb itself).

@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use crate::text::log::Format;
-use crate::value::supervision::Supervision;
+use crate::text::Format;
+use crate::value::Supervision;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Request {

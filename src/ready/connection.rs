@@ -12,7 +12,7 @@ use rustix::net::sockopt::{Timeout, set_socket_linger, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::ready::clock::Clock;
-use crate::text::reason::{of_errno, reason};
+use crate::text::{of_errno, reason};
 
 /// The most that is kept of an answer.
 const LONGEST: usize = 16 * 1024;

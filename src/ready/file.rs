@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use crate::text::reason::reason;
+use crate::text::reason;
 
 pub(crate) fn look_at(path: &Path, max_age: Option<Duration>) -> Result<(), String> {
     let modified = match std::fs::metadata(path).and_then(|metadata| metadata.modified()) {

@@ -12,12 +12,8 @@ use std::time::{Duration, Instant};
 use dns_lookup::{AddrFamily, AddrInfoHints, SockType, getaddrinfo};
 
 use crate::ready::clock::{Clock, rounded};
-use crate::sys::child::{Children, Running};
-use crate::sys::read;
-use crate::sys::running::Carries;
-use crate::sys::signals::Signals;
-use crate::sys::start::{Received, Request, start_mode};
-use crate::value::variables::Variables;
+use crate::sys::{Carries, Children, Received, Request, Running, Signals, read, start_mode};
+use crate::value::Variables;
 
 /// How long an answer waits for the other ones: most often they are on their way (RFC 8305, section 3).
 const TOGETHER: Duration = Duration::from_millis(50);

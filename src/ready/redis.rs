@@ -4,7 +4,7 @@
 //! both. So the password of the URL is sent, and without one NOAUTH can only mean that the server is up.
 
 use crate::ready::connection::{Connection, Parsed};
-use crate::value::target::Password;
+use crate::value::Password;
 
 /// The longest line of an answer; errors are short.
 const LONGEST_LINE: usize = 1024;

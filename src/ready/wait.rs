@@ -8,16 +8,12 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::sys::child::{Children, Ended, Running, Spawn, Stop};
-use crate::sys::start::{AsWhom, Request, start_mode, start_program};
-use crate::text::duration::{PROBE_TIMEOUT, PROGRESS, QUIET, pause, spoken};
-use crate::text::escape::{WITHHELD, escaped};
-use crate::text::failure::{Failure, Kind, Result};
-use crate::text::log::{Level, Log, Message, quoted};
-use crate::text::names::listed;
-use crate::text::url;
-use crate::value::target::{Target, UNSEEN_PATH, UNSEEN_PATH_HINT};
-use crate::value::variables::Variables;
+use crate::sys::{AsWhom, Children, Ended, Request, Running, Spawn, Stop, start_mode, start_program};
+use crate::text::{
+    Failure, Kind, Level, Log, Message, PROBE_TIMEOUT, PROGRESS, QUIET, Result, WITHHELD, escaped, listed,
+    pause, quoted, spoken, url,
+};
+use crate::value::{Target, UNSEEN_PATH, UNSEEN_PATH_HINT, Variables};
 
 /// How long one try of preverb's own may take; a program may take as long as is waited for it.
 const TRY: Duration = Duration::from_secs(5);

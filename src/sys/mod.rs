@@ -34,5 +34,5 @@ pub(crate) use crate::sys::signals::{
     Caught, Signals, default_in_children, group_lives, send, send_to_all, send_to_group, stop_here,
     without_ttou,
 };
-pub(crate) use crate::sys::start::{AsWhom, Received, start_program};
+pub(crate) use crate::sys::start::{AsWhom, Received, Request, start_mode, start_program};
 pub(crate) use crate::sys::terminal::Terminal;

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::text::choice::choice;
-use crate::text::{EnvironmentName, Format, MASK, VerbName, quoted, set_of};
+use crate::text::{EnvironmentName, Format, MASK, VerbName, choice, quoted, set_of};
 use crate::value::{
     Capability, Condition, Deferred, Element, Limit, Probe, Setting, Span, Step, Supervision, Template,
 };

@@ -34,7 +34,7 @@ pub(crate) use crate::value::step::{
 };
 pub(crate) use crate::value::supervision::Supervision;
 pub(crate) use crate::value::target::{
-    POSTGRES_SOCKET, POSTGRES_SOCKET_HINT, Target, UNSEEN_PATH, UNSEEN_PATH_HINT,
+    POSTGRES_SOCKET, POSTGRES_SOCKET_HINT, Password, Target, UNSEEN_PATH, UNSEEN_PATH_HINT,
 };
 pub(crate) use crate::value::template::{Expanded, Fault, Template};
 pub(crate) use crate::value::text::{HINT, Malformed, Scope, TextError, expand_text, references};
