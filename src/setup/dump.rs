@@ -3,17 +3,17 @@
 //! It knows the forms in which both come, and which of it is a change, and knows no processes.
 
 use std::collections::HashMap;
-use std::ffi::{CString, OsString};
+use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::PathBuf;
 
 use crate::setup::surroundings::{Changes, current_umask};
-use crate::sys::read;
-use crate::text::{is_shell_name, quoted};
+use crate::sys::{read, working_directory};
+use crate::text::{bytes_of, is_shell_name, path_of, quoted};
 use crate::value::{Document, Shape, Sources, Variables};
 
 /// `--preverb-dump SOCKET`: hands this process's environment back. The process that waits for it knows which
@@ -32,22 +32,17 @@ pub(crate) fn dump(words: &[OsString]) -> u8 {
 
 /// The surroundings of a shell at the end of a hook.
 pub(crate) struct Dump {
-    pub(crate) directory: Vec<u8>,
+    /// Empty where it is gone, as shells say it, or out of reach.
+    pub(crate) directory: PathBuf,
     pub(crate) umask: u32,
     pub(crate) variables: Variables,
-}
-
-/// The working directory of this process; empty where it is gone, as shells say it, or out of reach.
-pub(super) fn working_directory() -> Vec<u8> {
-    let directory = rustix::process::getcwd(Vec::new()).map(CString::into_bytes);
-    directory.ok().filter(|path| path.starts_with(b"/")).unwrap_or_default()
 }
 
 impl Dump {
     pub(crate) fn of_this_process() -> Vec<u8> {
         let variables = read::environment();
         let entries = variables.to_envp();
-        let mut dump = working_directory();
+        let mut dump = bytes_of(&working_directory().unwrap_or_default()).to_vec();
         dump.push(0);
         dump.extend(format!("{:o}\0{}\0", current_umask(), entries.len()).bytes());
         for entry in entries {
@@ -58,7 +53,7 @@ impl Dump {
 
     pub(crate) fn parse(dump: &[u8]) -> Option<Self> {
         let mut fields = dump.strip_suffix(b"\0")?.split(|byte| *byte == 0);
-        let directory = fields.next()?.to_vec();
+        let directory = path_of(fields.next()?).to_owned();
         let umask = octal(fields.next()?)?;
         let count: usize = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
         let entries: Vec<Vec<u8>> = fields.map(<[u8]>::to_vec).collect();
@@ -87,8 +82,7 @@ impl Dump {
                 variables.push((name.to_vec(), None));
             }
         }
-        let directory = Some(OsString::from_vec(self.directory.clone()).into());
-        let directory = directory.filter(|_| !self.directory.is_empty());
+        let directory = Some(self.directory.clone()).filter(|path| !path.as_os_str().is_empty());
         Changes { variables, directory, umask: Some(self.umask) }
     }
 }
@@ -186,7 +180,7 @@ mod tests {
     #[test]
     fn a_dump_is_whole_or_nothing() {
         let dump = Dump::parse(b"/tmp\x0022\x002\0A=1\0B=2\0").expect("whole");
-        assert_eq!((dump.directory.as_slice(), dump.umask), (&b"/tmp"[..], 0o22));
+        assert_eq!((bytes_of(&dump.directory), dump.umask), (&b"/tmp"[..], 0o22));
         for broken in [&b""[..], b"/tmp\x0022\x002\0A=1\0", b"/tmp\x0022\x002\0A=1\0B=2", b"/tmp\0"] {
             assert!(Dump::parse(broken).is_none(), "{broken:?}");
         }

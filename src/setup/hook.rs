@@ -7,10 +7,12 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::setup::dump::{Dump, is_preverbs_own, working_directory, written_variables};
+use crate::setup::dump::{Dump, is_preverbs_own, written_variables};
 use crate::setup::state::{Setup, Task};
 use crate::setup::surroundings::{Changes, current_umask};
-use crate::sys::{Carries, Ended, Running, Spawn, Terminal, Writers, locate, place, proof, start_program};
+use crate::sys::{
+    Carries, Ended, Running, Spawn, Terminal, Writers, locate, place, proof, start_program, working_directory,
+};
 use crate::text::{
     Failure, Kind, Level, Message, PROGRESS, Result, WITHHELD, bytes_of, reason, shell_quoted, spoken,
 };
@@ -197,7 +199,7 @@ fn changes(
             ("ended before its environment could be read back".to_owned(), hint)
         })?;
         changes = handed.changes(before, || script.is_bash(before));
-        if working_directory() == handed.directory {
+        if working_directory().unwrap_or_default() == handed.directory {
             changes.directory = None;
         } else if changes.directory.is_none() {
             return Err(wrong("ended in a working directory that no longer exists"));

@@ -273,9 +273,11 @@ impl Walk {
     }
 }
 
-/// The working directory of this process, as the kernel names it.
+/// The working directory of this process, as the kernel names it; an error where it is gone or out of reach.
 pub(crate) fn working_directory() -> rustix::io::Result<PathBuf> {
-    Ok(OsString::from_vec(rustix::process::getcwd(Vec::new())?.into_bytes()).into())
+    let path = PathBuf::from(OsString::from_vec(rustix::process::getcwd(Vec::new())?.into_bytes()));
+    // Not NOENT: a file in it is there, and may be anybody's.
+    if path.is_absolute() { Ok(path) } else { Err(Errno::ACCESS) }
 }
 
 #[derive(Debug)]

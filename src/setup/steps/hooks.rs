@@ -1,16 +1,14 @@
 //! The steps that run hooks: `run`, a program; `hooks`, a file, or each file of a directory.
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::plan::target::{expand, faulty};
-use crate::setup::dump::working_directory;
 use crate::setup::hook::{Hook, Script, Work};
 use crate::setup::hook_files::{self, How, Rules};
 use crate::setup::once::Outcome;
 use crate::setup::state::{Setup, Task, existence};
-use crate::sys::{acting_as, proof};
+use crate::sys::{acting_as, proof, working_directory};
 use crate::text::{Level, MASK, Message, Result, WITHHELD, bytes_of, path_of};
 use crate::value::{Element, Executables, Expanded, Template, words};
 
@@ -67,11 +65,11 @@ impl Setup {
                 setup.world.log.debug(|| format!("{who} has nothing to do: `{named}` does not exist"));
                 return Ok(Outcome::Nothing);
             }
-            let listed_in = PathBuf::from(OsString::from_vec(working_directory()));
+            let listed_in = working_directory().unwrap_or_default();
             for file in files {
                 // A file is looked at where it will run, and that may be elsewhere than where it was listed.
                 setup.enter(task)?;
-                let moved = path.is_relative() && working_directory() != bytes_of(&listed_in);
+                let moved = path.is_relative() && working_directory().unwrap_or_default() != listed_in;
                 let base = if moved { &*listed_in } else { Path::new("") };
                 setup.hook_file(task, &named, base.join(file), rules)?;
             }
