@@ -4,9 +4,7 @@
 //! line in the image holds for all of its verbs. An obstacle to the answer is an answer,
 //! too: not healthy (1), and why.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::modes::context::Context;
@@ -15,7 +13,7 @@ use crate::modes::probe::attempt;
 use crate::setup::awaited_of;
 use crate::sys::{Children, cgroup, read};
 use crate::table::{Decoder, Tree, lay_declarations, load, opaque};
-use crate::text::{EnvironmentName, Failure, Kind, Result, VerbName, quoted};
+use crate::text::{EnvironmentName, Failure, Kind, Result, VerbName, path_of, quoted, quoted_path};
 use crate::value::{Facts, UNSEEN_PATH, UNSEEN_PATH_HINT};
 
 pub(crate) fn health(context: Context<'_>, table: Option<PathBuf>, timeout: Duration) -> Result<u8> {
@@ -64,9 +62,7 @@ fn examine(context: Context<'_>, option: Option<PathBuf>, timeout: Duration) -> 
     // it.
     let named = variables.non_empty(b"PREVERB_TABLE");
     let trusted = option.is_some() || named.is_none() || named == own.non_empty(b"PREVERB_TABLE");
-    let path = option.unwrap_or_else(|| {
-        named.map_or_else(|| PathBuf::from(load::DEFAULT), |path| OsStr::from_bytes(path).into())
-    });
+    let path = option.unwrap_or_else(|| named.map_or(Path::new(load::DEFAULT), path_of).to_owned());
     let program = read::program();
     let early = if trusted { Some(load::read(&path, &mut children.signals)?) } else { None };
     // The probe is made as the main process's user, for what it is made from may come from a hook as well.
@@ -78,7 +74,7 @@ fn examine(context: Context<'_>, option: Option<PathBuf>, timeout: Duration) -> 
     let document = load::parse(&sources)?;
     let tree = Tree::new(&document);
     if let (None, None) = tree.parts(verb.as_str(), environment.as_str()) {
-        let table = quoted(path.as_os_str().as_bytes());
+        let table = quoted_path(&path);
         return Err(unhealthy(format!(
             "verb `{verb}` of environment `{environment}` is running, but the table {table} does not have it"
         )));

@@ -9,7 +9,6 @@ pub(crate) mod help;
 pub(crate) mod list;
 pub(crate) mod main_process;
 pub(crate) mod probe;
-pub(crate) mod process;
 pub(crate) mod run;
 pub(crate) mod shim;
 pub(crate) mod start;

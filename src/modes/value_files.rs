@@ -1,14 +1,12 @@
 //! Reads the files that declared variables have their values from.
 
-use std::ffi::OsStr;
 use std::io::{Error, ErrorKind};
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::plan::ValueFile;
 use crate::sys::{Refusal, Signals, Stop, UNHELD, entry, read_interruptible, read_opened};
 use crate::table::Declaration;
-use crate::text::{Result, quoted, reason};
+use crate::text::{Result, path_of, quoted_path, reason};
 use crate::value::Variables;
 
 /// Where engines put secrets.
@@ -27,7 +25,7 @@ pub(crate) fn value_files(
         let name = declaration.name.as_str();
         let mut add = |path: PathBuf, named_by: Option<&str>| -> Result<bool> {
             let content = read(&path, signals).map_err(|stop| {
-                let path = quoted(path.as_os_str().as_bytes());
+                let path = quoted_path(&path);
                 stop.failure(&format!("while reading the value of variable `{name}` from {path}"))
             })?;
             let is_missing =
@@ -43,7 +41,7 @@ pub(crate) fn value_files(
         let mut given = false;
         for each in declaration.names() {
             if let Some(path) = variables.non_empty(format!("{each}_FILE").as_bytes()) {
-                given = add(OsStr::from_bytes(path).into(), Some(each))?;
+                given = add(path_of(path).to_owned(), Some(each))?;
             }
             given |= variables.non_empty(each.as_bytes()).is_some();
             if given {

@@ -2,13 +2,11 @@
 //! which of them an operator or a hook may give or change.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use crate::modes::check::image::Image;
 use crate::table::{Declaration, opaque};
-use crate::text::{EnvironmentName, set_of};
+use crate::text::{EnvironmentName, path_of, set_of};
 use crate::value::{Fault, OWN_LAYER, OWN_LAYER_HINT, Origin, Setting, Span, Template, Variables};
 
 /// Variables that every container has when it runs, whether or not they are there while its image is built.
@@ -24,7 +22,7 @@ pub(super) struct Value {
 
 impl Value {
     pub(super) fn path(&self) -> PathBuf {
-        PathBuf::from(OsStr::from_bytes(&self.bytes))
+        path_of(&self.bytes).to_owned()
     }
 }
 

@@ -14,7 +14,6 @@ mod table;
 mod walk;
 
 use std::collections::BTreeSet;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use crate::cli::Options;
@@ -23,7 +22,7 @@ use crate::modes::context::{Context, print_json};
 use crate::plan::{self, Why};
 use crate::sys::Myself;
 use crate::table::{Decoder, Tree, load, mentioned, select};
-use crate::text::{EnvironmentName, Failure, Kind, Level, Result, VerbName, quoted};
+use crate::text::{EnvironmentName, Failure, Kind, Level, Result, VerbName, quoted, quoted_path};
 use crate::value::Sources;
 
 pub(crate) fn check(
@@ -125,7 +124,7 @@ fn look(
     findings.mistakes(decoder.mistakes);
     let (verbs, environments) = (verbs.len(), environments.len());
     context.log.debug(|| {
-        let path = quoted(path.as_os_str().as_bytes());
+        let path = quoted_path(path);
         format!("checked the table {path}: {verbs} verbs in {environments} environments")
     });
     chosen.err()

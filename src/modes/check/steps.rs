@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::ErrorKind;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use crate::modes::check::image;
@@ -13,7 +12,7 @@ use crate::plan::{self, PlanStep};
 use crate::setup::steps::render;
 use crate::setup::{How, Rules, Templates, Trouble, hook_files};
 use crate::sys::{Identity, proof, read, regular_text};
-use crate::text::{Level, escaped, quoted_path, reason};
+use crate::text::{Level, bytes_of, escaped, quoted_path, reason};
 use crate::value::{
     Facts, HINT, Malformed, OnFailure, Origin, Render, Scope, Step, StepKind, Subject, Template, env_file,
     references,
@@ -188,7 +187,7 @@ impl Walk<'_, '_> {
             quoted_path(&path),
             quoted_path(&parent)
         );
-        let made = escaped(parent.as_os_str().as_bytes());
+        let made = escaped(bytes_of(&parent));
         let hint = format!("create it in the image, or in an earlier step: `mkdir = \"{made}\"`");
         self.wrong(value, message, Some(&hint));
     }

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt as _;
+use std::slice::from_ref;
 use std::time::Duration;
 
 use crate::modes::explain::shape::{ExplainedCondition, ExplainedFile, ExplainedStep, Unexpanded};
@@ -12,7 +12,7 @@ use crate::plan::{Plan, PlanStep, Target, called};
 use crate::setup::state::existence;
 use crate::setup::{How, Rules, hook_files, once};
 use crate::sys::{Identity, Myself, identity};
-use crate::text::{Exact, MASK, WITHHELD, escaped, shell_quoted, spoken, url};
+use crate::text::{Exact, MASK, WITHHELD, bytes_of, escaped, path_of, shell_quoted, spoken, url};
 use crate::value::{
     Deferred, Element, Expanded, Facts, Fault, Judged, Origin, Probe, StepKind, Subject, Target as Probed,
     Template, Variables,
@@ -170,7 +170,7 @@ impl<'p> Steps<'p> {
         if reason.is_none()
             && let Some(Ok(marker)) = step.once.as_ref().map(|once| once.expand(&variables))
         {
-            let path = OsString::from_vec(marker.bytes.clone()).into();
+            let path = path_of(&marker.bytes).to_owned();
             let look = || Ok(once::is_done(path, per.map(|per| per.bytes)));
             if identity::acting_as(identity.as_ref(), look).unwrap_or(false) {
                 reason = Some(format!("`{}` exists", marker.shown()));
@@ -304,28 +304,24 @@ fn hooks(path: &Template, rules: Rules<'_>, now: &Now<'_>, explained: &mut Expla
     let Ok(named) = path.expand(now.facts.variables) else {
         return explained.lines.push(path.shown_source());
     };
-    let directory = PathBuf::from(OsString::from_vec(named.bytes.clone()));
-    let files = match hook_files::hooks(&directory, rules) {
+    let files = match hook_files::hooks(path_of(&named.bytes), rules) {
         Err(reason) => return explained.lines.push(format!("{}: cannot be read: {reason}", named.shown())),
-        Ok(files) if files.is_empty() => {
-            return explained.lines.push(format!("{}: no files", named.shown()));
-        }
+        Ok(files) if files.is_empty() => return explained.lines.push(format!("{}: no files", named.shown())),
         Ok(files) => files,
     };
-    let exact = |words: &[OsString]| words.iter().map(|word| Exact(word.as_bytes().to_vec())).collect();
     for file in files {
         let shown = file.shown(&named);
-        let path =
-            if named.secret { shown.clone().into_bytes() } else { file.path.as_os_str().as_bytes().to_vec() };
-        let (how, program, reason): (_, Vec<Exact>, _) = match &file.how {
-            How::Source { shell, .. } => ("source", exact(std::slice::from_ref(shell)), None),
-            How::Run => ("run", Vec::new(), None),
-            How::Interpret(argv) => ("interpret", exact(argv), None),
-            How::RunBy(shell) => ("interpret", exact(std::slice::from_ref(shell)), None),
-            How::Skip(_) if file.is_secret(&named) => ("skip", Vec::new(), Some(WITHHELD.to_owned())),
-            How::Skip(reason) => ("skip", Vec::new(), Some(reason.clone())),
-            How::Fail(what, _) => ("fail", Vec::new(), Some(format!("it {what}"))),
+        let path = if named.secret { shown.clone().into_bytes() } else { bytes_of(&file.path).to_vec() };
+        let (how, program, reason): (_, &[OsString], _) = match &file.how {
+            How::Source { shell, .. } => ("source", from_ref(shell), None),
+            How::Run => ("run", &[], None),
+            How::Interpret(argv) => ("interpret", argv, None),
+            How::RunBy(shell) => ("interpret", from_ref(shell), None),
+            How::Skip(_) if file.is_secret(&named) => ("skip", &[], Some(WITHHELD.to_owned())),
+            How::Skip(reason) => ("skip", &[], Some(reason.clone())),
+            How::Fail(what, _) => ("fail", &[], Some(format!("it {what}"))),
         };
+        let program: Vec<Exact> = program.iter().map(|word| Exact(word.as_bytes().to_vec())).collect();
         explained.lines.push(match (how, &reason) {
             ("skip", Some(reason)) => format!("{shown}{SKIPPED}{reason}"),
             (_, Some(reason)) => format!("{shown}: fails: {reason}"),
