@@ -273,8 +273,10 @@ fn a_thousand_probes_from_another_host_do_not_lock_it_out_of_mariadb() {
     assert!(login().status.success(), "{}", String::from_utf8_lossy(&login().stderr));
     // Connections that end before a login do, so that this test could see it.
     let tcp = format!("tcp://{}:{port}", Hosts::SERVER);
-    for _ in 0..130 {
-        assert_eq!(probe_under(&under, &tcp), Ok(()));
+    for number in 0..130 {
+        let ready = probe_under(&under, &tcp);
+        // The server closes the connections of a host that it has blocked.
+        assert!(ready.is_ok() || number >= 100, "{number}: {ready:?}");
     }
     let refused = String::from_utf8_lossy(&login().stderr).into_owned();
     assert!(refused.contains("1129"), "{refused}");
