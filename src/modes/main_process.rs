@@ -4,6 +4,7 @@
 //! below it is the main process. Only where names do not tell (a shell script or an unknown init before
 //! preverb), variables do.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ use crate::value::{Capability, Expanded, Variables};
 #[derive(Debug, Clone)]
 pub(crate) struct Process {
     pub(crate) pid: i32,
-    pub(crate) name: Vec<u8>,
+    pub(crate) stat: ProcessStat,
     pub(crate) status: Status,
     pub(crate) supervisor: Option<i32>,
 }
@@ -50,21 +51,39 @@ fn is_whole(text: &[u8]) -> bool {
 
 impl Process {
     pub(crate) fn shown(&self) -> String {
-        format!("the main process {} ({})", self.pid, quoted(&self.name))
+        format!("the main process {} ({})", self.pid, quoted(&self.stat.name))
     }
 
-    /// Refuses one that is not one user: it has run a set-user-id program, with variables that its user
-    /// chose, and whatever is done in its place would be done with them as the other user.
+    /// Refuses one that is not one user, or has become another one: it has run a set-user-id program, with
+    /// variables that its user chose, and whatever is done in its place would be done with them as the other
+    /// user.
     pub(crate) fn is_one_user(&self) -> Result<()> {
-        if !self.status.ids_differ {
+        let Status { uid, gid, ids_differ, .. } = self.status;
+        let lent = |started: [(u32, u32); 2]| {
+            started.iter().zip([uid, gid]).any(|((real, effective), id)| real != effective && *real != id)
+        };
+        let started = || proc::ids_at_start(&self.read(|pid| proc::read(pid, "auxv")).ok()?);
+        let shown = self.shown();
+        let what = if ids_differ {
+            format!("the real, effective and saved ids of {shown} differ: it has run a set-user-id program")
+        } else if started().is_some_and(lent) {
+            format!("{shown} has become another user with a set-user-id or set-group-id program")
+        } else {
+            return Ok(());
+        };
+        Err(Failure::say(Kind::Identity, format!("{what}, and preverb does not act for it")))
+    }
+
+    /// Refuses what is not the process that it was: what was read of it meanwhile may be another one's.
+    fn is_unchanged(&self) -> Result<()> {
+        let ids = |status: &Status| (status.uid, status.gid, status.ids_differ, status.groups.clone());
+        let started = ProcessStat::of(self.pid).map(|stat| stat.started);
+        let status = Status::of(self.pid);
+        if started == Some(self.stat.started) && status.as_ref().map(ids) == Some(ids(&self.status)) {
             return Ok(());
         }
-        let sentence = format!(
-            "the real, effective and saved ids of {} differ: it has run a set-user-id program, and preverb \
-             does not act for it",
-            self.shown()
-        );
-        Err(Failure::say(Kind::Identity, sentence))
+        let sentence = format!("{} has ended, or become another user, while it was read", self.shown());
+        Err(Failure::say(Kind::Unavailable, sentence))
     }
 
     fn environment(&self) -> io::Result<Vec<u8>> {
@@ -76,10 +95,11 @@ impl Process {
         // A supervisor was started with the same ones, and keeps them.
         if !text.as_ref().is_ok_and(|text| is_whole(text))
             && let Some(pid) = self.supervisor
-            && let Some(status) = Status::of(pid)
+            && let Some(status) = Status::of(pid).filter(|status| status.may_become(&self.status))
         {
-            let kept = Self { pid, name: Vec::new(), status, supervisor: None }.environment();
-            if kept.is_ok() || text.is_ok() {
+            let supervisor = Self { pid, status, ..self.clone() };
+            let kept = supervisor.environment();
+            if supervisor.is_one_user().is_ok() && (kept.is_ok() || text.is_ok()) {
                 text = kept;
             }
         }
@@ -169,8 +189,9 @@ impl Process {
     }
 
     /// Becomes its user, for good: with its ids and its ambient capabilities, and able to become no more than
-    /// it can.
+    /// it can. Everything else was read of it before.
     pub(crate) fn become_its_user(&self) -> Result<()> {
+        self.is_unchanged()?;
         let identity = self.identity();
         let me = Myself::observe();
         if !me.is_root() {
@@ -282,20 +303,24 @@ fn look() -> Result<Found> {
     if own == 1 {
         return Err(alone());
     }
-    let mut by_age = proc::all();
-    by_age.sort_unstable_by_key(|(pid, stat)| (stat.started, *pid));
-    let processes = Processes { by_age, own };
+    let processes = Processes::new(proc::all(), own);
     processes.main(processes.first().ok_or_else(not_seen)?)
 }
 
 struct Processes {
-    by_age: Vec<(i32, ProcessStat)>,
+    by_age: Vec<i32>,
+    stats: BTreeMap<i32, ProcessStat>,
     own: i32,
 }
 
 impl Processes {
+    fn new(mut all: Vec<(i32, ProcessStat)>, own: i32) -> Self {
+        all.sort_unstable_by_key(|(pid, stat)| (stat.started, *pid));
+        Self { by_age: all.iter().map(|(pid, _)| *pid).collect(), stats: all.into_iter().collect(), own }
+    }
+
     fn get(&self, pid: i32) -> Option<&ProcessStat> {
-        self.by_age.iter().find(|(each, _)| *each == pid).map(|(_, stat)| stat)
+        self.stats.get(&pid)
     }
 
     fn first(&self) -> Option<i32> {
@@ -304,7 +329,10 @@ impl Processes {
             return Some(1);
         }
         let oldest = |is_ours: fn(i32) -> bool| {
-            let pid = self.by_age.iter().map(|(pid, _)| *pid).find(|pid| is_ours(*pid))?;
+            // What a hook has left behind is a child of process 1; a container's first process is not, unless
+            // that is of this container, too.
+            let is_first = |pid: &i32| self.get(*pid).is_some_and(|stat| stat.parent != 1) && is_ours(*pid);
+            let pid = self.by_age.iter().copied().find(is_first)?;
             // Commands that were started beside the main process, as this one was, are younger.
             (pid != self.own && !self.is_below(self.own, pid)).then_some(pid)
         };
@@ -350,25 +378,31 @@ impl Processes {
                 let supervises = options.any(|word| word == b"--supervise");
                 return if supervises { Ok(Found::Starting(pid)) } else { Err(setting_up(pid)) };
             }
-            let status = Status::of(pid);
+            let status = Status::of(pid).ok_or_else(not_seen)?;
+            let main = Process { pid, stat: stat.clone(), status, supervisor };
+            // What is below one that the caller refuses is not looked at: its user may have started it.
+            if main.is_one_user().is_err() {
+                return Ok(Found::Main(main));
+            }
             if let Some(target) = stat.name.strip_prefix(SUPERVISOR) {
                 supervisor = Some(pid);
                 // The number that it names is that of its own PID namespace, which may be one below this
                 // `/proc`'s, and above its target's.
-                let depth = status.map_or(0, |status| status.numbers.len().saturating_sub(1));
-                let number = |pid| Status::of(pid)?.numbers.get(depth).copied();
+                let depth = main.status.numbers.len().saturating_sub(1);
+                let number = |pid| {
+                    let status = Status::of(pid).filter(|status| main.status.may_become(status))?;
+                    status.numbers.get(depth).copied()
+                };
                 pid = self.target_of(pid, target, number).ok_or_else(|| {
                     unavailable(format!("the target of supervisor process {pid} no longer exists"))
                 })?;
                 continue;
             }
-            let status = status.ok_or_else(not_seen)?;
-            let main = Process { pid, name: stat.name.clone(), status, supervisor };
             // `init` is any image's program, too: what carries a verb, preverb has become.
             let is_target = || main.environment().is_ok_and(|text| has(&text, "PREVERB_VERB"));
             let is_init = INITS.split(' ').any(|init| init.as_bytes() == stat.name);
             if is_init && !(stat.name == b"init" && is_target()) {
-                match self.below(pid, true) {
+                match self.below(&main, true) {
                     Some(below) => pid = below,
                     None if self.is_below(self.own, pid) => return Err(alone()),
                     // With nothing below it, it is what the container is for.
@@ -379,7 +413,7 @@ impl Processes {
             // A shell script that runs preverb, or an unknown init, is recognised by its variables:
             // they lack what preverb sets, and those of a process below it do not.
             let unmarked = main.environment().is_ok_and(|text| !has_mark(&text) && is_whole(&text));
-            match self.below(pid, false).filter(|_| unmarked) {
+            match unmarked.then(|| self.below(&main, false)).flatten() {
                 Some(below) => pid = below,
                 None => return Ok(Found::Main(main)),
             }
@@ -390,30 +424,41 @@ impl Processes {
     /// behind is older, an orphan that it has taken in may be.
     fn target_of(&self, supervisor: i32, target: &[u8], number: impl Fn(i32) -> Option<i32>) -> Option<i32> {
         let target: i32 = std::str::from_utf8(target).ok()?.parse().ok()?;
-        let mut children = self.by_age.iter().filter(|(_, each)| each.parent == supervisor);
-        children.find(|(pid, _)| number(*pid) == Some(target)).map(|(pid, _)| *pid)
+        let mut children = self.stats.iter().filter(|(_, each)| each.parent == supervisor);
+        children.find(|(pid, _)| number(**pid) == Some(target)).map(|(pid, _)| *pid)
     }
 
-    fn below(&self, ancestor: i32, any: bool) -> Option<i32> {
+    /// The oldest process below an init or a script that is preverb or carries what it sets, or where none
+    /// does and any will do, the oldest. One that the ancestor cannot have become does not count.
+    fn below(&self, ancestor: &Process, any: bool) -> Option<i32> {
         let mut oldest = None;
-        for (pid, stat) in &self.by_age {
-            let pid = *pid;
-            if pid == self.own || !self.is_below(pid, ancestor) {
-                continue;
-            }
-            oldest = oldest.or(Some(pid).filter(|_| any));
-            if stat.name == PREVERB || stat.name.starts_with(SUPERVISOR) {
-                return Some(pid);
-            }
-            let Some(status) = Status::of(pid) else { continue };
-            match (Process { pid, name: Vec::new(), status, supervisor: None }).environment() {
-                Ok(text) if has_mark(&text) => return Some(pid),
-                Ok(_) => {}
+        // Every process is younger than its parent.
+        let mut seen = BTreeSet::from([ancestor.pid]);
+        for pid in self.by_age.iter().copied().filter(|pid| *pid != self.own) {
+            let Some(stat) = self.get(pid).filter(|stat| seen.contains(&stat.parent)) else { continue };
+            let status = Status::of(pid).filter(|status| ancestor.status.may_become(status));
+            let Some(status) = status else { continue };
+            let is_oldest = *oldest.get_or_insert(pid) == pid;
+            let is_preverb = stat.name == PREVERB || stat.name.starts_with(SUPERVISOR);
+            let process = Process { pid, stat: stat.clone(), status, supervisor: None };
+            let (is_marked, is_whole) = match process.environment() {
+                Ok(text) => (is_preverb || has_mark(&text), is_whole(&text)),
+                Err(_) if is_preverb => (true, true),
                 // One whose variables cannot be read may be it: what is younger is not.
                 Err(_) => break,
+            };
+            // What a hook has left behind carries the same, and so does what is below it. It has become a
+            // child of the init, younger than preverb, and is in a process group of its own.
+            let may_be_left = !is_oldest && stat.parent == ancestor.pid && stat.group != ancestor.stat.group;
+            if may_be_left && (is_marked || !is_whole) {
+                continue;
             }
+            if is_marked {
+                return Some(pid);
+            }
+            seen.insert(pid);
         }
-        oldest
+        oldest.filter(|_| any)
     }
 }
 
@@ -455,6 +500,21 @@ mod tests {
     }
 
     #[test]
+    fn another_process_of_the_same_number_is_noticed() {
+        let pid = own_pid();
+        let stat = ProcessStat::of(pid).expect("its own");
+        let status = Status::of(pid).expect("its own");
+        let own = Process { pid, stat, status, supervisor: None };
+        assert!(own.is_unchanged().is_ok());
+        let mut other = own.clone();
+        other.stat.started += 1;
+        assert_eq!(other.is_unchanged().map_err(|failure| failure.kind()), Err(Kind::Unavailable));
+        let mut other = own;
+        other.status.uid += 1;
+        assert!(other.is_unchanged().is_err());
+    }
+
+    #[test]
     fn the_mark_is_a_name_and_no_part_of_one() {
         assert!(has_mark(b"A=1\0PREVERB_ENVIRONMENT=prod\0"));
         assert!(!has_mark(b"XPREVERB_ENVIRONMENT=prod\0PREVERB_ENVIRONMENTS=1\0A=PREVERB_ENVIRONMENT=1\0"));
@@ -466,7 +526,7 @@ mod tests {
 
     #[test]
     fn the_target_of_a_supervisor_is_the_child_that_it_names() {
-        let by_age = vec![
+        let all = vec![
             (1, stat("preverb:6", 0, 1, 1)),
             (5, stat("left behind", 1, 5, 2)),
             (6, stat("server", 1, 6, 2)),
@@ -474,7 +534,7 @@ mod tests {
             (8, stat("preverb:2", 5, 8, 6)),
             (9, stat("inner", 8, 9, 7)),
         ];
-        let processes = Processes { by_age, own: 100 };
+        let processes = Processes::new(all, 100);
         // Process 9 is process 2 of a namespace of its own.
         let number = |pid| Some(if pid == 9 { 2 } else { pid });
         assert_eq!(processes.target_of(1, b"6", number), Some(6));
@@ -486,8 +546,14 @@ mod tests {
 
     #[test]
     fn a_circle_of_parents_ends() {
-        let by_age = vec![(5, stat("a", 6, 5, 1)), (6, stat("b", 5, 5, 1))];
-        assert!(!Processes { by_age, own: 100 }.is_below(5, 1));
+        let all = vec![(5, stat("a", 6, 5, 1)), (6, stat("b", 5, 5, 1))];
+        assert!(!Processes::new(all, 100).is_below(5, 1));
+    }
+
+    #[test]
+    fn a_long_chain_of_processes_costs_no_more_than_its_length() {
+        let all = (1..200_000).map(|pid| (pid, stat("link", pid - 1, 1, 1))).collect();
+        assert!(Processes::new(all, 0).is_below(199_999, 1));
     }
 
     #[test]

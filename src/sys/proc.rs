@@ -1,7 +1,8 @@
 //! The facts of a process from `/proc` (proc(5)). It reads them, and judges nothing.
 
 use std::collections::BTreeSet;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 
 use crate::text::set_of;
@@ -36,8 +37,14 @@ impl ProcessStat {
     }
 }
 
+/// The most that is read of one file: far more than the 6 MiB that the kernel accepts as arguments and
+/// variables. A process can move them, and let them seem to be as large as it likes (`PR_SET_MM_MAP`).
+const MOST: u64 = 16 << 20;
+
 pub(crate) fn read(pid: i32, file: &str) -> io::Result<Vec<u8>> {
-    std::fs::read(format!("/proc/{pid}/{file}"))
+    let mut bytes = Vec::new();
+    let length = File::open(format!("/proc/{pid}/{file}"))?.take(MOST + 1).read_to_end(&mut bytes)?;
+    if length as u64 > MOST { Err(rustix::io::Errno::FBIG.into()) } else { Ok(bytes) }
 }
 
 pub(crate) fn all() -> Vec<(i32, ProcessStat)> {
@@ -46,7 +53,8 @@ pub(crate) fn all() -> Vec<(i32, ProcessStat)> {
     pids.filter_map(|pid| Some((pid, ProcessStat::of(pid)?))).collect()
 }
 
-/// The ids and capabilities of a process from `/proc/PID/status`. Every user may read it.
+/// The ids and capabilities of a process from `/proc/PID/status`. Every user may read it. A process of
+/// another user namespace has no capabilities here, whatever it has there.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Status {
     pub(crate) numbers: Vec<i32>,
@@ -93,8 +101,32 @@ impl Status {
     }
 
     pub(crate) fn of(pid: i32) -> Option<Self> {
-        Self::parse(&String::from_utf8_lossy(&read(pid, "status").ok()?))
+        let status = Self::parse(&String::from_utf8_lossy(&read(pid, "status").ok()?))?;
+        // Unlike `/proc/PID/ns/user` everybody may read the map. Without rights no process can give a user
+        // namespace the map of the one above it.
+        let map = |pid| read(pid, "uid_map").ok();
+        let is_ours = map(pid) == map(std::process::id().cast_signed());
+        Some(if is_ours { status } else { Self { permitted: 0, bounding: 0, ambient: 0, ..status } })
     }
+
+    /// Whether a process of these ids may have become one of those: root may become every user, and others
+    /// become another one only with a set-user-id program.
+    pub(crate) fn may_become(&self, other: &Self) -> bool {
+        self.uid == 0 || (self.uid, self.gid, &self.groups) == (other.uid, other.gid, &other.groups)
+    }
+}
+
+/// The real and effective ids with which a process's program was started (getauxval(3)), the user's and the
+/// group's. A program with another word size has none.
+pub(crate) fn ids_at_start(auxiliary: &[u8]) -> Option<[(u32, u32); 2]> {
+    const WORD: usize = size_of::<usize>();
+    let word = |bytes: &[u8]| bytes.try_into().map(usize::from_ne_bytes).ok();
+    let of = |tag| {
+        let mut pairs = auxiliary.chunks_exact(2 * WORD).map(|pair| pair.split_at(WORD));
+        u32::try_from(pairs.find_map(|(each, value)| (word(each)? == tag).then(|| word(value))?)?).ok()
+    };
+    // AT_UID, AT_EUID, AT_GID, AT_EGID
+    Some([(of(11)?, of(12)?), (of(13)?, of(14)?)])
 }
 
 /// The owner of a process's files in `/proc`: its own user, or root where no other user may look at it.
@@ -147,6 +179,36 @@ mod tests {
         let same = text.replace("1000", "0").replace("100\t0\t0", "0\t0\t0");
         assert_eq!(Status::parse(&same).map(|status| status.ids_differ), Some(false));
         assert_eq!(Status::parse("Name:\tx\n"), None);
+    }
+
+    #[test]
+    fn a_file_without_end_is_refused() {
+        let own = std::process::id().cast_signed();
+        let error = read(own, "root/dev/zero").expect_err("no end");
+        assert_eq!(error.raw_os_error(), Some(rustix::io::Errno::FBIG.raw_os_error()));
+    }
+
+    #[test]
+    fn one_user_may_become_itself_alone_and_root_everybody() {
+        let of = |uid, gid, groups: &[u32]| Status { uid, gid, groups: groups.into(), ..Status::default() };
+        let (root, one) = (of(0, 0, &[]), of(1, 1, &[]));
+        assert!(root.may_become(&one) && root.may_become(&root) && one.may_become(&one));
+        for other in [root, of(2, 1, &[]), of(1, 2, &[]), of(1, 1, &[3])] {
+            assert!(!one.may_become(&other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn the_ids_at_the_start_are_in_the_auxiliary_vector() {
+        let block = |words: &[usize]| words.iter().flat_map(|word| word.to_ne_bytes()).collect::<Vec<_>>();
+        let words = [6, 4096, 11, 1, 12, 2, 13, 3, 14, 4, 23, 1, 0, 0];
+        assert_eq!(ids_at_start(&block(&words)), Some([(1, 2), (3, 4)]));
+        for end in [0, 3, 8] {
+            assert_eq!(ids_at_start(&block(&words[..end])), None);
+        }
+        let own = read(std::process::id().cast_signed(), "auxv").expect("its own");
+        let (uid, gid) = (nix::unistd::getuid().as_raw(), nix::unistd::getgid().as_raw());
+        assert_eq!(ids_at_start(&own), Some([(uid, uid), (gid, gid)]));
     }
 
     #[test]

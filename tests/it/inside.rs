@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use crate::dsl::{PATH, Running, Test, children, preverb, state};
+use crate::dsl::{PATH, Running, Test, children, preverb, skip, state};
 
 /// Runs until the test says so.
 const MAIN: &str = r#"["sh", "-c", ": >[DIR]/tmp/ready; until [ -e [DIR]/tmp/end ]; do sleep 0.02; done"]"#;
@@ -273,6 +273,56 @@ fn a_leftover_process_of_a_hook_is_not_taken_for_the_target() {
     let before = ["bash", "-c", "set -m; X=before sleep 60 & exec \"$@\"", "bash"];
     let table = format!("[verbs.a]\nexec = {MAIN}\ninit = true\n");
     container_of(&table, &before, |inside| inside.shell("echo $X").is(0, "\n", "")).any_stderr().run();
+}
+
+/// A step of root's that leaves a process behind.
+const LEAVES: &str = "[[setup]]\nuser = \"root\"\n\
+                      run = [\"sh\", \"-c\", \"setsid sleep 600 </dev/null >/dev/null 2>&1 3>&- & exit 0\"]\n";
+
+#[test]
+fn what_a_hook_of_roots_left_behind_is_not_taken_for_a_target_without_variables() {
+    let main = MAIN.strip_prefix('[').unwrap();
+    let test = |before: &str, init: &[&str]| {
+        let table =
+            format!("{LEAVES}[verbs.a]\nexec = [{before}\"env\", \"-i\", {main}\nuser = \"65534:65534\"\n");
+        container_of(&table, init, |inside| {
+            inside.shell("id -u").is(0, "65534\n", "");
+            assert_eq!(inside.health().status, Some(1));
+        })
+        .any_stderr()
+        .run();
+    };
+    test("", &[]);
+    test("", &["tini", "--"]);
+    if has_user_namespaces() {
+        // With mounts of its own it might be another container's.
+        test("\"unshare\", \"-Um\", ", &[]);
+    }
+}
+
+fn has_user_namespaces() -> bool {
+    let mut unshare = Command::new("setpriv");
+    unshare.args(["--reuid=65534", "--regid=65534", "--clear-groups", "unshare", "-Um", "true"]);
+    unshare.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+#[test]
+fn a_process_that_calls_itself_a_supervisor_is_not_believed() {
+    let itself = "import ctypes, glob, os, time\n\
+                  left = [p for p in glob.glob('/proc/[0-9]*') if open(p + '/comm').read() == 'sleep\\n'][0]\n\
+                  ctypes.CDLL(None).prctl(15, b'preverb:' + left[6:].encode(), 0, 0, 0)\n\
+                  open('[DIR]/tmp/ready', 'w')\n\
+                  while not os.path.exists('[DIR]/tmp/end'): time.sleep(0.02)\n";
+    let table = format!("{LEAVES}[verbs.a]\nexec = [\"python3\", \"[DIR]/it.py\"]\nuser = \"65534:65534\"\n");
+    container_of(&table, &[], |inside| {
+        let why = "the target of supervisor process 1 no longer exists";
+        let why = format!("preverb: cannot join the container's main process: {why}\n");
+        inside.shell("id -u").is(69, "", &why);
+    })
+    .needs("python3")
+    .file("it.py", itself, 0o644)
+    .any_stderr()
+    .run();
 }
 
 #[test]
@@ -584,6 +634,26 @@ fn a_main_process_that_ran_a_set_user_id_program_is_refused() {
 }
 
 #[test]
+fn a_main_process_that_became_root_by_a_set_user_id_program_is_refused() {
+    let program = std::fs::read("/usr/bin/python3").unwrap_or_default();
+    let itself = "import os, time\nos.setresuid(0, 0, 0)\nopen('[DIR]/tmp/ready', 'w')\n\
+                  while not os.path.exists('[DIR]/tmp/end'): time.sleep(0.02)\n";
+    let verb = "[verbs.a]\nexec = [\"[DIR]/lent\", \"[DIR]/it.py\"]\nuser = \"65534:65534\"\n\
+                env = { PYTHONHOME = \"/usr\" }\nhealth = { exec = [\"touch\", \"[DIR]/probed\"] }\n";
+    container_of(verb, &[], |inside| {
+        let why = "the main process 1 (`lent`) has become another user with a set-user-id or set-group-id program, \
+                   and preverb does not act for it";
+        inside.health().is_unhealthy(why);
+        inside.shell("id -u").is(77, "", &format!("preverb: {why}\n"));
+        assert!(!inside.run.dir().join("probed").exists());
+    })
+    .needs("python3")
+    .file("lent", program, 0o4755)
+    .file("it.py", itself, 0o644)
+    .run();
+}
+
+#[test]
 fn alone_in_a_container_there_is_nothing_to_look_at() {
     for init in [&[][..], &["tini", "--"]] {
         let test = |words: &[&str]| {
@@ -732,6 +802,31 @@ fn a_command_can_do_no_more_than_the_main_process() {
         assert_eq!(of(&command.stdout), of(&main));
     })
     .run();
+}
+
+#[test]
+fn capabilities_of_another_user_namespace_are_none_here() {
+    if !has_user_namespaces() {
+        return skip("users may not make user namespaces");
+    }
+    // All of them effective, permitted and inheritable, then ambient.
+    let itself = "libc = ctypes.CDLL(None)\n\
+                  assert libc.unshare(0x10000000) == 0\n\
+                  status = open('/proc/self/status').read()\n\
+                  held = int(status.split('CapPrm:')[1].split()[0], 16)\n\
+                  half = [held & 0xffffffff] * 3 + [held >> 32] * 3\n\
+                  assert libc.capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)(*half)) == 0\n\
+                  for one in range(held.bit_length()): assert libc.prctl(47, 2, one, 0, 0) == 0";
+    hidden(itself, "user = \"65534:65534\"\n", |inside| {
+        let main = std::fs::read_to_string(format!("/proc/{}/status", inside.first)).unwrap();
+        assert!(!main.contains("CapAmb:\t0000000000000000\n"), "{main}");
+        inside.preverb(["--exec", "--", "grep", "-E", "^Uid|^Cap(Prm|Bnd|Amb)", "/proc/self/status"]).is(
+            0,
+            "Uid:\t65534\t65534\t65534\t65534\nCapPrm:\t0000000000000000\n\
+                 CapBnd:\t0000000000000000\nCapAmb:\t0000000000000000\n",
+            "",
+        );
+    });
 }
 
 // --exec
