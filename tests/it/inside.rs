@@ -359,6 +359,21 @@ fn a_script_that_runs_preverb_is_not_the_main_process() {
 }
 
 #[test]
+fn a_target_beside_an_older_process_of_its_script_or_its_init_is_found() {
+    let table = format!("[verbs.a]\nexec = {MAIN}\n");
+    let other = "sleep 600 </dev/null >/dev/null 2>&1 &";
+    for script in [
+        format!("{other} \"$@\"; exit $?"),
+        format!("setsid {other} setsid sh -c '\"$@\"; exit $?' sh \"$@\"; exit $?"),
+    ] {
+        container_of(&table, &["sh", "-c", &script, "sh"], |inside| {
+            inside.shell("echo $PREVERB_VERB").is(0, "a\n", "");
+        })
+        .run();
+    }
+}
+
+#[test]
 fn a_main_process_that_has_ended_is_not_healthy() {
     // An init that reaps no process.
     let init = "#!/usr/bin/perl\nif (fork) { sleep 1 until -e '[DIR]/tmp/gone' } else { exec @ARGV }\n";
