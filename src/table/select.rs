@@ -311,9 +311,12 @@ impl<'d> Tree<'d> {
         if let Some(span) = part.span.filter(|_| part.exec.is_none() && !is_reported) {
             let elsewhere =
                 self.environments().any(|other| self.parts(verb.as_str(), other).1.is_some_and(has_exec));
-            // A drop-in that mistypes the verb that it changes makes a new one.
-            let others = self.verb_nodes(environment.as_str()).into_iter().filter(|other| has_exec(*other));
-            let hint = did_you_mean(verb.as_str(), others.map(Node::key));
+            // A drop-in that mistypes the verb that it changes makes a new one. Only the first are compared: to
+            // compare all would take time with the square of their number.
+            let few = decoder.mistakes.len() < 20;
+            let others = if few { self.verb_nodes(environment.as_str()) } else { Vec::new() };
+            let others = others.into_iter().filter(|other| has_exec(*other)).map(Node::key);
+            let hint = did_you_mean(verb.as_str(), others);
             let form = || "`exec` is the target's argv: `exec = [\"program\", \"argument\"]`".to_owned();
             let mistake = decoder.mistake(span, format!("{place} has no `exec`"));
             mistake.hint(hint.unwrap_or_else(form));
