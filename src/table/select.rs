@@ -311,8 +311,8 @@ impl<'d> Tree<'d> {
         if let Some(span) = part.span.filter(|_| part.exec.is_none() && !is_reported) {
             let elsewhere =
                 self.environments().any(|other| self.parts(verb.as_str(), other).1.is_some_and(has_exec));
-            // A drop-in that mistypes the verb that it changes makes a new one. Only the first are compared: to
-            // compare all would take time with the square of their number.
+            // A drop-in that mistypes the verb that it changes makes a new one. Only the first are compared:
+            // comparing all would take time with the square of their number.
             let few = decoder.mistakes.len() < 20;
             let others = if few { self.verb_nodes(environment.as_str()) } else { Vec::new() };
             let others = others.into_iter().filter(|other| has_exec(*other)).map(Node::key);
