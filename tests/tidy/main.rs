@@ -97,7 +97,7 @@ fn the_modules_have_exactly_the_breaches_that_are_listed() {
 /// The fewer lines to read, the better: lines of `src` without unit tests.
 #[test]
 fn the_program_does_not_grow() {
-    const MOST: usize = 20_400;
+    const MOST: usize = 20_040;
     let lines = rooms::lines(&program());
     assert!(lines <= MOST, "src has {lines} lines before its unit tests, and at most {MOST} are allowed");
 }
