@@ -95,8 +95,9 @@ impl Signals {
         None
     }
 
-    pub(crate) fn wait_until(&mut self, until: Instant) {
-        self.patience = Some(until);
+    /// Sets how long a wait for a file may take; `None` is for ever.
+    pub(crate) fn wait_until(&mut self, until: Option<Instant>) {
+        self.patience = until;
     }
 
     /// Waits until a file can be read, or until there is a request to stop, which is returned. An error is

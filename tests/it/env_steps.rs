@@ -419,3 +419,13 @@ fn a_standard_input_can_be_of_any_size_and_need_not_be_read() {
     run(&table("[\"true\"]"), &["a"]).env("A", &long).run();
     run(&table("[\"head\", \"-c1\"]"), &["a"]).env("A", &long).stderr("x").run();
 }
+
+#[test]
+fn a_pipe_of_variables_is_read_no_longer_than_the_step_may_take() {
+    let table = "[[setup]]\nname = \"s\"\nenv-file = \"[DIR]/pipe\"\ntimeout = \"200ms\"\n[verbs.a]\nexec = [\"true\"]\n";
+    run(table, &["a"])
+        .under_shell("mkfifo pipe; exec \"$@\"")
+        .status(71)
+        .stderr("preverb: step `s` took longer than its timeout of 200 ms\n")
+        .run();
+}

@@ -1,10 +1,12 @@
 //! The steps `env` and `env-file`: variables from the table and from files, with no shell.
 
 use std::io::ErrorKind;
+use std::time::Instant;
 
 use crate::plan::target::faulty;
 use crate::setup::dump::is_preverbs_own;
 use crate::setup::state::{Setup, Task};
+use crate::setup::steps::progress::timed_out;
 use crate::setup::surroundings::Changes;
 use crate::sys::{acting_as, proof, read_interruptible};
 use crate::text::{Failure, Kind, Result, path_of, reason};
@@ -42,6 +44,9 @@ impl Setup {
 
     pub(in crate::setup) fn env_file(&mut self, task: &Task<'_>, paths: &[Template]) -> Result<()> {
         let label = &task.step.label;
+        // A pipe may have nothing for as long as it likes.
+        let limit = task.step.limit().filter(|limit| !limit.is_zero());
+        let until = limit.and_then(|limit| Instant::now().checked_add(limit));
         for template in paths {
             let expanded = self.expand(template, task, "env-file")?;
             let path = path_of(&expanded.bytes);
@@ -56,9 +61,14 @@ impl Setup {
                 Failure::say(Kind::Variable, sentence).field("step", label).field("file", &shown)
             };
             let signals = &mut self.world.children.signals;
+            signals.wait_until(until);
             let read = acting_as(task.identity.as_ref(), || Ok(read_interruptible(path, LONGEST, signals)))?;
+            self.world.children.signals.wait_until(None);
             let read = read.map_err(|stop| stop.failure(&format!("during {}", task.who())))?;
             let text = read.map_err(|error| {
+                if let Some(limit) = limit.filter(|_| error.kind() == ErrorKind::TimedOut) {
+                    return timed_out(label, limit);
+                }
                 let failure = failure(reason(&error));
                 let is_missing = error.kind() == ErrorKind::NotFound;
                 let hint = "`if-exists` skips the step where there is no file";

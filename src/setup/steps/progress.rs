@@ -27,8 +27,7 @@ pub(crate) fn of<'a>(
     move || {
         let now = Instant::now();
         if let Some(limit) = limit.filter(|limit| now > started + *limit) {
-            let sentence = format!("step `{label}` took longer than its timeout of {}", spoken(limit));
-            return Err(Failure::say(Kind::System, sentence).field("step", label));
+            return Err(timed_out(label, limit));
         }
         if now < look {
             return Ok(());
@@ -44,6 +43,11 @@ pub(crate) fn of<'a>(
         }
         Ok(())
     }
+}
+
+pub(crate) fn timed_out(label: &str, limit: Duration) -> Failure {
+    let sentence = format!("step `{label}` took longer than its timeout of {}", spoken(limit));
+    Failure::say(Kind::System, sentence).field("step", label)
 }
 
 /// The same for a step that begins now.
