@@ -439,8 +439,8 @@ fn judge(name: &'static str, options: &Options, materials: &Materials, report: &
             verdict(
                 "the binary",
                 format!("{size} bytes"),
-                "at most 1200000 bytes",
-                Some(size <= 1_200_000),
+                "at most 1300000 bytes",
+                Some(size <= 1_300_000),
                 json!(size),
             )
         }

@@ -4,7 +4,6 @@
 //! below it is the main process. Only where names do not tell (a shell script or an unknown init before
 //! preverb), variables do.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -309,18 +308,22 @@ fn look() -> Result<Found> {
 
 struct Processes {
     by_age: Vec<i32>,
-    stats: BTreeMap<i32, ProcessStat>,
+    /// Sorted by process id.
+    stats: Vec<(i32, ProcessStat)>,
     own: i32,
 }
 
 impl Processes {
-    fn new(mut all: Vec<(i32, ProcessStat)>, own: i32) -> Self {
-        all.sort_unstable_by_key(|(pid, stat)| (stat.started, *pid));
-        Self { by_age: all.iter().map(|(pid, _)| *pid).collect(), stats: all.into_iter().collect(), own }
+    fn new(mut stats: Vec<(i32, ProcessStat)>, own: i32) -> Self {
+        stats.sort_unstable_by_key(|(pid, stat)| (stat.started, *pid));
+        let by_age = stats.iter().map(|(pid, _)| *pid).collect();
+        stats.sort_unstable_by_key(|(pid, _)| *pid);
+        Self { by_age, stats, own }
     }
 
     fn get(&self, pid: i32) -> Option<&ProcessStat> {
-        self.stats.get(&pid)
+        let at = self.stats.binary_search_by_key(&pid, |(pid, _)| *pid).ok()?;
+        Some(&self.stats[at].1)
     }
 
     fn first(&self) -> Option<i32> {
@@ -425,7 +428,7 @@ impl Processes {
     fn target_of(&self, supervisor: i32, target: &[u8], number: impl Fn(i32) -> Option<i32>) -> Option<i32> {
         let target: i32 = std::str::from_utf8(target).ok()?.parse().ok()?;
         let mut children = self.stats.iter().filter(|(_, each)| each.parent == supervisor);
-        children.find(|(pid, _)| number(**pid) == Some(target)).map(|(pid, _)| *pid)
+        children.find(|(pid, _)| number(*pid) == Some(target)).map(|(pid, _)| *pid)
     }
 
     /// The oldest process below an init or a script that is preverb or carries what it sets, or where none
@@ -433,9 +436,11 @@ impl Processes {
     fn below(&self, ancestor: &Process, any: bool) -> Option<i32> {
         let mut oldest = None;
         // Every process is younger than its parent.
-        let mut seen = BTreeSet::from([ancestor.pid]);
+        let mut seen = vec![ancestor.pid];
         for pid in self.by_age.iter().copied().filter(|pid| *pid != self.own) {
-            let Some(stat) = self.get(pid).filter(|stat| seen.contains(&stat.parent)) else { continue };
+            let Some(stat) = self.get(pid).filter(|stat| seen.binary_search(&stat.parent).is_ok()) else {
+                continue;
+            };
             let status = Status::of(pid).filter(|status| ancestor.status.may_become(status));
             let Some(status) = status else { continue };
             let is_oldest = *oldest.get_or_insert(pid) == pid;
@@ -456,7 +461,8 @@ impl Processes {
             if is_marked {
                 return Some(pid);
             }
-            seen.insert(pid);
+            let Err(at) = seen.binary_search(&pid) else { continue };
+            seen.insert(at, pid);
         }
         oldest.filter(|_| any)
     }
