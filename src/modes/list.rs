@@ -127,7 +127,7 @@ const NAMES: usize = 24;
 type Entry<'e> = (&'e str, &'e Option<String>, Vec<String>);
 
 /// Names with what they are for: an aligned column, text, and notes in parentheses at the end.
-fn column(entries: &[Entry<'_>], paint: Paint) -> Vec<String> {
+fn column(entries: &[Entry<'_>]) -> Vec<String> {
     let widths = entries.iter().map(|(name, ..)| name.chars().count()).filter(|width| *width <= NAMES);
     let width = widths.max().unwrap_or(0);
     let mut lines = Vec::new();
@@ -140,31 +140,12 @@ fn column(entries: &[Entry<'_>], paint: Paint) -> Vec<String> {
             lines.push(before.trim_end().to_owned());
             before = format!("  {:width$}  ", "");
         }
-        lines.extend(painted(hanging(&before, text.trim()), &notes, paint));
+        lines.extend(hanging(&before, text.trim()));
     }
     lines
 }
 
-fn painted(mut lines: Vec<String>, notes: &str, paint: Paint) -> Vec<String> {
-    let mut left = notes.chars().filter(|c| *c != ' ').count();
-    for line in lines.iter_mut().rev() {
-        // The notes are the last characters of the whole, whatever the lines are.
-        let mut at = line.len();
-        for (index, character) in line.char_indices().rev() {
-            if left == 0 {
-                break;
-            }
-            at = index;
-            left -= usize::from(character != ' ');
-        }
-        let (text, aside) = line.split_at(at);
-        let notes = aside.trim_start();
-        *line = format!("{text}{}{}", &aside[..aside.len() - notes.len()], paint.dim(notes));
-    }
-    lines
-}
-
-fn verb_lines(list: &List, paint: Paint) -> Vec<String> {
+fn verb_lines(list: &List) -> Vec<String> {
     let entry = |verb: &'_ ListedVerb| {
         let default = verb.default.then(|| "default".to_owned());
         let aliases = (!verb.aliases.is_empty()).then(|| format!("also {}", verb.aliases.join(", ")));
@@ -172,7 +153,7 @@ fn verb_lines(list: &List, paint: Paint) -> Vec<String> {
     };
     let entries: Vec<Entry<'_>> =
         list.verbs.iter().map(|verb| (verb.name.as_str(), &verb.about, entry(verb))).collect();
-    if entries.is_empty() { vec!["  (none)".to_owned()] } else { column(&entries, paint) }
+    if entries.is_empty() { vec!["  (none)".to_owned()] } else { column(&entries) }
 }
 
 fn notes(variable: &ListedVariable) -> Vec<String> {
@@ -199,17 +180,17 @@ fn notes(variable: &ListedVariable) -> Vec<String> {
 
 pub(crate) fn text(list: &List, paint: Paint) -> String {
     let mut lines = vec![paint.bold(&format!("Verbs in environment {}:", list.environment))];
-    lines.extend(verb_lines(list, paint));
+    lines.extend(verb_lines(list));
     if !list.variables.is_empty() {
         lines.extend([String::new(), paint.bold("Variables:")]);
         let entries: Vec<Entry<'_>> =
             list.variables.iter().map(|each| (each.name.as_str(), &each.about, notes(each))).collect();
-        lines.extend(column(&entries, paint));
+        lines.extend(column(&entries));
     }
     lines.join("\n") + "\n"
 }
 
 pub(crate) fn with_verbs(failure: Failure, list: &List) -> Failure {
     let heading = format!("the verbs in environment `{}`:", list.environment);
-    std::iter::once(heading).chain(verb_lines(list, Paint::Plain)).fold(failure, Failure::line)
+    std::iter::once(heading).chain(verb_lines(list)).fold(failure, Failure::line)
 }

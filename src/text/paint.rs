@@ -1,4 +1,4 @@
-//! How text on standard output is set off from other text: headings bold, asides dim, on a terminal alone;
+//! How text on standard output is set off from other text: headings bold, on a terminal alone;
 //! and lines that end before the eightieth column. Messages are `log.rs`'s.
 
 use std::io::IsTerminal as _;
@@ -21,16 +21,8 @@ impl Paint {
     }
 
     pub(crate) fn bold(self, text: &str) -> String {
-        self.with(1, text)
-    }
-
-    pub(crate) fn dim(self, text: &str) -> String {
-        self.with(2, text)
-    }
-
-    fn with(self, rendition: u8, text: &str) -> String {
         match self {
-            Self::Terminal if !text.is_empty() => format!("\x1b[{rendition}m{text}\x1b[22m"),
+            Self::Terminal if !text.is_empty() => format!("\x1b[1m{text}\x1b[22m"),
             Self::Terminal | Self::Plain => text.to_owned(),
         }
     }
@@ -93,6 +85,6 @@ mod tests {
     fn only_a_terminal_is_painted() {
         assert_eq!(Paint::Plain.bold("x"), "x");
         assert_eq!(Paint::Terminal.bold("x"), "\x1b[1mx\x1b[22m");
-        assert_eq!(Paint::Terminal.dim(""), "");
+        assert_eq!(Paint::Terminal.bold(""), "");
     }
 }

@@ -45,15 +45,13 @@ impl Lines {
         let mut lines = wrapped(aside, used + 2, indent + 2);
         let before = format!("{:indent$}{text}", "");
         if aside.is_empty() || used + 2 + lines[0].chars().count() <= 80 {
-            let painted = self.paint.dim(&lines.remove(0));
-            self.push(format!("{before}  {painted}").trim_end());
+            self.push(format!("{before}  {}", lines.remove(0)).trim_end());
         } else {
             self.push(&before);
             lines = wrapped(aside, indent + 2, indent + 2);
         }
         for line in lines {
-            let painted = self.paint.dim(&line);
-            self.push(&format!("{:1$}{painted}", "", indent + 2));
+            self.push(&format!("{:1$}{line}", "", indent + 2));
         }
     }
 }
