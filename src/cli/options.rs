@@ -314,5 +314,5 @@ fn list<'m, T>(
 }
 
 pub(super) fn usage(sentence: impl Into<String>) -> Failure {
-    Failure::say(Kind::Usage, sentence.into())
+    Failure::new(Kind::Usage, sentence.into())
 }

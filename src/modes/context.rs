@@ -79,7 +79,7 @@ impl Context<'_> {
         let value = self.variables.non_empty(b"PREVERB_LOG").filter(|_| options.log.is_none());
         let Some(value) = value.filter(|value| Format::of(value).is_none()) else { return Ok(()) };
         let sentence = format!("variable `PREVERB_LOG` is {}, which is not a log format", quoted(value));
-        Err(Failure::say(Kind::Variable, sentence).field("variable", "PREVERB_LOG").hint(Format::rule()))
+        Err(Failure::new(Kind::Variable, sentence).field("variable", "PREVERB_LOG").hint(Format::rule()))
     }
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn print(text: &str) -> Result<u8> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             let reason = reason(&error);
-            Err(Failure::say(Kind::System, format!("cannot write to standard output: {reason}")))
+            Err(Failure::new(Kind::System, format!("cannot write to standard output: {reason}")))
         }
         _ => Ok(0),
     }

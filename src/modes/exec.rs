@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use crate::modes::context::Context;
 use crate::modes::main_process;
 use crate::setup::not_root;
-use crate::sys::{Children, Myself, exec, identity, read};
+use crate::sys::{Children, Credentials, exec, identity, read};
 use crate::text::{Failure, Kind, Result};
 use crate::value::{Expanded, Origin, UserSpec, Variables};
 
@@ -21,13 +21,13 @@ use crate::value::{Expanded, Origin, UserSpec, Variables};
 pub(crate) fn step_down(context: Context<'_>, user: &OsStr, command: &[OsString]) -> Failure {
     let Context { mut variables, mut signals, log } = context;
     if let Err(reason) = UserSpec::parse(user.as_bytes()) {
-        return Failure::say(Kind::Usage, identity::no_user(user.as_bytes(), &reason));
+        return Failure::new(Kind::Usage, identity::no_user(user.as_bytes(), &reason));
     }
     let identity = match identity::resolve(&Expanded::open(user.as_bytes())) {
         Ok(identity) => identity,
         Err(failure) => return failure,
     };
-    let myself = Myself::observe();
+    let myself = Credentials::observe();
     if myself.is_root() {
         if !myself.is(&identity)
             && let Err(failure) = identity::step_down(&identity, None)
@@ -36,7 +36,7 @@ pub(crate) fn step_down(context: Context<'_>, user: &OsStr, command: &[OsString]
         }
         variables.set(b"HOME", &*identity.home, Origin::User, false);
     } else if !myself.is(&identity) {
-        log.say(&not_root(myself, &identity.spec.shown()));
+        log.emit(&not_root(myself, &identity.spec.shown()));
     }
     exec::exec_with(command, &variables, &mut signals)
 }
@@ -58,7 +58,7 @@ fn join(children: &mut Children) -> Result<Variables> {
         }
         let kind = failure.kind();
         let (sentence, hint) = failure.into_parts();
-        let failure = Failure::say(kind, format!("cannot join the container's main process: {sentence}"));
+        let failure = Failure::new(kind, format!("cannot join the container's main process: {sentence}"));
         hint.into_iter().fold(failure, Failure::hint)
     })?;
     main.is_one_user()?;

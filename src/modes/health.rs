@@ -12,7 +12,7 @@ use crate::modes::main_process;
 use crate::modes::probe::attempt;
 use crate::setup::awaited_of;
 use crate::sys::{Children, cgroup, read};
-use crate::table::{Decoder, Tree, lay_declarations, load, opaque};
+use crate::table::{Decoder, Tree, load, merged_declarations, opaque};
 use crate::text::{EnvironmentName, Failure, Kind, Result, VerbName, path_of, quoted, quoted_path};
 use crate::value::{Facts, UNSEEN_PATH, UNSEEN_PATH_HINT};
 
@@ -27,7 +27,7 @@ pub(crate) fn health(context: Context<'_>, table: Option<PathBuf>, timeout: Dura
 }
 
 fn unhealthy(sentence: impl Into<String>) -> Failure {
-    Failure::say(Kind::Unhealthy, sentence)
+    Failure::new(Kind::Unhealthy, sentence)
 }
 
 fn examine(context: Context<'_>, option: Option<PathBuf>, timeout: Duration) -> Result<()> {
@@ -82,7 +82,7 @@ fn examine(context: Context<'_>, option: Option<PathBuf>, timeout: Duration) -> 
     let mut decoder = Decoder::default();
     let selection = tree.select(&mut decoder, &environment, Some(&verb));
     load::failing(&sources, &decoder.mistakes)?;
-    let declarations = lay_declarations(selection.layers());
+    let declarations = merged_declarations(selection.layers());
     for declaration in declarations.iter().filter(|declaration| declaration.is_secret()) {
         variables.mark_secret(declaration.name.as_bytes());
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use crate::table::{Declaration, Decoder, Settings, Tree, lay_declarations};
+use crate::table::{Declaration, Decoder, Settings, Tree, merged_declarations};
 use crate::text::{EnvironmentName, Failure, MASK, Paint, VerbName, escaped, hanging, set_of, url};
 
 #[derive(Debug, Serialize)]
@@ -55,7 +55,7 @@ impl List {
         let mut selection = tree.select(decoder, environment, None);
         decoder.mistakes.extend(tree.clashes(environment.as_str(), None));
         let (mut verbs, mut concealed) = (Vec::new(), BTreeSet::new());
-        let mut variables = listed(lay_declarations(selection.layers()), None, &mut concealed);
+        let mut variables = listed(merged_declarations(selection.layers()), None, &mut concealed);
         for name in tree.verb_names(environment.as_str()) {
             let Some(name) = VerbName::parse(name.as_bytes()) else { continue };
             selection.verb = Some(tree.verb(decoder, environment, &name));
@@ -63,7 +63,7 @@ impl List {
             let is_hidden = verb.part.hidden == Some(true);
             let own = [&verb.part.layer, &verb.environment_layer].map(|layer| &layer.variables);
             if own.iter().any(|own| !own.is_empty()) {
-                let mut declarations = lay_declarations(selection.layers());
+                let mut declarations = merged_declarations(selection.layers());
                 declarations.retain(|each| own.iter().any(|own| own.iter().any(|own| own.name == each.name)));
                 let own = listed(declarations, Some(name.as_str()), &mut concealed);
                 variables.extend(own.into_iter().filter(|_| !is_hidden));

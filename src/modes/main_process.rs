@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
-use crate::sys::{Children, Identity, Myself, ProcessStat, Status, identity, proc, read};
+use crate::sys::{Children, Credentials, Identity, ProcessStat, Status, identity, proc, read};
 use crate::text::{Failure, Kind, Result, quoted, reason};
 use crate::value::{Capability, Expanded, Variables};
 
@@ -70,7 +70,7 @@ impl Process {
         } else {
             return Ok(());
         };
-        Err(Failure::say(Kind::Identity, format!("{what}, and preverb does not act for it")))
+        Err(Failure::new(Kind::Identity, format!("{what}, and preverb does not act for it")))
     }
 
     /// Refuses what is not the process that it was: what was read of it meanwhile may be another one's.
@@ -82,7 +82,7 @@ impl Process {
             return Ok(());
         }
         let sentence = format!("{} has ended, or become another user, while it was read", self.shown());
-        Err(Failure::say(Kind::Unavailable, sentence))
+        Err(Failure::new(Kind::Unavailable, sentence))
     }
 
     fn environment(&self) -> io::Result<Vec<u8>> {
@@ -109,7 +109,7 @@ impl Process {
                  the supervisor keeps them",
                 self.shown()
             );
-            return Err(Failure::say(Kind::System, sentence));
+            return Err(Failure::new(Kind::System, sentence));
         }
         let is_empty = text.is_empty();
         Ok(Variables::inherited(entries(&text).filter(|_| !is_empty).map(<[u8]>::to_vec)))
@@ -122,7 +122,7 @@ impl Process {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => error,
             other => return other,
         };
-        if !Myself::observe().is_root() {
+        if !Credentials::observe().is_root() {
             return Err(refused);
         }
         let result = identity::acting_as(Some(&self.identity()), || {
@@ -141,9 +141,9 @@ impl Process {
     fn refused(&self, what: &str, error: &io::Error) -> Failure {
         let sentence = format!("cannot read the {what} of {}: {}", self.shown(), reason(error));
         if error.kind() != io::ErrorKind::PermissionDenied {
-            return Failure::say(Kind::System, sentence);
+            return Failure::new(Kind::System, sentence);
         }
-        let me = Myself::observe();
+        let me = Credentials::observe();
         let Status { uid, gid, permitted, .. } = self.status;
         let lacking = permitted & !Status::of(own_pid()).unwrap_or_default().permitted;
         let same = (me.uid, me.gid) == (uid, gid);
@@ -169,7 +169,7 @@ impl Process {
                        that, changed its user or has more capabilities)";
             (why.to_owned(), "this needs the capability `CAP_SYS_PTRACE`".to_owned())
         };
-        Failure::say(Kind::System, format!("{sentence}: {why}")).hint(hint)
+        Failure::new(Kind::System, format!("{sentence}: {why}")).hint(hint)
     }
 
     pub(crate) fn enter(&self) -> Result<()> {
@@ -179,7 +179,7 @@ impl Process {
         self.read(|_| Ok(nix::unistd::fchdir(&directory)?)).map_err(|error| {
             let reason = reason(&error);
             let sentence = format!("cannot enter the working directory of {}: {reason}", self.shown());
-            Failure::say(Kind::System, sentence)
+            Failure::new(Kind::System, sentence)
         })?;
         if let Some(umask) = self.status.umask {
             rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask));
@@ -192,7 +192,7 @@ impl Process {
     pub(crate) fn become_its_user(&self) -> Result<()> {
         self.is_unchanged()?;
         let identity = self.identity();
-        let me = Myself::observe();
+        let me = Credentials::observe();
         if !me.is_root() {
             if me.uid == identity.uid {
                 return Ok(());
@@ -203,7 +203,7 @@ impl Process {
                 self.shown(),
                 who(me.uid, me.gid)
             );
-            return Err(Failure::say(Kind::System, sentence).hint("`docker exec -u root ...`"));
+            return Err(Failure::new(Kind::System, sentence).hint("`docker exec -u root ...`"));
         }
         let own = Status::of(own_pid()).unwrap_or_default();
         if own.bounding & !self.status.bounding != 0 {
@@ -245,7 +245,7 @@ const INITS: &str = "tini tini-static docker-init podman-init catatonit dumb-ini
 
 /// How long a supervisor may take to name its target, which can run for a moment before that.
 const STARTING: Duration = Duration::from_secs(1);
-const LOOK: Duration = Duration::from_millis(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 enum Found {
     Main(Process),
@@ -261,7 +261,7 @@ pub(crate) fn find(children: &mut Children, doing: &str) -> Result<Process> {
         match look()? {
             Found::Main(process) => return Ok(process),
             Found::Starting(_) if Instant::now() < deadline => {
-                children.sleep(Instant::now() + LOOK).map_err(|stop| stop.failure(doing))?;
+                children.sleep(Instant::now() + POLL_INTERVAL).map_err(|stop| stop.failure(doing))?;
             }
             Found::Starting(pid) => {
                 return Err(unavailable(format!("supervisor process {pid} has not started its target yet")));
@@ -271,7 +271,7 @@ pub(crate) fn find(children: &mut Children, doing: &str) -> Result<Process> {
 }
 
 fn unavailable(sentence: String) -> Failure {
-    Failure::say(Kind::Unavailable, sentence)
+    Failure::new(Kind::Unavailable, sentence)
 }
 
 fn setting_up(pid: i32) -> Failure {
@@ -282,12 +282,12 @@ fn setting_up(pid: i32) -> Failure {
 }
 
 fn alone() -> Failure {
-    Failure::say(Kind::Usage, "this process is itself the container's main process")
+    Failure::new(Kind::Usage, "this process is itself the container's main process")
         .hint("`--exec` is for `docker exec` and `kubectl exec`, in a running container")
 }
 
 fn not_seen() -> Failure {
-    Failure::say(Kind::System, "the main process of this container cannot be seen in `/proc`")
+    Failure::new(Kind::System, "the main process of this container cannot be seen in `/proc`")
 }
 
 fn look() -> Result<Found> {
@@ -297,7 +297,7 @@ fn look() -> Result<Found> {
     if seen.and_then(|pid| pid.to_str()?.parse().ok()) != Some(own) {
         let sentence =
             "cannot find the container's main process: `/proc` is missing or is not this container's";
-        return Err(Failure::say(Kind::System, sentence));
+        return Err(Failure::new(Kind::System, sentence));
     }
     if own == 1 {
         return Err(alone());

@@ -11,8 +11,8 @@ use rustix::process::Signal;
 use crate::modes::context::Context;
 use crate::ready;
 use crate::ready::{Awaited, Unready, awaited_word, not_ready, probed_word, start, wait_for};
-use crate::sys::{AsWhom, Children, Received, Stop, exec, read};
-use crate::text::{Failure, Kind, Result, spoken};
+use crate::sys::{Children, Received, RunAs, Stop, exec, read};
+use crate::text::{Failure, Kind, Result, readable};
 use crate::value::{Target, Variables};
 
 pub(crate) fn wait(
@@ -29,7 +29,7 @@ pub(crate) fn wait(
         .collect::<Result<Vec<_>>>()?;
     let mut children = Children::new(signals);
     let try_one = |children: &mut Children, each: &Awaited, limit| {
-        start(children, AsWhom::myself(), each, &variables, limit)
+        start(children, RunAs::myself(), each, &variables, limit)
     };
     match wait_for(&mut children, *log, awaited, timeout, &try_one) {
         Ok(()) => {}
@@ -50,14 +50,14 @@ pub(crate) fn probe(context: Context<'_>, target: &OsStr, timeout: Duration) -> 
     match attempt(&mut Children::new(signals), awaited, &variables, timeout, Instant::now())? {
         None => Ok(0),
         Some(reason) => {
-            let failure = Failure::say(Kind::Unhealthy, format!("`{shown}` is not ready: {reason}"));
+            let failure = Failure::new(Kind::Unhealthy, format!("`{shown}` is not ready: {reason}"));
             Err(failure.field("target", shown).field("reason", reason))
         }
     }
 }
 
 /// The limit of a probe that has none.
-const FOR_EVER: Duration = Duration::from_hours(24);
+const NO_LIMIT: Duration = Duration::from_hours(24);
 
 /// One try that is a part of what began at `begun`, and why it did not succeed; a `timeout` of zero is none,
 /// as for `--wait`.
@@ -68,12 +68,12 @@ pub(crate) fn attempt(
     timeout: Duration,
     begun: Instant,
 ) -> Result<Option<String>> {
-    let limit = if timeout.is_zero() { FOR_EVER } else { timeout };
+    let limit = if timeout.is_zero() { NO_LIMIT } else { timeout };
     let deadline = begun + limit;
     awaited.limit = Some(deadline.saturating_duration_since(Instant::now()));
     // The child has no limit of its own: past the deadline it is killed at once, for whoever asked waits.
     awaited.guard = Some(read::program());
-    let mut running = match start(children, AsWhom::myself(), &awaited, variables, Duration::ZERO) {
+    let mut running = match start(children, RunAs::myself(), &awaited, variables, Duration::ZERO) {
         Ok(running) => running,
         Err(reason) => return Ok(Some(awaited.shown_reason(&reason).to_owned())),
     };
@@ -94,7 +94,7 @@ pub(crate) fn attempt(
             while running.ended().is_none() {
                 children.pump(&mut [&mut running], None).map_err(stopped)?;
             }
-            return Ok(Some(format!("no answer within {}", spoken(limit))));
+            return Ok(Some(format!("no answer within {}", readable(limit))));
         }
     }
 }

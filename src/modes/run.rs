@@ -8,8 +8,8 @@ use crate::modes::verb::{self, Verbs};
 use crate::modes::{explain, list, shim, value_files};
 use crate::plan::{self, Call, Planned};
 use crate::setup::{self, state::World};
-use crate::sys::{Children, Myself, child, read};
-use crate::table::{Decoder, Tree, failing, lay_declarations};
+use crate::sys::{Children, Credentials, child, read};
+use crate::table::{Decoder, Tree, failing, merged_declarations};
 use crate::text::{Failure, Kind, Paint, Result};
 use crate::value::is_true;
 
@@ -52,7 +52,7 @@ impl Context<'_> {
         let verb::Call { verb, words, not_a_verb } = verbs.called(words)?;
         let selection = tree.select(&mut decoder, &environment.name, verb.as_ref());
         failing(sources, &decoder.mistakes)?;
-        let declarations = lay_declarations(selection.layers());
+        let declarations = merged_declarations(selection.layers());
         let files = value_files::value_files(&declarations, &self.variables, &mut self.signals)?;
         let call = Call { words, skip_setup };
         let Planned { plan, failures, warnings } =
@@ -84,7 +84,7 @@ impl Context<'_> {
         // of the plan.
         let again = plan.init.is_some() || !plan.steps.is_empty();
         let program = if again { read::program() } else { PathBuf::new() };
-        let world = World { log, program, myself: Myself::observe(), children };
+        let world = World { log, program, myself: Credentials::observe(), children };
         let name = plan.environment.name.clone();
         let failure = setup::perform(plan, world);
         Err(match not_a_verb.filter(|_| failure.kind() == Kind::NotFound) {

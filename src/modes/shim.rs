@@ -29,7 +29,7 @@ use crate::value::{Prefix, split_prefix};
 pub(crate) fn shim(verbs: Verbs<'_>, environment: &Environment, verb: Option<&OsStr>) -> Result<String> {
     let image = verbs.settings.shim.as_ref().and_then(|shim| shim.image.as_ref().map(|image| (shim, image)));
     let Some((shim, image)) = image else {
-        return Err(Failure::say(Kind::Table, "the table does not name the image that `--shim` runs")
+        return Err(Failure::new(Kind::Table, "the table does not name the image that `--shim` runs")
             .hint("[shim]\nimage = \"registry/name:tag\""));
     };
     if let Some(word) = verb

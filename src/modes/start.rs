@@ -48,7 +48,7 @@ pub(crate) fn run() -> ExitCode {
                 termination_log::write(&failure);
             }
             for message in failure.messages() {
-                log.say(&message);
+                log.emit(&message);
             }
             ExitCode::from(failure.kind().exit_code())
         }

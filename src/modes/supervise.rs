@@ -59,7 +59,7 @@ pub(crate) fn supervise(context: Context<'_>, options: &Supervision, command: &[
         Some(_) => Terminal::Present,
     };
     drop((variables, own_terminal));
-    let_go(&signals);
+    release_resources(&signals);
     let ended = watch(signals, options, target, terminal);
     Ok(options.exit_code(ended.exit_code()))
 }
@@ -69,7 +69,7 @@ pub(crate) fn supervise(context: Context<'_>, options: &Supervision, command: &[
 pub(crate) fn become_target(words: &[OsString], mut variables: Variables, log: &mut Log) -> Failure {
     default_in_children();
     let Some((tasks, command)) = words.split_first() else {
-        return Failure::say(Kind::Usage, format!("`{TARGET_MODE}` is for preverb itself"));
+        return Failure::new(Kind::Usage, format!("`{TARGET_MODE}` is for preverb itself"));
     };
     let each = tasks.as_bytes().split(|byte| *byte == b',');
     let asked = |task: &str| each.clone().any(|each| each == task.as_bytes());
@@ -132,7 +132,7 @@ fn start(
 /// Lets go of everything that is the target's: a working directory that could not be unmounted, pipes whose
 /// other end waits for their end. Standard error is one of them, for nothing more is reported from here on;
 /// it stays where it is the only way left to the terminal.
-fn let_go(signals: &Signals) {
+fn release_resources(signals: &Signals) {
     let _ = nix::unistd::chdir("/");
     let own = signals.as_fd().as_raw_fd();
     for descriptor in inherited_descriptors().into_iter().filter(|descriptor| *descriptor != own) {
@@ -153,7 +153,7 @@ fn let_go(signals: &Signals) {
 }
 
 /// Signals that are the target's alone.
-const NEVER_TO_THE_REST: [i32; 5] = [SIGCHLD, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU];
+const TARGET_ONLY: [i32; 5] = [SIGCHLD, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU];
 
 /// How long processes that were killed may take to be gone: one in an uninterruptible sleep takes forever.
 const AFTER_KILL: Duration = Duration::from_secs(2);
@@ -217,7 +217,7 @@ fn watch(signals: Signals, options: &Supervision, target: i32, terminal: Termina
     let ended = supervisor.run();
     supervisor.take_back();
     if let Some(grace) = options.grace {
-        supervisor.end_the_rest(grace);
+        supervisor.end_leftovers(grace);
     }
     ended
 }
@@ -240,7 +240,7 @@ impl Supervisor<'_> {
     }
 
     fn pass_on(&mut self, caught: Caught) {
-        if caught.is_news_of_a_child {
+        if caught.is_child_event {
             return;
         }
         if caught.number == SIGCONT {
@@ -340,17 +340,17 @@ impl Supervisor<'_> {
     }
 
     /// Ends the leftover processes of the target: SIGTERM, and SIGKILL after `grace`.
-    fn end_the_rest(&self, grace: Duration) {
-        self.to_the_rest(SIGTERM);
+    fn end_leftovers(&self, grace: Duration) {
+        self.signal_leftovers(SIGTERM);
         // A process that is stopped handles nothing.
-        self.to_the_rest(SIGCONT);
+        self.signal_leftovers(SIGCONT);
         let deadline = Instant::now().checked_add(grace);
         loop {
             // The signals before the dead: the news of one that ends in between stays to wake this process.
             while let Some(caught) = self.signals.next() {
                 let number = self.rewritten(caught.number);
-                if let Some(number) = number.filter(|number| !NEVER_TO_THE_REST.contains(number)) {
-                    self.to_the_rest(number);
+                if let Some(number) = number.filter(|number| !TARGET_ONLY.contains(number)) {
+                    self.signal_leftovers(number);
                 }
             }
             if collect() {
@@ -363,13 +363,13 @@ impl Supervisor<'_> {
         }
         let deadline = Instant::now() + AFTER_KILL;
         while !collect() && Instant::now() < deadline {
-            self.to_the_rest(SIGKILL);
+            self.signal_leftovers(SIGKILL);
             while self.signals.next().is_some() {}
             self.signals.wait(Some(Instant::now() + AFTER_KILL_POLL));
         }
     }
 
-    fn to_the_rest(&self, number: i32) {
+    fn signal_leftovers(&self, number: i32) {
         if self.init {
             send_to_all(number);
             return;

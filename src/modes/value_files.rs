@@ -4,7 +4,7 @@ use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use crate::plan::ValueFile;
-use crate::sys::{Refusal, Signals, Stop, UNHELD, entry, read_interruptible, read_opened};
+use crate::sys::{NONBLOCKING, Refusal, Signals, Stop, entry, read_interruptible, read_opened};
 use crate::table::Declaration;
 use crate::text::{Result, path_of, quoted_path, reason};
 use crate::value::Variables;
@@ -62,7 +62,7 @@ fn read(path: &Path, signals: &mut Signals) -> std::result::Result<std::io::Resu
     if descriptors.iter().any(|descriptors| path.starts_with(descriptors)) {
         return read_interruptible(path, LONGEST, signals);
     }
-    match entry::open(path, UNHELD) {
+    match entry::open(path, NONBLOCKING) {
         Ok(file) => read_opened(&file, LONGEST, signals),
         Err(Refusal::System(errno)) => Ok(Err(errno.into())),
         Err(refusal) => Ok(Err(Error::other(refusal.to_string()))),

@@ -50,11 +50,11 @@ impl Verbs<'_> {
 
     fn default(self) -> Result<VerbName> {
         let Some((name, _)) = &self.settings.default else {
-            let failure = Failure::say(Kind::Usage, "no verb given, and the table has no default verb");
+            let failure = Failure::new(Kind::Usage, "no verb given, and the table has no default verb");
             return Err(with_verbs(failure, &self.list()));
         };
         self.here(name.as_str().as_bytes())?.ok_or_else(|| {
-            Failure::say(Kind::Table, format!("the default verb {} does not exist", quoted(name.as_str())))
+            Failure::new(Kind::Table, format!("the default verb {} does not exist", quoted(name.as_str())))
         })
     }
 
@@ -71,12 +71,12 @@ impl Verbs<'_> {
             quoted(word),
             quoted(environment)
         );
-        let failure = Failure::say(Kind::Table, sentence);
+        let failure = Failure::new(Kind::Table, sentence);
         Err(failure.field("verb", escaped(word)).field("environment", environment))
     }
 
     pub(crate) fn unknown(self, word: &OsStr) -> Failure {
-        let failure = Failure::say(Kind::Usage, format!("unknown verb {}", quoted(word.as_bytes())));
+        let failure = Failure::new(Kind::Usage, format!("unknown verb {}", quoted(word.as_bytes())));
         self.with_suggestion(failure.field("verb", escaped(word.as_bytes())), word)
     }
 

@@ -107,7 +107,7 @@ impl Building {
 }
 
 fn failure(declaration: &Declaration, sentence: String) -> Failure {
-    let failure = Failure::say(Kind::Variable, sentence).field("variable", &declaration.name);
+    let failure = Failure::new(Kind::Variable, sentence).field("variable", &declaration.name);
     match &declaration.about {
         Some(about) => failure.hint(escaped(about.as_bytes())),
         None => failure,

@@ -66,7 +66,7 @@ pub(crate) fn choose(
             Why::Variable => format!("variable `{variable}`"),
             Why::TableDefault | Why::BuiltIn => "the default environment".to_owned(),
         };
-        let mut failure = Failure::say(kind, format!("{subject} is `{shown}`, which {reason}"));
+        let mut failure = Failure::new(kind, format!("{subject} is `{shown}`, which {reason}"));
         if !hint.is_empty() {
             failure = failure.hint(hint);
         }

@@ -4,7 +4,7 @@ use std::cell::LazyCell;
 use std::collections::BTreeSet;
 
 use crate::plan::environment::{Environment, Why};
-use crate::plan::target::faulty;
+use crate::plan::target::fault_failure;
 use crate::table::{Declaration, Layer};
 use crate::text::{Failure, VerbName, quoted, set_of};
 use crate::value::{Expanded, Fault, OWN_LAYER, OWN_LAYER_HINT, Origin, Template, Variables, own_names};
@@ -83,7 +83,7 @@ impl Building {
     fn unset(&mut self, unset: &Fault, what: &str, is_own: bool) {
         let name = &unset.name;
         if self.found_unset.insert(name.clone()) {
-            let mut failure = faulty(unset.clone(), what);
+            let mut failure = fault_failure(unset.clone(), what);
             if is_own {
                 failure = failure.hint(format!("`{name}` {OWN_LAYER}: {OWN_LAYER_HINT}"));
             }

@@ -8,7 +8,7 @@ pub(crate) mod target;
 pub(crate) mod value_file;
 
 pub(crate) use crate::plan::environment::{Environment, Why, choose};
-pub(crate) use crate::plan::target::{Arguments, Target, faulty};
+pub(crate) use crate::plan::target::{Arguments, Target, fault_failure};
 pub(crate) use crate::plan::value_file::ValueFile;
 
 use std::collections::BTreeSet;
@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use crate::plan::declared::{Rules, judge};
 use crate::plan::layers::Building;
-use crate::table::{Declaration, Init, Selection, Settings, VerbPart, lay_declarations, opaque};
+use crate::table::{Declaration, Init, Selection, Settings, VerbPart, merged_declarations, opaque};
 use crate::text::{
     DURATION_RULE, EnvironmentName, Failure, Kind, Result, UMASK_RULE, VerbName, WAIT_TIMEOUT, escaped,
     parse_duration, parse_mode, parse_umask, quoted, shortened, url,
@@ -152,7 +152,7 @@ fn settle<T: Copy>(
     let known = std::str::from_utf8(&expanded.bytes).ok().and_then(parse);
     if known.is_none() {
         let sentence = format!("`{key}` is `{}`, which is not valid", expanded.shown());
-        return Err(Failure::say(Kind::Variable, sentence).hint(rule));
+        return Err(Failure::new(Kind::Variable, sentence).hint(rule));
     }
     *value = known.map(Deferred::Known);
     Ok(())
@@ -218,7 +218,7 @@ pub(crate) fn plan(
     inherited: &Variables,
     files: &[ValueFile],
 ) -> Planned {
-    let declarations = lay_declarations(selection.layers());
+    let declarations = merged_declarations(selection.layers());
     let verb = selection.verb.as_ref();
     let verb_name = verb.map(|verb| verb.name.clone());
 
@@ -319,7 +319,7 @@ pub(crate) fn secret_in_marker(step: &Step, is_secret: &dyn Fn(&str) -> bool) ->
 
 pub(crate) fn secret_marker(label: &str, key: &str) -> Failure {
     let sentence = format!("`{key}` of step `{label}` contains a secret, which would be written to disk");
-    Failure::say(Kind::Table, sentence).field("step", label).field("key", key)
+    Failure::new(Kind::Table, sentence).field("step", label).field("key", key)
 }
 
 pub(crate) fn interpreters(settings: &Settings) -> Vec<(String, Vec<String>)> {

@@ -23,7 +23,7 @@ pub(crate) enum Arguments {
 impl Target {
     pub(crate) fn argv(&self, facts: Facts<'_>) -> Result<Vec<Expanded>> {
         let mut argv = expand_argv(&self.exec, facts, "`exec`")?;
-        argv.extend(self.arguments(facts).map_err(|(fault, what)| faulty(fault, what))?);
+        argv.extend(self.arguments(facts).map_err(|(fault, what)| fault_failure(fault, what))?);
         Ok(argv)
     }
 
@@ -44,13 +44,13 @@ impl Target {
 }
 
 pub(crate) fn expand_argv(elements: &[Element], facts: Facts<'_>, what: &str) -> Result<Vec<Expanded>> {
-    words::expand(elements, facts, &|| Ok(Vec::new())).map_err(|fault| faulty(fault, what))
+    words::expand(elements, facts, &|| Ok(Vec::new())).map_err(|fault| fault_failure(fault, what))
 }
 
 pub(crate) fn expand(template: &Template, variables: &Variables, what: &str) -> Result<Expanded> {
-    template.expand(variables).map_err(|fault| faulty(fault, what))
+    template.expand(variables).map_err(|fault| fault_failure(fault, what))
 }
 
-pub(crate) fn faulty(fault: Fault, what: &str) -> Failure {
-    Failure::say(Kind::Variable, fault.needed_by(what)).field("variable", fault.name)
+pub(crate) fn fault_failure(fault: Fault, what: &str) -> Failure {
+    Failure::new(Kind::Variable, fault.needed_by(what)).field("variable", fault.name)
 }

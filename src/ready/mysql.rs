@@ -13,7 +13,7 @@ use crate::ready::clock::Clock;
 use crate::ready::connection::{Address, Connection, Parsed};
 
 /// Shorter than the longest name that a server takes, and to be understood in its log.
-const NOBODY: &[u8] = b"preverb-readiness-no-such-user";
+const USER: &[u8] = b"preverb-readiness-no-such-user";
 /// Long password, protocol 4.1, its way of passwords, names of plugins.
 const CAPABILITIES: u32 = 0x1 | 0x200 | 0x8000 | 0x8_0000;
 /// The longest packet of a handshake: a greeting, a name of a plugin with its salt, an error.
@@ -51,7 +51,7 @@ impl Login {
     fn end(mut self) -> Result<(), String> {
         const CHARSET: u8 = 33;
         let head = [CAPABILITIES.to_le_bytes(), (1_u32 << 24).to_le_bytes()];
-        let rest = [&[CHARSET][..], &[0; 23], NOBODY, b"\0\0mysql_native_password\0"].concat();
+        let rest = [&[CHARSET][..], &[0; 23], USER, b"\0\0mysql_native_password\0"].concat();
         self.send(&[head.as_flattened(), &rest].concat());
         for _ in 0..ROUNDS {
             let Packet { sequence, payload } = self.connection.receive(packet)?;

@@ -16,14 +16,14 @@ use crate::sys::{Carries, Children, Received, Request, Running, Signals, read, s
 use crate::value::Variables;
 
 /// How long an answer waits for the other ones: most often they are on their way (RFC 8305, section 3).
-const TOGETHER: Duration = Duration::from_millis(50);
+const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 
 /// How many addresses are named, when they fail for different reasons.
 const NAMED: usize = 3;
 
 /// The part of a try's time that a search list may take where the name as it stands has addresses: musl
 /// waits for a name server that refuses as for one that is silent.
-const PATIENCE: u32 = 5;
+const SEARCH_SHARE: u32 = 5;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Asked {
@@ -119,12 +119,12 @@ impl Lookup {
     fn next(&mut self, clock: Clock, failed: bool) -> Option<Vec<IpAddr>> {
         let begun = Instant::now();
         let mut met = begun;
-        let patience = if failed { clock.limit() / (2 * PATIENCE) } else { clock.limit() };
+        let patience = if failed { clock.limit() / (2 * SEARCH_SHARE) } else { clock.limit() };
         while !self.open.is_empty() {
             let searching = self.open.iter().any(|(asked, _)| *asked == Asked::Searched);
             let wait = match (self.found.is_empty(), self.spare.is_empty()) {
-                (false, _) if searching => TOGETHER.saturating_sub(met.elapsed()),
-                (true, false) if searching => (clock.limit() / PATIENCE).saturating_sub(clock.used()),
+                (false, _) if searching => RESOLUTION_DELAY.saturating_sub(met.elapsed()),
+                (true, false) if searching => (clock.limit() / SEARCH_SHARE).saturating_sub(clock.used()),
                 (false, _) | (true, false) => Duration::ZERO,
                 (true, true) => patience.saturating_sub(begun.elapsed()),
             };

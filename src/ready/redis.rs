@@ -1,7 +1,8 @@
 //! Redis and Valkey (their documentation, "Redis serialization protocol specification", `AUTH`, `PING`).
 //!
-//! A server that has a password does not tell a stranger that it is still loading: it answers NOAUTH to
-//! both. So the password of the URL is sent, and without one NOAUTH can only mean that the server is up.
+//! A server that has a password does not tell a client that is not logged in that it is still loading: it
+//! answers NOAUTH to both. So the password of the URL is sent, and without one NOAUTH can only mean that the
+//! server is up.
 
 use crate::ready::connection::{Connection, Parsed};
 use crate::value::Password;

@@ -8,10 +8,10 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::sys::{AsWhom, Children, Ended, Request, Running, Spawn, Stop, start_mode, start_program};
+use crate::sys::{Children, Ended, Request, RunAs, Running, Spawn, Stop, start_mode, start_program};
 use crate::text::{
-    Failure, Kind, Level, Log, Message, PROBE_TIMEOUT, PROGRESS, QUIET, Result, WITHHELD, escaped, listed,
-    pause, quoted, spoken, url,
+    FIRST_REPORT, Failure, Kind, Level, Log, Message, PROBE_TIMEOUT, REPORT_INTERVAL, Result, WITHHELD,
+    escaped, listed, pause, quoted, readable, url,
 };
 use crate::value::{Target, UNSEEN_PATH, UNSEEN_PATH_HINT, Variables};
 
@@ -96,7 +96,7 @@ pub(crate) fn wait_for(
 ) -> std::result::Result<(), Unready> {
     let begun = Instant::now();
     let deadline = (!timeout.is_zero()).then(|| begun + timeout);
-    let mut say_at = begun + QUIET;
+    let mut say_at = begun + FIRST_REPORT;
     while !awaited.is_empty() {
         let now = Instant::now();
         for each in awaited.iter_mut().filter(|each| each.running.is_none() && each.next <= now) {
@@ -113,10 +113,10 @@ pub(crate) fn wait_for(
         }
         if now >= say_at {
             let names: Vec<&str> = awaited.iter().map(|each| each.shown.as_str()).collect();
-            let still = if say_at == begun + QUIET { "" } else { "still " };
-            let text = format!("{still}waiting for {} for {}", listed(&names), spoken(begun.elapsed()));
-            log.say(&Message::new(Level::Info, text).field("targets", names.join(" ")));
-            say_at = if still.is_empty() { begun + PROGRESS } else { say_at + PROGRESS };
+            let still = if say_at == begun + FIRST_REPORT { "" } else { "still " };
+            let text = format!("{still}waiting for {} for {}", listed(&names), readable(begun.elapsed()));
+            log.emit(&Message::new(Level::Info, text).field("targets", names.join(" ")));
+            say_at = if still.is_empty() { begun + REPORT_INTERVAL } else { say_at + REPORT_INTERVAL };
         }
         let idle = awaited.iter().filter(|each| each.running.is_none()).map(|each| each.next);
         let until = idle.chain([say_at]).chain(deadline).min();
@@ -161,9 +161,9 @@ impl Awaited {
         match self.verdict(running, ended) {
             Ok(()) => {
                 // The first try can take as long as others are waited for.
-                if self.tries > 1 || waited >= QUIET {
-                    let text = format!("`{}` is ready after {}", self.shown, spoken(waited));
-                    log.say(&Message::new(Level::Info, text).field("target", &self.shown));
+                if self.tries > 1 || waited >= FIRST_REPORT {
+                    let text = format!("`{}` is ready after {}", self.shown, readable(waited));
+                    log.emit(&Message::new(Level::Info, text).field("target", &self.shown));
                 }
                 return true;
             }
@@ -178,7 +178,7 @@ impl Awaited {
         let line = running.last_line();
         Err(match ended {
             Ended::Exited(0) => return Ok(()),
-            Ended::TimedOut(limit) => format!("no answer within {}", spoken(*limit)),
+            Ended::TimedOut(limit) => format!("no answer within {}", readable(*limit)),
             Ended::Exited(1) if (self.is_probe() || running.has_reported()) && !line.is_empty() => line,
             other @ (Ended::Exited(_)
             | Ended::Signaled(_)
@@ -200,14 +200,14 @@ impl Awaited {
 pub(crate) fn not_ready(awaited: &[Awaited], timeout: Duration, what: &str) -> Failure {
     let list: Vec<String> =
         awaited.iter().map(|each| format!("`{}` ({})", each.shown, each.error())).collect();
-    let sentence = format!("{what} not ready after {}: {}", spoken(timeout), list.join(", "));
+    let sentence = format!("{what} not ready after {}: {}", readable(timeout), list.join(", "));
     let names: Vec<&str> = awaited.iter().map(|each| each.shown.as_str()).collect();
-    Failure::say(Kind::Unavailable, sentence).field("targets", names.join(" "))
+    Failure::new(Kind::Unavailable, sentence).field("targets", names.join(" "))
 }
 
 pub(crate) fn start(
     children: &mut Children,
-    as_whom: AsWhom<'_>,
+    run_as: RunAs<'_>,
     awaited: &Awaited,
     variables: &Variables,
     limit: Duration,
@@ -216,7 +216,7 @@ pub(crate) fn start(
         spawn.terms.quiet = true;
         spawn.terms.limit = Some(limit);
     };
-    let (identity, file) = (as_whom.identity, None);
+    let (identity, file) = (run_as.identity, None);
     let started = if let Some(target) = &awaited.target {
         let argv = &[OsString::from_vec(target.clone())];
         let (variables, limit) = (&Variables::default(), awaited.limit.unwrap_or(PROBE_TIMEOUT));
@@ -227,7 +227,7 @@ pub(crate) fn start(
         let request = Request { identity, file, argv: &awaited.argv, variables, limit: Duration::ZERO };
         start_mode(children, guard, "--preverb-guard", &request, &adjust)
     } else {
-        start_program(children, as_whom, &awaited.argv, variables, &adjust)
+        start_program(children, run_as, &awaited.argv, variables, &adjust)
     };
     started.map_err(|failure| failure.sentence())
 }
@@ -241,7 +241,7 @@ pub(crate) fn awaited_word(target: &OsStr, program: &Path) -> Result<Option<Awai
         Ok(awaited) => return Ok(awaited),
         Err(reason) => reason,
     };
-    Err(Failure::say(Kind::Usage, format!("{} is not a target: {reason}", quoted(&shown))))
+    Err(Failure::new(Kind::Usage, format!("{} is not a target: {reason}", quoted(&shown))))
 }
 
 /// A target of `--probe` (64 where it is not one), of which nothing may be left unseen.
@@ -249,7 +249,7 @@ pub(crate) fn probed_word(target: &OsStr, program: &Path) -> Result<Option<Await
     let awaited = awaited_word(target, program)?;
     if let Some(awaited) = awaited.as_ref().filter(|awaited| awaited.hides_its_path()) {
         let sentence = format!("`{}` cannot be probed: {UNSEEN_PATH}", awaited.shown);
-        return Err(Failure::say(Kind::Usage, sentence).hint(UNSEEN_PATH_HINT));
+        return Err(Failure::new(Kind::Usage, sentence).hint(UNSEEN_PATH_HINT));
     }
     Ok(awaited)
 }

@@ -127,7 +127,7 @@ fn set_limit(limit: &Limit) -> Result<()> {
         let shown = |value: Option<u64>| value.map_or("unlimited".to_owned(), |value| value.to_string());
         let (name, value, hard) = (limit.resource.name, shown(limit.value), shown(hard));
         let sentence = format!("cannot set limit `{name}` to {value}: {error}; the hard limit is {hard}");
-        Failure::say(Kind::System, sentence).field("limit", name)
+        Failure::new(Kind::System, sentence).field("limit", name)
     })
 }
 
@@ -145,6 +145,6 @@ fn name_leftovers(log: Log, groups: &[i32]) {
         let name = escaped(&process.name);
         let message = format!("setup left process {pid} (`{name}`) running beside the target");
         let message = Message::new(Level::Info, message).number("pid", u64::from(pid.unsigned_abs()));
-        log.say(&message.field("process", name));
+        log.emit(&message.field("process", name));
     }
 }

@@ -14,7 +14,8 @@ use crate::sys::{
     Carries, Ended, Running, Spawn, Terminal, Writers, locate, place, proof, start_program, working_directory,
 };
 use crate::text::{
-    Failure, Kind, Level, Message, PROGRESS, Result, WITHHELD, bytes_of, reason, shell_quoted, spoken,
+    Failure, Kind, Level, Message, REPORT_INTERVAL, Result, WITHHELD, bytes_of, readable, reason,
+    shell_quoted,
 };
 use crate::value::{Origin, Variables};
 
@@ -96,13 +97,13 @@ impl Setup {
                 .field("step", label)
                 .field("environment", &environment)
         };
-        log.say(&report(&format!("running hook `{}`", hook.name)));
+        log.emit(&report(&format!("running hook `{}`", hook.name)));
         let (ended, running) = match self.start(task, hook, &variables) {
             Err(failure) if failure.kind() == Kind::Identity => return Err(failure),
             Err(failure) => (Ended::NotStarted(failure.sentence()), None),
             Ok(mut running) => {
-                let ended = self.world.children.run(&mut running, PROGRESS, &|so_far| {
-                    log.say(&report(&format!("hook `{}` still runs after {}", hook.name, spoken(so_far))));
+                let ended = self.world.children.run(&mut running, REPORT_INTERVAL, &|so_far| {
+                    log.emit(&report(&format!("hook `{}` still runs after {}", hook.name, readable(so_far))));
                 });
                 let ended = ended.map_err(|stop| {
                     self.restore_terminal();
@@ -132,8 +133,8 @@ impl Setup {
         })?;
         let origin = Origin::Hook(hook.name.clone());
         self.surroundings.absorb(&changes, task.root, &origin, &self.plan.secrets);
-        let message = report(&format!("hook `{}` done in {}", hook.name, spoken(duration)));
-        log.say(&message.number("duration-ms", u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)));
+        let message = report(&format!("hook `{}` done in {}", hook.name, readable(duration)));
+        log.emit(&message.number("duration-ms", u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)));
         Ok(())
     }
 
@@ -159,7 +160,7 @@ impl Setup {
             Work::Program(argv) => (argv, None),
             Work::Script(script) => {
                 let name = self.world.children.socket();
-                let name = name.map_err(|error| Failure::say(Kind::System, reason(&error)))?;
+                let name = name.map_err(|error| Failure::new(Kind::System, reason(&error)))?;
                 let preverb = if task.kept_root { self.own_file(task)? } else { self.world.program.clone() };
                 socket = script.argv(&preverb, &name, &self.plan.parameters);
                 let uid = task.identity.as_ref().map_or(self.world.myself.uid, |identity| identity.uid);
@@ -171,8 +172,8 @@ impl Setup {
         if is_root {
             self.users.may_change();
         }
-        let as_whom = task.as_whom(&self.world.program);
-        start_program(&mut self.world.children, as_whom, argv, variables, &|spawn: &mut Spawn<'_>| {
+        let run_as = task.run_as(&self.world.program);
+        start_program(&mut self.world.children, run_as, argv, variables, &|spawn: &mut Spawn<'_>| {
             // A program that it steps down to speaks for another user.
             spawn.takes_variables = Some(if is_root { Writers::Root } else { Writers::All });
             spawn.terms.limit = task.step.limit();
@@ -206,7 +207,7 @@ fn changes(
         }
         changes.umask = changes.umask.filter(|umask| *umask != current_umask());
     }
-    if let Some(uid) = running.stranger {
+    if let Some(uid) = running.foreign_writer {
         let what =
             format!("stepped down to uid {uid}, which wrote to descriptor 3: only root may write to it");
         return Err(wrong(&what));
@@ -220,7 +221,7 @@ fn changes(
 
 fn with_kill(failure: Failure, running: Option<&Running>) -> Failure {
     match running.and_then(Running::outlived) {
-        Some(grace) => failure.and(format!("it did not end within {}, and was killed", spoken(grace))),
+        Some(grace) => failure.and(format!("it did not end within {}, and was killed", readable(grace))),
         None => failure,
     }
 }

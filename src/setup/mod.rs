@@ -12,18 +12,18 @@ pub(crate) mod users;
 
 pub(crate) use crate::setup::hook_files::{How, Rules};
 pub(crate) use crate::setup::state::not_root;
-pub(crate) use crate::setup::steps::render::{Templates, Trouble};
+pub(crate) use crate::setup::steps::render::{FindError, Templates};
 pub(crate) use crate::setup::steps::wait::awaited_of;
 
 use std::time::{Duration, Instant};
 
-use crate::plan::target::{expand, faulty};
+use crate::plan::target::{expand, fault_failure};
 use crate::plan::{Plan, PlanStep};
 use crate::setup::once::Outcome;
 use crate::setup::state::{Setup, Task, World, existence};
 use crate::setup::steps::render::Rendering;
 use crate::setup::steps::{mkdir, progress, render};
-use crate::text::{Failure, Kind, Level, Message, Result, spoken};
+use crate::text::{Failure, Kind, Level, Message, Result, readable};
 use crate::value::{Deferred, During, OnFailure, Render, Scope, StepKind};
 
 pub(crate) fn perform(plan: Plan, world: World) -> Failure {
@@ -53,7 +53,7 @@ impl Setup {
         self.surroundings.return_to(outside);
         let label = self.label_of(step);
         for message in failure.warnings(&format!("step `{label}` failed, and the run continues: ")) {
-            self.world.log.say(&message.field("step", &label));
+            self.world.log.emit(&message.field("step", &label));
         }
         Ok(())
     }
@@ -81,7 +81,7 @@ impl Setup {
                 let is_over = own.is_some_and(|own| own <= Instant::now());
                 done.map_err(|failure| match limit {
                     Some(limit) if is_over && !failure.is_stop() => {
-                        failure.and(format!("{} may take {} in all", task.who(), spoken(limit)))
+                        failure.and(format!("{} may take {} in all", task.who(), readable(limit)))
                     }
                     Some(_) | None => failure,
                 })
@@ -134,14 +134,14 @@ impl Setup {
         let facts = self.plan.facts(self.surroundings.variables(task.root), &exists);
         let skip = when
             .skip(facts)
-            .map_err(|fault| faulty(fault, &format!("step `{}`", self.label_of(task.step))))?;
+            .map_err(|fault| fault_failure(fault, &format!("step `{}`", self.label_of(task.step))))?;
         let Some(condition) = skip else { return Ok(false) };
         let label = self.label_of(task.step);
         let message = format!("step `{label}` is skipped: {}", condition.reason(&self.plan.secrets));
         let is_callers =
             |name: &&str| facts.variables.get(name.as_bytes()).is_some_and(|found| found.origin.is_callers());
         if let Some(name) = condition.skip_if().filter(is_callers) {
-            log.say(&Message::new(Level::Info, message).field("step", &label).field("variable", name));
+            log.emit(&Message::new(Level::Info, message).field("step", &label).field("variable", name));
         } else {
             log.debug(|| message);
         }

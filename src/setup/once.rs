@@ -16,10 +16,10 @@ use rustix::io::Errno;
 use crate::plan::secret_marker;
 use crate::setup::state::{Place, Setup, Task};
 use crate::setup::steps::mkdir::mkdir;
-use crate::sys::{Children, DIRECTORY, Entry, Identity, Keep, Refusal, UNHELD, acting_as, entry, place};
+use crate::sys::{Children, DIRECTORY, Entry, Identity, Keep, NONBLOCKING, Refusal, acting_as, entry, place};
 use crate::text::{
-    Failure, Kind, Level, Log, Message, PROGRESS, QUIET, Result, bytes_of, escaped, of_errno as why, pause,
-    quoted_path, spoken,
+    FIRST_REPORT, Failure, Kind, Level, Log, Message, REPORT_INTERVAL, Result, bytes_of, escaped,
+    of_errno as why, pause, quoted_path, readable,
 };
 use crate::value::{Expanded, Template};
 
@@ -73,7 +73,7 @@ impl Setup {
                     task.who(),
                     marker.shown()
                 );
-                let failure = Failure::say(Kind::Identity, sentence).field("step", task.step.label.as_str());
+                let failure = Failure::new(Kind::Identity, sentence).field("step", task.step.label.as_str());
                 return Err(failure.hint("if the value is right, make the file root's: `chown root`"));
             }
             self.surroundings.set_for_all(PREVIOUS, previous);
@@ -151,7 +151,7 @@ impl<'s> Marker<'s> {
     fn refused(&self, what: &str, reason: &dyn Display) -> Failure {
         let sentence =
             format!("cannot {what} {}, the marker of step `{}`: {reason}", self.shown(), self.step);
-        Failure::say(Kind::System, sentence)
+        Failure::new(Kind::System, sentence)
             .field("step", self.step)
             .field("file", escaped(bytes_of(&self.path)))
     }
@@ -167,7 +167,8 @@ impl<'s> Marker<'s> {
                 Ok(_) if self.per.is_none() => return Ok(Some(Content { bytes: Vec::new(), uid: 0 })),
                 Ok(_) => {}
             }
-            let file = entry::open(&self.path, UNHELD).map_err(|refusal| self.refused("read", &refusal))?;
+            let file =
+                entry::open(&self.path, NONBLOCKING).map_err(|refusal| self.refused("read", &refusal))?;
             let uid = fstat(&file).map_err(|errno| self.refused("read", &why(errno)))?.st_uid;
             let mut bytes = Vec::new();
             let read = std::fs::File::from(file).take(LONGEST).read_to_end(&mut bytes);
@@ -216,9 +217,9 @@ impl<'s> Marker<'s> {
             return Ok(lock);
         }
         let (step, shown) = (self.step, self.shown());
-        let say = |level, sentence: String| log.say(&Message::new(level, sentence).field("step", step));
+        let say = |level, sentence: String| log.emit(&Message::new(level, sentence).field("step", step));
         let started = Instant::now();
-        let mut say_at = QUIET;
+        let mut say_at = FIRST_REPORT;
         loop {
             match acting_as(self.writer, || lock.attempt(&entry).map_err(refused))? {
                 Tried::Held => {
@@ -236,11 +237,11 @@ impl<'s> Marker<'s> {
             }
             let waited = started.elapsed();
             if waited >= say_at {
-                let is_first = say_at == QUIET;
-                let how_long = if is_first { String::new() } else { format!(", {}", spoken(waited)) };
+                let is_first = say_at == FIRST_REPORT;
+                let how_long = if is_first { String::new() } else { format!(", {}", readable(waited)) };
                 let who = format!("waits for the lock of {shown}, which another run holds{how_long}");
                 say(Level::Info, format!("step `{step}` {who}"));
-                say_at = if is_first { PROGRESS } else { say_at + PROGRESS };
+                say_at = if is_first { REPORT_INTERVAL } else { say_at + REPORT_INTERVAL };
             }
             children.sleep(Instant::now() + pause(waited)).map_err(|stop| {
                 stop.failure(&format!("while step `{step}` waited for the lock of {shown}"))
@@ -316,7 +317,7 @@ impl Lock<'_> {
             return Ok(match opened.and_then(locked) {
                 Err(Errno::WOULDBLOCK) => Tried::Busy,
                 Err(_) => {
-                    self.file = Some(marker.beside(".lock")?);
+                    self.file = Some(marker.sibling(".lock")?);
                     Tried::Again
                 }
                 Ok(held) => {
@@ -347,7 +348,7 @@ impl Lock<'_> {
 
 fn open_file(lock: &Entry) -> rustix::io::Result<OwnedFd> {
     // Not held up by a pipe of that name; and no link is followed, whoever put it there.
-    let base = UNHELD | OFlags::NOFOLLOW;
+    let base = NONBLOCKING | OFlags::NOFOLLOW;
     let mut opened = lock.open(OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | base, MODE);
     if matches!(opened, Err(Errno::EXIST)) {
         opened = lock.open(OFlags::RDWR | base, Mode::empty());

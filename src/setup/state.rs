@@ -9,14 +9,14 @@ use crate::plan::target::expand;
 use crate::plan::{Plan, PlanStep};
 use crate::setup::surroundings::{Scope, Surroundings};
 use crate::setup::users::Users;
-use crate::sys::{AsWhom, Children, Identity, Myself, Refusal, Terminal, acting_as, read};
+use crate::sys::{Children, Credentials, Identity, Refusal, RunAs, Terminal, acting_as, read};
 use crate::text::{Failure, Kind, Level, Log, Message, Result, WITHHELD, path_of};
 use crate::value::{Expanded, Origin, StepKind, Template, Variables};
 
 pub(crate) struct World {
     pub(crate) log: Log,
     pub(crate) program: PathBuf,
-    pub(crate) myself: Myself,
+    pub(crate) myself: Credentials,
     pub(crate) children: Children,
 }
 
@@ -52,8 +52,8 @@ impl Task<'_> {
         format!("step `{}`", self.step.label)
     }
 
-    pub(super) fn as_whom<'a>(&'a self, preverb: &'a Path) -> AsWhom<'a> {
-        AsWhom { identity: self.identity.as_ref(), preverb, kept_root: self.kept_root }
+    pub(super) fn run_as<'a>(&'a self, preverb: &'a Path) -> RunAs<'a> {
+        RunAs { identity: self.identity.as_ref(), preverb, kept_root: self.kept_root }
     }
 }
 
@@ -112,7 +112,7 @@ impl Setup {
         }
         if !self.warned_of_user {
             self.warned_of_user = true;
-            self.world.log.say(&not_root(self.world.myself, &identity.spec.shown()));
+            self.world.log.emit(&not_root(self.world.myself, &identity.spec.shown()));
         }
         None
     }
@@ -169,7 +169,7 @@ impl Setup {
         let what = format!("`{key}` of {}", task.who());
         let expanded = expand(template, self.surroundings.variables(task.root), &what)?;
         if expanded.bytes.is_empty() {
-            let failure = Failure::say(Kind::Variable, format!("{what} expands to nothing"));
+            let failure = Failure::new(Kind::Variable, format!("{what} expands to nothing"));
             return Err(failure.field("step", &task.step.label).field("key", key));
         }
         self.secret |= expanded.secret;
@@ -215,7 +215,7 @@ impl Setup {
         let shown = self.plan.workdir.as_ref().map(Expanded::shown).unwrap_or_default();
         let is_secret = self.plan.workdir.as_ref().is_some_and(|workdir| workdir.secret);
         let reason = if is_secret { WITHHELD.to_owned() } else { refusal.to_string() };
-        Failure::say(Kind::System, format!("cannot enter `workdir` `{shown}`: {reason}"))
+        Failure::new(Kind::System, format!("cannot enter `workdir` `{shown}`: {reason}"))
             .field("workdir", shown)
     }
 
@@ -223,7 +223,7 @@ impl Setup {
     pub(super) fn hook_failure(&self, hook: &str, task: &Task<'_>, what: &str) -> Failure {
         let environment = self.plan.environment.name.as_str();
         let sentence = format!("hook `{hook}` of {} in environment `{environment}` {what}", task.who());
-        Failure::say(Kind::Hook, sentence)
+        Failure::new(Kind::Hook, sentence)
             .field("hook", hook)
             .field("step", &task.step.label)
             .field("environment", environment)
@@ -247,7 +247,7 @@ pub(crate) fn existence(identity: Option<&Identity>) -> impl Fn(&[u8]) -> bool {
     move |path| acting_as(identity, || Ok(read::is_there(path))).unwrap_or(false)
 }
 
-pub(crate) fn not_root(myself: Myself, user: &str) -> Message {
+pub(crate) fn not_root(myself: Credentials, user: &str) -> Message {
     let uid = myself.uid;
     Message::new(Level::Warning, format!("continuing as uid {uid}: only root can switch to user `{user}`"))
         .field("user", user)

@@ -129,7 +129,7 @@ impl Surroundings {
             };
             entered.map_err(|refusal| {
                 let shown = quoted_path(directory.as_deref().unwrap_or(Path::new(".")));
-                Failure::say(Kind::System, format!("cannot enter {shown}: {refusal}"))
+                Failure::new(Kind::System, format!("cannot enter {shown}: {refusal}"))
             })?;
             self.directory = directory;
         }

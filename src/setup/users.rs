@@ -44,10 +44,10 @@ impl Users {
                 return Ok(before.clone());
             }
         } else {
-            stays_no_root(before, &now)?;
+            refuse_new_root(before, &now)?;
             if !is_number(spec) && !only_root_can_change() {
                 let sentence = format!("user `{}` has changed since the run began", spec.shown());
-                return Err(Failure::say(Kind::Identity, sentence).hint(ONLY_ROOT));
+                return Err(Failure::new(Kind::Identity, sentence).hint(ONLY_ROOT));
             }
         }
         self.note(&now);
@@ -67,7 +67,7 @@ impl Users {
 /// Fails (77) where anything has tried to make a user root since it was looked up.
 pub(crate) fn verify(identity: &Identity) -> Result<()> {
     match identity::resolve(&identity.spec) {
-        Ok(now) if !only_root_can_change() => stays_no_root(Some(identity), &now),
+        Ok(now) if !only_root_can_change() => refuse_new_root(Some(identity), &now),
         Ok(_) | Err(_) => Ok(()),
     }
 }
@@ -80,11 +80,11 @@ fn is_number(spec: &Expanded) -> bool {
     parsed.is_ok_and(|parsed| matches!((parsed.user, parsed.group), (Who::Id(_), Some(Who::Id(_)))))
 }
 
-fn stays_no_root(before: Option<&Identity>, now: &Identity) -> Result<()> {
+fn refuse_new_root(before: Option<&Identity>, now: &Identity) -> Result<()> {
     let Some(before) = before.filter(|before| before.uid != 0 && now.uid == 0) else { return Ok(()) };
     let user = now.spec.shown();
     let sentence = format!("user `{user}` had uid {} when the run began, and is root now", before.uid);
-    Err(Failure::say(Kind::Identity, sentence).field("user", user).hint(ONLY_ROOT))
+    Err(Failure::new(Kind::Identity, sentence).field("user", user).hint(ONLY_ROOT))
 }
 
 /// Whether only root can have changed the users.

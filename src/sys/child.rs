@@ -12,7 +12,7 @@ use nix::sys::socket::sockopt::PeerCredentials;
 use nix::unistd::Pid;
 use rustix::process::WaitOptions;
 
-use crate::sys::entry::unforeseen;
+use crate::sys::entry::unpredictable_name;
 use crate::sys::proc;
 use crate::sys::running::{Carries, Pipe, decode};
 pub(crate) use crate::sys::running::{Ended, Running, Stop};
@@ -33,7 +33,7 @@ pub(crate) struct Children {
 }
 
 /// How the companion ended.
-pub(crate) struct Departure {
+pub(crate) struct CompanionEnd {
     pub(crate) companion: Running,
     /// Whether it ended before it was asked to.
     pub(crate) early: bool,
@@ -63,7 +63,7 @@ impl Children {
         if let Some((_, name)) = &self.socket {
             return Ok(name.clone());
         }
-        let name = unforeseen();
+        let name = unpredictable_name();
         let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
         listener.set_nonblocking(true)?;
         self.socket = Some((listener, name.clone()));
@@ -136,7 +136,12 @@ impl Children {
 
     /// Ends the companion, if there is one: asks it by this signal, and waits until its group has ended, for
     /// `grace`, or from a request to stop on for `stopping`.
-    pub(crate) fn dismiss(&mut self, signal: i32, grace: Duration, stopping: Duration) -> Option<Departure> {
+    pub(crate) fn end_companion(
+        &mut self,
+        signal: i32,
+        grace: Duration,
+        stopping: Duration,
+    ) -> Option<CompanionEnd> {
         let mut companion = self.companion.take()?;
         self.reap(&mut [&mut companion]);
         let early = companion.status.is_some();
@@ -161,7 +166,7 @@ impl Children {
                 self.poll(&[&mut companion], None);
             }
         }
-        Some(Departure { companion, early, stop })
+        Some(CompanionEnd { companion, early, stop })
     }
 
     /// Collects every child that has changed its state, whoever's it is: as PID 1 this process is the

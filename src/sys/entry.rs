@@ -18,7 +18,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, StatVfsMountFlags};
 use rustix::io::Errno;
 use rustix::process::{chdir, fchdir};
 
-use crate::sys::identity::{Identity, Myself, acting_as};
+use crate::sys::identity::{Credentials, Identity, acting_as};
 use crate::text::{of_errno, path_of, quoted_path};
 
 /// How many links a path may lead through: the kernel's own number (`path_resolution(7)`).
@@ -62,7 +62,7 @@ impl From<Errno> for Refusal {
 /// Enters a directory, as root or as the first of `users` who can. No user is taken into a directory that
 /// they could not enter themselves, unless only root can have chosen it; and root follows no link of others.
 pub(crate) fn change_directory(path: &Path, root: bool, users: &[&Identity]) -> Result<(), Refusal> {
-    if !Myself::observe().is_root() {
+    if !Credentials::observe().is_root() {
         return Ok(chdir(path)?);
     }
     if root {
@@ -76,7 +76,7 @@ pub(crate) fn change_directory(path: &Path, root: bool, users: &[&Identity]) -> 
     if entered != Err(Errno::ACCESS) {
         return Ok(entered?);
     }
-    let mut walk = Walk::of_roots_alone()?;
+    let mut walk = Walk::new_root_only()?;
     walk.push(path);
     let entered = walk.change_directory();
     // The cause is what kept the users out.
@@ -101,11 +101,11 @@ fn as_one_of(users: &[&Identity], work: &dyn Fn() -> rustix::io::Result<()>) -> 
 }
 
 pub(crate) fn here() -> Option<OwnedFd> {
-    rustix::fs::openat(CWD, ".", HELD, Mode::empty()).ok()
+    rustix::fs::openat(CWD, ".", PATH_ONLY, Mode::empty()).ok()
 }
 
 /// How a directory is opened that is only gone through.
-pub(crate) const HELD: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+pub(crate) const PATH_ONLY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// How a directory is opened whose name may not be a link.
 pub(crate) const DIRECTORY: OFlags =
@@ -130,7 +130,7 @@ pub(crate) struct Walk {
     links: usize,
     /// How much was left of the path itself when a link of it was followed: above that is the link's.
     own: usize,
-    roots_alone: bool,
+    root_only: bool,
 }
 
 /// The result of a step of a walk.
@@ -144,17 +144,17 @@ pub(crate) enum Step {
 impl Walk {
     pub(crate) fn begin(path: &Path) -> Result<Self, Refusal> {
         let start = if path.is_absolute() { "/" } else { "." };
-        let at = rustix::fs::openat(CWD, start, HELD, Mode::empty())?;
+        let at = rustix::fs::openat(CWD, start, PATH_ONLY, Mode::empty())?;
         let shown = PathBuf::from(start);
-        let mut walk = Self { at, shown, rest: Vec::new(), links: 0, own: usize::MAX, roots_alone: false };
+        let mut walk = Self { at, shown, rest: Vec::new(), links: 0, own: usize::MAX, root_only: false };
         walk.push(path);
         Ok(walk)
     }
 
     /// Starts at `/`, and goes through nothing that is not root's alone.
-    pub(crate) fn of_roots_alone() -> Result<Self, Refusal> {
+    pub(crate) fn new_root_only() -> Result<Self, Refusal> {
         let mut walk = Self::begin(Path::new("/"))?;
-        walk.roots_alone = true;
+        walk.root_only = true;
         walk.finish()?;
         Ok(walk)
     }
@@ -200,7 +200,7 @@ impl Walk {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let next = match rustix::fs::openat(&self.at, name.as_os_str(), flags, Mode::empty()) {
             Ok(next) => next,
-            Err(Errno::NOENT) if self.roots_alone && self.status()?.st_mode & 0o022 != 0 => {
+            Err(Errno::NOENT) if self.root_only && self.status()?.st_mode & 0o022 != 0 => {
                 let shown = quoted_path(&self.shown.join(&name));
                 return Err(Refusal::NotRoots(format!("{shown} is missing, and others can put it there")));
             }
@@ -208,7 +208,7 @@ impl Walk {
             Err(errno) => return Err(errno.into()),
         };
         let status = rustix::fs::fstat(&next)?;
-        if self.roots_alone {
+        if self.root_only {
             self.check(&name, &status)?;
         }
         let kind = FileType::from_raw_mode(status.st_mode);
@@ -300,8 +300,8 @@ impl Entry {
         };
         let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
         let missing = || Refusal::NoDirectory(parent.to_owned());
-        if !Myself::observe().is_root() {
-            let opened = rustix::fs::openat(CWD, parent, HELD, Mode::empty());
+        if !Credentials::observe().is_root() {
+            let opened = rustix::fs::openat(CWD, parent, PATH_ONLY, Mode::empty());
             let refused = |errno: Errno| if errno == Errno::NOENT { missing() } else { errno.into() };
             return Ok(Self { directory: opened.map_err(refused)?, name });
         }
@@ -320,8 +320,8 @@ impl Entry {
         Ok(Self { directory: walk.at, name })
     }
 
-    /// The entry beside it whose name is this one's with `suffix`.
-    pub(crate) fn beside(&self, suffix: &str) -> rustix::io::Result<Self> {
+    /// The entry in the same directory whose name is this one's with `suffix`.
+    pub(crate) fn sibling(&self, suffix: &str) -> rustix::io::Result<Self> {
         let mut name = self.name.clone();
         name.push(suffix);
         Ok(Self { directory: rustix::io::fcntl_dupfd_cloexec(&self.directory, 3)?, name })
@@ -346,7 +346,7 @@ impl Entry {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         // A dot in front and no extension of the destination's: what reads a directory's `*.conf` must not
         // see half a file. Not longer than any name may be, however long the destination's is.
-        let (directory, name) = (&self.directory, unforeseen());
+        let (directory, name) = (&self.directory, unpredictable_name());
         let file = rustix::fs::openat(directory, &name, flags, Mode::from_raw_mode(0o600))?;
         let written = write(&file, content, mode, keep)
             .and_then(|()| rustix::fs::renameat(directory, &name, directory, &self.name));
@@ -375,10 +375,10 @@ impl Entry {
 
 /// How a file is opened so that a pipe or a terminal that has taken its place does not hold the run up; to be
 /// read, unless something is added.
-pub(crate) const UNHELD: OFlags = OFlags::NONBLOCK.union(OFlags::NOCTTY);
+pub(crate) const NONBLOCKING: OFlags = OFlags::NONBLOCK.union(OFlags::NOCTTY);
 
 pub(crate) fn regular_file(path: &Path) -> std::io::Result<File> {
-    let file = File::from(rustix::fs::open(path, UNHELD | OFlags::CLOEXEC, Mode::empty())?);
+    let file = File::from(rustix::fs::open(path, NONBLOCKING | OFlags::CLOEXEC, Mode::empty())?);
     if file.metadata()?.is_file() { Ok(file) } else { Err(ErrorKind::InvalidInput.into()) }
 }
 
@@ -391,7 +391,7 @@ pub(crate) fn regular_text(path: &Path) -> std::io::Result<Vec<u8>> {
 
 /// Opens what `path` leads to. Whoever chose a link that root followed would choose what root reads.
 pub(crate) fn open(path: &Path, flags: OFlags) -> Result<OwnedFd, Refusal> {
-    if path.as_os_str().is_empty() || !Myself::observe().is_root() {
+    if path.as_os_str().is_empty() || !Credentials::observe().is_root() {
         return Ok(rustix::fs::openat(CWD, path, flags | OFlags::CLOEXEC, Mode::empty())?);
     }
     // It may be a link by now.
@@ -400,8 +400,8 @@ pub(crate) fn open(path: &Path, flags: OFlags) -> Result<OwnedFd, Refusal> {
 
 /// The file that `path` leads to, where only root can have made the way there: each directory and each link
 /// on it, and what is at its end, is root's, and no other user can change it.
-pub(crate) fn roots_alone(path: &Path) -> Result<Entry, Refusal> {
-    let mut walk = Walk::of_roots_alone()?;
+pub(crate) fn root_only(path: &Path) -> Result<Entry, Refusal> {
+    let mut walk = Walk::new_root_only()?;
     if !path.is_absolute() {
         walk.push(&working_directory()?);
         walk.finish()?;
@@ -451,7 +451,7 @@ pub(crate) fn fill(file: &OwnedFd, content: &[u8]) -> rustix::io::Result<()> {
 
 /// An unpredictable name. The standard library keys its hashes with random bytes of the
 /// kernel's; that is random enough for a name, and needs neither `/dev/urandom` nor a crate.
-pub(crate) fn unforeseen() -> String {
+pub(crate) fn unpredictable_name() -> String {
     let random = || RandomState::new().build_hasher().finish();
     format!(".preverb-{:016x}{:016x}", random(), random())
 }

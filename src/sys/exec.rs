@@ -16,7 +16,7 @@ use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
 use crate::sys::child::Stop;
-use crate::sys::identity::Myself;
+use crate::sys::identity::Credentials;
 use crate::sys::signals::Signals;
 use crate::text::{Failure, Kind, Result, bytes_of, escaped, path_of, quoted, quoted_path};
 use crate::value::Variables;
@@ -94,7 +94,7 @@ pub(crate) fn attempt<T>(
     let words: Vec<CString> = match argv.iter().map(|word| CString::new(word.as_bytes())).collect() {
         Ok(words) => words,
         Err(_) => {
-            return Err(Failure::say(Kind::CannotRun, "an argument of the target contains a NUL character"));
+            return Err(Failure::new(Kind::CannotRun, "an argument of the target contains a NUL character"));
         }
     };
     let envp = variables.to_envp();
@@ -139,7 +139,7 @@ pub(crate) fn attempt<T>(
         None if closed.is_empty() || variables.hides(program) => not_found(program, variables),
         None => not_found(program, variables).hint(format!(
             "uid {} cannot search directory {} of that PATH",
-            Myself::observe().uid,
+            Credentials::observe().uid,
             closed.join(", ")
         )),
     })
@@ -174,6 +174,6 @@ pub(crate) fn not_found(program: &OsStr, variables: &Variables) -> Failure {
         Some(path) => format!("not found on PATH `{}`", path.shown()),
         None => format!("not found; PATH is not set, so `{}` was searched", escaped(DEFAULT_PATH)),
     };
-    Failure::say(Kind::NotFound, format!("cannot run {shown}: {why}"))
+    Failure::new(Kind::NotFound, format!("cannot run {shown}: {why}"))
         .field("program", escaped(program.as_bytes()))
 }

@@ -28,12 +28,12 @@ impl Identity {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Myself {
+pub(crate) struct Credentials {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
 }
 
-impl Myself {
+impl Credentials {
     pub(crate) fn observe() -> Self {
         Self { uid: geteuid().as_raw(), gid: getegid().as_raw() }
     }
@@ -68,7 +68,7 @@ pub(crate) fn give_up_borrowed_ids() -> Option<Failure> {
          `--version`",
         user.real, user.effective
     );
-    let failure = Failure::say(Kind::Identity, sentence).hint("remove the bits: `chmod ug-s`");
+    let failure = Failure::new(Kind::Identity, sentence).hint("remove the bits: `chmod ug-s`");
     // A right that cannot be given up is not used.
     Some(if given_up.is_ok() { failure } else { failure.line("its ids could not be given up") })
 }
@@ -146,7 +146,7 @@ impl Database {
                 format!("a {what} is looked up in the image's `{path}`; {number} needs no entry there"),
             )
         };
-        Failure::say(Kind::Identity, sentence).hint(hint)
+        Failure::new(Kind::Identity, sentence).hint(hint)
     }
 }
 
@@ -172,7 +172,7 @@ pub(crate) fn resolve(spec: &Expanded) -> Result<Identity> {
 fn look_up(asked: &Expanded) -> Result<Identity> {
     let spec = asked.bytes.as_slice();
     let parsed = UserSpec::parse(spec);
-    let parsed = parsed.map_err(|reason| Failure::say(Kind::Identity, no_user(spec, &reason)))?;
+    let parsed = parsed.map_err(|reason| Failure::new(Kind::Identity, no_user(spec, &reason)))?;
     let (passwd, group) = (passwd(), || Database::read("/etc/group"));
     let (uid, user) = match &parsed.user {
         Who::Name(name) => {
@@ -207,7 +207,7 @@ fn look_up(asked: &Expanded) -> Result<Identity> {
         (None, None) => {
             // The present gid would be root's: it is never taken over in silence.
             let sentence = format!("uid `{uid}` has no entry in `/etc/passwd`, so it needs a group");
-            return Err(Failure::say(Kind::Identity, sentence).hint(format!("write `{uid}:GID`")));
+            return Err(Failure::new(Kind::Identity, sentence).hint(format!("write `{uid}:GID`")));
         }
     };
     let home = user.map(|user| user.home).filter(|home| !home.is_empty()).unwrap_or(b"/").to_vec();
@@ -219,7 +219,7 @@ pub(crate) fn name_of(uid: u32) -> Option<String> {
 }
 
 fn refused(what: &str, error: impl Display) -> Failure {
-    Failure::say(Kind::System, format!("cannot {what}: {error}"))
+    Failure::new(Kind::System, format!("cannot {what}: {error}"))
 }
 
 fn refused_ids(identity: &Identity, part: &str, error: Errno) -> Failure {

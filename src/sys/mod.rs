@@ -17,15 +17,16 @@ pub(crate) mod terminal;
 pub(crate) mod termination_log;
 
 pub(crate) use crate::sys::child::{
-    Change, Children, Departure, Ended, Running, Spawn, Stop, Writers, inherited_descriptors, next_change,
+    Change, Children, CompanionEnd, Ended, Running, Spawn, Stop, Writers, inherited_descriptors, next_change,
     spawn_target,
 };
 pub(crate) use crate::sys::entry::{
-    DIRECTORY, Entry, Keep, Refusal, Step, UNHELD, Walk, can_change, change_directory, change_directory_as,
-    change_directory_to, errno_of, fill, here, is_open_to_others, place, regular_text, working_directory,
+    DIRECTORY, Entry, Keep, NONBLOCKING, Refusal, Step, Walk, can_change, change_directory,
+    change_directory_as, change_directory_to, errno_of, fill, here, is_open_to_others, place, regular_text,
+    working_directory,
 };
 pub(crate) use crate::sys::exec::{locate, program_of};
-pub(crate) use crate::sys::identity::{Identity, Myself, acting_as};
+pub(crate) use crate::sys::identity::{Credentials, Identity, acting_as};
 pub(crate) use crate::sys::proc::{ProcessStat, Status};
 pub(crate) use crate::sys::read::{read_interruptible, read_opened};
 pub(crate) use crate::sys::running::{Carries, GRACE};
@@ -34,5 +35,5 @@ pub(crate) use crate::sys::signals::{
     Caught, Signals, default_in_children, group_lives, send, send_to_all, send_to_group, stop_here,
     without_ttou,
 };
-pub(crate) use crate::sys::start::{AsWhom, Received, Request, start_mode, start_program};
+pub(crate) use crate::sys::start::{Received, Request, RunAs, start_mode, start_program};
 pub(crate) use crate::sys::terminal::Terminal;

@@ -14,7 +14,7 @@ use anyhow::{Context as _, anyhow, bail};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::sys::entry::{Refusal, UNHELD, roots_alone};
+use crate::sys::entry::{NONBLOCKING, Refusal, root_only};
 use crate::sys::exec;
 use crate::sys::shebang::Shebang;
 use crate::text::{Failure, Kind, Result, path_of, quoted_path};
@@ -34,7 +34,7 @@ type Proved<T> = anyhow::Result<T>;
 /// The failure (77) of `who`, a step, which would run or read what is not root's alone.
 pub(crate) fn refused(who: &str, path: &Path, why: &anyhow::Error) -> Failure {
     let sentence = format!("{who} does not run {} as root: {why:#}", quoted_path(path));
-    Failure::say(Kind::Identity, sentence).hint(RULE)
+    Failure::new(Kind::Identity, sentence).hint(RULE)
 }
 
 /// Finds the program of `argv` on the `PATH` of `variables`, and proves it to be root's alone; a failure that
@@ -57,7 +57,7 @@ pub(crate) fn program(
 
 /// Proves a file that root reads, or has a shell read.
 pub(crate) fn file(path: &Path) -> Proved<()> {
-    roots_alone(path).map_or_else(|refusal| settled(&refusal), |_| Ok(()))
+    root_only(path).map_or_else(|refusal| settled(&refusal), |_| Ok(()))
 }
 
 /// In directories of root's only root can put what is not there: whoever looks for it reports it.
@@ -77,12 +77,12 @@ fn proved(path: &Path, variables: &Variables, depth: u32) -> Proved<()> {
 /// Proves a file and what interprets it. Returns the arguments of a plain `#!/usr/bin/env X`: the meaning of
 /// X depends on `PATH`, and is for the caller to settle.
 fn interpreters(path: &Path, variables: &Variables, depth: u32) -> Proved<Option<Vec<OsString>>> {
-    let entry = match roots_alone(path) {
+    let entry = match root_only(path) {
         Ok(entry) => entry,
         Err(refusal) => return settled(&refusal).map(|()| None),
     };
     // A file that root cannot read is not a script that root can run.
-    let Ok(file) = entry.open(UNHELD | OFlags::NOFOLLOW, Mode::empty()).map(File::from) else {
+    let Ok(file) = entry.open(NONBLOCKING | OFlags::NOFOLLOW, Mode::empty()).map(File::from) else {
         return Ok(None);
     };
     let mut head = Vec::new();

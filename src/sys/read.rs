@@ -11,7 +11,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::sys::child::Stop;
-use crate::sys::entry::UNHELD;
+use crate::sys::entry::NONBLOCKING;
 use crate::sys::signals::Signals;
 use crate::text::path_of;
 use crate::value::{Variables, from_runtime};
@@ -32,7 +32,7 @@ pub(crate) fn read_interruptible(
     most: usize,
     signals: &mut Signals,
 ) -> Result<std::io::Result<Vec<u8>>, Stop> {
-    match open(path, UNHELD) {
+    match open(path, NONBLOCKING) {
         Ok(file) => read_opened(&file, most, signals),
         Err(error) => Ok(Err(error)),
     }

@@ -14,7 +14,7 @@ use rustix::process::WaitStatus;
 
 use crate::sys::identity::{Identity, acting_as};
 use crate::sys::signals::{send, send_to_group};
-use crate::text::{Failure, Kind, escaped, shortened, spoken};
+use crate::text::{Failure, Kind, escaped, readable, shortened};
 use crate::value::signal_name;
 
 /// How long a group that was asked to end may take before it is killed.
@@ -50,7 +50,7 @@ pub(crate) struct Running {
     pub(crate) alone: bool,
     pub(crate) status: Option<Ended>,
     /// Who wrote to descriptor 3 without being root, where root alone may.
-    pub(crate) stranger: Option<u32>,
+    pub(crate) foreign_writer: Option<u32>,
     pub(crate) pipes: Vec<Pipe>,
 }
 
@@ -69,12 +69,12 @@ pub(crate) struct Pipe {
     pub(crate) end: Option<OwnedFd>,
     pub(crate) read: Vec<u8>,
     pub(crate) unsent: Vec<u8>,
-    pub(crate) roots_alone: bool,
+    pub(crate) root_only: bool,
 }
 
 impl Pipe {
     pub(crate) fn new(carries: Carries, end: OwnedFd, unsent: &[u8]) -> Self {
-        Self { carries, end: Some(end), read: Vec::new(), unsent: unsent.to_vec(), roots_alone: false }
+        Self { carries, end: Some(end), read: Vec::new(), unsent: unsent.to_vec(), root_only: false }
     }
 
     fn send(&mut self) {
@@ -95,11 +95,11 @@ impl Pipe {
 
     /// Reads what it holds, without waiting: it is never read to its end for its own sake, because a
     /// daemonised child of a hook may hold it open forever.
-    fn read(&mut self, stranger: &mut Option<u32>) {
+    fn read(&mut self, foreign_writer: &mut Option<u32>) {
         let mut buffer = [0; 16_384];
         while let Some(end) = self.end.as_ref().filter(|_| self.carries != Carries::Input) {
-            let read = if self.roots_alone {
-                read_from_root(end, &mut buffer, stranger)
+            let read = if self.root_only {
+                read_from_root(end, &mut buffer, foreign_writer)
             } else {
                 nix::unistd::read(end, &mut buffer)
             };
@@ -143,7 +143,7 @@ impl Running {
 
     pub(crate) fn read_pipes(&mut self) {
         self.send_pipes();
-        self.pipes.iter_mut().for_each(|pipe| pipe.read(&mut self.stranger));
+        self.pipes.iter_mut().for_each(|pipe| pipe.read(&mut self.foreign_writer));
         if self.pipes.iter().all(|pipe| pipe.read.len() <= LONGEST_OUTPUT) {
             return;
         }
@@ -234,7 +234,7 @@ impl Running {
 }
 
 /// Reads what root wrote. Any other writer is noted.
-fn read_from_root(end: &OwnedFd, buffer: &mut [u8], stranger: &mut Option<u32>) -> nix::Result<usize> {
+fn read_from_root(end: &OwnedFd, buffer: &mut [u8], foreign_writer: &mut Option<u32>) -> nix::Result<usize> {
     let mut buffers = [IoSliceMut::new(buffer)];
     let mut space = nix::cmsg_space!(UnixCredentials);
     let flags = MsgFlags::MSG_CMSG_CLOEXEC;
@@ -245,7 +245,7 @@ fn read_from_root(end: &OwnedFd, buffer: &mut [u8], stranger: &mut Option<u32>) 
     });
     let count = message.bytes;
     if count > 0 && writer != Some(0) {
-        *stranger = stranger.or(writer).or(Some(u32::MAX));
+        *foreign_writer = foreign_writer.or(writer).or(Some(u32::MAX));
     }
     Ok(count)
 }
@@ -282,7 +282,7 @@ impl Ended {
                 let why = if terminal { ": a hook cannot use the terminal" } else { "" };
                 format!("was stopped by {}{why}", signal_name(*signal))
             }
-            Self::TimedOut(limit) => format!("took longer than its timeout of {}", spoken(*limit)),
+            Self::TimedOut(limit) => format!("took longer than its timeout of {}", readable(*limit)),
             Self::TooMuchOutput => format!("wrote more than the {} MiB that are read", LONGEST_OUTPUT >> 20),
             Self::NotStarted(reason) => format!("could not be started: {reason}"),
         }
@@ -299,7 +299,7 @@ impl Stop {
 
     pub(crate) fn failure(self, what: &str) -> Failure {
         let name = signal_name(self.0);
-        Failure::say(Kind::Stopped(self.0), format!("stopped by {name} {what}")).field("signal", name)
+        Failure::new(Kind::Stopped(self.0), format!("stopped by {name} {what}")).field("signal", name)
     }
 }
 

@@ -29,7 +29,7 @@ const CHILD: i32 = Signal::SIGCHLD as i32;
 const FIRST_REAL_TIME: i32 = 32;
 
 fn refused(error: nix::errno::Errno) -> Failure {
-    Failure::say(Kind::System, format!("cannot handle signals: {}", error.desc()))
+    Failure::new(Kind::System, format!("cannot handle signals: {}", error.desc()))
 }
 
 pub(crate) struct Signals {
@@ -39,9 +39,9 @@ pub(crate) struct Signals {
     /// The signals that were inherited as ignored, a bit each; read when the first one comes.
     ignored: Option<u64>,
     /// The real-time signals that came and were no request: they can be taken only all at once, and go back.
-    passed_over: Vec<i32>,
+    unrequested: Vec<i32>,
     /// How long files are waited for, if there is a limit.
-    patience: Option<Instant>,
+    file_deadline: Option<Instant>,
     /// Whether `catch_a_late_stop` has been called.
     catches: bool,
 }
@@ -65,8 +65,16 @@ impl Signals {
             .map_err(refused)?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let descriptor = SignalFd::with_flags(&set, flags).map_err(refused)?;
-        let (stop, passed_over) = (stop.to_vec(), Vec::new());
-        Ok(Self { stop, inherited, descriptor, ignored: None, passed_over, patience: None, catches: false })
+        let (stop, unrequested) = (stop.to_vec(), Vec::new());
+        Ok(Self {
+            stop,
+            inherited,
+            descriptor,
+            ignored: None,
+            unrequested,
+            file_deadline: None,
+            catches: false,
+        })
     }
 
     /// Handles these as requests to stop in the place of the four.
@@ -89,7 +97,7 @@ impl Signals {
                 return Some(number);
             }
             if number >= FIRST_REAL_TIME {
-                self.passed_over.push(number);
+                self.unrequested.push(number);
             }
         }
         None
@@ -97,17 +105,17 @@ impl Signals {
 
     /// Sets how long a wait for a file may take; `None` is for ever.
     pub(crate) fn wait_until(&mut self, until: Option<Instant>) {
-        self.patience = until;
+        self.file_deadline = until;
     }
 
     /// Waits until a file can be read, or until there is a request to stop, which is returned. An error is
     /// that there is neither in time.
     pub(crate) fn wait_for(&mut self, file: BorrowedFd<'_>) -> std::io::Result<Option<i32>> {
         loop {
-            let is_last_look = self.patience.is_some_and(|until| until <= Instant::now());
+            let is_last_look = self.file_deadline.is_some_and(|until| until <= Instant::now());
             let mut descriptors =
                 [self.descriptor.as_fd(), file].map(|each| PollFd::new(each, PollFlags::POLLIN));
-            let _ = poll(&mut descriptors, timeout(self.patience));
+            let _ = poll(&mut descriptors, timeout(self.file_deadline));
             let is_ready = descriptors[1].any() != Some(false);
             match self.stop() {
                 None if !is_ready && is_last_look => return Err(ErrorKind::TimedOut.into()),
@@ -184,7 +192,7 @@ impl Signals {
 
     /// Sends the real-time signals again that came and were not requests.
     fn put_back(&self) {
-        for number in &self.passed_over {
+        for number in &self.unrequested {
             send(std::process::id().cast_signed(), *number);
         }
     }
@@ -201,7 +209,7 @@ impl Signals {
         let info = self.descriptor.read_signal().ok().flatten()?;
         let number = info.ssi_signo.cast_signed();
         // Codes above 0 are the kernel's; below are those of kill(2), sigqueue(3) and tgkill(2).
-        Some(Caught { number, is_news_of_a_child: number == CHILD && info.ssi_code > 0 })
+        Some(Caught { number, is_child_event: number == CHILD && info.ssi_code > 0 })
     }
 
     /// Sleeps until a signal has come, or until `until`.
@@ -223,7 +231,7 @@ impl AsFd for Signals {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Caught {
     pub(crate) number: i32,
-    pub(crate) is_news_of_a_child: bool,
+    pub(crate) is_child_event: bool,
 }
 
 /// How long poll(2) may sleep until then; it may return before that, after a minute. Rounded up: a timeout

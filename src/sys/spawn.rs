@@ -73,8 +73,8 @@ impl<'a> Spawn<'a> {
                            unsent: &[u8]| {
             fcntl(&ours, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
             actions.add_dup2(theirs.as_raw_fd(), to)?;
-            let roots_alone = carries == Carries::Variables && self.takes_variables == Some(Writers::Root);
-            pipes.push(Pipe { roots_alone, ..Pipe::new(carries, ours, unsent) });
+            let root_only = carries == Carries::Variables && self.takes_variables == Some(Writers::Root);
+            pipes.push(Pipe { root_only, ..Pipe::new(carries, ours, unsent) });
             ends.push(theirs);
             Ok::<(), Errno>(())
         };
@@ -127,7 +127,7 @@ impl<'a> Spawn<'a> {
             killed: false,
             alone: false,
             status: None,
-            stranger: None,
+            foreign_writer: None,
             pipes,
         };
         running.send_pipes();

@@ -25,13 +25,13 @@ use crate::text::{Failure, Kind, Result, bytes_of};
 use crate::value::{Expanded, Variables};
 
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct AsWhom<'a> {
+pub(crate) struct RunAs<'a> {
     pub(crate) identity: Option<&'a Identity>,
     pub(crate) preverb: &'a Path,
     pub(crate) kept_root: bool,
 }
 
-impl AsWhom<'_> {
+impl RunAs<'_> {
     pub(crate) fn myself() -> Self {
         Self { identity: None, preverb: Path::new(""), kept_root: false }
     }
@@ -41,16 +41,16 @@ impl AsWhom<'_> {
 /// root's alone, and otherwise as the target would.
 pub(crate) fn start_program(
     children: &mut Children,
-    as_whom: AsWhom<'_>,
+    run_as: RunAs<'_>,
     argv: &[OsString],
     variables: &Variables,
     adjust: &dyn Fn(&mut Spawn<'_>),
 ) -> Result<Running> {
-    let proved = as_whom.kept_root.then(|| proof::program("preverb", argv, variables)).transpose()?;
+    let proved = run_as.kept_root.then(|| proof::program("preverb", argv, variables)).transpose()?;
     let (file, argv) = proved.as_ref().map_or((None, argv), |(file, argv)| (Some(&**file), argv));
-    if as_whom.identity.is_some() {
-        let request = Request { identity: as_whom.identity, file, argv, variables, limit: Duration::ZERO };
-        return start_mode(children, as_whom.preverb, "--preverb-as", &request, adjust);
+    if run_as.identity.is_some() {
+        let request = Request { identity: run_as.identity, file, argv, variables, limit: Duration::ZERO };
+        return start_mode(children, run_as.preverb, "--preverb-as", &request, adjust);
     }
     let mut spawn = Spawn::new(PathBuf::new(), argv.to_vec(), variables);
     adjust(&mut spawn);
@@ -93,8 +93,8 @@ pub(crate) fn start_mode(
 }
 
 /// How long a guard tries to end what is left, and how often it looks.
-const PATIENCE: Duration = Duration::from_secs(5);
-const LOOK: Duration = Duration::from_millis(2);
+const GUARD_TIMEOUT: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// The argument that tells a small mode that the standard input of the program is at its own standard output.
 const INPUT: &str = "input";
@@ -103,7 +103,7 @@ const INPUT: &str = "input";
 /// asked, which reports it; it is the error where no preverb has asked.
 pub(crate) fn step_down_and_exec(arguments: &[OsString]) -> Result<u8> {
     default_in_children();
-    let no_request = || Failure::say(Kind::Usage, "`--preverb-as` is for preverb itself");
+    let no_request = || Failure::new(Kind::Usage, "`--preverb-as` is for preverb itself");
     let mut request = Received::take().ok_or_else(no_request)?;
     if arguments.first().is_some_and(|argument| argument == INPUT) {
         let _ = rustix::stdio::dup2_stdin(std::io::stdout());
@@ -128,7 +128,7 @@ pub(crate) fn guard() -> Result<u8> {
         return Ok(1);
     }
     let adjust = |spawn: &mut Spawn<'_>| spawn.terms.grace = Some(Duration::ZERO);
-    let started = start_program(&mut children, AsWhom::myself(), &request.argv, &request.variables, &adjust);
+    let started = start_program(&mut children, RunAs::myself(), &request.argv, &request.variables, &adjust);
     let mut running = match started {
         Ok(running) => running,
         Err(failure) => {
@@ -153,13 +153,13 @@ pub(crate) fn guard() -> Result<u8> {
 /// Kills every child, those of children with them, until there is none.
 fn end_all(children: &mut Children) {
     let own = std::process::id().cast_signed();
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + GUARD_TIMEOUT;
     while children.reap_all() && Instant::now() < until {
         for (pid, _) in proc::all().into_iter().filter(|(_, process)| process.parent == own) {
             send(pid, 9);
         }
         // A request to stop asks for just what is done here.
-        let _ = children.sleep(Instant::now() + LOOK);
+        let _ = children.sleep(Instant::now() + POLL_INTERVAL);
     }
 }
 

@@ -49,7 +49,7 @@ fn drop_ins(table: &Path) -> Result<Vec<PathBuf>> {
         Err(error) => {
             let shown = quoted(directory.as_os_str().as_bytes());
             let sentence = format!("cannot read the drop-ins in {shown}: {}", reason(&error));
-            Err(Failure::say(Kind::Table, sentence))
+            Err(Failure::new(Kind::Table, sentence))
         }
     }
 }
@@ -62,7 +62,7 @@ fn read_one(path: &Path, what: &str, signals: &mut Signals) -> Result<String> {
         // For want of descriptors or memory it is not the table's mistake.
         let wants = [Errno::MFILE, Errno::NFILE, Errno::NOMEM].iter().any(|one| errno_of(&error) == *one);
         let kind = if wants { Kind::System } else { Kind::Table };
-        let failure = Failure::say(kind, format!("cannot read the {what} {shown}: {}", reason(&error)));
+        let failure = Failure::new(kind, format!("cannot read the {what} {shown}: {}", reason(&error)));
         if what == "table" && error.kind() == ErrorKind::NotFound {
             failure.hint("put the table there, or name it with `PREVERB_TABLE` or `--table`")
         } else {
@@ -79,7 +79,7 @@ fn read_one(path: &Path, what: &str, signals: &mut Signals) -> Result<String> {
             let place = sources.place(good).map(|place| (place.line, place.column, place.text));
             let (line, column, text) = place.unwrap_or_default();
             let sentence = format!("{}:{line}:{column}: the table is not UTF-8", shown_path(path));
-            Err(Failure::say(Kind::Table, sentence).line(escaped(text.as_bytes())))
+            Err(Failure::new(Kind::Table, sentence).line(escaped(text.as_bytes())))
         }
     }
 }
@@ -120,6 +120,6 @@ pub(crate) fn failing(sources: &Sources, mistakes: &[Mistake]) -> Result<()> {
 pub(crate) fn parse(sources: &Sources) -> Result<Document<'_>> {
     super::select::read(sources).or_else(|mistakes| {
         failing(sources, &mistakes)?;
-        Err(Failure::say(Kind::Table, "cannot read the table"))
+        Err(Failure::new(Kind::Table, "cannot read the table"))
     })
 }

@@ -19,5 +19,5 @@ pub(crate) use crate::table::naming::{Named, filter_names, mentioned, named};
 pub(crate) use crate::table::select::{Lookup, Selection, Tree};
 pub(crate) use crate::table::types::{
     Declaration, Init, Layer, LeadingDash, Required, Settings, ShimSettings, Unknown, VariableKind, VerbPart,
-    lay_declarations, opaque,
+    merged_declarations, opaque,
 };

@@ -201,7 +201,7 @@ pub(crate) struct Layer {
     pub(crate) setup: Vec<Step>,
 }
 
-pub(crate) fn lay_declarations<'l>(layers: impl IntoIterator<Item = &'l Layer>) -> Vec<Declaration> {
+pub(crate) fn merged_declarations<'l>(layers: impl IntoIterator<Item = &'l Layer>) -> Vec<Declaration> {
     let mut all: Vec<Declaration> = Vec::new();
     let mut known: BTreeMap<&str, usize> = BTreeMap::new();
     for declaration in layers.into_iter().flat_map(|layer| &layer.variables) {

@@ -7,10 +7,10 @@ pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long `--probe` and `--health` may take.
 pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a step that lasts longer reports that it is still running.
-pub(crate) const PROGRESS: Duration = Duration::from_secs(10);
+pub(crate) const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// After how long something that is waited for is first reported.
-pub(crate) const QUIET: Duration = Duration::from_secs(1);
+pub(crate) const FIRST_REPORT: Duration = Duration::from_secs(1);
 
 /// How long to pause before the next try of what has been `waited` for.
 pub(crate) fn pause(waited: Duration) -> Duration {
@@ -35,7 +35,7 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
 }
 
 /// A duration as a person would say it: `12 ms`, `3.4 s`, `2 min 5 s`.
-pub(crate) fn spoken(duration: Duration) -> String {
+pub(crate) fn readable(duration: Duration) -> String {
     let milliseconds = duration.as_millis();
     match milliseconds {
         0..1000 => format!("{milliseconds} ms"),

@@ -63,7 +63,7 @@ pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
 impl Failure {
     /// A failure of this kind in one sentence, without a full stop.
-    pub(crate) fn say(kind: Kind, sentence: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: Kind, sentence: impl Into<String>) -> Self {
         Self::of(kind, Message::new(Level::Error, sentence))
     }
 
@@ -83,7 +83,7 @@ impl Failure {
         if self.is_stop() {
             return self;
         }
-        Self::say(self.kind, format!("{what} failed; details withheld: they contain a secret"))
+        Self::new(self.kind, format!("{what} failed; details withheld: they contain a secret"))
     }
 
     pub(crate) fn and(mut self, more: impl Into<String>) -> Self {
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn the_first_of_several_failures_decides_the_code_and_all_are_reported() {
-        let failure = Failure::all([Failure::say(Kind::Variable, "one"), Failure::say(Kind::Table, "two")]);
+        let failure = Failure::all([Failure::new(Kind::Variable, "one"), Failure::new(Kind::Table, "two")]);
         let failure = failure.expect("there are two");
         assert_eq!(failure.kind().exit_code(), 65);
         let texts: Vec<_> = failure.messages().into_iter().map(|m| m.text).collect();

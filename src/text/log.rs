@@ -96,7 +96,7 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    pub(crate) fn say(self, message: &Message) {
+    pub(crate) fn emit(self, message: &Message) {
         match message.level {
             Level::Warning | Level::Info if self.format == Format::Quiet => return,
             Level::Debug if self.format != Format::Verbose => return,
@@ -116,25 +116,25 @@ impl Log {
     }
 
     pub(crate) fn warn(self, text: impl Into<String>) {
-        self.say(&Message::new(Level::Warning, text));
+        self.emit(&Message::new(Level::Warning, text));
     }
 
     /// Says why, where `verbose` was asked for; the sentence is not even made otherwise.
     pub(crate) fn debug(self, text: impl FnOnce() -> String) {
         if self.format == Format::Verbose {
-            self.say(&Message::new(Level::Debug, text()));
+            self.emit(&Message::new(Level::Debug, text()));
         }
     }
 }
 
 /// How long a message waits until those before it are read.
-const PATIENCE_MS: u16 = 2000;
+const WRITE_TIMEOUT_MS: u16 = 2000;
 
 /// Whether a write would not hang. Where nothing reads the pipe that standard error is, a message is lost
 /// rather than the request to stop that would come after it.
 fn takes_a_write(stderr: BorrowedFd<'_>) -> bool {
     let mut descriptors = [PollFd::new(stderr, PollFlags::POLLOUT)];
-    nix::poll::poll(&mut descriptors, PATIENCE_MS) != Ok(0)
+    nix::poll::poll(&mut descriptors, WRITE_TIMEOUT_MS) != Ok(0)
 }
 
 /// `bytes` in backticks, with everything escaped that could confuse a terminal.

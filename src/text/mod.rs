@@ -16,8 +16,8 @@ pub(crate) mod url;
 
 pub(crate) use crate::text::choice::choice;
 pub(crate) use crate::text::duration::{
-    DURATION_RULE, PROBE_TIMEOUT, PROGRESS, QUIET, UMASK_RULE, WAIT_TIMEOUT, parse_duration, parse_mode,
-    parse_umask, pause, spoken,
+    DURATION_RULE, FIRST_REPORT, PROBE_TIMEOUT, REPORT_INTERVAL, UMASK_RULE, WAIT_TIMEOUT, parse_duration,
+    parse_mode, parse_umask, pause, readable,
 };
 pub(crate) use crate::text::escape::{MASK, WITHHELD, escaped, shell_quoted, shortened};
 pub(crate) use crate::text::exact::Exact;

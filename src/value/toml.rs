@@ -29,7 +29,7 @@ impl From<Range<usize>> for Span {
 }
 
 /// From how many bytes on only the first mistake of a text's syntax is looked for.
-const MANY: usize = 256 << 10;
+const LARGE: usize = 256 << 10;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mistake {
@@ -188,7 +188,7 @@ impl<'s> Document<'s> {
         let mut broken = false;
         for source in &sources.0 {
             // Each mistake costs memory, and a text can be nothing else.
-            let first = (source.text.len() > MANY).then(|| DeTable::parse(&source.text).err()).flatten();
+            let first = (source.text.len() > LARGE).then(|| DeTable::parse(&source.text).err()).flatten();
             if let Some(error) = first {
                 broken = true;
                 let Range { start, end } = error.span().unwrap_or_default();

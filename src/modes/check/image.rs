@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use crate::sys::{Identity, Myself, exec, identity};
+use crate::sys::{Credentials, Identity, exec, identity};
 use crate::table::{Settings, Tree};
 use crate::text::{quoted_path, reason};
 use crate::value::Variables;
@@ -20,7 +20,7 @@ pub(super) struct Image<'i> {
     pub(super) settings: &'i Settings,
     pub(super) inherited: &'i Variables,
     pub(super) interpreters: Vec<(String, Vec<String>)>,
-    pub(super) myself: Myself,
+    pub(super) myself: Credentials,
     pub(super) secrets: &'i [String],
     pub(super) beginning: PathBuf,
 }
@@ -28,12 +28,12 @@ pub(super) struct Image<'i> {
 pub(super) type Problem = (String, Option<String>);
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Who<'i> {
+pub(super) struct Viewer<'i> {
     pub(super) identity: Option<&'i Identity>,
-    pub(super) myself: Myself,
+    pub(super) myself: Credentials,
 }
 
-impl Who<'_> {
+impl Viewer<'_> {
     /// Looks at something as this user; only root can look as another.
     pub(super) fn look<T>(self, work: impl FnOnce() -> T) -> Option<T> {
         let identity = self.identity.filter(|_| self.myself.is_root());
@@ -88,7 +88,7 @@ pub(super) fn program(
     program: &OsStr,
     variables: &Variables,
     directory: Option<&Path>,
-    who: Who<'_>,
+    viewer: Viewer<'_>,
 ) -> Result<Option<PathBuf>, Problem> {
     let mut refused = None;
     for path in exec::candidates(program, variables) {
@@ -98,16 +98,16 @@ pub(super) fn program(
             // The content of a directory that a step makes cannot be known.
             None => return Ok(None),
         };
-        match who.metadata(&path) {
+        match viewer.metadata(&path) {
             None => return Ok(None),
-            Some(Ok(metadata)) if metadata.is_file() && who.may(0o111, &metadata) => {
+            Some(Ok(metadata)) if metadata.is_file() && viewer.may(0o111, &metadata) => {
                 return match exec::defect(&path) {
                     Some(failure) => Err(failure.into_parts()),
                     None => Ok(Some(path)),
                 };
             }
             Some(Err(error)) if error.kind() != ErrorKind::PermissionDenied => {}
-            Some(Err(_)) if who.is_another() => return Ok(None),
+            Some(Err(_)) if viewer.is_another() => return Ok(None),
             Some(result) => {
                 refused.get_or_insert((path, result.ok()));
             }
@@ -121,20 +121,20 @@ pub(super) fn program(
         Some((path, metadata)) => {
             let shown = quoted_path(&path);
             let rights = metadata.as_ref().map_or_else(String::new, rights);
-            Err((format!("{shown} cannot be run{}: permission denied{rights}", who.shown()), None))
+            Err((format!("{shown} cannot be run{}: permission denied{rights}", viewer.shown()), None))
         }
     }
 }
 
-pub(super) fn directory(path: &Path, who: Who<'_>) -> Result<bool, String> {
-    match who.metadata(path) {
+pub(super) fn directory(path: &Path, viewer: Viewer<'_>) -> Result<bool, String> {
+    match viewer.metadata(path) {
         Some(Ok(metadata)) if !metadata.is_dir() => Err("it is not a directory".to_owned()),
-        Some(Ok(metadata)) if !who.may(0o111, &metadata) => {
-            Err(format!("it cannot be entered{}{}", who.shown(), rights(&metadata)))
+        Some(Ok(metadata)) if !viewer.may(0o111, &metadata) => {
+            Err(format!("it cannot be entered{}{}", viewer.shown(), rights(&metadata)))
         }
         None | Some(Ok(_)) => Ok(true),
         Some(Err(error)) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Some(Err(_)) if who.is_another() => Ok(true),
+        Some(Err(_)) if viewer.is_another() => Ok(true),
         Some(Err(error)) => Err(reason(&error)),
     }
 }

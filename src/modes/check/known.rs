@@ -162,15 +162,15 @@ impl<'k> Known<'k> {
         missing
     }
 
-    /// The mistake in a value that misses this; `beside` are the others that are set in the same `env`.
-    pub(super) fn sentence(&self, unset: &Fault, beside: &BTreeSet<&str>) -> (String, String) {
+    /// The mistake in a value that misses this; `siblings` are the others that are set in the same `env`.
+    pub(super) fn sentence(&self, unset: &Fault, siblings: &BTreeSet<&str>) -> (String, String) {
         let name = &unset.name;
         let key = if name.contains('.') { format!("\"{name}\"") } else { name.clone() };
         if name == "PREVERB_VERB" {
             let hint = "write `${PREVERB_VERB:-}`, or set it for the verbs that need it";
             return ("variable `PREVERB_VERB` is not set".to_owned(), hint.to_owned());
         }
-        if beside.contains(name.as_str()) {
+        if siblings.contains(name.as_str()) {
             return (format!("variable `{name}` {OWN_LAYER}"), OWN_LAYER_HINT.to_owned());
         }
         let (state, hint) = if self.declared.contains(name) {

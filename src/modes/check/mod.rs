@@ -20,7 +20,7 @@ use crate::cli::Options;
 use crate::modes::check::findings::Findings;
 use crate::modes::context::{Context, print_json};
 use crate::plan::{self, Why};
-use crate::sys::Myself;
+use crate::sys::Credentials;
 use crate::table::{Decoder, Tree, load, mentioned, select};
 use crate::text::{EnvironmentName, Failure, Kind, Level, Result, VerbName, quoted, quoted_path};
 use crate::value::Sources;
@@ -60,7 +60,7 @@ pub(crate) fn check(
     if json {
         print_json(&findings.list(&sources))?;
     } else {
-        findings.messages(&sources).iter().for_each(|message| context.log.say(message));
+        findings.messages(&sources).iter().for_each(|message| context.log.emit(message));
     }
     let failed = findings.has(Level::Error) || strict && findings.has(Level::Warning);
     unreported.map_or(Ok(if failed { code.exit_code() } else { 0 }), Err)
@@ -98,7 +98,7 @@ fn look(
         settings: &settings,
         inherited: &context.variables,
         interpreters: plan::interpreters(&settings),
-        myself: Myself::observe(),
+        myself: Credentials::observe(),
         secrets: &secrets,
         beginning: std::env::current_dir().unwrap_or_default(),
     };

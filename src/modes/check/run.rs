@@ -7,7 +7,7 @@ use crate::modes::check::image::{self, Image};
 use crate::modes::check::known::{Known, Value};
 use crate::modes::check::walk::{ROOTS, Walk};
 use crate::plan;
-use crate::table::{Declaration, Selection, lay_declarations};
+use crate::table::{Declaration, Selection, merged_declarations};
 use crate::text::{EnvironmentName, Level, MASK, VerbName, escaped, quoted_path};
 use crate::value::{LAYERS, Node, Origin, Shape};
 
@@ -21,7 +21,7 @@ pub(super) fn walk(
     let name = verb.map(VerbName::as_str);
     let (base, over) = name.map_or((None, None), |name| image.tree.parts(name, environment.as_str()));
     let nodes = [Some(image.tree.root()), image.tree.environment(environment.as_str()), base, over];
-    let declarations = lay_declarations(selection.layers());
+    let declarations = merged_declarations(selection.layers());
     let known = Known::new(image, environment, name, &declarations);
     findings.enter(Context { environment: environment.to_string(), verb: name.map(str::to_owned) });
     let mut walk = Walk {
@@ -128,7 +128,7 @@ impl Walk<'_, '_> {
 
     fn workdir(&mut self, value: &Value) {
         let path = value.path();
-        let problem = match image::directory(&path, self.who(self.identity.as_ref())) {
+        let problem = match image::directory(&path, self.viewer(self.identity.as_ref())) {
             Ok(true) => return,
             Ok(false) if self.is_made(&path) => return,
             Ok(false) => "it does not exist".to_owned(),

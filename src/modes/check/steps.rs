@@ -10,7 +10,7 @@ use crate::modes::check::known::Value;
 use crate::modes::check::walk::Walk;
 use crate::plan::{self, PlanStep};
 use crate::setup::steps::render;
-use crate::setup::{How, Rules, Templates, Trouble, hook_files};
+use crate::setup::{FindError, How, Rules, Templates, hook_files};
 use crate::sys::{Identity, proof, read, regular_text};
 use crate::text::{Level, bytes_of, escaped, quoted_path, reason};
 use crate::value::{
@@ -177,7 +177,7 @@ impl Walk<'_, '_> {
         if self.is_made(&parent) {
             return;
         }
-        let problem = match image::directory(&parent, self.who(runner)) {
+        let problem = match image::directory(&parent, self.viewer(runner)) {
             Ok(true) => return,
             Ok(false) => " does not exist".to_owned(),
             Err(reason) => format!(": {reason}"),
@@ -236,7 +236,7 @@ impl Walk<'_, '_> {
     fn templates(&mut self, from: &Value, source: &Path, to: &Path, suffix: &[u8], scope: &Scope) {
         let files = match render::find(source, to, suffix, &mut || Ok(())) {
             Err(_) if self.is_made(source) => return,
-            Err(Trouble::At(path, refusal)) => {
+            Err(FindError::At(path, refusal)) => {
                 let message = format!("cannot read template {}: {refusal}", quoted_path(&path));
                 return self.wrong(from, message, None);
             }
@@ -250,7 +250,7 @@ impl Walk<'_, '_> {
             }
             Ok(Templates::File) => vec![source.to_owned()],
             Ok(Templates::Tree(files)) => files.into_iter().map(|file| source.join(file)).collect(),
-            Ok(Templates::Missing) | Err(Trouble::Ended(_)) => return,
+            Ok(Templates::Missing) | Err(FindError::Ended(_)) => return,
         };
         for file in files {
             let Ok(text) = regular_text(&file) else { continue };
@@ -283,9 +283,9 @@ impl Walk<'_, '_> {
         let Some(path) = self.here(&value.path()) else { return };
         let list = || hook_files::hooks(&path, rules);
         // As at run time: a directory that only root may list can hold what its user may run.
-        let files = match self.who(runner).look(list).filter(Result::is_ok).unwrap_or_else(list) {
+        let files = match self.viewer(runner).look(list).filter(Result::is_ok).unwrap_or_else(list) {
             Ok(files) => files,
-            Err(_) if self.is_made(&path) || self.who(runner).is_another() => return,
+            Err(_) if self.is_made(&path) || self.viewer(runner).is_another() => return,
             Err(reason) => {
                 let message = format!("hook {} cannot be read: {reason}", quoted_path(&path));
                 return self.wrong(&value, message, None);
@@ -316,7 +316,8 @@ impl Walk<'_, '_> {
                 let message = if is_read { format!("hook {name}: {message}") } else { message };
                 self.wrong(&value, message, hint.as_deref());
             }
-            if is_read && let Some(Err(error)) = self.who(runner).look(|| std::fs::File::open(&file.path)) {
+            if is_read && let Some(Err(error)) = self.viewer(runner).look(|| std::fs::File::open(&file.path))
+            {
                 self.wrong(&value, format!("hook {name} cannot be read: {}", reason(&error)), None);
             }
             if kept_root && let Err(reason) = proof::file(&file.path) {

@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::modes::check::findings::Findings;
 use crate::modes::check::habits::{Argv, Pasted, bare_dollar, pasted, plain_in_url};
-use crate::modes::check::image::{self, Image, Problem, Who};
+use crate::modes::check::image::{self, Image, Problem, Viewer};
 use crate::modes::check::known::{Known, Value};
 use crate::sys::{Identity, identity, proof};
 use crate::text::{Kind, Level, quoted, quoted_path, url};
@@ -36,13 +36,13 @@ pub(super) struct Walk<'w, 'i> {
 impl Walk<'_, '_> {
     /// The value of a template as far as that can be known; missing variables are reported.
     pub(super) fn value(&mut self, template: &Template) -> Option<Value> {
-        self.value_beside(template, &BTreeSet::new())
+        self.value_with_siblings(template, &BTreeSet::new())
     }
 
-    fn value_beside(&mut self, template: &Template, beside: &BTreeSet<&str>) -> Option<Value> {
+    fn value_with_siblings(&mut self, template: &Template, siblings: &BTreeSet<&str>) -> Option<Value> {
         self.findings.examine(template.span);
         for unset in self.known.missing(template) {
-            let (message, hint) = self.known.sentence(&unset, beside);
+            let (message, hint) = self.known.sentence(&unset, siblings);
             self.warn(template.span, message, Some(&hint));
         }
         self.known.value(template)
@@ -95,8 +95,8 @@ impl Walk<'_, '_> {
         self.findings.add(Level::Warning, span, message, hint);
     }
 
-    pub(super) fn who<'s>(&self, identity: Option<&'s Identity>) -> Who<'s> {
-        Who { identity, myself: self.image.myself }
+    pub(super) fn viewer<'s>(&self, identity: Option<&'s Identity>) -> Viewer<'s> {
+        Viewer { identity, myself: self.image.myself }
     }
 
     pub(super) fn here(&self, path: &Path) -> Option<PathBuf> {
@@ -146,11 +146,11 @@ impl Walk<'_, '_> {
             return Ok(());
         }
         let (variables, directory) = (&self.known.variables, self.directory.as_deref());
-        let Some(file) = image::program(program, variables, directory, self.who(runner))? else {
+        let Some(file) = image::program(program, variables, directory, self.viewer(runner))? else {
             return Ok(());
         };
         if let Some(name) = proof::program_of_env(&file).filter(|_| !unseen) {
-            image::program(&name, variables, directory, self.who(runner))
+            image::program(&name, variables, directory, self.viewer(runner))
                 .map_err(|(why, hint)| (format!("interpreter of {}: {why}", quoted_path(&file)), hint))?;
         }
         if own.is_some_and(|own| own.uid == 0) {
@@ -170,7 +170,7 @@ impl Walk<'_, '_> {
     /// The verb's user, where that is not root and can change this file.
     pub(super) fn who_can_change(&self, file: &Path) -> Option<String> {
         let user = self.identity.as_ref().filter(|user| user.uid != 0)?;
-        self.who(Some(user)).can_change(file).then(|| user.spec.shown())
+        self.viewer(Some(user)).can_change(file).then(|| user.spec.shown())
     }
 
     pub(super) fn conditions(&mut self, when: &Conditions) {
@@ -191,7 +191,7 @@ impl Walk<'_, '_> {
                 self.warn(value.span, message, Some(&format!("write `${{{name}@url}}`")));
             }
             let was_there = names.remove(name.as_str());
-            values.push(self.value_beside(value, &names));
+            values.push(self.value_with_siblings(value, &names));
             names.extend(was_there.then_some(name.as_str()));
         }
         for (setting, value) in settings.iter().zip(values) {

@@ -9,12 +9,12 @@ mod steps;
 pub(crate) mod text;
 
 use crate::modes::explain::shape::{Explained, ExplainedDeclared, ExplainedInit, ExplainedVariable, Problem};
-use crate::modes::explain::steps::{Now, Steps, shown};
-use crate::plan::{Arguments, Plan, PlanStep, faulty};
-use crate::sys::{Identity, Myself, identity, read};
+use crate::modes::explain::steps::{Expander, Steps, shown};
+use crate::plan::{Arguments, Plan, PlanStep, fault_failure};
+use crate::sys::{Credentials, Identity, identity, read};
 use crate::table::{Settings, Tree, mentioned};
 use crate::text::url::masked;
-use crate::text::{Exact, Failure, MASK, Result, VerbName, spoken};
+use crate::text::{Exact, Failure, MASK, Result, VerbName, readable};
 use crate::value::{Expanded, Found, LAYERS, Origin, Probe, StepKind, Variables, signal_name};
 
 /// Explains a plan, and what would end its run. Only the files of hook directories, the paths of
@@ -27,12 +27,12 @@ pub(crate) fn explain(
     settings: &Settings,
     health: Option<&Probe>,
 ) -> (Explained, Vec<Failure>) {
-    let myself = Myself::observe();
+    let myself = Credentials::observe();
     let mut walk = Steps::new(plan, myself);
     let steps = walk.explain(&plan.steps);
     let facts = plan.facts(&walk.variables, &read::is_there);
-    let health = health.map(|probe| Now::new(facts, &plan.target).probe(probe));
-    let mut now = Now::new(facts, &plan.target);
+    let health = health.map(|probe| Expander::new(facts, &plan.target).probe(probe));
+    let mut now = Expander::new(facts, &plan.target);
     let mut argv = now.argv(&plan.target.exec);
     match &plan.target.arguments {
         Arguments::Default(args) => argv.extend(now.argv(args)),
@@ -46,7 +46,7 @@ pub(crate) fn explain(
         let is_known = plan.missing.contains(&fault.name) || plan.late_names().any(|name| name == fault.name);
         let fails = !walk.changes.may_set(&fault.name) && !is_known;
         if fails && !failures.iter().any(|failure| failure.has_field("variable", fault.name.as_str())) {
-            failures.push(faulty(fault, "the target"));
+            failures.push(fault_failure(fault, "the target"));
         }
         unexpanded.push(element);
     }
@@ -94,7 +94,7 @@ pub(crate) fn explain(
                 .map(|(from, to)| (short(*from), to.map_or("none".to_owned(), short).into()))
                 .collect(),
             group: init.group.unwrap_or(false),
-            grace: init.grace.map(spoken),
+            grace: init.grace.map(readable),
             exit: init.exit.iter().map(|(from, to)| (from.to_string(), (*to).into())).collect(),
         }),
         stop_signals: settings.stop_signals.as_ref().map(|all| all.iter().copied().map(short).collect()),
@@ -136,7 +136,7 @@ fn layer(origin: &Origin, plan: &Plan) -> String {
     }
 }
 
-fn user_note(user: &Expanded, identity: &Result<Identity>, myself: Myself) -> String {
+fn user_note(user: &Expanded, identity: &Result<Identity>, myself: Credentials) -> String {
     match identity {
         Err(_) if user.secret => "it cannot be looked up".to_owned(),
         Err(failure) => failure.sentence(),

@@ -11,20 +11,20 @@ use crate::modes::explain::shape::{ExplainedCondition, ExplainedFile, ExplainedS
 use crate::plan::{Plan, PlanStep, Target, called};
 use crate::setup::state::existence;
 use crate::setup::{How, Rules, hook_files, once};
-use crate::sys::{Identity, Myself, identity};
-use crate::text::{Exact, MASK, WITHHELD, bytes_of, escaped, path_of, shell_quoted, spoken, url};
+use crate::sys::{Credentials, Identity, identity};
+use crate::text::{Exact, MASK, WITHHELD, bytes_of, escaped, path_of, readable, shell_quoted, url};
 use crate::value::{
     Deferred, Element, Expanded, Facts, Fault, Judged, Origin, Probe, StepKind, Subject, Target as Probed,
     Template, Variables,
 };
 
-pub(super) struct Now<'n> {
+pub(super) struct Expander<'n> {
     pub(super) facts: Facts<'n>,
     pub(super) target: &'n Target,
     pub(super) unexpanded: Vec<(Unexpanded, Fault)>,
 }
 
-impl<'n> Now<'n> {
+impl<'n> Expander<'n> {
     pub(super) fn new(facts: Facts<'n>, target: &'n Target) -> Self {
         Self { facts, target, unexpanded: Vec::new() }
     }
@@ -52,7 +52,7 @@ impl<'n> Now<'n> {
 
     pub(super) fn duration(&mut self, value: Option<&Deferred<Duration>>) -> Option<Exact> {
         match value? {
-            Deferred::Known(value) => Some(Exact(spoken(*value).into_bytes())),
+            Deferred::Known(value) => Some(Exact(readable(*value).into_bytes())),
             Deferred::Template(template) => Some(self.text(template)),
         }
     }
@@ -130,13 +130,13 @@ impl Changes {
 
 pub(super) struct Steps<'p> {
     plan: &'p Plan,
-    myself: Myself,
+    myself: Credentials,
     pub(super) variables: Variables,
     pub(super) changes: Changes,
 }
 
 impl<'p> Steps<'p> {
-    pub(super) fn new(plan: &'p Plan, myself: Myself) -> Self {
+    pub(super) fn new(plan: &'p Plan, myself: Credentials) -> Self {
         Self { plan, myself, variables: plan.variables.clone(), changes: Changes::default() }
     }
 
@@ -150,7 +150,7 @@ impl<'p> Steps<'p> {
         let identity = self.actor(planned);
         let exists = existence(identity.as_ref());
         let facts = self.plan.facts(&variables, &exists);
-        let mut now = Now::new(facts, &self.plan.target);
+        let mut now = Expander::new(facts, &self.plan.target);
         let secrets = &self.plan.secrets;
         let mut reason = planned.skip.clone();
         let mut conditions = Vec::new();
@@ -215,7 +215,13 @@ impl<'p> Steps<'p> {
         is_path && self.changes.files || names.into_iter().any(|name| self.changes.may_set(name))
     }
 
-    fn does(&mut self, step: &PlanStep, now: &mut Now<'_>, explained: &mut ExplainedStep, may_run: bool) {
+    fn does(
+        &mut self,
+        step: &PlanStep,
+        now: &mut Expander<'_>,
+        explained: &mut ExplainedStep,
+        may_run: bool,
+    ) {
         let each = |does: &[Exact]| does.iter().map(|each| escaped(&each.0)).collect::<Vec<_>>();
         match &step.step.kind {
             StepKind::Run { argv, stdin } => {
@@ -300,7 +306,7 @@ impl<'p> Steps<'p> {
     }
 }
 
-fn hooks(path: &Template, rules: Rules<'_>, now: &Now<'_>, explained: &mut ExplainedStep) {
+fn hooks(path: &Template, rules: Rules<'_>, now: &Expander<'_>, explained: &mut ExplainedStep) {
     let Ok(named) = path.expand(now.facts.variables) else {
         return explained.lines.push(path.shown_source());
     };

@@ -24,9 +24,9 @@ use crate::text::{
 use crate::value::{Expanded, Template};
 
 /// How many directories of a branch are held open.
-const HELD: usize = 16;
+const OPEN_LEVELS: usize = 16;
 /// How many entries there are between two questions whether to continue.
-const BEAT: u32 = 256;
+const ENTRIES_PER_TICK: u32 = 256;
 /// The open file or directory itself, and not an entry of it.
 const ITSELF: &str = "";
 
@@ -37,7 +37,7 @@ impl Setup {
                 self.warned_of_chown = true;
                 let message = format!("{} does nothing: only root can change the owner of files", task.who());
                 let message = Message::new(Level::Warning, message).field("step", &task.step.label);
-                self.world.log.say(&message);
+                self.world.log.emit(&message);
             }
             return Ok(());
         }
@@ -50,7 +50,7 @@ impl Setup {
         let log = self.world.log;
         let warn = |reason: &str| {
             let message = Message::new(Level::Warning, format!("{} skips {reason}", task.who()));
-            log.say(&message.field("step", &task.step.label));
+            log.emit(&message.field("step", &task.step.label));
         };
         chown(&paths, &owner, &warn, &mut progress::of_step(task.step, &mut self.world))
     }
@@ -66,7 +66,7 @@ pub(crate) fn chown(
     warn: &dyn Fn(&str),
     progress: &mut Progress<'_>,
 ) -> Result<()> {
-    let mut giving = Giving { owner, warn, progress, entries: 0, tree: Path::new("") };
+    let mut giving = ChownWalk { owner, warn, progress, entries: 0, tree: Path::new("") };
     for path in paths {
         giving.tree = path;
         giving.tree()?;
@@ -74,7 +74,7 @@ pub(crate) fn chown(
     Ok(())
 }
 
-struct Giving<'a> {
+struct ChownWalk<'a> {
     owner: &'a Identity,
     /// Is given what is skipped, and why.
     warn: &'a dyn Fn(&str),
@@ -122,16 +122,16 @@ struct Listed {
     below: Vec<OsString>,
 }
 
-impl Giving<'_> {
+impl ChownWalk<'_> {
     fn tree(&mut self) -> Result<()> {
         let tree = self.tree;
         let entry = Entry::find(tree).map_err(|refusal| self.refused(tree, &refusal))?;
-        self.beat()?;
+        self.tick()?;
         let (at, name) = (entry.directory.as_fd(), entry.name.as_os_str());
         let refused = |giving: &Self, errno| giving.refused(tree, &why(errno));
         let top = look(at, name).map_err(|errno| refused(self, errno))?;
         if top.kind != FileType::Directory {
-            return self.give_file(at, name, &top).map_err(|errno| refused(self, errno));
+            return self.chown_file(at, name, &top).map_err(|errno| refused(self, errno));
         }
         let (open, top) = enter(at, name).map_err(|errno| refused(self, errno))?;
         self.walk(open, top)
@@ -150,7 +150,7 @@ impl Giving<'_> {
                         let below = self.list(open.as_fd(), seen)?;
                         let outer = std::mem::replace(&mut here, open);
                         above.push((Some(outer), std::mem::replace(&mut level, below)));
-                        if let Some(far) = above.len().checked_sub(HELD) {
+                        if let Some(far) = above.len().checked_sub(OPEN_LEVELS) {
                             above[far].0 = None;
                         }
                     }
@@ -180,7 +180,7 @@ impl Giving<'_> {
             if name == "." || name == ".." {
                 continue;
             }
-            self.beat()?;
+            self.tick()?;
             let given = look(at, name).and_then(|found| {
                 if found.mount != seen.mount {
                     return Ok(());
@@ -189,7 +189,7 @@ impl Giving<'_> {
                     below.push(name.to_owned());
                     return Ok(());
                 }
-                self.give_file(at, name, &found)
+                self.chown_file(at, name, &found)
             });
             if given != Err(Errno::NOENT) {
                 self.checked(given, at, name)?;
@@ -212,7 +212,7 @@ impl Giving<'_> {
     /// Gives what is not a directory; unless it has other names and is not the user's yet: whoever can write
     /// to the tree may have made a name in it for a file outside of it. It is judged and given by a
     /// descriptor, because the name may stand for another file at any moment.
-    fn give_file(&self, at: BorrowedFd<'_>, name: &OsStr, found: &Seen) -> rustix::io::Result<()> {
+    fn chown_file(&self, at: BorrowedFd<'_>, name: &OsStr, found: &Seen) -> rustix::io::Result<()> {
         if found.owner == (self.owner.uid, self.owner.gid) {
             return Ok(());
         }
@@ -241,9 +241,9 @@ impl Giving<'_> {
         rustix::fs::chownat(at, ITSELF, Some(uid), Some(gid), flags)
     }
 
-    fn beat(&mut self) -> Result<()> {
+    fn tick(&mut self) -> Result<()> {
         self.entries = self.entries.wrapping_add(1);
-        if self.entries % BEAT == 1 { (self.progress)() } else { Ok(()) }
+        if self.entries % ENTRIES_PER_TICK == 1 { (self.progress)() } else { Ok(()) }
     }
 
     fn checked<T>(&self, result: rustix::io::Result<T>, at: BorrowedFd<'_>, name: &OsStr) -> Result<T> {
@@ -267,7 +267,7 @@ impl Giving<'_> {
             quoted(path),
             self.owner.spec.shown()
         );
-        Failure::say(Kind::System, sentence).field("path", escaped(path))
+        Failure::new(Kind::System, sentence).field("path", escaped(path))
     }
 }
 
@@ -457,7 +457,7 @@ mod tests {
             let place = directory();
             let mut paths = Vec::new();
             for number in 0..100 {
-                let deep = "x/".repeat(HELD + 4);
+                let deep = "x/".repeat(OPEN_LEVELS + 4);
                 paths.push(place.path().join(format!("{number}/{deep}file")));
                 paths.push(place.path().join(format!("file-{number}")));
             }
@@ -481,7 +481,7 @@ mod tests {
             let mut asked = 0;
             let mut stop = || {
                 asked += 1;
-                if asked < 3 { Ok(()) } else { Err(Failure::say(Kind::Stopped(15), "stopped")) }
+                if asked < 3 { Ok(()) } else { Err(Failure::new(Kind::Stopped(15), "stopped")) }
             };
             let failure = chown(&paths, &someone(OWNER), &|_| {}, &mut stop).expect_err("stopped");
             assert_eq!((failure.kind(), asked), (Kind::Stopped(15), 3));

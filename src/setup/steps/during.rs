@@ -5,13 +5,13 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use crate::setup::state::{Setup, Task};
-use crate::sys::{Departure, Ended, GRACE, Stop, Terminal, start_program};
-use crate::text::{Failure, Kind, Level, Message, Result, WITHHELD, spoken};
+use crate::sys::{CompanionEnd, Ended, GRACE, Stop, Terminal, start_program};
+use crate::text::{Failure, Kind, Level, Message, Result, WITHHELD, readable};
 use crate::value::{During, Expanded, signal_name};
 
 /// How long it may take to end, unless the step says otherwise or the run was asked to stop: a server that
 /// was just filled writes all of it to disk.
-const CALM: Duration = Duration::from_mins(1);
+const GRACE_DURING: Duration = Duration::from_mins(1);
 const TERM: i32 = 15;
 
 impl Setup {
@@ -28,14 +28,14 @@ impl Setup {
         let name = words.first().map(Expanded::shown).unwrap_or_default();
         let secret = words.first().is_some_and(|word| word.secret);
         let report = |text: String| {
-            log.say(&Message::new(Level::Info, text).field("hook", &name).field("step", label));
+            log.emit(&Message::new(Level::Info, text).field("hook", &name).field("step", label));
         };
         report(format!("running hook `{name}` during {}", task.who()));
         self.terminal.get_or_insert_with(Terminal::observe);
         let argv: Vec<OsString> = words.into_iter().map(Expanded::into_word).collect();
         let variables = self.variables_of(task);
-        let as_whom = task.as_whom(&self.world.program);
-        match start_program(&mut self.world.children, as_whom, &argv, &variables, &|_| {}) {
+        let run_as = task.run_as(&self.world.program);
+        match start_program(&mut self.world.children, run_as, &argv, &variables, &|_| {}) {
             Ok(running) => self.world.children.companion = Some(running),
             Err(failure) if failure.kind() == Kind::Identity => return Err(failure),
             Err(failure) => {
@@ -45,30 +45,31 @@ impl Setup {
         let done = self.wait(task, &during.ready).and_then(|()| inner(self));
         let signal = during.stop_signal.unwrap_or(TERM);
         let grace = task.step.grace();
-        let (calm, stopping) = (grace.unwrap_or(CALM), grace.unwrap_or(GRACE));
+        let (calm, stopping) = (grace.unwrap_or(GRACE_DURING), grace.unwrap_or(GRACE));
         let grace = if done.as_ref().is_err_and(Failure::is_stop) { stopping } else { calm };
-        let departure = self.world.children.dismiss(signal, grace, stopping);
+        let end_of_companion = self.world.children.end_companion(signal, grace, stopping);
         self.restore_terminal();
-        let Some(departure) = departure else { return done };
-        let reproach = reproach(&departure, signal, secret).map(|what| self.hook_failure(&name, task, &what));
+        let Some(end_of_companion) = end_of_companion else { return done };
+        let bad_end =
+            bad_end(&end_of_companion, signal, secret).map(|what| self.hook_failure(&name, task, &what));
         let stopped = |by: &Failure| by.is_stop() && by.kind() != Kind::Stopped(Stop::COMPANION.0);
-        let asked = match (done, departure.stop) {
-            (Err(failure), _) if !departure.early || stopped(&failure) => Err(failure),
-            (Ok(()), Some(stop)) if !departure.early => {
+        let asked = match (done, end_of_companion.stop) {
+            (Err(failure), _) if !end_of_companion.early || stopped(&failure) => Err(failure),
+            (Ok(()), Some(stop)) if !end_of_companion.early => {
                 Err(stop.failure(&format!("while hook `{name}` ended")).field("hook", &name))
             }
             // Whatever a step reported of an early end.
             (Ok(()) | Err(_), _) => Ok(()),
         };
-        let Some(reproach) = reproach else {
-            let lasted = spoken(departure.companion.started.elapsed());
+        let Some(bad_end) = bad_end else {
+            let lasted = readable(end_of_companion.companion.started.elapsed());
             report(format!("hook `{name}` ended after {lasted}"));
             return asked;
         };
         if asked.is_ok() {
-            return Err(reproach);
+            return Err(bad_end);
         }
-        log.warn(reproach.sentence());
+        log.warn(bad_end.sentence());
         asked
     }
 }
@@ -78,8 +79,8 @@ fn not_started(why: String, secret: bool) -> String {
 }
 
 /// The failure in how the program ended, if it is one.
-fn reproach(departure: &Departure, signal: i32, secret: bool) -> Option<String> {
-    let companion = &departure.companion;
+fn bad_end(end_of_companion: &CompanionEnd, signal: i32, secret: bool) -> Option<String> {
+    let companion = &end_of_companion.companion;
     let report = companion.last_line();
     if !report.is_empty() {
         return Some(not_started(report, secret));
@@ -87,11 +88,11 @@ fn reproach(departure: &Departure, signal: i32, secret: bool) -> Option<String> 
     let ended = companion.ended()?;
     let how = ended.describe();
     let by = signal_name(signal);
-    if departure.early {
+    if end_of_companion.early {
         return Some(format!("{how} before it was asked to end"));
     }
     if let Some(grace) = companion.outlived() {
-        return Some(format!("did not end within {} of {by}, and was killed", spoken(grace)));
+        return Some(format!("did not end within {} of {by}, and was killed", readable(grace)));
     }
     let well = [Ended::Exited(0), Ended::Signaled(signal), Ended::Exited(128 + signal)];
     (!well.contains(ended)).then(|| format!("{how} when it was asked to end by {by}"))

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::time::Instant;
 
-use crate::plan::target::faulty;
+use crate::plan::target::fault_failure;
 use crate::setup::dump::is_preverbs_own;
 use crate::setup::state::{Setup, Task};
 use crate::setup::steps::progress::timed_out;
@@ -33,7 +33,7 @@ impl Setup {
                     }
                     Err(faults) if is_root == task.root => {
                         let what = format!("`{}` of {}", setting.name, task.who());
-                        failures.extend(faults.into_iter().map(|fault| faulty(fault, &what)));
+                        failures.extend(faults.into_iter().map(|fault| fault_failure(fault, &what)));
                     }
                     Err(_) => {}
                 }
@@ -58,7 +58,7 @@ impl Setup {
             let shown = expanded.shown();
             let failure = |reason: String| {
                 let sentence = format!("{} cannot use `{shown}`: {reason}", task.who());
-                Failure::say(Kind::Variable, sentence).field("step", label).field("file", &shown)
+                Failure::new(Kind::Variable, sentence).field("step", label).field("file", &shown)
             };
             let signals = &mut self.world.children.signals;
             signals.wait_until(until);

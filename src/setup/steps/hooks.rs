@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::plan::target::{expand, faulty};
+use crate::plan::target::{expand, fault_failure};
 use crate::setup::hook::{Hook, Script, Work};
 use crate::setup::hook_files::{self, How, Rules};
 use crate::setup::once::Outcome;
@@ -34,7 +34,7 @@ impl Setup {
         let exists = existence(task.identity.as_ref());
         let facts = self.plan.facts(self.surroundings.variables(task.root), &exists);
         let arguments = || self.plan.target.arguments(facts).map_err(|(fault, _)| fault);
-        words::expand(argv, facts, &arguments).map_err(|fault| faulty(fault, &task.who()))
+        words::expand(argv, facts, &arguments).map_err(|fault| fault_failure(fault, &task.who()))
     }
 
     pub(in crate::setup) fn hooks(
@@ -101,7 +101,7 @@ impl Setup {
                 let reason = if is_secret { WITHHELD } else { &reason };
                 let message = format!("`{shown}` in {} is skipped: {reason}", task.who());
                 let message = Message::new(Level::Warning, message).field("hook", &name).field("step", label);
-                self.world.log.say(&message);
+                self.world.log.emit(&message);
                 return Ok(());
             }
             How::Fail(what, hint) => return Err(self.hook_failure(&name, task, &what).hint(hint)),

@@ -13,16 +13,16 @@ use rustix::io::Errno;
 
 use crate::setup::steps::progress::Progress;
 use crate::sys::{
-    DIRECTORY, Identity, Myself, Refusal, Step, Walk, acting_as, can_change, is_open_to_others,
+    Credentials, DIRECTORY, Identity, Refusal, Step, Walk, acting_as, can_change, is_open_to_others,
 };
 use crate::text::{Failure, Kind, Result, bytes_of, escaped, quoted_path};
 
 const DEFAULT: u32 = 0o777;
 /// The mode of a directory until it has the one that is given.
-const NARROW: u32 = 0o700;
+const PRIVATE_MODE: u32 = 0o700;
 /// The same where another user could put another one of root's in its place. No directory is left with this
 /// mode, so that one which has it was made a moment ago.
-const MARK: u32 = 0o1700;
+const MARKED_MODE: u32 = 0o1700;
 
 type Made<T> = std::result::Result<T, Refusal>;
 
@@ -38,7 +38,11 @@ pub(crate) fn mkdir(
     for path in paths {
         progress()?;
         let make_here = || {
-            if Myself::observe().is_root() { make_as_root(path, mode) } else { Ok(make(CWD, path, mode)?) }
+            if Credentials::observe().is_root() {
+                make_as_root(path, mode)
+            } else {
+                Ok(make(CWD, path, mode)?)
+            }
         };
         let mut made = acting_as(owner, || Ok(make_here()))?;
         // Only root can act as another user, so this process is root again.
@@ -55,7 +59,7 @@ pub(crate) fn mkdir(
         made.map_err(|refusal| {
             let for_whom = owner.map(|owner| format!(" for user `{}`", owner.spec.shown()));
             let (shown, for_whom) = (quoted_path(path), for_whom.unwrap_or_default());
-            Failure::say(Kind::System, format!("cannot make directory {shown}{for_whom}: {refusal}"))
+            Failure::new(Kind::System, format!("cannot make directory {shown}{for_whom}: {refusal}"))
                 .field("directory", escaped(bytes_of(path)))
         })?;
     }
@@ -110,7 +114,7 @@ fn make_missing(walk: &Walk, name: &OsStr, mode: Option<u32>) -> Made<OwnedFd> {
 /// of root's whose mode is changed, or below which more is made.
 fn make_marked(walk: &Walk, name: &OsStr, mode: Option<u32>) -> Made<OwnedFd> {
     let umask = rustix::process::umask(Mode::empty());
-    let made = mkdirat(&walk.at, name, Mode::from_raw_mode(MARK));
+    let made = mkdirat(&walk.at, name, Mode::from_raw_mode(MARKED_MODE));
     rustix::process::umask(umask);
     made?;
     let place = || quoted_path(&walk.shown.join(name));
@@ -118,7 +122,7 @@ fn make_marked(walk: &Walk, name: &OsStr, mode: Option<u32>) -> Made<OwnedFd> {
     let new = openat(&walk.at, name, DIRECTORY, Mode::empty()).map_err(exchanged)?;
     let status = fstat(&new)?;
     // The group's bit is inherited from the directory that it is in.
-    if status.st_uid != 0 || status.st_mode & 0o5777 != MARK {
+    if status.st_uid != 0 || status.st_mode & 0o5777 != MARKED_MODE {
         return Err(exchanged(Errno::EXIST));
     }
     let inherited = status.st_mode & 0o2000;
@@ -129,7 +133,7 @@ fn make_marked(walk: &Walk, name: &OsStr, mode: Option<u32>) -> Made<OwnedFd> {
 
 /// Makes one directory unless it is there; whether it is there then, or its parent is missing.
 fn make_one(at: BorrowedFd<'_>, path: &Path, mode: Option<u32>) -> rustix::io::Result<bool> {
-    let first = Mode::from_raw_mode(if mode.is_some() { NARROW } else { DEFAULT });
+    let first = Mode::from_raw_mode(if mode.is_some() { PRIVATE_MODE } else { DEFAULT });
     match mkdirat(at, path, first) {
         Err(Errno::NOENT) => return Ok(false),
         Err(Errno::EXIST) => {
@@ -143,7 +147,7 @@ fn make_one(at: BorrowedFd<'_>, path: &Path, mode: Option<u32>) -> rustix::io::R
     if let Some(mode) = mode {
         let new = openat(at, path, DIRECTORY, Mode::empty())?;
         // Where others can write it may be another one by now, and root must not open that up for them.
-        if fstat(&new)?.st_uid != Myself::observe().uid {
+        if fstat(&new)?.st_uid != Credentials::observe().uid {
             return Err(Errno::EXIST);
         }
         fchmod(&new, Mode::from_raw_mode(mode))?;

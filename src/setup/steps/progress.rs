@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use crate::plan::PlanStep;
 use crate::setup::state::World;
 use crate::sys::Children;
-use crate::text::{Failure, Kind, Level, Log, Message, PROGRESS, Result, spoken};
+use crate::text::{Failure, Kind, Level, Log, Message, REPORT_INTERVAL, Result, readable};
 
 pub(crate) type Progress<'a> = dyn FnMut() -> Result<()> + 'a;
 
 /// How often the signals are looked at: a step that is shorter costs no look.
-const LOOK: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The question of the step `label`, which began at `started`: it is to end at a request to stop and past
 /// its timeout, and is reported as long as it lasts.
@@ -23,7 +23,7 @@ pub(crate) fn of<'a>(
     children: &'a mut Children,
 ) -> impl FnMut() -> Result<()> + 'a {
     let limit = limit.filter(|limit| !limit.is_zero());
-    let (mut look, mut say) = (started + LOOK, started + PROGRESS);
+    let (mut look, mut say) = (started + POLL_INTERVAL, started + REPORT_INTERVAL);
     move || {
         let now = Instant::now();
         if let Some(limit) = limit.filter(|limit| now > started + *limit) {
@@ -32,22 +32,22 @@ pub(crate) fn of<'a>(
         if now < look {
             return Ok(());
         }
-        look = now + LOOK;
+        look = now + POLL_INTERVAL;
         if let Some(stop) = children.stop() {
             return Err(stop.failure(&format!("during step `{label}`")));
         }
         if now >= say {
-            let sentence = format!("step `{label}` still runs after {}", spoken(now - started));
-            log.say(&Message::new(Level::Info, sentence).field("step", label));
-            say += PROGRESS;
+            let sentence = format!("step `{label}` still runs after {}", readable(now - started));
+            log.emit(&Message::new(Level::Info, sentence).field("step", label));
+            say += REPORT_INTERVAL;
         }
         Ok(())
     }
 }
 
 pub(crate) fn timed_out(label: &str, limit: Duration) -> Failure {
-    let sentence = format!("step `{label}` took longer than its timeout of {}", spoken(limit));
-    Failure::say(Kind::System, sentence).field("step", label)
+    let sentence = format!("step `{label}` took longer than its timeout of {}", readable(limit));
+    Failure::new(Kind::System, sentence).field("step", label)
 }
 
 /// The same for a step that begins now.
@@ -77,7 +77,7 @@ mod tests {
         let test = "a_long_step_is_reported_and_ends_when_asked_to_stop";
         let printed = alone(module_path!(), test, Needs::Process, || {
             let mut children = children();
-            let mut progress = of("it", None, ago(PROGRESS), TEXT, &mut children);
+            let mut progress = of("it", None, ago(REPORT_INTERVAL), TEXT, &mut children);
             progress().expect("it may continue");
             nix::sys::signal::raise(nix::sys::signal::Signal::SIGTERM).expect("raised");
             let deadline = Instant::now() + Duration::from_secs(10);

@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use crate::setup::steps::mkdir::mkdir;
 use crate::setup::steps::progress::Progress;
 use crate::sys::{
-    Entry, Identity, Keep, Myself, Refusal, UNHELD, acting_as, entry, errno_of, fill, place, proof,
+    Credentials, Entry, Identity, Keep, NONBLOCKING, Refusal, acting_as, entry, errno_of, fill, place, proof,
 };
 use crate::text::{Failure, Kind, Result, bytes_of, escaped, quoted_path as shown};
 use crate::value::{Expanded, HINT, Malformed, Scope, TextError, Variables, expand_text};
@@ -86,7 +86,7 @@ pub(crate) fn render(
 
 fn unreadable(path: &Path, refusal: &Refusal, writer: Option<&Identity>) -> Failure {
     let sentence = format!("cannot read template {}: {refusal}", shown(path));
-    let failure = Failure::say(Kind::System, sentence).field("template", escaped(bytes_of(path)));
+    let failure = Failure::new(Kind::System, sentence).field("template", escaped(bytes_of(path)));
     match (refusal, writer) {
         (Refusal::System(Errno::ACCESS), Some(writer)) => failure.hint(format!(
             "the template is read as user `{}`, because the file is written for that user",
@@ -97,7 +97,7 @@ fn unreadable(path: &Path, refusal: &Refusal, writer: Option<&Identity>) -> Fail
 }
 
 fn no_file(path: &Path, or: &str) -> Failure {
-    Failure::say(Kind::System, format!("template {} is not a file{or}", shown(path)))
+    Failure::new(Kind::System, format!("template {} is not a file{or}", shown(path)))
         .field("template", escaped(bytes_of(path)))
 }
 
@@ -107,14 +107,14 @@ type Sources = (Vec<PathBuf>, Vec<(PathBuf, PathBuf)>);
 fn sources(what: &Rendering, writer: Option<&Identity>, progress: &mut Progress<'_>) -> Result<Sources> {
     let Rendering { from, to, suffix, .. } = what;
     let found = find(from, to, suffix, progress).map_err(|trouble| match trouble {
-        Trouble::At(path, refusal) => unreadable(&path, &refusal, writer),
-        Trouble::Ended(failure) => failure,
+        FindError::At(path, refusal) => unreadable(&path, &refusal, writer),
+        FindError::Ended(failure) => failure,
     })?;
     match found {
         Templates::Missing => Ok(Sources::default()),
         Templates::Other => Err(no_file(from, " and not a directory")),
         Templates::File if is_directorys(to) => {
-            Err(Failure::say(Kind::System, format!("cannot write {}: {} is a file", shown(to), shown(from)))
+            Err(Failure::new(Kind::System, format!("cannot write {}: {} is a file", shown(to), shown(from)))
                 .hint("`to` ends in a slash, so the template must be a directory"))
         }
         Templates::File => Ok((Vec::new(), vec![(from.clone(), to.clone())])),
@@ -141,13 +141,13 @@ pub(crate) enum Templates {
     Missing,
 }
 
-pub(crate) enum Trouble {
+pub(crate) enum FindError {
     At(PathBuf, Refusal),
     Ended(Failure),
 }
 
 fn open(path: &Path) -> Outcome<(OwnedFd, FileType)> {
-    let file = entry::open(path, UNHELD)?;
+    let file = entry::open(path, NONBLOCKING)?;
     let kind = FileType::from_raw_mode(fstat(&file)?.st_mode);
     Ok((file, kind))
 }
@@ -164,12 +164,12 @@ pub(crate) fn find(
     to: &Path,
     suffix: &[u8],
     progress: &mut Progress<'_>,
-) -> std::result::Result<Templates, Trouble> {
+) -> std::result::Result<Templates, FindError> {
     let (_, kind) = match open(from) {
         Err(Refusal::System(Errno::NOENT)) if is_directorys(from) || is_directorys(to) => {
             return Ok(Templates::Missing);
         }
-        opened => opened.map_err(|refusal| Trouble::At(from.to_owned(), refusal))?,
+        opened => opened.map_err(|refusal| FindError::At(from.to_owned(), refusal))?,
     };
     if kind == FileType::Directory {
         let mut tree = Tree { top: from, suffix, above: Vec::new(), found: Vec::new(), progress };
@@ -178,7 +178,7 @@ pub(crate) fn find(
         return Ok(Templates::Tree(tree.found));
     }
     if is_directorys(from) {
-        return Err(Trouble::At(from.to_owned(), Errno::NOTDIR.into()));
+        return Err(FindError::At(from.to_owned(), Errno::NOTDIR.into()));
     }
     Ok(if kind == FileType::RegularFile { Templates::File } else { Templates::Other })
 }
@@ -192,18 +192,18 @@ struct Tree<'t, 'p> {
 }
 
 impl Tree<'_, '_> {
-    fn walk(&mut self, below: &Path) -> std::result::Result<(), Trouble> {
-        (self.progress)().map_err(Trouble::Ended)?;
+    fn walk(&mut self, below: &Path) -> std::result::Result<(), FindError> {
+        (self.progress)().map_err(FindError::Ended)?;
         let path = self.top.join(below);
         // Those below are not entered with all of those above open.
-        let directories = self.list(below, &path).map_err(|refusal| Trouble::At(path, refusal))?;
+        let directories = self.list(below, &path).map_err(|refusal| FindError::At(path, refusal))?;
         directories.iter().try_for_each(|name| self.walk(&below.join(name)))?;
         self.above.pop();
         Ok(())
     }
 
     fn list(&mut self, below: &Path, path: &Path) -> Outcome<Vec<OsString>> {
-        let directory = entry::open(path, UNHELD | OFlags::DIRECTORY)?;
+        let directory = entry::open(path, NONBLOCKING | OFlags::DIRECTORY)?;
         let id = place(&fstat(&directory)?);
         if self.above.contains(&id) {
             return Err(Errno::LOOP.into());
@@ -252,7 +252,7 @@ fn expanded(
     }
     let name = escaped(bytes_of(template));
     let failure = |kind, sentence: String, line: usize| {
-        Failure::say(kind, sentence).field("template", &name).number("line", line as u64)
+        Failure::new(kind, sentence).field("template", &name).number("line", line as u64)
     };
     expand_text(&text, variables, scope).map_err(|error| match error {
         TextError::Unset(unset) => {
@@ -282,7 +282,7 @@ fn write(to: &Path, content: &Expanded, mode: Option<u32>, writer: Option<&Ident
     };
     Entry::find(to).and_then(|entry| put(&entry, &wanted)).map_err(|reason| {
         let by = writer.map(|writer| format!(" as user `{}`", writer.spec.shown())).unwrap_or_default();
-        Failure::say(Kind::System, format!("cannot write {}{by}: {reason}", shown(to)))
+        Failure::new(Kind::System, format!("cannot write {}{by}: {reason}", shown(to)))
             .field("file", escaped(bytes_of(to)))
     })
 }
@@ -325,10 +325,12 @@ fn special(entry: &Entry) -> Option<&'static str> {
 /// Whether it is there as it should be, and this user's own: then a root file system that is read-only, and
 /// whoever watches the file for changes, is not affected.
 fn is_already(entry: &Entry, wanted: &Wanted<'_>) -> bool {
-    let Ok(file) = entry.open(UNHELD | OFlags::NOFOLLOW, Mode::empty()).map(File::from) else { return false };
+    let Ok(file) = entry.open(NONBLOCKING | OFlags::NOFOLLOW, Mode::empty()).map(File::from) else {
+        return false;
+    };
     let length = wanted.content.len() as u64;
     let fits = |found: Metadata| {
-        let (mode, uid) = (found.mode() & 0o7777, Myself::observe().uid);
+        let (mode, uid) = (found.mode() & 0o7777, Credentials::observe().uid);
         found.is_file() && (mode, found.uid(), found.len()) == (wanted.mode, uid, length)
     };
     let mut content = Vec::new();
@@ -342,9 +344,9 @@ fn is_already(entry: &Entry, wanted: &Wanted<'_>) -> bool {
 /// moment can see half of it.
 fn write_in_place(entry: &Entry, wanted: &Wanted<'_>, refused: Errno) -> Outcome<()> {
     let is = |what: &str| Err(Refusal::Other(what.to_owned()));
-    let root = Myself::observe().is_root();
+    let root = Credentials::observe().is_root();
     let no_link = if root { OFlags::NOFOLLOW } else { OFlags::empty() };
-    let file = match entry.open(UNHELD | OFlags::WRONLY | no_link, Mode::empty()) {
+    let file = match entry.open(NONBLOCKING | OFlags::WRONLY | no_link, Mode::empty()) {
         Err(Errno::LOOP) if root => {
             return is("it is a symbolic link, and root does not write through links");
         }

@@ -37,9 +37,9 @@ impl Setup {
         if targets.iter().any(|target| matches!(target, Probe::Exec(_))) {
             self.terminal.get_or_insert_with(Terminal::observe);
         }
-        let as_whom = task.as_whom(&self.world.program);
+        let run_as = task.run_as(&self.world.program);
         let start = |children: &mut Children, each: &Awaited, limit: Duration| {
-            start(children, as_whom, each, &environment, limit)
+            start(children, run_as, each, &environment, limit)
         };
         let waited = wait_for(&mut self.world.children, self.world.log, awaited, timeout, &start);
         self.restore_terminal();
@@ -73,7 +73,7 @@ pub(crate) fn awaited_of(
             let expanded = expand(template, facts.variables, what)?;
             let shown = expanded.shown_target();
             Awaited::url(&expanded.bytes, shown.clone(), program).map_err(|reason| {
-                Failure::say(Kind::Variable, format!("{what} cannot use `{shown}`: {reason}"))
+                Failure::new(Kind::Variable, format!("{what} cannot use `{shown}`: {reason}"))
             })
         }
     }

@@ -15,7 +15,7 @@ use nix::unistd::{AccessFlags, access};
 
 use super::elf::{self, Elf};
 use crate::sys::entry::regular_file;
-use crate::sys::identity::Myself;
+use crate::sys::identity::Credentials;
 use crate::sys::shebang::Shebang;
 use crate::text::{Failure, Kind, bytes_of, escaped, path_of, quoted, quoted_path};
 use crate::value::Variables;
@@ -53,17 +53,17 @@ pub(crate) fn diagnose(
 }
 
 fn cannot(text: impl Into<String>) -> Failure {
-    Failure::say(Kind::CannotRun, text)
+    Failure::new(Kind::CannotRun, text)
 }
 
 fn missing(text: impl Into<String>) -> Failure {
-    Failure::say(Kind::NotFound, text)
+    Failure::new(Kind::NotFound, text)
 }
 
 /// A failure, its reason and the hint for it.
 fn within(kind: Kind, what: &str, why: Failure) -> Failure {
     let (text, hint) = why.into_parts();
-    let failure = Failure::say(kind, format!("{what}: {text}"));
+    let failure = Failure::new(kind, format!("{what}: {text}"));
     match hint {
         Some(hint) => failure.hint(hint),
         None => failure,
@@ -230,7 +230,7 @@ fn no_format(path: &Path, depth: u32) -> Failure {
 }
 
 fn rights(metadata: &Metadata) -> String {
-    let Myself { uid, gid } = Myself::observe();
+    let Credentials { uid, gid } = Credentials::observe();
     let mode = metadata.mode() & 0o7777;
     format!("mode {mode:04o}, owner {}:{}, and this is uid {uid}, gid {gid}", metadata.uid(), metadata.gid())
 }
