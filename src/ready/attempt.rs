@@ -25,6 +25,12 @@ pub(crate) fn attempt(target: &Target, limit: Duration) -> Result<(), String> {
 /// How long the other side of a TCP connection is watched.
 const WATCHED: Duration = Duration::from_millis(20);
 
+/// How long a try of this target watches before it is ready.
+pub(super) fn watched(target: &Target) -> Duration {
+    let is_tcp = matches!(target, Target::Server { protocol: Protocol::Tcp, .. });
+    if is_tcp { WATCHED } else { Duration::ZERO }
+}
+
 /// Ready as soon as one place is.
 fn any_place(protocol: &Protocol, places: &[Place], clock: Clock) -> Result<(), String> {
     let mut errors = Vec::new();

@@ -8,6 +8,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::ready::attempt::watched;
 use crate::sys::{Children, Ended, Request, RunAs, Running, Spawn, Stop, start_mode, start_program};
 use crate::text::{
     FIRST_REPORT, Failure, Kind, Level, Log, Message, PROBE_TIMEOUT, REPORT_INTERVAL, Result, WITHHELD,
@@ -27,6 +28,8 @@ pub(crate) struct Awaited {
     pub(crate) guard: Option<PathBuf>,
     /// How long a try of preverb's own may take; as long as one does, without it.
     pub(crate) limit: Option<Duration>,
+    /// How long a try that finds it ready takes at least.
+    watched: Duration,
     error: String,
     /// Whether a secret is a part of its arguments, so that its error is not shown.
     pub(crate) secret: bool,
@@ -42,7 +45,11 @@ impl Awaited {
         shown: String,
         program: &Path,
     ) -> std::result::Result<Option<Self>, String> {
-        let awaited = |_| Self { target: Some(target.to_vec()), ..Self::exec(vec![program.into()], shown) };
+        let awaited = |parsed| Self {
+            target: Some(target.to_vec()),
+            watched: watched(&parsed),
+            ..Self::exec(vec![program.into()], shown)
+        };
         Ok(Target::parse(target)?.map(awaited))
     }
 
@@ -59,6 +66,7 @@ impl Awaited {
             target: None,
             guard: None,
             limit: None,
+            watched: Duration::ZERO,
             error: "it was not tried".to_owned(),
             secret: false,
             next: Instant::now(),
@@ -106,7 +114,7 @@ pub(crate) fn wait_for(
                 Ok(running) => each.running = Some(running),
                 Err(error) => {
                     each.error = error;
-                    each.next = now + pause(begun.elapsed());
+                    each.next = now + each.pause(begun.elapsed());
                 }
             }
             each.tries += 1;
@@ -170,8 +178,14 @@ impl Awaited {
             Err(reason) => self.error = reason,
         }
         self.running = None;
-        self.next = Instant::now() + pause(waited);
+        self.next = Instant::now() + self.pause(waited);
         false
+    }
+
+    /// The time until the next try: a try that has to watch first is made earlier by that time, so that what
+    /// becomes ready is not noticed later for it.
+    fn pause(&self, waited: Duration) -> Duration {
+        pause(waited).saturating_sub(self.watched).max(pause(Duration::ZERO))
     }
 
     pub(crate) fn verdict(&self, running: &Running, ended: &Ended) -> std::result::Result<(), String> {
