@@ -1,5 +1,4 @@
-//! The functions that the fuzz targets in `fuzz/` call: parsers of input that others wrote. No part of any
-//! interface.
+//! Entry points for the fuzz targets in `fuzz/`: parsers of untrusted input. They are not a public interface.
 
 use crate::ready::{amqp, grpc, http, kafka, mongodb, mysql, postgres, redis, tls};
 use crate::text::url;
@@ -16,7 +15,7 @@ fn variables(entries: &[(&str, &[u8])]) -> Variables {
     variables
 }
 
-/// A string of the table, expanded; a malformed one is `None`, an unset variable an error.
+/// Expands a string of the table. A malformed string is `None`, an unset variable is an error.
 #[must_use]
 pub fn expand(source: &str, entries: &[(&str, &[u8])]) -> Option<Result<Vec<u8>, String>> {
     let template = Template::parse(source).ok()?;
@@ -25,7 +24,7 @@ pub fn expand(source: &str, entries: &[(&str, &[u8])]) -> Option<Result<Vec<u8>,
     Some(expanded.map(|expanded| expanded.bytes).map_err(|unset| unset.name))
 }
 
-/// The same for a text of `render`.
+/// Does the same for a template of `render`.
 #[must_use]
 pub fn render(text: &[u8], entries: &[(&str, &[u8])]) -> Option<Result<Vec<u8>, String>> {
     match expand_text(text, &variables(entries), &Scope::default()) {
@@ -35,7 +34,7 @@ pub fn render(text: &[u8], entries: &[(&str, &[u8])]) -> Option<Result<Vec<u8>, 
     }
 }
 
-/// The names that a string mentions.
+/// The variable names in a string.
 #[must_use]
 pub fn names(source: &str) -> Vec<String> {
     let template = Template::parse(source).ok();
@@ -45,19 +44,19 @@ pub fn names(source: &str) -> Vec<String> {
 /// A name and its value.
 pub type Written = (Vec<u8>, Vec<u8>);
 
-/// The text that a hook wrote to descriptor 3.
+/// Parses the text that a hook wrote to descriptor 3.
 ///
 /// # Errors
-/// The other text that it wrote.
+/// The text is malformed.
 pub fn written_variables(text: &[u8]) -> Result<Vec<Written>, String> {
     crate::setup::dump::written_variables(text)
 }
 
-/// The protocols whose answers are read.
+/// The number of protocols whose answers are parsed.
 pub const PROTOCOLS: u8 = 9;
 
-/// The result of a protocol's parser for a server's bytes so far: nothing yet, or this. The first packets of
-/// MySQL and the frames of gRPC are read one after the other, as a connection does.
+/// The result of a protocol's parser for the bytes received so far; `None` means that it needs more. The
+/// first packets of MySQL and the frames of gRPC are read one after the other, as on a connection.
 #[must_use]
 pub fn answer(protocol: u8, bytes: &[u8]) -> Option<String> {
     judged(protocol % PROTOCOLS, bytes).unwrap_or_else(Some)
@@ -102,7 +101,7 @@ fn judged(protocol: u8, mut bytes: &[u8]) -> Result<Option<String>, String> {
     })
 }
 
-/// Whether a text is a target, and how it is shown.
+/// Whether a text is a target, and how messages show it.
 #[must_use]
 pub fn target(text: &[u8]) -> (bool, Vec<u8>) {
     (Target::parse(text).is_ok(), url::shown(text))

@@ -1,12 +1,12 @@
-//! The keys of every noun, for the tests that make the JSON schema and compare the man page. No part of any
-//! interface.
+//! The keys of every table noun, for the tests that generate the JSON schema and compare the man page. They
+//! are not a public interface.
 
 use crate::table::decode::decoder::Key;
 use crate::table::decode::{layer, settings, step, verb, words};
 
 pub use crate::table::decode::form::{Described, Form, Noun};
 
-/// Every noun, the table itself first.
+/// Every noun; the table itself is first.
 #[must_use]
 pub fn nouns() -> Vec<Noun> {
     fn noun<T>(name: &'static str, section: &'static str, keys: &[Key<T>]) -> Noun {
@@ -25,7 +25,7 @@ pub fn nouns() -> Vec<Noun> {
     ]
 }
 
-/// The keys that say of which kind a step is.
+/// The keys that set the kind of a step.
 pub const KINDS: [&str; 9] = step::KINDS;
 
 /// The names of the soft limits.

@@ -37,7 +37,7 @@ mod table;
 mod text;
 mod value;
 
-/// Runs preverb. Returns only where no target has replaced the process.
+/// Runs preverb. Returns only if no target has replaced the process.
 #[must_use]
 pub fn run() -> std::process::ExitCode {
     modes::start::run()

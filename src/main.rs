@@ -1,8 +1,8 @@
-//! Starts preverb. Everything that decides is in the library.
+//! Starts preverb. The library makes all decisions.
 
 use dlmalloc::GlobalDlmalloc;
 
-// musl's allocator asks the kernel at nearly each step of reading a table; this one asks once.
+// musl's allocator calls the kernel at nearly each step of reading a table; this one calls it once.
 #[global_allocator]
 static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
 

@@ -1,7 +1,7 @@
-//! argv to a request.
+//! Parses argv into a request.
 //!
-//! The arguments are split by hand before clap sees any, because where preverb's options end is preverb's own
-//! rule: from the verb on, every argument belongs to the target, byte for byte (preverb(1), "Description").
+//! The arguments are split by hand before clap sees them, because preverb's own rule says where its options
+//! end: from the verb on, every argument belongs to the target, byte for byte (preverb(1), "Description").
 
 pub(crate) mod options;
 pub(crate) mod request;
@@ -15,8 +15,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use crate::cli::options::{Rest, Start, action, common, is_mode, option, parse_options, unknown_option};
 use crate::text::{Format, Result};
 
-/// The arguments without a `--table FILE` in front of them, and that file. Only this much can be known before
-/// the table has been read: whose option a first argument with a dash is, `leading-dash` says.
+/// The FILE of a leading `--table FILE`, and the arguments after it. Nothing else can be parsed before the
+/// table has been read, because `leading-dash` decides who owns a first argument with a dash.
 pub(crate) fn after_table(arguments: &[OsString]) -> (Option<&OsStr>, &[OsString]) {
     match arguments {
         [option, file, rest @ ..] if option == "--table" => (Some(file), rest),
@@ -28,14 +28,14 @@ pub(crate) fn after_table(arguments: &[OsString]) -> (Option<&OsStr>, &[OsString
     }
 }
 
-/// Whether these arguments begin with an option, so that the table says whose it is.
+/// Whether these arguments begin with an option. The table says who owns it.
 pub(crate) fn begins_with_option(arguments: &[OsString]) -> bool {
     arguments.first().is_some_and(|first| first.as_bytes().starts_with(b"-") && first != "--")
 }
 
-/// The request of arguments where the table has `leading-dash = "default"`: they belong to the default verb,
-/// but for those that begin with a mode. With `other_name` preverb was started by a name that is neither its
-/// own nor a verb's, and no argument is preverb's.
+/// The request where the table has `leading-dash = "default"`: the arguments belong to the default verb
+/// unless they begin with a mode. `other_name` means that preverb was started under a name that is neither
+/// its own nor a verb's; then no argument is preverb's.
 pub(crate) fn parse_for_program(arguments: Vec<OsString>, other_name: bool) -> Result<Request> {
     let (table, rest) = if other_name { (None, &*arguments) } else { after_table(&arguments) };
     if begins_with_option(rest) && (other_name || !rest.first().is_some_and(|first| is_mode(first))) {
@@ -46,12 +46,12 @@ pub(crate) fn parse_for_program(arguments: Vec<OsString>, other_name: bool) -> R
     parse(arguments, Dashes::Program)
 }
 
-/// Whose the options are that follow a mode.
+/// The owner of the options that follow a mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dashes {
-    /// preverb's: an unknown one is a mistake.
+    /// preverb: an unknown option is an error.
     Preverb,
-    /// The default verb's, as far as they are not options of that mode.
+    /// The default verb, except for the options of that mode.
     Program,
 }
 
@@ -108,8 +108,8 @@ fn split(arguments: Vec<OsString>, dashes: Dashes) -> (Vec<OsString>, Rest) {
     (options, Rest { start: Start::Verb, words: Vec::new() })
 }
 
-/// The format that `--log` asks for, before all options are parsed: a mistake in another option is reported
-/// in it.
+/// The format that `--log` asks for. It is found before the options are parsed, so that an error in another
+/// option is reported in this format.
 pub(crate) fn log_format(arguments: &[OsString]) -> Option<Format> {
     let value = arguments.iter().enumerate().find_map(|(index, argument)| {
         match argument.as_bytes().strip_prefix(b"--log")? {
@@ -134,7 +134,7 @@ mod tests {
         words.iter().map(OsString::from).collect()
     }
 
-    /// Plain arguments mean the same to the full parser.
+    /// Checks that the full parser reads plain arguments in the same way.
     fn request(line: &[&str]) -> Result<Request> {
         parse(words(line), Dashes::Preverb)
     }
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn options_are_given_once_and_with_their_values() {
+    fn options_are_given_at_most_once_and_with_their_values() {
         for line in [
             &["--table", "a", "--table", "b", "x"][..],
             &["--skip-setup", "--skip-setup", "x"],
@@ -231,10 +231,10 @@ mod tests {
     }
 
     #[test]
-    fn options_belong_to_the_default_verb_where_the_table_says_so() {
+    fn leading_options_belong_to_the_default_verb_if_the_table_says_so() {
         assert_eq!(request(&["--help"]).expect("help").action, Action::Help);
         assert_eq!(request(&["--skip-setup", "-V"]).expect("version").action, Action::Version);
-        // All of them are options of preverb, too.
+        // All of these are also options of preverb.
         for line in [
             &["--help"][..],
             &["--version"],
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mode_in_front_is_preverbs_where_options_are_the_programs() {
+    fn a_leading_mode_belongs_to_preverb_even_with_leading_dash_default() {
         let list = Action::Table(TableMode::List { json: true });
         assert_eq!(for_program(&["--list", "--json"]).action, list);
         assert_eq!(for_program(&["--table=t", "--check"]).options.table, Some("t".into()));
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn no_option_is_preverbs_under_another_name() {
+    fn under_another_name_preverb_takes_no_options() {
         for line in [&["--check"][..], &["--table", "t", "x"], &["--health"], &["--wait", "tcp://a:1"]] {
             let request = parse_for_program(words(line), true).expect("well-formed");
             assert_eq!(request.options, Options::default());
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_that_are_not_utf8_pass() {
+    fn arguments_that_are_not_utf8_are_accepted() {
         use std::os::unix::ffi::OsStringExt as _;
         let odd = OsString::from_vec(b"\xff".to_vec());
         let parsed =
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn the_definition_is_sound() {
+    fn the_clap_definition_is_valid() {
         command().debug_assert();
     }
 }

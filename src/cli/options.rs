@@ -1,4 +1,4 @@
-//! preverb's own options: the definition of the command line, and what the options ask for.
+//! preverb's own options: the definition of the command line, and the values that were parsed.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
@@ -15,8 +15,8 @@ use crate::text::{
 };
 use crate::value::{Supervision, can_be_caught, parse_signal};
 
-/// An option: its name, what stands for its value (nothing: it takes none), the modes that it belongs to
-/// (nothing: to all), and its line in `--help` (nothing: it is for preverb itself).
+/// An option: its name, the placeholder of its value (empty: it takes none), the modes that accept it (empty:
+/// all), and its line in `--help` (empty: the option is internal).
 type Definition = (&'static str, &'static str, &'static [&'static str], &'static str);
 
 pub(crate) const OPTIONS: [(&str, &[Definition]); 3] = [
@@ -80,7 +80,7 @@ pub(super) struct Rest {
 pub(super) enum Start {
     Verb,
     Command,
-    /// A dash, in what is not an option of preverb's or belongs to the program where the table says so.
+    /// An argument with a dash that is not an option of preverb, or that the table gives to the program.
     Dash,
 }
 
@@ -133,7 +133,7 @@ pub(super) fn is_mode(argument: &OsStr) -> bool {
     option(argument).is_some_and(|(name, takes)| MODES.contains(&name) && (takes || !has_value))
 }
 
-/// `before` are the options that stand before it.
+/// `before` are the options to the left of it.
 pub(super) fn unknown_option(word: &OsStr, before: &[OsString]) -> Failure {
     let bytes = word.as_bytes();
     let failure = usage(format!("unknown option {}", quoted(bytes))).field("option", escaped(bytes));
@@ -144,7 +144,7 @@ pub(super) fn unknown_option(word: &OsStr, before: &[OsString]) -> Failure {
     if let Some(hint) = did_you_mean(name, known.iter().map(String::as_str)) {
         return failure.hint(hint);
     }
-    // As gosu and tini are called: with nothing between the mode and the command.
+    // gosu and tini are called without a `--` between the mode and the command.
     let mut modes = before.iter().filter_map(|argument| option(argument));
     match modes.find(|(name, _)| TAKE_COMMAND.contains(name)) {
         None => failure.hint("`preverb --help` lists the options"),

@@ -1,4 +1,4 @@
-//! The requests of a caller.
+//! The request that a command line makes.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -43,7 +43,7 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    /// Whether this starts a target, as the main process of a container does.
+    /// Whether this starts a target, like the main process of a container.
     pub(crate) fn starts_target(&self) -> bool {
         matches!(
             self,
@@ -52,7 +52,7 @@ impl Action {
     }
 }
 
-/// A mode that needs the table as it counts in one environment.
+/// A mode that needs the table, resolved for one environment.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum TableMode {
     Run(Invocation),

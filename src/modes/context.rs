@@ -1,4 +1,4 @@
-//! The context of every mode: how it finds the table, and how it prints.
+//! The context of every mode: how it finds the table and how it prints.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{ErrorKind, Write as _};
@@ -26,11 +26,11 @@ impl Context<'_> {
         option.or(variable).map_or_else(|| PathBuf::from(load::DEFAULT), PathBuf::from)
     }
 
-    /// The request of these arguments; with `other_name` preverb was started by a name that is neither its
-    /// own nor a verb's.
+    /// Parses the arguments. `other_name` means that preverb was started under a name that is neither its own
+    /// nor a verb's.
     pub(crate) fn parse(&mut self, arguments: Vec<OsString>, other_name: bool) -> Result<Request> {
         let (table, rest) = if other_name { (None, &*arguments) } else { cli::after_table(&arguments) };
-        // A table that cannot be read says nothing of arguments with a dash, and is reported later.
+        // An unreadable table cannot say who owns arguments with a dash; the error is reported later.
         if cli::begins_with_option(rest)
             && let Some(sources) = self.sources_if_any(table)?
             && let Ok(document) = select::read(&sources)
@@ -51,7 +51,7 @@ impl Context<'_> {
         }
     }
 
-    /// Whether the name that preverb was started by is a verb or an alias, here or in another environment.
+    /// Whether the name that preverb was started under is a verb or an alias, in this or another environment.
     pub(crate) fn is_verb(&self, tree: Tree<'_>, name: &OsStr) -> bool {
         let settings = tree.settings(&mut Decoder::default());
         let environment = self.environment(&Options::default(), &settings, tree);
@@ -68,13 +68,13 @@ impl Context<'_> {
         choose(options.environment.as_ref(), settings, &self.variables, tree)
     }
 
-    /// Has messages as the table says, unless an option or a variable says otherwise.
+    /// Sets the message format of the table, unless an option or a variable overrides it.
     pub(crate) fn log_as(&mut self, settings: &Settings, options: &Options) {
         let is_given = options.log.is_some() || self.variables.non_empty(b"PREVERB_LOG").is_some();
         self.log.format = settings.log.filter(|_| !is_given).unwrap_or(self.log.format);
     }
 
-    /// An invalid `PREVERB_LOG` is the operator's mistake, unless `--log` overrides it.
+    /// An invalid `PREVERB_LOG` is the operator's error, unless `--log` overrides it.
     pub(crate) fn check_log(&self, options: &Options) -> Result<()> {
         let value = self.variables.non_empty(b"PREVERB_LOG").filter(|_| options.log.is_none());
         let Some(value) = value.filter(|value| Format::of(value).is_none()) else { return Ok(()) };
@@ -83,7 +83,7 @@ impl Context<'_> {
     }
 }
 
-/// Writes a text. A reader that has gone away is not a failure of preverb's.
+/// Prints a text. A reader that has gone away is not an error.
 pub(crate) fn print(text: &str) -> Result<u8> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

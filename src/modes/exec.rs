@@ -1,10 +1,9 @@
-//! Becoming a command as someone else. `--as USER -- COMMAND...` steps down first. `--exec -- COMMAND...`
-//! runs a command as the container's main process would run it: with its variables, in its working directory,
-//! as its user.
+//! Replaces this process by a command. `--as USER -- COMMAND...` steps down first. `--exec -- COMMAND...`
+//! gives the command the variables, the working directory and the user of the container's main process.
 //!
-//! While setup is still running `--exec` is refused, because the variables are not yet the ones that it is
-//! promised. And where the command has a terminal that the main process has not, it has the `TERM` of
-//! whoever started it: that describes the terminal, not the container.
+//! `--exec` is refused while setup is still running, because the variables are not final yet. If the command
+//! has a terminal and the main process has none, it keeps the caller's `TERM`, which describes the terminal
+//! and not the container.
 
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal as _;
@@ -17,7 +16,7 @@ use crate::sys::{Children, Credentials, exec, identity, read};
 use crate::text::{Failure, Kind, Result};
 use crate::value::{Expanded, Origin, UserSpec, Variables};
 
-/// Steps down, sets `HOME`, and becomes the command. Returns only the failure.
+/// Steps down, sets `HOME` and executes the command. Returns only on failure.
 pub(crate) fn step_down(context: Context<'_>, user: &OsStr, command: &[OsString]) -> Failure {
     let Context { mut variables, mut signals, log } = context;
     if let Err(reason) = UserSpec::parse(user.as_bytes()) {
@@ -41,7 +40,7 @@ pub(crate) fn step_down(context: Context<'_>, user: &OsStr, command: &[OsString]
     exec::exec_with(command, &variables, &mut signals)
 }
 
-/// Becomes the command, with the main process's variables, user and working directory. Returns only the
+/// Executes the command with the main process's variables, user and working directory. Returns only on
 /// failure.
 pub(crate) fn exec(context: Context<'_>, command: &[OsString]) -> Failure {
     let mut children = Children::new(context.signals);

@@ -1,8 +1,7 @@
-//! `--health`: whether what the container runs is healthy, by the probe that its verb names.
+//! `--health`: reports whether the container's verb is healthy, with the probe that the verb names.
 //!
-//! The verb, its environment and everything that the probe is made from are the main process's own, so one
-//! line in the image holds for all of its verbs. An obstacle to the answer is an answer,
-//! too: not healthy (1), and why.
+//! The verb, its environment and all inputs of the probe are taken from the main process, so one line in the
+//! image works for all of its verbs. A failure to find out means not healthy (1), too, and is reported.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -58,15 +57,15 @@ fn examine(context: Context<'_>, option: Option<PathBuf>, timeout: Duration) -> 
         unhealthy("variable `PREVERB_ENVIRONMENT` of the main process is not an environment name")
     })?;
 
-    // A table that a hook may have named is read by the user that the hook ran as: root would show what is in
-    // it.
+    // If a hook may have named the table, the user of the hook reads it: root would disclose files that the
+    // user cannot read.
     let named = variables.non_empty(b"PREVERB_TABLE");
     let trusted = option.is_some() || named.is_none() || named == own.non_empty(b"PREVERB_TABLE");
     let path = option.unwrap_or_else(|| named.map_or(Path::new(load::DEFAULT), path_of).to_owned());
     let program = read::program();
     let early = if trusted { Some(load::read(&path, &mut children.signals)?) } else { None };
-    // The probe is made as the main process's user, for what it is made from may come from a hook as well.
-    // Its directory may be closed to everybody by now, and matters only to a program with a relative path.
+    // A hook may have influenced the probe, so it runs as the main process's user. The working directory may
+    // be inaccessible by now; it matters only to a program with a relative path.
     let _ = main.enter();
     main.become_its_user()?;
     let sources = early.map_or_else(|| load::read(&path, &mut children.signals), Ok)?;
@@ -86,7 +85,7 @@ fn examine(context: Context<'_>, option: Option<PathBuf>, timeout: Duration) -> 
     for declaration in declarations.iter().filter(|declaration| declaration.is_secret()) {
         variables.mark_secret(declaration.name.as_bytes());
     }
-    // A value that a layer makes from a secret is one, too.
+    // A value that a layer makes from a secret is a secret, too.
     for setting in selection.layers().flat_map(|layer| &layer.env) {
         if setting.value.expand(&variables).is_ok_and(|value| value.secret) {
             variables.mark_secret(setting.name.as_bytes());

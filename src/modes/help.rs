@@ -1,5 +1,5 @@
-//! `--help`: the options, and below them the verbs of the table, or why they cannot be listed. clap's own
-//! rendering would be as large as the rest of it.
+//! `--help`: the options, followed by the verbs of the table or the reason why they cannot be listed. clap's
+//! own help would make the binary much larger.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -22,7 +22,7 @@ pub(crate) fn help(mut context: Context<'_>, path: &Path, given: &Options) -> Re
     match verbs(&mut context, path, given) {
         Ok(list) => text.push_str(&list),
         Err(failure) if failure.is_stop() => return Err(failure),
-        // Where there is no table the image has none yet, and help is about preverb alone.
+        // The image has no table yet, so the help is about preverb alone.
         Err(_) if !path.exists() => {}
         Err(failure) => {
             let _ = writeln!(text, "\nThe table cannot be used: {}", failure.sentence());

@@ -1,8 +1,8 @@
-//! `--list`, and the list of verbs in `--help` and in messages. Pure. The keys of `--json` are in preverb(1);
-//! they may become more, and do not change.
+//! `--list`, and the list of verbs in `--help` and in messages. Pure. The keys of `--json` are in preverb(1).
+//! New keys may be added; existing ones do not change.
 //!
-//! A declaration is what all layers say together: what a verb declares is shown as it is for that verb. What
-//! is a secret for one verb has its values concealed everywhere. Hidden verbs are not listed.
+//! A declaration merges all layers; a declaration by a verb is listed with that verb. If a variable is secret
+//! for one verb, its values are concealed everywhere. Hidden verbs are not listed.
 
 use std::collections::BTreeSet;
 
@@ -94,7 +94,7 @@ fn masked(text: &str) -> String {
     String::from_utf8_lossy(&url::masked(text.as_bytes())).into_owned()
 }
 
-/// The declarations as they are listed; those that are secret are added to `concealed`.
+/// The declarations to list. Their secret names are added to `concealed`.
 fn listed(
     declarations: Vec<Declaration>,
     verb: Option<&str>,
@@ -121,12 +121,12 @@ fn listed(
     declarations.into_iter().map(list).collect()
 }
 
-/// How wide a column of names gets; what follows a longer name is in the next line.
+/// The width of the column of names; the text for a longer name starts on the next line.
 const NAMES: usize = 24;
 
 type Entry<'e> = (&'e str, &'e Option<String>, Vec<String>);
 
-/// Names with what they are for: an aligned column, text, and notes in parentheses at the end.
+/// Formats names with their descriptions: an aligned column, the text, and notes in parentheses.
 fn column(entries: &[Entry<'_>]) -> Vec<String> {
     let widths = entries.iter().map(|(name, ..)| name.chars().count()).filter(|width| *width <= NAMES);
     let width = widths.max().unwrap_or(0);

@@ -1,8 +1,8 @@
-//! The container's main process: what it has that another process can take on (variables, working directory,
-//! user), and how it is found from another process of the container, by what everybody may read, because the
-//! answer must be the same whoever asks: a `preverb` that does not supervise is still setting up, and nothing
-//! below it is the main process. Only where names do not tell (a shell script or an unknown init before
-//! preverb), variables do.
+//! The container's main process: its variables, working directory and user, which another process can take
+//! on, and the search for it from another process of the container. The search uses facts that every user can
+//! read, because the answer must not depend on the caller: a `preverb` that does not supervise is still
+//! setting up, and no process below it is the main process. The variables are used only if process names are
+//! ambiguous (a shell script or an unknown init before preverb).
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -38,12 +38,12 @@ fn has_mark(text: &[u8]) -> bool {
     has(text, "PREVERB_ENVIRONMENT")
 }
 
-/// Whether these are still the variables that the process was started with. Programs that give themselves a
-/// title (nginx, Redis, Ruby, Perl) write it over them, and most fill up with NULs.
+/// Whether these are still the variables that the process was started with. Programs that set a title (nginx,
+/// Redis, Ruby, Perl) overwrite them, and most of these fill the rest with NULs.
 fn is_whole(text: &[u8]) -> bool {
     let filled_up =
         text.starts_with(b"\0") || text.ends_with(b"\0\0") || text.windows(3).any(|bytes| bytes == b"\0\0\0");
-    // An entry without `=` can be inherited; in the place of everything that preverb sets it is a title.
+    // An entry without `=` can be inherited; if preverb's own variables are gone as well, it is a title.
     let titled = entries(text).next().is_some_and(|first| !first.is_empty() && !first.contains(&b'='));
     !filled_up && (!titled || has_mark(text))
 }
@@ -53,9 +53,9 @@ impl Process {
         format!("the main process {} ({})", self.pid, quoted(&self.stat.name))
     }
 
-    /// Refuses one that is not one user, or has become another one: it has run a set-user-id program, with
-    /// variables that its user chose, and whatever is done in its place would be done with them as the other
-    /// user.
+    /// Refuses a process with the ids of several users, or one that has become another user. It has run a
+    /// set-user-id program with variables that its user chose, and preverb would use them with the rights of
+    /// the other user.
     pub(crate) fn is_one_user(&self) -> Result<()> {
         let Status { uid, gid, ids_differ, .. } = self.status;
         let lent = |started: [(u32, u32); 2]| {
@@ -73,7 +73,7 @@ impl Process {
         Err(Failure::new(Kind::Identity, format!("{what}, and preverb does not act for it")))
     }
 
-    /// Refuses what is not the process that it was: what was read of it meanwhile may be another one's.
+    /// Refuses a process that has changed: the facts read so far may belong to a different one.
     fn is_unchanged(&self) -> Result<()> {
         let ids = |status: &Status| (status.uid, status.gid, status.ids_differ, status.groups.clone());
         let started = ProcessStat::of(self.pid).map(|stat| stat.started);
@@ -91,7 +91,7 @@ impl Process {
 
     pub(crate) fn variables(&self) -> Result<Variables> {
         let mut text = self.environment();
-        // A supervisor was started with the same ones, and keeps them.
+        // The supervisor was started with the same variables, and never overwrites them.
         if !text.as_ref().is_ok_and(|text| is_whole(text))
             && let Some(pid) = self.supervisor
             && let Some(status) = Status::of(pid).filter(|status| status.may_become(&self.status))
@@ -115,8 +115,8 @@ impl Process {
         Ok(Variables::inherited(entries(&text).filter(|_| !is_empty).map(<[u8]>::to_vec)))
     }
 
-    /// Reads something of it that the kernel guards: as this process is, or where that is refused as the
-    /// process's own user with the capabilities that it has (`ptrace(2)`, "ptrace access mode checking").
+    /// Reads a file of the process that the kernel guards: as this process, or, if that is refused, as the
+    /// main process's user with its capabilities (`ptrace(2)`, "ptrace access mode checking").
     fn read<T>(&self, read: impl Fn(i32) -> io::Result<T>) -> io::Result<T> {
         let refused = match read(self.pid) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => error,
@@ -147,7 +147,7 @@ impl Process {
         let Status { uid, gid, permitted, .. } = self.status;
         let lacking = permitted & !Status::of(own_pid()).unwrap_or_default().permitted;
         let same = (me.uid, me.gid) == (uid, gid);
-        // Then it does not matter as whom it runs.
+        // In this case the user of the main process does not matter.
         let hidden = proc::owner(self.pid).is_some_and(|owner| owner != uid);
         let as_root = "run this as root, as in `docker exec -u root ...`";
         let (why, hint) = if me.is_root() && !same && !hidden {
@@ -187,8 +187,8 @@ impl Process {
         Ok(())
     }
 
-    /// Becomes its user, for good: with its ids and its ambient capabilities, and able to become no more than
-    /// it can. Everything else was read of it before.
+    /// Becomes the main process's user for good, with the same ids and ambient capabilities, and with no way
+    /// to gain more than it has. Everything else has to be read before.
     pub(crate) fn become_its_user(&self) -> Result<()> {
         self.is_unchanged()?;
         let identity = self.identity();
@@ -234,16 +234,16 @@ fn who(uid: u32, gid: u32) -> String {
     }
 }
 
-/// The process name of preverb while it sets up, whatever its file's name is.
+/// The process name of preverb during setup; it does not depend on the file name.
 const PREVERB: &[u8] = b"preverb";
-/// Its process name while it supervises; the target's process id follows.
+/// The process name of preverb while it supervises; the target's process id follows.
 const SUPERVISOR: &[u8] = b"preverb:";
 
-/// Inits that come first in a container and are never what it is for; as the kernel has their names.
+/// Inits that run first in a container and are never its purpose, with the names that the kernel shows.
 const INITS: &str = "tini tini-static docker-init podman-init catatonit dumb-init init systemd s6-svscan \
                      runsvdir runit dinit my_init pause";
 
-/// How long a supervisor may take to name its target, which can run for a moment before that.
+/// The time that a supervisor has to set its name; the target already runs for a moment before that.
 const STARTING: Duration = Duration::from_secs(1);
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -252,9 +252,9 @@ enum Found {
     Starting(i32),
 }
 
-/// Finds the main process: PID 1; where that is another init, the oldest process below it; where it is
-/// another container's (a pod's pause), the oldest of this one's; where that is a supervising preverb, its
-/// target. `doing` is what a request to stop interrupts.
+/// Finds the main process. It is PID 1, except: if PID 1 is another init, the oldest process below it; if PID
+/// 1 belongs to another container (a pod's pause), the oldest process of this container; if that is a
+/// supervising preverb, its target. `doing` is the action that a stop request interrupts.
 pub(crate) fn find(children: &mut Children, doing: &str) -> Result<Process> {
     let deadline = Instant::now() + STARTING;
     loop {
@@ -292,7 +292,7 @@ fn not_seen() -> Failure {
 
 fn look() -> Result<Found> {
     let own = own_pid();
-    // A /proc of another namespace has this process under another number, or not at all.
+    // In a /proc of another namespace this process has another number or is missing.
     let seen = std::fs::read_link("/proc/self").ok();
     if seen.and_then(|pid| pid.to_str()?.parse().ok()) != Some(own) {
         let sentence =
@@ -332,20 +332,20 @@ impl Processes {
             return Some(1);
         }
         let oldest = |is_ours: fn(i32) -> bool| {
-            // What a hook has left behind is a child of process 1; a container's first process is not, unless
-            // that is of this container, too.
+            // Leftovers of hooks are children of process 1. A container's first process is not, unless
+            // process 1 belongs to this container, too.
             let is_first = |pid: &i32| self.get(*pid).is_some_and(|stat| stat.parent != 1) && is_ours(*pid);
             let pid = self.by_age.iter().copied().find(is_first)?;
-            // Commands that were started beside the main process, as this one was, are younger.
+            // Commands that were started next to the main process, like this one, are younger.
             (pid != self.own && !self.is_below(self.own, pid)).then_some(pid)
         };
-        // A main process that has mounts of its own is found by its cgroup.
+        // A main process with its own mounts is found by its cgroup.
         oldest(has_same_mounts).or_else(|| oldest(has_same_cgroup))
     }
 
     fn is_below(&self, pid: i32, ancestor: i32) -> bool {
         let mut next = pid;
-        // A snapshot that was taken while processes came and went may hold a circle.
+        // Processes come and go while the snapshot is taken, so it may contain a cycle.
         for _ in 0..self.by_age.len() {
             match self.get(next).map(|stat| stat.parent) {
                 Some(parent) if parent == ancestor => return true,
@@ -369,7 +369,7 @@ impl Processes {
                 return Err(unavailable(format!("the main process {pid} ({name}) has ended")));
             }
             let words = proc::command_line(pid);
-            // A supervisor's child that is about to become the target.
+            // This is a supervisor's child that is about to become the target.
             if let [name, word, ..] = &*words
                 && read::is_part(name)
                 && word == b"--preverb-target"
@@ -383,14 +383,14 @@ impl Processes {
             }
             let status = Status::of(pid).ok_or_else(not_seen)?;
             let main = Process { pid, stat: stat.clone(), status, supervisor };
-            // What is below one that the caller refuses is not looked at: its user may have started it.
+            // Processes below one that the caller refuses are not examined: its user may have started them.
             if main.is_one_user().is_err() {
                 return Ok(Found::Main(main));
             }
             if let Some(target) = stat.name.strip_prefix(SUPERVISOR) {
                 supervisor = Some(pid);
-                // The number that it names is that of its own PID namespace, which may be one below this
-                // `/proc`'s, and above its target's.
+                // The supervisor names a number of its own PID namespace. That namespace may be one below the
+                // one of this `/proc`, and above the target's.
                 let depth = main.status.numbers.len().saturating_sub(1);
                 let number = |pid| {
                     let status = Status::of(pid).filter(|status| main.status.may_become(status))?;
@@ -401,20 +401,20 @@ impl Processes {
                 })?;
                 continue;
             }
-            // `init` is any image's program, too: what carries a verb, preverb has become.
+            // An image may have its own program `init`. If it has a verb, preverb has executed it.
             let is_target = || main.environment().is_ok_and(|text| has(&text, "PREVERB_VERB"));
             let is_init = INITS.split(' ').any(|init| init.as_bytes() == stat.name);
             if is_init && !(stat.name == b"init" && is_target()) {
                 match self.below(&main, true) {
                     Some(below) => pid = below,
                     None if self.is_below(self.own, pid) => return Err(alone()),
-                    // With nothing below it, it is what the container is for.
+                    // If no process is below it, the init itself is the container's main process.
                     None => return Ok(Found::Main(main)),
                 }
                 continue;
             }
-            // A shell script that runs preverb, or an unknown init, is recognised by its variables:
-            // they lack what preverb sets, and those of a process below it do not.
+            // A shell script that runs preverb, or an unknown init, is recognized by its variables: preverb's
+            // are missing there but set in a process below it.
             let unmarked = main.environment().is_ok_and(|text| !has_mark(&text) && is_whole(&text));
             match unmarked.then(|| self.below(&main, false)).flatten() {
                 Some(below) => pid = below,
@@ -423,16 +423,16 @@ impl Processes {
         }
     }
 
-    /// The target of a supervisor: the child that it names. Others may look the same: what a hook has left
-    /// behind is older, an orphan that it has taken in may be.
+    /// The target of a supervisor: the child that it names. Other children may look the same: leftovers of
+    /// hooks are older, and adopted orphans may be older.
     fn target_of(&self, supervisor: i32, target: &[u8], number: impl Fn(i32) -> Option<i32>) -> Option<i32> {
         let target: i32 = std::str::from_utf8(target).ok()?.parse().ok()?;
         let mut children = self.stats.iter().filter(|(_, each)| each.parent == supervisor);
         children.find(|(pid, _)| number(*pid) == Some(target)).map(|(pid, _)| *pid)
     }
 
-    /// The oldest process below an init or a script that is preverb or carries what it sets, or where none
-    /// does and any will do, the oldest. One that the ancestor cannot have become does not count.
+    /// The oldest process below an init or a script that is preverb or has preverb's variables. If there is
+    /// none and `any` is set, the oldest. Processes that the ancestor cannot have become are skipped.
     fn below(&self, ancestor: &Process, any: bool) -> Option<i32> {
         let mut oldest = None;
         // Every process is younger than its parent.
@@ -449,11 +449,11 @@ impl Processes {
             let (is_marked, is_whole) = match process.environment() {
                 Ok(text) => (is_preverb || has_mark(&text), is_whole(&text)),
                 Err(_) if is_preverb => (true, true),
-                // One whose variables cannot be read may be it: what is younger is not.
+                // A process with unreadable variables may be the one. Younger processes are not.
                 Err(_) => break,
             };
-            // What a hook has left behind carries the same, and so does what is below it. It has become a
-            // child of the init, younger than preverb, and is in a process group of its own.
+            // Leftovers of hooks, and the processes below them, carry the same variables. A leftover has
+            // become a child of the init, is younger than preverb, and has its own process group.
             let may_be_left = !is_oldest && stat.parent == ancestor.pid && stat.group != ancestor.stat.group;
             if may_be_left && (is_marked || !is_whole) {
                 continue;
@@ -468,12 +468,12 @@ impl Processes {
     }
 }
 
-/// Whether a process is of this container: it sees the same mounts, or where this process cannot know its
-/// own, it has the same cgroup.
+/// Whether a process belongs to this container: it has the same mounts or, if this process cannot read its
+/// own mounts, the same cgroup.
 fn has_same_mounts(pid: i32) -> bool {
     let mine = proc::mounts(own_pid());
-    // The dead see no mounts: what came and went while the list was made is older than the main process
-    // in one container and younger in another.
+    // A dead process has no mounts. One that ended while the list was made is older than the main process in
+    // one container and younger in another.
     if mine.is_empty() { has_same_cgroup(pid) } else { !mine.is_disjoint(&proc::mounts(pid)) }
 }
 
@@ -487,7 +487,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_title_over_the_variables_is_noticed() {
+    fn a_title_that_overwrites_the_variables_is_detected() {
         for whole in
             [&b""[..], b"A=1\0", b"A=1\0B=2\0", b"A=1\0\0B=2\0", b"noequals\0PREVERB_ENVIRONMENT=x\0"]
         {
@@ -506,7 +506,7 @@ mod tests {
     }
 
     #[test]
-    fn another_process_of_the_same_number_is_noticed() {
+    fn another_process_with_the_same_number_is_detected() {
         let pid = own_pid();
         let stat = ProcessStat::of(pid).expect("its own");
         let status = Status::of(pid).expect("its own");
@@ -521,7 +521,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mark_is_a_name_and_no_part_of_one() {
+    fn the_mark_is_a_whole_variable_name() {
         assert!(has_mark(b"A=1\0PREVERB_ENVIRONMENT=prod\0"));
         assert!(!has_mark(b"XPREVERB_ENVIRONMENT=prod\0PREVERB_ENVIRONMENTS=1\0A=PREVERB_ENVIRONMENT=1\0"));
     }
@@ -541,7 +541,7 @@ mod tests {
             (9, stat("inner", 8, 9, 7)),
         ];
         let processes = Processes::new(all, 100);
-        // Process 9 is process 2 of a namespace of its own.
+        // Process 9 is process 2 of its own namespace.
         let number = |pid| Some(if pid == 9 { 2 } else { pid });
         assert_eq!(processes.target_of(1, b"6", number), Some(6));
         assert_eq!(processes.target_of(8, b"2", number), Some(9));
@@ -551,19 +551,19 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_of_parents_ends() {
+    fn a_cycle_of_parents_ends_the_search() {
         let all = vec![(5, stat("a", 6, 5, 1)), (6, stat("b", 5, 5, 1))];
         assert!(!Processes::new(all, 100).is_below(5, 1));
     }
 
     #[test]
-    fn a_long_chain_of_processes_costs_no_more_than_its_length() {
+    fn the_search_time_is_linear_in_the_length_of_a_process_chain() {
         let all = (1..200_000).map(|pid| (pid, stat("link", pid - 1, 1, 1))).collect();
         assert!(Processes::new(all, 0).is_below(199_999, 1));
     }
 
     #[test]
-    fn names_of_processes_are_no_longer_than_the_kernel_keeps_them() {
+    fn process_names_fit_into_the_limit_of_the_kernel() {
         for name in INITS.split(' ') {
             assert!(name.len() <= 15, "{name}");
         }

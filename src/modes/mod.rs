@@ -1,4 +1,4 @@
-//! The modes of preverb, a file for each, named after its option.
+//! The modes of preverb: one file for each, named after its option.
 
 pub(crate) mod check;
 pub(crate) mod context;

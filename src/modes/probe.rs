@@ -1,5 +1,5 @@
-//! `--wait TARGET... [-- COMMAND...]`, which waits until all targets are ready and becomes the command, if
-//! there is one; `--probe TARGET`, one try; and what the process does that makes a try.
+//! `--wait TARGET... [-- COMMAND...]` waits until all targets are ready and then executes the command, if
+//! any. `--probe TARGET` tries once. The process that makes a try is here, too.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
@@ -56,11 +56,11 @@ pub(crate) fn probe(context: Context<'_>, target: &OsStr, timeout: Duration) -> 
     }
 }
 
-/// The limit of a probe that has none.
+/// The time limit of a probe without one.
 const NO_LIMIT: Duration = Duration::from_hours(24);
 
-/// One try that is a part of what began at `begun`, and why it did not succeed; a `timeout` of zero is none,
-/// as for `--wait`.
+/// Makes one try within the operation that began at `begun`, and returns the reason if it fails. A `timeout`
+/// of zero means no limit, as for `--wait`.
 pub(crate) fn attempt(
     children: &mut Children,
     mut awaited: Awaited,
@@ -71,7 +71,7 @@ pub(crate) fn attempt(
     let limit = if timeout.is_zero() { NO_LIMIT } else { timeout };
     let deadline = begun + limit;
     awaited.limit = Some(deadline.saturating_duration_since(Instant::now()));
-    // The child has no limit of its own: past the deadline it is killed at once, for whoever asked waits.
+    // The child has no limit of its own: the caller waits, so the child is ended at the deadline.
     awaited.guard = Some(read::program());
     let mut running = match start(children, RunAs::myself(), &awaited, variables, Duration::ZERO) {
         Ok(running) => running,
@@ -85,7 +85,7 @@ pub(crate) fn attempt(
             return Ok(reason.map(|reason| awaited.shown_reason(&reason).to_owned()));
         }
         if Instant::now() >= deadline {
-            // A guard has to clean up.
+            // A program has a guard, which cleans up after SIGTERM.
             if awaited.is_probe() {
                 running.end_now();
             } else {
@@ -99,8 +99,8 @@ pub(crate) fn attempt(
     }
 }
 
-/// `--preverb-probe`: one try of the target that it is handed, as the user that it is handed; what is wrong
-/// goes to standard error as it is, for the process that asked.
+/// `--preverb-probe`: makes one try of the given target as the given user. The reason for a failure goes to
+/// standard error unformatted, for the calling process.
 pub(crate) fn attempt_given() -> u8 {
     let Some(mut request) = Received::take() else { return 1 };
     if let Err(failure) = request.step_down() {

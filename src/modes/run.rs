@@ -1,4 +1,4 @@
-//! A run, and the modes that plan or list one.
+//! A run, and the modes that plan a run or list verbs.
 
 use std::path::PathBuf;
 
@@ -25,7 +25,7 @@ impl Context<'_> {
             }
             self.signals.handle_instead(stop)?;
         }
-        // A table whose top is wrong may choose the wrong environment: its mistakes come first.
+        // Errors at the top of the table are reported first: they may select the wrong environment.
         let environment = self.environment(options, &settings, tree);
         failing(sources, &decoder.mistakes)?;
         let environment = environment?;
@@ -80,8 +80,8 @@ impl Context<'_> {
             format!("{verb} in environment `{}`, {}", plan.environment.name, plan.environment.describe())
         });
         let children = Children::new(self.signals);
-        // Only steps and a supervisor are preverb again; asking the kernel where it is costs more than a step
-        // of the plan.
+        // Only steps and a supervisor start preverb again. The path is not read otherwise, because the system
+        // call costs more than a step of the plan.
         let again = plan.init.is_some() || !plan.steps.is_empty();
         let program = if again { read::program() } else { PathBuf::new() };
         let world = World { log, program, myself: Credentials::observe(), children };

@@ -1,17 +1,16 @@
-//! The script that `--shim` prints: an image as a command of the host.
+//! The script that `--shim` prints: it runs an image as a command of the host.
 //!
-//! It starts nothing: the script is text, for the operator to read, keep and run. Where the engines leave a
-//! choice:
+//! `--shim` starts nothing: the script is text, which the operator can read, keep and run. Where the engines
+//! leave a choice:
 //!
-//! - The current directory is given by `--mount`, because `-v` cannot hold a colon, and makes an absent
-//!   directory instead of failing. The value is a record of CSV, which can hold everything but a CR before
-//!   a LF.
-//! - The entries of `mounts` are `-v` values. So a colon in the caller's `$PWD` or `$HOME`, where an entry
-//!   begins with it, is refused by name, before an engine takes one half of the path for the other.
-//! - In `/` the script refuses to run: the host's root cannot be mounted over the container's.
-//! - Every option is one argument, `--name=value`, and `--` ends them: no value can become an option.
-//! - The engine's client replaces the shell, so signals and the exit code are the client's; 125 is what
-//!   clients exit with when a container could not be started, and so does the script.
+//! - The current directory is given by `--mount`. `-v` cannot hold a colon, and it creates a missing
+//!   directory instead of failing. The value is a CSV record, which can hold everything but a CR before a LF.
+//! - The entries of `mounts` are `-v` values. If an entry begins with the caller's `$PWD` or `$HOME` and that
+//!   contains a colon, the script refuses it by name. Otherwise the engine would split the path.
+//! - The script refuses to run in `/`: the host's root cannot be mounted over the container's.
+//! - Every option is one argument, `--name=value`, and `--` ends them, so no value can become an option.
+//! - The engine's client replaces the shell, so signals and the exit code are the client's. Clients exit with
+//!   125 when a container could not be started, and so does the script.
 //! - An engine that maps ids (docker without root) maps the caller's too; only podman has an option against
 //!   that.
 
@@ -25,7 +24,7 @@ use crate::table::ShimSettings;
 use crate::text::{Failure, Kind, Result, is_variable_name};
 use crate::value::{Prefix, split_prefix};
 
-/// The script for `verb`, or for all verbs, with what the table says of it.
+/// The script for `verb`, or for all verbs, with the settings of the table.
 pub(crate) fn shim(verbs: Verbs<'_>, environment: &Environment, verb: Option<&OsStr>) -> Result<String> {
     let image = verbs.settings.shim.as_ref().and_then(|shim| shim.image.as_ref().map(|image| (shim, image)));
     let Some((shim, image)) = image else {
@@ -41,8 +40,8 @@ pub(crate) fn shim(verbs: Verbs<'_>, environment: &Environment, verb: Option<&Os
     Ok(script(shim, image, asked_for, verb.map(OsStr::to_string_lossy).as_deref()))
 }
 
-/// The script; without a verb, the caller's first argument is the verb. No string of `shim` may hold a NUL,
-/// which no word of a shell can.
+/// The script. Without a verb, the caller's first argument is the verb. No string of `shim` may hold a NUL,
+/// because a shell argument cannot.
 fn script(shim: &ShimSettings, image: &str, environment: Option<&str>, verb: Option<&str>) -> String {
     let (head, tail) = SCRIPT.split_once("@ARGUMENTS@\n").unwrap_or_default();
     let mut text = head.replace("@VERSION@", env!("CARGO_PKG_VERSION"));
@@ -53,7 +52,7 @@ fn script(shim: &ShimSettings, image: &str, environment: Option<&str>, verb: Opt
         }
     }
 
-    // The words that follow the options come first: `set --` can only put words before those it has.
+    // The arguments after the options come first: each `set --` prepends to the existing ones.
     let environment = environment.map(|name| format!(" --environment {}", quoted(name)));
     let verb = verb.map(|verb| format!(" {}", quoted(verb)));
     let words = [Some(quoted(image)), environment, verb].into_iter().flatten().collect::<String>();
@@ -68,7 +67,7 @@ fn script(shim: &ShimSettings, image: &str, environment: Option<&str>, verb: Opt
             push(&mut text, "    ", &word);
             text.push_str("fi\n");
         } else {
-            // No shell can look such a name up; the engine leaves out what it does not find.
+            // A shell cannot look up such a name. The engine omits variables that it does not find.
             push(&mut text, "", &word);
         }
     }
@@ -107,8 +106,8 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
-/// The script, but for the arguments. It assigns no variable, so that none of the caller's is changed on its
-/// way into the container: the positional parameters are all the state there is.
+/// The script without the arguments. It assigns no variables, because that could change one of the caller's
+/// on its way into the container. The positional parameters are its only state.
 const SCRIPT: &str = include_str!("shim.sh");
 
 const HOME_GUARD: &str = r#"case ${HOME-} in
@@ -126,7 +125,7 @@ esac
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "the script is tested by running it")]
 mod tests {
-    //! The script, run by shells in the place of engines.
+    //! The tests run the script in several shells, with fake engines.
 
     use super::ShimSettings;
     use crate::skip::lacks;
@@ -164,7 +163,7 @@ mod tests {
         }
     }
 
-    /// Everything at once, and nothing of it tame.
+    /// Uses every setting at once, with hostile values.
     fn hostile() -> Shim {
         Shim {
             image: String::from("it's $HOME `id` \\ \"x\""),
@@ -186,7 +185,7 @@ mod tests {
         words.iter().map(|word| String::from(*word)).collect()
     }
 
-    /// A directory of its own, gone at the end of the test.
+    /// A temporary directory that is removed at the end of the test.
     struct Scratch(PathBuf);
 
     impl Scratch {
@@ -195,11 +194,11 @@ mod tests {
             let number = COUNT.fetch_add(1, Ordering::Relaxed);
             let path = std::env::temp_dir().join(format!("preverb-shim-{}-{number}", std::process::id()));
             std::fs::create_dir_all(&path).expect("a directory for the test");
-            // The shell must call the directory what the test calls it.
+            // The shell and the test have to use the same path of the directory.
             Self(path.canonicalize().expect("the directory was just made"))
         }
 
-        /// A program that prints its words, each with a NUL after it; `--version` is answered with `version`.
+        /// A fake engine that prints its arguments, each with a NUL after it; `--version` prints `version`.
         fn engine(&self, name: &str, version: &str) -> PathBuf {
             self.program(
                 name,
@@ -210,8 +209,8 @@ mod tests {
             )
         }
 
-        /// An executable file, written by another process: a program that this one holds open for
-        /// writing, and that a test beside this one forks with, cannot be run ("text file busy").
+        /// Writes an executable file from another process. If this process had it open for writing while
+        /// another test forks, running it would fail ("text file busy").
         fn program(&self, name: &str, text: &str) -> PathBuf {
             let path = self.0.join("bin").join(name);
             let mut writer = Command::new("sh")
@@ -234,18 +233,18 @@ mod tests {
 
     impl Drop for Scratch {
         fn drop(&mut self) {
-            // A leftover directory harms no test.
+            // A leftover directory does not harm other tests.
             let _ = std::fs::remove_dir_all(&self.0);
         }
     }
 
-    /// The shells that read POSIX scripts on the hosts that there are; those that are missing are named.
+    /// The POSIX shells that hosts have. Missing ones are reported.
     fn shells() -> Vec<Vec<&'static str>> {
         let all = [vec!["dash"], vec!["bash", "--posix"], vec!["busybox", "sh"], vec!["sh"]];
         all.into_iter().filter(|shell| !lacks(shell[0])).collect()
     }
 
-    /// Runs the script of `shim` by `shell` in `directory`, as `docker` finds it in the `PATH`.
+    /// Runs the script of `shim` with `shell` in `directory`; the fake `docker` is in its `PATH`.
     fn command(shell: &[&str], shim: &Shim, scratch: &Scratch, directory: &Path) -> Command {
         let file = scratch.0.join("shim");
         std::fs::write(&file, script(shim)).expect("the directory can be written");
@@ -319,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn the_engine_gets_these_arguments_and_no_others() {
+    fn the_engine_gets_exactly_the_expected_arguments() {
         let scratch = Scratch::new();
         scratch.engine("docker", "Docker version 28.2.2");
         let here = scratch.directory(OsStr::new("plain"));
@@ -417,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_prefix_of_a_mount_is_expanded_and_only_set_variables_are_passed_on() {
+    fn only_mount_prefixes_are_expanded_and_only_set_variables_are_passed() {
         let scratch = Scratch::new();
         scratch.engine("docker", "Docker version 28.2.2");
         let here = scratch.directory(OsStr::new("has \"quotes\", it's"));
@@ -448,7 +447,7 @@ mod tests {
         }
     }
 
-    /// Reads a record of CSV as the engines do: fields in double quotes, double quotes doubled.
+    /// Parses a CSV record like the engines do: fields in double quotes, double quotes doubled.
     fn csv(record: &[u8]) -> Vec<Vec<u8>> {
         let mut fields = vec![Vec::new()];
         let mut bytes = record.iter().copied().peekable();
@@ -475,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn the_directory_is_mounted_whatever_its_name() {
+    fn a_directory_with_any_name_is_mounted() {
         let scratch = Scratch::new();
         scratch.engine("docker", "Docker version 28.2.2");
         let names: [&[u8]; 14] = [
@@ -510,7 +509,7 @@ mod tests {
     }
 
     #[test]
-    fn a_linked_directory_keeps_the_name_that_the_caller_sees() {
+    fn a_symlinked_directory_keeps_the_callers_path() {
         let scratch = Scratch::new();
         scratch.engine("docker", "Docker version 28.2.2");
         let real = scratch.directory(OsStr::new("real"));
@@ -536,7 +535,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_cannot_be_mounted_is_named() {
+    fn an_error_names_the_path_that_cannot_be_mounted() {
         let scratch = Scratch::new();
         scratch.engine("docker", "Docker version 28.2.2");
         let here = scratch.directory(OsStr::new("plain"));
@@ -556,13 +555,13 @@ mod tests {
             refused(&run(&pwd, &colon, None), "$PWD, because its path has a colon");
             refused(&run(&home, &here, Some("/a:b")), "$HOME, because its path has a colon");
             refused(&run(&home, &here, Some("")), "$HOME, because HOME is not an absolute path");
-            // A shim that needs no HOME works without one.
+            // A shim whose mounts do not use HOME works without HOME.
             words(&run(&pwd, &here, None));
         }
     }
 
     #[test]
-    fn the_engine_is_the_one_that_the_caller_names() {
+    fn the_caller_chooses_the_engine() {
         let scratch = Scratch::new();
         let only_run = "#!/bin/sh\n[ \"$1\" != run ] || printf '%s\\0' mine \"$@\"\n";
         let engine = scratch.program("my engine", only_run);
@@ -584,7 +583,7 @@ mod tests {
     }
 
     #[test]
-    fn podman_without_root_keeps_the_callers_ids_under_whatever_name() {
+    fn rootless_podman_keeps_the_callers_ids_even_if_it_is_called_docker() {
         let scratch = Scratch::new();
         let here = scratch.directory(OsStr::new("plain"));
         scratch.engine("podman", "silent");
@@ -621,15 +620,15 @@ mod tests {
     }
 
     #[test]
-    fn the_callers_input_is_left_to_the_container() {
+    fn the_script_does_not_consume_the_callers_input() {
         let scratch = Scratch::new();
         let here = scratch.directory(OsStr::new("plain"));
-        // Asked for its version, this engine reads what it is given.
+        // This engine reads its standard input, even when asked for its version.
         scratch.program("docker", "#!/bin/sh\nexec cat\n");
         for shell in shells() {
             let mut command = command(&shell, &shim(), &scratch, &here);
             if is_root() {
-                // Only one who is not root has the engine asked for its version.
+                // The script asks the engine for its version only if the caller is not root.
                 command.uid(1234).gid(1235);
             }
             let mut child =
@@ -660,7 +659,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_is_given_where_there_is_one_at_both_ends() {
+    fn the_container_gets_a_terminal_if_input_and_output_are_terminals() {
         // `script` of util-linux holds the other end of a terminal.
         if lacks("script") {
             return;
@@ -674,7 +673,7 @@ mod tests {
         let here = scratch.directory(OsStr::new("plain"));
         let file = scratch.0.join("shim");
         for shell in shells() {
-            // Writes the script, and shows what no terminal at all gives.
+            // Writes the script, and shows the result without a terminal.
             let mut bare = command(&shell, &shim(), &scratch, &here);
             assert!(bare.status().expect("the shell is there").success());
             let words = std::fs::read_to_string(&seen).expect("the engine ran");
@@ -710,7 +709,7 @@ mod tests {
     }
 
     #[test]
-    fn the_script_can_be_executed_as_it_is() {
+    fn the_printed_script_can_be_executed() {
         let scratch = Scratch::new();
         scratch.engine("docker", "Docker version 28.2.2");
         let here = scratch.directory(OsStr::new("plain"));

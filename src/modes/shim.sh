@@ -2,8 +2,8 @@
 # Runs a verb of a container image as if it were a command of this host.
 # Written by preverb @VERSION@ (`preverb --shim`).
 #
-# The current directory is mounted at the same path, files are made with the ids of
-# the caller, and every argument is passed on as it is.
+# The current directory is mounted at the same path, new files belong to the caller,
+# and every argument is passed unchanged.
 # CONTAINER_ENGINE names the client of the engine; without it, docker.
 set -eu
 
@@ -12,8 +12,8 @@ fail() {
     exit 125
 }
 
-# `--mount` takes a record of CSV: a field with a comma, a double quote or a newline
-# stands in double quotes, and a double quote in it is doubled.
+# `--mount` takes a CSV record: a field with a comma, a double quote or a newline is
+# put in double quotes, and a double quote in it is doubled.
 double() {
     case $1 in
         *'"'*)
@@ -42,7 +42,7 @@ podman_without_root() {
     case ${CONTAINER_ENGINE:-docker} in
         podman | */podman) return 0 ;;
     esac
-    # podman may be installed under the name of docker.
+    # podman may be installed as docker.
     case $("${CONTAINER_ENGINE:-docker}" --version </dev/null 2>/dev/null) in
         podman*) return 0 ;;
     esac
@@ -61,10 +61,10 @@ esac
 set -- "--user=$(id -u):$(id -g)" "$@"
 set -- "--workdir=$PWD" "--mount=type=bind,$(field "source=$PWD"),$(field "target=$PWD")" "$@"
 if podman_without_root; then
-    # Without it, the caller's ids would be other ids in the container.
+    # Otherwise podman maps the caller's ids to other ids in the container.
     set -- --userns=keep-id "$@"
 fi
-# A pipe must stay a pipe: a terminal is given only where there is one at both ends.
+# A pipe must stay a pipe: ask for a terminal only if input and output are terminals.
 if [ -t 0 ] && [ -t 1 ]; then
     set -- -t "$@"
 fi

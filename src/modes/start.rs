@@ -1,4 +1,4 @@
-//! From `main` to a mode: finds out what is asked for, and does it.
+//! From `main` to a mode: parses the request and dispatches it.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
@@ -16,7 +16,7 @@ use crate::text::{BUG, Format, Log, Result};
 pub(crate) fn run() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
         let _ = writeln!(std::io::stderr(), "preverb: a bug in preverb: {panic}");
-        // An abort as PID 1 would exit with 139, which reads as a fault of the target.
+        // An abort of PID 1 would give exit code 139, which looks like a segfault of the target.
         #[expect(
             clippy::exit,
             clippy::disallowed_methods,
@@ -28,8 +28,8 @@ pub(crate) fn run() -> ExitCode {
     let name = words.next().unwrap_or_default();
     let words: Vec<OsString> = words.collect();
     if Path::new(&name).file_name() != Some(OsStr::new("preverb")) || read::is_part(name.as_bytes()) {
-        // `--health`, which looks from outside, tells setup from the target by this name; a link, and what is
-        // started through `/proc`, has another.
+        // `--health` uses the process name to tell setup from the target. A process that was started through
+        // a link or through `/proc` has another name.
         let _ = rustix::thread::set_name(c"preverb");
     }
     let mut log = Log::default();
@@ -95,7 +95,7 @@ fn dispatch(name: &OsStr, words: Vec<OsString>, log: &mut Log, starts_target: &m
         start.log.format = format;
     }
 
-    // A link of the verb's name to preverb is that verb.
+    // A link to preverb with the name of a verb runs that verb.
     let base = Path::new(name).file_name().unwrap_or_default();
     let other_name = !base.is_empty() && base != "preverb";
     if other_name
@@ -114,7 +114,7 @@ fn dispatch(name: &OsStr, words: Vec<OsString>, log: &mut Log, starts_target: &m
     if let Some(format) = options.log {
         start.log.format = format;
     }
-    // A mistake in `PREVERB_LOG` does not affect the help and the version.
+    // An error in `PREVERB_LOG` does not affect `--help` and `--version`.
     if !matches!(action, Action::Help | Action::Version) {
         start.check_log(&options)?;
     }

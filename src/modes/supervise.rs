@@ -1,8 +1,8 @@
-//! Staying as the parent of the target: `--supervise`, and what `init = true` becomes.
+//! Stays as the parent of the target, for `--supervise` and `init = true`.
 //!
-//! Every signal that can be caught goes to the target; every orphan is collected; the target's exit code is
-//! this process's. The terminal follows a target that has a process group of its own, as with a shell's jobs.
-//! It decides nothing about variables, users or tables.
+//! It forwards every signal that can be caught to the target, reaps every orphan, and exits with the target's
+//! exit code. Like a shell does for its jobs, it gives the terminal to a target with its own process group.
+//! It knows nothing of users and tables.
 
 use std::ffi::{CString, OsString};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -23,10 +23,10 @@ use crate::sys::{
 use crate::text::{Failure, Format, Kind, Log, Result};
 use crate::value::{Origin, Supervision, Variables};
 
-/// The mode in which preverb becomes the target after doing to itself what only the target's own process can.
+/// The mode in which preverb becomes the target, after changes that only this process can make to itself.
 const TARGET_MODE: &str = "--preverb-target";
-/// Its tasks, apart from the format of messages: take the terminal's foreground; let `LISTEN_PID` name this
-/// process; do not show why it fails.
+/// Its tasks, besides the format of messages: take the terminal's foreground, set `LISTEN_PID` to this
+/// process, and conceal why the target could not be started.
 const FOREGROUND: &str = "foreground";
 const LISTEN: &str = "listen";
 const CONCEAL: &str = "conceal";
@@ -39,17 +39,17 @@ pub(crate) fn supervise(context: Context<'_>, options: &Supervision, command: &[
         return Err(Stop(stop).failure("before the target started"));
     }
     signals.take_all()?;
-    // `--health` looks for a supervisor by its name, and the file may have any.
+    // `--health` finds a supervisor by its process name; the file may have any name.
     let _ = rustix::thread::set_name(c"preverb");
     if std::process::id() != 1 {
-        // As PID 1 every orphan comes to this process anyway. A child does not inherit this (prctl(2)).
+        // PID 1 gets every orphan anyway. Children do not inherit this setting (prctl(2)).
         let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
     }
     let own_terminal = terminal();
     let foreground = own_terminal.as_ref().is_some_and(is_ours);
     let started = start(command, &variables, &signals, foreground, options.conceal, *log);
     let target = started.map_err(|failure| concealed(failure, options.conceal))?;
-    // So `--health` knows the target. The kernel keeps 15 bytes, and a process id has at most 7 digits.
+    // `--health` reads the target from this name: at most 15 bytes, so a process id of 7 digits fits.
     if let Ok(name) = CString::new(format!("preverb:{target}")) {
         let _ = rustix::thread::set_name(&name);
     }
@@ -64,8 +64,8 @@ pub(crate) fn supervise(context: Context<'_>, options: &Supervision, command: &[
     Ok(options.exit_code(ended.exit_code()))
 }
 
-/// Becomes the target after what the child of a supervisor does to itself: the first argument lists that, the
-/// command follows. Returns only the failure.
+/// Becomes the target in the child of a supervisor. The first argument lists the tasks to do first, the
+/// command follows. Returns only on failure.
 pub(crate) fn become_target(words: &[OsString], mut variables: Variables, log: &mut Log) -> Failure {
     default_in_children();
     let Some((tasks, command)) = words.split_first() else {
@@ -84,7 +84,7 @@ pub(crate) fn become_target(words: &[OsString], mut variables: Variables, log: &
     }
     if asked(LISTEN) {
         variables.set(b"LISTEN_PID", own.to_string(), Origin::Preverb, false);
-        // It names the same process in another way (sd_listen_fds(3)), which would now contradict.
+        // LISTEN_PIDFDID also identifies the process (sd_listen_fds(3)), and would now name a different one.
         variables.unset(b"LISTEN_PIDFDID");
     }
     concealed(exec::exec(command, &variables), asked(CONCEAL))
@@ -94,8 +94,8 @@ fn concealed(failure: Failure, conceal: bool) -> Failure {
     if conceal { failure.concealed("running the target") } else { failure }
 }
 
-/// Starts the target; by way of preverb itself where it has to take the foreground before its first read of
-/// the terminal, or to know its own id: both it can only do itself.
+/// Starts the target. If it has to take the foreground before its first read of the terminal, or needs its
+/// own id, the child is preverb first, because only the process itself can do both.
 fn start(
     command: &[OsString],
     variables: &Variables,
@@ -107,7 +107,7 @@ fn start(
     let own = std::process::id().to_string();
     let listens = variables.get(b"LISTEN_PID").is_some_and(|found| found.value == own.as_bytes());
     let name = command.first().map(OsString::as_os_str).unwrap_or_default();
-    // A target that is not there is reported by this process, without a second one.
+    // This process reports a missing target itself and does not start a second preverb for it.
     if !(foreground || listens) || exec::locate(name, variables).is_err() {
         return exec::attempt(command, variables, |file, argv, envp| {
             spawn_target(file, argv, envp, &signals.inherited)
@@ -129,9 +129,9 @@ fn start(
     spawn_target(&argv[0], &argv, &variables.to_envp(), &signals.inherited).map_err(refused)
 }
 
-/// Lets go of everything that is the target's: a working directory that could not be unmounted, pipes whose
-/// other end waits for their end. Standard error is one of them, for nothing more is reported from here on;
-/// it stays where it is the only way left to the terminal.
+/// Releases resources that only the target should hold: the working directory, which could not be unmounted,
+/// and pipes, whose readers wait for the end. That includes standard error, because nothing is reported
+/// later, unless it is the only way to reach the terminal.
 fn release_resources(signals: &Signals) {
     let _ = nix::unistd::chdir("/");
     let own = signals.as_fd().as_raw_fd();
@@ -152,17 +152,17 @@ fn release_resources(signals: &Signals) {
     }
 }
 
-/// Signals that are the target's alone.
+/// Signals that are not sent to leftover processes.
 const TARGET_ONLY: [i32; 5] = [SIGCHLD, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU];
 
-/// How long processes that were killed may take to be gone: one in an uninterruptible sleep takes forever.
+/// The time for killed processes to disappear. A process in an uninterruptible sleep may never disappear.
 const AFTER_KILL: Duration = Duration::from_secs(2);
 const AFTER_KILL_POLL: Duration = Duration::from_millis(5);
 
-/// The controlling terminal, if there is one. It is opened when it is needed and not kept: a terminal that is
-/// open somewhere is not hung up.
+/// The controlling terminal, if there is one. It is opened only when it is needed: as long as a process has a
+/// terminal open, it is not hung up.
 fn terminal() -> Option<OwnedFd> {
-    // A scratch image has no such file; tcgetpgrp(3) knows the controlling terminal from any other file.
+    // A scratch image has no /dev/tty; tcgetpgrp(3) fails for every file but the controlling terminal.
     named_terminal().or_else(|| {
         let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
         let mut streams = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()].into_iter();
@@ -180,8 +180,8 @@ fn is_ours(terminal: &OwnedFd) -> bool {
     if tcgetpgrp(terminal) != Ok(own) {
         return false;
     }
-    // Groups of an outer PID namespace are all 0 here, so that two of them look like one. Reading nothing
-    // then tells: with SIGTTIN blocked, as it is, a group of the background is refused.
+    // Groups of an outer PID namespace are all 0 here, so two of them look like one. An empty read tells them
+    // apart: SIGTTIN is blocked, so it fails in a background group.
     own.as_raw() != 0 || nix::unistd::read(terminal, &mut []).is_ok()
 }
 
@@ -203,7 +203,7 @@ struct Supervisor<'o> {
     signals: Signals,
     options: &'o Supervision,
     target: i32,
-    /// Whether this is PID 1, which nothing can stop, and to which no terminal is lent.
+    /// Whether this is PID 1, which cannot be stopped and does not lend the terminal.
     init: bool,
     terminal: Terminal,
     stopped: Stopped,
@@ -248,7 +248,7 @@ impl Supervisor<'_> {
         }
         let Some(number) = self.rewritten(caught.number) else { return };
         self.passed_stop |= [SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU].contains(&number);
-        // A terminal has stopped the whole group, so the whole group is continued.
+        // The terminal has stopped the whole group, so the whole group is continued.
         let was_stopped = number == SIGCONT && self.stopped != Stopped::No;
         if was_stopped {
             self.stopped = Stopped::No;
@@ -283,14 +283,14 @@ impl Supervisor<'_> {
     }
 
     fn has_stopped(&mut self, signal: i32) {
-        // A shell brings a job that runs to the front without a word, and the target has just noticed that it
-        // is not there itself.
+        // A shell brings a running job to the foreground without a signal, and the target has just tried to
+        // use the terminal from the background.
         if [SIGTTIN, SIGTTOU].contains(&signal) && self.hand_over() {
             send_to_group(self.target, SIGCONT);
             return;
         }
-        // Who stopped this process continues it, and so does a shell whose job it is. Who stopped the target
-        // alone continues that alone: no process that is stopped could see it, or pass a request to end on.
+        // The sender of a stop, or the job's shell, also sends the SIGCONT. If only the target gets that, a
+        // stopped supervisor would not see it, nor could it forward a SIGTERM.
         let job = match self.terminal {
             Terminal::Absent => false,
             Terminal::Present => signal != SIGSTOP,
@@ -300,10 +300,10 @@ impl Supervisor<'_> {
         self.stopped = if together { Stopped::Together } else { Stopped::Alone };
     }
 
-    /// Stops this process because the target is stopped, so that a shell sees its job stop.
+    /// Stops this process because the target has stopped, so that the shell sees its job stop.
     fn stop_too(&mut self) {
         self.take_back();
-        // A stop discards a SIGCONT that is pending (signal(7)), so the one that has come by now is read.
+        // A stop discards a pending SIGCONT (signal(7)), so signals that have already arrived are read first.
         while let Some(caught) = self.signals.next() {
             self.pass_on(caught);
         }
@@ -323,8 +323,8 @@ impl Supervisor<'_> {
         false
     }
 
-    /// Takes back the terminal's foreground from a target that has stopped or ended. Who has it otherwise,
-    /// and lives, keeps it. PID 1 has no shell to return it to.
+    /// Takes the terminal's foreground back from a target that has stopped or ended. Any other living group
+    /// keeps it. PID 1 has no shell to return it to.
     fn take_back(&self) {
         let own = getpgrp();
         if self.terminal != Terminal::Lent || self.init || own.as_raw() == 0 {
@@ -339,14 +339,14 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Ends the leftover processes of the target: SIGTERM, and SIGKILL after `grace`.
+    /// Ends the leftover processes of the target with SIGTERM, and with SIGKILL after `grace`.
     fn end_leftovers(&self, grace: Duration) {
         self.signal_leftovers(SIGTERM);
-        // A process that is stopped handles nothing.
+        // A stopped process handles no signals.
         self.signal_leftovers(SIGCONT);
         let deadline = Instant::now().checked_add(grace);
         loop {
-            // The signals before the dead: the news of one that ends in between stays to wake this process.
+            // Signals are read before the dead are reaped, so that a SIGCHLD in between wakes this process.
             while let Some(caught) = self.signals.next() {
                 let number = self.rewritten(caught.number);
                 if let Some(number) = number.filter(|number| !TARGET_ONLY.contains(number)) {
@@ -376,7 +376,7 @@ impl Supervisor<'_> {
         }
         let rest = descendants();
         if rest.is_empty() {
-            // Without /proc it is not known who is left; most of them are of the target's group.
+            // Without /proc the leftovers are unknown; most of them are in the target's process group.
             send_to_group(self.target, number);
         }
         for pid in rest {

@@ -1,4 +1,4 @@
-//! Reads the files that declared variables have their values from.
+//! Reads the files with the values of declared variables.
 
 use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -9,12 +9,12 @@ use crate::table::Declaration;
 use crate::text::{Result, path_of, quoted_path, reason};
 use crate::value::Variables;
 
-/// Where engines put secrets.
+/// The directory where engines mount secrets.
 const SECRETS: &str = "/run/secrets";
-/// The most that a value can be: a variable is one string of an exec.
+/// The maximum size of a value: each variable is one string of an exec.
 const LONGEST: usize = 1 << 20;
 
-/// Reads the files of the declared variables that the environment does not give itself.
+/// Reads the files of declared variables that the environment does not set directly.
 pub(crate) fn value_files(
     declarations: &[Declaration],
     variables: &Variables,
@@ -55,8 +55,8 @@ pub(crate) fn value_files(
     Ok(files)
 }
 
-/// Root follows no link that another user could have made: it would read what they cannot. A descriptor that
-/// the caller left open is what it is.
+/// Root follows no link that another user could have made: the link could lead to a file that this user
+/// cannot read. Descriptors that the caller left open are trusted.
 fn read(path: &Path, signals: &mut Signals) -> std::result::Result<std::io::Result<Vec<u8>>, Stop> {
     let descriptors = ["/dev/fd", "/proc/self/fd", "/dev/stdin"];
     if descriptors.iter().any(|descriptors| path.starts_with(descriptors)) {

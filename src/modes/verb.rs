@@ -1,4 +1,4 @@
-//! Which verb the caller's arguments mean, and what is reported where they mean none. Pure.
+//! Finds the verb that the caller's arguments mean, or reports why there is none. Pure.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
@@ -58,7 +58,7 @@ impl Verbs<'_> {
         })
     }
 
-    /// The verb of this name or alias, or none where there is no such verb in any environment.
+    /// The verb with this name or alias; `None` if no environment has such a verb.
     pub(crate) fn here(self, word: &[u8]) -> Result<Option<VerbName>> {
         let others = match self.tree.lookup(word, self.environment.as_str()) {
             Lookup::Verb(verb) => return Ok(Some(verb)),
@@ -85,7 +85,7 @@ impl Verbs<'_> {
         let names = list.verbs.iter().flat_map(|verb| std::iter::once(&verb.name).chain(&verb.aliases));
         let mut names = names.map(String::as_str);
         let text = word.to_string_lossy();
-        // A manifest that quotes several arguments as one.
+        // A manifest may have quoted several arguments as one.
         let parts: Vec<&str> = text.split([' ', '\t']).filter(|part| !part.is_empty()).collect();
         if parts.len() > 1 && names.clone().any(|name| name == parts[0]) {
             let quoted = parts.iter().map(|part| format!("\"{}\"", escaped(part.as_bytes())));

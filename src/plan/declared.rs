@@ -1,4 +1,4 @@
-//! Declared variables: where the value of each comes from, and whether it is what it must be. Pure.
+//! Declared variables: the source of each value, and whether the value is valid. Pure.
 
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt as _;
@@ -17,8 +17,8 @@ pub(super) struct Rules<'r> {
 }
 
 impl Building {
-    /// The values of declared variables from their files and their older names, then the defaults: all of
-    /// that is below the layers.
+    /// Sets declared variables from their files and their old names, then from the defaults. Every layer can
+    /// override these values.
     pub(super) fn declared(&mut self, declarations: &[Declaration], files: &[ValueFile]) {
         for declaration in declarations {
             let name = declaration.name.as_str();
@@ -69,7 +69,7 @@ impl Building {
                 self.fail(name, failure(declaration, sentence));
             }
         }
-        // An older name stays as it was given.
+        // A variable with an old name is left as it was given.
         if file.named_by.as_deref() == Some(name) {
             self.variables.unset(format!("{name}_FILE").as_bytes());
         }
@@ -94,7 +94,7 @@ impl Building {
             let conflicts: Vec<&str> =
                 conflicts.filter(|other| *other != name && is_given(name) && is_given(other)).collect();
             for other in conflicts {
-                // Each of the two may say so.
+                // Both variables may declare the conflict.
                 let pair = if name < other { [name, other] } else { [other, name] };
                 if reported.insert(pair) {
                     let sentence =
@@ -114,8 +114,7 @@ fn failure(declaration: &Declaration, sentence: String) -> Failure {
     }
 }
 
-/// The mistake in the value of a declared variable, if there is one: it is missing, or it is not one of
-/// those that it can have.
+/// The error in the value of a declared variable, if any: it is missing or not valid.
 pub(super) fn judge(declaration: &Declaration, variables: &Variables, rules: Rules<'_>) -> Option<Failure> {
     let name = declaration.name.as_str();
     let found = variables.get(name.as_bytes());
@@ -144,7 +143,7 @@ fn required(declaration: &Declaration, variables: &Variables, rules: Rules<'_>) 
         Some(Required::If(_) | Required::No) | None => return None,
     };
     let facts = Facts { variables, opaque: rules.opaque, exists: &|_| false };
-    // One that cannot be judged does not make it optional.
+    // If a condition cannot be judged, the variable stays required.
     let hold = conditions.iter().all(|condition| condition.holds(facts).unwrap_or(true));
     let shown: Vec<String> =
         conditions.iter().map(|condition| format!("`{}`", condition.shown(rules.secrets))).collect();

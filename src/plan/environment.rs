@@ -1,4 +1,4 @@
-//! Which deployment environment a run is in, and why. Pure.
+//! The deployment environment of a run, and why it was chosen. Pure.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
@@ -11,9 +11,9 @@ use crate::value::Variables;
 pub(crate) enum Why {
     Option,
     Variable,
-    /// The table's default, the variable being unset or empty.
+    /// The table's default, because the variable is unset or empty.
     TableDefault,
-    /// preverb's default, the variable being unset or empty.
+    /// preverb's default, because the variable is unset or empty.
     BuiltIn,
 }
 
@@ -22,14 +22,14 @@ pub(crate) struct Environment {
     pub(crate) name: EnvironmentName,
     pub(crate) alias: Option<EnvironmentName>,
     pub(crate) why: Why,
-    /// The variable that names environments.
+    /// The variable that selects the environment.
     pub(crate) variable: String,
-    /// Whether the table lists it in `names`.
+    /// Whether the table lists this name in `names`.
     pub(crate) listed: bool,
 }
 
 impl Environment {
-    /// Why it is this one, as text.
+    /// Explains why this environment was chosen.
     pub(crate) fn describe(&self) -> String {
         let name = &self.variable;
         let why = match self.why {

@@ -1,4 +1,4 @@
-//! The variables as the layers of the table build them up, with every one that is missing or invalid. Pure.
+//! Builds up the variables from the layers of the table, and collects all missing and invalid ones. Pure.
 
 use std::cell::LazyCell;
 use std::collections::BTreeSet;
@@ -15,8 +15,8 @@ pub(super) struct Building {
     pub(super) failures: Vec<Failure>,
     pub(super) failed: BTreeSet<String>,
     pub(super) missing: BTreeSet<String>,
-    /// Variables that an expansion found unset, each once, and its failure; reported at the end, unless
-    /// the declaration has reported it better by then.
+    /// Variables that an expansion found unset, once each, with the failure. They are reported at the end,
+    /// unless the check of the declarations has reported a better error.
     unset: Vec<(String, Failure)>,
     found_unset: BTreeSet<String>,
     pub(super) secrets: BTreeSet<String>,
@@ -30,8 +30,8 @@ impl Building {
         Self { variables: inherited.clone(), secrets, ..Self::default() }
     }
 
-    /// The variables that say what runs where. Set below the layers, so that those can use them, and again
-    /// above, so that none can make `--health` believe something else.
+    /// Sets the variables that name the verb and the environment. They are set before the layers, so that
+    /// those can use them, and again afterwards, so that no layer can mislead `--health`.
     pub(super) fn preverb(&mut self, environment: &Environment, verb: Option<&VerbName>) {
         let name = environment.name.as_str();
         self.variables.set(b"PREVERB_ENVIRONMENT", name, Origin::Preverb, false);
@@ -101,7 +101,7 @@ impl Building {
         expanded.ok()
     }
 
-    /// Reports what expansions found unset, where nothing has reported it yet.
+    /// Reports the variables that expansions found unset, unless they have been reported already.
     pub(super) fn report_unset(&mut self, is_excused: impl Fn(&str) -> bool) {
         for (name, failure) in std::mem::take(&mut self.unset) {
             if !self.failed.contains(&name) && !is_excused(&name) {

@@ -1,5 +1,5 @@
-//! The plan of a run, as data: `--explain` prints it and performing executes it. Pure, total and
-//! deterministic: the same request, table and facts make the same plan.
+//! The plan of a run, as data: `--explain` prints it, `setup` performs it. Pure, total and deterministic: the
+//! same request, table and facts always make the same plan.
 
 mod declared;
 pub(crate) mod environment;
@@ -34,7 +34,7 @@ pub(crate) struct Plan {
     pub(crate) environment: Environment,
     pub(crate) variables: Variables,
     pub(crate) unset: Vec<String>,
-    /// Variables that are not there only because others are missing.
+    /// Variables that are missing, or unset because another one is missing.
     pub(crate) missing: BTreeSet<String>,
     pub(crate) secrets: BTreeSet<String>,
     pub(crate) opaque: BTreeSet<String>,
@@ -93,7 +93,7 @@ impl PlanStep {
         Self { label: label(&step), skip: skip(&step), steps, step }
     }
 
-    /// Whether what it sets ends with it.
+    /// Whether the variables that it sets are dropped at its end.
     pub(crate) fn is_closed(&self) -> bool {
         self.step.once.is_some() || matches!(self.step.kind, StepKind::Group { during: Some(_), .. })
     }
@@ -109,12 +109,12 @@ impl PlanStep {
         self.step.timeout.as_ref().and_then(Deferred::known)
     }
 
-    /// How long what is ended may take before KILL, where the step says so.
+    /// The time that a process gets before SIGKILL, if the step sets it.
     pub(crate) fn grace(&self) -> Option<Duration> {
         self.step.grace.as_ref().and_then(Deferred::known)
     }
 
-    /// Has it end within this time at the latest.
+    /// Limits its timeout to at most this time.
     pub(crate) fn cap(&mut self, most: Duration) {
         let default = matches!(self.step.kind, StepKind::Wait(_)).then_some(WAIT_TIMEOUT);
         let limit = self.limit().or(default).filter(|limit| !limit.is_zero());
@@ -132,7 +132,7 @@ impl PlanStep {
         Ok(step)
     }
 
-    /// The label of the step in messages: its name, or its kind and its value as far as that can be expanded.
+    /// The label of the step in messages: its name, or its kind and its value, expanded if possible.
     pub(crate) fn label_with(&self, variables: &Variables) -> String {
         labelled(&self.step, &|template| {
             template.expand(variables).map_or_else(|_| template.shown_source(), |expanded| expanded.shown())
@@ -172,7 +172,7 @@ fn labelled(step: &Step, show: &dyn Fn(&Template) -> String) -> String {
     shortened(String::from_utf8_lossy(&called).into_owned(), LONGEST_LABEL)
 }
 
-/// A step's name, or its kind and its value as `show` has each part of that.
+/// The name of a step, or its kind and its value, where `show` formats each template.
 pub(crate) fn called(step: &Step, show: &dyn Fn(&Template) -> Vec<u8>) -> Vec<u8> {
     if let Some(name) = &step.name {
         return name.clone().into_bytes();
@@ -206,7 +206,7 @@ pub(crate) struct Call {
 pub(crate) struct Planned {
     pub(crate) plan: Plan,
     pub(crate) failures: Vec<Failure>,
-    /// Warnings, which do not keep it from being performed.
+    /// Warnings do not prevent the plan from being performed.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -310,7 +310,7 @@ pub(crate) fn steps(
     steps.map(|step| PlanStep::of(step, None, &skip)).collect()
 }
 
-/// The key of a step's marker that would write a secret to a disk.
+/// The key of a step's marker that would write a secret to disk.
 pub(crate) fn secret_in_marker(step: &Step, is_secret: &dyn Fn(&str) -> bool) -> Option<&'static str> {
     let holds = |template: &Option<Template>| template.iter().flat_map(Template::names).any(is_secret);
     let keys = [("once", &step.once), ("per", &step.per)];
@@ -330,7 +330,7 @@ pub(crate) fn interpreters(settings: &Settings) -> Vec<(String, Vec<String>)> {
     all
 }
 
-/// Why a step does not run: its `verbs` and `environments`.
+/// The reason why the step's `verbs` and `environments` exclude it.
 fn filtered(step: &Step, verb: Option<&VerbName>, environment: &EnvironmentName) -> Option<String> {
     match verb {
         None if step.verbs.present => Some("it applies to verbs only, and a command was given".to_owned()),

@@ -1,4 +1,4 @@
-//! The argv of the target, which is expanded when its turn comes. Pure.
+//! The argv of the target, which is expanded only after setup. Pure.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;

@@ -1,4 +1,4 @@
-//! The value of a declared variable that is in a file, as the plan takes it.
+//! The content of a file with the value of a declared variable, as an input of the plan.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 pub(crate) struct ValueFile {
     pub(crate) name: String,
     pub(crate) path: PathBuf,
-    /// The name without `_FILE` of the variable that names the file: its own, or an older one.
+    /// The variable that names the file, without its `_FILE`: the declared name or an old name.
     pub(crate) named_by: Option<String>,
     pub(crate) content: Result<Vec<u8>, String>,
 }

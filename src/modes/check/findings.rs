@@ -1,7 +1,7 @@
-//! The findings of `--check`, each once, however many environments and verbs it was found for.
+//! The findings of `--check`. Each is reported once, even if several environments and verbs share it.
 //!
-//! An error is what fails whatever the operator does, a warning what may fail or do something else than was
-//! meant, and an info nothing wrong.
+//! An error fails in every run, and no operator can avoid it. A warning may fail or do something unintended.
+//! An info is not a problem.
 
 use std::collections::BTreeMap;
 

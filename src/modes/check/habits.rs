@@ -1,17 +1,17 @@
-//! Text that is well-formed but surely not meant: a shell's habits in a table that no shell reads, and values
-//! that are pasted where they can mean something else.
+//! Text that is well-formed but surely unintended: shell syntax where no shell reads it, and values pasted
+//! into text where they can change its meaning.
 
 use crate::value::{Form, Operator, Part, Reference, Template};
 
-/// Programs whose arguments are code in which a `$` has a meaning of its own.
+/// Programs that take code as an argument, where `$` has its own meaning.
 const READ_DOLLARS: [&str; 12] =
     ["awk", "gawk", "mawk", "nawk", "sed", "perl", "ruby", "php", "jq", "envsubst", "make", "expect"];
 const SHELLS: [&str; 9] = ["sh", "dash", "ash", "bash", "rbash", "ksh", "mksh", "zsh", "fish"];
-/// Variables that preverb itself keeps harmless wherever they stand.
+/// Variables whose values preverb keeps harmless in any text.
 const HARMLESS: [&str; 4] = ["PREVERB_ENVIRONMENT", "PREVERB_VERB", "PREVERB_CPUS", "PREVERB_MEMORY_MIB"];
 
-/// The name of the first `$NAME` without braces, where a shell's habit is meant: a name as variables have
-/// them, or one that is known.
+/// The name in the first `$NAME` without braces that looks like shell syntax: an upper-case name, or a known
+/// one.
 pub(super) fn bare_dollar(template: &Template, is_known: &dyn Fn(&str) -> bool) -> Option<String> {
     for part in template.parts() {
         let Part::Literal(text) = part else { continue };
@@ -58,7 +58,7 @@ impl Argv {
                     long if long.starts_with("--") => {}
                     short => {
                         runs_text |= short.starts_with('-') && short.contains('c');
-                        // Each of these takes the next word, as in `-euo pipefail`.
+                        // Each of these options takes the next argument, as in `-euo pipefail`.
                         at += short.matches(['o', 'O']).count();
                     }
                 }
@@ -81,7 +81,7 @@ pub(super) fn pasted(code: &Template) -> Vec<Pasted> {
     found
 }
 
-/// `quote` is the one that is open where the parts begin, and then where they end.
+/// `quote` is the quote that is open before the parts; afterwards, the one that is open after them.
 fn paste(parts: &[Part], quote: &mut Option<u8>, found: &mut Vec<Pasted>) {
     for part in parts {
         match part {
@@ -111,12 +111,12 @@ fn paste(parts: &[Part], quote: &mut Option<u8>, found: &mut Vec<Pasted>) {
     }
 }
 
-/// Whether the value itself goes into the text, and not a word in its place alone.
+/// Whether the value itself goes into the text, and not only a replacement for it.
 fn inserts(reference: &Reference) -> bool {
     !matches!(reference.form, Form::Alternative(_))
 }
 
-/// The secret that goes into a URL as it is, if one does.
+/// The first secret that goes into a URL without encoding.
 pub(super) fn plain_in_url(template: &Template, is_secret: &dyn Fn(&str) -> bool) -> Option<String> {
     fn find(parts: &[Part], mut in_url: bool, is_secret: &dyn Fn(&str) -> bool) -> Option<String> {
         for part in parts {
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dollar_without_braces_is_found_where_it_looks_like_a_variable() {
+    fn a_dollar_without_braces_is_found_if_it_looks_like_a_variable() {
         let found = |text: &str| bare_dollar(&template(text), &|name| name == "known");
         assert_eq!(found("/data/$HOME/x").as_deref(), Some("HOME"));
         assert_eq!(found("a$PORT_1").as_deref(), Some("PORT_1"));

@@ -1,5 +1,5 @@
-//! The image: its variables, programs and directories. Reads only, as the user in question where
-//! this process may act as another.
+//! The image: its variables, programs and directories. It is only read, as the user in question if this
+//! process may act as another user.
 
 use std::ffi::OsStr;
 use std::fs::Metadata;
@@ -14,7 +14,7 @@ use crate::table::{Settings, Tree};
 use crate::text::{quoted_path, reason};
 use crate::value::Variables;
 
-/// The facts that are the same in every walk.
+/// The facts that all walks share.
 pub(super) struct Image<'i> {
     pub(super) tree: Tree<'i>,
     pub(super) settings: &'i Settings,
@@ -34,13 +34,13 @@ pub(super) struct Viewer<'i> {
 }
 
 impl Viewer<'_> {
-    /// Looks at something as this user; only root can look as another.
+    /// Looks at something as this user. Only root can act as another user.
     pub(super) fn look<T>(self, work: impl FnOnce() -> T) -> Option<T> {
         let identity = self.identity.filter(|_| self.myself.is_root());
         identity::acting_as(identity, || Ok(work())).ok()
     }
 
-    /// Whether this user sees other things than this process, which cannot look as them.
+    /// Whether this user may see other things than this process, which cannot act as them.
     pub(super) fn is_another(self) -> bool {
         !self.myself.is_root() && self.identity.is_some_and(|user| user.uid != self.myself.uid)
     }
@@ -49,7 +49,7 @@ impl Viewer<'_> {
         self.look(|| path.metadata())
     }
 
-    /// Whether the mode gives this user one of these rights, which are written for all three classes.
+    /// Whether the file mode gives this user one of these `rights`, which name all three classes.
     fn may(self, rights: u32, metadata: &Metadata) -> bool {
         let class = match self.identity {
             None => 0o777,
@@ -65,12 +65,12 @@ impl Viewer<'_> {
         metadata.mode() & class & rights != 0
     }
 
-    /// Whether this user, who is not root, can change a file, or put another one in its place.
+    /// Whether this user, who is not root, can change a file or replace it.
     pub(super) fn can_change(self, path: &Path) -> bool {
         let may_write = |path: &Path, unless: u32| {
             path.metadata().is_ok_and(|file| file.mode() & unless == 0 && self.may(0o222, &file))
         };
-        // In a sticky directory only its owner can put another in the place of root's file.
+        // In a sticky directory only the owner of a file or of the directory can replace the file.
         may_write(path, 0) || path.parent().is_some_and(|directory| may_write(directory, 0o1000))
     }
 
@@ -83,7 +83,7 @@ fn rights(metadata: &Metadata) -> String {
     format!(" (mode {:04o}, uid {}, gid {})", metadata.mode() & 0o7777, metadata.uid(), metadata.gid())
 }
 
-/// The file that a program is; `None` where that cannot be known.
+/// The file that a program resolves to; `None` if that is unknown.
 pub(super) fn program(
     program: &OsStr,
     variables: &Variables,
@@ -95,7 +95,7 @@ pub(super) fn program(
         let path = match directory {
             _ if path.is_absolute() => path,
             Some(directory) => directory.join(path),
-            // The content of a directory that a step makes cannot be known.
+            // The content of a directory that a step makes is unknown.
             None => return Ok(None),
         };
         match viewer.metadata(&path) {
@@ -139,7 +139,7 @@ pub(super) fn directory(path: &Path, viewer: Viewer<'_>) -> Result<bool, String>
     }
 }
 
-/// The obstacle to making a directory there, if something that is not a directory is one.
+/// The path that prevents making a directory there because it is not a directory itself.
 pub(super) fn obstacle(path: &Path) -> Option<String> {
     let (there, metadata) = path.ancestors().find_map(|above| Some((above, above.metadata().ok()?)))?;
     match metadata.is_dir() {

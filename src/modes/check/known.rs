@@ -1,5 +1,5 @@
-//! The variables of a run as far as they are known before it: what the image gives, what the table sets, and
-//! which of them an operator or a hook may give or change.
+//! The variables of a run as far as they are known in advance: those that the image and the table set, and
+//! those that an operator or a hook may set or change.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -9,13 +9,13 @@ use crate::table::{Declaration, opaque};
 use crate::text::{EnvironmentName, path_of, set_of};
 use crate::value::{Fault, OWN_LAYER, OWN_LAYER_HINT, Origin, Setting, Span, Template, Variables};
 
-/// Variables that every container has when it runs, whether or not they are there while its image is built.
+/// Variables that every running container has, even if they are not set while its image is built.
 const ALWAYS: [&str; 3] = ["HOME", "HOSTNAME", "PATH"];
 
 #[derive(Debug)]
 pub(super) struct Value {
     pub(super) bytes: Vec<u8>,
-    /// Whether only the table can change it; else an operator or a hook may give another.
+    /// Whether only the table can change it. Otherwise an operator or a hook may change it.
     pub(super) is_fixed: bool,
     pub(super) span: Span,
 }
@@ -35,11 +35,11 @@ pub(super) struct Known<'k> {
     secrets: &'k [String],
     derived: BTreeSet<String>,
     pub(super) opaque: BTreeSet<String>,
-    /// Whether a file of variables that is not in the image may set any.
+    /// Whether an env-file that is not in the image may set any variable.
     pub(super) may_be_anything: bool,
-    /// The texts of the hooks that run before, which may export what they mention.
+    /// The texts of the hooks that run earlier. A hook may export any variable that it mentions.
     pub(super) hooks: Vec<Vec<u8>>,
-    /// Those that conditions prove to be set, here.
+    /// Variables that a condition has proved to be set at this point.
     pub(super) needed: Vec<String>,
 }
 
@@ -111,7 +111,7 @@ impl<'k> Known<'k> {
         self.open.insert(name.to_owned());
     }
 
-    /// Lays a setting over what is there; without a value it is open what the variable is.
+    /// Applies a setting; without a value, the value of the variable is unknown from here on.
     pub(super) fn lay(&mut self, setting: &Setting, value: Option<Value>, origin: &Origin) {
         match value {
             Some(value) => self.set(&setting.name, &value.bytes, origin.clone(), value.is_fixed),
@@ -122,7 +122,7 @@ impl<'k> Known<'k> {
         }
     }
 
-    /// The value of a template, unless it needs something that only a run has, or holds a secret.
+    /// The value of a template; `None` if it needs a value that only a run has, or contains a secret.
     pub(super) fn value(&self, template: &Template) -> Option<Value> {
         let names = template.names();
         let value = template.expand(&self.variables).ok()?;
@@ -143,13 +143,13 @@ impl<'k> Known<'k> {
         self.open.contains(name)
     }
 
-    /// Whether only the table gives this variable its value.
+    /// Whether only the table sets this variable.
     pub(super) fn is_fixed(&self, name: &str) -> bool {
         self.fixed.contains(name)
     }
 
-    /// The variables that a template needs and nothing is known to set. A hook that runs before may export
-    /// each that it mentions.
+    /// The variables that a template needs and that are not known to be set. A hook that runs earlier may
+    /// export any variable that it mentions.
     pub(super) fn missing(&self, template: &Template) -> Vec<Fault> {
         let is_mentioned = |name: &str| {
             self.hooks.iter().any(|text| text.windows(name.len()).any(|part| part == name.as_bytes()))
@@ -162,7 +162,7 @@ impl<'k> Known<'k> {
         missing
     }
 
-    /// The mistake in a value that misses this; `siblings` are the others that are set in the same `env`.
+    /// The message and hint for an unset variable; `siblings` are the other variables of the same `env`.
     pub(super) fn sentence(&self, unset: &Fault, siblings: &BTreeSet<&str>) -> (String, String) {
         let name = &unset.name;
         let key = if name.contains('.') { format!("\"{name}\"") } else { name.clone() };

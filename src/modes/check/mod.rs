@@ -1,8 +1,8 @@
-//! `--check`: everything that is wrong with the table and with what it names in the image, in one run.
+//! `--check`: reports everything that is wrong with the table and with the files that it names, in one run.
 //!
-//! Every verb is walked through in every environment that the table mentions, in the default one and in the
-//! chosen one. An *error* is what must fail whatever the operator does, nothing being mounted; a *warning* is
-//! what may. The keys of `--json` are in preverb(1). It reads the image and changes nothing.
+//! It walks through every verb in every environment that the table mentions, and in the default and the
+//! chosen environment. An *error* fails in every run in which nothing is mounted; a *warning* may fail. The
+//! keys of `--json` are in preverb(1). `--check` reads the image and changes nothing.
 
 mod findings;
 mod habits;
@@ -44,7 +44,7 @@ pub(crate) fn check(
         findings.mistakes(mistakes);
         refused = document
             .and_then(|document| look(&mut context, path, options, Tree::new(&document), &mut findings));
-        // The table is to be corrected first.
+        // The table has to be fixed first.
         if let Some(failure) = refused.as_ref().filter(|_| !findings.has(Level::Error)) {
             code = failure.kind();
         }
@@ -102,7 +102,7 @@ fn look(
         secrets: &secrets,
         beginning: std::env::current_dir().unwrap_or_default(),
     };
-    // An environment whose name is not valid is decoded for its mistakes alone.
+    // An environment with an invalid name is decoded only to report its errors.
     for node in tree.environments().filter_map(|name| tree.environment(name)) {
         Tree::decode_environment(&mut decoder, node);
     }

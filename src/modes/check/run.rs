@@ -1,4 +1,4 @@
-//! One verb in one environment, walked through as a run would: the layers, the user, the steps, the target.
+//! Walks through one verb in one environment as a run would: the layers, the user, the steps, the target.
 
 use std::path::PathBuf;
 
@@ -42,7 +42,7 @@ pub(super) fn walk(
 
     let part = selection.verb.as_ref().map(|verb| &verb.part);
     let user = part.and_then(|part| part.user.as_ref()).or(image.settings.user.as_ref());
-    // As in a run, the user is looked up before any step.
+    // Like in a run, the user is looked up before any step.
     walk.identity = user.and_then(|user| walk.user(user));
     for source in image.tree.sources().all() {
         if let Some(user) = walk.who_can_change(&source.path) {

@@ -1,4 +1,4 @@
-//! The steps of a walk: what each kind needs of the image, and what it leaves to the steps after it.
+//! The steps of a walk: the needs of each kind in the image, and its effects on later steps.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -51,7 +51,7 @@ impl Walk<'_, '_> {
                 Subject::Variable(condition) => {
                     condition.names().iter().all(|name| self.known.is_fixed(name))
                 }
-                // Something may be mounted.
+                // A path may be mounted at run time.
                 Subject::Path(..) => false,
             };
             if !is_fixed || self.earlier {
@@ -64,7 +64,7 @@ impl Walk<'_, '_> {
         if let Some(value) = step.once.as_ref().and_then(|once| self.path(once, "once"))
             && self.here(&value.path()).is_some_and(|marker| marker.exists())
         {
-            // An earlier step can take away a file that is there now.
+            // An earlier step can remove a file that exists now.
             skips = if value.is_fixed && !self.earlier { Skips::Always } else { Skips::Maybe };
         }
         skips
@@ -170,7 +170,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// A file that is made: its directory must be there, or be made before.
+    /// Checks that the directory of a new file exists or is made by an earlier step.
     fn file(&mut self, value: &Value, runner: Option<&Identity>) {
         let Some(path) = self.here(&value.path()) else { return };
         let parent = path.parent().unwrap_or(&path).to_owned();
@@ -282,7 +282,7 @@ impl Walk<'_, '_> {
         let Some(value) = self.path(directory, "hooks") else { return };
         let Some(path) = self.here(&value.path()) else { return };
         let list = || hook_files::hooks(&path, rules);
-        // As at run time: a directory that only root may list can hold what its user may run.
+        // Like at run time: a directory that only root can list may contain hooks that the user can run.
         let files = match self.viewer(runner).look(list).filter(Result::is_ok).unwrap_or_else(list) {
             Ok(files) => files,
             Err(_) if self.is_made(&path) || self.viewer(runner).is_another() => return,
@@ -298,7 +298,7 @@ impl Walk<'_, '_> {
             let mut lines = text.split(|byte| *byte == b'\n');
             let exports = lines.any(|line| line.trim_ascii_start().starts_with(b"export "));
             texts.push(text);
-            // The program that runs it, and whether that reads it.
+            // The program that runs the hook, and whether that program reads the hook file.
             let (program, is_read) = match &file.how {
                 How::Skip(reason) => {
                     self.warn(value.span, format!("hook {name} is skipped: {reason}"), None);

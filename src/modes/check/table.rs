@@ -1,5 +1,5 @@
-//! Mistakes that can be seen in the table alone: names that are not valid, filters that name nothing,
-//! declarations that contradict themselves.
+//! Errors that the table alone shows: invalid names, filters that match nothing, declarations that contradict
+//! themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -84,8 +84,8 @@ fn filter_of_verbs(known: &Known<'_>, step: Node<'_>, findings: &mut Findings) {
     }
 }
 
-/// An environment need not be mentioned anywhere else; one that is nearly another is likely a slip. A name
-/// that is excluded is one that can be missed.
+/// An environment need not be mentioned elsewhere, but a name that is close to another one is likely a typo.
+/// An excluded name can be mistyped too.
 fn filter_of_environments(known: &Known<'_>, step: Node<'_>, settings: &Settings, findings: &mut Findings) {
     let naming = &settings.environment;
     for (item, name) in filter_names(step, "environments") {

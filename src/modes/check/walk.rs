@@ -1,5 +1,5 @@
-//! A walk through a run that is not made: what is known so far, what is reported of a place, and what the
-//! argv, the conditions and the `env` in it expand.
+//! A simulated run: what is known so far, how errors are reported at a place, and the checks of the argv,
+//! conditions and `env` there.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -18,7 +18,7 @@ use crate::value::{
     Target, Template, UNSEEN_PATH, UNSEEN_PATH_HINT, own_names,
 };
 
-/// The hint where the verb's user can change a file that decides what runs.
+/// The hint if the verb's user can change a file that decides what runs.
 pub(super) const ROOTS: &str = "make it and its directory root's, and writable by root alone: `chmod go-w`";
 
 pub(super) struct Walk<'w, 'i> {
@@ -28,13 +28,13 @@ pub(super) struct Walk<'w, 'i> {
     pub(super) identity: Option<Identity>,
     pub(super) directory: Option<PathBuf>,
     pub(super) earlier: bool,
-    /// Whether a run may skip the present step.
+    /// Whether a run may skip the current step.
     pub(super) may_be_skipped: bool,
     pub(super) made: Vec<PathBuf>,
 }
 
 impl Walk<'_, '_> {
-    /// The value of a template as far as that can be known; missing variables are reported.
+    /// The value of a template if it is known. Missing variables are reported.
     pub(super) fn value(&mut self, template: &Template) -> Option<Value> {
         self.value_with_siblings(template, &BTreeSet::new())
     }
@@ -48,7 +48,7 @@ impl Walk<'_, '_> {
         self.known.value(template)
     }
 
-    /// The same of a path, which must not be empty.
+    /// The value of a path, which must not be empty.
     pub(super) fn path(&mut self, template: &Template, key: &str) -> Option<Value> {
         let value = self.value(template)?;
         if value.bytes.is_empty() {
@@ -76,7 +76,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Reports what is wrong, which matters less where the value is not sure or an earlier step can fix it.
+    /// Reports a problem. It is only a warning if the value is not certain or an earlier step can fix it.
     pub(super) fn wrong(&mut self, value: &Value, message: String, hint: Option<&str>) {
         let is_sure = value.is_fixed && !self.earlier && !self.may_be_skipped;
         let level = if is_sure { Level::Error } else { Level::Warning };
@@ -107,8 +107,8 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// A path in the one form in which two can be compared, however each is written. Before the working
-    /// directory is there a run is where it began; what links make of a `..` is not known yet.
+    /// Normalizes a path so that two paths can be compared. Until the working directory is entered, a run is
+    /// in the directory where it began. Links before a `..` are unknown.
     fn place(&self, path: &Path) -> PathBuf {
         let below = self.here(path).unwrap_or_else(|| path.to_owned());
         let mut place = PathBuf::new();
@@ -131,7 +131,7 @@ impl Walk<'_, '_> {
         self.made.iter().any(|made| made.starts_with(&place) || place.starts_with(made))
     }
 
-    /// The mistake in a program that `runner` runs, where `own` is the step's own user.
+    /// Checks a program that `runner` runs; `own` is the step's own user.
     pub(super) fn program(
         &mut self,
         span: Span,
@@ -167,7 +167,7 @@ impl Walk<'_, '_> {
         Ok(())
     }
 
-    /// The verb's user, where that is not root and can change this file.
+    /// The verb's user, if that user is not root and can change this file.
     pub(super) fn who_can_change(&self, file: &Path) -> Option<String> {
         let user = self.identity.as_ref().filter(|user| user.uid != 0)?;
         self.viewer(Some(user)).can_change(file).then(|| user.spec.shown())
@@ -178,7 +178,7 @@ impl Walk<'_, '_> {
         self.values(values.chain(&when.if_exists).chain(&when.unless_exists));
     }
 
-    /// Lays an `env` over what is known; one that may be skipped leaves open what the variables are.
+    /// Applies an `env`. If the step may be skipped, the values of its variables are unknown afterwards.
     pub(super) fn settings(&mut self, settings: &[Setting], origin: &Origin) {
         let (mut names, mut values) = (own_names(settings), Vec::new());
         for Setting { name, value } in settings {
@@ -225,8 +225,8 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// An argv, in parts: the first begins with a program, which is run by the step's `own` user or by the
-    /// verb's.
+    /// Checks an argv, given in parts. The first part begins with a program, which the step's `own` user or
+    /// the verb's user runs.
     pub(super) fn argv(&mut self, parts: &[&[Element]], own: Option<&Identity>) {
         let runner = own.or(self.identity.as_ref()).cloned();
         let program = parts.first().and_then(|argv| argv.first());

@@ -1,8 +1,8 @@
-//! `--explain`: what a run would do, and nothing of it done. It prints the same plan that performing
-//! executes. The keys of `--json` are in preverb(1); they may become more, and do not change.
+//! `--explain`: shows what a run would do, without doing it. It prints the plan that a run would perform. The
+//! keys of `--json` are in preverb(1). New keys may be added; existing ones do not change.
 //!
-//! Every string but a `message` is exact, and one that is not UTF-8 is an object with its `base64`. What
-//! is secret, and the user information of a URL, is `***`.
+//! Every string but a `message` is exact; one that is not UTF-8 is an object with its `base64`. Secrets and
+//! the user information of a URL are `***`.
 
 mod shape;
 mod steps;
@@ -17,8 +17,8 @@ use crate::text::url::masked;
 use crate::text::{Exact, Failure, MASK, Result, VerbName, readable};
 use crate::value::{Expanded, Found, LAYERS, Origin, Probe, StepKind, Variables, signal_name};
 
-/// Explains a plan, and what would end its run. Only the files of hook directories, the paths of
-/// conditions and the users are looked up.
+/// Explains a plan, and the problems that would end its run. It only looks up the files of hook directories,
+/// the paths of conditions, and users.
 pub(crate) fn explain(
     plan: &Plan,
     mut failures: Vec<Failure>,

@@ -1,4 +1,4 @@
-//! An explanation of a run, as `--json` prints it.
+//! The explanation of a run, with the structure that `--json` prints.
 
 use serde::Serialize;
 
@@ -22,7 +22,7 @@ pub(crate) struct Explained {
     pub(crate) workdir: Option<Exact>,
     pub(crate) umask: Option<String>,
     pub(crate) limits: Vec<String>,
-    /// `None` leaves them alone.
+    /// `None` leaves the capabilities unchanged.
     pub(crate) capabilities: Option<Vec<String>>,
     pub(crate) no_new_privileges: bool,
     pub(crate) supervised: bool,
@@ -66,7 +66,7 @@ pub(crate) struct ExplainedStep {
     pub(crate) reason: Option<String>,
     pub(crate) conditions: Vec<ExplainedCondition>,
     pub(crate) does: Vec<Exact>,
-    /// The same for people.
+    /// The same information for the text output.
     #[serde(skip)]
     pub(crate) lines: Vec<String>,
     pub(crate) files: Vec<ExplainedFile>,
@@ -85,9 +85,9 @@ pub(crate) struct ExplainedStep {
 pub(crate) struct ExplainedCondition {
     pub(crate) key: &'static str,
     pub(crate) condition: String,
-    /// `None` where that cannot be known.
+    /// `None` if it cannot be determined.
     pub(crate) holds: Option<bool>,
-    /// Whether a step before this one may change that.
+    /// Whether an earlier step may change the result.
     pub(crate) open: bool,
 }
 

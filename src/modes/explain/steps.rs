@@ -1,5 +1,5 @@
-//! The steps of a plan, explained in their order: what the strings of each come to as things are, and which
-//! of them cannot be expanded yet; what it would do, and what a step before it may still change.
+//! Explains the steps of a plan in order: the current value of each string, the strings that cannot be
+//! expanded yet, the actions of each step, and the facts that an earlier step may still change.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -78,7 +78,7 @@ impl<'n> Expander<'n> {
             Probe::Exec(argv) => Exact(line(&self.argv(argv)).into_bytes()),
             Probe::Url(template) => match self.expanded(template) {
                 None => written(template),
-                // All that the query of a file can be is its `max-age`.
+                // The only possible query of a file target is its `max-age`.
                 Some(url) if matches!(Probed::parse(&url.bytes), Ok(Some(Probed::File { .. }))) => {
                     shown(&url)
                 }
@@ -100,7 +100,7 @@ pub(super) fn shown(value: &Expanded) -> Exact {
     Exact(if value.secret { MASK.into() } else { url::masked(&value.bytes) })
 }
 
-/// Words as a shell would need them, with double quotes where those suffice.
+/// Quotes arguments for a shell, with double quotes if those suffice.
 pub(super) fn line(words: &[Exact]) -> String {
     let quoted = |word: String| match () {
         () if word.contains(['$', '"', '\\', '`']) => {
@@ -114,15 +114,15 @@ pub(super) fn line(words: &[Exact]) -> String {
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Changes {
-    /// Whether any variable may be another.
+    /// Whether the value of any variable may have changed.
     anything: bool,
-    /// Or only these.
+    /// Otherwise, the variables that may have changed.
     names: BTreeSet<String>,
     files: bool,
 }
 
 impl Changes {
-    /// Whether a step may set this variable.
+    /// Whether an earlier step may set this variable.
     pub(super) fn may_set(&self, name: &str) -> bool {
         self.anything || self.names.contains(name)
     }
@@ -206,7 +206,7 @@ impl<'p> Steps<'p> {
         identity::resolve(&user).ok().filter(|identity| self.myself.is_root() && identity.uid != 0)
     }
 
-    /// Whether a step before may change what a condition is about.
+    /// Whether an earlier step may change the subject of a condition.
     fn is_open(&self, judged: &Judged<'_>) -> bool {
         let (names, is_path) = match &judged.subject {
             Subject::Variable(condition) => (condition.names(), false),
@@ -258,7 +258,7 @@ impl<'p> Steps<'p> {
                     let ready = during.ready.iter().map(|target| escaped(&now.probe(target).0));
                     explained.lines.extend(ready.map(|target| format!("once {target} is ready")));
                 }
-                // Variables that the steps of a group set may end with it.
+                // Variables that the steps of a group set may be limited to the group.
                 let before = (self.variables.clone(), self.changes.clone());
                 explained.steps = self.explain(&step.steps);
                 if step.is_closed() || !may_run {
@@ -282,7 +282,7 @@ impl<'p> Steps<'p> {
 
     fn changed_by(&mut self, step: &PlanStep, runs: bool) {
         match &step.step.kind {
-            // The steps of a group have done so themselves.
+            // The steps of a group have already recorded their changes.
             StepKind::Wait(_) | StepKind::Group { .. } => {}
             StepKind::Render(_) | StepKind::Mkdir { .. } | StepKind::Chown(_) => self.changes.files = true,
             StepKind::Run { .. } | StepKind::Hooks { .. } => {
@@ -339,5 +339,5 @@ fn hooks(path: &Template, rules: Rules<'_>, now: &Expander<'_>, explained: &mut 
     }
 }
 
-/// Between a file of hooks and why it is skipped.
+/// Separates a hook file from the reason why it is skipped.
 pub(super) const SKIPPED: &str = ": skipped: ";

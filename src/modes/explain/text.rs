@@ -1,4 +1,4 @@
-//! An explanation for people.
+//! The explanation as text.
 
 use std::fmt::Write as _;
 
@@ -7,9 +7,9 @@ use crate::modes::explain::steps::{SKIPPED, line};
 use crate::text::{Exact, Paint, escaped, hanging, shortened, wrapped};
 use crate::value::OnFailure;
 
-/// The most characters of what a step is called.
+/// The maximum length of a step's label, in characters.
 const LONGEST_LABEL: usize = 60;
-/// The column where the facts of a run begin.
+/// The column where the facts of a run start.
 const COLUMN: usize = 13;
 
 struct Lines {
@@ -22,7 +22,7 @@ impl Lines {
         let _ = writeln!(self.out, "{line}");
     }
 
-    /// A heading and what belongs to it, which is never broken: it may be copied.
+    /// A heading and its text. The line is never wrapped, because the user may copy it.
     fn item(&mut self, heading: &str, text: &str) {
         let heading = self.paint.bold(heading) + &" ".repeat(COLUMN.saturating_sub(heading.chars().count()));
         self.push(format!("{heading}{text}").trim_end());
@@ -38,8 +38,8 @@ impl Lines {
         self.prose(heading, &if items.is_empty() { "none".to_owned() } else { items.join(" ") });
     }
 
-    /// Something of the user's that is not broken, and an aside of ours after it, in the next line if it
-    /// does not fit in this one.
+    /// A text of the user, which is not wrapped, and a remark after it. The remark moves to the next line if
+    /// it does not fit.
     fn aside(&mut self, indent: usize, text: &str, aside: &str) {
         let used = indent + text.chars().count();
         let mut lines = wrapped(aside, used + 2, indent + 2);
