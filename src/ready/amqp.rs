@@ -1,9 +1,9 @@
-//! AMQP 0-9-1 (its specification, sections 2.3.5 "Frame Details" and 4.2.2 "Protocol Header"): a broker
-//! that would take a login answers the protocol's header with Connection.Start.
+//! AMQP 0-9-1 (its specification, sections 2.3.5 "Frame Details" and 4.2.2 "Protocol Header"). A broker that
+//! accepts logins answers the protocol header with Connection.Start.
 
 use crate::ready::connection::{Connection, Parsed};
 
-/// The longest frame that can be a Connection.Start; the limit in force is only negotiated after it.
+/// The maximum size of a Connection.Start. The real limit is negotiated only after it.
 const LONGEST_FRAME: u32 = 128 * 1024;
 
 pub(crate) fn ask(mut connection: Connection) -> Result<(), String> {
@@ -39,7 +39,7 @@ mod tests {
 
     #[test]
     fn a_broker_starts_the_connection() {
-        // RabbitMQ's, as far as it is read.
+        // The beginning of RabbitMQ's frame, as far as the probe reads it.
         let frame = b"\x01\0\0\0\0\x01\xfb\0\x0a\0\x0a\0\x09";
         assert_eq!(start(frame), Ok(Some(((), 11))));
         for end in 0..11 {

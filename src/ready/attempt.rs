@@ -1,8 +1,8 @@
-//! One try of a target. No message holds a part of the target, which may be a secret: the caller knows how it
-//! is called.
+//! One try of a target. No message contains a part of the target, which may be a secret; the caller knows how
+//! to show it.
 //!
-//! A try keeps to its limit but for calls that have none: the system's resolver, and a file on a file
-//! system that hangs. So the caller makes a try in a process that it can end.
+//! A try keeps to its limit, except in calls that have none: the system's resolver, and a file on a file
+//! system that hangs. So the caller runs each try in a process that it can end.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::ready::names::{any_address, compact};
 use crate::ready::{amqp, file, grpc, http, kafka, mongodb, mysql, postgres, redis, tls};
 use crate::value::target::{Place, Protocol, Target};
 
-/// Tries `target` once, for at most `limit`; an error is a short phrase that says why it is not ready.
+/// Tries `target` once, for at most `limit`. The error is a short phrase with the reason.
 pub(crate) fn attempt(target: &Target, limit: Duration) -> Result<(), String> {
     let clock = Clock::start(limit);
     match target {
@@ -22,7 +22,7 @@ pub(crate) fn attempt(target: &Target, limit: Duration) -> Result<(), String> {
     }
 }
 
-/// How long the other side of a TCP connection is watched.
+/// The time for which a TCP connection has to stay open.
 const WATCHED: Duration = Duration::from_millis(20);
 
 /// How long a try of this target watches before it is ready.
@@ -31,7 +31,7 @@ pub(super) fn watched(target: &Target) -> Duration {
     if is_tcp { WATCHED } else { Duration::ZERO }
 }
 
-/// Ready as soon as one place is.
+/// The target is ready as soon as one place is ready.
 fn any_place(protocol: &Protocol, places: &[Place], clock: Clock) -> Result<(), String> {
     let mut errors = Vec::new();
     for (tried, place) in places.iter().enumerate() {
@@ -47,19 +47,19 @@ fn any_place(protocol: &Protocol, places: &[Place], clock: Clock) -> Result<(), 
             Err(error) => errors.push((format!("host {}", tried + 1), error)),
         }
     }
-    // By number, because their names are parts of the target.
+    // The places are numbered, because their names are parts of the target.
     Err(compact(&errors, usize::MAX))
 }
 
 fn ask(protocol: &Protocol, address: Address<'_>, clock: Clock, host: &str, port: u16) -> Result<(), String> {
     let open = || Connection::open(address, clock);
     match protocol {
-        // docker-proxy, and a balancer without a backend, accept on behalf of a server that is not there, and
-        // close or reset the connection as soon as they notice.
+        // docker-proxy, or a load balancer without a backend, accepts connections for a missing server. It
+        // closes or resets them as soon as it notices.
         Protocol::Tcp => open()?.stays_open(WATCHED),
         Protocol::Http(path) => http::ask(open()?, host, port, path),
         Protocol::Postgres { user, database } => postgres::ask(open()?, user, database),
-        // It needs two at once.
+        // MySQL needs two connections at the same time.
         Protocol::Mysql => mysql::ask(address, clock),
         Protocol::Redis(login) => redis::ask(open()?, login.as_ref()),
         Protocol::Amqp => amqp::ask(open()?),
@@ -76,7 +76,7 @@ fn ask(protocol: &Protocol, address: Address<'_>, clock: Clock, host: &str, port
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "servers that are slow on purpose")]
 mod tests {
-    //! One try of each kind of target that needs no server of its own.
+    //! Tries each kind of target that needs no real server.
 
     use super::{Place, Protocol, Target, attempt};
     use std::ffi::OsStr;
@@ -93,9 +93,9 @@ mod tests {
 
     use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-    /// Long enough for a machine under load, where the answer is meant to come at once.
+    /// Long enough for a loaded machine, in tests where the answer should come at once.
     const AMPLE: Duration = Duration::from_secs(20);
-    /// Short, where the limit itself is meant to strike.
+    /// Short, in tests of the limit itself.
     const SHORT: Duration = Duration::from_millis(200);
 
     #[track_caller]
@@ -103,7 +103,7 @@ mod tests {
         Target::parse(text.as_bytes()).expect("a valid target").expect("something to wait for")
     }
 
-    /// Listens, lets `serve` have the first connection while `asked` runs, and returns what that returns.
+    /// Listens, and serves one connection with `serve` while `asked` runs; returns the result of `asked`.
     fn beside<T>(
         listener: &TcpListener,
         serve: impl FnOnce(TcpStream) + Send,
@@ -116,7 +116,7 @@ mod tests {
                 serve(stream);
             });
             let answer = asked(address);
-            // Should `asked` never have connected, the server must not wait forever.
+            // If `asked` has not connected, this connection ends the wait of the server.
             drop(TcpStream::connect(address));
             server.join().expect("the server thread ends");
             answer
@@ -127,7 +127,7 @@ mod tests {
         TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port of the loopback")
     }
 
-    /// An address at which nothing listens, and that no other program can have meanwhile.
+    /// An address where nothing listens, reserved so that no other program can take it.
     fn closed_port() -> (OwnedFd, SocketAddr) {
         let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
         rustix::net::bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a port");
@@ -136,7 +136,7 @@ mod tests {
         (socket, address)
     }
 
-    /// The result of a probe of a server that reads the request and then does as `serve` does.
+    /// The result of a probe; the server reads the request and then calls `serve`.
     fn probed(limit: Duration, serve: impl FnOnce(&mut TcpStream) + Send) -> Result<(), String> {
         let listener = loopback();
         beside(
@@ -158,7 +158,7 @@ mod tests {
         request
     }
 
-    /// Waits until the other side is gone; what it still sends is of no interest.
+    /// Waits until the other side has closed the connection; its data is ignored.
     fn until_closed(stream: &mut TcpStream) {
         let mut chunk = [0; 256];
         while stream.read(&mut chunk).is_ok_and(|read| read > 0) {}
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_request_is_one_that_every_server_takes() {
+    fn the_request_is_valid_for_every_server() {
         let listener = loopback();
         let (sender, receiver) = std::sync::mpsc::channel();
         let (answer, address) = beside(
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn two_hundred_to_399_is_ready() {
+    fn a_status_from_200_to_399_is_ready() {
         assert_eq!(answered(b"HTTP/1.1 200 OK\r\n\r\n"), Ok(()));
         assert_eq!(answered(b"HTTP/1.0 302 Found\r\nLocation: /\r\n\r\n"), Ok(()));
         assert_eq!(answered(b"HTTP/1.1 200\n"), Ok(()));
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn an_answer_that_is_not_http_is_reported() {
         assert_eq!(answered(b"220 ready\r\n"), failed("answer is not HTTP/1"));
-        // Even where no line ever ends.
+        // This is also true if no line ever ends.
         let endless = probed(AMPLE, |stream| {
             let _ = stream.write_all(b"x");
             until_closed(stream);
@@ -241,7 +241,7 @@ mod tests {
         let at_once = probed(AMPLE, |_| {});
         assert_eq!(at_once, failed("connection closed without an answer"));
         assert_eq!(answered(b"HTTP/1.1 200 O"), failed("connection closed in the middle of the answer"));
-        // Closed with the request unread: the kernel resets the connection.
+        // The server closes with the request unread, so the kernel resets the connection.
         let listener = loopback();
         let unread = beside(
             &listener,
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_comes_before_the_request_was_read_counts() {
+    fn an_answer_sent_before_the_request_was_read_counts() {
         let listener = loopback();
         let early = beside(
             &listener,
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_answer_is_given_up() {
+    fn an_endless_answer_is_not_read_to_the_end() {
         let flood = |begin: &'static [u8]| {
             probed(AMPLE, move |stream| {
                 let _ = stream.write_all(begin);
@@ -281,12 +281,12 @@ mod tests {
         let why = "no status in the first 8 KiB of the answer";
         assert_eq!(flood(b"HTTP/1.1 200 "), failed(why));
         assert_eq!(flood(b"HTTP/1.1 100 Continue\r\nX: "), failed(why));
-        // After a status, nothing matters.
+        // Nothing after the status matters.
         assert_eq!(flood(b"HTTP/1.1 200 OK\r\nX: "), Ok(()));
     }
 
     #[test]
-    fn a_server_that_never_answers_costs_the_limit_and_no_more() {
+    fn a_server_that_never_answers_takes_no_longer_than_the_limit() {
         let start = Instant::now();
         let silent = probed(SHORT, until_closed);
         assert_eq!(silent, failed("connected, but no answer within 200 ms"));
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_byte_by_byte_is_read_but_does_not_stretch_the_limit() {
+    fn a_byte_by_byte_answer_is_read_but_does_not_extend_the_limit() {
         let drip = |limit, pause| {
             probed(limit, move |stream| {
                 for byte in b"HTTP/1.1 200 OK\r\n" {
@@ -307,15 +307,15 @@ mod tests {
             })
         };
         assert_eq!(drip(AMPLE, Duration::from_millis(1)), Ok(()));
-        // 17 bytes, each well before the limit, and the last one long after it.
+        // There are 17 bytes: each is sent well before the limit, the last one long after it.
         let slow = drip(SHORT, Duration::from_millis(50));
         assert_eq!(slow, failed("connected, but no answer within 200 ms"));
     }
 
     #[test]
-    fn a_server_whose_answer_is_longer_than_its_status_sees_no_reset() {
+    fn a_long_answer_is_drained_so_the_server_sees_no_reset() {
         let whole = probed(AMPLE, |stream| {
-            // At once, and more than the probe takes in the read that finds the status.
+            // The server sends at once, and more than the probe takes in the read that finds the status.
             let mut answer = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
             answer.resize(32 * 1024, b'x');
             stream.write_all(&answer).expect("the probe reads");
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_stays_open_is_ready_at_once() {
+    fn a_connection_that_stays_open_after_the_status_is_ready_at_once() {
         let listener = loopback();
         let took = beside(
             &listener,
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_says_something_and_closes_is_not_ready() {
+    fn a_port_that_sends_data_and_closes_is_not_ready() {
         let listener = loopback();
         let ready = beside(
             &listener,
@@ -365,7 +365,7 @@ mod tests {
         let text = format!("tcp://{address}");
         assert_eq!(attempt(&target(&text), AMPLE), Ok(()));
         drop(listener);
-        // Another test may have the port for a moment.
+        // Another test may own the port for a moment.
         let is_refused = |text: &str| {
             let mut tries = std::iter::repeat_with(|| attempt(&target(text), AMPLE)).take(100);
             tries.any(|result| result == failed("connection refused"))
@@ -396,14 +396,14 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_of_nothing_is_over_at_once() {
+    fn a_zero_limit_expires_at_once() {
         let listener = loopback();
         let address = listener.local_addr().expect("it is bound");
         let answer = attempt(&target(&format!("tcp://{address}")), Duration::ZERO);
         assert!(answer.is_err(), "{answer:?}");
     }
 
-    /// A listener whose queue is full: the kernel drops what knocks. The streams keep it so.
+    /// A listener with a full queue: the kernel drops new connections. The streams keep the queue full.
     fn black_hole() -> (OwnedFd, SocketAddr, Vec<TcpStream>) {
         let socket =
             rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)
@@ -421,7 +421,7 @@ mod tests {
         (socket, address, queued)
     }
 
-    /// A directory of its own, gone at the end of the test.
+    /// A temporary directory that is removed at the end of the test.
     struct Scratch(PathBuf);
 
     impl Scratch {
@@ -440,7 +440,7 @@ mod tests {
 
     impl Drop for Scratch {
         fn drop(&mut self) {
-            // A leftover directory harms no test.
+            // A leftover directory does not harm other tests.
             let _ = std::fs::remove_dir_all(&self.0);
         }
     }
@@ -458,7 +458,7 @@ mod tests {
         let listener = UnixListener::bind(&path).expect("the directory can be written");
         assert_eq!(try_unix(&path, AMPLE), Ok(()));
         drop(listener);
-        // The file of a server that is gone.
+        // The server has gone but its socket file still exists.
         assert_eq!(try_unix(&path, AMPLE), failed("connection refused"));
         let plain = scratch.path(b"plain");
         std::fs::write(&plain, "").expect("the directory can be written");
@@ -469,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_whose_queue_is_full_costs_the_limit_and_no_more() {
+    fn a_socket_with_a_full_queue_takes_no_longer_than_the_limit() {
         let scratch = Scratch::new();
         let path = scratch.path(b"full");
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
@@ -516,7 +516,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_ready_while_it_is_young() {
+    fn a_file_is_ready_until_it_exceeds_its_maximum_age() {
         let scratch = Scratch::new();
         let path = scratch.path(b"beat");
         let beat = File::create(&path).expect("the directory can be written");
@@ -527,18 +527,18 @@ mod tests {
         modified(SystemTime::now() - Duration::from_millis(90_500));
         assert_eq!(try_file(&path, "?max-age=1h"), Ok(()));
         let old = try_file(&path, "?max-age=30s").expect_err("it is old");
-        // A slow machine may be late by seconds, but not by a minute.
+        // A slow machine may be seconds late, but not a minute.
         let seconds = old.strip_prefix("is ").and_then(|rest| rest.strip_suffix(" s old"));
         let seconds: u64 = seconds.and_then(|text| text.parse().ok()).expect("an age");
         assert!((90..150).contains(&seconds), "{old}");
-        // A heartbeat from the future would be taken for fresh long after its program has died.
+        // A heartbeat with a future time would look fresh long after its program has died.
         modified(SystemTime::now() + Duration::from_hours(1));
         assert_eq!(try_file(&path, "?max-age=1h"), failed("has a time in the future"));
         assert_eq!(try_file(&path, ""), Ok(()));
     }
 
     #[test]
-    fn one_place_that_swallows_packets_leaves_time_for_the_next() {
+    fn a_place_that_drops_packets_leaves_time_for_the_next() {
         let (_socket, hole, _queued) = black_hole();
         let alone = attempt(&target(&format!("tcp://{hole}")), SHORT);
         assert_eq!(alone, failed("no answer within 200 ms"));
@@ -554,7 +554,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_answers_badly_does_not_hide_one_that_answers_well() {
+    fn a_failing_place_does_not_hide_a_ready_one() {
         let bad = loopback();
         let good = loopback();
         let good_address = good.local_addr().expect("it is bound");
@@ -585,7 +585,7 @@ mod tests {
 
     #[test]
     fn a_port_that_is_closed_at_once_is_not_ready() {
-        // How soon the server here gets its turn is the machine's affair.
+        // The time until the server thread runs depends on the machine, so the test tries several times.
         let soon = |serve: fn(TcpStream), expected: &str| {
             let once = || {
                 let listener = loopback();
@@ -598,7 +598,7 @@ mod tests {
             rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).expect("it is open");
         };
         soon(reset, "connection reset by peer");
-        // A server that speaks first is there.
+        // A server that speaks first is ready.
         let listener = loopback();
         let greets = beside(
             &listener,

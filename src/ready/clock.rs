@@ -1,4 +1,4 @@
-//! A span of time that is being used up.
+//! A time limit, and how much of it is left.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ impl Clock {
         self.limit.saturating_sub(self.used())
     }
 
-    /// The time that is left, or the error that none is: the system takes a timeout of zero as none at all.
+    /// The time that is left, or an error if none is: the system reads a timeout of zero as no timeout.
     pub(crate) fn left(self) -> Result<Duration, String> {
         Some(self.rest()).filter(|rest| !rest.is_zero()).ok_or_else(|| self.expired())
     }
@@ -43,9 +43,9 @@ impl Clock {
     }
 }
 
-/// `5 s`, `2.5 s`, `500 ms`: a limit, to the tenth of a second where it is a second or more.
+/// Formats a limit: `5 s`, `2.5 s`, `500 ms`. From a second on, it is rounded to tenths of a second.
 pub(crate) fn rounded(limit: Duration) -> String {
-    // A share of a limit has lost some microseconds to what came before.
+    // A share of a limit has lost some microseconds to earlier work.
     let millis = (limit.as_micros() + 500) / 1000;
     let tenths = (millis + 50) / 100;
     match (tenths / 10, tenths % 10) {
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_are_rounded_for_the_reader() {
+    fn limits_are_rounded_in_messages() {
         for (micros, text) in [
             (0, "0 ms"),
             (200_000, "200 ms"),

@@ -1,5 +1,5 @@
-//! A connection to a server, and what it answers: read with a deadline, and kept within a fixed limit,
-//! whatever length it says it has. A protocol's parser is a pure function of the bytes so far.
+//! A connection to a server. Answers are read with a deadline and a fixed size limit, no matter what length
+//! the server announces. A protocol's parser is a pure function of the bytes received so far.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
@@ -14,11 +14,11 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFla
 use crate::ready::clock::Clock;
 use crate::text::{of_errno, reason};
 
-/// The most that is kept of an answer.
+/// The maximum size of an answer.
 const LONGEST: usize = 16 * 1024;
 
-/// How much is taken off a server before a close, and for how long, so that one that is not done writing
-/// sees no reset.
+/// The number of bytes that are drained before a close, and the time for it, so that a server that is still
+/// writing sees no reset.
 const REST_MAX: usize = 64 * 1024;
 const REST_LIMIT: Duration = Duration::from_millis(20);
 
@@ -28,7 +28,7 @@ pub(crate) enum Address<'a> {
     Unix(&'a Path),
 }
 
-/// The result of a parser for the bytes so far: nothing yet, or a value and the number of bytes that it took.
+/// The result of a parser for the bytes so far: `None` (incomplete), or a value and the bytes that it used.
 pub(crate) type Parsed<T> = Result<Option<(T, usize)>, String>;
 
 #[derive(Debug)]
@@ -47,8 +47,8 @@ impl Connection {
         Ok(Self { socket, clock, seen: Vec::new() })
     }
 
-    /// Sends. A server may answer and close before it has read everything: then the answer counts, and if
-    /// there is none, reading says why.
+    /// Sends bytes. A server may answer and close before it has read everything: then its answer counts. If
+    /// there is none, the read reports the error.
     pub(crate) fn send(&self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let Ok(left) = self.clock.left() else { return };
@@ -102,13 +102,13 @@ impl Connection {
         }
     }
 
-    /// An error if the other side ends the connection within this time, in which it need not say anything.
+    /// Fails if the other side ends the connection within this time. It does not have to send anything.
     pub(crate) fn stays_open(&mut self, time: Duration) -> Result<(), String> {
         self.clock = self.clock.at_most(time);
         loop {
             match self.clock.left().and_then(|_| self.read()) {
                 Ok(0) => return Err("connection closed at once".to_owned()),
-                // Whatever it says.
+                // The content does not matter.
                 Ok(_) => self.seen.clear(),
                 Err(_) if self.clock.left().is_err() => return Ok(()),
                 Err(error) => return Err(error),
@@ -116,8 +116,8 @@ impl Connection {
         }
     }
 
-    /// Takes the rest of an answer off the server, for a moment. A socket that is closed with bytes unread
-    /// resets the connection, and many a server writes that to its log, for each probe.
+    /// Drains the rest of an answer, for a short time. Closing a socket with unread bytes resets the
+    /// connection, which many servers would log for each probe.
     pub(crate) fn drain(mut self) {
         self.clock = self.clock.at_most(REST_LIMIT);
         let mut count = 0;
@@ -137,27 +137,27 @@ fn connect(address: SocketAddr, clock: Clock) -> Result<OwnedFd, String> {
         if is_timeout { clock.expired() } else { reason(&error) }
     })?;
     if is_self(&stream) {
-        // Without a wait in the kernel after the close, or the server could not take its port.
+        // With a linger of zero the port is free at once. Otherwise TIME_WAIT would keep it from the server.
         let _ = set_socket_linger(&stream, Some(Duration::ZERO));
         return Err("connection refused".to_owned());
     }
     Ok(stream.into())
 }
 
-/// Whether the stream is connected to itself: where nothing listens on a local port from which the kernel
-/// also takes ports for clients, the probe can be given the very port that it tries to reach.
+/// Whether the stream is connected to itself. If nothing listens on a local port in the ephemeral range, the
+/// kernel may give this port to the probe as its own source port.
 fn is_self(stream: &TcpStream) -> bool {
     stream.local_addr().is_ok_and(|local| stream.peer_addr().is_ok_and(|peer| local == peer))
 }
 
 fn connect_unix(path: &Path, clock: Clock) -> Result<OwnedFd, String> {
-    // The standard library's connect waits forever while the server's queue is full.
+    // The standard library's connect has no timeout: it hangs while the server's queue is full.
     let address = SocketAddrUnix::new(path).map_err(of_errno)?;
     let flags = SocketFlags::CLOEXEC;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None);
     let socket = socket.map_err(of_errno)?;
     loop {
-        // Connecting counts as sending.
+        // The send timeout also applies to connect.
         set_socket_timeout(&socket, Timeout::Send, Some(clock.left()?)).map_err(of_errno)?;
         match rustix::net::connect(&socket, &address) {
             Ok(()) => return Ok(socket),
@@ -176,7 +176,7 @@ mod tests {
     use std::net::{Ipv4Addr, TcpListener};
 
     #[test]
-    fn a_connection_to_itself_is_none() {
+    fn a_connection_to_itself_is_refused() {
         let socket =
             rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)
                 .unwrap();
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_end_is_not_kept() {
+    fn an_endless_answer_is_not_stored() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         std::thread::scope(|scope| {

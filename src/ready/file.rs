@@ -1,4 +1,4 @@
-//! A file: ready when it is there, or when a program has lately touched it (a heartbeat).
+//! A file: ready if it exists, or if a program has touched it recently (a heartbeat).
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -14,11 +14,11 @@ pub(crate) fn look_at(path: &Path, max_age: Option<Duration>) -> Result<(), Stri
     };
     let Some(max_age) = max_age else { return Ok(()) };
     match SystemTime::now().duration_since(modified) {
-        // Whole, because the rest is of no use, but a young file is not `0 s` old.
+        // The age is in whole seconds, but a young file is not `0 s` old.
         Ok(age) if age > max_age && age.as_secs() == 0 => Err(format!("is {} ms old", age.as_millis())),
         Ok(age) if age > max_age => Err(format!("is {} s old", age.as_secs())),
         Ok(_) => Ok(()),
-        // It would be taken for fresh until then, whatever becomes of the program.
+        // The file would look fresh until that time, even if its program has died.
         Err(_) => Err("has a time in the future".to_owned()),
     }
 }

@@ -1,11 +1,11 @@
 //! gRPC's health service, over HTTP/2 in clear text (grpc.io, "Health Checking"; grpc.github.io, "gRPC over
-//! HTTP2"; RFC 9113, sections 3.4, 4.1 and 6; RFC 7541, section 6): ready when `Check` says SERVING.
+//! HTTP2"; RFC 9113, sections 3.4, 4.1 and 6; RFC 7541, section 6): ready if `Check` answers SERVING.
 //!
-//! The headers of the answer are not read, because none of them changes what its message says.
+//! The headers of the answer are not read, because they do not change the meaning of its message.
 
 use crate::ready::connection::{Connection, Parsed};
 
-/// The longest frame that is read; servers may send twice as much, but not of this service.
+/// The maximum frame size. Servers may send twice as much, but this service does not.
 const LONGEST_FRAME: u32 = 8 * 1024;
 const LONGEST_MESSAGE: usize = 64;
 
@@ -16,7 +16,7 @@ const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
 
 const END_STREAM: u8 = 1;
-/// The same bit of a SETTINGS frame.
+/// The flag of a SETTINGS frame with the same bit.
 const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
 const PADDED: u8 = 8;
@@ -27,7 +27,7 @@ pub(crate) fn ask(mut connection: Connection, authority: &str, service: &[u8]) -
     let mut is_first = true;
     loop {
         let next = connection.receive(frame)?;
-        // A server's first frame is its settings.
+        // A server's first frame is SETTINGS.
         if std::mem::take(&mut is_first) && next.kind != SETTINGS {
             return Err(FOREIGN.to_owned());
         }
@@ -61,7 +61,7 @@ fn request(authority: &str, service: &[u8]) -> Vec<u8> {
         // :method POST, :scheme http
         0x83, 0x86,
     ];
-    // The names of the static table by their numbers: :path, :authority, content-type.
+    // The indexes of names in the static table: :path, :authority, content-type.
     for (name, value) in [
         (&[4][..], &b"/grpc.health.v1.Health/Check"[..]),
         (&[1], authority.as_bytes()),
@@ -72,7 +72,7 @@ fn request(authority: &str, service: &[u8]) -> Vec<u8> {
         headers.extend(integer(value.len()));
         headers.extend_from_slice(value);
     }
-    // Field 1 of the request is the service; without one it is the whole server's health.
+    // Field 1 of the request is the service; without it, the request is about the whole server.
     let message =
         if service.is_empty() { Vec::new() } else { [&[0x0a][..], &varint(service.len()), service].concat() };
     let length = u32::try_from(message.len()).unwrap_or_default();
@@ -86,7 +86,7 @@ fn request(authority: &str, service: &[u8]) -> Vec<u8> {
     .concat()
 }
 
-/// A length with a prefix of seven bits (RFC 7541, section 5.1), for a string without Huffman's code.
+/// Encodes a length with a prefix of seven bits (RFC 7541, section 5.1), for a string without Huffman coding.
 fn integer(value: usize) -> Vec<u8> {
     match u8::try_from(value) {
         Ok(small) if small < 127 => vec![small],
@@ -94,7 +94,7 @@ fn integer(value: usize) -> Vec<u8> {
     }
 }
 
-/// Seven bits in each byte, the lowest first, as both protocols have it.
+/// Seven bits in each byte, lowest first. Both protocols use this encoding.
 fn varint(mut value: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     loop {
@@ -110,7 +110,7 @@ fn varint(mut value: usize) -> Vec<u8> {
 
 pub(crate) fn frame(bytes: &[u8]) -> Parsed<Frame> {
     let Some(([high, middle, low, kind, flags, stream @ ..], rest)) = bytes.split_first_chunk::<9>() else {
-        // HTTP/1 would answer in text, and say no more.
+        // An HTTP/1 server may answer in text and then send nothing else.
         return if bytes.starts_with(b"HTTP") { Err(FOREIGN.to_owned()) } else { Ok(None) };
     };
     let length = u32::from_be_bytes([0, *high, *middle, *low]);
@@ -143,7 +143,7 @@ pub(crate) fn verdict(frame: &Frame, body: &mut Vec<u8>) -> Option<Result<(), St
                 1 => Some(Ok(())),
                 2 => refused("the service is NOT_SERVING"),
                 3 => refused("the server does not know the service"),
-                // Some servers send this along with the error that they do not know the service.
+                // Some servers send this together with the error for an unknown service.
                 _ => refused("the service's state is UNKNOWN, or the server does not know it"),
             }
         }
@@ -164,7 +164,7 @@ fn message(body: &[u8]) -> Result<Option<u8>, String> {
     }
     match message.get(..length) {
         None => Ok(None),
-        // A field that is 0 is left out.
+        // A field with the value 0 is omitted.
         Some([]) => Ok(Some(0)),
         Some([8, status]) => Ok(Some(*status)),
         Some(_) => Err("the answer is not from a health service".to_owned()),
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_are_written_as_hpack_and_protobuf_have_it() {
+    fn lengths_are_encoded_as_in_hpack_and_protobuf() {
         assert_eq!(integer(10), [10]);
         assert_eq!(integer(126), [126]);
         assert_eq!(integer(127), [127, 0]);
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_is_taken_whole() {
+    fn a_frame_is_parsed_only_when_it_is_complete() {
         let bytes = written(DATA, END_STREAM, 1, b"abc");
         for end in 0..bytes.len() {
             assert_eq!(frame(&bytes[..end]), Ok(None), "{end}");
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_may_come_in_parts_and_padded() {
+    fn a_message_may_be_split_and_padded() {
         let mut body = Vec::new();
         assert_eq!(verdict(&one(&written(DATA, PADDED, 1, &[2, 0, 0, 0, 9, 9])), &mut body), None);
         assert_eq!(body, [0, 0, 0]);

@@ -1,8 +1,8 @@
-//! HTTP/1.1 (RFC 9112, sections 3 and 4): ready when it answers a GET with 200 to 399.
+//! HTTP/1.1 (RFC 9112, sections 3 and 4): ready if it answers a GET with 200 to 399.
 
 use crate::ready::connection::{Connection, Parsed};
 
-/// How much of an answer is read in search of its status.
+/// The part of an answer in which the status has to appear.
 const ANSWER_MAX: usize = 8 * 1024;
 
 pub(crate) fn ask(mut connection: Connection, host: &str, port: u16, path: &[u8]) -> Result<(), String> {
@@ -23,7 +23,7 @@ fn request(host: &str, port: u16, path: &[u8]) -> Vec<u8> {
     [b"GET ", path, rest.as_bytes()].concat()
 }
 
-/// Finds the status: that of the first answer that is not an interim one.
+/// Finds the status of the first answer that is not interim.
 pub(crate) fn status(all: &[u8]) -> Parsed<u16> {
     const BEGIN: &[u8] = b"HTTP/1.";
     let unfinished = || match all.len() {
@@ -33,14 +33,14 @@ pub(crate) fn status(all: &[u8]) -> Parsed<u16> {
     let not_http = || Err("answer is not HTTP/1".to_owned());
     let mut bytes = all;
     loop {
-        // Judged on the first byte already: what is not HTTP may never end a line.
+        // This is checked from the first byte on, because other protocols may never end a line.
         if bytes.iter().zip(BEGIN).any(|(byte, expected)| byte != expected) {
             return not_http();
         }
         let Some((line, rest)) = split_line(bytes) else { return unfinished() };
         match status_of_line(line) {
             None => return not_http(),
-            // 101 would change the protocol: nothing that can be read follows.
+            // 101 would change the protocol, so nothing readable follows.
             Some(code) if code >= 200 || code == 101 => return Ok(Some((code, all.len()))),
             Some(_) => {}
         }
@@ -59,7 +59,7 @@ fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((line.strip_suffix(b"\r").unwrap_or(line), &bytes[at + 1..]))
 }
 
-/// The code of `HTTP/1.1 200 OK`; a server may leave out the phrase, and the blank before it.
+/// Parses the code of `HTTP/1.1 200 OK`; a server may omit the phrase and the blank before it.
 fn status_of_line(line: &[u8]) -> Option<u16> {
     let rest = line.strip_prefix(b"HTTP/1.")?;
     let (minor, rest) = rest.split_first()?;
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_status_is_found_however_the_answer_is_cut() {
+    fn the_status_is_found_in_an_answer_split_at_any_byte() {
         let answer = b"HTTP/1.1 103 Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\n";
         for end in 0..answer.len() {
             assert_eq!(status(&answer[..end]), Ok(None), "{end}");
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_address_stands_in_brackets() {
+    fn an_ipv6_host_is_put_in_brackets() {
         let request = String::from_utf8(request("::1", 80, b"/")).unwrap();
         assert!(request.contains("\r\nHost: [::1]\r\n"), "{request}");
     }

@@ -1,13 +1,13 @@
-//! Kafka (its documentation, "Protocol": "Protocol Request Header", "`ApiVersions` API"): a broker that is
-//! up answers `ApiVersions`, which needs no login.
+//! Kafka (its documentation, "Protocol": "Protocol Request Header", "`ApiVersions` API"): a broker that is up
+//! answers `ApiVersions`, which needs no login.
 
 use crate::ready::connection::{Connection, Parsed};
 
 /// `ApiVersions`, version 0, correlation id 7, client id `preverb`.
 const REQUEST: &[u8] = b"\0\0\0\x11\0\x12\0\0\0\0\0\x07\0\x07preverb";
-/// The longest answer: six bytes for each API, of which there are about a hundred.
+/// The maximum size of an answer: six bytes for each of about a hundred APIs.
 const LONGEST: u32 = 12 * 1024;
-/// The error of a broker that knows version 0 no more, in an answer of version 0.
+/// The error of a broker that no longer supports version 0, sent in version 0.
 const UNSUPPORTED_VERSION: u16 = 35;
 
 pub(crate) fn ask(mut connection: Connection) -> Result<(), String> {
@@ -15,7 +15,7 @@ pub(crate) fn ask(mut connection: Connection) -> Result<(), String> {
     connection.receive(versions)
 }
 
-/// The whole answer: its size, the correlation id, the error, the number of APIs, and six bytes for each.
+/// Parses the whole answer: its size, the correlation id, the error, the number of APIs, six bytes for each.
 pub(crate) fn versions(bytes: &[u8]) -> Parsed<()> {
     let foreign = || Err("the answer is not from a Kafka broker".to_owned());
     let Some((size, rest)) = bytes.split_first_chunk() else { return Ok(None) };
@@ -30,7 +30,7 @@ pub(crate) fn versions(bytes: &[u8]) -> Parsed<()> {
     if *id != [0, 0, 0, 7] || ![0, UNSUPPORTED_VERSION].contains(&error) {
         return foreign();
     }
-    // Later versions of the answer end in more than the APIs.
+    // Later versions of the answer have more fields after the APIs.
     if u64::from(count) * 6 + 10 > u64::from(size) {
         return foreign();
     }
@@ -51,12 +51,12 @@ mod tests {
     }
 
     #[test]
-    fn a_request_has_the_size_that_it_says() {
+    fn the_size_field_of_the_request_is_right() {
         assert_eq!(REQUEST.len(), 4 + usize::from(REQUEST[3]));
     }
 
     #[test]
-    fn a_broker_names_its_versions() {
+    fn a_broker_that_lists_its_versions_is_ready() {
         for error in [0, UNSUPPORTED_VERSION] {
             let answer = answer(7, error, 61);
             assert_eq!(versions(&answer), Ok(Some(((), answer.len()))));
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn other_answers_are_not_a_brokers() {
+    fn other_answers_are_not_from_a_broker() {
         let mut too_many = answer(7, 0, 2);
         too_many[10..14].copy_from_slice(&[0xff; 4]);
         for other in [

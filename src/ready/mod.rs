@@ -1,4 +1,4 @@
-//! Whether something is ready: one try of a target, a file for each protocol, and the loop that waits.
+//! Readiness: one try of a target, with a file for each protocol, and the loop that waits.
 
 pub(crate) mod amqp;
 pub(crate) mod attempt;

@@ -1,13 +1,13 @@
-//! MongoDB (its documentation, "MongoDB Wire Protocol": `OP_MSG`; "hello"; bsonspec.org): ready when the
-//! server says that it is a primary or a secondary. `hello` needs no login.
+//! MongoDB (its documentation, "MongoDB Wire Protocol": `OP_MSG`; "hello"; bsonspec.org): ready if the server
+//! says that it is a primary or a secondary. `hello` needs no login.
 
 use crate::ready::connection::{Connection, Parsed};
 
-/// `{hello: 1, $db: "admin"}`, and what servers before 4.4.2 know in its place.
+/// The command of `{hello: 1, $db: "admin"}`, and its name before 4.4.2.
 const HELLO: &[u8] = b"hello";
 const IS_MASTER: &[u8] = b"isMaster";
 const OP_MSG: u32 = 2013;
-/// The longest answer; one of a set of fifty members has about 5 KiB.
+/// The maximum size of an answer; that of a set with fifty members has about 5 KiB.
 const LONGEST: u32 = 15 * 1024;
 /// Documents are not nested deeper than this on the way to what is looked for: it is at the top.
 const HEAD: usize = 16;
@@ -47,7 +47,7 @@ pub(crate) fn ask(mut connection: Connection) -> Result<(), String> {
 fn request(command: &[u8]) -> Vec<u8> {
     let fields = [b"\x10", command, b"\0\x01\0\0\0\x02$db\0\x06\0\0\0admin\0\0"].concat();
     let document = [&length(fields.len() + 4)[..], &fields].concat();
-    // No flags, and a section of kind 0: one document.
+    // There are no flags, and one section of kind 0 with one document.
     let body = [&[0, 0, 0, 0, 0][..], &document].concat();
     let head = [length(body.len() + HEAD), 1_u32.to_le_bytes(), [0; 4], OP_MSG.to_le_bytes()];
     [head.as_flattened(), &body].concat()
@@ -67,14 +67,14 @@ pub(crate) fn message(bytes: &[u8]) -> Parsed<State> {
     }
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     let Some(body) = bytes.get(HEAD..size) else { return Ok(None) };
-    // After four bytes of flags.
+    // The first four bytes are flags.
     match body.get(4..).and_then(|section| section.strip_prefix(b"\0")).and_then(document) {
         Some(state) => Ok(Some((state, size))),
         None => foreign(),
     }
 }
 
-/// The fields of a BSON document that matter; nothing where it is malformed.
+/// Reads the relevant fields of a BSON document; `None` if it is malformed.
 fn document(bytes: &[u8]) -> Option<State> {
     let (size, rest) = bytes.split_first_chunk()?;
     let size = usize::try_from(u32::from_le_bytes(*size)).ok()?;
@@ -103,7 +103,7 @@ fn document(bytes: &[u8]) -> Option<State> {
     }
 }
 
-/// How long a value of this kind is.
+/// The length of a value of this kind.
 fn value_length(kind: u8, value: &[u8]) -> Option<usize> {
     let counted = || usize::try_from(u32::from_le_bytes(*value.first_chunk()?)).ok();
     match kind {
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_says_what_it_is() {
+    fn the_role_is_read_from_the_answer() {
         let primary =
             [&b"\x03topologyVersion\0\x05\0\0\0\0\x08isWritablePrimary\0\x01\x09localTime\0........"[..], OK]
                 .concat();
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_answers_are_not_mongodbs() {
+    fn malformed_answers_are_not_from_mongodb() {
         for fields in [
             &b"\x02a\0\xff\xff\xff\xff"[..],
             b"\x03a\0\xff\xff\xff\x7f",

@@ -1,29 +1,29 @@
 //! MySQL and MariaDB (MySQL's source documentation, "Client/Server Protocol": "Connection Phase",
 //! "`HandshakeResponse41`"; MariaDB's documentation, "Connecting"; `max_connect_errors`).
 //!
-//! A connection that ends before its login counts as an error, and enough of them lock the host out, the
-//! application with it. So each connection made here logs in, as a user that does not exist: the server
-//! refuses that, and the handshake has ended as it should.
+//! A connection that ends before its login counts as an error, and too many of them lock out the host,
+//! including the application. So each connection logs in as a user that does not exist: the server refuses
+//! the login, which completes the handshake.
 //!
-//! One connection beyond the limit is let in, for an administrator: a server that is full would greet the
-//! first connection, and refuse the application's login in the end. So there is a second one, while the
-//! first waits.
+//! A server accepts one connection beyond its limit, for an administrator. So a full server would greet the
+//! first connection but refuse the application's login. That is why a second connection is made while the
+//! first one waits.
 
 use crate::ready::clock::Clock;
 use crate::ready::connection::{Address, Connection, Parsed};
 
-/// Shorter than the longest name that a server takes, and to be understood in its log.
+/// It fits into the maximum length of a name, and explains itself in the server's log.
 const USER: &[u8] = b"preverb-readiness-no-such-user";
-/// Long password, protocol 4.1, its way of passwords, names of plugins.
+/// Long passwords, protocol 4.1, its password method, plugin names.
 const CAPABILITIES: u32 = 0x1 | 0x200 | 0x8000 | 0x8_0000;
-/// The longest packet of a handshake: a greeting, a name of a plugin with its salt, an error.
+/// The maximum size of a handshake packet: a greeting, a plugin name with its salt, or an error.
 const LONGEST_PACKET: usize = 4096;
-/// How many packets a login may take.
+/// The maximum number of packets in a login.
 const ROUNDS: usize = 5;
 
 pub(crate) fn ask(address: Address<'_>, clock: Clock) -> Result<(), String> {
     let first = Login::greeted(address, clock)?;
-    // The first one must end well whatever becomes of the second.
+    // The first login has to complete even if the second one fails.
     let second = Login::greeted(address, clock).and_then(Login::end);
     first.end().and(second)
 }
@@ -47,7 +47,7 @@ impl Login {
         self.connection.send(&[&head, payload].concat());
     }
 
-    /// Logs in as a user that does not exist, and says whether one that does could have.
+    /// Logs in as a user that does not exist, and returns whether the server accepts logins.
     fn end(mut self) -> Result<(), String> {
         const CHARSET: u8 = 33;
         let head = [CAPABILITIES.to_le_bytes(), (1_u32 << 24).to_le_bytes()];
@@ -110,7 +110,7 @@ const TOO_MANY: &str = "too many connections";
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
-    /// Every login is taken.
+    /// The server accepts any login.
     Welcome,
     Refused,
     Continue(Vec<u8>),
@@ -125,7 +125,7 @@ pub(crate) fn reply(payload: &[u8]) -> Result<Reply, String> {
             1053 => Err("the server is shutting down".to_owned()),
             _ => Ok(Reply::Refused),
         },
-        // No password at all is a password of every plugin but this one, to which it is a broken handshake.
+        // Every plugin accepts an empty password, except this one: it would count it as a broken handshake.
         [0xfe, plugin @ ..] if plugin.starts_with(b"client_ed25519\0") => Ok(Reply::Continue(vec![0; 64])),
         [0xfe | 1, ..] => Ok(Reply::Continue(Vec::new())),
         _ => Err(FOREIGN.to_owned()),
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_packet_is_taken_whole() {
+    fn a_packet_is_parsed_only_when_it_is_complete() {
         let bytes = b"\x02\0\0\x07\x0aXrest";
         let whole = Packet { sequence: 7, payload: b"\x0aX".to_vec() };
         assert_eq!(packet(bytes), Ok(Some((whole, 6))));
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_greeting_is_one_or_says_why_not() {
+    fn an_error_instead_of_a_greeting_is_reported() {
         assert_eq!(greeting(b"\x0a5.5.5-10.11.6-MariaDB\0"), Ok(()));
         for (payload, why) in [
             (&b"\xff\x10\x04Too many connections"[..], "too many connections"),
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_login_is_a_server_that_takes_logins() {
+    fn a_server_that_refuses_the_login_is_ready() {
         assert_eq!(reply(b"\xff\x15\x04#28000Access denied"), Ok(Reply::Refused));
         assert_eq!(reply(b"\xff\x57\x0cinsecure transport"), Ok(Reply::Refused));
         assert_eq!(reply(b"\0\0\0"), Ok(Reply::Welcome));

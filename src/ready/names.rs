@@ -1,9 +1,9 @@
-//! The addresses of a name, found so that no name server can hide a server that is there.
+//! Finds the addresses of a name, so that a broken name server cannot hide a live server.
 //!
-//! The system's resolver, asked for IPv4 and IPv6 at once, fails as a whole where a name server fails at
-//! one of them (musl does, and many name servers fail at AAAA), or for the first name of a search list. So
-//! each kind is asked for by itself, and the name as it stands meanwhile: each in a process, which can be
-//! ended while the resolver blocks.
+//! If the system's resolver is asked for IPv4 and IPv6 at once, it fails as a whole when a name server fails
+//! for one of them (musl does, and many name servers fail for AAAA), or for the first name of a search list.
+//! So each family is asked for separately, with and without the search list. Each query has its own process,
+//! which can be ended while the resolver blocks.
 
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -15,25 +15,25 @@ use crate::ready::clock::{Clock, rounded};
 use crate::sys::{Carries, Children, Received, Request, Running, Signals, read, start_mode};
 use crate::value::Variables;
 
-/// How long an answer waits for the other ones: most often they are on their way (RFC 8305, section 3).
+/// The time that an answer waits for the others, which usually arrive shortly after (RFC 8305, section 3).
 const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 
-/// How many addresses are named, when they fail for different reasons.
+/// The maximum number of addresses in a message about different errors.
 const NAMED: usize = 3;
 
-/// The part of a try's time that a search list may take where the name as it stands has addresses: musl
-/// waits for a name server that refuses as for one that is silent.
+/// The part of a try's time for the search list, if the absolute name already has addresses: musl waits just
+/// as long for a name server that refuses as for a silent one.
 const SEARCH_SHARE: u32 = 5;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Asked {
     Searched,
-    /// The name as it stands.
+    /// The name without the search list.
     Absolute,
 }
 
-/// Tries the addresses of a host until one is ready. Each has an equal share of the time that is left: one
-/// that swallows packets costs its own share, and one that refuses leaves its share to those after it.
+/// Tries the addresses of a host until one is ready. Each has an equal share of the remaining time: one that
+/// drops packets uses up its own share, and one that refuses leaves its share to the next ones.
 pub(crate) fn any_address(
     host: &str,
     port: u16,
@@ -71,9 +71,9 @@ pub(crate) fn any_address(
 struct Lookup {
     children: Children,
     open: Vec<(Asked, Running)>,
-    /// Addresses that were found by the search list, or without one.
+    /// Addresses from the lookup with the search list, if there is one.
     found: Vec<IpAddr>,
-    /// Those of the name as it stands: they count where the others are missing.
+    /// Addresses of the absolute name. They are used only if the others are missing.
     spare: Vec<IpAddr>,
     searched: bool,
 }
@@ -108,14 +108,14 @@ impl Lookup {
 
     fn answers(&mut self, until: Option<Instant>) -> Vec<(Asked, Vec<IpAddr>)> {
         let mut running: Vec<&mut Running> = self.open.iter_mut().map(|(_, running)| running).collect();
-        // A request to stop ends this process itself.
+        // A request to stop ends this whole process.
         let _ = self.children.pump(&mut running, until);
         let ended = self.open.extract_if(.., |(_, running)| running.ended().is_some());
         ended.map(|(asked, running)| (asked, parsed(running.text(Carries::Output)))).collect()
     }
 
-    /// The next addresses to try, and none when there will be no more in time. After others have `failed`
-    /// there is less patience, because the next try will ask again.
+    /// The next addresses to try; `None` if no more will arrive in time. After others have `failed` it waits
+    /// for a shorter time, because the next try will look up the name again.
     fn next(&mut self, clock: Clock, failed: bool) -> Option<Vec<IpAddr>> {
         let begun = Instant::now();
         let mut met = begun;
@@ -128,7 +128,7 @@ impl Lookup {
                 (false, _) | (true, false) => Duration::ZERO,
                 (true, true) => patience.saturating_sub(begun.elapsed()),
             };
-            // The process that waits for this try ends it a moment later: its lookups should have ended.
+            // The parent ends this try slightly after its limit; the lookups have to end before that.
             let rest = clock.rest().saturating_sub(clock.limit() / 10);
             let answers = self.answers(Some(Instant::now() + wait.min(rest)));
             if answers.is_empty() {
@@ -146,7 +146,7 @@ impl Lookup {
             }
         }
         if !self.found.is_empty() {
-            // The name as it stands may be another host.
+            // The absolute name may belong to another host.
             self.searched = true;
         }
         let next = if self.searched { &mut self.found } else { &mut self.spare };
@@ -157,10 +157,10 @@ impl Lookup {
 const IPV4: &str = "4";
 const IPV6: &str = "6";
 
-/// `--preverb-lookup`: one question to the system's resolver, about the family and the name that it is
-/// handed; the addresses go to standard error, for the process that asked.
+/// `--preverb-lookup`: asks the system's resolver for one name and one family, and writes the addresses to
+/// standard error, for the parent process.
 pub(crate) fn lookup() -> u8 {
-    // The process that asked may be killed, and nothing else would end a lookup that hangs.
+    // If the parent process is killed, nothing else would end a hanging lookup.
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     let request = Received::take();
     let Some([family, name]) = request.as_ref().map(|request| &request.argv[..]) else { return 1 };
@@ -182,13 +182,13 @@ fn parsed(lines: &[u8]) -> Vec<IpAddr> {
     lines.filter_map(|line| line.parse().ok()).collect()
 }
 
-/// Whether a name may be searched for: without a search list the two questions are the same.
+/// Whether there is a search list. Without one, the two queries are the same.
 fn has_search_list() -> bool {
     let text = std::fs::read("/etc/resolv.conf").unwrap_or_default();
     text.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"search") || line.starts_with(b"domain"))
 }
 
-/// One error where all are the same, else at most so many, each with what it is of.
+/// One error if all are the same, otherwise at most `most`, each with its subject.
 pub(super) fn compact(errors: &[(String, String)], most: usize) -> String {
     let first = errors.first().map(|(_, error)| error.as_str()).unwrap_or_default();
     if errors.iter().all(|(_, error)| error == first) {
@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_of_several_addresses_are_one_line() {
+    fn errors_of_several_addresses_fit_on_one_line() {
         let v4 = |last: u8| format!("10.0.0.{last}");
         let refused = || "connection refused".to_owned();
         let late = || "no answer within 1 s".to_owned();

@@ -1,14 +1,14 @@
 //! PostgreSQL (its documentation, "Frontend/Backend Protocol": sections "Message Formats" and "Error and
 //! Notice Message Fields"; appendix "Error Codes").
 //!
-//! The start of a login without its end: user and database are sent, no password. A server that would take
-//! a login asks for a password, or has an objection to this one. One that starts, recovers, stops or is
-//! full says so instead.
+//! The probe starts a login and does not complete it: it sends the user and the database, but no password. A
+//! server that accepts logins asks for a password or rejects this login. A server that starts, recovers,
+//! stops or is full reports that instead.
 
 use crate::ready::connection::{Connection, Parsed};
 
 const VERSION: u32 = 3 << 16;
-/// The longest error that libpq takes as well.
+/// The maximum size of an error message; libpq has the same limit.
 const LONGEST_ERROR: usize = 30_000;
 
 pub(crate) fn ask(mut connection: Connection, user: &[u8], database: &[u8]) -> Result<(), String> {
@@ -16,20 +16,20 @@ pub(crate) fn ask(mut connection: Connection, user: &[u8], database: &[u8]) -> R
     let length = u32::try_from(body.len() + 4).unwrap_or_default();
     connection.send(&[&length.to_be_bytes()[..], &body].concat());
     if connection.receive(answer)? == Login::Done {
-        // The last connections are kept for superusers, and a server says so only after this.
+        // The last connections are reserved for superusers; a server reports that only at this point.
         while connection.receive(until_ready)? == Login::Open {}
-        // Terminate. Where a password is awaited, it would be logged as a wrong one.
+        // Terminate. If the server waits for a password, it would log this as a wrong one.
         connection.send(b"X\0\0\0\x04");
         connection.drain();
     }
     Ok(())
 }
 
-/// How far the login of a server that would take one has come.
+/// The state of a login that the server would accept.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Login {
     Done,
-    /// It asks for a password, or has an objection.
+    /// The server asks for a password, or rejects this login.
     Open,
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn answer(bytes: &[u8]) -> Parsed<Login> {
     }
     let Some((length, rest)) = rest.split_first_chunk() else { return Ok(None) };
     let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
-    // A server that cannot even fork says so in plain text after its `E`.
+    // A server that cannot fork sends plain text after its `E`.
     if !(8..=LONGEST_ERROR).contains(&length) {
         return foreign();
     }
@@ -50,8 +50,8 @@ pub(crate) fn answer(bytes: &[u8]) -> Parsed<Login> {
         let is_done = *kind == b'R' && u32::from_be_bytes(*request) == 0;
         return Ok(Some((if is_done { Login::Done } else { Login::Open }, 9)));
     }
-    // The code is one of the first fields, so the whole message need not be there, but what follows the last
-    // NUL is then not a whole field.
+    // The code is one of the first fields, so the message may still be incomplete. In that case the bytes
+    // after the last NUL are not a whole field.
     let fields = rest.get(..length - 4);
     let whole = fields.or_else(|| rest.get(..rest.iter().rposition(|byte| *byte == 0)?)).unwrap_or_default();
     let code = whole.split(|byte| *byte == 0).find_map(|field| field.strip_prefix(b"C"));
@@ -68,7 +68,7 @@ pub(crate) fn answer(bytes: &[u8]) -> Parsed<Login> {
     Err(reason.to_owned())
 }
 
-/// What follows a login without a password: done with `ReadyForQuery`, open until then.
+/// Parses messages after a login without a password. The login is done at `ReadyForQuery`.
 pub(crate) fn until_ready(bytes: &[u8]) -> Parsed<Login> {
     let Some((kind, rest)) = bytes.split_first() else { return Ok(None) };
     if *kind == b'E' {
@@ -93,9 +93,9 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_would_take_a_login_is_ready() {
+    fn a_server_that_accepts_logins_is_ready() {
         for ready in [
-            // SCRAM, trust, another version of the protocol.
+            // The cases are SCRAM, trust, and another version of the protocol.
             &b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0"[..],
             b"R\0\0\0\x08\0\0\0\0S",
             b"v\0\0\0\x0c\0\x03\0\0\0\0\0\0",
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_would_not_take_one_says_why() {
+    fn a_server_that_accepts_no_logins_reports_why() {
         for (code, why) in [
             ("57P01", "shutting down"),
             ("57P02", "shutting down"),
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_can_refuse_a_login_that_needs_no_password() {
+    fn a_server_can_reject_a_login_that_needs_no_password() {
         let status = b"S\0\0\0\x09a\0b\0\0";
         assert_eq!(until_ready(status), Ok(Some((Login::Open, status.len()))));
         assert_eq!(until_ready(b"Z\0\0\0\x05I"), Ok(Some((Login::Done, 6))));
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn other_answers_are_not_postgres() {
+    fn other_answers_are_not_from_postgres() {
         for other in [
             &b"Ecould not fork new process for connection\0"[..],
             b"HTTP/1.1 400 Bad Request\r\n",

@@ -1,13 +1,12 @@
 //! Redis and Valkey (their documentation, "Redis serialization protocol specification", `AUTH`, `PING`).
 //!
-//! A server that has a password does not tell a client that is not logged in that it is still loading: it
-//! answers NOAUTH to both. So the password of the URL is sent, and without one NOAUTH can only mean that the
-//! server is up.
+//! A server with a password answers NOAUTH to clients without a login, even while it is still loading. So the
+//! probe sends the password of the URL. If the URL has none, NOAUTH only means that the server is up.
 
 use crate::ready::connection::{Connection, Parsed};
 use crate::value::Password;
 
-/// The longest line of an answer; errors are short.
+/// The maximum length of a line of an answer; errors are short.
 const LONGEST_LINE: usize = 1024;
 
 pub(crate) fn ask(mut connection: Connection, login: Option<&Password>) -> Result<(), String> {
@@ -47,7 +46,7 @@ pub(crate) fn line(bytes: &[u8]) -> Parsed<Vec<u8>> {
     }
 }
 
-/// The meaning of the answer to `AUTH`: no error where the next answer decides.
+/// Judges the answer to `AUTH`; `Ok` means that the next answer decides.
 pub(crate) fn judge_auth(line: &[u8]) -> Result<(), String> {
     if line.starts_with(b"+OK") {
         return Ok(());
@@ -59,13 +58,13 @@ pub(crate) fn judge_auth(line: &[u8]) -> Result<(), String> {
     if has_none {
         return Err("the URL has a password, but the server has none".to_owned());
     }
-    // WRONGPASS, and `-ERR invalid password` before Redis 6.
+    // The answer is WRONGPASS, or `-ERR invalid password` before Redis 6.
     Err("wrong password: the server refuses the one in the URL".to_owned())
 }
 
 pub(crate) fn judge_ping(line: &[u8], logged_in: bool) -> Result<(), String> {
     not_ready(line)?;
-    // NOPERM: a user who may not ping is logged in; MISCONF: it takes logins, and writes nothing to its disk.
+    // NOPERM: the user is logged in but may not ping. MISCONF: the server only fails to write to its disk.
     let is_up = [&b"+PONG"[..], b"-NOPERM", b"-MISCONF"].iter().any(|start| line.starts_with(start));
     if is_up || line.starts_with(b"-NOAUTH") && !logged_in {
         return Ok(());
@@ -95,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lines_length_decides_its_end() {
+    fn an_answer_is_one_line_of_limited_length() {
         assert_eq!(line(b""), Ok(None));
         assert_eq!(line(b"+PON"), Ok(None));
         assert_eq!(line(b"+OK\r\n+PONG\r\n"), Ok(Some((b"+OK".to_vec(), 5))));

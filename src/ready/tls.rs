@@ -1,5 +1,5 @@
-//! TLS (RFC 8446, sections 4.1.2 and 5.1; RFC 6066, section 3): ready when a `ClientHello` is answered by a
-//! `ServerHello`. Neither is secret, and nothing comes after them: no certificate is looked at.
+//! TLS (RFC 8446, sections 4.1.2 and 5.1; RFC 6066, section 3): ready if a `ClientHello` is answered with a
+//! `ServerHello`. Neither is secret. The handshake stops there, so the certificate is not checked.
 
 use std::net::IpAddr;
 
@@ -10,14 +10,14 @@ pub(crate) fn ask(mut connection: Connection, host: &str) -> Result<(), String> 
     connection.receive(answer)
 }
 
-/// Of TLS 1.3 and 1.2, so that a server of either answers. The random parts need not be: no key comes of
-/// them.
+/// A hello for TLS 1.3 and 1.2, so that servers of both versions answer. Its random parts need not be random,
+/// because no key is derived from them.
 fn hello(host: &str) -> Vec<u8> {
-    // A point of the curve: its base point.
+    // A valid point of the curve: its base point.
     let mut key = [0; 32];
     key[0] = 9;
     let mut extensions = Vec::new();
-    // An address has no place in a server name.
+    // A server name cannot be an address.
     if host.parse::<IpAddr>().is_err() {
         let name = [&[0][..], &counted(host.trim_end_matches('.').as_bytes())].concat();
         extensions.extend(extension(0, &counted(&name)));
@@ -44,7 +44,7 @@ fn hello(host: &str) -> Vec<u8> {
     [&[22, 3, 1][..], &counted(&handshake)].concat()
 }
 
-/// Bytes after their number, in two bytes.
+/// Prefixes bytes with their length in two bytes.
 fn counted(bytes: &[u8]) -> Vec<u8> {
     let length = u16::try_from(bytes.len()).unwrap_or_default();
     [&length.to_be_bytes(), bytes].concat()
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hello_names_the_host_but_no_address() {
+    fn the_client_hello_names_a_host_but_not_an_address() {
         let named = hello("db.example.");
         assert!(named.windows(10).any(|part| part == b"db.example") && !named.contains(&b'!'));
         assert!(!named.windows(11).any(|part| part == b"db.example."));

@@ -1,7 +1,6 @@
-//! Waiting until targets are ready: the `wait` step, `--wait`, and one try for `--probe` and `--health`.
+//! Waits until targets are ready: the `wait` step, `--wait`, and the single try of `--probe` and `--health`.
 //!
-//! Every try is a process, which can be ended when name resolution blocks, and runs as the user that it
-//! should.
+//! Every try is a process, which can be ended if name resolution blocks, and which runs as the right user.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -16,7 +15,7 @@ use crate::text::{
 };
 use crate::value::{Target, UNSEEN_PATH, UNSEEN_PATH_HINT, Variables};
 
-/// How long one try of preverb's own may take; a program may take as long as is waited for it.
+/// The time limit of one built-in try. A program may run as long as the wait lasts.
 const TRY: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
@@ -24,14 +23,14 @@ pub(crate) struct Awaited {
     pub(crate) shown: String,
     pub(crate) argv: Vec<OsString>,
     target: Option<Vec<u8>>,
-    /// The program of preverb, where a program that tries leaves no process.
+    /// The program of preverb, as the guard that leaves no process of a program behind.
     pub(crate) guard: Option<PathBuf>,
-    /// How long a try of preverb's own may take; as long as one does, without it.
+    /// The time limit of a built-in try; without it, the limit of the caller counts.
     pub(crate) limit: Option<Duration>,
     /// How long a try that finds it ready takes at least.
     watched: Duration,
     error: String,
-    /// Whether a secret is a part of its arguments, so that its error is not shown.
+    /// Whether its arguments contain a secret, so that its error is not shown.
     pub(crate) secret: bool,
     next: Instant,
     running: Option<Running>,
@@ -39,7 +38,7 @@ pub(crate) struct Awaited {
 }
 
 impl Awaited {
-    /// A target that preverb itself tries, by this program. `None` is nothing to wait for.
+    /// A target with a built-in probe, which `program` runs. `None` if there is nothing to wait for.
     pub(crate) fn url(
         target: &[u8],
         shown: String,
@@ -53,7 +52,7 @@ impl Awaited {
         Ok(Target::parse(target)?.map(awaited))
     }
 
-    /// Whether its answer would not say what its path asks for.
+    /// Whether the answer could not show the state that its path asks for.
     pub(crate) fn hides_its_path(&self) -> bool {
         let target = self.target.as_deref().map(Target::parse);
         matches!(target, Some(Ok(Some(target))) if target.hides_its_path())
@@ -90,11 +89,11 @@ pub(crate) enum Unready {
     Stopped(Stop),
 }
 
-/// Starts one try, for the time that it may take.
+/// Starts one try with a time limit.
 pub(crate) type Start<'a> =
     dyn Fn(&mut Children, &Awaited, Duration) -> std::result::Result<Running, String> + 'a;
 
-/// Waits until all are ready, all at the same time; a `timeout` of zero is no limit.
+/// Waits for all targets at the same time; a `timeout` of zero is no limit.
 pub(crate) fn wait_for(
     children: &mut Children,
     log: Log,
@@ -108,7 +107,7 @@ pub(crate) fn wait_for(
     while !awaited.is_empty() {
         let now = Instant::now();
         for each in awaited.iter_mut().filter(|each| each.running.is_none() && each.next <= now) {
-            // A program has no limit of its own, and is ended with the wait.
+            // A program has no limit of its own; it is ended with the wait.
             let limit = if each.is_probe() { TRY } else { Duration::ZERO };
             match start(children, each, limit) {
                 Ok(running) => each.running = Some(running),
@@ -140,7 +139,7 @@ pub(crate) fn wait_for(
     Ok(())
 }
 
-/// Ends the tries that are under way, all of them at once: waiting for one alone would collect the others.
+/// Ends all running tries at the same time: waiting for a single one would reap the others.
 fn end_all(children: &mut Children, awaited: &mut [Awaited]) -> std::result::Result<(), Unready> {
     for running in awaited.iter_mut().filter_map(|each| each.running.as_mut()) {
         running.end_now();
@@ -162,13 +161,13 @@ fn end_all(children: &mut Children, awaited: &mut [Awaited]) -> std::result::Res
 }
 
 impl Awaited {
-    /// Takes note of a try that has ended, and says when it was the one that went well.
+    /// Records a try that has ended, and reports if it was successful.
     fn is_ready(&mut self, waited: Duration, log: Log) -> bool {
         let Some(running) = &self.running else { return false };
         let Some(ended) = running.ended() else { return false };
         match self.verdict(running, ended) {
             Ok(()) => {
-                // The first try can take as long as others are waited for.
+                // The first try can take as long as the others are waited for.
                 if self.tries > 1 || waited >= FIRST_REPORT {
                     let text = format!("`{}` is ready after {}", self.shown, readable(waited));
                     log.emit(&Message::new(Level::Info, text).field("target", &self.shown));
@@ -205,7 +204,7 @@ impl Awaited {
         })
     }
 
-    /// Whether it is preverb's own probe, which says what there is to say.
+    /// Whether the probe is built in; its message is then complete.
     pub(crate) fn is_probe(&self) -> bool {
         self.target.is_some()
     }
@@ -246,7 +245,7 @@ pub(crate) fn start(
     started.map_err(|failure| failure.sentence())
 }
 
-/// A target of `--wait` (64 where it is not one). `None` is nothing to wait for.
+/// Parses a target of `--wait`; an invalid one is a usage error. `None` if there is nothing to wait for.
 pub(crate) fn awaited_word(target: &OsStr, program: &Path) -> Result<Option<Awaited>> {
     let bytes = target.as_bytes();
     let shown = url::shown(bytes);
@@ -258,7 +257,7 @@ pub(crate) fn awaited_word(target: &OsStr, program: &Path) -> Result<Option<Awai
     Err(Failure::new(Kind::Usage, format!("{} is not a target: {reason}", quoted(&shown))))
 }
 
-/// A target of `--probe` (64 where it is not one), of which nothing may be left unseen.
+/// Parses a target of `--probe`; the probe has to see its whole path.
 pub(crate) fn probed_word(target: &OsStr, program: &Path) -> Result<Option<Awaited>> {
     let awaited = awaited_word(target, program)?;
     if let Some(awaited) = awaited.as_ref().filter(|awaited| awaited.hides_its_path()) {
@@ -273,7 +272,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_are_a_tenth_of_the_time_waited_within_bounds() {
+    fn pauses_are_a_tenth_of_the_waited_time_within_limits() {
         for (waited, expected) in [(0, 20), (100, 20), (1000, 100), (5000, 500), (60_000, 1000)] {
             assert_eq!(pause(Duration::from_millis(waited)), Duration::from_millis(expected));
         }

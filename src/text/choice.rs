@@ -1,4 +1,4 @@
-//! Enums of which each variant is written as a word; the first is the default.
+//! Enums with a name for each variant; the first variant is the default.
 
 macro_rules! choice {
     ($(#[$meta:meta])* $type:ident {

@@ -1,25 +1,25 @@
-//! Durations and permission bits, as they are written and shown. Pure.
+//! Durations and permission bits: parsing and display. Pure.
 
 use std::time::Duration;
 
-/// How long `--wait` waits, and a `wait` step without a `timeout`.
+/// The default timeout of `--wait` and of a `wait` step.
 pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
-/// How long `--probe` and `--health` may take.
+/// The default timeout of `--probe` and `--health`.
 pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often a step that lasts longer reports that it is still running.
+/// The interval at which a long step reports that it is still running.
 pub(crate) const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// After how long something that is waited for is first reported.
+/// The time after which a wait is first reported.
 pub(crate) const FIRST_REPORT: Duration = Duration::from_secs(1);
 
-/// How long to pause before the next try of what has been `waited` for.
+/// The pause before the next try, after a wait of `waited`.
 pub(crate) fn pause(waited: Duration) -> Duration {
     (waited / 10).clamp(Duration::from_millis(20), Duration::from_secs(1))
 }
 
 pub(crate) const DURATION_RULE: &str = "a duration is a number with a unit: `500ms`, `60s`, `5m`, `1h`";
 
-/// A duration: a whole number and one of `ms`, `s`, `m`, `h`.
+/// Parses a duration: a whole number and one of `ms`, `s`, `m`, `h`.
 pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
@@ -34,7 +34,7 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     number.checked_mul(milliseconds).map(Duration::from_millis)
 }
 
-/// A duration as a person would say it: `12 ms`, `3.4 s`, `2 min 5 s`.
+/// Formats a duration for people: `12 ms`, `3.4 s`, `2 min 5 s`.
 pub(crate) fn readable(duration: Duration) -> String {
     let milliseconds = duration.as_millis();
     match milliseconds {
@@ -45,7 +45,7 @@ pub(crate) fn readable(duration: Duration) -> String {
     }
 }
 
-/// Permission bits in octal, `022` or `0755`, at most `7777`.
+/// Parses permission bits in octal, such as `022` or `0755`; the maximum is `7777`.
 pub(crate) fn parse_mode(text: &str) -> Option<u32> {
     let octal = (1..=5).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
     let mode = octal.then(|| u32::from_str_radix(text, 8).ok())??;

@@ -1,13 +1,12 @@
-//! How untrusted bytes are shown to people and written for programs, and what stands for a secret. Pure.
+//! Escapes untrusted bytes for people and for programs, and masks secrets. Pure.
 
 /// Replaces a secret wherever values are shown.
 pub(crate) const MASK: &str = "***";
 /// Replaces a reason that may contain a secret.
 pub(crate) const WITHHELD: &str = "details withheld: they contain a secret";
 
-/// Bytes as they can be shown on a terminal: control characters, characters that reorder text, and
-/// what is not UTF-8 are escaped; a backslash is doubled only where it would be read as an escape. The user
-/// information of a URL is `***`.
+/// Escapes bytes for a terminal: control characters, characters that reorder text, and invalid UTF-8. A
+/// backslash is doubled only if it would look like an escape. The user information of a URL becomes `***`.
 pub(crate) fn escaped(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
 
@@ -19,7 +18,7 @@ pub(crate) fn escaped(bytes: &[u8]) -> String {
                 '\n' => shown.push_str("\\n"),
                 '\r' => shown.push_str("\\r"),
                 '\t' => shown.push_str("\\t"),
-                // Bidirectional controls and other format characters can make a message read as another.
+                // Bidirectional controls and other format characters can disguise a message.
                 '\u{61c}'
                 | '\u{200b}'..='\u{200f}'
                 | '\u{2028}'..='\u{202e}'
@@ -40,16 +39,15 @@ pub(crate) fn escaped(bytes: &[u8]) -> String {
     shown
 }
 
-/// Where the user information of a text stands: everything from the first `://` to the last `@`. Where a
-/// password holds an `@`, a `/` or a `?` that should have been encoded, a stricter reading would show a
-/// part of it.
+/// The range of the user information: from the first `://` to the last `@`. A stricter parser would show a
+/// part of a password that contains an unencoded `@`, `/` or `?`.
 pub(crate) fn login(text: &[u8]) -> Option<std::ops::Range<usize>> {
     let start = text.windows(3).position(|window| window == b"://")? + 3;
     let end = text.iter().rposition(|byte| *byte == b'@')?;
     (start <= end).then_some(start..end)
 }
 
-/// A text with its user information as `***`.
+/// Replaces the user information of a text by `***`.
 pub(crate) fn masked(text: &[u8]) -> Vec<u8> {
     match login(text) {
         Some(login) => [&text[..login.start], MASK.as_bytes(), &text[login.end..]].concat(),
@@ -57,7 +55,7 @@ pub(crate) fn masked(text: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The beginning of a text that has more characters than `most`.
+/// Cuts a text after `most` characters.
 pub(crate) fn shortened(text: String, most: usize) -> String {
     if text.chars().count() <= most {
         return text;
@@ -65,7 +63,7 @@ pub(crate) fn shortened(text: String, most: usize) -> String {
     text.chars().take(most - 3).collect::<String>() + "..."
 }
 
-/// Everything but RFC 3986's unreserved characters (section 2.3) as `%XX`.
+/// Encodes everything but RFC 3986's unreserved characters (section 2.3) as `%XX`.
 pub(crate) fn percent_encoded(value: &[u8]) -> Vec<u8> {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     let mut encoded = Vec::with_capacity(value.len() * 3);
@@ -79,7 +77,7 @@ pub(crate) fn percent_encoded(value: &[u8]) -> Vec<u8> {
     encoded
 }
 
-/// One word of a shell, whatever is in it.
+/// Quotes a value as one shell word.
 pub(crate) fn shell_quoted(value: &[u8]) -> Vec<u8> {
     [b"'", &value.split(|byte| *byte == b'\'').collect::<Vec<_>>().join(&b"'\\''"[..])[..], b"'"].concat()
 }
@@ -95,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn percent_encoding_decodes_to_what_went_in() {
+    fn percent_encoding_can_be_decoded() {
         let all: Vec<u8> = (1..=255).collect();
         let encoded = percent_encoded(&all);
         assert!(encoded.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%".contains(byte)));

@@ -1,4 +1,4 @@
-//! Bytes in JSON, exactly: a string where they are UTF-8, else an object with their base64. Pure.
+//! Exact bytes in JSON: a string if they are UTF-8, otherwise an object with their base64. Pure.
 
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
@@ -16,7 +16,7 @@ impl Serialize for Exact {
     }
 }
 
-/// RFC 4648, section 4.
+/// Encodes base64 (RFC 4648, section 4).
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);

@@ -1,36 +1,36 @@
-//! A failure: the message, who has to fix it, and the exit code. It must not print (`log.rs` does).
+//! A failure: the message, the person who has to fix it, and the exit code. `log.rs` prints it.
 
 use crate::text::log::{Level, Message};
 
-/// Who has to fix it; one exit code each (section 7 of the specification, and the README's table).
+/// The cause of a failure; each has one exit code (preverb(1), "Exit status").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// The caller used an argument or an option that preverb does not know: `EX_USAGE` of sysexits.h.
+    /// The caller gave an unknown argument or option: `EX_USAGE` of sysexits.h.
     Usage,
-    /// The operator left a variable out, or gave it an invalid value: `EX_DATAERR`.
+    /// A variable is missing or invalid, which the operator has to fix: `EX_DATAERR`.
     Variable,
     /// A wait timed out: `EX_UNAVAILABLE`.
     Unavailable,
-    /// The system refused something that setup needs: `EX_OSERR`.
+    /// The system refused something that preverb needs: `EX_OSERR`.
     System,
-    /// A user that does not exist, or a hook that root must not run: `EX_NOPERM`.
+    /// A user does not exist, or root must not run a hook: `EX_NOPERM`.
     Identity,
-    /// The table is missing or wrong: `EX_CONFIG`.
+    /// The table is missing or invalid: `EX_CONFIG`.
     Table,
-    /// A hook failed: a code that sysexits.h leaves free.
+    /// A hook failed. sysexits.h does not use this code.
     Hook,
-    /// The target exists but cannot run, as in the shell.
+    /// The target exists but cannot be run; the same code as in a shell.
     CannotRun,
-    /// The target does not exist, as in the shell.
+    /// The target does not exist; the same code as in a shell.
     NotFound,
-    /// A signal ended the run before the target started, as in the shell.
+    /// A signal ended the run before the target started; the same code as in a shell.
     Stopped(i32),
-    /// A probe says no, as an engine's health check expects it.
+    /// A probe failed; engines expect this code of a health check.
     Unhealthy,
 }
 
 impl Kind {
-    /// The one table of exit codes in the program. (The panic hook in `modes/start.rs` has [`BUG`].)
+    /// The only table of exit codes. (The panic hook in `modes/start.rs` uses [`BUG`].)
     pub(crate) fn exit_code(self) -> u8 {
         match self {
             Self::Unhealthy => 1,
@@ -51,7 +51,7 @@ impl Kind {
 /// The exit code of a bug in preverb: `EX_SOFTWARE` of sysexits.h.
 pub(crate) const BUG: i32 = 70;
 
-/// A failure. There is no `From<io::Error>`: the code that makes one says of which kind it is.
+/// A failure. There is no `From<io::Error>`: each place chooses the kind.
 #[derive(Debug)]
 pub(crate) struct Failure {
     kind: Kind,
@@ -62,7 +62,7 @@ pub(crate) struct Failure {
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
 impl Failure {
-    /// A failure of this kind in one sentence, without a full stop.
+    /// Makes a failure with one sentence, without a full stop.
     pub(crate) fn new(kind: Kind, sentence: impl Into<String>) -> Self {
         Self::of(kind, Message::new(Level::Error, sentence))
     }
@@ -78,7 +78,7 @@ impl Failure {
         Some(first)
     }
 
-    /// The same failure of `what` without its details, which may hold a secret. A request to stop has none.
+    /// Keeps only `what`, because the details may contain a secret. A request to stop has no details.
     pub(crate) fn concealed(self, what: &str) -> Self {
         if self.is_stop() {
             return self;
@@ -101,7 +101,7 @@ impl Failure {
         self
     }
 
-    /// Adds a thing that the sentence names, for `--log json`.
+    /// Adds a value from the sentence as a separate field, for `--log json`.
     pub(crate) fn field(mut self, name: &'static str, value: impl AsRef<str>) -> Self {
         self.message.fields.push((name, value.as_ref().into()));
         self
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_has_the_code_that_the_specification_gives_it() {
+    fn each_kind_has_its_documented_exit_code() {
         let codes = [
             (Kind::Unhealthy, 1),
             (Kind::Usage, 64),

@@ -1,5 +1,5 @@
-//! Messages on standard error. A write error is ignored on purpose: a full disk under standard error must
-//! never change what the run does or its exit code.
+//! Messages on standard error. Write errors are ignored on purpose: a full disk must not change what the run
+//! does or its exit code.
 
 use std::io::Write as _;
 use std::os::fd::{AsFd as _, BorrowedFd};
@@ -29,7 +29,7 @@ impl Format {
 }
 
 choice! {
-    /// A run ends because of an error; `Debug` says why, for `verbose`.
+    /// An error ends the run. Debug messages explain decisions, for `verbose`.
     #[derive(PartialOrd, Ord)]
     Level { Error = "error", Warning = "warning", Info = "info", Debug = "debug" }
 }
@@ -37,7 +37,7 @@ choice! {
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
     pub(crate) level: Level,
-    /// A sentence without a full stop; what is untrusted in it is already escaped.
+    /// A sentence without a full stop; untrusted parts are already escaped.
     pub(crate) text: String,
     pub(crate) fields: Vec<(&'static str, Value)>,
     pub(crate) lines: Vec<String>,
@@ -89,7 +89,7 @@ impl Message {
     }
 }
 
-/// Where messages go. A value that is passed, not a global.
+/// Settings for messages. They are passed as a value, because there are no globals.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Log {
     pub(crate) format: Format,
@@ -106,7 +106,7 @@ impl Log {
             Format::Json => message.to_json(),
             Format::Text | Format::Quiet | Format::Verbose => message.to_text(),
         };
-        // Lines of several processes do not mix: a pipe keeps 4096 bytes together (pipe(7)).
+        // Messages of several processes do not mix: a pipe writes up to 4096 bytes at once (pipe(7)).
         let mut stderr = std::io::stderr().lock();
         for part in text.as_bytes().chunks(4096) {
             if !takes_a_write(stderr.as_fd()) || stderr.write_all(part).is_err() {
@@ -119,7 +119,7 @@ impl Log {
         self.emit(&Message::new(Level::Warning, text));
     }
 
-    /// Says why, where `verbose` was asked for; the sentence is not even made otherwise.
+    /// Emits a message for `verbose`. In other formats the sentence is not even built.
     pub(crate) fn debug(self, text: impl FnOnce() -> String) {
         if self.format == Format::Verbose {
             self.emit(&Message::new(Level::Debug, text()));
@@ -127,17 +127,17 @@ impl Log {
     }
 }
 
-/// How long a message waits until those before it are read.
+/// The time that a message waits for the reader of standard error.
 const WRITE_TIMEOUT_MS: u16 = 2000;
 
-/// Whether a write would not hang. Where nothing reads the pipe that standard error is, a message is lost
-/// rather than the request to stop that would come after it.
+/// Whether a write would not block. If nothing reads the pipe at standard error, a message is lost, because a
+/// blocked write would also block a later request to stop.
 fn takes_a_write(stderr: BorrowedFd<'_>) -> bool {
     let mut descriptors = [PollFd::new(stderr, PollFlags::POLLOUT)];
     nix::poll::poll(&mut descriptors, WRITE_TIMEOUT_MS) != Ok(0)
 }
 
-/// `bytes` in backticks, with everything escaped that could confuse a terminal.
+/// Puts `bytes` in backticks and escapes everything that could confuse a terminal.
 pub(crate) fn quoted(bytes: impl AsRef<[u8]>) -> String {
     format!("`{}`", escaped(bytes.as_ref()))
 }

@@ -1,4 +1,4 @@
-//! Text, and how it is written and shown. This room knows nothing of the program.
+//! Text: parsing and display. These modules know nothing of the rest of the program.
 
 pub(crate) mod choice;
 pub(crate) mod duration;

@@ -1,4 +1,4 @@
-//! Names of verbs, environments and variables, checked once, at the edge. Pure.
+//! Names of verbs, environments and variables. They are checked once, when they are parsed. Pure.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -18,7 +18,7 @@ fn is_name(bytes: &[u8]) -> bool {
     !bytes.is_empty() && !bytes.starts_with(b"-") && !bytes.starts_with(b".") && bytes.iter().all(inside)
 }
 
-/// The form of a name, for messages.
+/// The rule for names, for messages.
 pub(crate) const NAME_RULE: &str =
     "a name is made of `A-Z a-z 0-9 . _ : -` and starts with neither `-` nor `.`";
 
@@ -46,7 +46,7 @@ macro_rules! name {
 name!(VerbName);
 name!(EnvironmentName);
 
-/// A set of these. (`collect` would bring code of its own to sort each type of items.)
+/// Makes a set. (`collect` would add sorting code to the binary for each type of items.)
 pub(crate) fn set_of<T: Ord>(items: impl IntoIterator<Item = T>) -> BTreeSet<T> {
     let mut set = BTreeSet::new();
     set.extend(items);
@@ -65,13 +65,13 @@ pub(crate) fn listed(names: &[&str]) -> String {
     format!("`{}`", names.join("`, `"))
 }
 
-/// Whether `name` can stand in `${...}` and in `variables`: `[A-Za-z_][A-Za-z0-9_.]*`.
+/// Whether `${...}` and `variables` accept `name`: `[A-Za-z_][A-Za-z0-9_.]*`.
 pub(crate) fn is_variable_name(name: &[u8]) -> bool {
     let first = name.first().is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_');
     first && name.iter().all(|b| b.is_ascii_alphanumeric() || b"_.".contains(b))
 }
 
-/// Whether a shell can hold a variable of this name (POSIX, 3.216 Name).
+/// Whether a shell accepts a variable with this name (POSIX, 3.216 Name).
 pub(crate) fn is_shell_name(name: &[u8]) -> bool {
     is_variable_name(name) && !name.contains(&b'.')
 }
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_checked() {
+    fn invalid_names_are_rejected() {
         for good in ["server", "a", "db:migrate", "x.y_z-1", "0"] {
             assert!(VerbName::parse(good.as_bytes()).is_some(), "{good}");
         }

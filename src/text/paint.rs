@@ -1,9 +1,9 @@
-//! How text on standard output is set off from other text: headings bold, on a terminal alone;
-//! and lines that end before the eightieth column. Messages are `log.rs`'s.
+//! Formats text on standard output: bold headings on a terminal, and lines of at most eighty columns.
+//! `log.rs` formats messages.
 
 use std::io::IsTerminal as _;
 
-/// How wide a text is made: the same everywhere, whatever the width of a window.
+/// The width of text; it does not depend on the window.
 const WIDTH: usize = 80;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,8 +13,7 @@ pub(crate) enum Paint {
 }
 
 impl Paint {
-    /// The kind of standard output: escapes where it is a terminal that knows them, unless `NO_COLOR` is set
-    /// (<https://no-color.org>).
+    /// Escapes are used on a terminal that supports them, unless `NO_COLOR` is set (<https://no-color.org>).
     pub(crate) fn of_standard_output<'v>(variable: impl Fn(&[u8]) -> Option<&'v [u8]>) -> Self {
         let refused = variable(b"NO_COLOR").is_some() || variable(b"TERM") == Some(b"dumb");
         if !refused && std::io::stdout().is_terminal() { Self::Terminal } else { Self::Plain }
@@ -28,8 +27,8 @@ impl Paint {
     }
 }
 
-/// A text of words in lines, of which each but the first begins at `column`, and the first after `used`
-/// columns. A word that is too long for a line has one of its own.
+/// Wraps a text. The first line starts after `used` columns, the others at `column`. A word that is too long
+/// for a line gets its own line.
 pub(crate) fn wrapped(text: &str, used: usize, column: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
@@ -51,7 +50,7 @@ pub(crate) fn wrapped(text: &str, used: usize, column: usize) -> Vec<String> {
     lines
 }
 
-/// The lines of a text of words after `before`, aligned with where it begins.
+/// Wraps a text after `before`, with all lines aligned to its end.
 pub(crate) fn hanging(before: &str, text: &str) -> Vec<String> {
     let column = before.chars().count();
     let mut lines = wrapped(text, column, column).into_iter();
@@ -65,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_end_before_the_eightieth_column_unless_a_word_is_longer() {
+    fn lines_are_at_most_eighty_columns_wide_unless_a_word_is_longer() {
         let text = "one two three ".repeat(20);
         let lines = hanging("  name  ", text.trim_end());
         assert!(lines.len() > 2);
@@ -82,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_terminal_is_painted() {
+    fn only_a_terminal_gets_escapes() {
         assert_eq!(Paint::Plain.bold("x"), "x");
         assert_eq!(Paint::Terminal.bold("x"), "\x1b[1mx\x1b[22m");
         assert_eq!(Paint::Terminal.bold(""), "");

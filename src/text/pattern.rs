@@ -1,6 +1,6 @@
-//! Patterns in which `*` is any text.
+//! Patterns in which `*` matches any text.
 
-/// Whether the whole of `text` is what `pattern` says.
+/// Whether `pattern` matches the whole of `text`.
 pub(crate) fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let mut parts = pattern.split(|byte| *byte == b'*');
     let Some(mut rest) = text.strip_prefix(parts.next().unwrap_or_default()) else { return false };
@@ -17,7 +17,7 @@ mod tests {
     use super::matches;
 
     #[test]
-    fn a_star_is_any_text_and_all_else_is_itself() {
+    fn a_star_matches_any_text_and_other_characters_match_themselves() {
         for (pattern, text) in [
             ("", ""),
             ("*", ""),

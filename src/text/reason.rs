@@ -1,11 +1,11 @@
-//! Why the system refused something: the one phrase book for its error numbers.
+//! Explains why the system refused something. All texts for system errors are here.
 #![expect(clippy::wildcard_enum_match_arm, reason = "the system's errors are an open list")]
 
 use std::io::ErrorKind;
 
 use rustix::io::Errno;
 
-/// Why the system refused, in our own words where they say more.
+/// The reason for a system error, in our own words where those are clearer.
 pub(crate) fn reason(error: &std::io::Error) -> String {
     match error.kind() {
         ErrorKind::TimedOut if error.raw_os_error().is_none() => "reading it took too long".to_owned(),

@@ -1,7 +1,7 @@
-//! Splitting a text into words, as a shell does. Pure.
+//! Splits a text into words, like a shell. Pure.
 
-/// The words of a text, with a shell's quotes and backslashes and nothing else of a shell; `None` where a
-/// quote is not closed.
+/// Splits a text with a shell's quotes and backslashes, and no other shell syntax; `None` if a quote is not
+/// closed.
 pub(crate) fn split(text: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut words = Vec::new();
     let mut word: Option<Vec<u8>> = None;
@@ -20,9 +20,9 @@ pub(crate) fn split(text: &[u8]) -> Option<Vec<Vec<u8>>> {
                 byte => word.get_or_insert_default().extend([b'\\', byte]),
             },
             (None, b'\\') => match rest.next() {
-                // A line that is continued, as in the shell.
+                // A backslash continues the line, as in a shell.
                 Some(b'\n') => {}
-                // A backslash at the very end is itself.
+                // A backslash at the very end stands for itself.
                 next => word.get_or_insert_default().push(next.unwrap_or(byte)),
             },
             _ => word.get_or_insert_default().push(byte),
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn splitting_is_a_shells_own() {
+    fn words_are_split_exactly_like_in_a_shell() {
         #![allow(clippy::disallowed_methods, reason = "the shell is the yardstick")]
         let shell = |script: &[u8]| {
             let script = std::ffi::OsStr::from_bytes(script);
@@ -55,7 +55,7 @@ mod tests {
             let text: Vec<u8> = (0..random() % 9).map(|_| b"ab \t'\"\\"[random() % 7]).collect();
             if let Some(words) = split(&text) {
                 let commands = [&b"set -- "[..], &text, b"\nprintf '%s\\0' \"$#\" \"$@\"\n"];
-                // At the end of a line a backslash would continue it.
+                // A backslash at the end of the line would continue it.
                 if !text.ends_with(b"\\") {
                     script.extend(commands.concat());
                     expected.push(words.len().to_string().into_bytes());

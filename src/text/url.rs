@@ -1,7 +1,7 @@
-//! URLs as applications write them: their parts, percent-encoding, and how much of one may be shown.
+//! URLs as applications write them: their parts, percent-encoding, and the part that may be shown.
 //!
-//! Looser than RFC 3986 where clients are: several hosts with commas, a driver after `+`, `jdbc:` in front,
-//! an IPv6 address without brackets. No error repeats a part of the URL: it may be a password.
+//! Looser than RFC 3986 where clients are: several hosts with commas, a driver after `+`, a leading `jdbc:`,
+//! an IPv6 address without brackets. Errors never repeat a part of the URL, because it may be a password.
 
 use std::net::Ipv6Addr;
 
@@ -10,15 +10,15 @@ pub(crate) use crate::text::escape::{login, masked};
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Url<'a> {
-    /// In lower case, without a driver.
+    /// In lower case, without the driver.
     pub(crate) scheme: String,
     /// The part after the `+` of the scheme, in lower case.
     pub(crate) driver: String,
     pub(crate) user: &'a [u8],
     pub(crate) password: Option<&'a [u8]>,
-    /// None where nothing stands between `://` and the path.
+    /// Empty if there is nothing between `://` and the path.
     pub(crate) hosts: Vec<Host>,
-    /// From its `/` on.
+    /// The path, with its leading `/`.
     pub(crate) path: &'a [u8],
     pub(crate) query: &'a [u8],
 }
@@ -56,7 +56,7 @@ impl<'a> Url<'a> {
 }
 
 impl Host {
-    /// `name`, `name:port`, `[v6]`, `[v6]:port`, or `v6:port`: the port stands after the last colon.
+    /// Parses `name`, `name:port`, `[v6]`, `[v6]:port`, or `v6:port`. The last colon precedes the port.
     fn parse(text: &[u8]) -> Result<Self, String> {
         if let Some(rest) = text.strip_prefix(b"[") {
             let (inside, after) = halves(rest, b']').ok_or("a `[` without its `]`")?;
@@ -94,14 +94,14 @@ fn is_v6(text: &[u8]) -> bool {
     std::str::from_utf8(text).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
 }
 
-/// A port: digits alone, for `str::parse` would take a `+`, too.
+/// Parses a port of digits only, because `str::parse` also accepts a `+`.
 pub(crate) fn parse_port(digits: &[u8]) -> Result<u16, String> {
     let number = std::str::from_utf8(digits).ok().filter(|_| digits.iter().all(u8::is_ascii_digit));
     let port = number.and_then(|text| text.parse().ok()).filter(|port| *port != 0);
     port.ok_or_else(|| "the port is not a number from 1 to 65535".to_owned())
 }
 
-/// The scheme in lower case, without a `jdbc:` in front of it, and what follows its `://`.
+/// The scheme in lower case, without a leading `jdbc:`, and the text after `://`.
 pub(crate) fn split_scheme(text: &[u8]) -> Option<(String, &[u8])> {
     let text = without_jdbc(text);
     let at = text.windows(3).position(|window| window == b"://")?;
@@ -109,7 +109,7 @@ pub(crate) fn split_scheme(text: &[u8]) -> Option<(String, &[u8])> {
     is_scheme(scheme.as_bytes()).then(|| (scheme.to_ascii_lowercase(), &text[at + 3..]))
 }
 
-/// A URL without the `jdbc:` in front of it.
+/// A URL without a leading `jdbc:`.
 pub(crate) fn without_jdbc(text: &[u8]) -> &[u8] {
     let jdbc = text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"jdbc:"));
     if jdbc { &text[5..] } else { text }
@@ -128,7 +128,7 @@ fn before(text: &[u8], byte: u8) -> (&[u8], &[u8]) {
     halves(text, byte).unwrap_or((text, &[]))
 }
 
-/// Percent-encoding undone; a `%` that begins none stays.
+/// Decodes percent-encoding; a `%` that does not start a code is kept.
 pub(crate) fn decoded(text: &[u8]) -> Vec<u8> {
     let digit = |at: usize| text.get(at).and_then(|byte| char::from(*byte).to_digit(16));
     let mut decoded = Vec::with_capacity(text.len());
@@ -144,12 +144,12 @@ pub(crate) fn decoded(text: &[u8]) -> Vec<u8> {
     decoded
 }
 
-/// A target as it may be shown: masked, and without its query, which holds passwords, too.
+/// A target for messages: masked, and without its query, which may also hold passwords.
 pub(crate) fn shown(target: &[u8]) -> Vec<u8> {
     before(&masked(target), b'?').0.to_owned()
 }
 
-/// A value as it may be shown, or `***`.
+/// A value for messages: masked, or `***` if it is secret.
 pub(crate) fn shown_value(value: &[u8], secret: bool) -> String {
     if secret { MASK.to_owned() } else { escaped(value) }
 }
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_is_taken_apart() {
+    fn a_url_is_split_into_its_parts() {
         let url =
             Url::parse(b"JDBC:PostgreSQL+PsycoPG2://u%40:p:w@db:5432/a/b?host=/run&x=%41&x=b#top").unwrap();
         assert_eq!((url.scheme.as_str(), url.driver.as_str()), ("postgresql", "psycopg2"));
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn the_port_stands_after_the_last_colon() {
+    fn the_port_follows_the_last_colon() {
         assert_eq!(hosts("x://db"), one("db", None));
         assert_eq!(hosts("x://db:1"), one("db", 1));
         assert_eq!(hosts("x://::1:6379"), one("::1", 6379));
@@ -212,13 +212,13 @@ mod tests {
     }
 
     #[test]
-    fn percent_encoding_is_undone() {
+    fn percent_encoding_is_decoded() {
         assert_eq!(decoded(b"a%20b%2f%2F%00%"), b"a b//\0%");
         assert_eq!(decoded(b"%zz%4"), b"%zz%4");
     }
 
     #[test]
-    fn a_login_is_masked_however_it_is_written() {
+    fn a_login_is_masked_in_every_notation() {
         for (text, shown) in [
             ("http://u:p@h/x", "http://***@h/x"),
             ("postgres://u:p@ss:w/rd?#%&$x@h/x", "postgres://***@h/x"),
