@@ -66,7 +66,7 @@ fn compose_up_builds_migrates_and_serves() {
 }
 
 #[test]
-fn in_prod_no_hook_of_dev_runs() {
+fn dev_hooks_do_not_run_in_prod() {
     let Some((compose, port)) = project("") else { return };
     compose.output(&["up", "--build", "--detach"]).succeeded();
     let settings = answer(port, "/");
@@ -74,7 +74,7 @@ fn in_prod_no_hook_of_dev_runs() {
 }
 
 #[test]
-fn a_failed_migration_keeps_the_services_from_starting() {
+fn services_do_not_start_after_a_failed_migration() {
     let Some((compose, _)) = project("not/a/name") else { return };
     assert_ne!(compose.output(&["up", "--build", "--detach"]).status, 0);
     assert_eq!(compose.container("migrate").wait(), 65);

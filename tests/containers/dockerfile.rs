@@ -19,7 +19,7 @@ fn the_image_is_no_larger_than_the_binary() {
 }
 
 #[test]
-fn the_image_runs_by_itself() {
+fn the_image_runs_on_its_own() {
     let Some(engine) = engine() else { return };
     let output = engine.run(&preverb_image()).args(["--version"]).output();
     assert!(output.succeeded().stdout.starts_with("preverb "));
@@ -66,7 +66,7 @@ fn the_arm64_binary_is_built_and_runs() {
 }
 
 #[test]
-fn a_processor_that_is_not_known_is_named() {
+fn an_unknown_processor_is_reported() {
     let Some(engine) = engine() else { return };
     drop(preverb_image());
     let mut build = engine.command();

@@ -30,7 +30,7 @@ fn prints(lines: &str, words: &[&str], expected: &str) {
 }
 
 #[test]
-fn no_entrypoint_and_no_cmd_is_an_error_of_the_engine() {
+fn without_entrypoint_and_cmd_the_engine_reports_an_error() {
     if let Some(output) = run("", &[]) {
         output.exited(125);
     }
@@ -82,24 +82,24 @@ fn an_exec_form_entrypoint_and_a_shell_form_cmd() {
 }
 
 #[test]
-fn the_bare_entrypoint_and_no_cmd_is_the_default_verb() {
+fn an_entrypoint_without_a_verb_runs_the_default_verb() {
     prints(r#"ENTRYPOINT ["preverb"]"#, &[], "[default]");
 }
 
 #[test]
-fn the_bare_entrypoint_takes_the_verb_from_cmd() {
+fn an_entrypoint_without_a_verb_takes_it_from_cmd() {
     let lines = "ENTRYPOINT [\"preverb\"]\nCMD [\"show\", \"p1_cmd\"]";
     prints(lines, &[], "[p1_cmd]");
 }
 
 #[test]
-fn arguments_of_the_caller_replace_cmd() {
+fn the_callers_arguments_replace_cmd() {
     let lines = "ENTRYPOINT [\"preverb\"]\nCMD [\"show\", \"p1_cmd\"]";
     prints(lines, &["show", "p1_caller"], "[p1_caller]");
 }
 
 #[test]
-fn the_bare_entrypoint_refuses_a_shell_form_cmd_and_lists_the_verbs() {
+fn an_entrypoint_without_a_verb_refuses_a_shell_form_cmd_and_lists_the_verbs() {
     let lines = "ENTRYPOINT [\"preverb\"]\nCMD show p1_cmd";
     if let Some(output) = run(lines, &[]) {
         let output = output.exited(64);
@@ -109,7 +109,7 @@ fn the_bare_entrypoint_refuses_a_shell_form_cmd_and_lists_the_verbs() {
 }
 
 #[test]
-fn the_bare_entrypoint_runs_a_shell_form_cmd_where_the_table_lets_it() {
+fn an_entrypoint_without_a_verb_runs_a_shell_form_cmd_if_the_table_allows_it() {
     let table = format!("unknown = 'exec'\n{TABLE}");
     let lines = "ENTRYPOINT [\"preverb\"]\nCMD printf '<%s>' \"$PREVERB_ENVIRONMENT\"";
     if let Some(output) = run_with(&table, lines, &[]) {
@@ -118,7 +118,7 @@ fn the_bare_entrypoint_runs_a_shell_form_cmd_where_the_table_lets_it() {
 }
 
 #[test]
-fn a_leading_dash_reaches_the_default_verb_where_the_table_lets_it() {
+fn a_leading_dash_reaches_the_default_verb_if_the_table_allows_it() {
     let table = format!("leading-dash = 'default'\n{TABLE}");
     let lines = "ENTRYPOINT [\"preverb\"]\nCMD [\"show\"]";
     for words in [&["-c", "x=1"], &["--help", "me"]] {
@@ -130,7 +130,7 @@ fn a_leading_dash_reaches_the_default_verb_where_the_table_lets_it() {
 }
 
 #[test]
-fn a_link_named_as_a_verb_can_be_the_entrypoint() {
+fn a_link_named_after_a_verb_can_be_the_entrypoint() {
     let lines = "RUN ln -s preverb /usr/local/bin/show\nENTRYPOINT [\"show\"]\nCMD [\"show\"]";
     prints(lines, &[], "[show]");
 }

@@ -68,7 +68,7 @@ fn the_first_argument_is_a_verb_or_belongs_to_the_application() {
 }
 
 #[test]
-fn one_of_two_migrates_and_each_new_version_does_so_once() {
+fn one_of_two_containers_migrates_once_for_each_version() {
     let Some(engine) = engine() else { return };
     let volume = Volume::new(engine);
     let gate = Scratch::new();
@@ -110,7 +110,7 @@ fn one_of_two_migrates_and_each_new_version_does_so_once() {
 }
 
 #[test]
-fn a_migration_that_is_stopped_killed_or_fails_is_run_again() {
+fn an_interrupted_or_failed_migration_runs_again() {
     let Some(engine) = engine() else { return };
     let volume = Volume::new(engine);
     let gate = Scratch::new();
@@ -143,7 +143,7 @@ fn a_migration_that_is_stopped_killed_or_fails_is_run_again() {
 }
 
 #[test]
-fn the_database_is_waited_for_wherever_its_url_is_from() {
+fn a_start_waits_for_the_database_wherever_its_url_comes_from() {
     let Some(engine) = engine() else { return };
     let network = Network::new(engine);
     let run = || image(engine).network(&network, "airflow").env("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor");
@@ -194,7 +194,7 @@ fn the_database_is_waited_for_wherever_its_url_is_from() {
 }
 
 #[test]
-fn any_user_of_group_0_runs_it_and_another_group_is_refused() {
+fn any_user_in_group_0_can_run_it_and_other_groups_are_refused() {
     let Some(engine) = engine() else { return };
     let gate = Scratch::new();
     let volume = Volume::new(engine);

@@ -7,7 +7,7 @@ use crate::examples::{Caller, example};
 use crate::harness::{Output, engine, repository, run};
 
 #[test]
-fn a_project_is_built_by_the_image_and_what_is_built_is_the_callers() {
+fn the_image_builds_a_project_and_the_files_belong_to_the_caller() {
     use std::os::unix::fs::MetadataExt;
     let Some(engine) = engine() else { return };
     let image = example(engine, "build-env");

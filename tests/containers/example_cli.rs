@@ -35,7 +35,7 @@ fn a_shim_runs_the_tool_as_its_caller() {
 }
 
 #[test]
-fn files_that_a_tool_makes_are_the_callers() {
+fn files_that_a_tool_creates_belong_to_the_caller() {
     use std::os::unix::fs::MetadataExt;
     let Some(engine) = engine() else { return };
     let image = example(engine, "cli");

@@ -193,7 +193,7 @@ fn dev_is_the_same_image_with_the_code_mounted_and_its_requirements_on_a_volume(
 }
 
 #[test]
-fn missing_variables_are_reported_together_and_the_database_is_waited_for() {
+fn missing_variables_are_reported_together_and_a_start_waits_for_the_database() {
     let Some(engine) = engine() else { return };
     let image = example(engine, "django");
     let missing = engine.run(&image).output().exited(65);

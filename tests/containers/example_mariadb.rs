@@ -37,7 +37,7 @@ fn occurrences(container: &Container, text: &str) -> usize {
 }
 
 #[test]
-fn the_first_run_makes_accounts_and_database_and_runs_initdb_d_in_order() {
+fn the_first_run_creates_accounts_and_database_and_runs_initdb_d_in_order() {
     let Some(engine) = engine() else { return };
     let volume = Volume::new(engine);
     let hooks = Scratch::new();
@@ -98,7 +98,7 @@ fn the_first_run_makes_accounts_and_database_and_runs_initdb_d_in_order() {
 }
 
 #[test]
-fn a_first_run_that_is_stopped_at_any_phase_is_made_again_from_nothing() {
+fn a_first_run_that_is_stopped_in_any_phase_starts_over() {
     let Some(engine) = engine() else { return };
     let volume = Volume::new(engine);
     let hooks = Scratch::new();
@@ -129,7 +129,7 @@ fn a_first_run_that_is_stopped_at_any_phase_is_made_again_from_nothing() {
 }
 
 #[test]
-fn arguments_are_the_servers_and_what_is_not_a_verb_is_run_as_it_is() {
+fn options_reach_the_server_and_other_commands_run_unchanged() {
     let Some(engine) = engine() else { return };
     let image = example(engine, "mariadb");
     for words in [vec!["--version"], vec!["mysqld", "--version"], vec!["mariadbd", "-V"]] {
@@ -147,7 +147,7 @@ fn arguments_are_the_servers_and_what_is_not_a_verb_is_run_as_it_is() {
 }
 
 #[test]
-fn a_random_password_is_in_the_log_and_a_hash_in_no_log() {
+fn the_log_shows_a_random_password_but_no_password_hash() {
     let Some(engine) = engine() else { return };
     let volume = Volume::new(engine);
     let container = bare(engine, &volume).env("MYSQL_RANDOM_ROOT_PASSWORD", "1").start();

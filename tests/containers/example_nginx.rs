@@ -146,7 +146,7 @@ fn operators_choose_the_directory_and_the_variables_of_templates() {
 }
 
 #[test]
-fn a_template_takes_the_place_of_the_default_site_and_wrong_ones_end_the_run() {
+fn a_template_replaces_the_default_site_and_a_wrong_one_ends_the_run() {
     let Some(engine) = engine() else { return };
     let template = "server { listen ${NGINX_PORT}; return 200 \"mine\\n\"; }\n";
     let run = image(engine)
@@ -175,7 +175,7 @@ fn a_template_takes_the_place_of_the_default_site_and_wrong_ones_end_the_run() {
 }
 
 #[test]
-fn a_stop_in_a_script_ends_it_and_a_script_that_fails_ends_the_run() {
+fn a_stop_ends_a_running_script_and_a_failed_script_ends_the_run() {
     let Some(engine) = engine() else { return };
     let scripts = Scratch::new();
     scripts.program("10-gate.sh", "#!/bin/sh\necho 'in the middle'\nsleep 1000\n");

@@ -42,7 +42,7 @@ fn packed(program: &str, file: &Path) {
 }
 
 #[test]
-fn the_first_run_makes_the_database_and_runs_initdb_d_in_order() {
+fn the_first_run_creates_the_database_and_runs_initdb_d_in_order() {
     let Some(engine) = engine() else { return };
     let volume = Volume::new(engine);
     let hooks = Scratch::new();
@@ -119,7 +119,7 @@ fn the_first_run_makes_the_database_and_runs_initdb_d_in_order() {
 }
 
 #[test]
-fn a_first_run_that_is_stopped_at_any_phase_is_made_again_from_nothing() {
+fn a_first_run_that_is_stopped_in_any_phase_starts_over() {
     let Some(engine) = engine() else { return };
     let volume = Volume::new(engine);
     let hooks = Scratch::new();
@@ -160,7 +160,7 @@ fn a_first_run_that_is_stopped_at_any_phase_is_made_again_from_nothing() {
 }
 
 #[test]
-fn one_of_two_on_a_volume_makes_the_database_and_the_other_waits() {
+fn one_of_two_containers_on_a_volume_creates_the_database_and_the_other_waits() {
     let Some(engine) = engine() else { return };
     let volume = Volume::new(engine);
     let hooks = Scratch::new();
@@ -180,7 +180,7 @@ fn one_of_two_on_a_volume_makes_the_database_and_the_other_waits() {
 }
 
 #[test]
-fn a_hook_that_fails_ends_the_first_run_and_can_be_corrected() {
+fn a_failed_hook_ends_the_first_run_and_can_be_fixed() {
     let Some(engine) = engine() else { return };
     let volume = Volume::new(engine);
     let hooks = Scratch::new();
@@ -204,7 +204,7 @@ fn a_hook_that_fails_ends_the_first_run_and_can_be_corrected() {
 }
 
 #[test]
-fn arguments_are_the_servers_and_what_is_not_a_verb_is_run_as_it_is() {
+fn options_reach_the_server_and_other_commands_run_unchanged() {
     let Some(engine) = engine() else { return };
     let image = example(engine, "postgres");
     for words in [vec!["--version"], vec!["postgres", "--version"]] {
@@ -223,7 +223,7 @@ fn arguments_are_the_servers_and_what_is_not_a_verb_is_run_as_it_is() {
 }
 
 #[test]
-fn the_variables_of_the_official_image_mean_what_they_mean_there() {
+fn the_variables_of_the_official_image_have_the_same_meaning() {
     let Some(engine) = engine() else { return };
     let volume = Volume::new(engine);
     let container = bare(engine, &volume)

@@ -30,7 +30,7 @@ fn the_broker_serves_and_its_programs_run_as_its_user() {
 }
 
 #[test]
-fn unsupported_variables_are_refused_and_a_shell_runs_as_one() {
+fn unsupported_variables_are_refused_and_other_commands_run_unchanged() {
     let Some(engine) = engine() else { return };
     let image = example(engine, "rabbitmq");
     let refused = engine.run(&image).env("RABBITMQ_SSL_CERTFILE", "/x").output().exited(65);

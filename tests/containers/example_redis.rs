@@ -15,7 +15,7 @@ fn until_it_serves(container: &Container) {
 }
 
 #[test]
-fn options_and_a_configuration_file_are_the_servers() {
+fn options_and_a_configuration_file_reach_the_server() {
     let Some(engine) = engine() else { return };
     let run = || -> Run { engine.run(&example(engine, "redis")) };
     for (words, appends) in [
@@ -49,7 +49,7 @@ fn options_and_a_configuration_file_are_the_servers() {
 }
 
 #[test]
-fn protected_mode_is_the_operators_choice() {
+fn the_operator_can_turn_protected_mode_on() {
     let Some(engine) = engine() else { return };
     let container = engine.run(&example(engine, "redis")).env("REDIS_PROTECTED_MODE", "yes").start();
     until_it_serves(&container);
@@ -60,7 +60,7 @@ fn protected_mode_is_the_operators_choice() {
 }
 
 #[test]
-fn data_survives_and_is_its_users_own() {
+fn data_survives_a_restart_and_is_private_to_its_user() {
     let Some(engine) = engine() else { return };
     let volume = Volume::new(engine);
     let run = || engine.run(&example(engine, "redis")).volume(&volume, "/data");

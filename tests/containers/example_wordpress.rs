@@ -43,7 +43,7 @@ fn copies(container: &Container) -> usize {
 }
 
 #[test]
-fn the_first_start_puts_wordpress_there_and_later_ones_serve_it() {
+fn the_first_start_copies_wordpress_and_later_starts_serve_it() {
     let Some(engine) = engine() else { return };
     let volume = Volume::new(engine);
     let container = on(engine, &volume).start();
@@ -79,7 +79,7 @@ fn the_first_start_puts_wordpress_there_and_later_ones_serve_it() {
 }
 
 #[test]
-fn a_copy_that_is_stopped_leaves_nothing_and_one_that_is_killed_is_finished() {
+fn a_stopped_copy_leaves_no_files_and_a_killed_copy_is_completed() {
     let Some(engine) = engine() else { return };
     let volume = Volume::new(engine);
     let gate = Scratch::new();
@@ -113,7 +113,7 @@ fn a_copy_that_is_stopped_leaves_nothing_and_one_that_is_killed_is_finished() {
 }
 
 #[test]
-fn one_of_two_on_a_volume_copies_and_both_have_the_same_keys() {
+fn one_of_two_containers_on_a_volume_copies_and_both_have_the_same_keys() {
     let Some(engine) = engine() else { return };
     let volume = Volume::new(engine);
     let gate = Scratch::new();
@@ -144,7 +144,7 @@ fn one_of_two_on_a_volume_copies_and_both_have_the_same_keys() {
 }
 
 #[test]
-fn the_settings_reach_the_database_also_from_files() {
+fn settings_from_variables_or_files_connect_to_the_database() {
     let Some(engine) = engine() else { return };
     let network = Network::new(engine);
     let database = engine

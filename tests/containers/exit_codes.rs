@@ -25,7 +25,7 @@ fn the_targets_own_exit_codes_pass_through() {
 }
 
 #[test]
-fn a_supervised_target_that_a_signal_ends_is_128_and_the_signal() {
+fn a_supervised_target_killed_by_a_signal_is_128_plus_its_number() {
     for (signal, status) in [("KILL", 137), ("SEGV", 139), ("TERM", 143)] {
         let table = format!("[verbs.server]\nexec = ['sh', '-c', 'kill -{signal} $$']\ninit = true\n");
         exits(&table, &["server"], status);
@@ -101,7 +101,7 @@ fn a_target_that_is_missing_is_127() {
 }
 
 #[test]
-fn a_target_past_its_memory_is_137_and_no_success() {
+fn a_target_over_its_memory_limit_is_137() {
     let Some(engine) = engine() else { return };
     for init in ["false", "true"] {
         let table = format!(
@@ -123,7 +123,7 @@ fn a_target_past_its_memory_is_137_and_no_success() {
 }
 
 #[test]
-fn a_hook_past_its_memory_is_80_and_is_reported_as_killed() {
+fn a_hook_over_its_memory_limit_is_80_and_is_reported_as_killed() {
     let Some(engine) = engine() else { return };
     let table = "[[setup]]\nrun = ['dd', 'if=/dev/zero', 'of=/dev/null', 'bs=300M', 'count=1']\n\
                  [verbs.server]\nexec = ['echo', 'never']\n";
@@ -168,7 +168,7 @@ fn a_success_is_not_restarted_on_failure() {
 }
 
 #[test]
-fn a_server_that_is_always_restarted_runs_its_setup_each_time_and_stays_stopped_when_stopped() {
+fn a_restarted_server_runs_its_setup_each_time_and_a_stopped_server_stays_stopped() {
     let Some(engine) = engine() else { return };
     let container = engine
         .run(&base())

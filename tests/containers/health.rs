@@ -69,7 +69,7 @@ fn each_verb_is_healthy_and_then_unhealthy_by_its_own_probe() {
 }
 
 #[test]
-fn during_setup_the_answer_is_still_setting_up() {
+fn during_setup_health_reports_still_setting_up() {
     let Some(image) = image() else { return };
     let container = start(&image, "held", &[]);
     container.until("the hook runs", |it| it.top().len() > 1);
@@ -90,7 +90,7 @@ fn health_finds_the_target_below_the_engines_own_init() {
 }
 
 #[test]
-fn health_works_for_the_engines_user_with_nothing_left() {
+fn health_works_for_the_engines_user_without_capabilities_network_or_writable_files() {
     let Some(image) = image() else { return };
     let flags = ["--user=1000:1000", "--cap-drop=ALL", "--read-only", "--network=none"];
     let container = start(&image, "server", &flags);
@@ -98,7 +98,7 @@ fn health_works_for_the_engines_user_with_nothing_left() {
 }
 
 #[test]
-fn a_probe_by_itself_is_what_a_healthcheck_line_can_call() {
+fn a_healthcheck_line_can_call_the_probe_mode() {
     let Some(image) = image() else { return };
     let container = start(&image, "server", &[]);
     becomes(&container, "healthy");

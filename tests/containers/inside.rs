@@ -37,7 +37,7 @@ fn started(run: Run) -> Container {
 const ASK: &str = "echo $(id -u):$(id -g) $(id -G) $EXPORTED $PREVERB_VERB $HOME";
 
 #[test]
-fn a_command_has_what_hooks_exported_and_is_the_main_processs_user() {
+fn a_command_has_the_exports_of_hooks_and_the_user_of_the_main_process() {
     for verb in ["plain", "bound", "supervised"] {
         let Some(run) = run(verb) else { return };
         let container = started(run);
@@ -48,7 +48,7 @@ fn a_command_has_what_hooks_exported_and_is_the_main_processs_user() {
 }
 
 #[test]
-fn a_command_has_the_main_processs_directory_and_umask() {
+fn a_command_has_the_directory_and_umask_of_the_main_process() {
     let Some(run) = run("plain") else { return };
     let container = started(run);
     let answer = container.exec(["preverb", "--exec", "--", "sh", "-c", "pwd; umask"]).succeeded();
@@ -56,7 +56,7 @@ fn a_command_has_the_main_processs_directory_and_umask() {
 }
 
 #[test]
-fn another_user_learns_which_user_may() {
+fn another_user_gets_an_error_that_names_the_right_user() {
     let Some(run) = run("plain") else { return };
     let container = started(run);
     let answer = container.exec_as(&["--user=33:33"], ["preverb", "--exec", "--", "id"]).exited(71);
@@ -70,7 +70,7 @@ fn another_user_learns_which_user_may() {
 }
 
 #[test]
-fn a_container_in_anothers_pid_namespace_has_its_own_main_process() {
+fn each_container_in_a_shared_pid_namespace_has_its_own_main_process() {
     let (Some(first), Some(second)) = (run("plain"), run("bound")) else { return };
     let first = started(first);
     let second = started(second.flag(format!("--pid=container:{}", first.name())));

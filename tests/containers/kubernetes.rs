@@ -17,7 +17,7 @@ fn manifests() -> PathBuf {
 }
 
 #[test]
-fn the_manifests_fit_the_schemas_of_the_api() {
+fn the_manifests_match_the_schemas_of_the_api() {
     // No engine is needed, but where there is none the registry is not expected either.
     if engine().is_none() {
         return;

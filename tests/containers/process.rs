@@ -5,7 +5,7 @@ use crate::harness::{Volume, base, engine, until};
 const SLEEP: &str = "[verbs.server]\nexec = ['sleep', '1000']\n";
 
 #[test]
-fn the_target_is_process_one_and_the_only_one() {
+fn the_target_is_process_1_and_the_only_process() {
     let Some(engine) = engine() else { return };
     let container = engine.run(&base()).table(SLEEP).args(["server"]).start();
     container.until("the target is alone", |it| it.top() == ["sleep 1000"]);
@@ -58,7 +58,7 @@ fn standard_streams_belong_to_the_target() {
 }
 
 #[test]
-fn variables_of_the_engine_reach_the_target_under_those_of_the_table() {
+fn variables_of_the_table_override_those_of_the_engine() {
     let Some(engine) = engine() else { return };
     let output = engine
         .run(&base())
@@ -165,7 +165,7 @@ fn orphans_are_reaped_when_the_verb_has_an_init() {
 }
 
 #[test]
-fn a_target_that_kills_its_own_parent_process_id_1_changes_nothing() {
+fn a_target_that_sends_kill_to_process_1_keeps_running() {
     let Some(engine) = engine() else { return };
     // Process 1 is immune to signals from inside that it does not handle, KILL included.
     let output = engine
@@ -196,7 +196,7 @@ fn two_replicas_on_one_volume_initialise_it_once() {
 }
 
 #[test]
-fn a_replica_killed_in_the_middle_leaves_the_step_to_the_next() {
+fn the_step_of_a_killed_replica_is_run_by_the_next_one() {
     let Some(engine) = engine() else { return };
     let volume = Volume::new(engine);
     let table = "[[setup]]\n\

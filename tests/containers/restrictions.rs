@@ -19,7 +19,7 @@ fn a_verb_steps_down_to_its_user() {
 }
 
 #[test]
-fn the_engines_user_stays_who_it_is() {
+fn a_user_chosen_by_the_engine_is_kept() {
     let Some(run) = who("") else { return };
     let output = run.flag("--user=1000:1000").output().succeeded();
     assert!(output.stdout.starts_with("1000:1000 "), "{}", output.stdout);
@@ -45,7 +45,7 @@ fn the_engines_user_wins_over_the_verbs_with_one_warning() {
 }
 
 #[test]
-fn a_read_only_root_is_enough() {
+fn a_read_only_root_file_system_is_enough() {
     let Some(engine) = engine() else { return };
     for init in ["false", "true"] {
         let table = format!(
@@ -64,7 +64,7 @@ fn a_read_only_root_is_enough() {
 }
 
 #[test]
-fn without_capabilities_all_but_the_step_down_works() {
+fn without_capabilities_everything_works_but_changing_the_user() {
     let Some(engine) = engine() else { return };
     let table = "[[setup]]\nhooks = '/hooks'\n[verbs.server]\nexec = ['sh', '-c', 'echo $GREETING; grep CapEff /proc/self/status']\ninit = true\n";
     for user in ["0:0", "1000:1000"] {
@@ -122,14 +122,14 @@ fn below_the_engines_own_init_a_supervisor_does_not_complain() {
 }
 
 #[test]
-fn without_a_network_a_run_needs_none() {
+fn a_run_works_without_a_network() {
     let Some(run) = who("") else { return };
     let output = run.flag("--network=none").output().succeeded();
     assert_eq!(output.stderr, "");
 }
 
 #[test]
-fn a_capability_that_the_verb_keeps_is_all_that_it_keeps() {
+fn a_verb_keeps_only_the_capability_that_it_names() {
     let Some(engine) = engine() else { return };
     let output = engine
         .run(&base())

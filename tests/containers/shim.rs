@@ -113,7 +113,7 @@ fn hostile_arguments_arrive_unchanged() {
 }
 
 #[test]
-fn a_pipe_goes_through() {
+fn the_shim_passes_a_pipe_through() {
     let Some(shim) = shim("") else { return };
     let input = "line\n".repeat(20_000);
     assert_eq!(shim.run(&["cat"], &input).succeeded().stdout, input);
@@ -131,7 +131,7 @@ fn exit_codes_and_named_variables_pass_through() {
 }
 
 #[test]
-fn a_terminal_goes_through_and_ctrl_c_ends_the_command() {
+fn the_shim_passes_a_terminal_through_and_ctrl_c_ends_the_command() {
     let Some(shim) = shim("") else { return };
     let script = "trap \"exit 5\" INT; test -t 0 && test -t 1 && echo ready; while :; do sleep 0.1; done";
     let mut terminal = Terminal::new(&shim.command(&["sh", "-c", script]));
@@ -142,7 +142,7 @@ fn a_terminal_goes_through_and_ctrl_c_ends_the_command() {
 }
 
 #[test]
-fn a_mount_under_the_callers_home_is_the_hosts() {
+fn a_mount_below_home_uses_the_home_directory_of_the_host() {
     let Some(shim) = shim("mounts = ['$HOME/settings:/settings:ro']") else { return };
     let home = Scratch::new();
     home.file("settings/colour", "blue\n");

@@ -40,7 +40,7 @@ fn stop_during_a_hook_lets_it_clean_up() {
 }
 
 #[test]
-fn a_hook_that_ignores_stop_is_killed_before_the_engine_kills_all() {
+fn a_hook_that_ignores_stop_is_killed_before_the_engine_kills_the_container() {
     let script = "trap \"\" TERM; echo busy; while :; do sleep 0.1; done";
     let table =
         format!("[[setup]]\nrun = ['sh', '-c', '{script}']\n[verbs.server]\nexec = ['echo', 'never']\n");

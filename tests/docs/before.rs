@@ -76,7 +76,7 @@ impl Before {
 }
 
 #[test]
-fn one_a_missing_password_is_empty() {
+fn bug_1_a_missing_password_is_empty() {
     let Some(before) = Before::new() else { return };
     let (status, text) = before.run(&["manage", "check"], &[]);
     assert_eq!(status, Some(0));
@@ -84,14 +84,14 @@ fn one_a_missing_password_is_empty() {
 }
 
 #[test]
-fn two_a_password_goes_into_the_url_as_it_is() {
+fn bug_2_a_password_goes_into_the_url_unencoded() {
     let Some(before) = Before::new() else { return };
     let (_, text) = before.run(&["manage", "check"], &[("DB_PASSWORD", "p@s/w#d")]);
     assert!(text.contains("postgres://app:p@s/w#d@127.0.0.1/app"), "{text}");
 }
 
 #[test]
-fn three_a_request_to_stop_while_it_waits_is_lost() {
+fn bug_3_a_stop_during_the_wait_is_lost() {
     let Some(mut before) = Before::new() else { return };
     // Nothing listens any more.
     before.database = None;
@@ -110,7 +110,7 @@ fn three_a_request_to_stop_while_it_waits_is_lost() {
 }
 
 #[test]
-fn four_exit_0_in_a_hook_ends_the_script_with_success_and_odd_files_are_skipped() {
+fn bug_4_exit_0_in_a_hook_ends_the_script_with_success_and_other_files_are_skipped() {
     let Some(before) = Before::new() else { return };
     let dev: &[_] = &[("APP_ENV", "dev")];
     before.file("shared/dev/10-settings.rb", "#!/bin/sh\necho never\n");
@@ -121,7 +121,7 @@ fn four_exit_0_in_a_hook_ends_the_script_with_success_and_odd_files_are_skipped(
 }
 
 #[test]
-fn five_the_server_is_not_process_1() {
+fn bug_5_the_server_is_not_process_1() {
     let Some(before) = Before::new() else { return };
     let (_, server) = before.run(&["server"], &[]);
     assert!(!server.starts_with("1 "), "{server}");
@@ -130,7 +130,7 @@ fn five_the_server_is_not_process_1() {
 }
 
 #[test]
-fn six_arguments_are_split_at_blanks() {
+fn bug_6_arguments_are_split_at_blanks() {
     let Some(before) = Before::new() else { return };
     let (_, text) = before.run(&["manage", "say", "two words"], &[]);
     assert!(text.ends_with("|say|two|words\n"), "{text}");

@@ -199,7 +199,7 @@ complete -c preverb -n __preverb_own -f -a '(__preverb_verbs)'
 }
 
 #[test]
-fn the_completions_are_those_of_the_options() {
+fn the_completions_match_the_options() {
     generated("completions/preverb.bash", &bash());
     generated("completions/_preverb", &zsh());
     generated("completions/preverb.fish", &fish());

@@ -79,7 +79,7 @@ fn request(line: &str) -> String {
 }
 
 #[test]
-fn every_key_of_the_table_has_its_item_and_nothing_else_has() {
+fn the_man_page_has_an_item_for_every_key_and_no_other() {
     let page = read(PAGES[1]);
     let mut items = page.lines().filter(|line| line.starts_with(".It Ic ")).count();
     for noun in nouns() {
@@ -95,7 +95,7 @@ fn every_key_of_the_table_has_its_item_and_nothing_else_has() {
 }
 
 #[test]
-fn every_limit_is_named() {
+fn the_man_page_names_every_limit() {
     let about = about("VERBS", "limits");
     for limit in limits() {
         assert!(about.split([' ', ',', '.']).any(|word| word == limit), "{limit} is missing in: {about}");
@@ -103,7 +103,7 @@ fn every_limit_is_named() {
 }
 
 #[test]
-fn every_option_has_its_item_and_nothing_else_has() {
+fn the_man_page_has_an_item_for_every_option_and_no_other() {
     let output = Command::new(PREVERB).args(["--help", "--table", "/nowhere"]).output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
     let options = help.lines().filter_map(|line| {
@@ -119,7 +119,7 @@ fn every_option_has_its_item_and_nothing_else_has() {
 }
 
 #[test]
-fn every_exit_code_has_its_item_and_nothing_else_has() {
+fn the_man_page_has_an_item_for_every_exit_code_and_no_other() {
     let source = read("src/text/failure.rs");
     let table = source.split("#[cfg(test)]").next().unwrap();
     let arm = |line: &str| {
@@ -215,7 +215,7 @@ fn every_json_field_is_documented_and_no_other() {
 }
 
 #[test]
-fn the_pages_are_well_formed() {
+fn the_man_pages_are_well_formed() {
     if !lacks("mandoc") {
         for page in PAGES {
             let output =

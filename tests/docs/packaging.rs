@@ -7,7 +7,7 @@ use crate::skip::lacks;
 use crate::{blocks, page, read, repository};
 
 #[test]
-fn the_package_is_small_and_has_what_a_user_needs() {
+fn the_package_is_small_and_complete() {
     let mut cargo = Command::new(env!("CARGO"));
     let output = cargo
         .args(["package", "--list", "--offline", "--allow-dirty"])
@@ -42,7 +42,7 @@ fn the_package_is_small_and_has_what_a_user_needs() {
 }
 
 #[test]
-fn every_direct_dependency_has_its_reason_on_the_page_and_no_other_crate() {
+fn the_page_of_dependencies_lists_exactly_the_direct_ones() {
     let manifest = read("Cargo.toml");
     let page = read("docs/dependencies.md");
     let (in_binary, in_tests) = page.split_once("## In tests only").unwrap();
@@ -62,7 +62,7 @@ fn every_direct_dependency_has_its_reason_on_the_page_and_no_other_crate() {
 }
 
 #[test]
-fn workflows_have_no_rights_but_those_they_name_and_use_what_they_know() {
+fn workflows_declare_their_permissions_and_pin_their_actions() {
     for name in ["ci.yml", "release.yml"] {
         let workflow = read(&format!(".github/workflows/{name}"));
         assert!(workflow.contains("\npermissions: {}\n"), "{name} has rights that no job asked for");
@@ -79,7 +79,7 @@ fn workflows_have_no_rights_but_those_they_name_and_use_what_they_know() {
 }
 
 #[test]
-fn the_alpine_package_is_of_this_version_and_its_script_is_sound() {
+fn the_alpine_package_has_this_version_and_a_valid_script() {
     let path = "packaging/alpine/APKBUILD";
     assert!(read(path).contains(concat!("\npkgver=", env!("CARGO_PKG_VERSION"), "\n")));
     if lacks("shellcheck") {

@@ -85,7 +85,7 @@ fn escaped(text: &str) -> String {
 }
 
 #[test]
-fn a_display_of_a_man_page_can_be_written_back() {
+fn escaping_an_example_of_a_man_page_is_reversible() {
     let text = "a \\ b\n.c\n";
     assert_eq!(unescaped(&escaped(text)), text);
 }

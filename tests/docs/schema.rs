@@ -10,7 +10,7 @@ use crate::{PREVERB, blocks, generated, page, read, repository, shapes};
 const SCHEMA: &str = "schema/preverb.json";
 
 #[test]
-fn the_schema_is_what_the_keys_of_the_decoder_make_it() {
+fn the_schema_matches_the_keys_of_the_decoder() {
     let schema = shapes::schema();
     generated(SCHEMA, &(serde_json::to_string_pretty(&schema).unwrap() + "\n"));
 }
@@ -44,7 +44,7 @@ fn tables_of_the_examples() -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_validator_takes_every_table_of_the_examples_and_of_the_documentation() {
+fn a_validator_accepts_every_table_of_the_examples_and_the_documentation() {
     if lacks("taplo") {
         return;
     }

@@ -88,7 +88,7 @@ fn hooks_are_short() {
 }
 
 #[test]
-fn the_documentation_counts_these_lines() {
+fn the_documentation_has_the_right_line_counts() {
     let page = std::fs::read_to_string(image::directory("../../docs/migrating.md")).unwrap();
     for name in IMAGES {
         let image = Image::read(name);

@@ -10,7 +10,7 @@ use crate::{IMAGES, world};
 /// `PREVERB_IMAGE=vault` it is one image.
 #[test]
 #[ignore = "it runs every case for every line"]
-fn every_line_of_a_table_is_seen_by_a_case() {
+fn every_line_of_a_table_is_covered_by_a_case() {
     let only = std::env::var("PREVERB_IMAGE").ok();
     let mut survivors = Vec::new();
     for name in IMAGES.iter().filter(|name| only.as_deref().is_none_or(|only| only == **name)) {

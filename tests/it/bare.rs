@@ -45,7 +45,7 @@ fn openshift(table: &str, words: &[&str]) -> Test {
 const ENV: &str = "[verbs.env]\nexec = [\"busybox\", \"env\"]\nunset = [\"AS\"]\n";
 
 #[test]
-fn a_verb_runs_where_there_is_nothing() {
+fn a_verb_runs_without_proc_dev_tmp_passwd_and_shell() {
     let environment = "PATH=/\nPWD=/\nPREVERB_ENVIRONMENT=prod\nPREVERB_VERB=env\n";
     let lines = |output: &crate::dsl::Output| {
         let mut lines: Vec<_> =
@@ -65,7 +65,7 @@ fn a_verb_runs_where_there_is_nothing() {
 }
 
 #[test]
-fn a_supervisor_needs_nothing_either() {
+fn a_supervisor_runs_without_proc_dev_tmp_passwd_and_shell() {
     let table = "[verbs.a]\nexec = [\"/busybox\", \"sh\", \"-c\", \"echo hello; exit 7\"]\ninit = true\n";
     scratch(table, &["a"]).stdout("hello\n").status(7).pid1().run();
     openshift(table, &["a"]).stdout("hello\n").status(7).pid1().run();
@@ -77,7 +77,7 @@ fn a_supervisor_needs_nothing_either() {
 }
 
 #[test]
-fn a_step_down_needs_no_passwd() {
+fn changing_the_user_needs_no_passwd_file() {
     let who = "exec = [\"/busybox\", \"sh\", \"-c\", \"echo $(/busybox id -u) $(/busybox id -g) $(/busybox id -G) $HOME\"]\n";
     scratch(&format!("[verbs.a]\nuser = \"4242:4243\"\n{who}"), &["a"])
         .stdout("4242 4243 4243 /\n")
@@ -102,7 +102,7 @@ fn a_step_down_needs_no_passwd() {
 }
 
 #[test]
-fn steps_run_where_they_need_nothing_that_is_missing() {
+fn steps_run_without_proc_dev_tmp_passwd_and_shell() {
     let run = |user: &str| {
         format!(
             "{user}[[setup]]\nname = \"h\"\nrun = [\"/busybox\", \"id\", \"-u\"]\n[[setup]]\nwait = [\"file:///busybox\"]\n[verbs.a]\nexec = [\"/busybox\", \"echo\", \"hello\"]\n"
@@ -161,7 +161,7 @@ fn preverb_finds_itself_by_a_relative_path_and_on_a_path() {
 }
 
 #[test]
-fn an_empty_list_is_empty() {
+fn the_bare_root_of_these_tests_is_bare_and_read_only() {
     let script =
         "for each in proc dev tmp etc/passwd bin/sh; do [ ! -e /$each ] || echo /$each; done; echo x >/etc/x";
     scratch(&format!("[verbs.a]\nexec = [\"/busybox\", \"sh\", \"-c\", \"{script}\"]\n"), &["a"])
@@ -171,7 +171,7 @@ fn an_empty_list_is_empty() {
 }
 
 #[test]
-fn the_other_modes_work_there_too() {
+fn the_other_modes_work_without_proc_dev_tmp_passwd_and_shell() {
     let table = "[variables.PORT]\nabout = \"Port\"\ntype = \"port\"\ndefault = \"80\"\n[verbs.a]\nabout = \"Say hello\"\nexec = [\"/busybox\", \"echo\", \"hello\"]\n";
     for words in [
         &["--list"][..],
@@ -198,7 +198,7 @@ fn the_other_modes_work_there_too() {
 }
 
 #[test]
-fn without_a_table_or_with_one_that_cannot_be_read_it_is_78() {
+fn a_missing_or_unreadable_table_is_78() {
     scratch("", &["--table", "/nowhere.toml", "a"]).status(78).stderr_contains("/nowhere.toml").run();
     openshift("[verbs.a]\nexec = [\"/busybox\", \"true\"]\n", &["a"])
         .file("root/etc/preverb/preverb.toml", "[verbs.a]\nexec = [\"/busybox\", \"true\"]\n", 0o600)

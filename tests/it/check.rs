@@ -112,7 +112,7 @@ fn check_prints_nothing_about_a_valid_table() {
 }
 
 #[test]
-fn a_path_that_a_step_makes_is_known_however_it_is_written() {
+fn a_path_that_a_step_creates_is_not_reported_as_missing() {
     let passed = |steps: &str, rest: &str| {
         let table = format!("{rest}\n{steps}\n[verbs.a]\nexec = [\"true\"]\n");
         image().directory("wd", 0o755).table(table).args(["--check"]).run();
@@ -145,7 +145,7 @@ fn a_path_that_a_step_makes_is_known_however_it_is_written() {
 }
 
 #[test]
-fn a_path_next_to_one_that_a_step_makes_is_still_missing() {
+fn a_path_beside_one_that_a_step_creates_is_reported_as_missing() {
     image()
         .directory("wd", 0o755)
         .table("workdir = \"wd\"\n[[setup]]\nmkdir = \"../made\"\n[[setup]]\nrender = \"[DIR]/empty\"\nto = \"made/x\"\n[verbs.a]\nexec = [\"true\"]\n")
@@ -156,7 +156,7 @@ fn a_path_next_to_one_that_a_step_makes_is_still_missing() {
 }
 
 #[test]
-fn an_environment_that_nothing_mentions_is_valid_and_reported() {
+fn an_environment_that_the_table_never_mentions_is_valid_and_reported() {
     let named = |words: &[&str]| image().table("[verbs.a]\nexec = [\"app\"]\n").args(["--check"]).args(words);
     let message = "preverb: the table does not mention environment `moon`, which is valid: it gets what applies to every environment\n";
     named(&["--environment", "moon"]).stderr(message).run();
@@ -166,7 +166,7 @@ fn an_environment_that_nothing_mentions_is_valid_and_reported() {
 }
 
 #[test]
-fn a_name_that_no_environment_can_have_hides_nothing_of_the_table() {
+fn an_invalid_environment_name_hides_no_error_of_the_table() {
     let wrong = "unknwon = \"exec\"\n[verbs.a]\nexec = [\"app\"]\n";
     let test = |table: &str, words: &[&str]| image().table(table).args(words).env("APP_ENV", "a/b");
     for words in [&["--check"][..], &["--list"], &["a"]] {
@@ -202,7 +202,7 @@ fn hints_escape_bytes_that_would_confuse_a_terminal() {
 }
 
 #[test]
-fn a_mistake_in_the_chosen_environment_alone_is_found() {
+fn an_error_that_exists_only_in_the_chosen_environment_is_found() {
     let table = "[verbs.a]\nexec = [\"${PROGRAM:-app}-${PREVERB_ENVIRONMENT}\"]\n";
     image()
         .table(table)
@@ -214,7 +214,7 @@ fn a_mistake_in_the_chosen_environment_alone_is_found() {
 }
 
 #[test]
-fn mistakes_in_a_drop_in_name_it() {
+fn an_error_in_a_drop_in_names_its_file() {
     image()
         .table("[verbs.a]\nexec = [\"app\"]\n")
         .drop_in("10-more.toml", "[verbs.a]\nuser = \"nobody-here\"\n[verbs.b]\nexce = []\n")
@@ -239,7 +239,7 @@ hint: did you mean `exec`?
 }
 
 #[test]
-fn a_drop_in_that_mistypes_a_verb_is_shown_the_verb() {
+fn a_drop_in_that_mistypes_a_verb_gets_a_hint() {
     for words in [["--check"], ["servr"]] {
         image()
             .table("[verbs.server]\nexec = [\"app\"]\n")
@@ -258,7 +258,7 @@ hint: did you mean `server`?
 }
 
 #[test]
-fn json_is_a_list_on_standard_output_with_every_key() {
+fn check_json_is_an_array_with_every_key() {
     image()
         .table("unknwon = \"exec\"\n[verbs.a]\nexec = [\"app\", \"${X}\"]\n")
         .args(["--check", "--json", "--environment", "moon"])
@@ -296,7 +296,7 @@ fn json_is_a_list_on_standard_output_with_every_key() {
 }
 
 #[test]
-fn json_reports_a_table_that_cannot_be_read() {
+fn check_json_reports_an_unreadable_table() {
     Test::new()
         .args(["--check", "--json", "--table", "[DIR]/none.toml"])
         .status(78)
@@ -318,7 +318,7 @@ fn json_reports_a_table_that_cannot_be_read() {
 }
 
 #[test]
-fn the_formats_of_messages_hold_for_findings() {
+fn the_log_formats_apply_to_findings() {
     let table = "[verbs.a]\nexec = [\"no-such-program\", \"${X}\"]\n";
     image()
         .table(table)
@@ -404,7 +404,7 @@ fn a_program_that_root_must_not_run_is_an_error() {
 }
 
 #[test]
-fn what_the_verbs_user_can_change_is_a_warning() {
+fn a_file_that_the_verbs_user_can_change_is_a_warning() {
     let test = |then: &str| {
         Test::new()
             .needs_root()
@@ -458,7 +458,7 @@ fn check_changes_nothing_and_runs_nothing() {
 }
 
 #[test]
-fn a_probe_that_could_not_know_its_verb_is_warned_of() {
+fn unsetting_preverb_verb_with_a_health_probe_is_a_warning() {
     let table =
         |health: &str| format!("[verbs.a]\nexec = [\"true\"]\nunset = [\"X\", \"PREVERB_VERB\"]\n{health}");
     image()
@@ -471,7 +471,7 @@ fn a_probe_that_could_not_know_its_verb_is_warned_of() {
 }
 
 #[test]
-fn a_variable_that_a_condition_proves_to_be_set_is_not_missing() {
+fn a_variable_that_a_condition_requires_is_not_reported_as_missing() {
     let step = |condition: &str| {
         image()
             .table(format!("[variables.X]\nsecret = true\n[[setup]]\nrun = [\"app\"]\nstdin = \"${{X}}\"\n{condition}\n[verbs.a]\nexec = [\"app\", {{ words = [\"${{Y}}\"], {condition} }}]\n").replace("{Y}", "{X}"))
@@ -502,7 +502,7 @@ fn a_variable_that_a_condition_proves_to_be_set_is_not_missing() {
 }
 
 #[test]
-fn a_tree_that_is_given_away_only_if_it_exists_is_not_missing() {
+fn a_chown_with_if_exists_is_not_reported_as_missing() {
     let step = |condition: &str| {
         image()
             .table(format!(
@@ -515,7 +515,7 @@ fn a_tree_that_is_given_away_only_if_it_exists_is_not_missing() {
 }
 
 #[test]
-fn a_pipe_in_the_place_of_a_file_holds_check_up_no_more_than_a_run() {
+fn a_pipe_in_place_of_a_file_does_not_block_check() {
     for (step, message) in [
         ("hooks = \"[DIR]/hooks\"", "is skipped: it is not a regular file"),
         ("hooks = \"[DIR]/hooks/1.sh\"", "it is not a regular file"),
@@ -536,7 +536,7 @@ fn a_pipe_in_the_place_of_a_file_holds_check_up_no_more_than_a_run() {
 }
 
 #[test]
-fn what_a_run_can_do_without_is_a_warning() {
+fn a_failure_that_only_warns_at_run_time_is_a_warning() {
     for step in [
         "run = [\"no-such\"]\non-failure = \"warn\"",
         "setup = [{ run = [\"no-such\"] }]\non-failure = \"warn\"",
@@ -548,7 +548,7 @@ fn what_a_run_can_do_without_is_a_warning() {
 }
 
 #[test]
-fn what_env_would_look_up_is_looked_up() {
+fn the_program_that_env_looks_up_is_checked() {
     let table = "[verbs.a]\nexec = [\"[DIR]/script\"]\n";
     let test = |line: &str| image().table(table).file("script", line, 0o755).args(["--check"]);
     test("#!/usr/bin/env no-such\n")
@@ -560,7 +560,7 @@ fn what_env_would_look_up_is_looked_up() {
 }
 
 #[test]
-fn a_file_of_variables_is_read() {
+fn check_reads_the_files_of_env_file() {
     let test = |keys: &str| {
         let table = format!("[[setup]]\nenv-file = \"[DIR]/env\"\n{keys}\n[verbs.a]\nexec = [\"app\"]\n");
         image().table(table).args(["--check"])
@@ -595,7 +595,7 @@ fn a_path_that_expands_to_nothing_is_an_error() {
 }
 
 #[test]
-fn who_is_not_root_does_not_judge_what_another_user_sees() {
+fn without_root_check_does_not_report_files_of_other_users() {
     image()
         .table("[verbs.a]\nsetup = [{ hooks = \"[DIR]/own\" }]\nexec = [\"[DIR]/own/prog\"]\nuser = \"10001:10001\"\nworkdir = \"[DIR]/own\"\n")
         .file("own/prog", "#!/bin/sh\n", 0o755)

@@ -85,7 +85,7 @@ fn arguments_that_are_not_utf8_reach_the_target_byte_for_byte() {
 }
 
 #[test]
-fn options_come_before_the_verb_and_are_the_targets_after_it() {
+fn options_before_the_verb_are_preverbs_and_after_it_the_targets() {
     words(&["--environment", "dev", "show", "--environment", "ci"])
         .stdout("<fixed><--environment><ci>")
         .run();
@@ -94,13 +94,13 @@ fn options_come_before_the_verb_and_are_the_targets_after_it() {
 }
 
 #[test]
-fn default_arguments_are_for_a_verb_without_arguments() {
+fn default_arguments_apply_only_without_arguments_of_the_caller() {
     words(&["show"]).stdout("<fixed><by><default>").run();
     words(&["show", ""]).stdout("<fixed><>").run();
 }
 
 #[test]
-fn an_alias_is_the_verb() {
+fn an_alias_runs_the_verb() {
     words(&["display", "x"]).stdout("<fixed><x>").run();
     words(&["print.words", "x"]).stdout("<fixed><x>").run();
 }
@@ -108,7 +108,7 @@ fn an_alias_is_the_verb() {
 // argv[0]
 
 #[test]
-fn a_link_with_the_name_of_a_verb_is_a_command_of_its_own() {
+fn a_link_named_after_a_verb_runs_that_verb() {
     Test::new().table(TABLE).argv0("/usr/local/bin/worker").stdout("worker\nprod\n").pid1().run();
     Test::new()
         .table(TABLE)
@@ -121,7 +121,7 @@ fn a_link_with_the_name_of_a_verb_is_a_command_of_its_own() {
 }
 
 #[test]
-fn all_arguments_of_a_link_belong_to_the_target() {
+fn all_arguments_of_a_link_reach_the_target() {
     Test::new()
         .table(TABLE)
         .argv0("show")
@@ -132,7 +132,7 @@ fn all_arguments_of_a_link_belong_to_the_target() {
 }
 
 #[test]
-fn a_link_without_arguments_gets_the_default_ones() {
+fn a_link_without_arguments_gets_the_default_arguments() {
     Test::new().table(TABLE).argv0("show").stdout("<fixed><by><default>").run();
 }
 
@@ -142,7 +142,7 @@ fn a_link_may_be_named_after_an_alias() {
 }
 
 #[test]
-fn the_name_of_a_link_counts_whole_dots_and_colons_included() {
+fn the_name_of_a_link_may_contain_dots_and_colons() {
     Test::new().table(TABLE).argv0("/x/v1.2:tool").args(["a"]).stdout("v1.2:tool <a>").run();
     Test::new().table(TABLE).argv0("print.words").args(["a"]).stdout("<fixed><a>").run();
     // `print` alone is not a verb, so this is preverb under another name.
@@ -156,7 +156,7 @@ fn a_link_with_another_name_takes_the_verb_from_its_arguments() {
 }
 
 #[test]
-fn the_name_preverb_is_never_a_verb_of_its_own() {
+fn the_name_preverb_never_selects_a_verb_called_preverb() {
     Test::new()
         .table(
             "[verbs.preverb]\nexec = [\"echo\", \"the verb\"]\n[verbs.other]\nexec = [\"echo\", \"other\"]\n",
@@ -168,7 +168,7 @@ fn the_name_preverb_is_never_a_verb_of_its_own() {
 }
 
 #[test]
-fn a_link_named_after_a_verb_of_another_environment_says_so() {
+fn a_link_named_after_a_verb_of_another_environment_is_an_error() {
     Test::new()
         .table(TABLE)
         .argv0("shell")
@@ -192,13 +192,13 @@ fn an_empty_or_missing_program_name_is_not_a_verb() {
 // No verb
 
 #[test]
-fn without_arguments_the_default_verb_runs_with_its_default_ones() {
+fn without_arguments_the_default_verb_runs_with_its_default_arguments() {
     words(&[]).stdout("<fixed><by><default>").pid1().run();
     words(&["--environment", "dev"]).stdout("<fixed><by><default>").run();
 }
 
 #[test]
-fn without_arguments_and_a_default_the_verbs_are_listed() {
+fn without_arguments_and_a_default_verb_the_verbs_are_listed() {
     Test::new()
         .table(
             r#"
@@ -232,7 +232,7 @@ fn a_variable_never_chooses_the_verb() {
 // Unknown words
 
 #[test]
-fn an_unknown_verb_is_named_with_the_nearest_one_and_the_list() {
+fn an_unknown_verb_is_reported_with_a_suggestion_and_the_list() {
     words(&["wroker", "--now"])
         .status(64)
         .stderr_contains("preverb: ")
@@ -251,7 +251,7 @@ fn the_nearest_verb_may_be_an_alias() {
 }
 
 #[test]
-fn an_argument_unlike_any_verb_gets_no_suggestion() {
+fn an_argument_that_resembles_no_verb_gets_no_suggestion() {
     words(&["/bin/ls"]).status(64).stderr_contains("`/bin/ls`").stderr_lacks("did you mean").run();
 }
 
@@ -295,7 +295,7 @@ fn a_mistyped_verb_gets_a_suggestion_even_if_any_command_runs() {
 }
 
 #[test]
-fn several_arguments_in_one_string_are_an_unknown_verb() {
+fn a_command_line_in_one_string_is_an_unknown_verb() {
     words(&["worker --now  \t2"])
         .status(64)
         .stderr_contains("unknown verb `worker --now  \\t2`")
@@ -388,7 +388,7 @@ fn one_pattern_cannot_call_two_verbs() {
 }
 
 #[test]
-fn arguments_for_the_default_verb_need_one() {
+fn unknown_and_leading_dash_need_a_default_verb() {
     for key in ["unknown", "leading-dash"] {
         for words in [&["a"][..], &["x"], &[], &["--", "true"], &["--check"], &["--list"]] {
             Test::new()
@@ -402,7 +402,7 @@ fn arguments_for_the_default_verb_need_one() {
 }
 
 #[test]
-fn unknown_error_is_what_happens_anyway() {
+fn unknown_is_an_error_by_default() {
     Test::new()
         .table("unknown = \"error\"\n[verbs.a]\nexec = [\"true\"]\n")
         .args(["printenv"])
@@ -441,7 +441,7 @@ const DASH: &str = r#"
 "#;
 
 #[test]
-fn a_dash_goes_to_the_default_verb_where_the_table_says_so() {
+fn a_leading_dash_goes_to_the_default_verb_if_the_table_says_so() {
     let dash = |words: &[&str]| Test::new().table(DASH).args(words);
     dash(&["-c", "max=5", "--", "x"]).stdout("server<-c>server<max=5>server<-->server<x>").pid1().run();
     dash(&["--bogus=1"]).stdout("server<--bogus=1>").run();
@@ -452,7 +452,7 @@ fn a_dash_goes_to_the_default_verb_where_the_table_says_so() {
 }
 
 #[test]
-fn options_that_preverb_also_has_belong_to_the_default_verb_there() {
+fn with_leading_dash_preverbs_own_options_go_to_the_default_verb() {
     let dash = |words: &[&str]| Test::new().table(DASH).args(words);
     for word in
         ["--help", "-h", "--version", "-V", "--json", "--group", "--skip-setup", "--log=loud", "--list=1"]
@@ -468,7 +468,7 @@ fn options_that_preverb_also_has_belong_to_the_default_verb_there() {
 }
 
 #[test]
-fn help_and_version_are_the_default_verbs_there_whatever_else_is_wrong() {
+fn with_leading_dash_help_and_version_go_to_the_default_verb_despite_errors() {
     for word in ["--help", "--version"] {
         Test::new()
             .table(format!("unknwon = 1\n{DASH}"))
@@ -480,7 +480,7 @@ fn help_and_version_are_the_default_verbs_there_whatever_else_is_wrong() {
 }
 
 #[test]
-fn a_mode_in_front_stays_preverbs_own_there() {
+fn with_leading_dash_a_mode_that_comes_first_is_still_preverbs() {
     let dash = |words: &[&str]| Test::new().table(DASH).args(words);
     dash(&["--list"]).stdout_contains("other").run();
     dash(&["--check"]).run();
@@ -490,7 +490,7 @@ fn a_mode_in_front_stays_preverbs_own_there() {
 }
 
 #[test]
-fn a_table_in_front_is_preverbs_own_and_what_follows_is_judged_as_without_it() {
+fn with_leading_dash_a_table_option_that_comes_first_is_still_preverbs() {
     let test = |words: &[&str]| {
         Test::new().file("t.toml", DASH, 0o644).table("[verbs.x]\nexec = [\"true\"]\n").args(words)
     };
@@ -502,7 +502,7 @@ fn a_table_in_front_is_preverbs_own_and_what_follows_is_judged_as_without_it() {
 }
 
 #[test]
-fn no_option_is_preverbs_there_under_a_name_that_is_not_a_verb() {
+fn with_leading_dash_a_link_with_another_name_takes_no_option_for_preverb() {
     let test = |words: &[&str]| Test::new().table(DASH).argv0("docker-entrypoint.sh").args(words);
     test(&["--check"]).stdout("server<--check>").run();
     test(&["--list", "--json"]).stdout("server<--list>server<--json>").run();
@@ -512,14 +512,14 @@ fn no_option_is_preverbs_there_under_a_name_that_is_not_a_verb() {
 }
 
 #[test]
-fn a_link_gets_its_arguments_whatever_leading_dash_says() {
+fn leading_dash_does_not_change_the_arguments_of_a_link() {
     Test::new().table(DASH).argv0("other").args(["--help"]).stdout("other<--help>").run();
 }
 
 // `--`
 
 #[test]
-fn after_two_dashes_comes_a_command_as_it_stands() {
+fn a_command_after_two_dashes_runs_unexpanded() {
     words(&["--", "printf", "<%s>"]).args(ODD_WORDS).stdout(shown(ODD_WORDS)).pid1().run();
     // Not the verb `worker`.
     words(&["--", "worker"]).status(127).stderr_contains("`worker`").run();
@@ -527,7 +527,7 @@ fn after_two_dashes_comes_a_command_as_it_stands() {
 }
 
 #[test]
-fn a_command_has_the_variables_of_the_table_and_the_environment_and_no_verb() {
+fn a_command_after_two_dashes_has_the_variables_of_table_and_environment() {
     let command = |words: &[&str]| {
         Test::new()
             .table(
@@ -556,7 +556,7 @@ fn a_command_has_the_variables_of_the_table_and_the_environment_and_no_verb() {
 }
 
 #[test]
-fn a_command_comes_after_the_setup_that_belongs_to_no_verb() {
+fn a_command_after_two_dashes_runs_the_setup_that_belongs_to_no_verb() {
     Test::new()
         .table(
             r#"
@@ -589,7 +589,7 @@ fn two_dashes_alone_are_a_usage_error() {
 }
 
 #[test]
-fn an_empty_command_is_a_program_that_is_not_found() {
+fn an_empty_command_is_not_found() {
     words(&["--", ""]).status(127).stderr_contains("``").run();
 }
 
@@ -601,7 +601,7 @@ fn an_empty_argument_is_an_unknown_verb() {
 // Options
 
 #[test]
-fn an_option_is_given_at_most_once() {
+fn an_option_given_twice_is_a_usage_error() {
     for option in ["--environment=dev", "--skip-setup", "--log=quiet", "--table=[DIR]/preverb.toml"] {
         let name = option.split('=').next().unwrap();
         words(&[option, option, "worker"]).status(64).stderr_contains(format!("`{name}")).run();
@@ -620,7 +620,7 @@ fn an_option_without_its_value_is_a_usage_error() {
 }
 
 #[test]
-fn an_option_that_takes_no_value_refuses_one() {
+fn a_value_for_an_option_without_one_is_a_usage_error() {
     words(&["--skip-setup=yes", "worker"]).status(64).stderr_contains("--skip-setup").run();
 }
 
@@ -630,7 +630,7 @@ fn an_unknown_log_format_is_a_usage_error() {
 }
 
 #[test]
-fn a_name_that_no_environment_can_have_is_a_usage_error() {
+fn an_invalid_environment_name_in_the_option_is_a_usage_error() {
     for name in ["", "../x", "-x", ".x", "a b", "é", "a/b"] {
         words(&[&format!("--environment={name}"), "worker"])
             .status(64)
@@ -691,7 +691,7 @@ fn the_path_of_a_table_need_not_be_utf8() {
 }
 
 #[test]
-fn without_option_and_variable_the_table_lies_in_etc() {
+fn without_option_and_variable_the_table_is_in_etc() {
     Test::new()
         .file("etc/preverb/preverb.toml", "[verbs.a]\nexec = [\"echo\", \"from etc\"]\n", 0o644)
         .file("etc/preverb/preverb.d/b.toml", "[verbs.b]\nexec = [\"echo\", \"from its drop-in\"]\n", 0o644)
@@ -702,7 +702,7 @@ fn without_option_and_variable_the_table_lies_in_etc() {
 }
 
 #[test]
-fn without_any_table_the_message_names_the_file_that_was_looked_for() {
+fn a_missing_table_is_reported_with_its_path() {
     Test::new().args(["worker"]).status(78).stderr_contains("`/etc/preverb/preverb.toml`").pid1().run();
     Test::new().args(["--", "true"]).status(78).stderr_contains("`/etc/preverb/preverb.toml`").run();
     Test::new()
@@ -713,7 +713,7 @@ fn without_any_table_the_message_names_the_file_that_was_looked_for() {
 }
 
 #[test]
-fn setup_can_be_skipped_whole() {
+fn all_of_setup_can_be_skipped() {
     const FAILS: &str = r#"
         [[setup]]
         run = ["false"]
@@ -739,12 +739,12 @@ fn two_modes_at_once_are_a_usage_error() {
 }
 
 #[test]
-fn json_without_a_mode_that_has_it_is_a_usage_error() {
+fn json_without_list_check_or_explain_is_a_usage_error() {
     words(&["--json", "worker"]).status(64).stderr_contains("--json").run();
 }
 
 #[test]
-fn options_go_with_modes() {
+fn options_can_come_before_or_after_a_mode() {
     words(&["--list", "--environment", "dev"]).stdout_contains("shell").run();
     words(&["--environment", "dev", "--list"]).stdout_contains("shell").run();
     words(&["--list"]).stdout_lacks("shell").run();
@@ -833,7 +833,7 @@ fn list_shows_the_verbs_of_the_environment_and_the_declared_variables() {
 }
 
 #[test]
-fn a_list_reads_well() {
+fn a_list_is_well_laid_out() {
     Test::new()
         .table(LISTED)
         .args(["--list"])
@@ -853,7 +853,7 @@ Variables:
 }
 
 #[test]
-fn list_is_one_json_value_if_asked() {
+fn list_json_is_one_value() {
     for words in [["--list", "--json"], ["--json", "--list"]] {
         Test::new()
             .table(LISTED)
@@ -899,7 +899,7 @@ fn modes_run_no_step() {
 }
 
 #[test]
-fn version_is_name_and_number() {
+fn version_prints_name_and_number() {
     let version = concat!("preverb ", env!("CARGO_PKG_VERSION"), "\n");
     for word in ["--version", "-V"] {
         Test::new().args([word]).stdout(version).pid1().run();
@@ -909,7 +909,7 @@ fn version_is_name_and_number() {
 }
 
 #[test]
-fn help_is_the_usage_and_the_verbs() {
+fn help_shows_the_usage_and_the_verbs() {
     for word in ["--help", "-h"] {
         words(&[word])
             .stdout_contains("preverb [OPTIONS]")
@@ -940,7 +940,7 @@ fn help_works_without_a_table() {
 }
 
 #[test]
-fn help_says_in_a_line_what_is_wrong_with_a_table() {
+fn help_reports_a_broken_table_in_one_line() {
     Test::new()
         .table("default = \"a\"\nverbs = 3\n")
         .args(["--help"])
@@ -955,7 +955,7 @@ fn help_says_in_a_line_what_is_wrong_with_a_table() {
 }
 
 #[test]
-fn help_lists_what_it_can_and_says_in_a_line_what_is_wrong_elsewhere() {
+fn help_lists_the_valid_verbs_and_reports_other_errors_in_one_line() {
     let help = |table: &str| Test::new().table(table).args(["--help"]).stdout_contains("Do it");
     let verb = "[verbs.a]\nabout = \"Do it\"\nexec = [\"true\"]\n";
     help(verb).stdout_lacks("has an error").run();
@@ -970,7 +970,7 @@ fn help_lists_what_it_can_and_says_in_a_line_what_is_wrong_elsewhere() {
 }
 
 #[test]
-fn help_and_version_take_no_wrong_options() {
+fn invalid_options_beside_help_and_version_are_usage_errors() {
     for mode in ["--help", "--version"] {
         words(&["--skip-setup=1", mode]).status(64).stderr_contains("`--skip-setup` takes no value").run();
         words(&["--log", "json", "--log", "text", mode]).status(64).any_stderr().run();
@@ -979,7 +979,7 @@ fn help_and_version_take_no_wrong_options() {
 }
 
 #[test]
-fn signals_of_a_supervisor_can_be_caught_and_are_given_once() {
+fn supervise_accepts_only_signals_that_can_be_caught_each_once() {
     let supervise = |list: &str| Test::new().args(["--supervise", "--signals", list, "--", "true"]);
     supervise("KILL=TERM").status(64).stderr_contains("`KILL`").run();
     supervise("TERM=QUIT,STOP=none").status(64).stderr_contains("`STOP`").run();
@@ -989,7 +989,7 @@ fn signals_of_a_supervisor_can_be_caught_and_are_given_once() {
 }
 
 #[test]
-fn a_shim_for_an_environment_names_it() {
+fn a_shim_passes_its_environment_on() {
     let shim = |words: &[&str]| Test::new().table(format!("{TABLE}\n[shim]\nimage = \"i\"\n")).args(words);
     shim(&["--environment", "dev", "--shim", "shell"])
         .stdout_contains("set -- -- i --environment dev shell \"$@\"\n")
@@ -1000,12 +1000,12 @@ fn a_shim_for_an_environment_names_it() {
 }
 
 #[test]
-fn help_in_the_dress_of_a_link_is_the_targets() {
+fn help_after_the_name_of_a_link_reaches_the_target() {
     Test::new().table(TABLE).argv0("show").args(["--help"]).stdout("<fixed><--help>").run();
 }
 
 #[test]
-fn the_environment_of_a_run_is_only_what_it_should_be() {
+fn a_run_adds_only_its_two_variables() {
     Test::new()
         .table("[verbs.env]\nexec = [\"env\"]\n")
         .args(["env"])
@@ -1029,7 +1029,7 @@ fn the_environment_of_a_run_is_only_what_it_should_be() {
 }
 
 #[test]
-fn names_of_preverbs_own_modes_belong_to_the_verb() {
+fn preverbs_internal_options_can_be_arguments_of_a_verb() {
     let table = "default = \"worker\"\nleading-dash = \"default\"\n[verbs.worker]\nexec = [\"echo\"]\n";
     for part in ["as", "dump", "probe", "target"] {
         let word = format!("--preverb-{part}");

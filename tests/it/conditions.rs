@@ -39,7 +39,7 @@ fn judged(keys: &str, variables: &[(&str, &str)], expected: &str) {
 }
 
 #[test]
-fn a_name_alone_asks_for_a_value_that_is_not_empty_and_does_not_say_no() {
+fn a_name_alone_holds_for_values_that_are_neither_empty_nor_false() {
     for value in ["1", "true", "yes", "on", "x", " ", "00", "n"] {
         skipped("skip-if = \"X\"", &[("X", value)]);
         ran("skip-if = \"!X\"", &[("X", value)]);
@@ -56,7 +56,7 @@ fn a_name_alone_asks_for_a_value_that_is_not_empty_and_does_not_say_no() {
 }
 
 #[test]
-fn for_a_secret_and_for_another_type_a_value_that_is_not_empty_is_enough() {
+fn for_secrets_and_other_types_any_value_that_is_not_empty_holds() {
     skipped("skip-if = \"TYPED\"", &[("TYPED", "0")]);
     skipped("skip-if = \"TOKEN\"", &[("TOKEN", "off")]);
     ran("skip-if = \"TOKEN\"", &[("TOKEN", "")]);
@@ -65,7 +65,7 @@ fn for_a_secret_and_for_another_type_a_value_that_is_not_empty_is_enough() {
 }
 
 #[test]
-fn values_are_compared_and_what_is_unset_is_empty() {
+fn values_are_compared_and_an_unset_variable_is_empty() {
     ran("only-if = \"X=a b\"", &[("X", "a b")]);
     skipped("only-if = \"X=a\"", &[("X", "A")]);
     ran("only-if = \"X!=a\"", &[]);
@@ -79,7 +79,7 @@ fn values_are_compared_and_what_is_unset_is_empty() {
 }
 
 #[test]
-fn of_several_all_must_hold_and_any_skips() {
+fn all_conditions_of_only_if_must_hold_and_any_of_skip_if_skips() {
     ran("only-if = [\"X\", \"!Y\"]", &[("X", "1")]);
     skipped("only-if = [\"X\", \"Y\"]", &[("X", "1")]);
     skipped("skip-if = [\"X\", \"Y\"]", &[("Y", "1")]);
@@ -88,7 +88,7 @@ fn of_several_all_must_hold_and_any_skips() {
 }
 
 #[test]
-fn paths_are_looked_for_with_their_links_followed() {
+fn if_exists_and_unless_exists_follow_links() {
     ran("if-exists = \"there\"", &[]);
     ran("if-exists = [\"there\", \"[DIR]/empty\", \"link\"]", &[]);
     skipped("if-exists = [\"there\", \"missing\"]", &[]);
@@ -107,7 +107,7 @@ fn paths_are_looked_for_with_their_links_followed() {
 }
 
 #[test]
-fn relative_paths_are_below_the_working_directory_of_the_step() {
+fn relative_paths_start_at_the_working_directory_of_the_step() {
     let table = r#"
         [[setup]]
         hooks = "[DIR]/hooks"
@@ -127,7 +127,7 @@ fn relative_paths_are_below_the_working_directory_of_the_step() {
 }
 
 #[test]
-fn conditions_see_what_hooks_exported_and_what_steps_made() {
+fn conditions_see_exports_of_hooks_and_files_of_steps() {
     let table = r#"
         [[setup]]
         hooks = "[DIR]/hooks"
@@ -149,7 +149,7 @@ fn conditions_see_what_hooks_exported_and_what_steps_made() {
 }
 
 #[test]
-fn a_step_that_is_skipped_is_one_line_only_where_the_caller_set_the_variable() {
+fn a_skipped_step_is_reported_only_if_the_caller_set_the_variable() {
     let table = |env: &str| {
         format!(
             "{env}[[setup]]\nname = \"s\"\nrun = [\"false\"]\nskip-if = \"X\"\n[verbs.a]\nexec = [\"true\"]\n"
@@ -175,7 +175,7 @@ fn a_step_that_is_skipped_is_one_line_only_where_the_caller_set_the_variable() {
 }
 
 #[test]
-fn other_forms_are_errors_of_the_table() {
+fn malformed_conditions_are_errors_of_the_table() {
     for condition in ["", "!", "!X=1", "X Y", "=", "1X", "my-var"] {
         step(&format!("only-if = \"{condition}\"")).status(78).stderr_contains("only-if").run();
         step(&format!("skip-if = [\"A\", \"{condition}\"]")).status(78).stderr_contains("skip-if").run();
@@ -188,7 +188,7 @@ fn other_forms_are_errors_of_the_table() {
 }
 
 #[test]
-fn setup_as_a_whole_is_skipped_by_the_same_rule() {
+fn skip_setup_follows_the_rules_of_conditions() {
     for (value, expected) in [
         ("1", "skipped\n"),
         ("true", "skipped\n"),
@@ -210,7 +210,7 @@ fn words(keys: &str, given: &[&str]) -> Test {
 }
 
 #[test]
-fn words_are_there_only_under_their_conditions() {
+fn conditional_arguments_appear_only_if_their_conditions_hold() {
     let keys = r#"args = [{ words = ["--tls", "--cert=${CERT}"], only-if = "TLS" }, "y", { words = [], if-exists = "/" }]"#;
     words(keys, &[]).stdout("<x><y>").run();
     words(keys, &[]).env("TLS", "off").stdout("<x><y>").run();
@@ -228,7 +228,7 @@ fn words_are_there_only_under_their_conditions() {
 }
 
 #[test]
-fn words_can_come_before_the_program() {
+fn conditional_arguments_can_come_before_the_program() {
     let table =
         "[verbs.a]\nexec = [{ words = [\"printf\", \"<%s>\"], skip-if = \"RAW\" }, \"echo\", \"b\"]\n";
     run(table, &["a"]).stdout("<echo><b>").run();
@@ -236,7 +236,7 @@ fn words_can_come_before_the_program() {
 }
 
 #[test]
-fn args_after_follow_the_callers_arguments_and_the_default_ones() {
+fn args_after_follow_the_callers_and_the_default_arguments() {
     let keys = "args = [\"d\"]\nargs-after = [\"--last\", \"${X:-}\"]";
     words(keys, &[]).stdout("<x><d><--last><>").run();
     words(keys, &["c", "", "--"]).env("X", "1").stdout("<x><c><><--><--last><1>").run();
@@ -244,7 +244,7 @@ fn args_after_follow_the_callers_arguments_and_the_default_ones() {
 }
 
 #[test]
-fn a_step_can_have_the_targets_arguments() {
+fn a_step_can_use_the_targets_arguments() {
     let table = r#"
         [[setup]]
         run = ["sh", "-c", 'printf "<%s>" "$@" >args', "sh", "--check", { args = true }, "end"]

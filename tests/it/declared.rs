@@ -38,7 +38,7 @@ fn a_value_can_come_from_a_file_without_being_a_secret() {
 }
 
 #[test]
-fn an_empty_file_is_named() {
+fn an_empty_file_is_reported_by_name() {
     declared("secret = true\nrequired = true\nabout = \"a token\"")
         .file("x", "\n", 0o600)
         .env("X_FILE", "[DIR]/x")
@@ -70,7 +70,7 @@ fn a_missing_secret_says_how_to_provide_it() {
 }
 
 #[test]
-fn an_older_name_is_taken_with_one_warning_and_stays() {
+fn an_alias_supplies_the_value_with_one_warning_and_stays_set() {
     let warning = "preverb: warning: variable `OLD` is an old name of `X`, and its value is used\n";
     let aliases = "aliases = [\"OLDEST\", \"OLD\"]";
     declared(aliases).env("OLD", "old").stdout("old unset old unset\n").stderr(warning).run();
@@ -87,7 +87,7 @@ fn an_older_name_is_taken_with_one_warning_and_stays() {
 }
 
 #[test]
-fn the_file_of_an_older_name_counts_as_the_file_of_the_name() {
+fn an_alias_may_also_name_a_file() {
     let warning = "preverb: warning: variable `OLD_FILE` is an old name of `X_FILE`, and its value is used\n";
     declared("secret = true\naliases = [\"OLD\"]")
         .file("x", "value\n", 0o600)
@@ -116,7 +116,7 @@ fn the_value_of_a_secrets_alias_is_never_shown() {
 }
 
 #[test]
-fn it_can_be_required_under_conditions_alone() {
+fn a_variable_can_be_required_only_under_conditions() {
     let table = r#"
         [variables.PASSWORD]
         required = ["!PASSWORD_HASH", "!RANDOM_PASSWORD"]
@@ -144,7 +144,7 @@ fn it_can_be_required_under_conditions_alone() {
 }
 
 #[test]
-fn a_late_variable_is_judged_before_the_exec() {
+fn a_late_variable_is_checked_before_the_exec() {
     let table = r#"
         [variables.X]
         required = true
@@ -194,7 +194,7 @@ fn variables_can_exclude_each_other() {
 }
 
 #[test]
-fn everything_that_is_wrong_is_reported_together() {
+fn all_invalid_variables_are_reported_together() {
     let table = r#"
         [variables.A]
         conflicts = ["B"]
@@ -230,7 +230,7 @@ fn everything_that_is_wrong_is_reported_together() {
 }
 
 #[test]
-fn an_argument_that_makes_setup_unnecessary_makes_variables_optional() {
+fn with_skip_setup_on_no_variable_is_required() {
     let table = r#"
         [variables.PASSWORD]
         required = true
@@ -249,7 +249,7 @@ fn an_argument_that_makes_setup_unnecessary_makes_variables_optional() {
 }
 
 #[test]
-fn a_list_has_everything_that_is_declared() {
+fn list_shows_every_declared_property() {
     let table = r#"
         [variables.A]
         required = ["!B", "MODE=x"]

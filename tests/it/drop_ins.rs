@@ -56,20 +56,20 @@ fn steps_of_a_drop_in_come_after_those_of_the_table() {
 }
 
 #[test]
-fn a_step_can_take_the_place_of_another_as_a_whole() {
+fn a_step_can_replace_another() {
     let replaced = "[[setup]]\nname = \"two\"\nreplace = true\nmkdir = \"[DIR]/made\"\n";
     runs(&[&step("name = \"two\"\nreplace = true", "2b")], "1 2b unnamed 3");
     runs(&[replaced], "1 unnamed 3");
 }
 
 #[test]
-fn a_step_can_be_taken_out() {
+fn a_step_can_be_removed() {
     runs(&["[[setup]]\nname = \"two\"\nremove = true\n"], "1 unnamed 3");
     runs(&["setup = [{ name = \"one\", remove = true }, { name = \"three\", remove = true }]"], "2 unnamed");
 }
 
 #[test]
-fn a_step_can_come_before_another() {
+fn a_step_can_be_put_before_another() {
     runs(&[&step("before = \"one\"", "0")], "0 1 2 unnamed 3");
     runs(&[&(step("before = \"three\"", "a") + &step("before = \"three\"", "b"))], "1 2 unnamed a b 3");
     runs(
@@ -79,7 +79,7 @@ fn a_step_can_come_before_another() {
 }
 
 #[test]
-fn each_file_changes_what_those_before_it_made() {
+fn each_drop_in_changes_the_steps_of_earlier_files() {
     let added = step("name = \"four\"\nbefore = \"one\"", "4");
     runs(&[&added, &step("name = \"four\"\nreplace = true", "4b")], "4b 1 2 unnamed 3");
     runs(&[&added, "[[setup]]\nname = \"four\"\nremove = true\n"], "1 2 unnamed 3");
@@ -89,7 +89,7 @@ fn each_file_changes_what_those_before_it_made() {
 }
 
 #[test]
-fn lists_of_verbs_and_environments_are_changed_alike() {
+fn drop_ins_also_change_the_steps_of_verbs_and_environments() {
     let table = r#"
         [verbs.v]
         exec = ["true"]
@@ -128,7 +128,7 @@ fn lists_of_verbs_and_environments_are_changed_alike() {
 }
 
 #[test]
-fn a_step_that_a_drop_in_changes_must_exist() {
+fn changing_a_step_that_does_not_exist_is_an_error() {
     wrong(
         "[[setup]]\nname = \"tow\"\nremove = true\n",
         "2:8",
@@ -143,13 +143,13 @@ fn a_step_that_a_drop_in_changes_must_exist() {
 }
 
 #[test]
-fn a_name_that_is_there_is_taken_only_on_purpose() {
+fn reusing_the_name_of_an_earlier_step_needs_replace() {
     wrong(&step("name = \"two\"", "x"), "2:8", "a step of an earlier file is called `two`");
     wrong(&step("name = \"two\"\nbefore = \"one\"", "x"), "2:8", "a step of an earlier file is called `two`");
 }
 
 #[test]
-fn two_steps_of_a_file_have_names_of_their_own() {
+fn two_steps_of_a_list_cannot_share_a_name() {
     let twice = step("name = \"x\"", "1") + &step("name = \"x\"", "2");
     wrong(&twice, "5:8", "another step of this list is called `x`");
     let replaced = step("name = \"two\"\nreplace = true", "1") + &step("name = \"two\"\nreplace = true", "2");
@@ -168,7 +168,7 @@ fn two_steps_of_a_file_have_names_of_their_own() {
 }
 
 #[test]
-fn two_changes_at_once_are_an_error() {
+fn a_step_can_only_replace_remove_or_precede() {
     let says = "`replace` and `remove` exclude each other";
     wrong("[[setup]]\nname = \"two\"\nreplace = true\nremove = true\n", "4:10", says);
     let says = "`replace` and `before` exclude each other";
@@ -176,14 +176,14 @@ fn two_changes_at_once_are_an_error() {
 }
 
 #[test]
-fn a_change_needs_a_name_and_removal_nothing_else() {
+fn a_change_needs_a_name_and_a_removal_allows_nothing_else() {
     wrong(&step("replace = true", "x"), "2:11", "`replace` needs the `name` of a step");
     wrong("[[setup]]\nremove = true\n", "2:10", "`remove` needs the `name` of a step");
     wrong(&step("name = \"two\"\nremove = true", "x"), "4:1", "a step with `remove` has only a `name`");
 }
 
 #[test]
-fn the_table_itself_changes_nothing_and_a_group_neither() {
+fn replace_remove_and_before_are_only_valid_in_a_drop_in() {
     let check = |setup: &str, place: &str, key: &str| {
         let table = format!("{setup}[verbs.v]\nexec = [\"true\"]\n");
         let says = format!("{key} is only valid in a drop-in, where it changes the list of an earlier file");
@@ -201,7 +201,7 @@ fn the_table_itself_changes_nothing_and_a_group_neither() {
 }
 
 #[test]
-fn a_mistake_in_the_list_of_another_verb_stops_no_run() {
+fn an_error_in_the_steps_of_another_verb_does_not_stop_a_run() {
     let table = "[verbs.v]\nexec = [\"true\"]\n[verbs.w]\nexec = [\"true\"]\n";
     let drop_in = "[[verbs.w.setup]]\nname = \"x\"\nremove = true\n";
     Test::new().table(table).drop_in("1.toml", drop_in).args(["v"]).run();
@@ -211,7 +211,7 @@ fn a_mistake_in_the_list_of_another_verb_stops_no_run() {
 }
 
 #[test]
-fn explain_and_check_see_the_steps_as_they_count() {
+fn explain_and_check_see_the_changed_list_of_steps() {
     let drop_in = "[[setup]]\nname = \"two\"\nreplace = true\nenvironments = [\"nowhere\"]\nmkdir = \"/x\"\n\
                    [[setup]]\nname = \"one\"\nremove = true\n";
     Test::new()

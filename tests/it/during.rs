@@ -39,7 +39,7 @@ fn logged(expected: &'static str) -> impl Fn(&Output) {
 }
 
 #[test]
-fn the_steps_run_between_readiness_and_the_end_of_the_program() {
+fn the_steps_run_once_the_program_is_ready_and_before_it_is_stopped() {
     let steps = run("test -e up; echo one >>log") + &run("echo two >>log");
     group("exit 0", "", &steps)
         .stdout("the target\n")
@@ -74,7 +74,7 @@ fn the_program_gets_the_arguments_of_the_target() {
 }
 
 #[test]
-fn a_program_that_is_not_ready_in_time_is_ended_and_the_run_is_too() {
+fn a_program_that_is_not_ready_in_time_is_stopped_and_the_run_ends() {
     group("exit 0", "timeout = \"300ms\"", &run("echo never >>log"))
         .program(
             "server",
@@ -87,7 +87,7 @@ fn a_program_that_is_not_ready_in_time_is_ended_and_the_run_is_too() {
 }
 
 #[test]
-fn a_program_that_ends_early_is_the_failure_and_ends_the_step_in_progress() {
+fn a_program_that_ends_early_fails_the_run_and_ends_the_step_in_progress() {
     for (end, how) in [
         ("exit 0", "exited with status 0"),
         ("exit 3", "exited with status 3"),
@@ -119,7 +119,7 @@ fn a_program_that_ends_early_is_the_failure_and_ends_the_step_in_progress() {
 }
 
 #[test]
-fn a_step_that_preverb_does_itself_is_ended_too() {
+fn a_program_that_ends_early_also_ends_a_wait() {
     group("", "", &step("wait = \"file:///none\"\ntimeout = \"0s\""))
         .program("server", "#!/bin/sh\n: >up\nsleep 0.3\nexit 0\n")
         .status(80)
@@ -128,7 +128,7 @@ fn a_step_that_preverb_does_itself_is_ended_too() {
 }
 
 #[test]
-fn a_failed_step_ends_the_program_first() {
+fn a_failed_step_stops_the_program_before_the_run_ends() {
     group("exit 0", "", &(run("echo one >>log; exit 5") + &run("echo never >>log")))
         .status(80)
         .stderr_contains("exited with status 5\n")
@@ -140,7 +140,7 @@ fn a_failed_step_ends_the_program_first() {
 }
 
 #[test]
-fn the_program_has_ended_well_with_0_by_its_signal_or_with_128_and_its_number() {
+fn the_program_may_end_with_0_by_its_signal_or_with_128_plus_its_number() {
     for (last, keys) in [
         ("exit 0", ""),
         ("trap - TERM; kill $$", ""),
@@ -164,7 +164,7 @@ fn the_program_has_ended_well_with_0_by_its_signal_or_with_128_and_its_number() 
 }
 
 #[test]
-fn a_program_that_does_not_end_within_its_grace_is_killed_and_that_is_a_failure() {
+fn a_program_that_outlasts_its_grace_is_killed_and_fails_the_run() {
     group("echo still", "grace = \"300ms\"", &run("true"))
         .status(80)
         .stderr_contains("did not end within 300 ms of SIGTERM, and was killed\n")
@@ -173,7 +173,7 @@ fn a_program_that_does_not_end_within_its_grace_is_killed_and_that_is_a_failure(
 }
 
 #[test]
-fn a_request_to_stop_at_any_phase_ends_the_program_first() {
+fn a_stop_in_any_phase_stops_the_program_before_the_run_ends() {
     let stopped = |test: Test, file: &'static str, log: &'static str| {
         test.during(move |running| {
             running.wait_for_file(file);
@@ -196,7 +196,7 @@ fn a_request_to_stop_at_any_phase_ends_the_program_first() {
 }
 
 #[test]
-fn a_program_that_was_given_its_minute_has_five_seconds_once_the_run_is_to_stop() {
+fn a_stop_shortens_the_grace_of_the_program_to_five_seconds() {
     let begun = Instant::now();
     group(": >ending; while :; do sleep 0.05; done", "", &run("true"))
         .during(|running| {
@@ -246,7 +246,7 @@ fn variables_that_the_steps_set_end_with_the_group() {
 }
 
 #[test]
-fn the_program_and_its_probes_are_the_users_of_the_group() {
+fn the_program_and_its_probes_run_as_the_user_of_the_group() {
     group("exit 0", "user = \"daemon\"", &run("id -u >>log"))
         .program("server", "#!/bin/sh\nid -u >log\n: >up\nexec sleep 1000\n")
         .needs_root()
@@ -258,7 +258,7 @@ fn the_program_and_its_probes_are_the_users_of_the_group() {
 }
 
 #[test]
-fn a_program_that_cannot_be_started_is_a_failed_hook() {
+fn a_program_that_cannot_start_is_a_failed_hook() {
     group("", "", &run("true"))
         .program("server", "#!/none\n")
         .status(80)
@@ -267,13 +267,13 @@ fn a_program_that_cannot_be_started_is_a_failed_hook() {
 }
 
 #[test]
-fn a_group_with_during_is_not_within_another_one() {
+fn groups_with_during_cannot_be_nested() {
     let steps = step("during = [\"server\"]\nready = \"file:///x\"\nsetup = []");
     group("", "", &steps).status(78).stderr_contains("a group with `during` is within another one\n").run();
 }
 
 #[test]
-fn during_needs_ready_and_is_checked_and_explained() {
+fn during_needs_ready_and_appears_in_check_and_explain() {
     let table = |keys: &str| {
         Test::new()
             .table(format!("[verbs.a]\nexec = [\"true\"]\n[[verbs.a.setup]]\nsetup = []\n{keys}\n"))

@@ -9,7 +9,7 @@ fn run(table: &str, words: &[&str]) -> Test {
 // env
 
 #[test]
-fn an_env_step_sees_what_hooks_exported_and_its_values_do_not_see_each_other() {
+fn an_env_step_sees_exports_of_hooks_but_not_its_own_values() {
     let table = r#"
         [env]
         URL = "unknown"
@@ -61,7 +61,7 @@ fn an_env_step_can_be_conditional() {
 }
 
 #[test]
-fn a_value_that_an_env_step_makes_from_a_secret_is_never_shown() {
+fn a_value_that_an_env_step_builds_from_a_secret_is_never_shown() {
     let table = r#"
         [variables.TOKEN]
         secret = true
@@ -86,7 +86,7 @@ fn a_value_that_an_env_step_makes_from_a_secret_is_never_shown() {
 }
 
 #[test]
-fn roots_variables_see_an_env_step_and_nothing_of_what_others_exported() {
+fn root_sees_env_steps_but_no_exports_of_other_users() {
     let table = r#"
         user = "nobody"
         [[setup]]
@@ -119,7 +119,7 @@ fn file(keys: &str) -> Test {
 }
 
 #[test]
-fn variables_come_from_files_with_no_shell() {
+fn env_files_are_read_without_a_shell() {
     file("\"vars\"")
         .file("vars", "\u{feff}# comment\n\n export A=it's $HOME `id` \nB='two\nlines'\n", 0o644)
         .stdout("it's $HOME `id` |two\nlines|a|")
@@ -133,7 +133,7 @@ fn variables_come_from_files_with_no_shell() {
 }
 
 #[test]
-fn a_bad_line_is_named_and_not_shown() {
+fn an_invalid_line_is_reported_by_number_and_not_shown() {
     let bad = |text: &str, reason: &str| {
         file("\"vars\"")
             .file("vars", text, 0o644)
@@ -161,7 +161,7 @@ fn a_missing_file_is_an_error_unless_a_condition_allows_it() {
 }
 
 #[test]
-fn a_declared_secret_from_a_file_is_one() {
+fn a_declared_secret_from_an_env_file_is_concealed() {
     let table = r#"
         [variables.SECRET]
         secret = true
@@ -176,7 +176,7 @@ fn a_declared_secret_from_a_file_is_one() {
 }
 
 #[test]
-fn the_steps_user_reads_a_file() {
+fn an_env_file_is_read_as_the_user_of_the_step() {
     let table = r#"
         user = "nobody"
         [[setup]]
@@ -195,7 +195,7 @@ fn the_steps_user_reads_a_file() {
 }
 
 #[test]
-fn files_that_root_reads_must_belong_to_root_alone() {
+fn env_files_that_root_reads_must_be_writable_by_root_alone() {
     let table = r#"
         user = "nobody"
         [[setup]]
@@ -217,7 +217,7 @@ fn files_that_root_reads_must_belong_to_root_alone() {
 // Groups
 
 #[test]
-fn a_group_is_judged_once_and_what_it_sets_holds_after_it() {
+fn the_conditions_of_a_group_are_checked_once_and_its_variables_persist() {
     let table = r#"
         [[setup]]
         only-if = "!DONE"
@@ -240,7 +240,7 @@ fn a_group_is_judged_once_and_what_it_sets_holds_after_it() {
 }
 
 #[test]
-fn variables_of_a_once_group_end_with_it() {
+fn variables_of_a_once_group_are_discarded_after_it() {
     let table = r#"
         [[setup]]
         name = "g"
@@ -257,7 +257,7 @@ fn variables_of_a_once_group_end_with_it() {
 }
 
 #[test]
-fn the_user_of_a_group_is_that_of_its_steps() {
+fn the_steps_of_a_group_run_as_its_user() {
     let table = r#"
         [[setup]]
         user = "nobody"
@@ -285,7 +285,7 @@ fn a_group_as_a_whole_has_a_timeout() {
 // on-failure
 
 #[test]
-fn a_failure_can_be_a_warning() {
+fn with_on_failure_warn_a_failure_is_a_warning() {
     let table = |step: &str| {
         format!(
             "[[setup]]\nname = \"s\"\n{step}\non-failure = \"warn\"\n[verbs.a]\nexec = [\"echo\", \"on\"]\n"
@@ -320,7 +320,7 @@ fn a_failure_can_be_a_warning() {
 }
 
 #[test]
-fn a_missing_user_and_a_stop_still_end_the_run() {
+fn with_on_failure_warn_a_missing_user_or_a_stop_still_ends_the_run() {
     let table = "[[setup]]\nrun = [\"true\"]\nuser = \"no-such-user\"\non-failure = \"warn\"\n[verbs.a]\nexec = [\"true\"]\n";
     run(table, &["a"]).status(77).stderr_contains("no-such-user").run();
     let table = "[[setup]]\nrun = [\"sh\", \"-c\", 'kill $PPID; sleep 10']\non-failure = \"warn\"\n[verbs.a]\nexec = [\"true\"]\n";
@@ -363,7 +363,7 @@ fn a_failed_step_changes_no_variable() {
 // Expansion
 
 #[test]
-fn a_timeout_and_a_mode_can_be_the_operators() {
+fn timeout_mode_and_umask_can_come_from_variables() {
     let timeout = "[[setup]]\nname = \"s\"\nrun = [\"sleep\", \"20\"]\ntimeout = \"${LIMIT:-100ms}\"\n[verbs.a]\nexec = [\"true\"]\n";
     run(timeout, &["a"]).status(80).stderr_contains("100 ms").run();
     run(timeout, &["a"]).env("LIMIT", "soon").status(65).stderr_contains("`timeout` is `soon`").run();
@@ -378,7 +378,7 @@ fn a_timeout_and_a_mode_can_be_the_operators() {
 // stdin
 
 #[test]
-fn a_program_can_be_given_its_standard_input() {
+fn a_run_step_can_set_the_standard_input() {
     let table = |user: &str| {
         format!(
             "[[setup]]\nrun = [\"sh\", \"-c\", 'cat; printf \"<%s>\" \"$(cat /dev/stdin)\"']\nstdin = \"${{A}} $B\\n\"\n{user}\n[verbs.a]\nexec = [\"cat\"]\n"
@@ -395,7 +395,7 @@ fn a_program_can_be_given_its_standard_input() {
 }
 
 #[test]
-fn the_standard_input_can_be_opened_again_by_its_name() {
+fn the_standard_input_can_be_reopened_by_path() {
     for user in ["", "user = \"nobody\""] {
         let table = format!(
             "[[setup]]\nrun = [\"sh\", \"-c\", 'cat </dev/stdin']\nstdin = \"${{A}}\"\n{user}\n[verbs.a]\nexec = [\"true\"]\n"
@@ -406,7 +406,7 @@ fn the_standard_input_can_be_opened_again_by_its_name() {
 }
 
 #[test]
-fn a_standard_input_can_be_of_any_size_and_need_not_be_read() {
+fn a_standard_input_can_be_large_and_need_not_be_read() {
     let long = "x".repeat(100_000);
     let table = |program: &str| {
         format!(
@@ -421,7 +421,7 @@ fn a_standard_input_can_be_of_any_size_and_need_not_be_read() {
 }
 
 #[test]
-fn a_pipe_of_variables_is_read_no_longer_than_the_step_may_take() {
+fn reading_an_env_file_from_a_pipe_ends_at_the_timeout() {
     let table = "[[setup]]\nname = \"s\"\nenv-file = \"[DIR]/pipe\"\ntimeout = \"200ms\"\n[verbs.a]\nexec = [\"true\"]\n";
     run(table, &["a"])
         .under_shell("mkfifo pipe; exec \"$@\"")

@@ -23,7 +23,7 @@ fn refused(top: &str, environment: &str, says: &[&str]) {
 }
 
 #[test]
-fn a_name_that_looks_like_the_tables_is_refused() {
+fn an_environment_name_that_resembles_a_mentioned_one_is_refused() {
     for name in ["production", "Prod", "PROD", "p"] {
         let says =
             format!("variable `APP_ENV` is `{name}`, which looks like environment `prod` but is not it");
@@ -36,19 +36,19 @@ fn a_name_that_looks_like_the_tables_is_refused() {
 }
 
 #[test]
-fn the_option_is_judged_as_the_variable_is() {
+fn the_option_is_checked_like_the_variable() {
     let test = Test::new().table(format!("{DEMO}{VERB}")).args(["--environment", "production", "v"]);
     test.status(65).stderr_contains("option `--environment` is `production`, which looks like").run();
 }
 
 #[test]
-fn a_table_that_mentions_no_environment_takes_every_name() {
+fn a_table_that_mentions_no_environment_accepts_every_name() {
     run("", "production").stdout("production production\n").run();
     run("[environment]\ndefault = \"prod\"\n", "Prod").stdout("Prod Prod\n").run();
 }
 
 #[test]
-fn a_name_that_is_mentioned_itself_looks_like_no_other() {
+fn a_mentioned_name_may_resemble_another_mentioned_one() {
     let top = "[environments.production.env]\nX = \"1\"\n[environments.prod.env]\nX = \"2\"\n";
     run(top, "production").stdout("production production\n").run();
 }
@@ -67,7 +67,7 @@ fn a_table_can_list_its_environments() {
 }
 
 #[test]
-fn an_alias_changes_what_preverb_says_and_not_the_variable() {
+fn an_alias_changes_preverb_environment_but_not_the_variable() {
     let top = "[environment]\naliases = { production = \"prod\", live = \"prod\" }\n";
     run(top, "production").stdout("prod production\n").run();
     run(&format!("{top}{DEMO}"), "live").stdout("prod live\n").stderr_lacks("demo data").run();
@@ -91,7 +91,7 @@ fn a_name_that_is_a_secret_is_not_shown() {
 }
 
 #[test]
-fn environments_that_the_table_uses_must_be_listed() {
+fn environments_that_the_table_uses_must_be_in_names() {
     let wrong = |top: &str, place: &str, says: &str| {
         for words in [["v"], ["--check"]] {
             let test = Test::new().table(format!("{top}{VERB}")).args(words).status(78);
@@ -114,7 +114,7 @@ fn environments_that_the_table_uses_must_be_listed() {
 }
 
 #[test]
-fn check_warns_of_a_name_that_is_excluded_where_any_name_will_do() {
+fn check_warns_of_an_excluded_environment_if_any_name_is_valid() {
     let check = |top: &str| Test::new().table(format!("{top}{DEMO}{VERB}")).args(["--check"]);
     let warning = "warning: [DIR]/preverb.toml:3:17: the step runs in every environment except `prod`";
     check("").stderr_contains(warning).run();
@@ -125,7 +125,7 @@ fn check_warns_of_a_name_that_is_excluded_where_any_name_will_do() {
 }
 
 #[test]
-fn check_looks_at_every_environment_that_is_listed() {
+fn check_covers_every_listed_environment() {
     let top = "[environment]\nnames = [\"dev\", \"prod\"]\n";
     let step = "[[setup]]\nrun = [\"/no/such/program\"]\nenvironments = [\"dev\"]\n";
     let test = Test::new().table(format!("{top}{step}{VERB}")).args(["--check"]).status(78);

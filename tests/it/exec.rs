@@ -155,7 +155,7 @@ fn a_file_that_is_not_a_program_is_reported() {
 }
 
 #[test]
-fn a_missing_permission_is_reported_with_the_part_of_the_path() {
+fn a_missing_permission_is_reported_with_mode_owner_and_ids() {
     let me = "and this is uid 65534, gid 65534";
     run(&[
         case(
@@ -192,7 +192,7 @@ fn a_missing_permission_is_reported_with_the_part_of_the_path() {
 }
 
 #[test]
-fn a_group_that_one_is_in_counts_for_the_permission() {
+fn group_membership_counts_for_the_permission() {
     // The file's group may not execute it, and everybody else may: the kernel looks at the group alone.
     Test::new()
         .needs_root()
@@ -500,7 +500,7 @@ fn the_program_is_looked_up_on_the_targets_own_path() {
 }
 
 #[test]
-fn an_empty_part_of_the_path_is_the_working_directory() {
+fn an_empty_element_of_the_search_path_is_the_working_directory() {
     for path in ["", ":[DIR]/two", "[DIR]/none:", "[DIR]/none::[DIR]/two", "."] {
         Test::new()
             .table(format!(
@@ -515,7 +515,7 @@ fn an_empty_part_of_the_path_is_the_working_directory() {
 }
 
 #[test]
-fn without_a_path_the_engines_own_is_searched() {
+fn without_path_the_default_search_path_is_used() {
     Test::new()
         .table("[verbs.a]\nexec = [\"env\"]\nunset = [\"PATH\", \"PREVERB_TABLE\", \"PREVERB_VERB\", \"PREVERB_ENVIRONMENT\"]\n")
         .args(["a"])
@@ -531,7 +531,7 @@ fn without_a_path_the_engines_own_is_searched() {
 }
 
 #[test]
-fn the_first_missing_permission_on_the_path_is_reported() {
+fn the_first_missing_permission_on_the_search_path_is_reported() {
     let test = |path: &str| {
         Test::new()
             .table(format!("[env]\nPATH = \"{path}\"\n[verbs.a]\nexec = [\"tell\"]\n"))
@@ -552,7 +552,7 @@ fn the_first_missing_permission_on_the_path_is_reported() {
 }
 
 #[test]
-fn a_directory_of_the_path_that_cannot_be_entered_does_not_hide_that_a_program_is_nowhere() {
+fn an_inaccessible_directory_on_the_search_path_does_not_hide_a_missing_program() {
     let test = |exec: &str| {
         Test::new()
             .needs_root()
@@ -592,7 +592,7 @@ fn the_first_element_of_exec_is_argv_0() {
 }
 
 #[test]
-fn a_nul_is_a_mistake_of_the_table_and_loses_no_argument_or_variable() {
+fn a_nul_in_the_table_is_an_error_and_never_drops_an_argument_or_variable() {
     for table in [
         "[verbs.a]\nexec = [\"echo\", \"a\\u0000b\"]\n",
         "[verbs.a]\nexec = [\"echo\"]\nargs = [\"a\\u0000b\"]\n",
@@ -607,7 +607,7 @@ fn a_nul_is_a_mistake_of_the_table_and_loses_no_argument_or_variable() {
 }
 
 #[test]
-fn dead_children_are_reaped_before_the_exec_and_live_ones_are_named() {
+fn dead_children_are_reaped_before_the_exec_and_live_ones_are_reported() {
     // Who has started preverb may have left it children: as process 1 everything that is orphaned.
     let list =
         "exec = [\"sh\", \"-c\", \"cat /proc/[0-9]*/stat 2>/dev/null | grep -c \\\") Z $$ \\\"; true\"]\n";

@@ -17,7 +17,7 @@ fn target(exec: &str) -> Test {
 // The target's own
 
 #[test]
-fn the_targets_own_code_comes_through() {
+fn the_targets_exit_code_is_kept() {
     for code in [0, 1, 2, 64, 65, 78, 80, 100, 125, 126, 127, 143, 255] {
         target(&format!("[\"sh\", \"-c\", \"exit {code}\"]")).status(code).run();
     }
@@ -25,7 +25,7 @@ fn the_targets_own_code_comes_through() {
 }
 
 #[test]
-fn the_signal_that_kills_the_target_comes_through() {
+fn the_signal_that_kills_the_target_is_kept() {
     for (name, number) in [("KILL", 9), ("TERM", 15), ("SEGV", 11), ("PIPE", 13), ("USR1", 10)] {
         target(&format!("[\"sh\", \"-c\", \"kill -{name} $$\"]")).status(128 + number).run();
     }
@@ -56,7 +56,7 @@ fn success_is_0() {
 // 64
 
 #[test]
-fn usage_is_64() {
+fn a_usage_error_is_64() {
     for words in [
         &[][..],
         &["b"],
@@ -73,7 +73,7 @@ fn usage_is_64() {
 // 65
 
 #[test]
-fn the_operators_variables_are_65() {
+fn a_missing_or_invalid_variable_is_65() {
     let table = "[variables.X]\ntype = \"port\"\n[verbs.a]\nexec = [\"true\", \"${Y}\"]\n";
     run(table, &["a"]).status(65).stderr_contains("`Y`").pid1().run();
     run(table, &["a"]).env("Y", "").env("X", "x").status(65).stderr_contains("`X`").run();
@@ -122,7 +122,7 @@ fn a_missing_workdir_is_71() {
 }
 
 #[test]
-fn a_workdir_may_be_made_by_a_step() {
+fn a_step_may_create_the_workdir() {
     run(
         "[[setup]]\nrun = [\"mkdir\", \"[DIR]/made\"]\n[verbs.a]\nexec = [\"pwd\"]\nworkdir = \"[DIR]/made\"\n",
         &["--log", "quiet", "a"],
@@ -147,7 +147,7 @@ fn a_user_that_does_not_exist_is_77() {
 }
 
 #[test]
-fn a_hook_of_roots_that_others_can_write_is_77() {
+fn a_root_hook_that_others_can_write_to_is_77() {
     run(
         "user = \"nobody\"\n[[setup]]\nhooks = \"[DIR]/hooks\"\nuser = \"root\"\n[verbs.a]\nexec = [\"true\"]\n",
         &["a"],
@@ -163,7 +163,7 @@ fn a_hook_of_roots_that_others_can_write_is_77() {
 // 78
 
 #[test]
-fn the_table_is_78() {
+fn a_missing_or_wrong_table_is_78() {
     Test::new().args(["a"]).status(78).stderr_contains("preverb: ").pid1().run();
     run("= x", &["a"]).status(78).stderr_contains("preverb: ").pid1().run();
     run("[verbs.a]\nexce = []\n", &["a"]).status(78).stderr_contains("preverb: ").run();
@@ -201,7 +201,7 @@ fn a_hook_that_a_signal_kills_is_80() {
 }
 
 #[test]
-fn a_hook_whose_program_is_not_there_is_80() {
+fn a_hook_whose_program_is_missing_is_80() {
     run("[[setup]]\nrun = [\"no-such-program\"]\n[verbs.a]\nexec = [\"true\"]\n", &["a"])
         .status(80)
         .stderr_contains("`no-such-program`")
@@ -225,7 +225,7 @@ fn a_hook_past_its_timeout_is_80() {
 // 126 and 127
 
 #[test]
-fn a_target_that_is_not_there_is_127() {
+fn a_missing_target_is_127() {
     target("[\"no-such-program\"]")
         .status(127)
         .stderr_contains("`no-such-program`")
@@ -238,7 +238,7 @@ fn a_target_that_is_not_there_is_127() {
 }
 
 #[test]
-fn the_path_of_the_lookup_is_the_targets_own() {
+fn the_target_is_looked_up_on_its_own_path() {
     run("[env]\nPATH = \"[DIR]/other\"\n[verbs.a]\nexec = [\"thing\"]\n", &["a"])
         .program("thing", "#!/bin/sh\necho wrong\n")
         .file("other/thing", "#!/bin/sh\necho right\n", 0o755)
@@ -334,7 +334,7 @@ fn a_quit_before_the_target_starts_is_131() {
 }
 
 #[test]
-fn the_table_may_name_other_signals_that_stop() {
+fn the_table_may_name_other_stop_signals() {
     run(
         "stop-signals = [\"USR1\"]\n[[setup]]\nrun = [\"sh\", \"-c\", \": >[DIR]/started; exec sleep 60\"]\n[verbs.a]\nexec = [\"true\"]\n",
         &["a"],
@@ -399,7 +399,7 @@ fn streams_that_are_closed_or_full_change_no_exit_code() {
 }
 
 #[test]
-fn a_standard_error_whose_reader_is_gone_changes_no_exit_code() {
+fn a_standard_error_without_a_reader_changes_no_exit_code() {
     // `true` reads nothing: what preverb writes meets a broken pipe.
     for (words, status) in [("b", 64), ("a", 42)] {
         run("[[setup]]\nrun = [\"true\"]\n[verbs.a]\nexec = [\"sh\", \"-c\", \"exit 42\"]\n", &[words])
@@ -419,7 +419,7 @@ fn a_standard_error_whose_reader_is_gone_changes_no_exit_code() {
 }
 
 #[test]
-fn a_mode_whose_output_cannot_be_written_fails_and_says_so() {
+fn a_mode_that_cannot_write_its_output_fails_with_a_message() {
     for mode in ["--list", "--help", "--version"] {
         run("[verbs.a]\nexec = [\"true\"]\n", &[mode])
             .under_shell("exec \"$@\" >/dev/full")
@@ -430,7 +430,7 @@ fn a_mode_whose_output_cannot_be_written_fails_and_says_so() {
 }
 
 #[test]
-fn a_mode_whose_reader_is_gone_does_not_panic() {
+fn a_mode_without_a_reader_does_not_panic() {
     let mut table = String::new();
     for number in 0..1200 {
         table += &format!(
@@ -457,7 +457,7 @@ fn a_mode_whose_reader_is_gone_does_not_panic() {
 // Unusual arguments and variables
 
 #[test]
-fn bytes_that_are_not_utf8_never_end_in_a_panic() {
+fn bytes_that_are_not_utf8_never_cause_a_panic() {
     let odd = [
         bytes(b"\xff"),
         bytes(b"--\xff"),
@@ -486,7 +486,7 @@ fn bytes_that_are_not_utf8_never_end_in_a_panic() {
 }
 
 #[test]
-fn every_message_of_a_failure_is_one_sentence_after_the_name() {
+fn every_failure_message_is_one_sentence_after_the_program_name() {
     let failures: [(&str, &[&str]); 8] = [
         ("[verbs.a]\nexec = [\"true\"]\n", &["b"]),
         ("[verbs.a]\nexec = [\"true\"]\n", &["--bogus"]),

@@ -85,7 +85,7 @@ fn explain_shows_what_a_run_would_do() {
 }
 
 #[test]
-fn explain_takes_the_default_verb_with_its_arguments() {
+fn explain_without_arguments_shows_the_default_verb() {
     explain(&[]).stdout_contains("--workers").run();
 }
 
@@ -109,17 +109,17 @@ fn explain_shows_why_the_environment_was_chosen() {
 }
 
 #[test]
-fn explain_takes_a_command_too() {
+fn explain_accepts_a_command() {
     explain(&["--", "printf", "x"]).stdout_contains("printf").stdout_contains("prepare").run();
 }
 
 #[test]
-fn arguments_after_the_verb_are_its_own_there_too() {
+fn explain_passes_arguments_after_the_verb_to_it() {
     explain(&["server", "--list", "--json"]).stdout_contains("--list").run();
 }
 
 #[test]
-fn explain_is_one_json_value_if_asked() {
+fn explain_json_is_one_value() {
     Test::new()
         .table(TABLE)
         .env("TOKEN", "swordfish")
@@ -151,7 +151,7 @@ fn explain_is_one_json_value_if_asked() {
 }
 
 #[test]
-fn explain_is_the_same_every_time() {
+fn explain_is_deterministic() {
     let once = || {
         let seen = std::rc::Rc::new(std::cell::RefCell::new(String::new()));
         let sink = std::rc::Rc::clone(&seen);
@@ -170,7 +170,7 @@ fn explain_is_the_same_every_time() {
 }
 
 #[test]
-fn an_explanation_exits_with_the_code_of_the_run() {
+fn explain_exits_with_the_code_of_the_run() {
     explain(&["nothing"]).status(64).any_stdout().stderr_contains("`nothing`").run();
     Test::new()
         .table("[environments.dev.verbs.a]\nexec = [\"true\"]\n")
@@ -181,7 +181,7 @@ fn an_explanation_exits_with_the_code_of_the_run() {
 }
 
 #[test]
-fn an_explanation_reads_well() {
+fn an_explanation_is_well_laid_out() {
     explain(&["server", "--now", "a b"])
         .stdout(
             r#"verb         server
@@ -236,7 +236,7 @@ fn an_explanation_of_everything_fits_in_eighty_columns() {
 }
 
 #[test]
-fn an_explanation_of_everything_in_json_is_what_is_documented() {
+fn an_explanation_of_everything_in_json_matches_the_documentation() {
     whole(&["--explain", "--json"]).needs_root().stdout_golden("explain.json").run();
 }
 
@@ -301,7 +301,7 @@ fn a_variable_that_is_never_set_is_not_shown_as_removed() {
 }
 
 #[test]
-fn an_environment_that_only_a_filter_of_any_verb_names_is_mentioned() {
+fn an_environment_named_only_in_a_filter_counts_as_mentioned() {
     let table = "[verbs.a]\nexec = [\"true\"]\n[verbs.b]\nexec = [\"true\"]\n[[verbs.b.setup]]\nrun = [\"true\"]\nenvironments = [\"stage\"]\n";
     let test =
         |environment: &str| Test::new().table(table).args(["--environment", environment, "--explain", "a"]);
@@ -311,7 +311,7 @@ fn an_environment_that_only_a_filter_of_any_verb_names_is_mentioned() {
 }
 
 #[test]
-fn every_string_of_json_is_exact_whatever_is_in_it() {
+fn strings_of_explain_json_are_exact_for_any_bytes() {
     let word = "tab\t newline\n escape\x1b backslash-t\\t quote\" \u{202e}é";
     let table = "[env]\nX = \"${Y}\"\n[[setup]]\nrun = [\"printf\", \"${Y}\"]\n[verbs.a]\nexec = [\"printf\", \"${Y}\"]\n";
     let test = Test::new().table(table).args(["--explain", "--json", "a", word]).env("Y", word);
@@ -335,7 +335,7 @@ fn every_string_of_json_is_exact_whatever_is_in_it() {
 }
 
 #[test]
-fn words_are_quoted_as_a_shell_needs_them_and_a_file_keeps_its_greatest_age() {
+fn arguments_are_quoted_for_a_shell_and_files_show_their_max_age() {
     Test::new()
         .table(
             r#"[[setup]]
@@ -386,7 +386,7 @@ fn problems_that_would_end_the_run_come_last_with_their_exit_codes() {
 }
 
 #[test]
-fn every_declared_variable_has_the_source_of_its_value() {
+fn every_declared_variable_shows_the_source_of_its_value() {
     let table = r#"
         [variables]
         GIVEN = {}
@@ -427,7 +427,7 @@ fn every_declared_variable_has_the_source_of_its_value() {
 }
 
 #[test]
-fn an_explanation_shows_which_conditions_hold_and_which_are_open() {
+fn an_explanation_shows_which_conditions_hold_and_which_are_undecided() {
     let table = r#"
         [[setup]]
         name = "first"
@@ -475,7 +475,7 @@ fn an_explanation_shows_which_conditions_hold_and_which_are_open() {
 }
 
 #[test]
-fn a_user_that_does_not_exist_ends_it_as_it_ends_the_run() {
+fn a_user_that_does_not_exist_gives_the_exit_code_of_the_run() {
     let test = |words: &[&str]| {
         Test::new().table("[verbs.a]\nexec = [\"true\"]\nuser = \"no-such-user\"\n").args(words).status(77)
     };
@@ -486,7 +486,7 @@ fn a_user_that_does_not_exist_ends_it_as_it_ends_the_run() {
 }
 
 #[test]
-fn what_fails_only_because_another_variable_is_missing_is_not_reported() {
+fn errors_that_follow_from_a_missing_variable_are_not_reported() {
     let table = "[variables.TOKEN]\nrequired = true\n[env]\nURL = \"x${TOKEN}\"\n[verbs.a]\nexec = [\"echo\", \"${URL}\"]\n";
     let test = Test::new().table(table).args(["--explain", "a"]).status(65).any_stdout();
     test.stdout_lacks("exit code 65: variable `URL`")
@@ -495,7 +495,7 @@ fn what_fails_only_because_another_variable_is_missing_is_not_reported() {
 }
 
 #[test]
-fn a_late_variable_that_no_step_can_set_ends_the_run() {
+fn a_late_variable_that_no_step_can_set_is_an_error() {
     let table = |steps: &str| {
         format!("[variables.LATE]\nrequired = true\nlate = true\n{steps}\n[verbs.a]\nexec = [\"true\"]\n")
     };

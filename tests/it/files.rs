@@ -26,7 +26,7 @@ fn exists(output: &Output, path: &str) -> bool {
 // Where root is not led
 
 #[test]
-fn root_makes_no_directory_through_another_users_link() {
+fn root_creates_no_directory_through_another_users_link() {
     for user in ["", "user = \"root\"", "user = \"root:daemon\""] {
         planted(steps(&format!(
             "[[setup]]\nmkdir = \"[DIR]/theirs/link/new/below\"\nmode = \"0777\"\n{user}\n"
@@ -84,7 +84,7 @@ fn a_config_map_of_templates_is_rendered() {
 // Files that are not replaced
 
 #[test]
-fn a_template_is_rendered_over_regular_files_only() {
+fn a_template_replaces_only_regular_files() {
     let render = |to: &str, make: &str| {
         steps(&format!("[[setup]]\nrender = \"[DIR]/from\"\nto = \"[DIR]/{to}\"\n"))
             .file("from", "new\n", 0o644)
@@ -118,7 +118,7 @@ fn a_template_is_rendered_over_regular_files_only() {
 }
 
 #[test]
-fn every_variable_that_a_template_lacks_is_reported() {
+fn every_unset_variable_of_a_template_is_reported() {
     steps("[[setup]]\nrender = \"[DIR]/from\"\nto = \"[DIR]/to\"\n")
         .file("from", "${ONE}\n${TWO:?give it} ${ONE}\n${THREE-}${FOUR}\n", 0o644)
         .status(65)
@@ -132,7 +132,7 @@ fn every_variable_that_a_template_lacks_is_reported() {
 // Rendered files
 
 #[test]
-fn a_tree_is_rendered_with_its_subdirectories_by_their_suffix() {
+fn a_tree_is_rendered_with_its_subdirectories() {
     let tree = |step: &str| {
         steps(&format!("[[setup]]\nrender = \"[DIR]/in\"\nto = \"[DIR]/etc/out\"\n{step}\n"))
             .file("in/a.conf.template", "${NAME}\n", 0o644)
@@ -179,7 +179,7 @@ fn a_linked_directory_of_templates_is_entered_once() {
 }
 
 #[test]
-fn the_subdirectories_of_a_tree_are_the_users() {
+fn rendered_subdirectories_belong_to_the_user() {
     steps("[[setup]]\nrender = \"[DIR]/in\"\nto = \"[DIR]/theirs/out\"\nuser = \"daemon\"\n")
         .needs_root()
         .file("in/sub/a.template", "a\n", 0o644)
@@ -202,7 +202,7 @@ fn the_subdirectories_of_a_tree_are_the_users() {
 }
 
 #[test]
-fn a_template_can_leave_what_is_not_its_own() {
+fn a_template_can_leave_other_variables_unexpanded() {
     let template = |keys: &str| {
         steps(&format!("[[setup]]\nrender = \"[DIR]/in\"\nto = \"[DIR]/out\"\n{keys}\n"))
             .file("in", "${PORT} ${NGINX_HOST} ${request_time} ${1} $${PORT} ${PORT_:-d}\n", 0o644)
@@ -240,7 +240,7 @@ fn a_template_can_leave_what_is_not_its_own() {
 }
 
 #[test]
-fn a_source_that_does_not_exist_is_nothing_to_do_where_a_directory_is_meant() {
+fn a_missing_source_is_skipped_if_a_slash_marks_a_directory() {
     let render = |from: &str, to: &str| {
         steps(&format!("[[setup]]\nrender = \"[DIR]/{from}\"\nto = \"[DIR]/{to}\"\n"))
             .file("file", "text\n", 0o644)
@@ -260,7 +260,7 @@ fn a_source_that_does_not_exist_is_nothing_to_do_where_a_directory_is_meant() {
 }
 
 #[test]
-fn the_keys_of_render_are_explained_and_checked() {
+fn explain_and_check_know_the_keys_of_render() {
     let table = |keys: &str| {
         Test::new().table(format!(
             "[[setup]]\nrender = \"[DIR]/in/\"\nto = \"[DIR]\"\n{keys}\n[verbs.a]\nexec = [\"true\"]\n"
@@ -286,7 +286,7 @@ fn the_keys_of_render_are_explained_and_checked() {
 }
 
 #[test]
-fn a_file_with_another_name_is_not_given_to_a_user_who_does_not_own_it() {
+fn chown_skips_a_hard_linked_file_of_another_user() {
     steps("[[setup]]\nchown = \"[DIR]/tree\"\nuser = \"daemon\"\n")
         .needs_root()
         .directory("tree", 0o755)
@@ -307,7 +307,7 @@ fn a_file_with_another_name_is_not_given_to_a_user_who_does_not_own_it() {
 // How they end
 
 #[test]
-fn each_of_them_keeps_to_its_timeout() {
+fn mkdir_render_and_chown_respect_their_timeout() {
     let many: Vec<String> = (0..3000).map(|number| format!("\"[DIR]/made/{number}\"")).collect();
     for (make, step, label) in [
         ("mkdir made", format!("mkdir = [{}]", many.join(", ")), "mkdir [..]"),

@@ -16,7 +16,7 @@ fn twins(wrong: &str, warning: &str, right: &str) {
 }
 
 #[test]
-fn a_dollar_without_braces_where_no_shell_reads_it() {
+fn check_warns_of_a_dollar_without_braces_outside_a_shell() {
     let bare = "`$HOME` is not expanded: no shell reads it here";
     let verb = |exec: &str| format!("[verbs.a]\nexec = {exec}\n");
     twins(&verb(r#"["true", "$HOME/x"]"#), &format!("2:17: {bare}"), &verb(r#"["true", "${HOME}/x"]"#));
@@ -39,7 +39,7 @@ fn a_dollar_without_braces_where_no_shell_reads_it() {
 }
 
 #[test]
-fn a_value_that_is_pasted_into_the_program_text_of_a_shell() {
+fn check_warns_of_a_value_expanded_into_shell_code() {
     let verb = |text: &str| format!("[verbs.a]\nexec = [\"sh\", \"-c\", '{text}']\n");
     let pasted = "2:21: `${NAME}` is pasted into the program text of a shell";
     twins(&verb("echo ${NAME:-admin}"), pasted, &verb("echo ${NAME@sh:-admin}"));
@@ -73,7 +73,7 @@ fn a_value_that_is_pasted_into_the_program_text_of_a_shell() {
 }
 
 #[test]
-fn a_secret_in_a_url_that_is_not_encoded() {
+fn check_warns_of_an_unencoded_secret_in_a_url() {
     let declared =
         "[variables.DB_PASSWORD]\nsecret = true\nrequired = true\n[variables.HOST]\ndefault = \"db\"\n";
     let table = |value: &str| format!("{declared}[env]\nURL = \"{value}\"\n[verbs.a]\nexec = [\"true\"]\n");

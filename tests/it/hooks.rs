@@ -37,7 +37,7 @@ fn in_every_shell(case: impl Fn(&str) -> Test) {
 // Every shell
 
 #[test]
-fn every_shell_hands_back_exports_unsets_directory_and_umask() {
+fn every_shell_returns_exports_unsets_directory_and_umask() {
     in_every_shell(|line| {
         hooks("echo \"$A|${B-unset}|$C\"; pwd; umask")
             .env("B", "inherited")
@@ -49,7 +49,7 @@ fn every_shell_hands_back_exports_unsets_directory_and_umask() {
 }
 
 #[test]
-fn every_shell_leaves_what_it_cannot_hold_as_it_is() {
+fn every_shell_keeps_names_that_it_cannot_represent() {
     in_every_shell(|line| {
         Test::new()
             .table("log = \"quiet\"\n[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.a]\nexec = [\"printenv\", \"my.var\", \"a-b\", \"1\", \"é\"]\n")
@@ -64,7 +64,7 @@ fn every_shell_leaves_what_it_cannot_hold_as_it_is() {
 }
 
 #[test]
-fn every_shell_keeps_bytes_that_are_not_text() {
+fn every_shell_keeps_values_that_are_not_utf8() {
     let value = b"\xff\xfe\n'\"\\$(id)\x01\n";
     in_every_shell(|line| {
         hooks("printf %s \"$A$B\"")
@@ -85,7 +85,7 @@ fn in_every_shell_exit_0_ends_that_hook_alone() {
 }
 
 #[test]
-fn in_every_shell_a_failure_is_one() {
+fn in_every_shell_a_failed_hook_fails_with_its_status() {
     for (script, status) in [
         ("false; true", 1),
         ("exit 7", 7),
@@ -118,7 +118,7 @@ fn in_every_shell_a_failure_is_one() {
 }
 
 #[test]
-fn in_every_shell_a_success_is_what_the_kernel_takes_for_one() {
+fn in_every_shell_a_status_that_the_kernel_truncates_to_0_is_a_success() {
     for script in ["exit 256", "return 256"] {
         in_every_shell(move |line| {
             hooks("echo $A").hook("1.sh", format!("{line}\nexport A=1\n{script}\n")).stdout("1\n")
@@ -127,7 +127,7 @@ fn in_every_shell_a_success_is_what_the_kernel_takes_for_one() {
 }
 
 #[test]
-fn in_every_shell_job_control_takes_nothing_away() {
+fn in_every_shell_job_control_loses_no_exports() {
     for script in ["set -m", "set -m; trap : EXIT"] {
         in_every_shell(move |line| {
             hooks("echo $A")
@@ -139,7 +139,7 @@ fn in_every_shell_job_control_takes_nothing_away() {
 }
 
 #[test]
-fn in_every_shell_a_working_directory_that_is_gone_is_an_error() {
+fn in_every_shell_a_removed_working_directory_is_an_error() {
     in_every_shell(|line| {
         hooks("echo no")
             .hook("1.sh", format!("{line}\nmkdir x\ncd x\nrmdir ../x\n"))
@@ -158,7 +158,7 @@ fn in_every_shell_a_working_directory_that_is_gone_is_an_error() {
 }
 
 #[test]
-fn a_shell_that_cannot_start_programs_has_not_failed_but_returns_nothing() {
+fn a_shell_that_cannot_start_programs_cannot_return_its_environment() {
     for script in
         ["export LARGE=\"$(head -c 140000 /dev/zero | tr '\\0' x)\"", "ulimit -n 3", "#!/bin/bash\nset -r"]
     {
@@ -171,7 +171,7 @@ fn a_shell_that_cannot_start_programs_has_not_failed_but_returns_nothing() {
 }
 
 #[test]
-fn in_every_shell_a_trap_of_the_hooks_own_is_run_and_takes_nothing_away() {
+fn in_every_shell_an_exit_trap_of_the_hook_runs_and_loses_no_exports() {
     in_every_shell(|line| {
         hooks("echo $A")
             .hook("1.sh", format!("{line}\nexport A=1\ntrap 'echo cleaned up' EXIT\n"))
@@ -183,7 +183,7 @@ fn in_every_shell_a_trap_of_the_hooks_own_is_run_and_takes_nothing_away() {
 }
 
 #[test]
-fn in_every_shell_a_hook_that_does_not_hand_its_variables_back_is_an_error() {
+fn in_every_shell_a_hook_that_does_not_return_its_variables_is_an_error() {
     for script in [
         "trap 'true' EXIT\nexport A=1\nexit 0",
         "export A=1\nexec true",
@@ -210,7 +210,7 @@ fn every_shell_passes_the_verb_and_the_callers_arguments() {
 }
 
 #[test]
-fn a_hook_can_do_to_its_shell_what_it_likes() {
+fn a_hook_may_change_the_options_aliases_and_streams_of_its_shell() {
     in_every_shell(|line| {
         hooks("echo \"$A\"; echo $B")
             .hook("1.sh", format!("{line}\nset -uf\nIFS=/\nexport A=1 B=a/b PATH=\"/nowhere:$PATH\"\nalias export=false trap=false\nexec 0<&- 1>&- 2>&- 3>&-\n"))
@@ -219,14 +219,14 @@ fn a_hook_can_do_to_its_shell_what_it_likes() {
 }
 
 #[test]
-fn options_and_a_dash_on_the_first_line_hold() {
+fn options_on_the_first_line_apply_to_the_shell() {
     for line in ["#!/bin/sh -", "#!/bin/sh --", "#!/bin/bash -u", "#!/usr/bin/env -S bash -eu"] {
         hooks("echo $A").hook("1.sh", format!("{line}\nexport A=1\n")).stdout("1\n").run();
     }
 }
 
 #[test]
-fn a_shell_is_found_after_the_options_of_env() {
+fn a_shell_is_recognised_after_the_options_of_env() {
     for line in [
         "#!/usr/bin/env -S -i bash -u",
         "#!/usr/bin/env -S -u PATH A=1 bash -u",
@@ -266,7 +266,7 @@ fn a_function_that_bash_exports_reaches_the_target() {
 }
 
 #[test]
-fn a_function_that_bash_unsets_or_exports_no_more_is_gone() {
+fn a_function_that_bash_unsets_or_no_longer_exports_is_removed() {
     for (forget, messages) in [("unset -f greet", "no\n"), ("export -nf greet", "no\n"), (":", "hello\n")] {
         Test::new()
             .table("log = \"quiet\"\n[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.a]\nexec = [\"bash\", \"-c\", \"greet 2>/dev/null || echo no\"]\n")
@@ -281,7 +281,7 @@ fn a_function_that_bash_unsets_or_exports_no_more_is_gone() {
 }
 
 #[test]
-fn of_a_name_that_was_inherited_twice_the_shells_is_one() {
+fn a_variable_inherited_twice_is_single_after_a_hook_changes_it() {
     let run = |script: &str, left: &str| {
         Test::new()
             .file("preverb.toml", "log = \"quiet\"\n[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.a]\nexec = [\"cat\", \"/proc/self/environ\"]\n", 0o644)
@@ -300,7 +300,7 @@ fn of_a_name_that_was_inherited_twice_the_shells_is_one() {
 }
 
 #[test]
-fn a_hook_can_set_home_and_path_for_all_that_follows() {
+fn a_hook_can_set_home_and_path_for_later_steps_and_the_target() {
     hooks("echo $HOME; program")
         .program("elsewhere/program", "#!/bin/sh\necho found\n")
         .hook("1.sh", "export HOME=/somewhere PATH=\"[DIR]/bin/elsewhere:$PATH\"\n")
@@ -311,7 +311,7 @@ fn a_hook_can_set_home_and_path_for_all_that_follows() {
 }
 
 #[test]
-fn no_hook_can_say_which_verb_runs() {
+fn a_hook_cannot_change_preverb_verb_and_preverb_environment() {
     hooks("echo $PREVERB_VERB $PREVERB_ENVIRONMENT")
         .hook("1.sh", "export PREVERB_VERB=x PREVERB_ENVIRONMENT=y\n")
         .hook("2", "#!/bin/sh\nprintf 'PREVERB_VERB = \"x\"\\nPREVERB_ENVIRONMENT = \"y\"\\n' >&3\n")
@@ -334,7 +334,7 @@ fn several_hundred_long_variables_survive_every_shell() {
 }
 
 #[test]
-fn a_variable_as_large_as_one_can_be_survives() {
+fn a_variable_of_the_maximum_size_survives() {
     hooks("printf %s \"$LARGE$MADE\" | wc -c")
         .env("LARGE", "x".repeat(131_000))
         .hook("1.sh", "export MADE=\"$(head -c 131000 /dev/zero | tr '\\0' y)\"\n")
@@ -343,7 +343,7 @@ fn a_variable_as_large_as_one_can_be_survives() {
 }
 
 #[test]
-fn hundreds_of_hooks_are_none_too_many() {
+fn hundreds_of_hooks_can_run() {
     let mut test = hooks("echo $COUNT");
     for number in 0..150 {
         test = test.hook(&format!("{number:03}.sh"), "export COUNT=$((COUNT + 1))\n");
@@ -352,7 +352,7 @@ fn hundreds_of_hooks_are_none_too_many() {
 }
 
 #[test]
-fn variables_of_a_service_manager_are_for_the_target_alone() {
+fn variables_of_a_service_manager_reach_only_the_target() {
     let show = "echo ${NOTIFY_SOCKET-none} ${LISTEN_PID-none} ${LISTEN_FDS-none}";
     hooks(show)
         .hook("1.sh", show)
@@ -368,7 +368,7 @@ fn variables_of_a_service_manager_are_for_the_target_alone() {
 // The program that runs a file
 
 #[test]
-fn a_script_for_another_program_than_a_shell_is_run_by_it() {
+fn a_script_with_another_interpreter_is_run_by_it() {
     hooks("echo \"$A|${B-unset}\"")
         .file("hooks/1.sh", "#!/usr/bin/env perl\nprint STDERR \"perl @ARGV\\n\"; open F, '>&=3'; print F qq(A = \"1\"\\n);\n", 0o755)
         .file("hooks/2.sh", "#!/usr/bin/perl\n$ENV{B} = 1; print STDERR \"perl\\n\";\n", 0o755)
@@ -463,7 +463,7 @@ fn check_finds_a_carriage_return_in_the_first_line_of_any_program() {
 }
 
 #[test]
-fn a_file_that_is_run_itself_has_the_arguments_and_an_interpreter_the_path_alone() {
+fn an_executable_hook_gets_the_arguments_and_an_interpreter_only_the_path() {
     Test::new()
         .table("log = \"quiet\"\n[interpreters]\ntxt = [\"printf\", \"[%s]\"]\n\"txt.gz\" = [\"printf\", \"(%s)\"]\n[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.a]\nexec = [\"true\"]\n")
         .args(["a", "x y", "z"])
@@ -488,7 +488,7 @@ fn step(keys: &str, target: &str) -> Test {
 const RUN: &str = "executables = \"run\"";
 
 #[test]
-fn an_executable_script_is_run_where_the_step_says_so() {
+fn an_executable_script_is_run_if_the_step_says_so() {
     // As the postgres and nginx images do it: what it exports is gone, its trap and its exec are its own affair.
     step(RUN, "echo \"$A|$B|$C|$PATH_SEEN\"")
         .hook("1.sh", "#!/bin/bash\nexport A=1\ntrap 'echo trapped >&2' EXIT\nexit 0\n")
@@ -503,7 +503,7 @@ fn an_executable_script_is_run_where_the_step_says_so() {
 }
 
 #[test]
-fn variables_of_a_run_script_do_not_reach_the_target() {
+fn exports_of_a_script_that_is_run_do_not_reach_the_target() {
     step(RUN, "echo \"$PATH|$LC_ALL\"")
         .hook("15.sh", "#!/bin/sh\nexport LC_ALL=C\nPATH=/usr/local/sbin:/usr/bin:/bin\nexport PATH\n")
         .env("PATH", "/usr/bin:/bin:/opt/x")
@@ -513,7 +513,7 @@ fn variables_of_a_run_script_do_not_reach_the_target() {
 }
 
 #[test]
-fn the_shell_of_the_step_is_for_scripts_without_a_line_that_names_one() {
+fn the_shell_of_the_step_sources_scripts_that_name_no_shell() {
     let arrays = "a=(1 2 3); export A=${#a[@]}; echo \"$0 $*\"\n";
     step("shell = \"bash\"", "echo $A")
         .file("hooks/1.sh", arrays, 0o644)
@@ -541,7 +541,7 @@ fn the_shell_of_the_step_is_for_scripts_without_a_line_that_names_one() {
 }
 
 #[test]
-fn check_and_explain_know_which_scripts_are_run() {
+fn check_and_explain_show_which_scripts_are_run() {
     step(&format!("shell = \"nonesuch\"\n{RUN}"), "true")
         .hook("1.sh", "#!/bin/sh\n  export A=1\n")
         .hook("2.sh", "echo\n")
@@ -566,7 +566,7 @@ fn check_and_explain_know_which_scripts_are_run() {
 // Mounts
 
 #[test]
-fn a_config_map_is_its_files_and_nothing_of_its_machinery() {
+fn only_the_files_of_a_config_map_run() {
     hooks("echo $ONE $TWO")
         .file("hooks/..2026_11_20_00_00_00.1/one.sh", "export ONE=1\n", 0o644)
         .file("hooks/..2026_11_20_00_00_00.1/two.sh", "export TWO=$ONE$ONE\n", 0o644)
@@ -579,7 +579,7 @@ fn a_config_map_is_its_files_and_nothing_of_its_machinery() {
 }
 
 #[test]
-fn a_file_that_is_skipped_is_named_with_what_would_make_it_run() {
+fn a_skipped_file_is_reported_with_a_hint_to_make_it_run() {
     Test::new()
         .table("[interpreters]\nsql = [\"cat\"]\n[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.a]\nexec = [\"true\"]\n")
         .args(["a"])
@@ -603,7 +603,7 @@ preverb: warning: `[DIR]/hooks/6.` in step `hooks [DIR]/hooks` is skipped: it is
 }
 
 #[test]
-fn a_pipe_among_the_hooks_is_not_opened() {
+fn a_pipe_in_a_hook_directory_is_not_opened() {
     hooks("echo the target")
         .under_shell("mkdir hooks; mkfifo -m 755 hooks/1 hooks/2.sh; exec \"$@\"")
         .stdout("the target\n")
@@ -611,7 +611,7 @@ fn a_pipe_among_the_hooks_is_not_opened() {
 }
 
 #[test]
-fn a_mistyped_mount_is_an_error_before_its_neighbours_run_no_further() {
+fn a_directory_named_like_a_hook_ends_the_run() {
     for name in ["2.sh", "2.py"] {
         hooks("echo no")
             .directory(&format!("hooks/{name}"), 0o755)
@@ -624,7 +624,7 @@ fn a_mistyped_mount_is_an_error_before_its_neighbours_run_no_further() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_read_is_an_error_and_not_an_empty_one() {
+fn an_unreadable_hook_directory_is_an_error() {
     hooks("echo no")
         .directory("hooks", 0o300)
         .under_shell("chmod 755 . && exec setpriv --reuid 65534 --regid 65534 --clear-groups \"$@\"")
@@ -635,7 +635,7 @@ fn a_directory_that_cannot_be_read_is_an_error_and_not_an_empty_one() {
 }
 
 #[test]
-fn hostile_names_do_no_harm() {
+fn hostile_file_names_cannot_inject_commands_or_escapes() {
     let name = "1 $(touch pwned) `touch pwned` '\"; touch pwned; \n\u{1b}[31m.sh";
     Test::new()
         .table("[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.a]\nexec = [\"true\"]\n")
@@ -652,7 +652,7 @@ fn hostile_names_do_no_harm() {
 }
 
 #[test]
-fn a_relative_hook_directory_is_seen_from_the_working_directory() {
+fn a_relative_hook_directory_starts_at_the_working_directory() {
     Test::new()
         .table("log = \"quiet\"\nworkdir = \"[DIR]/app\"\n[[setup]]\nhooks = \"-h\"\n[[setup]]\nhooks = \"x.sh\"\n[verbs.a]\nexec = [\"true\"]\n")
         .args(["a"])
@@ -664,7 +664,7 @@ fn a_relative_hook_directory_is_seen_from_the_working_directory() {
 }
 
 #[test]
-fn the_files_of_a_relative_hook_directory_are_those_that_were_listed() {
+fn a_hook_that_changes_directory_does_not_redirect_later_hooks() {
     let there = "cd elsewhere\necho \"$0\"\n";
     Test::new()
         .table("log = \"quiet\"\n[[setup]]\nhooks = \"hooks\"\n[verbs.a]\nexec = [\"pwd\"]\n")
@@ -697,7 +697,7 @@ fn root_runs_the_file_that_was_checked() {
 }
 
 #[test]
-fn how_a_file_is_run_is_decided_when_its_turn_comes() {
+fn the_way_to_run_a_file_is_decided_just_before_it_runs() {
     hooks("echo $A")
         .hook("1.sh", "cd hooks\nchmod +x 2\nprintf '#!/bin/bash\\n[[ $A ]]; export A=${A}3' >3.sh\nrm 4.txt\n: >not-listed.sh\n")
         .file("hooks/2", "#!/bin/sh\necho 'A = \"2\"' >&3\n", 0o644)
@@ -712,7 +712,7 @@ fn how_a_file_is_run_is_decided_when_its_turn_comes() {
 // Descriptor 3
 
 #[test]
-fn descriptor_three_of_every_kind_of_hook_takes_variables() {
+fn every_kind_of_hook_can_set_variables_on_descriptor_3() {
     hooks("echo $A$B$C$D")
         .table("log = \"quiet\"\n[interpreters]\ntxt = [\"sh\"]\n[[setup]]\nhooks = \"[DIR]/hooks\"\n[[setup]]\nrun = [\"sh\", \"-c\", '''echo 'D = \"4\"' >&3''']\n[verbs.a]\nexec = [\"sh\", \"-c\", 'echo $A$B$C$D']\n")
         .hook("1.sh", "echo 'A = \"1\"' >&3\nexport A=0\n")
@@ -724,7 +724,7 @@ fn descriptor_three_of_every_kind_of_hook_takes_variables() {
 }
 
 #[test]
-fn descriptor_three_takes_a_megabyte_whole() {
+fn descriptor_3_accepts_a_megabyte() {
     let script = "import os\ntext = ''.join(f'V{n} = \"{\"x\" * 1000}\"\\n' for n in range(1000)).encode()\nwhile text:\n    text = text[os.write(3, text):]\n";
     hooks("env | grep -c '^V[0-9]*=x\\{1000\\}$'")
         .needs("python3")
@@ -735,7 +735,7 @@ fn descriptor_three_takes_a_megabyte_whole() {
 }
 
 #[test]
-fn as_many_variables_as_fit_are_none_too_many() {
+fn descriptor_3_accepts_50000_variables() {
     let script = "import os\ntext = ''.join(f'V{n} = \"x\"\\n' for n in range(50000)).encode()\nwhile text:\n    text = text[os.write(3, text):]\n";
     hooks("env | grep -c ^V")
         .needs("python3")
@@ -748,7 +748,7 @@ fn as_many_variables_as_fit_are_none_too_many() {
 }
 
 #[test]
-fn descriptor_three_without_end_ends_the_hook() {
+fn endless_output_on_descriptor_3_ends_the_hook() {
     hooks("echo no")
         .hook("1", "#!/bin/sh\ncat /dev/zero >&3\n")
         .status(80)
@@ -757,7 +757,7 @@ fn descriptor_three_without_end_ends_the_hook() {
 }
 
 #[test]
-fn a_malformed_table_on_descriptor_three_names_the_hook_and_what_is_wrong() {
+fn malformed_toml_on_descriptor_3_is_reported_with_the_hook() {
     for (text, what) in [
         ("A = 1", "a value for `A` that is an integer, not a string"),
         ("[t]\\nA = \"1\"", "a value for `t` that is a table, not a flat table of strings"),
@@ -782,7 +782,7 @@ fn a_malformed_table_on_descriptor_three_names_the_hook_and_what_is_wrong() {
 }
 
 #[test]
-fn a_variable_from_descriptor_three_that_was_declared_a_secret_stays_one() {
+fn a_declared_secret_from_descriptor_3_is_concealed() {
     Test::new()
         .table("[[setup]]\nrun = [\"sh\", \"-c\", '''echo 'TOKEN = \"hunter2\"' >&3''']\n[[setup]]\nrun = [\"sh\", \"-c\", \"exit 3\", \"${TOKEN}\"]\n[variables.TOKEN]\nsecret = true\n[verbs.a]\nexec = [\"no-${TOKEN}\"]\n")
         .args(["a"])
@@ -793,7 +793,7 @@ fn a_variable_from_descriptor_three_that_was_declared_a_secret_stays_one() {
 }
 
 #[test]
-fn a_failed_hook_has_exported_nothing_and_is_named_alone() {
+fn variables_of_a_failed_hook_are_ignored_and_only_the_hook_is_reported() {
     hooks("echo no")
         .hook("1", "#!/bin/sh\necho 'A = 1' >&3\nexit 4\n")
         .status(80)
@@ -804,7 +804,7 @@ fn a_failed_hook_has_exported_nothing_and_is_named_alone() {
 // Leftover processes
 
 #[test]
-fn a_daemon_that_keeps_all_descriptors_open_delays_nothing_and_is_named() {
+fn a_daemon_that_keeps_all_descriptors_open_delays_nothing_and_is_reported() {
     for (name, head) in [("1.sh", ""), ("1", "#!/bin/sh\n")] {
         Test::new()
             .table("[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.a]\nexec = [\"sh\", \"-c\", 'echo $A; kill $(cat pid)']\n")
@@ -829,7 +829,7 @@ fn the_target_starts_without_zombies() {
 }
 
 #[test]
-fn a_later_hook_is_not_mistaken_for_an_earlier_ones_remains() {
+fn a_leftover_process_cannot_pose_as_a_later_hook() {
     // A process of the first hook joins the second one's group, and hands back an environment in its place.
     let thief = "import glob, os, re, socket, time
 os.setpgid(0, 0)
@@ -864,7 +864,7 @@ open('tmp/stolen', 'w').close()
 // The terminal and the streams
 
 #[test]
-fn a_hook_that_reads_the_terminal_has_failed() {
+fn a_hook_that_reads_the_terminal_fails() {
     hooks("echo no")
         .terminal()
         .hook("1.sh", "read -r x </dev/tty\n")
@@ -875,7 +875,7 @@ fn a_hook_that_reads_the_terminal_has_failed() {
 }
 
 #[test]
-fn a_hook_that_stops_itself_has_failed() {
+fn a_hook_that_stops_itself_fails() {
     for signal in ["STOP", "TSTP"] {
         hooks("echo no")
             .hook("1", format!("#!/bin/sh\nkill -{signal} $$\nsleep 100\n"))
@@ -887,7 +887,7 @@ fn a_hook_that_stops_itself_has_failed() {
 }
 
 #[test]
-fn the_target_finds_the_terminal_as_it_was() {
+fn hooks_leave_the_terminal_unchanged_for_the_target() {
     let spoil = "#!/usr/bin/env python3
 import os, signal, termios, tty
 signal.signal(signal.SIGTTOU, signal.SIG_IGN)
@@ -900,7 +900,7 @@ os.tcsetpgrp(fd, os.getpgrp())
 }
 
 #[test]
-fn a_probe_leaves_the_target_its_terminal() {
+fn a_probe_leaves_the_terminal_unchanged_for_the_target() {
     let spoil = "#!/usr/bin/env python3
 import os, signal, termios, tty
 signal.signal(signal.SIGTTOU, signal.SIG_IGN)
@@ -933,7 +933,7 @@ fn is_asked_at_its_terminal(test: Test) {
 }
 
 #[test]
-fn the_targets_streams_block_as_they_did() {
+fn hooks_leave_the_blocking_mode_of_the_streams_unchanged() {
     // The standard error of all is one open file: whoever changes its flags changes them for everybody.
     let flags = "awk '/^flags/ { print $2 }' /proc/$$/fdinfo/2";
     let run = |spoil: &str| {
@@ -976,7 +976,7 @@ fn a_closed_or_full_standard_error_changes_nothing() {
 }
 
 #[test]
-fn a_hook_has_no_descriptor_of_preverbs() {
+fn a_hook_inherits_no_descriptor_of_preverb() {
     let list = "#!/usr/bin/env python3
 import os
 for n in range(3, 1000):
@@ -1017,7 +1017,7 @@ fn a_long_hook_is_reported_every_ten_seconds() {
 }
 
 #[test]
-fn messages_about_hooks_are_json_if_asked_for() {
+fn with_json_logging_messages_about_hooks_are_json() {
     Test::new()
         .table("[[setup]]\nhooks = \"[DIR]/hooks\"\nname = \"files\"\n[verbs.a]\nexec = [\"true\"]\n")
         .args(["--log", "json", "a"])
@@ -1045,7 +1045,7 @@ fn messages_about_hooks_are_json_if_asked_for() {
 // Timeouts
 
 #[test]
-fn a_hook_past_its_timeout_is_asked_to_end_and_has_failed() {
+fn a_hook_past_its_timeout_gets_term_and_fails() {
     for (name, head) in [("1.sh", ""), ("1", "#!/bin/sh\n"), ("1.sh", "#!/bin/bash\n")] {
         Test::new()
             .table("log = \"quiet\"\n[[setup]]\nhooks = \"[DIR]/hooks\"\ntimeout = \"300ms\"\n[verbs.a]\nexec = [\"echo\", \"no\"]\n")
@@ -1061,7 +1061,7 @@ fn a_hook_past_its_timeout_is_asked_to_end_and_has_failed() {
 }
 
 #[test]
-fn a_timeout_is_for_each_file_of_a_directory() {
+fn a_timeout_applies_to_each_file_of_a_directory() {
     let mut test = Test::new()
         .table("log = \"quiet\"\n[[setup]]\nhooks = \"[DIR]/hooks\"\ntimeout = \"2s\"\n[verbs.a]\nexec = [\"echo\", \"all\"]\n")
         .args(["a"]);
@@ -1072,7 +1072,7 @@ fn a_timeout_is_for_each_file_of_a_directory() {
 }
 
 #[test]
-fn a_hook_that_ignores_the_end_of_its_time_is_killed_five_seconds_later() {
+fn a_hook_that_ignores_its_timeout_is_killed_five_seconds_later() {
     Test::new()
         .table("log = \"quiet\"\n[[setup]]\nrun = [\"sh\", \"-c\", \"trap '' TERM; while :; do sleep 0.1; done\"]\nname = \"deaf\"\ntimeout = \"100ms\"\n[verbs.a]\nexec = [\"echo\", \"no\"]\n")
         .args(["a"])
@@ -1087,7 +1087,7 @@ fn a_hook_that_ignores_the_end_of_its_time_is_killed_five_seconds_later() {
 }
 
 #[test]
-fn a_hook_has_the_grace_of_its_step_before_it_is_killed() {
+fn a_hook_is_killed_after_the_grace_of_its_step() {
     let stubborn = "trap \"\" TERM; : >ready; while :; do sleep 0.05; done";
     let step = |keys: &str, script: &str| {
         Test::new()
@@ -1131,7 +1131,7 @@ fn a_hook_has_the_grace_of_its_step_before_it_is_killed() {
 // Tiny containers
 
 #[test]
-fn setup_needs_nothing_but_the_shell_that_a_hook_names() {
+fn setup_needs_no_proc_dev_tmp_or_etc() {
     // A root with a shell, the libraries of a preverb that is not static, and nothing else: no /proc, no /dev, no
     // /tmp, no /etc, read-only.
     let script = "

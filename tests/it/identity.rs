@@ -43,7 +43,7 @@ fn user(spec: &str) -> Test {
 }
 
 #[test]
-fn a_user_has_every_form_and_its_groups_and_home() {
+fn every_form_of_a_user_has_the_right_ids_groups_and_home() {
     for (spec, who) in [
         ("app", "1000 100 100 200 201 /home/app"),
         ("app:extra", "1000 200 200 /home/app"),
@@ -67,7 +67,7 @@ fn a_user_has_every_form_and_its_groups_and_home() {
 }
 
 #[test]
-fn an_unknown_user_is_77_and_nothing_runs() {
+fn an_unknown_user_is_77_and_no_step_runs() {
     for (spec, why) in [
         (
             "nosuch",
@@ -145,7 +145,7 @@ fn a_damaged_passwd_line_defines_no_user_and_hides_no_other_line() {
 }
 
 #[test]
-fn files_that_cannot_be_read_are_reported() {
+fn an_unreadable_passwd_or_group_file_is_reported() {
     // A directory in the place of the file: what a mistyped mount leaves.
     let script = "mount --bind \"$0/tmp\" /mnt && cd / && mkdir /mnt/etc && cp /etc/nsswitch.conf /mnt/etc 2>/dev/null; \
                   mkdir /mnt/etc/passwd && mount --bind /mnt/etc /etc && exec \"$@\"";
@@ -159,7 +159,7 @@ fn files_that_cannot_be_read_are_reported() {
 }
 
 #[test]
-fn home_is_the_users_unless_the_table_or_a_hook_set_it() {
+fn home_is_that_of_the_user_unless_the_table_or_a_hook_sets_it() {
     let verb = "[verbs.who]\nexec = [\"who\"]\nuser = \"app\"\n";
     let run = |table: String| users().table(table).args(["who"]);
     run(verb.to_owned()).stdout("1000 100 100 200 201 /home/app\n").run();
@@ -183,7 +183,7 @@ fn home_is_the_users_unless_the_table_or_a_hook_set_it() {
 }
 
 #[test]
-fn a_hook_of_roots_has_roots_home() {
+fn a_root_hook_has_the_home_of_root() {
     for verbs_user in ["user = \"app\"\n", ""] {
         for spec in ["root", "0:0", "root:users"] {
             let run = |env: &str| {
@@ -201,7 +201,7 @@ fn a_hook_of_roots_has_roots_home() {
 }
 
 #[test]
-fn only_variables_of_root_skip_a_step_of_root() {
+fn only_variables_set_by_root_can_skip_a_root_step() {
     let test = |kind: &str, user: &str| {
         users()
             .table(format!(
@@ -224,7 +224,7 @@ fn only_variables_of_root_skip_a_step_of_root() {
 }
 
 #[test]
-fn a_variable_names_the_user_before_any_step_and_no_hook_can_change_it() {
+fn user_is_expanded_before_the_first_step_and_hooks_cannot_change_it() {
     users()
         .table("[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.who]\nexec = [\"who\"]\nuser = \"${WHOM:-app}\"\n")
         .hook("1.sh", "export WHOM=root\n")
@@ -238,7 +238,7 @@ fn a_variable_names_the_user_before_any_step_and_no_hook_can_change_it() {
 const NOBODY: [&str; 5] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
 
 #[test]
-fn a_user_that_is_current_already_needs_no_step_down() {
+fn the_current_user_needs_no_change() {
     for spec in ["nobody", "65534", "65534:65534", "nobody:nogroup"] {
         let table = format!("[verbs.who]\nexec = [\"who\"]\nuser = \"{spec}\"\n");
         let test = || Test::new().needs_root().under(NOBODY).program("who", WHO).env("HOME", "/inherited");
@@ -248,7 +248,7 @@ fn a_user_that_is_current_already_needs_no_step_down() {
 }
 
 #[test]
-fn without_root_there_is_one_warning_and_the_run_continues() {
+fn without_root_a_run_warns_once_and_continues() {
     let table = "[[setup]]\nhooks = \"[DIR]/hooks\"\n[[setup]]\nrun = [\"true\"]\nuser = \"root\"\n\
                  [[setup]]\nchown = [\"[DIR]/hooks\"]\n[verbs.who]\nexec = [\"who\"]\nuser = \"root\"\ncapabilities = []\n";
     let test = || Test::new().needs_root().under(NOBODY).program("who", WHO).env("HOME", "/inherited");
@@ -282,7 +282,7 @@ fn status(names: &str) -> String {
 }
 
 #[test]
-fn every_id_is_given_up_and_no_capability_stays() {
+fn giving_up_root_drops_every_id_and_capability() {
     let table = format!(
         "[verbs.a]\nuser = \"app\"\n{}",
         status("Uid|Gid|Groups|CapInh|CapPrm|CapEff|CapAmb|NoNewPrivs")
@@ -313,7 +313,7 @@ fn every_id_is_given_up_and_no_capability_stays() {
 }
 
 #[test]
-fn a_step_down_that_does_not_give_up_root_is_refused() {
+fn a_user_change_that_keeps_root_is_refused() {
     // With this bit the kernel takes no capability from who gives up uid 0 (capabilities(7)).
     let secure = ["setpriv", "--securebits", "+no_setuid_fixup"];
     let refused = "preverb: cannot become user `app`: verify: root can be regained\n";
@@ -330,7 +330,7 @@ fn a_step_down_that_does_not_give_up_root_is_refused() {
 }
 
 #[test]
-fn root_that_may_not_change_ids_is_reported() {
+fn root_without_the_right_to_change_ids_is_reported() {
     for (lacking, part) in [("setgid", "setgroups"), ("setuid", "setuid")] {
         users()
             .under(["setpriv", "--bounding-set", &format!("-{lacking}"), "--inh-caps", &format!("-{lacking}")])
@@ -346,7 +346,7 @@ fn root_that_may_not_change_ids_is_reported() {
 }
 
 #[test]
-fn root_of_a_namespace_that_denies_setgroups_can_still_be_root() {
+fn root_stays_root_in_a_namespace_without_setgroups() {
     let test = || Test::new().in_user_namespace().program("who", WHO);
     test().args(["--as", "root", "--", "sh", "-c", "id -u; echo $HOME"]).stdout("0\n/root\n").run();
     test().table("[verbs.a]\nuser = \"0:0\"\nexec = [\"id\", \"-u\"]\n").args(["a"]).stdout("0\n").run();
@@ -384,7 +384,7 @@ fn capabilities_are_kept_as_ambient_and_all_others_leave_the_bounding_set() {
 }
 
 #[test]
-fn a_supervisor_has_stepped_down_with_its_target() {
+fn a_supervisor_runs_as_the_user_of_its_target() {
     users()
         .table(format!(
             "[verbs.a]\nuser = \"app\"\ncapabilities = [\"NET_BIND_SERVICE\"]\nno-new-privileges = true\numask = \"027\"\n\
@@ -400,7 +400,7 @@ fn a_supervisor_has_stepped_down_with_its_target() {
 }
 
 #[test]
-fn a_capability_that_the_container_lacks_is_71_as_root_and_a_warning_else() {
+fn a_capability_that_the_container_lacks_is_71_as_root_and_otherwise_a_warning() {
     let table = "[verbs.a]\nuser = \"app\"\ncapabilities = [\"NET_ADMIN\"]\nexec = [\"true\"]\n";
     users()
         .under(["setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin"])
@@ -433,7 +433,7 @@ fn a_capability_that_the_container_lacks_is_71_as_root_and_a_warning_else() {
 }
 
 #[test]
-fn a_bounding_set_that_is_right_already_needs_no_right_to_be_changed() {
+fn a_bounding_set_that_is_already_right_needs_no_setpcap() {
     // `--cap-drop ALL --cap-add NET_BIND_SERVICE,SETUID,SETGID`: SETPCAP is not there.
     let only = "-all,+net_bind_service,+setuid,+setgid";
     let run = |capabilities: &str| {
@@ -525,7 +525,7 @@ fn a_user_with_too_many_processes_is_reported() {
 }
 
 #[test]
-fn limits_so_small_that_nothing_can_be_looked_at_still_give_a_message() {
+fn extremely_small_limits_still_give_the_right_message() {
     for limit in ["nofile = 0", "as = 0", "data = 0", "stack = 0", "fsize = 0", "fsize = 0, nofile = 0"] {
         Test::new()
             .table(format!("[verbs.a]\nlimits = {{ {limit} }}\nexec = [\"no-such-program\"]\n"))
@@ -537,7 +537,7 @@ fn limits_so_small_that_nothing_can_be_looked_at_still_give_a_message() {
 }
 
 #[test]
-fn a_workdir_is_entered_with_roots_rights_or_the_users_whoever_the_run_is() {
+fn a_workdir_is_entered_as_root_or_as_the_verbs_user() {
     // It may be closed to the user: an open directory is one, as with `docker run --workdir`.
     users()
         .directory("closed", 0o700)
@@ -589,7 +589,7 @@ fn next_to_gosu(spec: &str, command: &[&str]) -> Option<[(i32, String); 2]> {
 }
 
 #[test]
-fn preverb_steps_down_as_gosu_does() {
+fn as_gives_the_same_identity_as_gosu() {
     if !nix::unistd::geteuid().is_root() {
         return skip("it needs root");
     }
@@ -679,7 +679,7 @@ fn as_needs_a_user_and_a_command() {
 }
 
 #[test]
-fn as_is_transparent_but_for_the_user() {
+fn as_changes_only_the_user() {
     // Everything after `--` is the command's, and nothing that gosu knows as an option is one.
     users()
         .program("show", "#!/bin/sh\nfor word; do printf '<%s>' \"$word\"; done\n")

@@ -115,7 +115,7 @@ impl Answer {
 // --health
 
 #[test]
-fn a_verb_is_as_healthy_as_its_probe_says() {
+fn a_verb_is_healthy_if_its_probe_succeeds() {
     container("health = \"file://[DIR]/alive\"\n", |inside| {
         inside.health().is_unhealthy("verb `a` is not healthy: `file://[DIR]/alive`: does not exist");
         inside.touch("alive");
@@ -139,7 +139,7 @@ fn a_heartbeat_that_is_too_old_is_not_healthy() {
 }
 
 #[test]
-fn the_probe_is_made_with_the_main_processs_variables_and_what_hooks_exported() {
+fn the_probe_uses_the_variables_of_the_main_process() {
     let verb = "health = \"file://[DIR]/${NAME}-${EXPORTED}-${OWN:-none}\"\nenv = { NAME = \"x\" }\n\
                 [[setup]]\nhooks = \"[DIR]/hooks\"\n";
     container(verb, |inside| {
@@ -152,7 +152,7 @@ fn the_probe_is_made_with_the_main_processs_variables_and_what_hooks_exported() 
 }
 
 #[test]
-fn the_probe_is_that_of_the_environment() {
+fn the_probe_is_that_of_the_current_environment() {
     let verb = "health = \"file:///\"\n[environments.dev.verbs.a]\nhealth = \"file://[DIR]/dev\"\n";
     container(verb, |inside| inside.health().is_healthy()).run();
     container(verb, |inside| {
@@ -176,7 +176,7 @@ fn a_verb_without_a_probe_and_a_command_are_healthy_while_they_run() {
 }
 
 #[test]
-fn an_unknown_state_is_not_healthy() {
+fn a_main_process_without_preverbs_variables_is_not_healthy() {
     let script = format!(": >$0/tmp/ready; {} --health", preverb());
     Test::new()
         .table("[verbs.a]\nexec = [\"true\"]\nhealth = \"file:///nothing\"\n")
@@ -192,7 +192,7 @@ fn an_unknown_state_is_not_healthy() {
 }
 
 #[test]
-fn during_setup_it_is_still_setting_up_whatever_hooks_carry() {
+fn during_setup_a_hook_is_not_taken_for_the_target() {
     let table = format!(
         "[[setup]]\nrun = [\"sh\", \"-c\", \": >[DIR]/tmp/hook; until [ -e [DIR]/tmp/go ]; do sleep 0.02; done\"]\n\
          [verbs.a]\nexec = {MAIN}\n"
@@ -218,7 +218,7 @@ fn during_setup_it_is_still_setting_up_whatever_hooks_carry() {
 }
 
 #[test]
-fn a_link_that_sets_up_is_not_taken_for_the_target() {
+fn during_setup_a_link_to_preverb_is_not_taken_for_the_target() {
     let table = "[[setup]]\nrun = [\"sh\", \"-c\", \": >[DIR]/tmp/hook; until [ -e [DIR]/tmp/end ]; do sleep 0.02; done\"]\n\
                  [verbs.a]\nexec = [\"true\"]\n";
     bare(table, &[], |inside| {
@@ -231,7 +231,7 @@ fn a_link_that_sets_up_is_not_taken_for_the_target() {
 }
 
 #[test]
-fn below_another_init_it_is_the_oldest_process() {
+fn below_another_init_the_oldest_process_is_the_main_process() {
     for init in [&["tini", "--"], &["dumb-init", "--"], &["catatonit", "--"]] {
         let table = format!("[verbs.a]\nexec = {MAIN}\nhealth = \"file://[DIR]/alive\"\n");
         container_of(&table, init, |inside| {
@@ -243,7 +243,7 @@ fn below_another_init_it_is_the_oldest_process() {
 }
 
 #[test]
-fn the_target_stands_for_its_supervisor() {
+fn behind_a_supervisor_the_target_is_the_main_process() {
     let verb = "init = true\nuser = \"daemon\"\nhealth = \"file://[DIR]/alive\"\nenv = { X = \"1\" }\n";
     let table = format!("[verbs.a]\nexec = {MAIN}\n{verb}");
     for init in [&[][..], &["tini", "--"]] {
@@ -280,7 +280,7 @@ const LEAVES: &str = "[[setup]]\nuser = \"root\"\n\
                       run = [\"sh\", \"-c\", \"setsid sleep 600 </dev/null >/dev/null 2>&1 3>&- & exit 0\"]\n";
 
 #[test]
-fn what_a_hook_of_roots_left_behind_is_not_taken_for_a_target_without_variables() {
+fn a_leftover_process_of_a_root_hook_is_not_taken_for_the_target() {
     let main = MAIN.strip_prefix('[').unwrap();
     let test = |before: &str, init: &[&str]| {
         let table =
@@ -307,7 +307,7 @@ fn has_user_namespaces() -> bool {
 }
 
 #[test]
-fn a_process_that_calls_itself_a_supervisor_is_not_believed() {
+fn a_process_that_poses_as_a_supervisor_is_ignored() {
     let itself = "import ctypes, glob, os, time\n\
                   left = [p for p in glob.glob('/proc/[0-9]*') if open(p + '/comm').read() == 'sleep\\n'][0]\n\
                   ctypes.CDLL(None).prctl(15, b'preverb:' + left[6:].encode(), 0, 0, 0)\n\
@@ -326,7 +326,7 @@ fn a_process_that_calls_itself_a_supervisor_is_not_believed() {
 }
 
 #[test]
-fn a_target_is_found_in_its_first_moment() {
+fn a_target_is_found_as_soon_as_it_starts() {
     // Its supervisor may not have named it by then; either of the two may be quicker.
     let table = format!(
         "[verbs.a]\nexec = [\"sh\", \"-c\", \"{} --exec -- printenv PREVERB_VERB\"]\ninit = true\n",
@@ -359,7 +359,7 @@ fn a_script_that_runs_preverb_is_not_the_main_process() {
 }
 
 #[test]
-fn a_target_beside_an_older_process_of_its_script_or_its_init_is_found() {
+fn a_target_is_found_beside_older_processes_of_its_script_or_init() {
     let table = format!("[verbs.a]\nexec = {MAIN}\n");
     let other = "sleep 600 </dev/null >/dev/null 2>&1 &";
     for script in [
@@ -374,7 +374,7 @@ fn a_target_beside_an_older_process_of_its_script_or_its_init_is_found() {
 }
 
 #[test]
-fn a_main_process_that_has_ended_is_not_healthy() {
+fn a_main_process_that_ended_is_not_healthy() {
     // An init that reaps no process.
     let init = "#!/usr/bin/perl\nif (fork) { sleep 1 until -e '[DIR]/tmp/gone' } else { exec @ARGV }\n";
     bare("[verbs.a]\nexec = [\"true\"]\n", &["[DIR]/bin/tini"], |inside| {
@@ -450,7 +450,7 @@ fn in_a_shared_namespace_each_container_has_its_own_main_process() {
 }
 
 #[test]
-fn variables_that_a_title_has_overwritten_are_not_used() {
+fn variables_overwritten_by_a_process_title_are_not_used() {
     let exec = r#"["perl", "-e", "$0 = q(x) x 3000; open F, '>', '[DIR]/tmp/ready'; close F; select undef, undef, undef, 0.02 until -e '[DIR]/tmp/end'"]"#;
     let table = format!("[verbs.a]\nexec = {exec}\nhealth = \"file://[DIR]/alive\"\n");
     container_of(&table, &[], |inside| {
@@ -470,7 +470,7 @@ fn variables_that_a_title_has_overwritten_are_not_used() {
 }
 
 #[test]
-fn the_table_is_the_main_processs_unless_another_is_given() {
+fn health_uses_the_table_of_the_main_process_unless_one_is_given() {
     container("health = \"file:///\"\n", |inside| {
         inside.health().is_healthy();
         inside
@@ -494,7 +494,7 @@ fn the_table_is_the_main_processs_unless_another_is_given() {
 }
 
 #[test]
-fn a_table_that_a_hook_named_is_read_as_the_user_that_the_hook_ran_as() {
+fn a_table_named_by_a_hook_is_read_as_the_user_of_the_hook() {
     let verb = "user = \"daemon\"\n[[setup]]\nhooks = \"[DIR]/hooks\"\n";
     container(verb, |inside| {
         inside.health().is_unhealthy("cannot read the table `[DIR]/roots.toml`: permission denied");
@@ -524,7 +524,7 @@ fn secrets_are_not_shown() {
 }
 
 #[test]
-fn a_program_probes_as_the_main_processs_user_in_its_directory() {
+fn an_exec_probe_has_the_user_and_directory_of_the_main_process() {
     let verb = "user = \"daemon\"\nworkdir = \"/usr\"\nenv = { X = \"1\" }\n\
                 health = { exec = [\"sh\", \"-c\", \"id -u; pwd; echo $X$OWN; exit 3\"] }\n";
     container(verb, |inside| {
@@ -538,7 +538,7 @@ fn a_program_probes_as_the_main_processs_user_in_its_directory() {
 }
 
 #[test]
-fn a_probe_that_does_not_end_is_killed() {
+fn a_probe_that_hangs_is_killed() {
     let verb = "health = { exec = [\"sh\", \"-c\", \"trap '' TERM; while :; do sleep 0.1; done\"] }\n";
     container(verb, |inside| {
         let begun = Instant::now();
@@ -560,7 +560,7 @@ fn living(part: &str) -> usize {
 }
 
 #[test]
-fn a_probe_leaves_no_process_however_it_ends() {
+fn a_probe_never_leaves_a_process() {
     // In its group, out of it, and out of its session.
     let left = "tail -f [DIR]/one & setsid tail -f [DIR]/one & (setsid tail -f [DIR]/one & exit 0); >[DIR]/tmp/started;";
     for (end, status) in [
@@ -598,7 +598,7 @@ fn a_probe_leaves_no_process_however_it_ends() {
 }
 
 #[test]
-fn a_probe_that_cannot_be_run_or_is_ended_says_why() {
+fn a_probe_that_cannot_run_or_is_killed_is_reported_with_the_reason() {
     for (exec, why) in [
         ("[\"nowhere\"]", "cannot run `nowhere`: not found on PATH `[..]`"),
         ("[\"sh\", \"-c\", \"kill -6 $$\"]", "was ended by SIGABRT"),
@@ -616,7 +616,7 @@ fn a_probe_that_cannot_be_run_or_is_ended_says_why() {
 }
 
 #[test]
-fn a_table_that_gives_nothing_is_waited_for_no_longer_than_the_probe_may_take() {
+fn a_table_that_blocks_is_read_no_longer_than_the_timeout() {
     container("", |inside| {
         let fifo = inside.run.dir().join("fifo");
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
@@ -669,7 +669,7 @@ fn a_main_process_that_became_root_by_a_set_user_id_program_is_refused() {
 }
 
 #[test]
-fn alone_in_a_container_there_is_nothing_to_look_at() {
+fn health_and_exec_as_the_main_process_are_errors() {
     for init in [&[][..], &["tini", "--"]] {
         let test = |words: &[&str]| {
             Test::new()
@@ -694,7 +694,7 @@ fn alone_in_a_container_there_is_nothing_to_look_at() {
 }
 
 #[test]
-fn without_proc_nothing_is_known() {
+fn without_proc_the_main_process_cannot_be_found() {
     let test =
         |words: &[&str]| Test::new().under(["unshare", "-pf", "--kill-child"]).args(words).needs_root();
     let why = "cannot find the container's main process: `/proc` is missing or is not this container's\n";
@@ -721,7 +721,7 @@ fn user(ids: &str) -> [String; 5] {
 }
 
 #[test]
-fn root_looks_as_the_main_processs_user() {
+fn root_probes_as_the_user_of_the_main_process() {
     for more in ["", "capabilities = [\"NET_BIND_SERVICE\"]\n", "init = true\n"] {
         let verb = format!("user = \"daemon\"\nhealth = \"file://[DIR]/alive\"\n{more}");
         container(&verb, |inside| {
@@ -740,7 +740,7 @@ fn root_looks_as_the_main_processs_user() {
 }
 
 #[test]
-fn the_main_processs_user_may_read_it_and_another_user_gets_an_error() {
+fn only_root_and_the_user_of_the_main_process_may_inspect_it() {
     container("user = \"daemon\"\n", |inside| {
         let (daemon, other) = (user("1"), user("2"));
         inside.preverb_under(&daemon, ["--health"]).is_healthy();
@@ -755,7 +755,7 @@ fn the_main_processs_user_may_read_it_and_another_user_gets_an_error() {
 }
 
 #[test]
-fn capabilities_that_the_process_has_and_its_user_lacks_are_named() {
+fn capabilities_that_the_caller_lacks_are_reported() {
     container("user = \"daemon\"\ncapabilities = [\"NET_BIND_SERVICE\"]\n", |inside| {
         inside.preverb_under(&user("1"), ["--health"]).is_unhealthy(
             "cannot read the variables of the main process 1 (`sh`): permission denied: \
@@ -779,7 +779,7 @@ fn hidden(itself: &str, verb: &str, action: impl Fn(&Inside<'_>) + 'static) {
 const HIDES: &str = "ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)";
 
 #[test]
-fn a_hidden_process_is_not_reported_as_another_users() {
+fn a_hidden_process_is_not_reported_as_another_user() {
     for (itself, verb) in [(HIDES, ""), (HIDES, "user = \"daemon\"\n"), ("os.setgid(1); os.setuid(1)", "")] {
         hidden(itself, verb, |inside| {
             let answer = inside.preverb_under(&ROOT, ["--exec", "--", "true"]);
@@ -804,7 +804,7 @@ fn variables_come_from_the_supervisor_if_the_target_hides_its_own() {
 }
 
 #[test]
-fn a_command_can_do_no_more_than_the_main_process() {
+fn exec_grants_no_more_rights_than_the_main_process_has() {
     let verb = "user = \"daemon\"\ncapabilities = [\"NET_BIND_SERVICE\"]\nno-new-privileges = true\n";
     container(verb, |inside| {
         let main = std::fs::read_to_string(format!("/proc/{}/status", inside.first)).unwrap();
@@ -820,7 +820,7 @@ fn a_command_can_do_no_more_than_the_main_process() {
 }
 
 #[test]
-fn capabilities_of_another_user_namespace_are_none_here() {
+fn capabilities_in_another_user_namespace_do_not_count() {
     if !has_user_namespaces() {
         return skip("users may not make user namespaces");
     }
@@ -847,7 +847,7 @@ fn capabilities_of_another_user_namespace_are_none_here() {
 // --exec
 
 #[test]
-fn a_command_has_directory_umask_and_variables_of_the_main_process() {
+fn exec_has_the_directory_umask_and_variables_of_the_main_process() {
     let verb =
         "workdir = \"/usr\"\numask = \"027\"\nenv = { X = \"1\" }\n[[setup]]\nhooks = \"[DIR]/hooks\"\n";
     container(verb, |inside| {
@@ -861,7 +861,7 @@ fn a_command_has_directory_umask_and_variables_of_the_main_process() {
 }
 
 #[test]
-fn every_byte_of_the_variables_is_the_main_processs() {
+fn exec_keeps_every_byte_of_the_variables() {
     let entries: [&[u8]; 7] = [b"PATH=[PATH]", b"A=1", b"A=2", b"noequals", b"B=\xff\n", b"a b=c", b"=x"];
     let path = entries[0].strip_suffix(b"[PATH]").unwrap();
     let mut entries: Vec<Vec<u8>> = entries.iter().map(|entry| entry.to_vec()).collect();
@@ -881,7 +881,7 @@ fn every_byte_of_the_variables_is_the_main_processs() {
 }
 
 #[test]
-fn a_command_is_found_on_the_main_processs_path() {
+fn exec_looks_up_its_command_on_the_path_of_the_main_process() {
     container("env = { PATH = \"[DIR]/own:/usr/bin:/bin\" }\n", |inside| {
         inside.preverb(["--exec", "--", "mine"]).is(0, "mine\n", "");
         inside.preverb(["--exec", "--", "nobodys"]).is(
@@ -895,7 +895,7 @@ fn a_command_is_found_on_the_main_processs_path() {
 }
 
 #[test]
-fn a_terminal_brings_its_own_name_where_the_main_process_has_none() {
+fn exec_sets_term_from_the_caller_if_the_main_process_has_none() {
     let script = format!("TERM=vt52 {} --exec -- sh -c 'echo \"<$TERM>\"' $1", preverb());
     let test = |script: &str| {
         Test::new()
@@ -912,7 +912,7 @@ fn a_terminal_brings_its_own_name_where_the_main_process_has_none() {
 // --probe
 
 #[test]
-fn a_probe_by_itself_is_one_try() {
+fn the_probe_mode_tries_once() {
     let probe = |target: &str| Test::new().args(["--probe", target]);
     probe("file://[DIR]/tmp").run();
     probe("file://[DIR]/none")
@@ -930,7 +930,7 @@ fn a_probe_by_itself_is_one_try() {
 }
 
 #[test]
-fn a_probe_takes_as_long_as_it_may() {
+fn the_probe_mode_respects_its_timeout() {
     // Accepts, and never answers.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let target = format!("http://{}/", listener.local_addr().unwrap());
@@ -952,7 +952,7 @@ fn a_probe_takes_as_long_as_it_may() {
 }
 
 #[test]
-fn json_has_the_reason_by_itself() {
+fn json_has_a_field_for_the_reason() {
     Test::new()
         .args(["--log", "json", "--probe", "file:///none"])
         .status(1)

@@ -34,7 +34,7 @@ fn run<B: AsRef<[u8]>>(hooks: impl AsRef<[B]>, case: impl Fn() -> Test) {
 }
 
 #[test]
-fn variables_that_a_hook_does_not_export_end_with_it() {
+fn variables_that_a_hook_does_not_export_are_lost() {
     run(["A=1 B=1", "export C=${A-c} D=${B-d}", "export E", "E=leak\nA=2", "unset D"], || {
         table("", "echo ${A-no}${B-no}${C-no}${D-no}${E-no}").stdout("nonocnono\n").pid1()
     });
@@ -59,7 +59,7 @@ fn only_the_exports_of_a_hook_are_kept() {
 }
 
 #[test]
-fn a_hook_finds_nothing_of_what_an_earlier_shell_did() {
+fn a_hook_sees_no_shell_state_of_an_earlier_hook() {
     let tool = |name: &str| {
         format!(
             "mkdir -p {name}; printf '#!/bin/sh\\necho {name}\\n' >{name}/tool; chmod +x {name}/tool; tool"
@@ -87,7 +87,7 @@ fn a_hook_finds_nothing_of_what_an_earlier_shell_did() {
 }
 
 #[test]
-fn directory_umask_and_what_means_something_to_a_shell_hold_for_later_hooks() {
+fn directory_umask_and_special_variables_persist_for_later_hooks() {
     let hooks = [
         "cd there",
         "pwd; export HOME=/nowhere; umask 027",
@@ -139,7 +139,7 @@ fn arguments_input_and_descriptors_are_the_same_for_every_hook() {
 }
 
 #[test]
-fn descriptor_3_is_each_hooks_own() {
+fn each_hook_has_its_own_descriptor_3() {
     let hooks = [
         "echo 'A = \"one\"' >&3; export B=b",
         "echo \"$A\"; echo 'C = \"x\"' >&3",
@@ -155,7 +155,7 @@ fn descriptor_3_is_each_hooks_own() {
 }
 
 #[test]
-fn bytes_of_all_kinds_are_handed_on() {
+fn values_of_any_bytes_reach_later_hooks() {
     let value: Vec<u8> = (1..=255).chain(*b"'\n\n''\"\\$(id)`id`\n").collect();
     run(["export A=\"$X\"", "export B=\"$A\"", "unset X", "export C=\"$B${X-.}\""], || {
         table("", "printf %s \"$A$B$C\"")
@@ -165,7 +165,7 @@ fn bytes_of_all_kinds_are_handed_on() {
 }
 
 #[test]
-fn hooks_need_no_dev_null_that_can_be_written() {
+fn hooks_need_no_writable_dev_null() {
     for dev in ["", "echo >/dev/null; chmod 600 /dev/null; ", "mknod -m 600 /dev/null c 1 3; "] {
         let mounted = format!("mount -t tmpfs none /dev; {dev}mount -o remount,ro /dev; exec \"$@\"");
         let mounted = format!("exec unshare -m sh -c '{mounted}' sh \"$@\"");
@@ -193,7 +193,7 @@ fn a_leftover_process_of_a_hook_cannot_disturb_later_hooks() {
 }
 
 #[test]
-fn a_failure_of_one_of_several_hooks_is_reported_as_it_failed() {
+fn each_failed_hook_is_reported_with_its_own_status() {
     let slay = |signal: &str| format!("#!/bin/sh\nkill -{signal} $PPID\nsleep 100\n");
     for (script, how) in [
         ("false\necho no", "exited with status 1"),

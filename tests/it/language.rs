@@ -33,7 +33,7 @@ fn unexpected_output_fails_the_test() {
 }
 
 #[test]
-fn the_directory_and_the_environment_are_those_of_the_test() {
+fn a_test_sets_the_directory_and_the_environment() {
     script("pwd; cat file; env; cat")
         .file("file", "in [DIR]\n", 0o644)
         .env("A", "[DIR]/a")
@@ -44,7 +44,7 @@ fn the_directory_and_the_environment_are_those_of_the_test() {
 }
 
 #[test]
-fn a_signal_that_kills_is_128_and_its_number() {
+fn death_by_a_signal_is_reported_as_128_plus_its_number() {
     script("kill -KILL $$").status(137).run();
 }
 
@@ -63,7 +63,7 @@ fn a_running_program_can_be_waited_for_and_signalled() {
 }
 
 #[test]
-fn a_terminal_is_one() {
+fn a_test_can_have_a_terminal() {
     script("tty -s && read line && echo \"got $line\"")
         .terminal()
         .during(|run| run.type_in(b"hello\n"))
@@ -73,12 +73,12 @@ fn a_terminal_is_one() {
 }
 
 #[test]
-fn a_terminal_that_shows_nothing_comes_to_an_end() {
+fn a_terminal_without_output_ends() {
     script("exit 4").terminal().status(4).run();
 }
 
 #[test]
-fn a_case_can_have_mounts_users_and_an_owner_of_its_own() {
+fn a_test_can_have_its_own_mounts_users_and_owner() {
     let users = || Test::new().lay_over("/etc/passwd", "own:x:4711:4712::/:\n");
     let script = "cat /etc/passwd; pwd; id -u; id -g";
     let seen = |ids: &str| format!("own:x:4711:4712::/:\n[DIR]\n{ids}");
@@ -93,7 +93,7 @@ fn a_case_can_have_mounts_users_and_an_owner_of_its_own() {
 }
 
 #[test]
-fn a_case_can_have_namespaces_of_its_own() {
+fn a_test_can_have_its_own_namespaces() {
     let script = "echo $$; cat /proc/self/uid_map /proc/self/setgroups";
     Test::new()
         .in_pid_namespace()
@@ -118,7 +118,7 @@ fn a_case_can_have_namespaces_of_its_own() {
 }
 
 #[test]
-fn servers_in_a_network_of_their_own_end_with_it() {
+fn servers_in_a_private_network_end_with_the_test() {
     let Some(mut network) = Network::new() else { return };
     let dir = tempfile::tempdir().unwrap();
     let server = network.start(4711, dir.path(), &["sh", "-c", "id -u; exec sleep 100"]);

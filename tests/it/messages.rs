@@ -28,7 +28,7 @@ fn a_run_that_waits_for_nothing_and_has_no_hook_is_silent() {
 }
 
 #[test]
-fn before_the_target_nothing_goes_to_standard_output() {
+fn preverb_writes_nothing_to_standard_output() {
     talk(&["a"]).stdout("target\n").stderr_contains("out\nerr\n").pid1().run();
     run("[[setup]]\nrun = [\"echo\", \"out\"]\n[verbs.a]\nexec = [\"echo\", \"target\"]\n", &["a"])
         .stdout("target\n")
@@ -37,7 +37,7 @@ fn before_the_target_nothing_goes_to_standard_output() {
 }
 
 #[test]
-fn a_hook_is_one_line_when_it_starts_and_one_with_its_duration_when_it_ends() {
+fn a_hook_logs_one_line_at_its_start_and_one_with_its_duration_at_its_end() {
     talk(&["a"])
         .stdout("target\n")
         .any_stderr()
@@ -56,7 +56,7 @@ fn a_hook_is_one_line_when_it_starts_and_one_with_its_duration_when_it_ends() {
 }
 
 #[test]
-fn a_program_that_cannot_run_is_reported_in_the_same_way() {
+fn a_run_step_is_reported_like_a_hook() {
     run(
         "[[setup]]\nname = \"collect the files\"\nrun = [\"echo\", \"out\"]\n[verbs.a]\nexec = [\"true\"]\n",
         &["a"],
@@ -84,7 +84,7 @@ fn a_failed_hook_is_named_with_its_step_its_environment_and_its_status() {
 }
 
 #[test]
-fn quiet_leaves_errors_only() {
+fn quiet_shows_only_errors() {
     talk(&["--log", "quiet", "a"]).stdout("target\n").stderr("out\nerr\n").run();
     talk(&["a"]).env("PREVERB_LOG", "quiet").stdout("target\n").stderr("out\nerr\n").pid1().run();
     run("[[setup]]\nrun = [\"false\"]\n[verbs.a]\nexec = [\"true\"]\n", &["--log", "quiet", "a"])
@@ -95,7 +95,7 @@ fn quiet_leaves_errors_only() {
 }
 
 #[test]
-fn quiet_leaves_no_warning() {
+fn quiet_shows_no_warning() {
     let skipped =
         |words: &[&str]| run(TALK, words).file("hooks/readme.txt", "nothing\n", 0o644).stdout("target\n");
     skipped(&["a"]).stderr_contains("readme.txt").run();
@@ -103,7 +103,7 @@ fn quiet_leaves_no_warning() {
 }
 
 #[test]
-fn a_step_that_is_skipped_says_so() {
+fn a_skipped_step_is_reported() {
     run(
         "[[setup]]\nname = \"collect\"\nrun = [\"false\"]\nskip-if = \"SKIP_COLLECT\"\n[verbs.a]\nexec = [\"true\"]\n",
         &["a"],
@@ -115,7 +115,7 @@ fn a_step_that_is_skipped_says_so() {
 }
 
 #[test]
-fn verbose_says_more() {
+fn verbose_reports_each_decision() {
     run("[verbs.a]\nexec = [\"echo\", \"x\"]\n", &["--log", "verbose", "a"])
         .stdout("x\n")
         .stderr_contains("preverb: ")
@@ -123,7 +123,7 @@ fn verbose_says_more() {
 }
 
 #[test]
-fn json_is_one_object_for_each_message() {
+fn json_messages_are_one_object_each() {
     run(TALK, &["--log", "json", "a"])
         .hook("10-quiet.sh", ":\n")
         .stdout("target\n")
@@ -148,7 +148,7 @@ fn json_is_one_object_for_each_message() {
 }
 
 #[test]
-fn an_error_is_one_json_object_too() {
+fn a_json_error_is_one_object() {
     let cases: [(&str, &[&str], i32); 5] = [
         ("[verbs.a]\nexec = [\"true\"]\n", &["--log", "json", "b"], 64),
         ("[verbs.a]\nexec = [\"true\"]\n", &["--log=json", "--bogus"], 64),
@@ -173,7 +173,7 @@ fn an_error_is_one_json_object_too() {
 }
 
 #[test]
-fn json_also_by_the_variable_and_by_the_table() {
+fn json_can_be_chosen_by_variable_or_table() {
     let level = |test: Test| {
         test.status(64).any_stderr().check(|output| {
             assert_eq!(output.json_messages()[0]["level"], "error");
@@ -184,7 +184,7 @@ fn json_also_by_the_variable_and_by_the_table() {
 }
 
 #[test]
-fn the_option_wins_over_the_variable_and_that_over_the_table() {
+fn the_log_option_wins_over_the_variable_and_the_variable_over_the_table() {
     let hook = |log: &str, words: &[&str]| {
         run(&format!("log = \"{log}\"\n{TALK}"), words).hook("1.sh", ":\n").stdout("target\n")
     };
@@ -197,7 +197,7 @@ fn the_option_wins_over_the_variable_and_that_over_the_table() {
 }
 
 #[test]
-fn json_messages_escape_bytes_that_are_not_text() {
+fn json_messages_escape_bytes_that_are_not_utf8() {
     run("[verbs.a]\nexec = [\"true\"]\n", &["--log", "json"])
         .args([bytes(b"\xff\x1b[31m\"")])
         .status(64)
@@ -255,7 +255,7 @@ fn untrusted_bytes_are_escaped() {
 }
 
 #[test]
-fn the_about_of_a_verb_cannot_write_to_the_terminal_either() {
+fn control_characters_in_about_are_escaped() {
     run("[verbs.a]\nabout = \"\\u001b[31mred\\nsecond line\"\nexec = [\"true\"]\n", &["--list"])
         .stdout_contains("red")
         .stdout_lacks("\u{1b}")
@@ -263,12 +263,12 @@ fn the_about_of_a_verb_cannot_write_to_the_terminal_either() {
 }
 
 #[test]
-fn a_plain_word_is_shown_unquoted() {
+fn a_plain_argument_is_shown_unquoted() {
     run("[verbs.a]\nexec = [\"true\"]\n", &["é b'"]).status(64).stderr_contains("`é b'`").run();
 }
 
 #[test]
-fn an_unusable_standard_error_silences_messages_and_changes_nothing_else() {
+fn an_unusable_standard_error_only_silences_messages() {
     for to in ["/dev/full", "&-"] {
         for log in ["text", "json", "verbose"] {
             run(TALK, &["--log", log, "a"])
@@ -282,7 +282,7 @@ fn an_unusable_standard_error_silences_messages_and_changes_nothing_else() {
 }
 
 #[test]
-fn a_supervisor_and_its_child_speak_as_the_run_was_asked_to() {
+fn a_supervisor_and_its_child_use_the_log_format_of_the_run() {
     let is_json = |output: &crate::dsl::Output| {
         let messages = output.json_messages();
         assert_eq!(messages.len(), 1, "{messages:?}");
@@ -325,7 +325,7 @@ fn with_termination_log(table: &str, words: &[&str], make: &str) -> Test {
 }
 
 #[test]
-fn a_failure_before_the_target_is_in_the_termination_log() {
+fn a_failure_before_the_exec_is_written_to_the_termination_log() {
     const TABLE: &str = r#"
         [variables.A]
         required = true
@@ -351,7 +351,7 @@ fn a_failure_before_the_target_is_in_the_termination_log() {
 }
 
 #[test]
-fn the_termination_log_is_not_made_and_no_link_or_pipe_is_written_to() {
+fn the_termination_log_is_never_created_and_never_written_through_a_link_or_pipe() {
     let test = |make: &str, log: &'static str| {
         with_termination_log("[verbs.a]\nexec = [\"true\"]\n", &["b"], make).status(64).check(move |output| {
             let found = String::from_utf8(output.file("log").unwrap()).unwrap();

@@ -105,14 +105,14 @@ fn soon(output: &Output) {
 }
 
 #[test]
-fn an_address_of_ipv4_is_enough_whatever_comes_of_ipv6() {
+fn an_ipv4_address_is_enough_even_if_ipv6_fails() {
     for bad in [Code(3), Code(2), Code(5), Code(0), Silence] {
         probed("db.test", "", move |_, kind| if kind == A { Address } else { bad }, |test| test.check(soon));
     }
 }
 
 #[test]
-fn a_search_list_that_fails_hides_no_name() {
+fn a_failing_search_list_does_not_hide_a_name() {
     for bad in [Code(2), Code(5), Code(3)] {
         let answer = move |name: &str, kind| match (name, kind) {
             ("db.test", A) => Address,
@@ -126,7 +126,7 @@ fn a_search_list_that_fails_hides_no_name() {
 }
 
 #[test]
-fn a_search_list_that_does_not_answer_costs_no_try() {
+fn an_unresponsive_search_list_does_not_use_up_the_try() {
     let answer = |name: &str, kind| match (name, kind) {
         ("db.test", A) => Address,
         ("db.test", _) => Code(0),
@@ -138,7 +138,7 @@ fn a_search_list_that_does_not_answer_costs_no_try() {
 }
 
 #[test]
-fn a_name_of_the_search_list_is_found() {
+fn a_name_is_found_through_the_search_list() {
     let asked = |name: &str, kind| match (name, kind) {
         ("db.here.example", A) => Address,
         _ => Code(3),

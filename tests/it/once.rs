@@ -30,7 +30,7 @@ fn names(output: &crate::dsl::Output) -> Vec<String> {
 const TWICE: &str = "\"$@\"; exec \"$@\"";
 
 #[test]
-fn a_step_that_is_done_once_is_done_once() {
+fn a_once_step_runs_only_once() {
     // Twice in a row, and then two at the same time.
     for script in [TWICE, "\"$@\" & \"$@\"; wait"] {
         once("run = [\"sh\", \"-c\", \"ls -A d; echo started >>log; sleep 0.3\"]\nonce = \"[DIR]/d/marker\"")
@@ -60,7 +60,7 @@ fn the_mode_of_the_marker_does_not_depend_on_the_umask() {
 }
 
 #[test]
-fn a_marker_that_the_step_makes_itself_is_left_as_it_is() {
+fn a_marker_that_the_step_creates_itself_is_left_unchanged() {
     // A file; a directory; a random key, which must not become a time stamp.
     for (makes, is_there) in [
         ("echo 15 >d/marker", "[ \"$(cat d/marker)\" = 15 ]"),
@@ -82,7 +82,7 @@ fn a_marker_that_the_step_makes_itself_is_left_as_it_is() {
 }
 
 #[test]
-fn a_step_that_fails_leaves_nothing_and_runs_again() {
+fn a_failed_step_leaves_no_marker_and_runs_again() {
     once("run = [\"sh\", \"-c\", \"echo started >>log; [ -e second ]\"]\nonce = \"d/marker\"")
         .under_shell("\"$@\"; echo $? >second; ls -A d; exec \"$@\"")
         .stdout("the target\n")
@@ -95,7 +95,7 @@ fn a_step_that_fails_leaves_nothing_and_runs_again() {
 }
 
 #[test]
-fn a_marker_that_appears_before_the_step_fails_is_named() {
+fn a_marker_that_appears_before_the_step_fails_is_reported() {
     once("run = [\"sh\", \"-c\", \"echo 15 >d/marker; exit 3\"]\nonce = \"d/marker\"")
         .status(80)
         .stderr("preverb: hook `first` of step `first` in environment `prod` exited with status 3; `d/marker` exists now, so the next start will treat the step as done\n")
@@ -124,7 +124,7 @@ fn a_step_that_is_killed_with_preverb_runs_again() {
 }
 
 #[test]
-fn variables_of_a_once_step_do_not_outlive_it() {
+fn variables_of_a_once_step_are_discarded() {
     // The next start would not have it.
     once("hooks = \"[DIR]/hooks\"\nonce = \"d/marker\"")
         .hook("1.sh", "export A=1; cd /; umask 077\n")
@@ -138,7 +138,7 @@ fn variables_of_a_once_step_do_not_outlive_it() {
 }
 
 #[test]
-fn a_directory_of_hooks_that_is_missing_leaves_the_step_to_another_start() {
+fn a_missing_hook_directory_leaves_the_step_for_the_next_start() {
     // The volume with the hooks is mounted the second time only.
     once("hooks = \"[DIR]/hooks\"\nonce = \"d/marker\"")
         .under_shell("\"$@\"; ls -A d; mkdir hooks; echo 'echo ran' >hooks/1.sh; exec \"$@\"")
@@ -155,7 +155,7 @@ fn a_directory_of_hooks_that_is_missing_leaves_the_step_to_another_start() {
 }
 
 #[test]
-fn the_directory_of_the_marker_is_made_for_the_steps_user() {
+fn the_directory_of_the_marker_is_created_for_the_steps_user() {
     once("run = [\"sh\", \"-c\", \"stat -c '%U %a' d/x/y\"]\nonce = \"d/x/y/marker\"\nuser = \"nobody\"")
         .needs_root()
         .under_shell("chmod 755 . d; umask 022; exec \"$@\"")
@@ -189,7 +189,7 @@ fn a_marker_that_cannot_be_written_is_an_error_before_the_step_runs() {
 }
 
 #[test]
-fn another_run_is_waited_for_and_a_stop_ends_the_waiting() {
+fn a_run_waits_for_another_one_until_it_is_stopped() {
     once("run = [\"echo\", \"no\"]\nonce = \"d/marker\"")
         .env("PREVERB_LOG", "text")
         .under_shell("exec 9<d; flock 9; exec \"$@\"")
@@ -240,7 +240,7 @@ fn a_step_with_per_runs_again_when_the_value_differs() {
 }
 
 #[test]
-fn a_marker_that_preverb_did_not_write_has_no_value_to_compare() {
+fn with_per_a_marker_that_preverb_did_not_write_is_an_error() {
     let keys = |does: &str| format!("run = [\"sh\", \"-c\", '{does}']\nonce = \"d/marker\"\nper = \"1\"");
     once(&keys("echo no"))
         .file("d/marker", "15\n", 0o644)
@@ -262,7 +262,7 @@ fn a_marker_that_preverb_did_not_write_has_no_value_to_compare() {
 }
 
 #[test]
-fn root_is_not_handed_the_value_of_another_users_marker() {
+fn root_refuses_the_value_of_another_users_marker() {
     let test = |then: &str| {
         Test::new()
             .needs_root()
@@ -325,7 +325,7 @@ fn per_without_once_is_an_error_of_the_table() {
 }
 
 #[test]
-fn a_file_next_to_the_marker_is_locked_if_its_directory_cannot_be() {
+fn a_file_beside_the_marker_is_locked_if_the_directory_cannot_be() {
     // Only `-wx`: it cannot be opened to be locked. The lock's file of a run that died is taken over.
     for left in ["", "echo left >d/marker.lock; chmod 644 d/marker.lock; "] {
         once("run = [\"sh\", \"-c\", \"ls d; echo started >>log; sleep 0.3\"]\nonce = \"d/marker\"\nuser = \"nobody\"")

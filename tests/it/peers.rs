@@ -63,7 +63,7 @@ fn file(name: &'static str, text: &'static str, mode: u32) -> impl Fn(Test) -> T
 }
 
 #[test]
-fn ordinary_hooks_behave_the_same_in_all_three() {
+fn ordinary_hooks_behave_as_in_the_postgres_and_nginx_images() {
     compare(
         "cat log",
         |test| {
@@ -118,7 +118,7 @@ fn output_of_a_hook_is_not_the_targets_output() {
 }
 
 #[test]
-fn one_hooks_shell_is_not_the_nexts() {
+fn shell_state_does_not_pass_from_hook_to_hook() {
     // postgres: options, unexported variables and functions of one file hold for all after it.
     compare(
         "cat log",
@@ -137,7 +137,7 @@ fn a_failing_hook_differs_from_a_failing_target() {
 }
 
 #[test]
-fn a_directory_in_the_place_of_a_script_is_an_error() {
+fn a_directory_in_place_of_a_script_is_an_error() {
     // A mount whose source is misspelt. nginx starts without the script and says nothing.
     compare("echo up", |test| test.directory("hooks/1.sh", 0o755), [(80, ""), (126, ""), (0, "up\n")]);
 }
@@ -153,7 +153,7 @@ fn a_script_that_is_not_executable_is_still_run() {
 }
 
 #[test]
-fn other_programs_than_shell_scripts_are_run() {
+fn hooks_that_are_not_shell_scripts_run() {
     compare(
         "cat log",
         |test| {
@@ -168,7 +168,7 @@ fn other_programs_than_shell_scripts_are_run() {
 }
 
 #[test]
-fn a_config_map_runs_once() {
+fn each_file_of_a_config_map_runs_once() {
     // nginx follows the links that a mounted ConfigMap is made of, and finds each file three times.
     compare(
         "cat log",
@@ -196,7 +196,7 @@ fn hidden_files_and_subdirectories_are_not_hooks() {
 }
 
 #[test]
-fn the_order_is_that_of_the_names_bytes() {
+fn hooks_run_in_bytewise_order_of_their_names() {
     // The one place where it is a matter of taste: `sort -V` puts 9 before 10, and depends on no zero in front.
     compare(
         "cat log",

@@ -12,7 +12,7 @@ fn the_version_is_printed() {
 }
 
 #[test]
-fn a_table_with_hooks_becomes_its_program() {
+fn a_run_with_hooks_reaches_its_program() {
     Test::new()
         .table(
             "log = \"quiet\"\n[env]\nSIZE = \"${PREVERB_MEMORY_MIB}\"\n[[setup]]\nhooks = \"[DIR]/hooks\"\n\
@@ -27,7 +27,7 @@ fn a_table_with_hooks_becomes_its_program() {
 }
 
 #[test]
-fn limits_and_ids_are_the_targets() {
+fn the_target_gets_its_limits_and_ids() {
     Test::new()
         .table(
             "[verbs.a]\nexec = [\"sh\", \"-c\", \"id -u; id -g; ulimit -n; ulimit -f; grep CapBnd /proc/self/status\"]\n\
@@ -67,7 +67,7 @@ fn a_supervisor_forwards_signals_and_passes_the_exit_code_on() {
 }
 
 #[test]
-fn a_check_reports_every_mistake() {
+fn check_reports_every_mistake() {
     Test::new()
         .table("[verbs.a]\nexec = [\"true\"]\nnonsense = 1\n[verbs.b]\nexec = [\"no-such-program\"]\n")
         .args(["--check"])

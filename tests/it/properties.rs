@@ -33,7 +33,7 @@ fn same(seen: &[Vec<u8>], expected: &[Vec<u8>]) {
 }
 
 #[test]
-fn the_arguments_of_the_caller_are_a_part_of_argv_byte_for_byte() {
+fn the_callers_arguments_appear_in_argv_byte_for_byte() {
     let mut random = Random(0xa11);
     let tables = [
         (
@@ -91,7 +91,7 @@ fn spoken(random: &mut Random) -> (String, String) {
 }
 
 #[test]
-fn words_are_split_as_a_shell_splits_what_is_quoted() {
+fn the_words_operator_splits_as_a_shell_does() {
     const MANY: usize = 300;
     let mut random = Random(0x3a1d);
     let (mut elements, mut script, mut test) = (String::new(), "set --\n".to_owned(), Test::new());
@@ -112,7 +112,7 @@ fn words_are_split_as_a_shell_splits_what_is_quoted() {
 }
 
 #[test]
-fn percent_encoding_can_be_decoded() {
+fn percent_encoding_is_reversible() {
     let mut random = Random(0x0912);
     for _ in 0..60 {
         let value = random.bytes(20);
@@ -316,7 +316,7 @@ fn pairs(block: &[u8]) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn explain_shows_what_a_run_does_and_both_are_the_same_each_time() {
+fn explain_matches_the_run_and_both_are_deterministic() {
     let mut random = Random(0xe1a1);
     let (mut ran, mut failed) = (0, 0);
     for _ in 0..100 {

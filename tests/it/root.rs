@@ -34,7 +34,7 @@ fn exchange(run: &Running, one: &str, other: &str) {
 // Programs that root runs
 
 #[test]
-fn the_first_match_on_the_path_must_be_roots_alone() {
+fn the_first_match_on_path_must_be_writable_by_root_alone() {
     let path = format!("[DIR]/venv/bin:{PATH}");
     let planted = "#!/bin/sh\necho planted, as $(id -u)\n";
     for (name, hook, word) in [
@@ -71,7 +71,7 @@ fn the_first_match_on_the_path_must_be_roots_alone() {
 }
 
 #[test]
-fn another_users_directory_on_the_path_is_harmless_without_a_match() {
+fn another_users_directory_on_path_is_harmless_without_a_match() {
     for (name, hook) in [
         ("1.sh", "echo hook\n"),
         ("1", "#!/usr/bin/env sh\necho hook $#\n"),
@@ -89,7 +89,7 @@ fn another_users_directory_on_the_path_is_harmless_without_a_match() {
 }
 
 #[test]
-fn every_part_of_the_way_must_be_roots_alone() {
+fn every_directory_on_the_way_must_be_writable_by_root_alone() {
     let refused = |prepare: &str, hooks: &str, why: &str| {
         root(&format!("[[setup]]\nhooks = \"{hooks}\"\nuser = \"root\"\n"))
             .file("app/hooks/1.sh", "echo no\n", 0o644)
@@ -129,7 +129,7 @@ fn every_part_of_the_way_must_be_roots_alone() {
 }
 
 #[test]
-fn an_interpreter_of_an_interpreter_must_be_roots_alone() {
+fn an_interpreter_of_an_interpreter_must_be_writable_by_root_alone() {
     for step in
         ["hooks = \"[DIR]/hooks\"", "run = [\"[DIR]/hooks/1\"]", "wait = [{ exec = [\"[DIR]/hooks/1\"] }]"]
     {
@@ -149,7 +149,7 @@ fn an_interpreter_of_an_interpreter_must_be_roots_alone() {
 }
 
 #[test]
-fn root_runs_nothing_that_is_exchanged_for_what_was_judged() {
+fn root_does_not_run_a_file_swapped_in_after_the_check() {
     // The directory of the hooks, by the owner of the one above it.
     root("[[setup]]\nhooks = \"[DIR]/app/hooks\"\nuser = \"root\"\n")
         .file("app/hooks/1.sh", "echo root\n", 0o644)
@@ -203,7 +203,7 @@ fn root_does_not_run_a_missing_program_that_others_could_create() {
 }
 
 #[test]
-fn roots_shell_starts_no_other_preverb_than_the_one_that_started_it() {
+fn roots_shell_starts_only_the_preverb_that_started_it() {
     let replace = "rm own/preverb; printf '#!/bin/sh\\necho planted, as $(id -u)\\n' >own/preverb; chmod 755 own/preverb";
     root(&format!(
         "[[setup]]\nrun = [\"sh\", \"-c\", \"{}\"]\n[[setup]]\nhooks = \"[DIR]/hooks\"\nuser = \"root\"\n\
@@ -221,7 +221,7 @@ fn roots_shell_starts_no_other_preverb_than_the_one_that_started_it() {
 // Where root makes and writes
 
 #[test]
-fn a_directory_that_is_exchanged_for_another_of_roots_keeps_its_mode() {
+fn a_directory_swapped_in_during_mkdir_keeps_its_mode() {
     // `d` belongs to another user, `s` in it to root. Prints each status, and the mode of what holds the secret and how
     // much is in it, once nothing can be exchanged any more: an exchange that was under way may show it twice or not.
     let many = "n=0; while [ $n -lt 40 ]; do rm -rf d done; mkdir d; chmod $mode d; mkdir -m 700 d/s; : >d/s/secret; chown $owner d; \
@@ -259,7 +259,7 @@ fn a_directory_that_is_exchanged_for_another_of_roots_keeps_its_mode() {
 }
 
 #[test]
-fn a_directory_in_another_users_directory_has_the_usual_mode() {
+fn a_directory_below_another_users_directory_has_the_usual_mode() {
     for (mode, umask, expected) in [
         ("", "027", "2750\n2750\n"),
         ("mode = \"0777\"", "077", "777\n2700\n"),
@@ -378,7 +378,7 @@ __attribute__((constructor)) static void loaded(void) {
 }
 
 #[test]
-fn a_hook_that_stepped_down_sets_no_variable_of_root() {
+fn a_root_hook_that_gave_up_root_sets_no_variable_of_root() {
     let step_down = format!("setpriv --reuid={0} --regid={0} --clear-groups", 10001);
     for (name, hook) in [
         ("1.sh", format!("export B=2\n{step_down} sh -c \"echo 'A = \\\"1\\\"' >&3\"\n")),
@@ -455,7 +455,7 @@ fn a_user_who_was_not_root_never_becomes_root() {
 }
 
 #[test]
-fn a_hook_of_roots_may_renumber_and_make_users() {
+fn a_root_hook_may_renumber_and_create_users() {
     let steps = "[[setup]]\nhooks = \"[DIR]/hooks\"\nuser = \"root\"\n\
                  [[setup]]\nrun = [\"id\", \"-u\"]\n[[setup]]\nrun = [\"id\", \"-u\"]\nuser = \"new\"\n";
     with_users(steps)
@@ -473,7 +473,7 @@ fn a_hook_of_roots_may_renumber_and_make_users() {
 }
 
 #[test]
-fn a_program_that_is_set_user_id_has_help_and_version_and_nothing_else() {
+fn a_set_user_id_preverb_offers_only_help_and_version() {
     let borrowed = |bits: &str| {
         Test::new()
             .needs_root()
@@ -502,7 +502,7 @@ fn a_program_that_is_set_user_id_has_help_and_version_and_nothing_else() {
 }
 
 #[test]
-fn a_stop_and_a_timeout_reach_a_hook_though_root_may_not_send_signals() {
+fn stops_and_timeouts_reach_a_hook_even_if_root_lacks_cap_kill() {
     let hook = "trap 'echo asked; exit 0' TERM\n: >started\nwhile :; do sleep 0.01; done\n";
     let test = |timeout: &str| {
         Test::new()
@@ -556,7 +556,7 @@ fn root_reads_no_secret_through_another_users_link() {
 }
 
 #[test]
-fn root_enters_no_directory_that_a_users_hook_names() {
+fn root_enters_no_directory_named_by_another_users_hook() {
     let hook = "trap - EXIT\nname=$(tr '\\0' ' ' </proc/$$/cmdline | sed -n 's/.*--preverb-dump \\([^ ]*\\) .*/\\1/p' | head -n 1)\npython3 -c 'import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(chr(0) + sys.argv[1]); s.sendall(b\"[DIR]/closed/open\\0\" b\"22\\0\" b\"1\\0A=1\\0\")' \"$name\"\nexit 0\n";
     Test::new()
         .table(format!(
@@ -573,7 +573,7 @@ fn root_enters_no_directory_that_a_users_hook_names() {
 }
 
 #[test]
-fn a_program_that_roots_hook_stepped_down_to_sets_nothing_though_the_verb_is_roots() {
+fn a_program_without_root_sets_no_variable_of_a_verb_that_runs_as_root() {
     let ids = "\"setpriv\", \"--reuid=65534\", \"--regid=65534\", \"--clear-groups\"";
     let table = |run: &str| {
         format!(

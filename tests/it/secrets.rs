@@ -29,7 +29,7 @@ fn is_kept(modes: &[&[&[&str]]], test: impl Fn() -> Test) {
 // Lists
 
 #[test]
-fn a_list_shows_what_all_layers_say_of_a_variable_together() {
+fn list_merges_the_declarations_of_all_layers() {
     let table = "[variables.S]\nsecret = true\ntype = \"port\"\nrequired = true\n\
         [variables.KIND]\ntype = \"port\"\none-of = [\"80\", \"443\"]\n\
         [variables.HIDDEN]\ndefault = \"swordfish\"\n[variables.ONE]\ndefault = \"swordfish\"\n\
@@ -60,7 +60,7 @@ Variables:
 // Lines of the table
 
 #[test]
-fn no_line_of_a_table_shows_what_may_be_a_secret() {
+fn no_excerpt_of_a_table_shows_a_possible_secret() {
     for table in [
         "[variables.S]\n\"secret\" = true\ndefault = \"swordfish\" \"\n",
         "[variables.S]\n\"s\\u0065cret\" = true\ndefault = [\"swordfish\"]\n",
@@ -96,7 +96,7 @@ fn no_line_of_a_table_shows_what_may_be_a_secret() {
 }
 
 #[test]
-fn text_that_is_not_a_variables_value_is_shown_next_to_a_secret() {
+fn excerpts_beside_a_secret_still_show_other_text() {
     let table = "[variables.S]\nsecret = true\ndefalt = \"swordfish\"\n[variables.\"A B\"]\n\
         [env]\nB = 5\n[verbs.a]\nexec = [\"true\"]\nusr = \"app\"\n";
     Test::new()
@@ -113,7 +113,7 @@ fn text_that_is_not_a_variables_value_is_shown_next_to_a_secret() {
 // `--check`
 
 #[test]
-fn check_conceals_what_an_env_gives_a_secret_and_what_is_expanded_from_it() {
+fn check_conceals_values_of_secrets_and_values_derived_from_them() {
     let declared = "[variables.S]\nsecret = true\n";
     let of_a_verb = "[verbs.b]\nexec = [\"true\"]\nvariables.S.secret = true\n";
     for (head, tail) in [(declared, ""), ("[variables.S]\ntype = \"port\"\n", of_a_verb)] {
@@ -165,7 +165,7 @@ fn fails(head: &str, step: &str, verb: &str, status: i32, sentence: &str) {
 }
 
 #[test]
-fn a_secret_user_is_in_no_message() {
+fn no_message_shows_a_secret_user() {
     let user = "user = \"${U}\"\n";
     let step = |lines: &str| format!("[[setup]]\n{lines}\n");
     for (lines, sentence) in [
@@ -199,7 +199,7 @@ fn a_secret_user_is_in_no_message() {
 }
 
 #[test]
-fn a_secret_in_the_path_of_a_hook_conceals_the_path_alone() {
+fn a_secret_in_the_path_of_a_hook_conceals_only_the_path() {
     let of = |hooks: &str| format!("[[setup]]\nhooks = \"{hooks}\"\n");
     let failed = "hook `a.sh` of step `hooks ***` in environment `prod` exited with status 4";
     fails("", &of("[DIR]/${S}"), "", 80, failed);
@@ -232,7 +232,7 @@ fn a_secret_in_the_path_of_a_hook_conceals_the_path_alone() {
 // `PATH`
 
 #[test]
-fn a_secret_path_is_in_no_message_whoever_looks_a_program_up() {
+fn no_message_shows_a_secret_search_path() {
     let head =
         "interpreters = { zz = [\"no-such-program\"] }\nenv = { PATH = \"/opt/${S}/bin:/usr/bin:/bin\" }\n";
     let reason = "cannot run `no-such-program`: not found on PATH `***`";
@@ -294,7 +294,7 @@ fn a_supervisor_shows_no_secret_of_its_target() {
 }
 
 #[test]
-fn a_variable_that_names_no_environment_is_not_shown_where_it_is_a_secret() {
+fn an_invalid_environment_from_a_secret_is_not_shown() {
     Test::new()
         .table(format!("[variables.APP_ENV]\nsecret = true\n{VERB}"))
         .env("APP_ENV", "sword fish")
@@ -306,7 +306,7 @@ fn a_variable_that_names_no_environment_is_not_shown_where_it_is_a_secret() {
 }
 
 #[test]
-fn a_value_in_the_place_of_a_declaration_is_masked() {
+fn a_value_in_place_of_a_declaration_is_masked() {
     for words in [&["v"][..], &["--check"], &["--check", "--json"]] {
         Test::new()
             .table("[variables.S]\nsecret = true\n[verbs.v]\nexec = [\"true\"]\n")
@@ -324,7 +324,7 @@ fn a_value_in_the_place_of_a_declaration_is_masked() {
 }
 
 #[test]
-fn the_user_information_of_a_url_is_masked_wherever_the_url_ends_up() {
+fn the_user_information_of_a_url_is_masked_everywhere() {
     let url = "postgres://app:swordfish@127.0.0.1:1/db";
     let test = |part: &str| {
         let table = format!("log = \"quiet\"\n[verbs.a]\nexec = [\"true\"]\n{part}\n");

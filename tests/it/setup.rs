@@ -33,7 +33,7 @@ fn run(table: &str, words: &[&str]) -> Test {
 // Order
 
 #[test]
-fn steps_run_from_the_table_to_the_verb_of_the_environment() {
+fn steps_run_in_the_order_table_environment_verb_environments_verb() {
     run(
         r#"
         [[environments.prod.verbs.a.setup]]
@@ -63,7 +63,7 @@ fn steps_run_from_the_table_to_the_verb_of_the_environment() {
 }
 
 #[test]
-fn the_files_of_a_directory_run_in_bytewise_order_and_only_they() {
+fn only_files_of_the_directory_itself_run_in_bytewise_order() {
     let mut test = hooks(&["show"]).stdout("<>").file("hooks/sub/1.sh", "echo no\n", 0o755);
     for name in ["b.sh", "a.sh", "B.sh", "10-x.sh", "9-x.sh", "é.sh", "a-.sh"] {
         test = test.hook(name, format!("echo {name}\n"));
@@ -97,7 +97,7 @@ fn a_missing_hook_directory_is_allowed_and_a_missing_file_is_an_error() {
 }
 
 #[test]
-fn one_file_can_be_named() {
+fn hooks_can_name_one_file() {
     run("[[setup]]\nhooks = \"[DIR]/hooks/1.sh\"\n[verbs.a]\nexec = [\"printenv\", \"X\"]\n", &["a"])
         .hook("1.sh", "export X=y\n")
         .hook("2.sh", "export X=z\n")
@@ -181,7 +181,7 @@ fn variables_that_are_not_exported_are_lost() {
 }
 
 #[test]
-fn a_variable_that_a_hook_unsets_is_gone_afterwards() {
+fn a_variable_that_a_hook_unsets_stays_unset() {
     hooks(&["--", "sh", "-c", "echo ${X-unset}"])
         .env("X", "inherited")
         .hook("1.sh", "unset X\n")
@@ -192,7 +192,7 @@ fn a_variable_that_a_hook_unsets_is_gone_afterwards() {
 }
 
 #[test]
-fn working_directory_and_umask_of_a_hook_hold_for_all_that_follows() {
+fn the_working_directory_and_umask_of_a_hook_persist() {
     hooks(&["--", "sh", "-c", "pwd; umask"])
         .directory("elsewhere", 0o755)
         .hook("1.sh", "cd elsewhere\numask 027\n")
@@ -204,7 +204,7 @@ fn working_directory_and_umask_of_a_hook_hold_for_all_that_follows() {
 }
 
 #[test]
-fn a_hook_wins_over_the_verbs_directory_and_umask() {
+fn a_hook_overrides_the_verbs_directory_and_umask() {
     run(
         "[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.a]\nexec = [\"sh\", \"-c\", \"pwd; umask\"]\nworkdir = \"[DIR]/app\"\numask = \"022\"\n",
         &["a"],
@@ -218,7 +218,7 @@ fn a_hook_wins_over_the_verbs_directory_and_umask() {
 }
 
 #[test]
-fn the_verbs_directory_holds_from_the_moment_it_exists() {
+fn the_verbs_directory_is_used_as_soon_as_it_exists() {
     let table = |first: &str, workdir: &str| {
         format!(
             "[[setup]]\nrun = [\"pwd\"]\n{first}[[setup]]\nmkdir = \"[DIR]/new\"\n[[setup]]\nrun = [\"pwd\"]\n[verbs.a]\nexec = [\"pwd\"]\nworkdir = \"{workdir}\"\n"
@@ -250,7 +250,7 @@ fn values_of_any_bytes_survive_a_hook() {
 }
 
 #[test]
-fn names_that_a_shell_cannot_hold_survive_a_hook() {
+fn names_that_a_shell_cannot_represent_survive_a_hook() {
     for shell in ["sh", "dash", "bash"] {
         hooks(&["--", "printenv", "my.var", "a-b"])
             .env("my.var", "dotted")
@@ -288,7 +288,7 @@ fn several_hundred_variables_survive_a_hook() {
 }
 
 #[test]
-fn a_hook_is_sourced_by_the_shell_of_its_first_line() {
+fn a_hook_is_sourced_by_the_shell_named_in_its_first_line() {
     let shell = "echo ${BASH_VERSION:+bash}\n";
     for (line, name) in [
         ("#!/bin/bash", "bash"),
@@ -308,7 +308,7 @@ fn a_hook_is_sourced_by_the_shell_of_its_first_line() {
 }
 
 #[test]
-fn the_options_of_the_first_line_hold() {
+fn the_options_of_the_first_line_apply() {
     hooks(&["show"]).hook("1.sh", "#!/bin/sh -x\n: traced\n").stdout("<>").stderr_contains(": traced").run();
     hooks(&["show"]).hook("1.sh", "#!/bin/sh -u\necho $UNSET_HERE\n").status(80).any_stderr().run();
 }
@@ -330,7 +330,7 @@ fn a_sourced_hook_runs_under_set_e_and_its_status_is_its_last_commands() {
 }
 
 #[test]
-fn exit_0_ends_that_hook_alone_and_keeps_its_exports() {
+fn exit_0_ends_only_that_hook_and_keeps_its_exports() {
     hooks(&["--", "printenv", "X", "Y"])
         .hook("1.sh", "export X=1\nexit 0\nexport X=2\n")
         .hook("2.sh", "export Y=3\n")
@@ -341,7 +341,7 @@ fn exit_0_ends_that_hook_alone_and_keeps_its_exports() {
 }
 
 #[test]
-fn return_ends_a_hook_too() {
+fn return_ends_a_hook() {
     target_sees("X").hook("1.sh", "export X=1\nreturn 0\nexport X=2\n").stdout("1\n").run();
 }
 
@@ -355,14 +355,14 @@ fn a_hook_that_does_not_return_its_variables_is_an_error() {
 }
 
 #[test]
-fn a_hook_with_a_mistake_of_syntax_is_a_failed_hook() {
+fn a_hook_with_a_syntax_error_fails() {
     hooks(&["show"]).hook("1.sh", "if true\n").status(80).stderr_contains("1.sh").run();
 }
 
 // Others
 
 #[test]
-fn an_executable_is_run() {
+fn an_executable_hook_is_run() {
     hooks(&["show"])
         .hook("1-plain", "#!/bin/sh\necho plain\n")
         .hook("2.py", "#!/bin/sh\necho a shell after all\n")
@@ -376,7 +376,7 @@ fn an_executable_is_run() {
 }
 
 #[test]
-fn a_file_with_the_extension_of_an_interpreter_is_run_by_it_with_its_path_alone() {
+fn an_interpreter_runs_files_of_its_extension_with_only_the_path() {
     run(
         "[interpreters]\ntxt = [\"sh\", \"-c\", 'cat \"$0\"; echo \"$@\"']\n[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.a]\nexec = [\"true\"]\n",
         &["a"],
@@ -405,7 +405,7 @@ fn the_table_can_replace_an_interpreter() {
 }
 
 #[test]
-fn a_file_that_nothing_can_run_is_named_in_a_warning() {
+fn a_file_that_nothing_can_run_causes_a_warning() {
     Test::new()
         .table(HOOKS.replace("\"quiet\"", "\"text\""))
         .args(["show"])
@@ -419,7 +419,7 @@ fn a_file_that_nothing_can_run_is_named_in_a_warning() {
 }
 
 #[test]
-fn a_directory_with_the_name_of_a_script_is_a_mistyped_mount() {
+fn a_directory_named_like_a_script_is_an_error() {
     for name in ["1.sh", "1.py"] {
         hooks(&["show"])
             .directory(&format!("hooks/{name}"), 0o755)
@@ -465,7 +465,7 @@ fn hooks_get_the_verb_and_the_callers_arguments() {
 }
 
 #[test]
-fn a_hook_of_a_call_without_arguments_does_not_get_the_default_ones() {
+fn hooks_do_not_get_the_default_arguments() {
     run(
         "[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.a]\naliases = [\"b\"]\nexec = [\"printf\", \"<%s>\"]\nargs = [\"default\"]\n",
         &["b"],
@@ -507,7 +507,7 @@ fn the_callers_input_belongs_to_the_target() {
 }
 
 #[test]
-fn hooks_have_no_descriptor_but_the_four() {
+fn hooks_have_only_descriptors_0_to_3() {
     let script = "#!/bin/sh\nls /proc/$$/fd\n";
     for name in ["1.sh", "1-plain"] {
         hooks(&["--", "sh", "-c", "cat <&5; cat <&9"])
@@ -529,7 +529,7 @@ fn hooks_have_no_descriptor_but_the_four() {
 }
 
 #[test]
-fn a_hook_has_a_process_group_of_its_own() {
+fn a_hook_has_its_own_process_group() {
     hooks(&["--", "sh", "-c", "ps -o pgid= -p $$ 2>/dev/null || cut -d' ' -f5 /proc/$$/stat"])
         .hook("1.sh", "read -r line </proc/$$/stat; set -- ${line##*) }; [ \"$3\" = $$ ] && echo leader\n")
         .any_stdout()
@@ -552,7 +552,7 @@ fn text_on_descriptor_3_becomes_variables() {
 }
 
 #[test]
-fn anything_but_a_flat_table_of_strings_there_is_an_error() {
+fn anything_but_a_flat_table_of_strings_on_descriptor_3_is_an_error() {
     for text in [
         "X = 3",
         "[table]\nX = \"y\"",
@@ -608,7 +608,7 @@ fn a_hook_may_change_the_path_of_the_target() {
 }
 
 #[test]
-fn a_program_that_a_step_installs_can_be_run_by_the_next() {
+fn a_step_can_run_a_program_that_an_earlier_one_installed() {
     run(
         "[[setup]]\nrun = [\"sh\", \"-c\", \"printf '#!/bin/sh\\\\necho installed\\\\n' >bin/fresh; chmod +x bin/fresh\"]\n[[setup]]\nrun = [\"fresh\"]\n[verbs.a]\nexec = [\"fresh\"]\n",
         &["a"],

@@ -36,7 +36,7 @@ fn a_step_runs_as_the_verbs_user_with_that_users_home() {
 }
 
 #[test]
-fn a_steps_own_user_wins_and_root_is_kept() {
+fn a_steps_user_overrides_the_verbs_and_may_be_root() {
     root(&format!(
         "[[setup]]\nrun = [\"sh\", \"-c\", '{WHO}']\nuser = \"daemon\"\n[[setup]]\nrun = [\"sh\", \"-c\", 'id -u']\nuser = \"root\"\n[[setup]]\nrun = [\"sh\", \"-c\", 'id -u; id -gn; id -Gn']\nuser = \"root:daemon\"\n"
     ))
@@ -74,7 +74,7 @@ fn a_user_of_a_step_that_does_not_exist_is_77() {
 // Root's own
 
 #[test]
-fn nothing_that_root_does_sees_what_others_exported() {
+fn root_steps_see_no_exports_of_other_users() {
     let see =
         "[[setup]]\nrun = [\"sh\", \"-c\", 'echo \"$(id -un) ${A-none} ${B-none} ${PWD##*/} $(umask)\"']\n"
             .replace("${", "$${");
@@ -98,7 +98,7 @@ fn nothing_that_root_does_sees_what_others_exported() {
 }
 
 #[test]
-fn a_target_that_is_root_sees_nothing_of_others_either() {
+fn a_root_target_sees_no_exports_of_other_users() {
     Test::new()
         .table("log = \"quiet\"\n[[setup]]\nhooks = \"[DIR]/hooks\"\nuser = \"nobody\"\n[verbs.a]\nexec = [\"sh\", \"-c\", 'echo \"$(id -u) ${A-none}\"; umask']\n")
         .args(["a"])
@@ -110,7 +110,7 @@ fn a_target_that_is_root_sees_nothing_of_others_either() {
 }
 
 #[test]
-fn exports_of_other_users_skip_no_step_of_root() {
+fn exports_of_other_users_cannot_skip_a_root_step() {
     root("[[setup]]\nhooks = \"[DIR]/hooks\"\n[[setup]]\nrun = [\"echo\", \"root\"]\nuser = \"root\"\nskip-if = \"A\"\n[[setup]]\nrun = [\"echo\", \"other\"]\nskip-if = \"A\"\n")
         .hook("1.sh", "export A=1\n")
         .stdout("nobody /nonexistent 1 none\n")
@@ -119,7 +119,7 @@ fn exports_of_other_users_skip_no_step_of_root() {
 }
 
 #[test]
-fn programs_that_root_runs_must_belong_to_root_alone() {
+fn hooks_that_root_runs_must_be_writable_by_root_alone() {
     let step = "[[setup]]\nhooks = \"[DIR]/hooks\"\nuser = \"root\"\n";
     let unsafe_hook = |test: Test, why: &str| {
         test.status(77)
@@ -156,7 +156,7 @@ fn programs_that_root_runs_must_belong_to_root_alone() {
 }
 
 #[test]
-fn a_program_of_roots_must_be_roots_alone_too() {
+fn programs_that_root_runs_must_be_writable_by_root_alone() {
     for program in ["[DIR]/bin/tool", "tool"] {
         root(&format!("[[setup]]\nrun = [\"{program}\"]\nuser = \"root\"\n"))
             .program("tool", "#!/bin/sh\necho no\n")
@@ -176,7 +176,7 @@ fn a_program_of_roots_must_be_roots_alone_too() {
 }
 
 #[test]
-fn without_root_there_is_one_warning_and_the_steps_continue() {
+fn without_root_there_is_one_warning_and_the_steps_run() {
     Test::new()
         .table("user = \"root\"\n[[setup]]\nrun = [\"sh\", \"-c\", \"id -u\"]\nuser = \"daemon\"\nname = \"one\"\n[[setup]]\nrun = [\"sh\", \"-c\", \"id -u\"]\nuser = \"root\"\nname = \"two\"\n[verbs.a]\nexec = [\"id\", \"-u\"]\n")
         .args(["a"])
@@ -188,7 +188,7 @@ fn without_root_there_is_one_warning_and_the_steps_continue() {
 }
 
 #[test]
-fn root_acts_in_its_own_directory_with_its_own_umask() {
+fn root_steps_ignore_the_directory_and_umask_of_other_users() {
     root(
         "[[setup]]\nhooks = \"[DIR]/hooks\"\n[[setup]]\nmkdir = \"made\"\n[[setup]]\nrun = [\"sh\", \"-c\", 'echo \"$(pwd) $(umask)\"']\n",
     )
@@ -205,7 +205,7 @@ fn root_acts_in_its_own_directory_with_its_own_umask() {
 // Skipping
 
 #[test]
-fn a_step_that_a_variable_skips_says_so() {
+fn a_step_skipped_by_a_variable_is_reported() {
     plain("[[setup]]\nname = \"slow\"\nrun = [\"echo\", \"no\"]\nskip-if = [\"A\", \"B\"]\n")
         .env("B", "1")
         .stdout("the target\n")
@@ -215,7 +215,7 @@ fn a_step_that_a_variable_skips_says_so() {
 }
 
 #[test]
-fn every_kind_of_step_is_skipped_with_all_of_them() {
+fn skip_setup_skips_every_kind_of_step() {
     let all = "[[setup]]\nrun = [\"echo\", \"no\"]\n[[setup]]\nhooks = \"[DIR]/hooks\"\n[[setup]]\nwait = [\"file:///no\"]\n[[setup]]\nrender = \"/no\"\nto = \"[DIR]/no\"\n[[setup]]\nmkdir = [\"[DIR]/no\"]\n[[setup]]\nchown = [\"[DIR]/no\"]\n";
     let none = |test: Test| {
         test.hook("1.sh", "echo no\n")
@@ -233,7 +233,7 @@ fn every_kind_of_step_is_skipped_with_all_of_them() {
 }
 
 #[test]
-fn a_run_reports_missing_files_as_check_does() {
+fn a_run_and_check_report_missing_files_alike() {
     let both = |step: &str, messages: &str| {
         let table = format!("[[setup]]\n{step}\n[verbs.a]\nexec = [\"true\"]\n");
         let test = || Test::new().table(&table).file("file", "", 0o644);

@@ -85,7 +85,7 @@ fn every_stop_signal_ends_a_run_step() {
 }
 
 #[test]
-fn an_argument_that_looks_like_an_option_of_preverb_changes_nothing() {
+fn a_hook_argument_that_looks_like_an_internal_option_changes_nothing() {
     let test = hook("1", &format!("#!/bin/sh\n{WAITS}")).args(["--supervise"]);
     is_stopped_by(test, Signal::SIGTERM, "hook `1` ran");
 }
@@ -100,7 +100,7 @@ fn every_stop_signal_ends_a_wait() {
 }
 
 #[test]
-fn a_stop_signal_ends_a_wait_that_is_between_two_tries() {
+fn a_stop_signal_ends_a_wait_between_two_tries() {
     for (number, step) in ["[\"tcp://127.0.0.1:1\"]", "[\"file://[DIR]/never\"]"].iter().enumerate() {
         steps(&format!("[[setup]]\nwait = {step}"))
             .during(move |run| {
@@ -161,7 +161,7 @@ fn a_hook_that_ignores_the_signal_is_killed_after_five_seconds() {
 }
 
 #[test]
-fn the_status_of_a_hook_that_ends_by_itself_does_not_matter() {
+fn after_a_stop_the_status_of_the_hook_does_not_matter() {
     for status in [0, 7] {
         hook(
             "1",
@@ -181,7 +181,7 @@ fn the_status_of_a_hook_that_ends_by_itself_does_not_matter() {
 }
 
 #[test]
-fn a_hook_that_is_past_its_timeout_does_not_hide_the_signal() {
+fn a_stop_after_a_timeout_is_reported_as_the_stop() {
     steps("[[setup]]\nhooks = \"[DIR]/hooks\"\ntimeout = \"200ms\"")
         .hook("1", "#!/bin/sh\ntrap 'echo >past' TERM\nwhile :; do sleep 0.02; done\n")
         .during(|run| {
@@ -196,7 +196,7 @@ fn a_hook_that_is_past_its_timeout_does_not_hide_the_signal() {
 }
 
 #[test]
-fn a_second_signal_goes_to_the_hook_and_the_first_one_names_the_end() {
+fn a_second_signal_reaches_the_hook_but_the_first_sets_the_exit_code() {
     hook(
         "1",
         "#!/bin/sh\ntrap 'echo >first' TERM\ntrap 'exit 0' INT\necho >ready\nwhile :; do sleep 0.02; done\n",
@@ -244,7 +244,7 @@ fn wait_until_it_handles_signals(run: &crate::dsl::Running) {
 }
 
 #[test]
-fn a_stop_signal_ends_the_wait_for_a_table_that_does_not_come() {
+fn a_stop_signal_ends_the_read_of_a_table_that_blocks() {
     let is_stopped = |test: Test, file: &str| {
         test.during(|run| {
             wait_until_it_handles_signals(run);
@@ -284,7 +284,7 @@ fn a_stop_signal_ends_the_wait_for_a_table_that_does_not_come() {
 }
 
 #[test]
-fn a_table_may_come_through_a_pipe_and_in_pieces() {
+fn a_table_may_be_read_from_a_pipe_in_pieces() {
     let writer = "{ echo '[verbs.a]'; sleep 0.1; echo 'exec = [\"echo\", \"the target\"]'; } >pipe";
     Test::new()
         .under_shell(&format!("rm -f pipe; mkfifo pipe; {writer} & exec \"$@\""))
@@ -302,7 +302,7 @@ fn a_table_may_come_through_a_pipe_and_in_pieces() {
 }
 
 #[test]
-fn a_table_may_be_typed_and_the_target_reads_on() {
+fn a_table_may_be_typed_and_the_target_reads_the_rest() {
     Test::new()
         .args(["--table", "/dev/stdin", "a"])
         .terminal()
@@ -350,7 +350,7 @@ fn a_signal_that_was_pending_at_the_start_is_handled() {
 }
 
 #[test]
-fn the_keyboards_interrupt_stops_setup() {
+fn ctrl_c_stops_setup() {
     hook("1.sh", WAITS)
         .terminal()
         .during(|run| {
@@ -380,7 +380,7 @@ fn a_stop_is_handled_while_standard_error_is_not_read() {
 }
 
 #[test]
-fn wait_as_a_mode_of_its_own_is_stopped_too() {
+fn a_stop_signal_ends_the_wait_mode() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);

@@ -127,7 +127,7 @@ fn end(run: &Running) {
 // The end of the target
 
 #[test]
-fn the_exit_code_is_the_targets() {
+fn the_exit_code_of_the_target_is_kept() {
     under(&[Preverb, Tini, DumbInit], |init| init.script("exit 0").pid1());
     for code in [1, 42, 64, 126, 127, 128, 255] {
         under(&[Preverb, Tini, DumbInit], |init| init.script(&format!("exit {code}")).status(code));
@@ -135,7 +135,7 @@ fn the_exit_code_is_the_targets() {
 }
 
 #[test]
-fn an_exit_code_can_be_replaced_and_preverbs_own_cannot() {
+fn exit_codes_of_the_target_can_be_replaced_but_not_preverbs_own() {
     let by_option =
         |words: &[&str]| Test::new().args(["--supervise", "--exit", "143=0,3=4"]).args(["--"]).args(words);
     by_option(&["sh", "-c", "exit 143"]).status(0).pid1().run();
@@ -152,7 +152,7 @@ fn an_exit_code_can_be_replaced_and_preverbs_own_cannot() {
 }
 
 #[test]
-fn the_exit_code_is_128_and_the_signal_that_ended_the_target() {
+fn a_target_killed_by_a_signal_is_128_plus_its_number() {
     for signal in [1, 2, 6, 9, 11, 15, 31, 36, 64] {
         under(&[Preverb, Tini, DumbInit], |init| {
             init.script(&format!("kill -{signal} $$")).status(128 + signal).pid1()
@@ -161,12 +161,12 @@ fn the_exit_code_is_128_and_the_signal_that_ended_the_target() {
 }
 
 #[test]
-fn a_target_that_dumps_core_is_128_and_its_signal() {
+fn a_target_that_dumps_core_is_128_plus_its_signal() {
     under(&[Preverb, Tini, DumbInit], |init| init.script("ulimit -c unlimited; kill -QUIT $$").status(131));
 }
 
 #[test]
-fn a_target_that_is_not_there_is_127_and_one_that_cannot_run_is_126() {
+fn a_missing_target_is_127_and_one_that_cannot_run_is_126() {
     Test::new()
         .env("PATH", "/bin:/usr/bin")
         .args(["--supervise", "--", "nonesuch"])
@@ -231,7 +231,7 @@ fn each_signal_that_can_be_caught_reaches_the_target() {
 }
 
 #[test]
-fn a_signal_that_tini_keeps_for_itself_is_seen_to_be_missing() {
+fn a_signal_that_tini_does_not_forward_is_forwarded() {
     under(&[Preverb, Tini], |init| {
         init.python(&[], RECORDER).during(move |run| {
             run.wait_for_file("ready");
@@ -355,7 +355,7 @@ print('pending')
 // Stopping and continuing
 
 #[test]
-fn a_stop_from_outside_stops_the_target_and_the_supervisor_and_a_continue_continues_both() {
+fn a_stop_and_a_continue_from_outside_apply_to_target_and_supervisor() {
     for signal in [20, 21, 22] {
         under(&[Preverb, Tini, DumbInit], |init| {
             Test::new()
@@ -509,7 +509,7 @@ print(answer.value)
 }
 
 #[test]
-fn the_end_of_an_adopted_process_is_not_the_targets() {
+fn the_exit_of_an_adopted_process_does_not_end_the_supervisor() {
     under(&[Preverb, Tini, DumbInit], |init| {
         init.script("(sh -c 'exit 9' &); sleep 0.2; exit 3").status(3).pid1()
     });
@@ -526,7 +526,7 @@ const LEAVER: &str = r#"
 "#;
 
 #[test]
-fn with_grace_what_is_left_is_asked_to_end_and_then_killed() {
+fn with_grace_leftover_processes_get_term_and_then_kill() {
     Preverb
         .with(&["--grace", "500ms"], LEAVER)
         .status(3)
@@ -540,7 +540,7 @@ fn with_grace_what_is_left_is_asked_to_end_and_then_killed() {
 }
 
 #[test]
-fn with_grace_no_process_of_another_session_or_generation_is_left() {
+fn with_grace_leftovers_of_other_sessions_and_generations_are_killed() {
     let script = r#"
         sh -c 'setsid sh -c "sleep 1000 & echo \$! >first; exec sleep 1000" & echo $! >second; exec sleep 1000' &
         until [ -s first ] && [ -s second ]; do sleep 0.01; done
@@ -568,7 +568,7 @@ fn grace_ends_as_soon_as_no_process_is_left() {
 }
 
 #[test]
-fn a_signal_that_comes_while_the_rest_ends_is_rewritten_too() {
+fn signals_during_the_grace_period_are_rewritten() {
     let left = "trap '' TERM; trap 'echo >asked; exit' USR1; : >willing; while :; do sleep 0.01; done";
     Preverb
         .with(
@@ -665,7 +665,7 @@ fn blocked_and_ignored_signals_reach_the_target_as_they_were() {
 }
 
 #[test]
-fn descriptors_go_to_the_target_and_the_supervisor_keeps_none_of_them_busy() {
+fn descriptors_reach_the_target_and_the_supervisor_closes_its_copies() {
     under(&[Preverb, Tini], |init| {
         let script = format!(
             "exec 5</etc/passwd 200</etc/group; exec {} sh -c \
@@ -725,7 +725,7 @@ fn the_target_has_a_process_group_of_its_own_in_the_same_session() {
 }
 
 #[test]
-fn the_supervisor_is_called_preverb_and_its_target_whatever_its_file_is_called() {
+fn the_process_name_of_the_supervisor_has_the_pid_of_its_target() {
     let words =
         ["[DIR]/bin/other", "--supervise", "--", "sh", "-c", "until [ -e end ]; do sleep 0.01; done", "sh"];
     Test::new()
@@ -741,7 +741,7 @@ fn the_supervisor_is_called_preverb_and_its_target_whatever_its_file_is_called()
 }
 
 #[test]
-fn listen_pid_names_the_target_where_it_named_the_supervisor() {
+fn listen_pid_is_changed_to_the_target() {
     let print = "echo $LISTEN_PID $LISTEN_FDS ${LISTEN_PIDFDID-none}; [ $LISTEN_PID = $$ ] && echo mine";
     under(&[Preverb, Tini], |init| {
         let words = [init.words(&[]), vec!["sh", "-c", print]].concat();
@@ -763,7 +763,7 @@ const FOREGROUND: &str =
     r#"set -- $(cat /proc/$$/stat); [ "$5" = "$8" ] && echo foreground || echo background"#;
 
 #[test]
-fn the_target_has_the_terminals_foreground_from_its_first_moment() {
+fn the_target_starts_in_the_foreground_of_the_terminal() {
     under(&[Preverb, Tini], |init| {
         init.script(&format!("{FOREGROUND}; read line; echo \"got $line\""))
             .terminal()
@@ -788,7 +788,7 @@ fn a_supervisor_in_the_background_does_not_take_the_foreground() {
 }
 
 #[test]
-fn as_process_1_of_a_namespace_in_the_background_it_does_not_take_the_foreground() {
+fn a_process_1_in_the_background_does_not_take_the_foreground() {
     // In there every group of the outer namespace is 0, as the foreground's is.
     let ask = "import os; print('foreground' if os.tcgetpgrp(0) == os.getpgrp() else 'background')";
     let script = |line: &str| format!("unshare -pf --mount-proc {line} python3 -c \"{ask}\"");
@@ -827,7 +827,7 @@ fn the_foreground_is_given_back_at_the_end() {
 }
 
 #[test]
-fn the_foreground_is_given_back_where_there_is_no_file_of_the_terminal() {
+fn the_foreground_is_given_back_without_a_file_of_the_terminal() {
     // A scratch image has no /dev/tty.
     let script =
         format!("mount -t tmpfs none /dev; {} true; read line; echo \"got <$line>\"", Preverb.line());
@@ -842,7 +842,7 @@ fn the_foreground_is_given_back_where_there_is_no_file_of_the_terminal() {
 }
 
 #[test]
-fn a_key_that_interrupts_reaches_the_target_once() {
+fn ctrl_c_reaches_the_target_once() {
     under(&[Preverb, Tini], |init| {
         init.script("trap 'echo interrupted; n=1' INT; echo ready; until [ $n ]; do sleep 0.01; done; sleep 0.1; exit 5")
             .terminal()
@@ -857,7 +857,7 @@ fn a_key_that_interrupts_reaches_the_target_once() {
 }
 
 #[test]
-fn a_key_that_stops_returns_the_terminal_to_the_shell_and_fg_hands_it_over_again() {
+fn ctrl_z_returns_the_terminal_to_the_shell_and_fg_gives_it_back() {
     let script = |init: Init| format!("{} cat; echo stopped $?; fg >/dev/null; echo ended $?", init.line());
     under(&[Preverb], |init| {
         Test::new()
@@ -912,7 +912,7 @@ fn a_target_that_reads_the_terminal_in_the_background_is_a_stopped_job() {
 }
 
 #[test]
-fn a_job_that_runs_is_given_the_terminal_when_it_is_brought_to_the_front() {
+fn fg_gives_the_terminal_to_a_running_job() {
     // To bash it runs, so it gets no CONT. It reads once its supervisor is in front.
     let job = r#"sh -c ': >ready; until set -- $(cat /proc/$PPID/stat) && [ "$5" = "$8" ]; do sleep 0.01; done; read line; echo "got <$line>"'"#;
     let script =
@@ -932,7 +932,7 @@ fn a_job_that_runs_is_given_the_terminal_when_it_is_brought_to_the_front() {
 // In a table
 
 #[test]
-fn a_real_time_signal_can_be_the_request_to_stop() {
+fn a_real_time_signal_can_be_a_stop_signal() {
     Test::new()
         .table(
             r#"

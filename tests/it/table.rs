@@ -73,7 +73,7 @@ fn a_key_given_twice_is_an_error_in_every_verb() {
 // Keys
 
 #[test]
-fn an_unknown_key_of_the_table_names_the_nearest() {
+fn an_unknown_key_of_the_table_gets_a_suggestion() {
     wrong(
         "defualt = \"a\"\n[verbs.a]\nexec = [\"true\"]\n",
         "1:1",
@@ -96,7 +96,7 @@ fn an_unknown_key_of_the_table_names_the_nearest() {
 }
 
 #[test]
-fn an_unknown_key_of_a_verb_names_the_nearest() {
+fn an_unknown_key_of_a_verb_gets_a_suggestion() {
     wrong("[verbs.a]\nexec = [\"true\"]\nabuot = \"x\"\n", "3:1", "abuot = \"x\"", &["`abuot`", "`about`"]);
     wrong(
         "[verbs.a]\nexec = [\"true\"]\nno_new_privileges = true\n",
@@ -114,7 +114,7 @@ fn an_unknown_key_of_a_verb_names_the_nearest() {
 }
 
 #[test]
-fn an_unknown_key_in_any_other_place_names_the_nearest() {
+fn an_unknown_key_anywhere_else_gets_a_suggestion() {
     wrong(
         "[environment]\nvariabel = \"X\"\n[verbs.a]\nexec = [\"true\"]\n",
         "2:1",
@@ -163,7 +163,7 @@ fn keys_of_the_table_are_not_valid_in_an_environment() {
 // Types
 
 #[test]
-fn a_wrong_type_names_the_key_and_what_it_should_be() {
+fn a_wrong_type_is_reported_with_the_key_and_the_expected_type() {
     wrong("default = 3\n", "1:11", "default = 3", &["`default`", "string"]);
     wrong("verbs = 3\n", "1:9", "verbs = 3", &["`verbs`", "table"]);
     wrong("[verbs]\na = 3\n", "2:5", "a = 3", &["table"]);
@@ -211,7 +211,7 @@ fn a_wrong_type_names_the_key_and_what_it_should_be() {
 }
 
 #[test]
-fn a_value_of_env_is_a_string() {
+fn values_of_env_must_be_strings() {
     wrong(
         "[env]\nPORT = 8000\n[verbs.a]\nexec = [\"true\"]\n",
         "2:8",
@@ -227,7 +227,7 @@ fn a_value_of_env_is_a_string() {
 }
 
 #[test]
-fn an_exec_that_is_one_string_is_shown_as_the_array() {
+fn the_error_for_a_string_exec_shows_the_array() {
     wrong(
         "[verbs.a]\nexec = \"gunicorn app:app --reload\"\n",
         "2:8",
@@ -244,7 +244,7 @@ fn a_verb_needs_an_exec_that_is_not_empty() {
 }
 
 #[test]
-fn a_word_that_is_one_of_a_few_names_the_nearest() {
+fn a_mistyped_keyword_gets_a_suggestion() {
     wrong(
         "unknown = \"exce\"\n[verbs.a]\nexec = [\"true\"]\n",
         "1:11",
@@ -267,7 +267,7 @@ fn a_word_that_is_one_of_a_few_names_the_nearest() {
 }
 
 #[test]
-fn values_with_a_form_of_their_own_are_checked() {
+fn values_with_a_format_are_checked() {
     wrong("[verbs.a]\nexec = [\"true\"]\numask = \"0999\"\n", "3:9", "umask = \"0999\"", &["`umask`"]);
     wrong("[verbs.a]\nexec = [\"true\"]\numask = \"01777\"\n", "3:9", "umask", &["`umask`"]);
     let top = |key: &str| format!("{key}\n[verbs.a]\nexec = [\"true\"]\n");
@@ -308,7 +308,7 @@ fn values_with_a_form_of_their_own_are_checked() {
 // Names
 
 #[test]
-fn names_of_aliases_are_names() {
+fn aliases_must_be_valid_names() {
     wrong("[verbs.a]\nexec = [\"true\"]\naliases = [\"-x\"]\n", "3:12", "aliases = [\"-x\"]", &["-x"]);
     wrong("[verbs.a]\nexec = [\"true\"]\naliases = [\"a b\"]\n", "3:12", "aliases = [\"a b\"]", &["a b"]);
 }
@@ -370,7 +370,7 @@ fn an_alias_may_belong_to_different_verbs_in_different_environments() {
 }
 
 #[test]
-fn signals_to_rewrite_can_be_caught_and_are_given_once() {
+fn rewritten_signals_must_be_catchable_and_unique() {
     let init =
         |signals: &str| format!("[verbs.a]\nexec = [\"true\"]\ninit = {{ signals = {{ {signals} }} }}\n");
     for (signals, column) in [
@@ -385,7 +385,7 @@ fn signals_to_rewrite_can_be_caught_and_are_given_once() {
 }
 
 #[test]
-fn a_mount_of_the_shim_is_one() {
+fn mounts_of_the_shim_are_checked() {
     let shim = |line: &str| format!("[shim]\n{line}\n[verbs.a]\nexec = [\"true\"]\n");
     for mount in ["", "~/.x:/x", "${HOME}/x:/x", "$XDG/x:/x", "$HOMES:/x"] {
         wrong(&shim(&format!("mounts = [\"/a:/a\", \"{mount}\"]")), "2:20", "mounts = [", &["`mounts`"]);
@@ -395,13 +395,13 @@ fn a_mount_of_the_shim_is_one() {
 }
 
 #[test]
-fn no_interpreter_is_for_what_is_sourced() {
+fn an_interpreter_for_sourced_files_is_an_error() {
     let table = "[interpreters]\nsh = [\"bash\"]\n[verbs.a]\nexec = [\"true\"]\n";
     wrong(table, "2:1", "sh = [\"bash\"]", &["such files are sourced", "hint: "]);
 }
 
 #[test]
-fn a_verb_that_is_not_a_table_is_one_mistake() {
+fn a_verb_that_is_not_a_table_gives_one_error() {
     let messages =
         "preverb: [DIR]/preverb.toml:2:5: `a` must be a table, not an integer\n2 | a = 3\n  |     ^\n";
     run("[verbs]\na = 3\n", &["a"]).status(78).stderr(messages).run();
@@ -420,7 +420,7 @@ fn a_default_that_is_not_a_verb_is_an_error() {
 }
 
 #[test]
-fn a_default_must_exist_in_one_environment_at_least() {
+fn a_default_must_exist_in_at_least_one_environment() {
     let table = "default = \"shell\"\n[verbs.a]\nexec = [\"echo\", \"a\"]\n[environments.dev.verbs.shell]\nexec = [\"echo\", \"shell\"]\n";
     run(table, &["a"]).stdout("a\n").run();
     run(table, &["--environment", "dev"]).stdout("shell\n").run();
@@ -430,7 +430,7 @@ fn a_default_must_exist_in_one_environment_at_least() {
 // Steps
 
 #[test]
-fn messages_about_a_steps_keys_fit_its_kind() {
+fn an_unknown_key_of_a_step_lists_the_keys_of_its_kind() {
     let step = |keys: &str| format!("[verbs.a]\nexec = [\"true\"]\n[[setup]]\n{keys}\n");
     let line = "5 | zzzzzzzz = 1";
     let keys = "hint: the keys here are `run`, `name`, `verbs`, `environments`, `only-if`, `skip-if`, `if-exists`, `unless-exists`, \
@@ -472,7 +472,7 @@ args = 3
 "#;
 
 #[test]
-fn errors_of_other_verbs_and_environments_stop_no_run() {
+fn errors_of_other_verbs_and_environments_do_not_stop_a_run() {
     run(ELSEWHERE, &["a"]).stdout("a\n").pid1().run();
     run(ELSEWHERE, &["--environment", "ci", "a"]).stdout("a\n").run();
     run(ELSEWHERE, &["--", "echo", "x"]).stdout("x\n").run();
@@ -503,7 +503,7 @@ fn an_error_of_the_top_level_stops_every_run() {
 }
 
 #[test]
-fn check_of_a_good_table_succeeds() {
+fn check_of_a_valid_table_succeeds() {
     run("default = \"a\"\n[environments.dev.env]\nX = \"y\"\n[verbs.a]\nexec = [\"true\"]\n", &["--check"])
         .any_stdout()
         .stderr_lacks("error")
@@ -538,7 +538,7 @@ const LAID_OVER: &str = r#"
 "#;
 
 #[test]
-fn an_environment_is_laid_over_the_verbs() {
+fn an_environment_is_merged_over_the_verbs() {
     run(LAID_OVER, &["server"]).stdout("<prod><--workers><2>").run();
     run(LAID_OVER, &["server"]).env("APP_ENV", "dev").stdout("<dev>").pid1().run();
     run(LAID_OVER, &["web"]).env("APP_ENV", "dev").stdout("<dev>").run();
@@ -574,7 +574,7 @@ fn a_verb_may_exist_in_some_environments_only() {
 }
 
 #[test]
-fn a_verb_of_another_environment_is_not_handed_to_the_path() {
+fn a_verb_of_another_environment_is_not_looked_up_as_a_command() {
     run("unknown = \"exec\"\n[environments.dev.verbs.echo]\nexec = [\"true\"]\n", &["echo", "x"])
         .status(78)
         .stderr_contains("`dev`")
@@ -582,7 +582,7 @@ fn a_verb_of_another_environment_is_not_handed_to_the_path() {
 }
 
 #[test]
-fn a_variable_that_names_no_possible_environment_is_the_operators_error() {
+fn an_invalid_environment_name_in_the_variable_is_65() {
     for name in ["../dev", "a b", "-x", ".", "é"] {
         run(LAID_OVER, &["server"]).env("APP_ENV", name).status(65).stderr_contains("`APP_ENV`").run();
     }
@@ -638,7 +638,7 @@ fn drop_ins_are_merged_in_bytewise_order_of_their_names() {
 }
 
 #[test]
-fn a_drop_in_changes_a_verb_whichever_file_makes_it_the_default() {
+fn a_drop_in_can_change_the_default_verb_of_any_file() {
     let test = |words: &[&str]| {
         run(
             "default = \"b\"\n[verbs.a]\nexec = [\"echo\", \"a\"]\n[verbs.b]\nexec = [\"echo\", \"b\"]\n",
@@ -653,7 +653,7 @@ fn a_drop_in_changes_a_verb_whichever_file_makes_it_the_default() {
 }
 
 #[test]
-fn lists_of_steps_are_appended_and_other_arrays_replaced() {
+fn drop_ins_append_steps_and_replace_other_arrays() {
     run(
         "[[setup]]\nrun = [\"echo\", \"table\"]\n[verbs.a]\nexec = [\"printf\", \"<%s>\", \"x\"]\nargs = [\"1\", \"2\", \"3\"]\n[[verbs.a.setup]]\nrun = [\"echo\", \"table a\"]\n",
         &["--log", "quiet", "a"],
@@ -666,7 +666,7 @@ fn lists_of_steps_are_appended_and_other_arrays_replaced() {
 }
 
 #[test]
-fn an_environments_init_is_laid_over_a_table_and_takes_the_place_of_anything_else() {
+fn an_environments_init_table_is_merged_over_a_table_and_otherwise_replaces() {
     let table = |base: &str, over: &str| {
         let verb = format!("[verbs.a]\nexec = [\"true\"]\ninit = {base}\n");
         format!("{verb}[environments.prod.verbs.a]\ninit = {over}\n")
@@ -687,7 +687,7 @@ fn an_environments_init_is_laid_over_a_table_and_takes_the_place_of_anything_els
 }
 
 #[test]
-fn drop_ins_lay_over_environments_too() {
+fn drop_ins_are_merged_over_environments() {
     run(
         "[verbs.a]\nexec = [\"printenv\", \"X\"]\n[environments.dev.env]\nX = \"table\"\n",
         &["--environment", "dev", "a"],
@@ -828,7 +828,7 @@ fn a_drop_in_directory_that_is_a_file_is_an_error() {
 // Files that are not tables
 
 #[test]
-fn an_empty_table_has_no_verb() {
+fn an_empty_table_defines_no_verb() {
     run("", &["a"]).status(64).stderr_contains("`a`").pid1().run();
     run("", &[]).status(64).stderr_contains("preverb: ").run();
     run("", &["--", "echo", "x"]).stdout("x\n").run();
@@ -909,7 +909,7 @@ fn a_table_may_have_a_byte_order_mark() {
 }
 
 #[test]
-fn a_table_may_have_the_line_ends_of_windows() {
+fn a_table_may_have_crlf_line_endings() {
     let table = "default = \"a\"\r\n[verbs.a]\r\nexec = [\r\n  \"printf\",\r\n  \"<%s>\",\r\n]\r\nargs = ['''\r\none\r\ntwo''']\r\n";
     run(table, &["a", "x"]).stdout("<x>").run();
     run("[verbs.a]\r\nexec = [\"true\"]\r\nabuot = \"x\"\r\n", &["a"])
@@ -953,7 +953,7 @@ fn a_table_may_have_one_long_string() {
 }
 
 #[test]
-fn a_deep_nesting_is_an_error_and_no_crash() {
+fn deep_nesting_is_an_error_and_not_a_crash() {
     for depth in [200, 100_000] {
         for (open, close) in [("[", "]"), ("{a=", "}")] {
             let table = format!("[env]\nx = {}1{}\n", open.repeat(depth), close.repeat(depth));
@@ -979,7 +979,7 @@ fn control_characters_in_an_offending_line_are_escaped() {
 }
 
 #[test]
-fn columns_count_characters_and_tabs_do_not_move_the_line() {
+fn columns_count_characters_and_a_tab_is_one() {
     run("[verbs.a]\nexec = [\"é\", 3]\n", &["a"]).status(78).stderr_contains("[DIR]/preverb.toml:2:14").run();
     run("[verbs.a]\n\tabuot = \"x\"\n", &["a"])
         .status(78)
@@ -1010,7 +1010,7 @@ fn the_order_of_keys_and_their_spelling_do_not_matter() {
 }
 
 #[test]
-fn a_table_of_tables_may_open_below_before_above() {
+fn a_subtable_may_come_before_its_parent() {
     run("[environments.dev.verbs.a]\nexec = [\"echo\", \"dev\"]\n[environments.dev]\nenv = {}\n[environments]\n[verbs.a]\nexec = [\"echo\", \"prod\"]\n", &["a"])
         .stdout("prod\n")
         .run();
@@ -1096,7 +1096,7 @@ fn an_argument_in_skip_setup_on_skips_every_step() {
 }
 
 #[test]
-fn every_key_of_the_reference_is_known() {
+fn every_documented_key_is_accepted() {
     run(
         r#"
         default = "server"
@@ -1169,7 +1169,7 @@ fn every_key_of_the_reference_is_known() {
 }
 
 #[test]
-fn a_clash_in_one_environment_is_an_error_there_alone() {
+fn an_alias_clash_in_one_environment_is_an_error_only_there() {
     let table = r#"
         [verbs.a]
         exec = ["echo", "a"]
@@ -1198,7 +1198,7 @@ fn an_environment_that_the_table_does_not_mention_is_valid() {
 }
 
 #[test]
-fn check_knows_what_an_image_must_have() {
+fn check_reports_programs_users_and_files_that_are_missing() {
     run(
         r#"
 default = "a"
@@ -1226,7 +1226,7 @@ workdir = "[DIR]/nowhere"
 }
 
 #[test]
-fn check_speaks_on_standard_error_and_json_on_standard_output() {
+fn check_writes_text_to_standard_error_and_json_to_standard_output() {
     run(ELSEWHERE, &["--check"]).status(78).any_stderr().run();
     run(ELSEWHERE, &["--check", "--json"])
         .status(78)
@@ -1242,7 +1242,7 @@ fn check_speaks_on_standard_error_and_json_on_standard_output() {
 }
 
 #[test]
-fn names_are_of_letters_digits_and_four_signs() {
+fn names_have_only_letters_digits_and_four_punctuation_characters() {
     for name in ["a", "A_b-c.d:e", "0", "_", ":x", "db:migrate", "9.x"] {
         run(&format!("[verbs.\"{name}\"]\nexec = [\"echo\", \"ran\"]\n"), &[name]).stdout("ran\n").run();
     }
@@ -1253,7 +1253,7 @@ fn names_are_of_letters_digits_and_four_signs() {
 }
 
 #[test]
-fn names_of_environments_are_names() {
+fn names_of_environments_are_checked() {
     run("[verbs.a]\nexec = [\"true\"]\n[environments.\"a b\".env]\nX = \"y\"\n", &["--check"])
         .status(78)
         .stderr_contains("[DIR]/preverb.toml:3:")

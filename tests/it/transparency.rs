@@ -250,7 +250,7 @@ fn compare(test: impl Fn() -> Test, what: &str, way: &Way) {
 }
 
 #[test]
-fn a_target_is_as_it_would_be_without_preverb() {
+fn a_target_starts_in_the_same_state_as_without_preverb() {
     for way in [PLAIN, SETUP, VERB, AS, WAIT] {
         if way.words[0] == "--as" && !nix::unistd::geteuid().is_root() {
             skip("`--as root` needs root");
@@ -261,7 +261,7 @@ fn a_target_is_as_it_would_be_without_preverb() {
 }
 
 #[test]
-fn ignored_and_blocked_signals_stay_so_and_pending_ones_stay_pending() {
+fn ignored_blocked_and_pending_signals_stay_unchanged() {
     for way in [PLAIN, SETUP, AS, WAIT] {
         if way.words[0] == "--as" && !nix::unistd::geteuid().is_root() {
             continue;
@@ -273,14 +273,14 @@ fn ignored_and_blocked_signals_stay_so_and_pending_ones_stay_pending() {
 }
 
 #[test]
-fn descriptors_stay_open_at_their_numbers_and_their_places() {
+fn descriptors_keep_their_numbers_and_offsets() {
     for way in [PLAIN, SETUP, VERB, WAIT] {
         compare(Test::new, "descriptors", &way);
     }
 }
 
 #[test]
-fn an_environment_with_every_oddity_is_the_same_byte_for_byte() {
+fn unusual_environments_stay_unchanged_byte_for_byte() {
     for way in [PLAIN, SETUP, VERB, WAIT] {
         compare(Test::new, "environment", &way);
     }
@@ -292,7 +292,7 @@ fn an_environment_with_every_oddity_is_the_same_byte_for_byte() {
 }
 
 #[test]
-fn closed_standard_streams_are_closed_or_null_and_nothing_else_takes_their_place() {
+fn closed_standard_streams_stay_closed_or_become_dev_null() {
     for way in [PLAIN, SETUP, WAIT] {
         for what in ["closed0", "closed1", "closed2", "closed01", "closed012,descriptors"] {
             compare(Test::new, what, &way);
@@ -301,7 +301,7 @@ fn closed_standard_streams_are_closed_or_null_and_nothing_else_takes_their_place
 }
 
 #[test]
-fn priority_umask_limits_and_scheduling_stay() {
+fn priority_umask_limits_and_scheduling_stay_unchanged() {
     let script = "umask 0123; ulimit -Sn 211; ulimit -Sc 0; echo 500 >/proc/self/oom_score_adj; mkdir -p down; cd down; \
                   exec nice -n 7 chrt -b 0 taskset -c 0 setarch -R \"$@\"";
     for way in [PLAIN, SETUP, VERB, WAIT] {
@@ -311,7 +311,7 @@ fn priority_umask_limits_and_scheduling_stay() {
 }
 
 #[test]
-fn rights_and_groups_stay() {
+fn capabilities_and_groups_stay_unchanged() {
     let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--groups=4,65534"];
     let ambient = ["--inh-caps", "+net_bind_service", "--ambient-caps", "+net_bind_service"];
     for way in [PLAIN, SETUP, VERB, WAIT] {
@@ -327,7 +327,7 @@ fn rights_and_groups_stay() {
 }
 
 #[test]
-fn group_session_and_terminal_stay() {
+fn process_group_session_and_terminal_stay_unchanged() {
     for way in [PLAIN, SETUP, VERB, WAIT] {
         // The leader of a session in the foreground of its terminal.
         compare(|| Test::new().terminal(), "nothing", &way);

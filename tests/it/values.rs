@@ -21,7 +21,7 @@ fn a_password_in_a_url_is_percent_encoded_and_an_address_is_not() {
 }
 
 #[test]
-fn a_value_for_a_shell_is_one_word_of_it() {
+fn the_sh_operator_quotes_a_value_as_one_shell_word() {
     let table = r#"
         [verbs.a]
         exec = ["sh", "-c", "printf '<%s>' ${NAME@sh:-admin}"]
@@ -33,7 +33,7 @@ fn a_value_for_a_shell_is_one_word_of_it() {
 }
 
 #[test]
-fn a_value_in_json_is_the_inside_of_a_string() {
+fn the_json_operator_escapes_the_inside_of_a_string() {
     let table = r#"
         [verbs.a]
         exec = ["printf", "%s", '{"name": "${NAME@json}"}']
@@ -52,7 +52,7 @@ fn a_value_in_json_is_the_inside_of_a_string() {
 }
 
 #[test]
-fn operators_work_in_templates_except_for_words() {
+fn all_operators_but_words_work_in_templates() {
     let table = r#"
         [[setup]]
         render = "[DIR]/in"
@@ -69,7 +69,7 @@ fn operators_work_in_templates_except_for_words() {
 }
 
 #[test]
-fn words_become_any_number_of_arguments() {
+fn the_words_operator_makes_any_number_of_arguments() {
     let table = r#"
         [verbs.a]
         exec = ["printf", "<%s>", "x", "${OPTIONS@words}", "y"]
@@ -93,7 +93,7 @@ fn words_become_any_number_of_arguments() {
 }
 
 #[test]
-fn words_stand_only_for_whole_elements() {
+fn the_words_operator_is_only_valid_as_a_whole_element() {
     for element in ["x${O@words}", "${A:-${O@words}}"] {
         run(&format!("[verbs.a]\nexec = [\"echo\", \"{element}\"]\n"), &["a"])
             .status(78)
@@ -125,7 +125,7 @@ fn each_word_of_a_secret_is_masked() {
 const FACTS: &str = "[verbs.a]\nexec = [\"echo\", \"${PREVERB_CPUS} ${PREVERB_MEMORY_MIB}\"]\n";
 
 #[test]
-fn facts_of_the_machine_are_expanded_and_no_variables() {
+fn machine_facts_are_expanded_but_are_not_variables() {
     let table = r#"
         [env]
         WORKERS = "${PREVERB_CPUS}"
@@ -148,7 +148,7 @@ fn facts_of_the_machine_are_expanded_and_no_variables() {
 }
 
 #[test]
-fn the_limits_of_the_control_group_are_the_facts() {
+fn machine_facts_are_the_limits_of_the_control_group() {
     let own_mounts = |script: &str| {
         let script = format!(
             "mount -t tmpfs none /sys/fs/cgroup && cd /sys/fs/cgroup && {script} && cd \"$OLDPWD\" && exec \"$@\""
@@ -170,7 +170,7 @@ fn the_limits_of_the_control_group_are_the_facts() {
 }
 
 #[test]
-fn facts_are_read_only_where_they_are_named() {
+fn machine_facts_are_read_only_if_the_table_uses_them() {
     if lacks("strace") {
         return;
     }

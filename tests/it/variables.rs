@@ -48,7 +48,7 @@ fn later_layers_win() {
 }
 
 #[test]
-fn a_default_is_for_what_is_unset_or_empty_and_everything_else_in_the_table_wins_over_the_inherited() {
+fn defaults_fill_unset_or_empty_variables_and_env_overrides_inherited_ones() {
     let declared = "[variables.X]\ndefault = \"declared\"\n[verbs.a]\nexec = [\"printenv\", \"X\"]\n";
     run(declared, &["a"]).stdout("declared\n").run();
     run(declared, &["a"]).env("X", "").stdout("declared\n").run();
@@ -153,7 +153,7 @@ fn variables_that_no_layer_touches_reach_the_target_byte_for_byte() {
 }
 
 #[test]
-fn a_variable_that_a_layer_sets_is_there_once() {
+fn a_variable_that_a_layer_sets_appears_once() {
     Test::new()
         .file("t.toml", "[env]\nTWICE = \"table\"\n[verbs.a]\nexec = [\"cat\", \"/proc/self/environ\"]\nunset = [\"EMPTY\"]\n", 0o644)
         .args(["--table", "[DIR]/t.toml", "a"])
@@ -190,7 +190,7 @@ fn an_empty_environment_is_not_an_error() {
 }
 
 #[test]
-fn env_and_unset_take_any_name() {
+fn env_and_unset_accept_any_name() {
     run(
         "[env]\n\"my.var\" = \"dotted\"\n\"a b-c\" = \"odd\"\n\"é\" = \"e\"\n[verbs.a]\nexec = [\"printenv\", \"my.var\", \"a b-c\", \"é\"]\n",
         &["a"],
@@ -207,7 +207,7 @@ fn env_and_unset_take_any_name() {
 }
 
 #[test]
-fn unset_removes_what_any_layer_and_any_hook_set() {
+fn unset_removes_variables_of_layers_and_hooks() {
     run(
         "[env]\nX = \"table\"\n[[setup]]\nhooks = \"[DIR]/hooks\"\n[verbs.a]\nexec = [\"sh\", \"-c\", 'echo $${X-unset} $${Y-unset}']\nunset = [\"X\", \"Y\"]\n",
         &["--log", "quiet", "a"],
@@ -221,7 +221,7 @@ fn unset_removes_what_any_layer_and_any_hook_set() {
 // Expansion
 
 #[test]
-fn the_forms_have_the_meanings_of_the_shell() {
+fn expansions_mean_the_same_as_in_a_shell() {
     let cases = [
         ("${SET}", "value"),
         ("${EMPTY}", ""),
@@ -272,7 +272,7 @@ fn a_dotted_name_can_be_expanded() {
 }
 
 #[test]
-fn two_dollars_and_a_brace_are_a_literal_one() {
+fn two_dollars_and_a_brace_are_a_literal_dollar_and_brace() {
     expansion("", "$${SET}").stdout("<${SET}>").run();
     expansion("", "$${").stdout("<${>").run();
     expansion("", "a$${b}c${SET}").env("SET", "x").stdout("<a${b}cx>").run();
@@ -281,7 +281,7 @@ fn two_dollars_and_a_brace_are_a_literal_one() {
 }
 
 #[test]
-fn every_other_dollar_is_itself() {
+fn every_other_dollar_is_literal() {
     for text in [
         "$",
         "$$",
@@ -314,7 +314,7 @@ fn a_value_is_never_split_nor_expanded_again() {
 }
 
 #[test]
-fn an_unset_variable_without_a_default_is_the_operators_error() {
+fn an_unset_variable_without_a_default_is_65() {
     expansion("", "${UNSET}").status(65).stderr_contains("`UNSET`").pid1().run();
     expansion("[env]\nX = \"${UNSET}\"\n", "x").status(65).stderr_contains("`UNSET`").run();
     run("workdir = \"${UNSET}\"\n[verbs.a]\nexec = [\"true\"]\n", &["a"])
@@ -332,7 +332,7 @@ fn an_unset_variable_without_a_default_is_the_operators_error() {
 }
 
 #[test]
-fn a_message_of_the_table_reaches_the_operator() {
+fn the_text_of_a_failed_expansion_reaches_the_operator() {
     expansion("", "${UNSET:?set it to the address of the database}")
         .status(65)
         .stderr_contains("`UNSET`")
@@ -388,7 +388,7 @@ fn a_malformed_expansion_is_an_error_of_the_table() {
 }
 
 #[test]
-fn a_malformed_expansion_of_another_verb_stops_no_run_but_fails_the_check() {
+fn a_malformed_expansion_of_another_verb_fails_check_but_not_a_run() {
     let table = "[verbs.a]\nexec = [\"echo\", \"a\"]\n[verbs.b]\nexec = [\"${\"]\n";
     run(table, &["a"]).stdout("a\n").run();
     run(table, &["--check"]).status(78).stderr_contains("[DIR]/preverb.toml:4:").run();
@@ -421,7 +421,7 @@ fn expansion_happens_in_exec_args_env_workdir_and_steps() {
 }
 
 #[test]
-fn texts_for_readers_are_not_expanded() {
+fn about_is_not_expanded() {
     run("[verbs.a]\nabout = \"${ and ${UNSET}\"\nexec = [\"echo\", \"a\"]\n[variables.X]\nabout = \"${UNSET}\"\n", &["a"])
         .stdout("a\n")
         .run();
@@ -431,7 +431,7 @@ fn texts_for_readers_are_not_expanded() {
 }
 
 #[test]
-fn a_value_with_blanks_stays_one_argument() {
+fn a_value_with_spaces_stays_one_argument() {
     run("[verbs.a]\nexec = [\"${COMMAND}\", \"x\"]\n", &["a"])
         .env("COMMAND", "echo hello")
         .status(127)
@@ -440,7 +440,7 @@ fn a_value_with_blanks_stays_one_argument() {
 }
 
 #[test]
-fn a_layer_sees_the_layers_below_it_only() {
+fn a_layer_sees_only_the_layers_below_it() {
     run("[env]\nA = \"new\"\nB = \"${A}\"\n[verbs.a]\nexec = [\"printenv\", \"A\", \"B\"]\n", &["a"])
         .env("A", "inherited")
         .stdout("new\ninherited\n")
@@ -475,7 +475,7 @@ the other variable in a lower layer: table, environment, verb
 }
 
 #[test]
-fn a_value_that_a_higher_layer_replaces_is_still_expanded_in_its_place() {
+fn a_value_that_a_higher_layer_replaces_is_still_expanded() {
     // The layer below has the last word on its own errors: nothing is skipped silently.
     run("[env]\nX = \"${UNSET:-low}\"\n[verbs.a]\nexec = [\"printenv\", \"X\", \"Y\"]\nenv = { Y = \"${X}\", X = \"high\" }\n", &["a"])
         .stdout("high\nlow\n")
@@ -584,7 +584,7 @@ fn a_value_that_is_not_utf8_is_not_a_valid_port() {
 }
 
 #[test]
-fn one_of_a_few_is_checked_and_the_nearest_named() {
+fn one_of_is_checked_with_a_suggestion() {
     let table = "[variables.LEVEL]\none-of = [\"debug\", \"info\", \"warning\"]\n[verbs.a]\nexec = [\"printenv\", \"LEVEL\"]\n";
     run(table, &["a"]).env("LEVEL", "info").stdout("info\n").run();
     run(table, &["a"])
@@ -599,7 +599,7 @@ fn one_of_a_few_is_checked_and_the_nearest_named() {
 }
 
 #[test]
-fn required_means_not_empty() {
+fn a_required_variable_must_not_be_empty() {
     let table = "[variables.X]\nabout = \"Address of the database\"\nrequired = true\n[verbs.a]\nexec = [\"printenv\", \"X\"]\n";
     run(table, &["a"]).env("X", "x").stdout("x\n").run();
     run(table, &["a"])
@@ -749,7 +749,7 @@ fn a_secret_file_with_a_nul_is_an_error() {
 }
 
 #[test]
-fn an_empty_name_of_a_file_names_none() {
+fn an_empty_file_variable_is_ignored() {
     run(SECRET, &["a"])
         .env("TOKEN", "swordfish")
         .env("TOKEN_FILE", "")
@@ -774,7 +774,7 @@ fn a_secret_from_two_places_is_an_error() {
 }
 
 #[test]
-fn a_secret_file_that_is_not_there_or_unreadable_is_an_error() {
+fn a_missing_or_unreadable_secret_file_is_an_error() {
     run(SECRET, &["a"])
         .env("TOKEN_FILE", "[DIR]/nowhere")
         .status(65)
@@ -801,7 +801,7 @@ fn a_secret_file_that_is_not_there_or_unreadable_is_an_error() {
 const WITH_RUN: [&str; 6] = ["unshare", "-m", "sh", "-c", "mount --bind run /run && exec \"$@\"", "sh"];
 
 #[test]
-fn a_secrets_file_that_is_too_large_is_refused_and_not_cut() {
+fn a_secret_file_that_is_too_large_is_refused() {
     run(SECRET, &["a"])
         .file("token", vec![b'x'; (1 << 20) + 1], 0o600)
         .env("TOKEN_FILE", "[DIR]/token")
@@ -811,7 +811,7 @@ fn a_secrets_file_that_is_too_large_is_refused_and_not_cut() {
 }
 
 #[test]
-fn a_secret_comes_from_the_engines_directory() {
+fn a_secret_comes_from_run_secrets() {
     for name in ["TOKEN", "token"] {
         run(SECRET, &["a"])
             .file(format!("run/secrets/{name}"), "swordfish\n", 0o600)
@@ -835,7 +835,7 @@ fn a_secret_comes_from_the_engines_directory() {
 }
 
 #[test]
-fn a_secret_in_the_engines_directory_that_cannot_be_read_is_an_error() {
+fn an_unreadable_secret_in_run_secrets_is_an_error() {
     run(SECRET, &["a"])
         .directory("run/secrets/TOKEN", 0o755)
         .under(WITH_RUN)
@@ -846,7 +846,7 @@ fn a_secret_in_the_engines_directory_that_cannot_be_read_is_an_error() {
 }
 
 #[test]
-fn only_the_inherited_file_variable_counts() {
+fn only_an_inherited_file_variable_counts() {
     run(
         "[variables.TOKEN]\nsecret = true\n[env]\nTOKEN_FILE = \"[DIR]/token\"\n[verbs.a]\nexec = [\"sh\", \"-c\", 'echo $${TOKEN-unset} $${TOKEN_FILE-unset}']\n",
         &["a"],
@@ -868,7 +868,7 @@ fn only_a_secret_variable_reads_a_file() {
 }
 
 #[test]
-fn a_secrets_default_comes_last() {
+fn the_default_of_a_secret_comes_last() {
     let table = "[variables.TOKEN]\nsecret = true\ndefault = \"marlin\"\n[verbs.a]\nexec = [\"printenv\", \"TOKEN\"]\n";
     run(table, &["a"]).stdout("marlin\n").run();
     run(table, &["a"])
@@ -947,7 +947,7 @@ fn a_secret_is_never_shown() {
 }
 
 #[test]
-fn a_secret_in_what_a_step_or_the_target_names_is_not_in_the_failure() {
+fn no_failure_message_shows_a_secret_in_a_path_user_or_target() {
     for (steps, verb, status) in [
         ("", "exec = [\"${TOKEN}/nope\"]", 127),
         ("", "exec = [\"true\"]\nuser = \"${TOKEN}\"", 77),
@@ -973,7 +973,7 @@ fn a_secret_in_what_a_step_or_the_target_names_is_not_in_the_failure() {
 }
 
 #[test]
-fn a_declared_secret_is_one_whichever_layer_sets_it() {
+fn a_declared_secret_is_concealed_whichever_layer_sets_it() {
     run(
         "[variables.TOKEN]\nsecret = true\n[verbs.a]\nexec = [\"true\"]\n[verbs.a.env]\nTOKEN = \"swordfish\"\n",
         &["--explain", "a"],
@@ -985,14 +985,14 @@ fn a_declared_secret_is_one_whichever_layer_sets_it() {
 }
 
 #[test]
-fn a_line_of_the_table_that_sets_a_secret_is_not_shown() {
+fn an_excerpt_that_sets_a_secret_is_not_shown() {
     let table =
         "[variables.TOKEN]\nsecret = true\n[env]\nTOKEN = \"swordfish${\"\n[verbs.a]\nexec = [\"true\"]\n";
     run(table, &["a"]).status(78).any_stderr().stderr_contains("TOKEN = ***").stderr_lacks("swordfish").run();
 }
 
 #[test]
-fn a_secret_is_shown_as_three_stars() {
+fn a_secret_is_shown_as_three_asterisks() {
     run(
         "[variables.TOKEN]\nsecret = true\n[env]\nURL = \"https://${TOKEN}/\"\n[verbs.a]\nexec = [\"echo\", \"${URL}\"]\n",
         &["--explain", "a"],
@@ -1003,7 +1003,7 @@ fn a_secret_is_shown_as_three_stars() {
 }
 
 #[test]
-fn a_value_that_only_looks_like_the_secret_is_shown() {
+fn a_value_that_only_equals_the_secret_is_shown() {
     // By where it comes from, not by searching text.
     run(
         "[variables.TOKEN]\nsecret = true\n[env]\nX = \"swordfish\"\n[verbs.a]\nexec = [\"echo\", \"swordfish\"]\n",
@@ -1018,7 +1018,7 @@ fn a_value_that_only_looks_like_the_secret_is_shown() {
 
 /// Random templates of the forms that the shell shares, expanded by preverb and by `sh`.
 #[test]
-fn random_templates_mean_what_they_mean_to_the_shell() {
+fn random_templates_expand_as_in_the_shell() {
     let mut random = Random(0x5eed);
     let templates: Vec<String> = (0..400).map(|_| template(&mut random, 3)).collect();
     let values = [("SET", "value"), ("EMPTY", ""), ("BLANKS", "a  b")];
@@ -1038,7 +1038,7 @@ fn random_templates_mean_what_they_mean_to_the_shell() {
 
 /// The same, for the templates that fail: whether they do, and the message.
 #[test]
-fn random_templates_fail_when_they_fail_in_the_shell() {
+fn random_templates_fail_as_in_the_shell() {
     let mut random = Random(0xbad);
     for _ in 0..60 {
         let name = random.pick(&["SET", "EMPTY", "UNSET"]);
@@ -1080,7 +1080,7 @@ fn template(random: &mut Random, depth: usize) -> String {
 }
 
 #[test]
-fn each_variable_that_is_missing_for_itself_is_named() {
+fn each_missing_variable_is_reported_but_not_its_consequences() {
     run(
         "[variables.DB_PASSWORD]\nrequired = true\n[env]\nURL = \"db://${DB_PASSWORD}@${DB_HOST}/${DB_NAME:-app}\"\n[verbs.a]\nexec = [\"true\"]\n",
         &["a"],

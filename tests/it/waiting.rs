@@ -37,7 +37,7 @@ fn opens_late(address: SocketAddr, target: &str) -> Test {
 }
 
 #[test]
-fn a_target_that_is_ready_at_once_causes_no_wait() {
+fn a_target_that_is_ready_at_once_is_not_reported() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let listener = RefCell::new(listener);
@@ -52,13 +52,13 @@ fn a_target_that_is_ready_at_once_causes_no_wait() {
 }
 
 #[test]
-fn a_port_over_ipv4_is_waited_for() {
+fn wait_waits_for_an_ipv4_port() {
     let address = free("127.0.0.1").unwrap();
     opens_late(address, &format!("tcp://{address}")).run();
 }
 
 #[test]
-fn a_port_over_ipv6_is_waited_for() {
+fn wait_waits_for_an_ipv6_port() {
     let Some(address) = free("::1") else { return skip("there is no IPv6") };
     opens_late(address, &format!("tcp://{address}")).run();
 }
@@ -91,7 +91,7 @@ fn a_name_is_resolved_again_at_every_try() {
 }
 
 #[test]
-fn a_unix_socket_is_waited_for() {
+fn wait_waits_for_a_unix_socket() {
     let open = RefCell::new(None);
     wait("[\"unix://[DIR]/socket\"]", "")
         .during(move |run| {
@@ -106,7 +106,7 @@ fn a_unix_socket_is_waited_for() {
 }
 
 #[test]
-fn a_file_is_waited_for() {
+fn wait_waits_for_a_file() {
     wait("[\"file://[DIR]/made\"]", "")
         .during(|run| {
             run.wait_for_stderr("waiting for");
@@ -119,7 +119,7 @@ fn a_file_is_waited_for() {
 }
 
 #[test]
-fn http_is_ready_from_200_to_399_and_not_else() {
+fn http_is_ready_only_with_a_status_from_200_to_399() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -158,7 +158,7 @@ fn all_targets_are_tried_at_the_same_time() {
 }
 
 #[test]
-fn a_program_that_hangs_holds_no_other_target_up() {
+fn a_program_that_hangs_does_not_delay_other_targets() {
     wait("[{ exec = [\"sh\", \"-c\", \"trap '' TERM; sleep 100\"] }, \"file://[DIR]/made\"]", "timeout = \"8s\"")
         .during(|run| {
             run.wait_for_stderr("waiting for");
@@ -172,7 +172,7 @@ fn a_program_that_hangs_holds_no_other_target_up() {
 }
 
 #[test]
-fn a_program_may_take_as_long_as_is_waited_for_it() {
+fn an_exec_target_may_take_the_whole_timeout() {
     // Longer than a try of preverb's own; a second try would begin from the start.
     wait("[{ exec = [\"sh\", \"-c\", \"! [ -e tried ] && : >tried && sleep 5.5\"] }]", "timeout = \"20s\"")
         .stdout("the target\n")
@@ -181,7 +181,7 @@ fn a_program_may_take_as_long_as_is_waited_for_it() {
 }
 
 #[test]
-fn a_target_that_expands_to_nothing_is_not_waited_for() {
+fn a_target_that_expands_to_nothing_is_skipped() {
     wait("[\"${URL:-}\", \"${OTHER}\", \"sqlite:///db.sqlite3\"]", "")
         .env("OTHER", "")
         .stdout("the target\n")
@@ -189,7 +189,7 @@ fn a_target_that_expands_to_nothing_is_not_waited_for() {
 }
 
 #[test]
-fn an_address_of_ipv6_needs_no_brackets() {
+fn an_ipv6_address_needs_no_brackets() {
     let Ok(listener) = TcpListener::bind("[::1]:0") else { return skip("there is no IPv6") };
     let port = listener.local_addr().unwrap().port();
     wait("[\"tcp://${H}:${P}\"]", "")
@@ -203,7 +203,7 @@ fn an_address_of_ipv6_needs_no_brackets() {
 }
 
 #[test]
-fn a_port_that_is_accepted_on_behalf_of_another_is_not_ready() {
+fn a_proxy_that_accepts_and_closes_is_not_ready() {
     // As docker-proxy does for a container in which nothing listens.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -218,7 +218,7 @@ fn a_port_that_is_accepted_on_behalf_of_another_is_not_ready() {
 }
 
 #[test]
-fn no_login_and_no_query_of_a_target_is_shown() {
+fn user_information_and_query_of_a_target_are_never_shown() {
     let address = free("127.0.0.1").unwrap();
     wait("[\"${URL}\"]", "timeout = \"1200ms\"")
         .env("URL", format!("postgresql+psycopg2://app:hunter2@{address}/shop?password=hunter3"))
@@ -250,7 +250,7 @@ fn no_login_and_no_query_of_a_target_is_shown() {
 }
 
 #[test]
-fn a_target_that_never_requests_its_path_is_not_a_health_check() {
+fn an_https_target_with_a_path_is_not_a_health_check() {
     let hint = "hint: use `tls://host:port` for the handshake alone, or an `exec` probe with a program that speaks HTTPS\n";
     let why =
         "only the TLS handshake is checked and nothing is sent inside it, so the path is never requested";
@@ -286,7 +286,7 @@ fn a_target_that_never_requests_its_path_is_not_a_health_check() {
 }
 
 #[test]
-fn a_socket_of_postgres_is_worth_a_line_of_the_check() {
+fn check_warns_of_the_default_socket_of_postgres() {
     Test::new()
         .table("[[setup]]\nwait = \"unix:///run/postgresql/.s.PGSQL.5432\"\n[verbs.a]\nexec = [\"echo\"]\n")
         .args(["--check"])
@@ -303,7 +303,7 @@ fn an_empty_argument_is_not_a_target_and_a_file_database_needs_no_wait() {
 }
 
 #[test]
-fn past_the_timeout_each_target_that_was_not_ready_is_named_with_its_last_error() {
+fn a_timeout_reports_each_target_that_is_not_ready_with_its_last_error() {
     let address = free("127.0.0.1").unwrap();
     wait(
         &format!(
@@ -320,7 +320,7 @@ fn past_the_timeout_each_target_that_was_not_ready_is_named_with_its_last_error(
 }
 
 #[test]
-fn a_wait_for_several_probes_that_hang_comes_to_its_end() {
+fn a_wait_for_several_probes_that_hang_ends() {
     // Their ends are all collected by the first who asks.
     wait(
         "[{ exec = [\"sleep\", \"100\"] }, { exec = [\"sleep\", \"101\"] }, { exec = [\"sh\", \"-c\", \"trap '' TERM; sleep 102\"] }]",
@@ -334,7 +334,7 @@ fn a_wait_for_several_probes_that_hang_comes_to_its_end() {
 }
 
 #[test]
-fn a_timeout_of_zero_waits_for_ever() {
+fn a_timeout_of_0s_waits_without_a_limit() {
     wait("[\"file://[DIR]/made\"]", "timeout = \"0s\"")
         .during(|run| {
             run.wait_for_stderr("waiting for");
@@ -346,7 +346,7 @@ fn a_timeout_of_zero_waits_for_ever() {
 }
 
 #[test]
-fn waiting_says_so_after_a_second_and_then_every_ten() {
+fn a_wait_is_reported_after_a_second_and_then_every_ten_seconds() {
     wait("[\"file://[DIR]/one\", \"file://[DIR]/other\"]", "")
         .during(|run| {
             run.wait_for_stderr("still waiting");
@@ -365,7 +365,7 @@ fn waiting_says_so_after_a_second_and_then_every_ten() {
 }
 
 #[test]
-fn messages_about_waiting_are_json_if_asked_for() {
+fn with_json_logging_messages_about_waiting_are_json() {
     wait("[\"file://[DIR]/made\"]", "")
         .env("PREVERB_LOG", "json")
         .during(|run| {
@@ -400,7 +400,7 @@ fn a_target_is_expanded_when_its_turn_comes() {
 }
 
 #[test]
-fn an_exec_probe_runs_as_the_verbs_user_with_nothing_in_its_hands() {
+fn an_exec_probe_runs_as_the_verbs_user_without_inherited_descriptors() {
     let probe = "test \"$(id -u):$(id -g):$(id -G)\" = 65534:65534:65534 && ! [ -t 0 ] && ! read -r x && test \"$HOME\" = /nonexistent && ! [ -e /proc/self/fd/7 ]";
     Test::new()
         .table(format!(
@@ -424,7 +424,7 @@ fn only_the_last_line_of_the_last_probe_is_shown() {
 }
 
 #[test]
-fn a_probe_whose_program_does_not_exist_is_tried_until_it_does() {
+fn a_probe_is_repeated_until_its_program_exists() {
     wait("[{ exec = [\"late-probe\"] }]", "")
         .during(|run| {
             run.wait_for_stderr("waiting for");
@@ -443,7 +443,7 @@ fn a_probe_whose_program_does_not_exist_is_tried_until_it_does() {
 }
 
 #[test]
-fn a_first_try_that_takes_long_is_waited_for_as_well() {
+fn a_slow_first_try_is_reported_as_waiting() {
     wait("[{ exec = [\"sleep\", \"1.3\"] }]", "")
         .stdout("the target\n")
         .stderr("preverb: waiting for `sleep 1.3` for [TIME]\npreverb: `sleep 1.3` is ready after [TIME]\n")
@@ -451,7 +451,7 @@ fn a_first_try_that_takes_long_is_waited_for_as_well() {
 }
 
 #[test]
-fn the_output_of_a_probe_is_shortened() {
+fn long_output_of_a_probe_is_shortened() {
     let probe = "head -c 5000000 /dev/zero | tr '\\\\0' x >&2; exit 1";
     wait(&format!("[{{ exec = [\"sh\", \"-c\", \"{probe}\"] }}]"), "timeout = \"2s\"")
         .status(69)
@@ -462,7 +462,7 @@ fn the_output_of_a_probe_is_shortened() {
 }
 
 #[test]
-fn root_runs_no_probe_that_others_can_change() {
+fn root_runs_no_probe_that_other_users_can_change() {
     let probe = |user: &str| {
         wait("[{ exec = [\"probe\"] }]", user)
             .program("probe", "#!/bin/sh\n: >ran\n")
@@ -489,7 +489,7 @@ fn root_runs_no_probe_that_others_can_change() {
 }
 
 #[test]
-fn a_target_is_not_mistaken_for_an_argument() {
+fn a_target_never_appears_in_a_command_line() {
     for user in ["", "user = \"nobody\"\n"] {
         let listener = RefCell::new(TcpListener::bind("127.0.0.1:0").unwrap());
         let address = listener.borrow().local_addr().unwrap();

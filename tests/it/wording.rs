@@ -11,7 +11,7 @@ fn says(table: &str, words: &[&str], status: i32, message: &str) {
 const VERBS: &str = "[verbs.server]\nabout = \"Serve HTTP\"\naliases = [\"web\"]\nexec = [\"true\"]\n[verbs.migrate]\nexec = [\"true\"]\n[environments.dev.verbs.shell]\nexec = [\"sh\"]\n";
 
 #[test]
-fn of_the_command_line() {
+fn messages_about_the_command_line() {
     says(
         VERBS,
         &[],
@@ -137,7 +137,7 @@ hint: a name is made of `A-Z a-z 0-9 . _ : -` and starts with neither `-` nor `.
 }
 
 #[test]
-fn of_the_table() {
+fn messages_about_the_table() {
     Test::new()
         .args(["a"])
         .status(78)
@@ -277,7 +277,7 @@ hint: did you mean `server`?
 }
 
 #[test]
-fn of_the_variables() {
+fn messages_about_variables() {
     says(
         "[variables.DB_PASSWORD]\nabout = \"Password of the database\"\nrequired = true\nsecret = true\n[variables.PORT]\ntype = \"port\"\n[env]\nPORT = \"x\"\nURL = \"db://${DB_PASSWORD}\"\n[verbs.a]\nexec = [\"true\"]\n",
         &["a"],
@@ -326,7 +326,7 @@ hint: it is one of `text`, `json`, `quiet`, `verbose`
 }
 
 #[test]
-fn of_hooks() {
+fn messages_about_hooks() {
     let hook = |script: &str, message: &str| {
         Test::new()
             .table(
@@ -398,7 +398,7 @@ preverb: warning: `[DIR]/hooks/readme.md` in step `hooks [DIR]/hooks` is skipped
 }
 
 #[test]
-fn of_the_exec() {
+fn messages_about_the_exec() {
     let target = |file: &[u8], mode, message: &str| {
         Test::new()
             .table("[verbs.a]\nexec = [\"[DIR]/thing\"]\n")
@@ -489,7 +489,7 @@ fn a_missing_hook_file_is_reported_with_its_step_and_environment() {
 }
 
 #[test]
-fn a_clash_of_one_environment_names_it() {
+fn an_alias_clash_in_one_environment_is_reported_with_its_name() {
     says(
         "[verbs.a]\nexec = [\"true\"]\naliases = [\"x\"]\n[environments.dev.verbs.x]\nexec = [\"true\"]\n",
         &["--environment", "dev", "a"],
@@ -502,7 +502,7 @@ fn a_clash_of_one_environment_names_it() {
 }
 
 #[test]
-fn the_hint_for_a_umask_is_a_umask() {
+fn the_hint_for_a_umask_is_a_valid_umask() {
     says(
         "umask = 27\n[verbs.a]\nexec = [\"true\"]\n",
         &["a"],

@@ -166,7 +166,7 @@ fn mongodb_is_not_ready_in_any_other_state() {
 }
 
 #[test]
-fn kafka_is_ready_when_it_names_its_versions() {
+fn kafka_is_ready_when_it_answers_apiversions() {
     for answer in [VERSIONS, NO_SUCH_VERSION] {
         let dialogue: &[_] =
             if answer == VERSIONS { &[(API_VERSIONS, VERSIONS)] } else { &[(API_VERSIONS, NO_SUCH_VERSION)] };

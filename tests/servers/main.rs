@@ -110,7 +110,7 @@ impl Drop for Held {
 // PostgreSQL
 
 #[test]
-fn postgres_is_waited_for_from_its_cold_start_on() {
+fn wait_covers_a_cold_start_of_postgres() {
     let Some(mut server) = made(Kind::Postgres) else { return };
     let wait = waited(&server.url());
     server.start(&[]);
@@ -128,7 +128,7 @@ fn postgres_is_waited_for_from_its_cold_start_on() {
 }
 
 #[test]
-fn postgres_that_recovers_is_not_ready() {
+fn postgres_in_recovery_is_not_ready() {
     let Some(mut server) = made(Kind::Postgres) else { return };
     // Recovery that has no end until it is asked for one.
     let signal = server.dir().join("data/standby.signal");
@@ -144,7 +144,7 @@ fn postgres_that_recovers_is_not_ready() {
 }
 
 #[test]
-fn postgres_that_shuts_down_is_not_ready() {
+fn postgres_shutting_down_is_not_ready() {
     let Some(mut server) = made(Kind::Postgres) else { return };
     server.start_whole(&[]);
     // A smart shutdown waits for this client.
@@ -159,7 +159,7 @@ fn postgres_that_shuts_down_is_not_ready() {
 }
 
 #[test]
-fn postgres_that_is_full_is_not_ready() {
+fn postgres_without_free_connections_is_not_ready() {
     let Some(mut server) = made(Kind::Postgres) else { return };
     server.start_whole(&["-c", "max_connections=4", "-c", "superuser_reserved_connections=0"]);
     let held = Held::new(&server, 4);
@@ -173,7 +173,7 @@ fn postgres_that_is_full_is_not_ready() {
 // MariaDB
 
 #[test]
-fn mariadb_is_waited_for_from_its_cold_start_on() {
+fn wait_covers_a_cold_start_of_mariadb() {
     let Some(mut server) = made(Kind::Mariadb) else { return };
     let wait = waited(&server.url());
     server.start(&[]);
@@ -183,7 +183,7 @@ fn mariadb_is_waited_for_from_its_cold_start_on() {
 }
 
 #[test]
-fn mariadb_that_is_full_is_not_ready() {
+fn mariadb_without_free_connections_is_not_ready() {
     let Some(mut server) = made(Kind::Mariadb) else { return };
     server.start_whole(&["--max-connections=10"]);
     let mut held = Held::new(&server, 9);
@@ -236,7 +236,7 @@ impl Drop for Hosts {
 }
 
 #[test]
-fn a_thousand_probes_from_another_host_do_not_lock_it_out_of_mariadb() {
+fn a_thousand_probes_do_not_make_mariadb_block_the_host() {
     let Some(hosts) = Hosts::make() else { return skip("there are no network namespaces") };
     let (here, there) = (hosts.name("a"), hosts.name("b"));
     let Some(mut server) = Server::make_at(Kind::Mariadb, Hosts::SERVER, &["ip", "netns", "exec", &here])
@@ -287,7 +287,7 @@ fn a_thousand_probes_from_another_host_do_not_lock_it_out_of_mariadb() {
 // Redis
 
 #[test]
-fn redis_that_loads_its_data_is_not_ready() {
+fn redis_loading_its_data_is_not_ready() {
     let Some(mut server) = made(Kind::Redis) else { return };
     let wait = waited(&server.url());
     server.start(&[]);
@@ -304,7 +304,7 @@ fn redis_that_loads_its_data_is_not_ready() {
 }
 
 #[test]
-fn redis_says_what_is_wrong_with_a_password() {
+fn a_wrong_redis_password_is_reported() {
     let Some(mut server) = made(Kind::Redis) else { return };
     server.start_whole(&[]);
     let at = |login: &str| format!("redis://{login}127.0.0.1:{}/0", server.port);
@@ -318,7 +318,7 @@ fn redis_says_what_is_wrong_with_a_password() {
 }
 
 #[test]
-fn redis_that_would_refuse_commands_is_not_ready() {
+fn redis_that_refuses_commands_is_not_ready() {
     let Some(mut server) = made(Kind::Redis) else { return };
     server.start_whole(&["--busy-reply-threshold", "10", "--replica-serve-stale-data", "no"]);
     let mut script = {
@@ -345,7 +345,7 @@ fn redis_that_would_refuse_commands_is_not_ready() {
 // RabbitMQ
 
 #[test]
-fn rabbitmq_is_waited_for_from_its_cold_start_on() {
+fn wait_covers_a_cold_start_of_rabbitmq() {
     let Some(mut server) = made(Kind::Rabbitmq) else { return };
     let wait = waited(&server.url());
     server.start(&[]);
@@ -358,7 +358,7 @@ fn rabbitmq_is_waited_for_from_its_cold_start_on() {
 // gRPC
 
 #[test]
-fn grpc_is_ready_when_its_service_serves() {
+fn grpc_is_ready_when_its_service_is_serving() {
     let python = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("servers/bin/python");
     if !python.exists() {
         return skip("grpcio is not installed");
@@ -398,7 +398,7 @@ sys.stdin.read()
 // TLS
 
 #[test]
-fn tls_is_ready_when_a_server_says_hello() {
+fn tls_is_ready_after_a_server_hello() {
     if lacks("openssl") {
         return;
     }

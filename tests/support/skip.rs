@@ -1,4 +1,4 @@
-//! A test that cannot run on this machine: it says so and why, and `tests/what_was_skipped.rs`, which runs last, lists
+//! A test that cannot run on this machine: it says so and why, and `tests/zz_skip_report.rs`, which runs last, lists
 //! all of them. With `PREVERB_TESTS_MUST_NOT_SKIP`, which `.ci/run` sets in CI, such a test fails.
 
 use std::collections::BTreeSet;

@@ -32,7 +32,7 @@ fn names_sys(text: &str) {
 }
 
 #[test]
-fn an_arrow_that_the_table_lacks_is_seen_however_it_is_written() {
+fn a_forbidden_import_is_found_in_any_spelling() {
     for text in [
         "use crate::sys::child::Child;",
         "use crate::sys::child;",
@@ -54,7 +54,7 @@ fn an_arrow_that_the_table_lacks_is_seen_however_it_is_written() {
 }
 
 #[test]
-fn a_name_of_a_room_is_followed_to_the_file_that_is_used() {
+fn imports_are_resolved_to_the_file_that_they_use() {
     let house = |text| {
         found(&[
             ("sys/mod.rs", "pub(crate) mod child;"),
@@ -70,7 +70,7 @@ fn a_name_of_a_room_is_followed_to_the_file_that_is_used() {
 }
 
 #[test]
-fn paths_outside_of_the_program_break_no_rule() {
+fn paths_outside_the_program_break_no_rule() {
     for text in [
         "// use crate::sys::child::Child;",
         "/* /* crate::sys::child::spawn() */ crate::sys::child::spawn() */",
@@ -92,7 +92,7 @@ fn paths_outside_of_the_program_break_no_rule() {
 }
 
 #[test]
-fn each_room_may_use_what_the_table_says() {
+fn each_module_may_use_the_modules_in_its_row() {
     let house = |from: &str| found(&[(from, "use crate::sys::child;"), ("sys/child.rs", "")]);
     for from in ["ready/tcp.rs", "setup/once.rs", "modes/run.rs", "table/load.rs", "fuzzing.rs"] {
         assert_eq!(house(from), [""; 0], "{from}");
@@ -105,7 +105,7 @@ fn each_room_may_use_what_the_table_says() {
 }
 
 #[test]
-fn no_room_hands_out_what_is_anothers() {
+fn a_module_may_not_reexport_another_module() {
     let house = |text| found(&[("setup/mod.rs", text), ("sys/child.rs", "")]);
     for text in ["pub(crate) use crate::sys::child::Child;", "pub use crate::{sys::child};"] {
         assert_eq!(house(text), ["export: setup/mod.rs -> sys/child.rs"], "{text}");
@@ -114,7 +114,7 @@ fn no_room_hands_out_what_is_anothers() {
 }
 
 #[test]
-fn two_files_that_import_each_other_are_a_circle() {
+fn two_files_that_import_each_other_are_a_cycle() {
     let direct = [("sys/a.rs", "use crate::sys::b::B;"), ("sys/b.rs", "use super::a::A;")];
     assert_eq!(found(&direct), ["circle: sys/a.rs -> sys/b.rs", "circle: sys/b.rs -> sys/a.rs"]);
     let round_about = [
@@ -129,7 +129,7 @@ fn two_files_that_import_each_other_are_a_circle() {
 }
 
 #[test]
-fn a_child_that_names_its_parent_is_a_circle() {
+fn a_child_that_imports_its_parent_is_a_cycle() {
     for text in ["use super::A;", "use super::*;", "use crate::sys::A;", "fn f() -> super::A { todo() }"] {
         for parent in ["sys/mod.rs", "sys.rs"] {
             let room = [(parent, "mod a;\nstruct A;"), ("sys/a.rs", text)];
@@ -144,7 +144,7 @@ fn a_child_that_names_its_parent_is_a_circle() {
 }
 
 #[test]
-fn a_file_belongs_to_a_room_and_is_reached_by_its_path() {
+fn unknown_modules_and_hidden_includes_are_reported() {
     assert_eq!(found(&[("helpers/a.rs", "")]), ["unknown room: helpers/a.rs"]);
     assert_eq!(found(&[("helpers.rs", "")]), ["unknown room: helpers.rs"]);
     for text in ["include!(\"a\");", "#[path = \"x.rs\"]\nmod x;", "extern crate self as me;"] {
@@ -166,7 +166,7 @@ fn a_file_has_at_most_500_lines_before_its_tests_and_a_line_110_columns() {
 }
 
 #[test]
-fn unit_tests_are_the_last_thing_in_a_file() {
+fn unit_tests_come_last_in_a_file() {
     let tests = "#[cfg(test)]\nmod tests {\n    fn f() {}\n}\n";
     let more = "\n#[cfg(test)]\n#[allow(dead_code)]\npub(crate) mod testing;\n";
     assert_eq!(found(&[("sys/a.rs", &format!("fn f() {{}}\n{tests}{more}"))]), [""; 0]);

@@ -57,7 +57,7 @@ fn word(parts: [&str; 2]) -> String {
 }
 
 #[test]
-fn each_source_says_first_what_it_is() {
+fn each_source_file_starts_with_a_doc_comment() {
     for (path, text) in sources() {
         assert!(text.starts_with("//! "), "{path} does not begin with `//! `");
     }
@@ -75,7 +75,7 @@ fn program() -> paths::Files {
 /// Every breach of a rule of `rooms` that there is today. A new one fails, and so does one that is gone and still
 /// listed: `PREVERB_UPDATE=1 cargo test --test tidy` takes those out, and adds none.
 #[test]
-fn the_modules_have_exactly_the_breaches_that_are_listed() {
+fn the_modules_break_only_the_rules_listed_in_breaches_txt() {
     let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tidy/breaches.txt");
     let text = fs::read_to_string(&list).unwrap();
     let listed: BTreeSet<String> = text.lines().map(str::to_owned).collect();
@@ -103,7 +103,7 @@ fn the_program_does_not_grow() {
 }
 
 #[test]
-fn nothing_is_left_to_be_done() {
+fn no_todo_or_debug_macro_is_left() {
     let words = [word(["to", "do!("]), word(["dbg", "!("]), word(["FIX", "ME"]), word(["XX", "X"])];
     for (path, text) in sources() {
         for word in &words {
@@ -113,7 +113,7 @@ fn nothing_is_left_to_be_done() {
 }
 
 #[test]
-fn the_map_has_every_room() {
+fn the_map_in_lib_rs_lists_every_module() {
     let map = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
     let map: String = map.lines().take_while(|line| line.starts_with("//!")).collect();
     for (path, _) in sources() {
@@ -160,7 +160,7 @@ fn the_minimal_rust_is_the_same_everywhere() {
 }
 
 #[test]
-fn nothing_speaks_of_the_machine_that_it_was_written_on() {
+fn no_file_mentions_paths_of_a_developers_machine() {
     let words = [word(["/wo", "rk/"]), word(["/ro", "ot/"]), word(["/tmp/tar", "get"])];
     for (path, text) in files() {
         for word in &words {
@@ -170,7 +170,7 @@ fn nothing_speaks_of_the_machine_that_it_was_written_on() {
 }
 
 #[test]
-fn lines_end_where_their_text_does() {
+fn files_end_with_a_newline_and_lines_without_blanks() {
     // The corpora of the fuzz targets are data.
     for (path, text) in files().iter().filter(|(path, _)| !path.starts_with("fuzz/corpus/")) {
         assert!(text.is_empty() || text.ends_with('\n'), "{path} does not end with a line feed");
