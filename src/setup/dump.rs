@@ -1,6 +1,6 @@
-//! The results of a hook: the environment of a shell that sourced it, and what it wrote to descriptor 3.
+//! The results of a hook: the environment of the shell that sourced it, and its text on descriptor 3.
 //!
-//! It knows the forms in which both come, and which of it is a change, and knows no processes.
+//! This module parses both and finds the changes. It starts no processes.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -16,23 +16,23 @@ use crate::sys::{read, working_directory};
 use crate::text::{bytes_of, is_shell_name, path_of, quoted};
 use crate::value::{Document, Shape, Sources, Variables};
 
-/// `--preverb-dump SOCKET`: hands this process's environment back. The process that waits for it knows which
-/// hook it was, and reports what was not sent.
+/// `--preverb-dump SOCKET`: sends this process's environment back. The receiver knows the hook, and reports
+/// missing data.
 pub(crate) fn dump(words: &[OsString]) -> u8 {
     let name = words.first().map(|word| word.as_bytes()).unwrap_or_default();
     let send = || -> std::io::Result<usize> {
         let mut socket = UnixStream::connect_addr(&SocketAddr::from_abstract_name(name)?)?;
         socket.write_all(&Dump::of_this_process())?;
         socket.shutdown(Shutdown::Write)?;
-        // Until it is let go it stays alive, so that it can be asked which group it belongs to.
+        // The process stays alive until the receiver closes the socket, so that its group can be looked up.
         socket.read_to_end(&mut Vec::new())
     };
     u8::from(send().is_err())
 }
 
-/// The surroundings of a shell at the end of a hook.
+/// The state of a shell at the end of a hook.
 pub(crate) struct Dump {
-    /// Empty where it is gone, as shells say it, or out of reach.
+    /// Empty if it is unreachable or no longer exists.
     pub(crate) directory: PathBuf,
     pub(crate) umask: u32,
     pub(crate) variables: Variables,
@@ -60,9 +60,9 @@ impl Dump {
         (entries.len() == count).then(|| Self { directory, umask, variables: Variables::inherited(entries) })
     }
 
-    /// The changes of the shell. One that `is_bash` can hold exported functions (`BASH_FUNC_name%%`), too.
+    /// The changes of the shell. If `is_bash`, exported functions (`BASH_FUNC_name%%`) count, too.
     pub(super) fn changes<'v>(&'v self, before: &'v Variables, is_bash: impl Fn() -> bool) -> Changes {
-        // There can be very many, and each is looked up. Of several of one name a shell takes the last.
+        // Lookups use an index, because there can be very many. For duplicate names a shell takes the last.
         let index = |variables: &'v Variables| -> HashMap<&'v [u8], &'v [u8]> {
             variables.named().map(|(name, found)| (name, found.value)).collect()
         };
@@ -75,7 +75,7 @@ impl Dump {
             }
         }
         for (name, _) in before.named() {
-            // A name that a shell cannot hold was dropped by it, and not unset.
+            // A shell drops names that it does not support; that is not an unset.
             let is_function = name.starts_with(b"BASH_FUNC_") && name.ends_with(b"%%");
             let holds = is_shell_name(name) || (is_function && is_bash());
             if !has.contains_key(name) && holds && !is_the_shells_own(name, None) {
@@ -91,15 +91,15 @@ fn octal(digits: &[u8]) -> Option<u32> {
     u32::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok()
 }
 
-/// Variables that say something about the very shell, or that bash keeps its options in, if it inherited
-/// them: `set -e` for a hook must not hold for every bash after it (bash(1), Shell Variables; XCU 2.5.3).
+/// Variables about the shell itself, or with bash's options: if they were exported, a hook's `set -e` would
+/// apply to every later bash (bash(1), Shell Variables; XCU 2.5.3).
 const SHELLS_OWN: &str = "SHLVL _ OLDPWD PWD SHELLOPTS BASHOPTS PPID LINENO RANDOM SRANDOM SECONDS \
                           EPOCHSECONDS EPOCHREALTIME HISTCMD FUNCNAME DIRSTACK GROUPS COMP_WORDBREAKS BASH \
                           BASHPID BASH_VERSION BASH_VERSINFO BASH_SUBSHELL BASH_COMMAND BASH_ARGC BASH_ARGV \
                           BASH_ARGV0 BASH_EXECUTION_STRING BASH_LINENO BASH_SOURCE";
 
-/// Whether a shell makes this change, to a value or to none, of its own accord: some variables are reset by
-/// every shell that starts.
+/// Whether the shell itself makes this change, to a value or to unset: every shell resets some variables when
+/// it starts.
 fn is_the_shells_own(name: &[u8], after: Option<&[u8]>) -> bool {
     match name {
         b"IFS" => after == Some(b" \t\n"),
@@ -110,16 +110,15 @@ fn is_the_shells_own(name: &[u8], after: Option<&[u8]>) -> bool {
     }
 }
 
-/// Whether preverb alone sets it.
+/// Whether only preverb sets this variable.
 pub(super) fn is_preverbs_own(name: &[u8]) -> bool {
     matches!(name, b"PREVERB_VERB" | b"PREVERB_ENVIRONMENT")
 }
 
 type Written = (Vec<u8>, Vec<u8>);
 
-/// The variables that a hook wrote to descriptor 3: a flat TOML table of strings (the `exec.d` protocol of
-/// the Cloud Native Buildpacks' launch specification). An error is what else it wrote, as the end of a
-/// sentence.
+/// Parses the variables that a hook wrote to descriptor 3: a flat TOML table of strings (the `exec.d`
+/// protocol of the Cloud Native Buildpacks' launch specification). The error completes a sentence.
 pub(crate) fn written_variables(text: &[u8]) -> Result<Vec<Written>, String> {
     if text.is_empty() {
         return Ok(Vec::new());
@@ -157,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn descriptor_three_takes_a_flat_table_of_strings_and_nothing_else() {
+    fn only_a_flat_table_of_strings_is_accepted_on_descriptor_three() {
         let good = written_variables(b"A = \"1\"\n\"my.var\" = '''x\ny'''\n").expect("well-formed");
         assert_eq!(good, [(b"A".to_vec(), b"1".to_vec()), (b"my.var".to_vec(), b"x\ny".to_vec())]);
         for bad in [
@@ -178,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dump_is_whole_or_nothing() {
+    fn an_incomplete_dump_is_rejected() {
         let dump = Dump::parse(b"/tmp\x0022\x002\0A=1\0B=2\0").expect("whole");
         assert_eq!((bytes_of(&dump.directory), dump.umask), (&b"/tmp"[..], 0o22));
         for broken in [&b""[..], b"/tmp\x0022\x002\0A=1\0", b"/tmp\x0022\x002\0A=1\0B=2", b"/tmp\0"] {
@@ -206,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_are_exports_and_unsets_and_nothing_of_the_shells_own() {
+    fn only_exports_and_unsets_count_as_changes() {
         let before = Variables::inherited(
             ["A=1", "B=1", "my.var=x", "D=1", "D=2", "SHLVL=1"].map(|entry| entry.as_bytes().to_vec()),
         );
@@ -223,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_that_is_gone_was_unset_by_bash_and_dropped_by_others() {
+    fn a_missing_function_was_unset_in_bash_but_dropped_by_other_shells() {
         let before = Variables::inherited([b"BASH_FUNC_f%%=() {  :\n}".to_vec(), b"my.var=1".to_vec()]);
         let after = Dump::parse(b"/\x0022\x000\0").expect("whole");
         assert_eq!(after.changes(&before, || true).variables, [(b"BASH_FUNC_f%%".to_vec(), None)]);

@@ -1,4 +1,4 @@
-//! The end of a run: limits, groups, user, capabilities, one more look for a request to stop, and the exec.
+//! The end of a run: limits, groups, user, capabilities, a last check for a request to stop, and the exec.
 
 use std::ffi::OsString;
 
@@ -12,7 +12,7 @@ use crate::text::{Failure, Format, Kind, Level, Log, Message, Result, VerbName};
 use crate::value::{Expanded, Limit, Origin, Supervision, Variables};
 
 impl Setup {
-    /// Becomes the target. Returns only the failure.
+    /// Becomes the target. Returns only on failure.
     pub(super) fn become_target(&mut self) -> Result<Failure> {
         if !self.world.children.groups.is_empty() {
             self.look_again()?;
@@ -45,7 +45,7 @@ impl Setup {
         let failure = match &self.plan.init {
             None => exec::exec_with(&argv, &variables, &mut self.world.children.signals),
             Some(options) => {
-                // A supervisor would not know what is secret in it.
+                // A supervisor would not know which parts are secret.
                 let located = conceal.then(|| exec::locate(name, &variables));
                 if let Some(Err(failure)) = located {
                     failure
@@ -55,20 +55,20 @@ impl Setup {
                         blocked: self.world.children.signals.blocked(),
                         ..options.clone()
                     };
-                    // preverb itself: the target's PATH need not lead to it.
+                    // The program is preverb itself; the target's PATH may not contain it.
                     let own = own_arguments(&supervision, self.world.log.format, &variables);
                     exec::exec_file(start::itself(&self.world.program), &own, &argv, &variables)
                 }
             }
         };
-        // The target's limits are not for later messages: with `fsize = 0` that would be the end.
+        // Later messages must not be subject to the target's limits: with `fsize = 0` they would fail.
         for (resource, current) in limits {
             let _ = setrlimit(resource, Rlimit { current, maximum: getrlimit(resource).maximum });
         }
         Ok(if secret { failure.concealed("running the target") } else { failure })
     }
 
-    /// preverb alone decides what says which verb runs, whatever a hook exported.
+    /// Restores the variables that name the verb, because a hook may have changed them.
     fn name_verb(&self, variables: &mut Variables) {
         let environment = self.plan.environment.name.as_str();
         let verb = self.plan.verb.as_ref().map(VerbName::as_str);
@@ -92,7 +92,7 @@ impl Setup {
             identity::step_down(identity, keep)?;
         }
         match keep.map_or(Ok(()), identity::keep) {
-            // The operator chose the user, and with it what it may; one warning of that is enough.
+            // The operator chose the user, so its rights are known; one warning is enough.
             Err(_) if self.warned_of_user => {}
             Err(failure) if !root => self
                 .world
@@ -104,8 +104,7 @@ impl Setup {
     }
 }
 
-/// The arguments that start this program as a supervisor: it knows neither the options nor the table of this
-/// run.
+/// The arguments that start this program as a supervisor, without the options and the table of this run.
 fn own_arguments(supervision: &Supervision, format: Format, variables: &Variables) -> Vec<OsString> {
     let mut own = vec![OsString::from("preverb")];
     if format != Format::default() || variables.non_empty(b"PREVERB_LOG").is_some() {
@@ -116,7 +115,7 @@ fn own_arguments(supervision: &Supervision, format: Format, variables: &Variable
     own
 }
 
-/// Sets a soft limit; the hard one is raised with it only where it would be below.
+/// Sets a soft limit. The hard limit is raised only if it would be lower.
 fn set_limit(limit: &Limit) -> Result<()> {
     let resource = limit.resource.resource;
     let hard = getrlimit(resource).maximum;
@@ -131,10 +130,10 @@ fn set_limit(limit: &Limit) -> Result<()> {
     })
 }
 
-/// Names the leftover processes of setup: the target would wonder whose they are.
+/// Reports the leftover processes of setup, so that they are not taken for the target's.
 fn name_leftovers(log: Log, groups: &[i32]) {
     let own = std::process::id().cast_signed();
-    // A hook has a group of its own. Who is in this one was this process's child before it became preverb.
+    // Hooks have their own groups. A process in this group was a child of the program that preverb replaced.
     let group = nix::unistd::getpgrp().as_raw();
     for (pid, process) in proc::all() {
         let orphan = process.parent == own && process.group != group;

@@ -1,7 +1,7 @@
-//! Hooks: programs and scripts of the user's, and what they change.
+//! Hooks: the user's programs and scripts, and the changes that they make.
 //!
-//! A script is sourced by a shell of its own, under `set -e`, which hands its environment back at the end by
-//! `--preverb-dump`, however that end comes about.
+//! A script is sourced by its own shell, under `set -e`. At the end, no matter how the script ends, the shell
+//! sends its environment back with `--preverb-dump`.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt as _;
@@ -37,16 +37,15 @@ pub(super) struct Script {
 }
 
 impl Script {
-    /// The argv of its shell, which hands its environment back to this socket by this program.
+    /// The argv of the script's shell, which starts `preverb` to send its environment to `socket`.
     ///
-    /// The environment is handed back at the end of the file. A hook may end before that with `exit 0`, so an
-    /// EXIT trap does it, too, unless it is done: a hook with an EXIT trap of its own has that run in any
-    /// case. The status comes first: as wait(2) will tell it, while `$?` in a small shell can be any number.
+    /// The environment is sent at the end of the file. A hook may end earlier with `exit 0`, so an EXIT trap
+    /// also sends it, unless that has been done. If the hook sets its own EXIT trap, that one runs. The
+    /// status is masked first, because wait(2) reports 8 bits, while `$?` in a small shell can be any number.
     ///
-    /// The program is a child of the shell: bash runs the EXIT trap also when a signal ends it, with a status
-    /// of 0, and must not be kept from ending by that. If it cannot be started, or not send, that is no
-    /// failure of the hook: it is seen by what was not handed back. Under job control (`set -m`) it would not
-    /// be in the hook's group.
+    /// The program is a child of the shell: bash also runs the EXIT trap when a signal ends it, with a status
+    /// of 0, and must still end by that signal. If the program cannot start or send, the hook itself has not
+    /// failed; the missing data is noticed. Under job control (`set -m`) it would not be in the hook's group.
     pub(super) fn argv(&self, preverb: &Path, socket: &str, parameters: &[OsString]) -> Vec<OsString> {
         let path = |path: &Path| shell_quoted(bytes_of(path));
         let dump = [b"set +m; ", &*path(preverb), b" --preverb-dump ", socket.as_bytes(), b" || :"].concat();
@@ -119,7 +118,7 @@ impl Setup {
         let running = match running {
             Some(running) if ended.is_success() => running,
             running => {
-                // How it ended holds no secret; why it did not start names its file.
+                // How it ended is not secret, but the reason for a failed start names its file.
                 let conceals = self.secret && matches!(ended, Ended::NotStarted(_));
                 let ended = if conceals { Ended::NotStarted(WITHHELD.to_owned()) } else { ended };
                 let failure = self.hook_failure(&hook.name, task, &ended.describe());
@@ -138,12 +137,11 @@ impl Setup {
         Ok(())
     }
 
-    /// The file that a shell of root's starts as preverb. The file at this program's own path may by now
-    /// be another user's, where it is not root's alone: then it is the file that this process was started
-    /// from.
+    /// The file that a shell of root starts as preverb. If another user may have replaced the file at this
+    /// program's path, it is the file that this process was started from.
     fn own_file(&self, task: &Task<'_>) -> Result<PathBuf> {
         let Err(why) = proof::file(&self.world.program) else { return Ok(self.world.program.clone()) };
-        // Acting as a user has closed this process to all others, root's too.
+        // Acting as a user has made this process undumpable, which closes its `/proc` even to root.
         let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable);
         let started_from = PathBuf::from(format!("/proc/{}/./exe", std::process::id()));
         let place = |path: &Path| rustix::fs::stat(path).map(|status| place(&status)).ok();
@@ -153,7 +151,7 @@ impl Setup {
         Err(proof::refused(&task.who(), &self.world.program, &why))
     }
 
-    /// Starts the program of a hook, or a shell of its own that sources it.
+    /// Starts the program of a hook, or a shell that sources it.
     fn start(&mut self, task: &Task<'_>, hook: &Hook, variables: &Variables) -> Result<Running> {
         let socket;
         let (argv, hands_back) = match &hook.work {
@@ -174,7 +172,7 @@ impl Setup {
         }
         let run_as = task.run_as(&self.world.program);
         start_program(&mut self.world.children, run_as, argv, variables, &|spawn: &mut Spawn<'_>| {
-            // A program that it steps down to speaks for another user.
+            // A program that steps down acts for another user.
             spawn.takes_variables = Some(if is_root { Writers::Root } else { Writers::All });
             spawn.terms.limit = task.step.limit();
             spawn.terms.grace = task.step.grace();
@@ -184,8 +182,8 @@ impl Setup {
     }
 }
 
-/// The changes of a hook: what its shell handed back, and what it wrote to descriptor 3. An error is the end
-/// of a sentence about the hook, and a hint.
+/// The changes of a hook: those from its shell, and those from descriptor 3. The error is the end of a
+/// sentence about the hook, and a hint.
 fn changes(
     hook: &Hook,
     running: &Running,

@@ -1,4 +1,4 @@
-//! The files of a `hooks` step, and how each is run. It only reads.
+//! The files of a `hooks` step, and how each one is run. They are only read.
 
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
@@ -18,32 +18,32 @@ pub(crate) struct HookFile {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum How {
-    /// Sourced by a shell, with these options.
+    /// A shell sources it, with these options.
     Source {
         shell: OsString,
         options: Vec<OsString>,
     },
     Run,
-    /// Run by the step's shell, for want of a `#!` line.
+    /// The step's shell runs it, because it has no `#!` line.
     RunBy(OsString),
-    /// Run by an interpreter, whose argv this is without the path.
+    /// An interpreter runs it; this is the argv without the path.
     Interpret(Vec<OsString>),
     Skip(String),
-    /// It cannot be run, and must not be skipped: the rest of a sentence about it, and what helps.
+    /// It cannot be run but must not be skipped: the end of a sentence about it, and a hint.
     Fail(String, String),
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules<'r> {
     pub(crate) interpreters: &'r [(String, Vec<String>)],
-    /// The shell of scripts without a `#!` line.
+    /// The shell for scripts without a `#!` line.
     pub(crate) shell: &'r str,
     pub(crate) executables: Executables,
 }
 
 #[derive(Clone, Copy)]
 enum Extension<'r> {
-    /// `sh` or `envsh`.
+    /// The extension is `sh` or `envsh`.
     Script {
         sourced: bool,
     },
@@ -52,7 +52,7 @@ enum Extension<'r> {
 }
 
 impl<'r> Rules<'r> {
-    /// Whether it is a script that is run although it would be sourced.
+    /// Whether this script is run because of the rules, where the default is to source it.
     pub(crate) fn runs(self, file: &HookFile) -> bool {
         let is_script = matches!(self.extension(&file.path), Extension::Script { .. });
         self.executables == Executables::Run && is_script && matches!(file.how, How::Run | How::RunBy(_))
@@ -78,8 +78,8 @@ impl HookFile {
         escaped(self.path.file_name().unwrap_or(self.path.as_os_str()).as_bytes())
     }
 
-    /// Whether it is itself what was named, by a path that is a secret; a file in a directory has a name of
-    /// its own.
+    /// Whether it is the named file itself and its path is secret. A file in a directory has its own name,
+    /// which is not secret.
     pub(crate) fn is_secret(&self, named: &Expanded) -> bool {
         named.secret && bytes_of(&self.path) == named.bytes
     }
@@ -100,8 +100,8 @@ pub(crate) fn hooks(path: &Path, rules: Rules<'_>) -> Result<Vec<HookFile>, Stri
     Ok(paths.into_iter().map(|path| hook(path, rules)).collect())
 }
 
-/// The paths of the files of a `hooks` step, in order; a directory that is missing has none. Which rule fits
-/// one is seen when its turn comes: an earlier one may have made it executable, or written it anew.
+/// The paths of the files of a `hooks` step, in order; a missing directory has none. The rule for a file is
+/// chosen only when its turn comes, because an earlier hook may have changed it or made it executable.
 pub(crate) fn hook_paths(path: &Path, rules: Rules<'_>) -> Result<Vec<PathBuf>, String> {
     let is_file = !matches!(rules.extension(path), Extension::Other);
     let metadata = path.metadata();
@@ -127,7 +127,7 @@ pub(crate) fn hook_paths(path: &Path, rules: Rules<'_>) -> Result<Vec<PathBuf>, 
 pub(crate) fn hook(path: PathBuf, rules: Rules<'_>) -> HookFile {
     let extension = rules.extension(&path);
     let how = match path.metadata() {
-        // One that has gone since it was listed is a program that is missing, and not skipped.
+        // A file that has disappeared since the listing is a missing program; it is not skipped.
         Err(error) if error.kind() == ErrorKind::NotFound && !path.is_symlink() => How::Run,
         Err(error) if error.kind() == ErrorKind::NotFound => {
             How::Skip("it is a broken link; create its target, or remove it".to_owned())
@@ -171,12 +171,12 @@ fn no_rule(path: &Path) -> String {
     }
 }
 
-/// A `*.sh` or `*.envsh`: sourced or run by the shell of its `#!` line, by the step's where it has none,
-/// and by itself where the line names something else.
+/// A `*.sh` or `*.envsh` file: the shell of its `#!` line sources or runs it, or the step's shell if there is
+/// no such line. If the line names another program, the file is run directly.
 fn script(path: &Path, rules: Rules<'_>, is_executable: bool, runs: bool) -> How {
     let text = match regular_text(path) {
         Ok(text) => text,
-        // The kernel may be allowed to run what this process may not read.
+        // The kernel may be able to run a file that this process cannot read.
         Err(_) if runs => return How::Run,
         Err(error) => {
             let hint = "a script is sourced by a shell of the step's user, who must be able to read it";
@@ -206,7 +206,7 @@ fn script(path: &Path, rules: Rules<'_>, is_executable: bool, runs: bool) -> How
         None if runs => How::RunBy(rules.shell.into()),
         None => How::Source { shell: rules.shell.into(), options: Vec::new() },
         Some((shell, mut options)) => {
-            // `#!/bin/sh -` ends the options there; more of them follow here.
+            // In `#!/bin/sh -` the dash ends the options, but here more options follow.
             options.retain(|option| ![&b"-"[..], b"--"].contains(option));
             let word = |word: &[u8]| OsStr::from_bytes(word).to_owned();
             How::Source { shell: word(shell), options: options.into_iter().map(word).collect() }
@@ -225,8 +225,8 @@ fn with_bom() -> How {
     fail("begins with a byte order mark (BOM)", exec::NO_BOM)
 }
 
-/// An executable file that is run by itself. A file that cannot be read can still be run, and a mark alone is
-/// not a script.
+/// An executable file that is run directly. Unreadable files can still be run, and a byte order mark without
+/// a `#!` line does not make a file a script.
 fn program(path: &Path) -> How {
     let head = exec::head(path).unwrap_or_default();
     if head.strip_prefix(BOM).is_some_and(|rest| rest.starts_with(b"#!")) {

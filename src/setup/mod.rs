@@ -1,4 +1,4 @@
-//! Performing a plan: a straight list. It never looks at the table.
+//! Performs a plan, step by step. It never reads the table.
 
 pub(crate) mod dump;
 pub(crate) mod finish;
@@ -38,12 +38,12 @@ pub(crate) fn perform(plan: Plan, world: World) -> Failure {
 }
 
 impl Setup {
-    /// A step; where its failure is to be a warning, nothing else comes of that.
+    /// Performs a step. If its failure only causes a warning, it has no other effect.
     fn step(&mut self, step: &PlanStep) -> Result<()> {
         if step.step.on_failure == OnFailure::Stop {
             return self.step_or_failure(step);
         }
-        // A part of the step can have gone well, and what that set is discarded, too.
+        // If a part of the step succeeds, its changes are discarded as well.
         let outside = self.surroundings.scopes();
         let done = self.step_or_failure(step);
         let Err(failure) = &done else { return done };
@@ -62,8 +62,8 @@ impl Setup {
         step.label_with(self.surroundings.variables(false))
     }
 
-    /// The steps of a group, for which its timeout is all together, unless that is for the program of
-    /// `during`.
+    /// Performs the steps of a group. The group's timeout limits all of them together; with `during` it
+    /// limits the program instead.
     fn group(&mut self, task: &Task<'_>, during: Option<&During>) -> Result<()> {
         let step = task.step;
         self.once(task, |setup| {
@@ -89,7 +89,7 @@ impl Setup {
             if during.is_some() || done.is_err() {
                 setup.return_to(outside, task)?;
             }
-            // Secrets have been left out of its failure.
+            // The failures of its steps already omit secrets.
             setup.secret = false;
             done.map(|()| Outcome::Done)
         })
@@ -109,14 +109,14 @@ impl Setup {
         }
         let mut step = step.settled(self.surroundings.variables(task.root))?;
         if let Some(deadline) = self.deadline {
-            // Zero would be no limit.
+            // A timeout of zero would mean no limit.
             step.cap(deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)));
         }
         let task = Task { step: &step, ..task };
         self.enter(&task)?;
         self.secret = false;
         let done = self.dispatch(&task);
-        // A hook's failure has left out by itself what is secret in it, and nothing else.
+        // A hook's failure already omits its secrets.
         done.map_err(|failure| {
             let conceals = self.secret && failure.kind() != Kind::Hook;
             if conceals { failure.concealed(&task.who()) } else { failure }

@@ -1,8 +1,8 @@
-//! `once`: a step that runs only while its marker does not exist, in one container at a time.
+//! `once`: a step that runs only while its marker does not exist, and in one container at a time.
 //!
-//! The marker is never touched where something is there already: a step may make it itself. The lock is
-//! flock(2)'s on the marker's directory, because the kernel lets go of it however its holder ends, and
-//! because it leaves nothing in the directory: what fills that may refuse to begin where it is not empty.
+//! An existing marker is never changed, because a step may create it itself. The lock is flock(2) on the
+//! marker's directory: the kernel releases it no matter how its holder ends, and it leaves no file in the
+//! directory, which some programs require to be empty.
 
 use std::fmt::Display;
 use std::io::Read as _;
@@ -29,14 +29,14 @@ pub(super) enum Outcome {
     Nothing,
 }
 
-/// The variable in which a step with `per` sees the value of the marker that it replaces.
+/// The variable with the value of the old marker, for a step with `per`.
 const PREVIOUS: &[u8] = b"PREVERB_PREVIOUS";
 const MODE: Mode = Mode::from_raw_mode(0o644);
-/// The most that is read of a marker: a value is one string of an exec.
+/// The maximum size of a marker: a value is one string of an exec.
 const LONGEST: u64 = 1 << 20;
 
 impl Setup {
-    /// Does `work`, or where the step is done once, does it only if it has not been done.
+    /// Does `work`. If the step has a marker, it does so only if that does not exist yet.
     pub(super) fn once(
         &mut self,
         task: &Task<'_>,
@@ -60,7 +60,7 @@ impl Setup {
             skip();
             return Ok(());
         }
-        // The next start would not have the variables that the step sets.
+        // The variables that the step sets are dropped, because the next start would not have them.
         let outside = self.surroundings.scopes();
         if marker.per.is_some() {
             let previous = before.as_ref().and_then(Content::value);
@@ -85,7 +85,7 @@ impl Setup {
         self.return_to(outside, task)?;
         match done {
             Ok(Outcome::Done) => marker.write(&before),
-            // The marker would keep a volume that is mounted next time from being set up.
+            // With a marker, a volume that is mounted next time would never be set up.
             Ok(Outcome::Nothing) => Ok(()),
             Err(failure) if marker.per.is_none() && marker.look().is_ok_and(|found| found.is_some()) => {
                 let shown = marker.shown();
@@ -98,7 +98,7 @@ impl Setup {
     fn open_value(&mut self, template: &Template, task: &Task<'_>, key: &str) -> Result<Expanded> {
         let expanded = self.expand(template, task, key)?;
         if expanded.secret {
-            // The failure says nothing of it.
+            // The failure does not contain the secret.
             self.secret = false;
             return Err(secret_marker(&task.step.label, key));
         }
@@ -118,18 +118,18 @@ struct Marker<'s> {
     writer: Option<&'s Identity>,
 }
 
-/// The state of a marker's path: nothing, or its content, which is read only for a step with `per`.
+/// The state of a marker: missing, or its content, which is read only for a step with `per`.
 type Found = Option<Content>;
 
 #[derive(PartialEq, Eq)]
 struct Content {
     bytes: Vec<u8>,
-    /// Whose file it is.
+    /// The owner of the file.
     uid: u32,
 }
 
 impl Content {
-    /// The value that a marker holds, after the line that says when and which step.
+    /// The value in a marker, after the line with the time and the step.
     fn value(&self) -> Option<&[u8]> {
         let line = self.bytes.iter().position(|byte| *byte == b'\n')?;
         self.bytes.get(line + 1..)?.strip_suffix(b"\n")
@@ -183,7 +183,7 @@ impl<'s> Marker<'s> {
         })
     }
 
-    /// Writes it after the step, unless the step has made it; `before` the step there was this.
+    /// Writes the marker unless the step has created it; `before` is its state before the step.
     fn write(&self, before: &Found) -> Result<()> {
         let found = self.look()?;
         if self.per.is_none() && found.is_some() {
@@ -206,8 +206,8 @@ impl<'s> Marker<'s> {
         })
     }
 
-    /// Locks it, and waits for another run that holds the lock. `held` are the directories that this run has
-    /// locked.
+    /// Locks the marker and waits while another run holds the lock. `held` are the directories that this run
+    /// has already locked.
     fn lock(&self, held: &[Place], log: Log, children: &mut Children) -> Result<Lock<'s>> {
         let refused = |errno| self.refused("lock", &why(errno));
         let entry = self.entry()?;
@@ -249,8 +249,8 @@ impl<'s> Marker<'s> {
         }
     }
 
-    /// Its name in its directory, which is made for the writer if it is missing, and which the writer can
-    /// write to.
+    /// The entry of the marker. A missing directory is created for the writer, who has to be able to write to
+    /// it.
     fn entry(&self) -> Result<Entry> {
         let find = || acting_as(self.writer, || Ok(Entry::find(&self.path)));
         let mut found = find()?;
@@ -271,11 +271,11 @@ impl<'s> Marker<'s> {
     }
 }
 
-/// The right to run the step, held until it is dropped.
+/// The right to run the step. Dropping it releases the lock.
 struct Lock<'m> {
-    /// The marker's directory, where this run holds the lock.
+    /// The marker's directory, if this run holds the lock.
     directory: Option<Place>,
-    /// The lock's file beside the marker, where the directory cannot be locked (NFS locks nothing that is not
+    /// The lock file next to the marker, if the directory cannot be locked (NFS locks only files that are
     /// open for writing).
     file: Option<Entry>,
     held: Option<OwnedFd>,
@@ -283,8 +283,8 @@ struct Lock<'m> {
 }
 
 impl Drop for Lock<'_> {
-    /// Removes a lock's file while it is still held, so that another run never holds a file that is gone and
-    /// believes it.
+    /// Removes a lock file while it is still locked, so that no other run can hold a lock on a removed file
+    /// without knowing it.
     fn drop(&mut self) {
         if let (Some(file), Some(held), Some(_)) = (&self.file, &self.held, self.directory) {
             let _ = acting_as(self.writer, || {
@@ -300,8 +300,8 @@ impl Drop for Lock<'_> {
 enum Tried {
     Held,
     Busy,
-    /// The way is another one now: the file was removed or made at the same moment, or the directory cannot
-    /// be locked.
+    /// The method has changed: the file was removed or created at the same moment, or the directory cannot be
+    /// locked.
     Again,
     Impossible(Errno),
 }
@@ -336,7 +336,7 @@ impl Lock<'_> {
                 file.remove();
                 Tried::Impossible(errno)
             }
-            // The last holder may have removed it between the opening and the locking: then it locks nothing.
+            // The last holder may have removed it between open and lock; then this lock is worthless.
             Ok(held) if !is_at(&held, file)? => Tried::Again,
             Ok(held) => {
                 self.held = Some(held);
@@ -347,13 +347,13 @@ impl Lock<'_> {
 }
 
 fn open_file(lock: &Entry) -> rustix::io::Result<OwnedFd> {
-    // Not held up by a pipe of that name; and no link is followed, whoever put it there.
+    // A pipe of that name must not block, and links of other users must not be followed.
     let base = NONBLOCKING | OFlags::NOFOLLOW;
     let mut opened = lock.open(OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | base, MODE);
     if matches!(opened, Err(Errno::EXIST)) {
         opened = lock.open(OFlags::RDWR | base, Mode::empty());
     }
-    // Another user's can be held, though not written.
+    // A file of another user can be locked even if it is not writable.
     if matches!(opened, Err(Errno::ACCESS | Errno::PERM | Errno::ROFS)) {
         opened = lock.open(OFlags::RDONLY | base, Mode::empty());
     }

@@ -1,4 +1,4 @@
-//! A run of setup in progress: its plan, its world, who does what, and in which surroundings.
+//! A setup in progress: its plan, its world, the user of each step, and its surroundings.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -29,9 +29,9 @@ pub(crate) struct Setup {
     pub(super) terminal: Option<Terminal>,
     pub(super) warned_of_user: bool,
     pub(super) warned_of_chown: bool,
-    /// Whether a secret went into what the present step names.
+    /// Whether the current step has used a secret in a name or path.
     pub(super) secret: bool,
-    /// When the groups in progress must have ended.
+    /// The deadline of the groups in progress.
     pub(super) deadline: Option<Instant>,
     pub(super) locked: Vec<Place>,
 }
@@ -43,7 +43,7 @@ pub(crate) struct Task<'s> {
     pub(crate) identity: Option<Identity>,
     pub(super) home: Option<Identity>,
     pub(crate) root: bool,
-    /// Whether the step itself says that it is root's.
+    /// Whether the step explicitly has a `user` that is root.
     pub(crate) kept_root: bool,
 }
 
@@ -77,7 +77,7 @@ impl Setup {
         let steps = setup.plan.steps.iter().flat_map(PlanStep::all);
         let users: Vec<&Template> = steps.filter_map(|step| step.step.user.as_ref()).collect();
         for user in &users {
-            // One that does not exist yet is reported when its turn comes.
+            // A missing user is reported when the step's turn comes.
             if let Ok(spec) = expand(user, setup.surroundings.variables(true), "`user`") {
                 let _ = setup.users.look_first(&spec);
             }
@@ -85,7 +85,7 @@ impl Setup {
         let steps_have_users = !users.is_empty();
         if let Some(user) = &setup.plan.user {
             let identity = setup.users.look_first(user)?;
-            // Root gets the home of the user also where it is already root itself.
+            // Root gets the home of the user even if it already is that user.
             home = setup.world.myself.is_root().then(|| identity.clone());
             setup.identity = setup.become_of(identity);
         }
@@ -102,7 +102,7 @@ impl Setup {
         Ok(setup)
     }
 
-    /// Whom to step down to for this user; `None` where nothing needs to be done, or nothing can be.
+    /// The user to step down to; `None` if that is unnecessary or impossible.
     fn become_of(&mut self, identity: Identity) -> Option<Identity> {
         if self.world.myself.is(&identity) {
             return None;
@@ -130,7 +130,7 @@ impl Setup {
     pub(super) fn task_of<'s>(&mut self, step: &'s PlanStep) -> Result<Task<'s>> {
         self.look_again()?;
         let root = self.world.myself.is_root();
-        // These root does itself, whoever they are for: what others exported has no say in them.
+        // Root always does these steps itself, so variables of other users must not influence them.
         let always_root = root && matches!(step.step.kind, StepKind::Mkdir { .. } | StepKind::Chown(_));
         let Some(template) = &step.step.user else {
             let identity = self.identity.clone();
@@ -138,11 +138,11 @@ impl Setup {
             let home = identity.clone();
             return Ok(Task { step, identity, home, root: root || always_root, kept_root: false });
         };
-        // Whom root becomes is decided by what root alone has set.
+        // Only root's variables may decide which user root becomes.
         let spec = expand(template, self.surroundings.variables(true), "`user`")?;
         let identity = self.users.look_up(&spec)?;
         if root && identity.uid == 0 {
-            // Root of another group, `root:adm`, is another identity all the same.
+            // Root with another group, such as `root:adm`, is a different identity.
             let home = Some(identity);
             let identity = home.clone().filter(|who| who.gid != self.world.myself.gid);
             return Ok(Task { step, identity, home, root: true, kept_root: true });
@@ -154,7 +154,7 @@ impl Setup {
 
     pub(super) fn variables_of(&self, task: &Task<'_>) -> Variables {
         let mut variables = self.surroundings.variables(task.root).clone();
-        // Who writes to the one, or takes the others for its own, would speak for the target.
+        // A hook that writes to the socket or takes the descriptors would act for the target.
         for name in [&b"NOTIFY_SOCKET"[..], b"LISTEN_PID", b"LISTEN_FDS"] {
             variables.unset(name);
         }
@@ -164,7 +164,7 @@ impl Setup {
         variables
     }
 
-    /// Expands a string of a step that must not be empty (65).
+    /// Expands a string of a step that must not be empty (exit code 65).
     pub(super) fn expand(&mut self, template: &Template, task: &Task<'_>, key: &str) -> Result<Expanded> {
         let what = format!("`{key}` of {}", task.who());
         let expanded = expand(template, self.surroundings.variables(task.root), &what)?;
@@ -184,10 +184,10 @@ impl Setup {
         many.iter().map(|template| self.path(template, task, key)).collect()
     }
 
-    /// Gives this process the surroundings of what is done next, and `workdir` from the moment it exists.
+    /// Enters the surroundings of the next task, and `workdir` as soon as it exists.
     pub(super) fn enter(&mut self, task: &Task<'_>) -> Result<()> {
         match self.enter_as(task.root, task.identity.as_ref())? {
-            // It may be that a step makes it; that it is missing in the end is reported at the end.
+            // A step may still create it. If it is missing at the end, that is reported then.
             None | Some(Refusal::System(Errno::NOENT | Errno::NOTDIR)) => Ok(()),
             Some(refusal) => Err(self.workdir_failure(&refusal)),
         }
@@ -219,7 +219,7 @@ impl Setup {
             .field("workdir", shown)
     }
 
-    /// How a failure of a hook begins: its name, its step, the environment.
+    /// Makes a failure of a hook that names the hook, its step and the environment.
     pub(super) fn hook_failure(&self, hook: &str, task: &Task<'_>, what: &str) -> Failure {
         let environment = self.plan.environment.name.as_str();
         let sentence = format!("hook `{hook}` of {} in environment `{environment}` {what}", task.who());
@@ -242,7 +242,7 @@ fn users<'i>(user: Option<&'i Identity>, verb: Option<&'i Identity>) -> Vec<&'i 
     users
 }
 
-/// Whether something is at a path, as this user sees it.
+/// Whether a path exists, as this user sees it.
 pub(crate) fn existence(identity: Option<&Identity>) -> impl Fn(&[u8]) -> bool {
     move |path| acting_as(identity, || Ok(read::is_there(path))).unwrap_or(false)
 }

@@ -1,7 +1,7 @@
 //! The surroundings of a step: variables, working directory and umask.
 //!
-//! There are two of them where root steps down: what is done as root sees nothing of what a hook that was
-//! not root exported, so root's are kept apart from the others'.
+//! If root steps down, there are two sets: a step that runs as root must not see the exports of hooks that do
+//! not run as root, so root's set is kept apart.
 
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
@@ -15,13 +15,13 @@ use crate::sys::{
 use crate::text::{Failure, Kind, Result, quoted_path};
 use crate::value::{Origin, Variables};
 
-/// Variables, working directory and umask of what is done as root, or as others.
+/// Variables, working directory and umask of the steps that run as root, or of the others.
 #[derive(Debug, Clone)]
 pub(crate) struct Scope {
     pub(crate) variables: Variables,
     pub(crate) directory: Option<PathBuf>,
     pub(crate) umask: Option<u32>,
-    /// Whether a hook that was not root's chose the directory: root enters it for nobody.
+    /// Whether a hook of another user chose the directory; then root does not enter it for a user.
     is_users_choice: bool,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct Surroundings {
     others: Option<Scope>,
     directory: Option<PathBuf>,
     umask: Option<u32>,
-    /// The inherited state, noted before the first change.
+    /// The inherited state, saved before the first change.
     inherited: Option<(Option<OwnedFd>, u32)>,
 }
 
@@ -94,8 +94,8 @@ impl Surroundings {
         rustix::process::umask(Mode::from_raw_mode(umask));
     }
 
-    /// Sets the working directory of this process, and of all for whom no hook has changed it, unless
-    /// something has set it already for what is done next.
+    /// Sets the working directory of this process, and of every set in which no hook has changed it, unless
+    /// the current set already has one.
     pub(crate) fn set_workdir(
         &mut self,
         path: &Path,
@@ -106,7 +106,7 @@ impl Surroundings {
             return Ok(());
         }
         change_directory(path, root, users)?;
-        // From another directory a relative path would lead elsewhere.
+        // A relative path would lead elsewhere from another directory.
         let path = if path.is_absolute() { path.to_owned() } else { working_directory()? };
         for each in self.both() {
             each.directory.get_or_insert_with(|| path.clone());
@@ -115,8 +115,8 @@ impl Surroundings {
         Ok(())
     }
 
-    /// Gives this process the working directory and umask of what is done next, as root or for one of these
-    /// users.
+    /// Gives this process the working directory and umask of the next task, which runs as root or as one of
+    /// these users.
     pub(crate) fn enter(&mut self, root: bool, users: &[&Identity]) -> Result<()> {
         let Scope { directory, umask, is_users_choice, .. } = self.of(root);
         let (directory, umask, is_users_choice) = (directory.clone(), *umask, *is_users_choice);
@@ -143,8 +143,8 @@ impl Surroundings {
         Ok(())
     }
 
-    /// Takes over what a hook changed: what root's hook did holds for all, what another's did only for
-    /// what is not done as root.
+    /// Applies the changes of a hook. Changes by root's hooks apply to all steps, changes by other hooks only
+    /// to steps that do not run as root.
     pub(crate) fn absorb(
         &mut self,
         changes: &Changes,

@@ -1,7 +1,7 @@
-//! The users of a run: who they were before its first step, and who they are after a hook of root's, which
-//! may have renumbered them, as images do to match the owner of a volume.
+//! The users of a run: who they were before the first step, and who they are after a hook of root. Such a
+//! hook may renumber them, as images do to match the owner of a volume.
 //!
-//! Whatever else has changed `/etc/passwd` since then has no say in whom root becomes.
+//! Other changes to `/etc/passwd` do not influence which user root becomes.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ pub(crate) struct Users {
 #[derive(Debug)]
 struct Known {
     identity: Identity,
-    /// Whether root has had no chance to change it since.
+    /// Whether no hook of root has run since the lookup.
     is_current: bool,
 }
 
@@ -28,8 +28,8 @@ impl Users {
         Ok(found)
     }
 
-    /// Looks a user up that may have been looked up before. Fails (77) where it does not exist, or where
-    /// another user than root may have made it who it is now.
+    /// Looks up a user again. Fails (exit code 77) if the user does not exist, or if anyone but root may have
+    /// changed its ids.
     pub(crate) fn look_up(&mut self, spec: &Expanded) -> Result<Identity> {
         let known = self.known.iter().find(|known| known.identity.spec.bytes == spec.bytes);
         if let Some(Known { identity, is_current: true }) = known {
@@ -39,7 +39,7 @@ impl Users {
         let now = identity::resolve(spec)?;
         let ids = |identity: &Identity| (identity.uid, identity.gid, identity.groups.clone());
         if let Some(before) = before.filter(|before| ids(before) == ids(&now)) {
-            // Another home would be where root's programs look for their settings.
+            // Root's programs would read their settings in another home.
             if before.home != now.home && !only_root_can_change() {
                 return Ok(before.clone());
             }
@@ -64,7 +64,7 @@ impl Users {
     }
 }
 
-/// Fails (77) where anything has tried to make a user root since it was looked up.
+/// Fails (exit code 77) if something has tried to make a user root since the lookup.
 pub(crate) fn verify(identity: &Identity) -> Result<()> {
     match identity::resolve(&identity.spec) {
         Ok(now) if !only_root_can_change() => refuse_new_root(Some(identity), &now),
@@ -74,7 +74,7 @@ pub(crate) fn verify(identity: &Identity) -> Result<()> {
 
 const ONLY_ROOT: &str = "only root may be able to change `/etc/passwd` and `/etc/group`";
 
-/// Whether its ids are numbers, so that no file has a say in who it is.
+/// Whether all ids are numbers, so that no file decides them.
 fn is_number(spec: &Expanded) -> bool {
     let parsed = UserSpec::parse(&spec.bytes);
     parsed.is_ok_and(|parsed| matches!((parsed.user, parsed.group), (Who::Id(_), Some(Who::Id(_)))))
@@ -87,7 +87,7 @@ fn refuse_new_root(before: Option<&Identity>, now: &Identity) -> Result<()> {
     Err(Failure::new(Kind::Identity, sentence).field("user", user).hint(ONLY_ROOT))
 }
 
-/// Whether only root can have changed the users.
+/// Whether only root can have changed the user database.
 fn only_root_can_change() -> bool {
     ["/etc/passwd", "/etc/group"].into_iter().all(|path| proof::file(Path::new(path)).is_ok())
 }

@@ -1,11 +1,11 @@
-//! `chown`: gives trees to a user.
+//! `chown`: changes the owner of trees.
 //!
-//! Knows how to walk a tree that others change at the same time. Follows no link and crosses no mount.
-//! Directories are held open only near the deepest, so that descriptors do not grow with the tree; of those
-//! above, the names that are still to be entered are remembered.
+//! It can walk a tree that others change at the same time, and never follows a link or crosses a mount. Only
+//! the directories near the deepest one are kept open, so that the number of descriptors does not grow with
+//! the tree. For those above, it remembers the names that are still to be entered.
 //!
-//! As with chown(1), the kernel takes the set-user-id and set-group-id bits off a program whose owner
-//! changes; they are not put back.
+//! As with chown(1), the kernel clears the set-user-id and set-group-id bits of a program whose owner
+//! changes. They are not restored.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -23,11 +23,11 @@ use crate::text::{
 };
 use crate::value::{Expanded, Template};
 
-/// How many directories of a branch are held open.
+/// The number of directories of a branch that are kept open.
 const OPEN_LEVELS: usize = 16;
-/// How many entries there are between two questions whether to continue.
+/// The number of entries between two calls of `progress`.
 const ENTRIES_PER_TICK: u32 = 256;
-/// The open file or directory itself, and not an entry of it.
+/// The name that means the open file or directory itself.
 const ITSELF: &str = "";
 
 impl Setup {
@@ -56,10 +56,10 @@ impl Setup {
     }
 }
 
-/// Gives the trees at `paths` to `owner`, changing only what differs, each directory after what is in it.
-/// `progress` is asked now and then whether to continue. Entries that vanish meanwhile are skipped.
+/// Gives the trees at `paths` to `owner`, changing only entries that differ, and directories last. `progress`
+/// decides from time to time whether to continue. Entries that vanish meanwhile are skipped.
 ///
-/// Links in the directory part of a path are root's own or refused; a link at its end is given itself.
+/// In the directory part of a path only root's links are followed; a link at the end is changed itself.
 pub(crate) fn chown(
     paths: &[PathBuf],
     owner: &Identity,
@@ -76,7 +76,7 @@ pub(crate) fn chown(
 
 struct ChownWalk<'a> {
     owner: &'a Identity,
-    /// Is given what is skipped, and why.
+    /// Reports a skipped entry and the reason.
     warn: &'a dyn Fn(&str),
     progress: &'a mut Progress<'a>,
     entries: u32,
@@ -85,8 +85,8 @@ struct ChownWalk<'a> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seen {
-    /// On which mount it is: by its own number, because one file system can be mounted at several places; or
-    /// by its device, from a kernel before 5.8 and where statx(2) is filtered out.
+    /// The mount that holds it: the number of the mount, because one file system can be mounted several
+    /// times, or its device on kernels before 5.8 and where statx(2) is filtered.
     mount: u64,
     place: (u64, u64),
     kind: FileType,
@@ -94,7 +94,7 @@ struct Seen {
     has_other_names: bool,
 }
 
-/// Looks at an entry, or with an empty name at what is open; follows nothing.
+/// Reads the state of an entry or, with an empty name, of an open file. It follows no links.
 fn look(at: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<Seen> {
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT;
     let status = rustix::fs::statat(at, name, flags)?;
@@ -118,7 +118,7 @@ fn enter(at: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<(OwnedFd, Seen)
 
 struct Listed {
     seen: Seen,
-    /// The directories in it that are still to be entered.
+    /// The subdirectories that are still to be entered.
     below: Vec<OsString>,
 }
 
@@ -137,15 +137,15 @@ impl ChownWalk<'_> {
         self.walk(open, top)
     }
 
-    /// Walks a tree; a stack of its own instead of the program's, which a deep tree would exhaust.
+    /// Walks a tree without recursion, because a deep tree would exhaust the program's stack.
     fn walk(&mut self, mut here: OwnedFd, top: Seen) -> Result<()> {
         let mut level = self.list(here.as_fd(), top)?;
-        // Those far above are closed, and opened again from below.
+        // Directories far above are closed, and reopened from below later.
         let mut above: Vec<(Option<OwnedFd>, Listed)> = Vec::new();
         loop {
             if let Some(name) = level.below.pop() {
                 match enter(here.as_fd(), &name) {
-                    // Looked at again when open: only now is it certain which directory it is.
+                    // Only the state of the open directory is reliable, so it is read again.
                     Ok((open, seen)) if seen.mount == top.mount => {
                         let below = self.list(open.as_fd(), seen)?;
                         let outer = std::mem::replace(&mut here, open);
@@ -154,7 +154,7 @@ impl ChownWalk<'_> {
                             above[far].0 = None;
                         }
                     }
-                    // It is another mount, or another thing by now.
+                    // The entry is another mount, or has been replaced.
                     Ok(_) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
                     Err(errno) => return self.checked(Err(errno), here.as_fd(), &name),
                 }
@@ -198,20 +198,20 @@ impl ChownWalk<'_> {
         Ok(Listed { seen, below })
     }
 
-    /// Opens the directory that `below` is in.
+    /// Reopens the directory that contains `below`.
     fn enter_again(&self, below: BorrowedFd<'_>, seen: &Seen) -> Result<OwnedFd> {
         let up = OsStr::new("..");
         let (open, now) = self.checked(enter(below, up), below, OsStr::new(ITSELF))?;
         if now.place != seen.place {
-            // Whoever moved it could lead root anywhere.
+            // If another user has moved it, root could end up anywhere.
             return Err(self.refused(&self.path_of(below), &"it was moved in the meantime"));
         }
         Ok(open)
     }
 
-    /// Gives what is not a directory; unless it has other names and is not the user's yet: whoever can write
-    /// to the tree may have made a name in it for a file outside of it. It is judged and given by a
-    /// descriptor, because the name may stand for another file at any moment.
+    /// Changes the owner of a non-directory. A file with other names that the user does not own is skipped,
+    /// because a user who can write to the tree may have linked a file from elsewhere. Both checks and the
+    /// change use a descriptor, because the name may point to another file at any moment.
     fn chown_file(&self, at: BorrowedFd<'_>, name: &OsStr, found: &Seen) -> rustix::io::Result<()> {
         if found.owner == (self.owner.uid, self.owner.gid) {
             return Ok(());
@@ -231,7 +231,7 @@ impl ChownWalk<'_> {
         self.give(file.as_fd(), &seen)
     }
 
-    /// Changes the owner of what is open, if it differs.
+    /// Changes the owner of an open file, if it differs.
     fn give(&self, at: BorrowedFd<'_>, seen: &Seen) -> rustix::io::Result<()> {
         if seen.owner == (self.owner.uid, self.owner.gid) {
             return Ok(());
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_is_given_and_no_link_is_followed() {
+    fn a_tree_changes_its_owner_and_no_link_is_followed() {
         alone(module_path!(), "a_tree_is_given_and_no_link_is_followed", Needs::Root, || {
             let place = directory();
             let at = |name: &str| place.path().join(name);
@@ -324,7 +324,7 @@ mod tests {
             given(&paths.map(at));
             given(&["tree/a/to-directory", "tree/dangling", "named"].map(at));
             kept(&["other", "other/file", "other/below"].map(at));
-            // A file and a link are trees as well; a link of root's on the way is followed.
+            // A file and a link are also trees; a link of root in the path is followed.
             symlink("other", at("way")).expect("made");
             to_owner(&at("way/file")).expect("given");
             given(&[at("other/file")]);
@@ -349,7 +349,7 @@ mod tests {
                 (status.ctime(), status.ctime_nsec())
             };
             let before = (changed("tree"), changed("tree/right"));
-            // The clock of the file system moves in ticks: until it has, a change would not show.
+            // The clock of the file system ticks slowly: a change before the next tick would not be visible.
             let probe = changed("tree/wrong");
             let deadline = Instant::now() + Duration::from_secs(10);
             while changed("tree/wrong") == probe {
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn mounts_below_are_not_crossed_even_of_the_same_file_system() {
+    fn mounts_in_a_tree_are_not_crossed_even_on_the_same_file_system() {
         let test = "mounts_below_are_not_crossed_even_of_the_same_file_system";
         alone(module_path!(), test, Needs::Mounts, || {
             let place = directory();
@@ -407,14 +407,14 @@ mod tests {
             given(&[at("tree")]);
             kept(&["outside", "outside/below", "outside/file", "tree/file", "tree/other"].map(at));
             kept(&[at("tree/other/file")]);
-            // A mount that is named itself is a tree like any other.
+            // A mount that is named itself is changed like any other tree.
             to_owner(&at("tree/same")).expect("given");
             given(&["outside", "outside/below", "outside/file"].map(at));
         });
     }
 
     #[test]
-    fn a_tree_can_be_deeper_than_there_are_descriptors() {
+    fn a_tree_can_be_deeper_than_the_number_of_descriptors() {
         alone(module_path!(), "a_tree_can_be_deeper_than_there_are_descriptors", Needs::Root, || {
             const DEPTH: usize = 2000;
             let place = directory();
@@ -422,8 +422,8 @@ mod tests {
             let below = |at: &OwnedFd, name: &str| {
                 rustix::fs::openat(at, name, DIRECTORY, Mode::empty()).expect("opened")
             };
-            // Each level has a second directory and files, in whatever order they are listed, so that
-            // listings are left in the middle and gone on with.
+            // Each level has a second directory and files, in any order, so that listings are interrupted and
+            // continued.
             let mut at = descend(place.path());
             for _ in 0..DEPTH {
                 for name in ["d", "e"] {
@@ -471,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn it_asks_whether_to_continue() {
+    fn progress_is_called_and_can_end_the_walk() {
         alone(module_path!(), "it_asks_whether_to_continue", Needs::Root, || {
             let place = directory();
             for number in 0..2000 {
@@ -492,7 +492,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_with_another_name_is_given_only_where_it_is_the_users_already() {
+    fn a_file_with_hard_links_is_changed_only_if_the_user_owns_it() {
         let test = "a_file_with_another_name_is_given_only_where_it_is_the_users_already";
         alone(module_path!(), test, Needs::Root, || {
             let place = directory();
@@ -523,7 +523,7 @@ mod tests {
         assert!(status.expect("mount(8) is there").success());
     }
 
-    /// The standard library holds a descriptor for each level.
+    /// The standard library would hold a descriptor for each level.
     fn remove(directory: &Path) {
         #![allow(clippy::disallowed_methods, reason = "rm(1) can remove a deep tree")]
         let status = std::process::Command::new("rm").arg("-rf").arg(directory).status();

@@ -1,5 +1,5 @@
-//! `during` of a group: a program that runs while the steps of the group do, such as the temporary server of
-//! a database.
+//! `during` of a group: a program that runs at the same time as the steps of the group, such as the temporary
+//! server of a database.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use crate::sys::{CompanionEnd, Ended, GRACE, Stop, Terminal, start_program};
 use crate::text::{Failure, Kind, Level, Message, Result, WITHHELD, readable};
 use crate::value::{During, Expanded, signal_name};
 
-/// How long it may take to end, unless the step says otherwise or the run was asked to stop: a server that
-/// was just filled writes all of it to disk.
+/// The grace time of the program, unless the step sets it or the run was asked to stop: a database that has
+/// just been filled writes everything to disk.
 const GRACE_DURING: Duration = Duration::from_mins(1);
 const TERM: i32 = 15;
 
 impl Setup {
-    /// Does `inner` while the program runs.
+    /// Runs `inner` while the program runs.
     pub(in crate::setup) fn during(
         &mut self,
         task: &Task<'_>,
@@ -58,7 +58,7 @@ impl Setup {
             (Ok(()), Some(stop)) if !end_of_companion.early => {
                 Err(stop.failure(&format!("while hook `{name}` ended")).field("hook", &name))
             }
-            // Whatever a step reported of an early end.
+            // The program's early end explains the failure of a step.
             (Ok(()) | Err(_), _) => Ok(()),
         };
         let Some(bad_end) = bad_end else {
@@ -78,7 +78,7 @@ fn not_started(why: String, secret: bool) -> String {
     Ended::NotStarted(if secret { WITHHELD.to_owned() } else { why }).describe()
 }
 
-/// The failure in how the program ended, if it is one.
+/// Describes how the program ended, if that counts as a failure.
 fn bad_end(end_of_companion: &CompanionEnd, signal: i32, secret: bool) -> Option<String> {
     let companion = &end_of_companion.companion;
     let report = companion.last_line();

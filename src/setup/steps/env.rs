@@ -1,4 +1,4 @@
-//! The steps `env` and `env-file`: variables from the table and from files, with no shell.
+//! The steps `env` and `env-file`: variables from the table and from files, without a shell.
 
 use std::io::ErrorKind;
 use std::time::Instant;
@@ -15,8 +15,8 @@ use crate::value::{Origin, Setting, Template, env_file};
 const LONGEST: usize = 16 << 20;
 
 impl Setup {
-    /// An `env` step: its values see what was set before it, and not each other. A step that runs as root has
-    /// its own variables, in which some of them may not be known.
+    /// An `env` step: its values see earlier variables, but not each other. A step that runs as root uses
+    /// root's variables, where some of them may be unset.
     pub(in crate::setup) fn env(&mut self, task: &Task<'_>, settings: &[Setting]) -> Result<()> {
         let origin = Origin::Step(task.step.label.clone());
         let mut failures = Vec::new();
@@ -44,7 +44,7 @@ impl Setup {
 
     pub(in crate::setup) fn env_file(&mut self, task: &Task<'_>, paths: &[Template]) -> Result<()> {
         let label = &task.step.label;
-        // A pipe may have nothing for as long as it likes.
+        // A pipe may stay empty for a long time.
         let limit = task.step.limit().filter(|limit| !limit.is_zero());
         let until = limit.and_then(|limit| Instant::now().checked_add(limit));
         for template in paths {

@@ -1,4 +1,4 @@
-//! The steps that run hooks: `run`, a program; `hooks`, a file, or each file of a directory.
+//! The steps that run hooks: `run`, a program; `hooks`, a file or all files of a directory.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,7 @@ impl Setup {
             let path = path_of(&named.bytes);
             let list = || (hook_files::hook_paths(path, rules), path.exists());
             let (mut files, exists) = acting_as(task.identity.as_ref(), || Ok(list()))?;
-            // A directory that only root may list can hold what its user may run.
+            // A directory that only root can list may contain hooks that the user can run.
             let roots = setup.surroundings.variables(true);
             let is_roots_choice = || template.expand(roots).is_ok_and(|own| own.bytes == named.bytes);
             if files.is_err() && is_roots_choice() && proof::file(path).is_ok() {
@@ -67,7 +67,7 @@ impl Setup {
             }
             let listed_in = working_directory().unwrap_or_default();
             for file in files {
-                // A file is looked at where it will run, and that may be elsewhere than where it was listed.
+                // A file is examined where it runs, and that directory may differ from the listed one.
                 setup.enter(task)?;
                 let moved = path.is_relative() && working_directory().unwrap_or_default() != listed_in;
                 let base = if moved { &*listed_in } else { Path::new("") };
@@ -119,8 +119,8 @@ impl Setup {
     }
 }
 
-/// The path of a hook as a program or a shell takes it: a bare name would be looked up on PATH, and one with
-/// a dash taken for an option.
+/// The path of a hook for a program or a shell: a bare name would be searched on PATH, and a leading dash
+/// would look like an option.
 fn runnable(path: &Path) -> PathBuf {
     let bytes = bytes_of(path);
     let has_slash = bytes.contains(&b'/');

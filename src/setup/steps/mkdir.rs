@@ -1,8 +1,8 @@
-//! `mkdir`: makes directories that are missing, with their parents, for a user.
+//! `mkdir`: makes missing directories for a user, with their parents.
 //!
-//! The user makes what the user can make; root makes only the first directory of a path that the user cannot
-//! make, and only where root alone can have prepared the place. A directory for root itself it makes
-//! anywhere, and follows no link that another user can have put there.
+//! The user makes the directories that the user can make. Root makes only the first missing directory that
+//! the user cannot make, and only where no other user can have prepared the place. For itself, root makes
+//! directories anywhere, but follows no link that another user could have made.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -18,17 +18,17 @@ use crate::sys::{
 use crate::text::{Failure, Kind, Result, bytes_of, escaped, quoted_path};
 
 const DEFAULT: u32 = 0o777;
-/// The mode of a directory until it has the one that is given.
+/// The mode of a new directory until its final mode is set.
 const PRIVATE_MODE: u32 = 0o700;
-/// The same where another user could put another one of root's in its place. No directory is left with this
-/// mode, so that one which has it was made a moment ago.
+/// This mode is used where another user could exchange the new directory for another one of root. No
+/// directory keeps this mode, so one that has it was made a moment ago.
 const MARKED_MODE: u32 = 0o1700;
 
 type Made<T> = std::result::Result<T, Refusal>;
 
-/// Makes the directories that are missing, with their parents, for `owner`; without one, as this process.
-/// `mode` is exact and for the directories that are named: their parents get what the umask leaves, as
-/// with `mkdir -p -m`. A directory that is there stays as it is.
+/// Makes missing directories, with their parents, for `owner`, or as this process. `mode` is exact and
+/// applies to the named directories; their parents get a mode by the umask, as with `mkdir -p -m`. Existing
+/// directories are not changed.
 pub(crate) fn mkdir(
     paths: &[PathBuf],
     mode: Option<u32>,
@@ -45,7 +45,7 @@ pub(crate) fn mkdir(
             }
         };
         let mut made = acting_as(owner, || Ok(make_here()))?;
-        // Only root can act as another user, so this process is root again.
+        // Only root can act as another user, so this process is root at this point.
         if let (Err(Refusal::System(Errno::ACCESS | Errno::PERM)), Some(user)) = (&made, owner)
             && user.uid != 0
         {
@@ -76,8 +76,8 @@ fn make(at: BorrowedFd<'_>, path: &Path, mode: Option<u32>) -> rustix::io::Resul
     if parts.is_empty() { Err(Errno::NOENT) } else { Ok(()) }
 }
 
-/// Makes a directory with its parents as root, which walks there itself: the kernel would follow every link,
-/// and a path that is resolved twice can lead to two places.
+/// Makes a directory with its parents as root. It walks the path itself, because the kernel would follow
+/// every link, and a path that is resolved twice can lead to two places.
 fn make_as_root(path: &Path, mode: Option<u32>) -> Made<()> {
     if path.as_os_str().is_empty() {
         return Err(Errno::NOENT.into());
@@ -88,10 +88,10 @@ fn make_as_root(path: &Path, mode: Option<u32>) -> Made<()> {
             Step::Entered => {}
             Step::Arrived => return Ok(()),
             Step::Other(_) => return Err(Errno::NOTDIR.into()),
-            // A link that leads nowhere is in the way.
+            // A broken link is an obstacle.
             Step::Missing(_) if walk.is_in_link() => return Err(Errno::NOTDIR.into()),
             Step::Missing(name) => match make_missing(&walk, &name, mode) {
-                // Another run has made it meanwhile.
+                // Another run has made it in the meantime.
                 Err(Refusal::System(Errno::EXIST)) => walk.retry(name),
                 new => walk.enter(name, new?),
             },
@@ -99,19 +99,19 @@ fn make_as_root(path: &Path, mode: Option<u32>) -> Made<()> {
     }
 }
 
-/// Makes the next directory of a path as root, and opens it.
+/// Makes the next directory of the path as root, and opens it.
 fn make_missing(walk: &Walk, name: &OsStr, mode: Option<u32>) -> Made<OwnedFd> {
     let mode = mode.filter(|_| walk.is_at_end());
     if can_change(&walk.status()?) {
         return make_marked(walk, name, mode);
     }
-    // No other user can replace it: the directory that it is in is root's.
+    // No other user can replace it, because its parent is root's.
     let is_there = make_one(walk.at.as_fd(), Path::new(name), mode)?;
     if is_there { Ok(openat(&walk.at, name, DIRECTORY, Mode::empty())?) } else { Err(Errno::NOENT.into()) }
 }
 
-/// Makes one directory as root where others can move what is root's, and opens it: it must not be another one
-/// of root's whose mode is changed, or below which more is made.
+/// Makes one directory as root where others can move root's files, and opens it. It must not be an exchanged
+/// directory of root, whose mode would be changed or which would get new directories.
 fn make_marked(walk: &Walk, name: &OsStr, mode: Option<u32>) -> Made<OwnedFd> {
     let umask = rustix::process::umask(Mode::empty());
     let made = mkdirat(&walk.at, name, Mode::from_raw_mode(MARKED_MODE));
@@ -121,7 +121,7 @@ fn make_marked(walk: &Walk, name: &OsStr, mode: Option<u32>) -> Made<OwnedFd> {
     let exchanged = |_| Refusal::Other(format!("{} was replaced in the meantime", place()));
     let new = openat(&walk.at, name, DIRECTORY, Mode::empty()).map_err(exchanged)?;
     let status = fstat(&new)?;
-    // The group's bit is inherited from the directory that it is in.
+    // The set-group-id bit is inherited from the parent directory.
     if status.st_uid != 0 || status.st_mode & 0o5777 != MARKED_MODE {
         return Err(exchanged(Errno::EXIST));
     }
@@ -131,13 +131,13 @@ fn make_marked(walk: &Walk, name: &OsStr, mode: Option<u32>) -> Made<OwnedFd> {
     Ok(new)
 }
 
-/// Makes one directory unless it is there; whether it is there then, or its parent is missing.
+/// Makes one directory unless it exists. Returns false if its parent is missing.
 fn make_one(at: BorrowedFd<'_>, path: &Path, mode: Option<u32>) -> rustix::io::Result<bool> {
     let first = Mode::from_raw_mode(if mode.is_some() { PRIVATE_MODE } else { DEFAULT });
     match mkdirat(at, path, first) {
         Err(Errno::NOENT) => return Ok(false),
         Err(Errno::EXIST) => {
-            // A link to a directory is one; a link that leads nowhere is not.
+            // A link to a directory counts as one, a broken link does not.
             let status = rustix::fs::statat(at, path, AtFlags::empty());
             let kind = status.map(|status| FileType::from_raw_mode(status.st_mode));
             return if kind == Ok(FileType::Directory) { Ok(true) } else { Err(Errno::NOTDIR) };
@@ -146,7 +146,7 @@ fn make_one(at: BorrowedFd<'_>, path: &Path, mode: Option<u32>) -> rustix::io::R
     }
     if let Some(mode) = mode {
         let new = openat(at, path, DIRECTORY, Mode::empty())?;
-        // Where others can write it may be another one by now, and root must not open that up for them.
+        // If others can write here, it may have been replaced, and root must not open that one up for them.
         if fstat(&new)?.st_uid != Credentials::observe().uid {
             return Err(Errno::EXIST);
         }
@@ -155,8 +155,8 @@ fn make_one(at: BorrowedFd<'_>, path: &Path, mode: Option<u32>) -> rustix::io::R
     Ok(true)
 }
 
-/// Makes a directory as root for a user who cannot: walks there through root's own directories, makes the
-/// first that is missing, and gives it away. Returns where its owner is to make the rest of the path.
+/// Makes a directory as root for a user who cannot: it walks through root's own directories, makes the first
+/// missing one, and gives it to the user. Returns the place where the owner makes the rest.
 fn make_for(path: &Path, mode: Option<u32>, owner: &Identity) -> Made<Option<(OwnedFd, PathBuf)>> {
     let mut walk = Walk::begin(path)?;
     while !walk.is_at_end() {
@@ -178,7 +178,7 @@ fn make_for(path: &Path, mode: Option<u32>, owner: &Identity) -> Made<Option<(Ow
         };
         let new = make_missing(&walk, &name, mode)?;
         let given = rustix::fs::fchown(&new, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)));
-        // A directory that could not be given away would look to the next run as if it had been.
+        // If it could not be given away, the next run would believe that it had been.
         given.inspect_err(|_| {
             let _ = rustix::fs::unlinkat(&walk.at, &name, AtFlags::REMOVEDIR);
         })?;
@@ -221,7 +221,7 @@ mod tests {
                 }
                 mkdir(&[at("m/n")], Some(0o2777), None).expect("made");
                 assert_eq!((status(&at("m")).2, status(&at("m/n")).2), (0o750, 0o2777));
-                // An existing directory stays as it is.
+                // An existing directory is not changed.
                 mkdir(&[at("a/b"), at("m/n"), PathBuf::from("/")], Some(0o700), None).expect("there");
                 assert_eq!((status(&at("a/b")).2, status(&at("m/n")).2), (0o750, 0o2777));
                 std::env::set_current_dir(place.path()).expect("it is there");
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_in_the_path_is_an_obstacle() {
+    fn a_file_in_the_path_is_an_error() {
         let place = directory();
         let at = |name: &str| place.path().join(name);
         std::fs::write(at("file"), "").expect("written");
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn the_user_makes_what_the_user_can_make() {
+    fn the_user_makes_the_directories_that_the_user_can_make() {
         alone(module_path!(), "the_user_makes_what_the_user_can_make", Needs::Root, || {
             let place = directory();
             let at = |name: &str| place.path().join(name);
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn root_makes_and_gives_what_the_user_cannot_make() {
+    fn root_makes_directories_that_the_user_cannot_make_and_gives_them_away() {
         alone(module_path!(), "root_makes_and_gives_what_the_user_cannot_make", Needs::Root, || {
             let place = directory();
             let at = |name: &str| place.path().join(name);
@@ -276,7 +276,7 @@ mod tests {
             assert_eq!(status(&at("a/b/c")), (1000, 1000, 0o710));
             mkdir(&[at("d")], Some(0o1777), Some(&someone(1000))).expect("made");
             assert_eq!(status(&at("d")), (1000, 1000, 0o1777));
-            // Below a directory that the user cannot even enter, and through a link of root's.
+            // The path leads through a directory that the user cannot enter, and through a link of root.
             std::fs::create_dir_all(at("closed/x")).expect("made");
             std::fs::set_permissions(at("closed"), PermissionsExt::from_mode(0o700)).expect("changed");
             symlink("closed", at("link")).expect("made");
@@ -284,7 +284,7 @@ mod tests {
             assert_eq!(status(&at("closed/x")).0, 0);
             assert_eq!(status(&at("closed/x/y")).0, 1000);
             assert_eq!(status(&at("closed/x/y/z")).0, 1000);
-            // The user can make more in a directory of their own.
+            // The user can make more directories in their own one.
             mkdir(&[at("closed/x/y/more/still"), at("closed/x/y")], None, Some(&someone(1000)))
                 .expect("made");
             assert_eq!(status(&at("closed/x/y/more/still")).0, 1000);

@@ -1,4 +1,4 @@
-//! A file for each kind of step.
+//! The kinds of steps, one file for each.
 
 pub(crate) mod chown;
 pub(crate) mod during;

@@ -1,5 +1,5 @@
-//! Whether a step that this process does itself may continue: files by the thousand, on a file system that
-//! may be slow. The step asks before each piece of its work.
+//! Checks whether a step in this process may continue. Such steps may handle thousands of files on a slow
+//! file system, so they call this before each piece of work.
 
 use std::time::{Duration, Instant};
 
@@ -10,11 +10,11 @@ use crate::text::{Failure, Kind, Level, Log, Message, REPORT_INTERVAL, Result, r
 
 pub(crate) type Progress<'a> = dyn FnMut() -> Result<()> + 'a;
 
-/// How often the signals are looked at: a step that is shorter costs no look.
+/// The interval between two looks at the signals; a shorter step makes none.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The question of the step `label`, which began at `started`: it is to end at a request to stop and past
-/// its timeout, and is reported as long as it lasts.
+/// The check for the step `label`, which began at `started`. It fails after a request to stop or past the
+/// timeout, and reports a long step.
 pub(crate) fn of<'a>(
     label: &'a str,
     limit: Option<Duration>,
@@ -50,7 +50,7 @@ pub(crate) fn timed_out(label: &str, limit: Duration) -> Failure {
     Failure::new(Kind::System, sentence).field("step", label)
 }
 
-/// The same for a step that begins now.
+/// The check for a step that begins now.
 pub(crate) fn of_step<'a>(step: &'a PlanStep, world: &'a mut World) -> impl FnMut() -> Result<()> + 'a {
     of(&step.label, step.limit(), Instant::now(), world.log, &mut world.children)
 }
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_ends_past_its_timeout_and_zero_is_none() {
+    fn a_step_ends_at_its_timeout_and_zero_means_none() {
         let test = "a_step_ends_past_its_timeout_and_zero_is_none";
         alone(module_path!(), test, Needs::Process, || {
             let mut children = children();

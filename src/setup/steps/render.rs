@@ -1,7 +1,7 @@
-//! `render`: writes a file, or the files of a tree, with their `${...}` expanded.
+//! `render`: writes a file, or the files of a tree, with `${...}` expanded.
 //!
-//! Knows templates and destinations, and not the table. The templates are read by the user who writes, so
-//! that root reads nothing for a user who could not read it. `--check` looks for the same ones.
+//! It knows templates and destinations, but not the table. The user who writes also reads the templates, so
+//! that root never reads a file that the user cannot read. `--check` uses the same search.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
@@ -23,10 +23,10 @@ use crate::text::{Failure, Kind, Result, bytes_of, escaped, quoted_path as shown
 use crate::value::{Expanded, HINT, Malformed, Scope, TextError, Variables, expand_text};
 
 pub(crate) const SUFFIX: &str = ".template";
-/// The most that a template can be, which is held in memory.
+/// The maximum size of a template, which is held in memory.
 const LONGEST: u64 = 64 << 20;
 const PUBLIC: u32 = 0o644;
-/// The mode of a file that a secret went into.
+/// The mode of a file that contains a secret.
 const PRIVATE: u32 = 0o600;
 
 type Outcome<T> = std::result::Result<T, Refusal>;
@@ -37,15 +37,15 @@ pub(crate) struct Rendering {
     pub(crate) mode: Option<u32>,
     pub(crate) suffix: Vec<u8>,
     pub(crate) scope: Scope,
-    /// The step, where that is root's: then its templates must be, too.
+    /// The label of the step if it runs explicitly as root. Then its templates must be root's, too.
     pub(crate) roots_step: Option<String>,
 }
 
-/// Renders the file `from` to `to`, or each template of the tree `from` into the tree `to`.
+/// Renders the file `from` to `to`, or all templates of the tree `from` into the tree `to`.
 ///
-/// Every template is expanded before the first file is written: variables that are not set leave all the old
-/// files, and are reported together. A link at the destination is replaced, not followed; a file that is
-/// already what it should be is left alone.
+/// All templates are expanded before the first file is written: if variables are unset, all of them are
+/// reported and no file changes. A link at the destination is replaced, not followed. A file that is already
+/// right is left alone.
 pub(crate) fn render(
     what: &Rendering,
     variables: &Variables,
@@ -68,7 +68,7 @@ pub(crate) fn render(
                 Err(several) => failures.extend(several),
             }
         }
-        // Once for all of them, and not where a template cannot be read.
+        // The hint appears once, and not if a template is unreadable.
         if let Some(last) = failures.pop() {
             failures.push(if last.kind() == Kind::System { last } else { last.hint(HINT) });
         }
@@ -101,7 +101,7 @@ fn no_file(path: &Path, or: &str) -> Failure {
         .field("template", escaped(bytes_of(path)))
 }
 
-/// The directories that the files need, and each template with its file.
+/// The directories to make, and each template with its destination.
 type Sources = (Vec<PathBuf>, Vec<(PathBuf, PathBuf)>);
 
 fn sources(what: &Rendering, writer: Option<&Identity>, progress: &mut Progress<'_>) -> Result<Sources> {
@@ -135,7 +135,7 @@ fn sources(what: &Rendering, writer: Option<&Identity>, progress: &mut Progress<
 
 pub(crate) enum Templates {
     File,
-    /// A directory: the paths of its templates below it, in bytewise order.
+    /// A directory: the relative paths of its templates, in bytewise order.
     Tree(Vec<PathBuf>),
     Other,
     Missing,
@@ -152,13 +152,13 @@ fn open(path: &Path) -> Outcome<(OwnedFd, FileType)> {
     Ok((file, kind))
 }
 
-/// Whether a path says that a directory is meant.
+/// Whether a path requires a directory.
 fn is_directorys(path: &Path) -> bool {
     bytes_of(path).ends_with(b"/")
 }
 
-/// Finds the templates of `from`, which is rendered to `to`. Names that begin with a dot are skipped, so that
-/// a mounted `ConfigMap` has each file once.
+/// Finds the templates of `from`, which is rendered to `to`. Names with a leading dot are skipped, so that
+/// each file of a mounted `ConfigMap` is found once.
 pub(crate) fn find(
     from: &Path,
     to: &Path,
@@ -195,7 +195,7 @@ impl Tree<'_, '_> {
     fn walk(&mut self, below: &Path) -> std::result::Result<(), FindError> {
         (self.progress)().map_err(FindError::Ended)?;
         let path = self.top.join(below);
-        // Those below are not entered with all of those above open.
+        // This directory is closed before its subdirectories are entered, so few are open at a time.
         let directories = self.list(below, &path).map_err(|refusal| FindError::At(path, refusal))?;
         directories.iter().try_for_each(|name| self.walk(&below.join(name)))?;
         self.above.pop();
@@ -241,7 +241,7 @@ fn expanded(
     let refused = |refusal| vec![unreadable(template, &refusal, writer)];
     let (file, kind) = open(template).map_err(refused)?;
     if kind != FileType::RegularFile {
-        // Not skipped: a directory of such a name is a mistyped mount.
+        // It is not skipped: a directory with such a name is usually a mistake in a mount.
         return Err(vec![no_file(template, "")]);
     }
     let mut text = Vec::new();
@@ -295,19 +295,18 @@ fn put(entry: &Entry, wanted: &Wanted<'_>) -> Outcome<()> {
         return Ok(());
     }
     let Err(errno) = entry.replace(wanted.content, wanted.mode, Keep::UntilCrash) else { return Ok(()) };
-    // A mount point cannot be renamed over, and a directory that is not this user's can hold a file
-    // that is.
+    // A mount point cannot be replaced by a rename, and a directory of another user may contain a file of
+    // this user.
     if !matches!(errno, Errno::BUSY | Errno::XDEV | Errno::ACCESS | Errno::PERM | Errno::ROFS) {
         return Err(errno.into());
     }
-    // If the file cannot be written in place because it is missing, the first reason is the one to report.
+    // If it cannot be written in place because it is missing, the first error is reported.
     write_in_place(entry, wanted, errno)
         .map_err(|refusal| if refusal == Refusal::System(Errno::NOENT) { errno.into() } else { refusal })
 }
 
-/// Why what is there is not to be replaced. A device or a pipe would be gone for everybody who uses it, and
-/// written to it could hold the run up; `/dev/stderr` is a link to such a thing, or through `/proc` to
-/// whatever is open.
+/// The reason why an existing entry must not be replaced. A device or a pipe would be lost for all its users,
+/// and writing to it could block. `/dev/stderr` links to one of those, or through `/proc` to any open file.
 fn special(entry: &Entry) -> Option<&'static str> {
     let is_special = |there: Stat| {
         let kind = FileType::from_raw_mode(there.st_mode);
@@ -322,8 +321,8 @@ fn special(entry: &Entry) -> Option<&'static str> {
     leads_to_special.then_some("it is a symbolic link to something that is not a regular file")
 }
 
-/// Whether it is there as it should be, and this user's own: then a root file system that is read-only, and
-/// whoever watches the file for changes, is not affected.
+/// Whether the file is already right and belongs to this user. Then a read-only file system is not a problem,
+/// and programs that watch the file see no change.
 fn is_already(entry: &Entry, wanted: &Wanted<'_>) -> bool {
     let Ok(file) = entry.open(NONBLOCKING | OFlags::NOFOLLOW, Mode::empty()).map(File::from) else {
         return false;
@@ -334,14 +333,13 @@ fn is_already(entry: &Entry, wanted: &Wanted<'_>) -> bool {
         found.is_file() && (mode, found.uid(), found.len()) == (wanted.mode, uid, length)
     };
     let mut content = Vec::new();
-    // One byte more than is wanted, in case it grows meanwhile.
+    // One more byte is read, in case the file grows meanwhile.
     file.metadata().is_ok_and(fits)
         && file.take(length + 1).read_to_end(&mut content).is_ok()
         && content == wanted.content
 }
 
-/// Writes over what is there, which could not be replaced because of `refused`: whoever reads at the same
-/// moment can see half of it.
+/// Overwrites a file that could not be replaced because of `refused`. Readers can see a half-written file.
 fn write_in_place(entry: &Entry, wanted: &Wanted<'_>, refused: Errno) -> Outcome<()> {
     let is = |what: &str| Err(Refusal::Other(what.to_owned()));
     let root = Credentials::observe().is_root();
@@ -356,7 +354,7 @@ fn write_in_place(entry: &Entry, wanted: &Wanted<'_>, refused: Errno) -> Outcome
     if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
         return is("it is not a regular file");
     }
-    // Only root makes a mount point; whoever may write to the directory gave any other file its name.
+    // Only root can make a mount point. Any other name can be made by a user who can write to the directory.
     let is_mount = !matches!(refused, Errno::ACCESS | Errno::PERM);
     if root && !is_mount && status.st_nlink > 1 {
         return is("it has other hard links, and root does not write to such a file");
@@ -366,7 +364,7 @@ fn write_in_place(entry: &Entry, wanted: &Wanted<'_>, refused: Errno) -> Outcome
         && wanted.strictly
         && status.st_mode & 0o7777 & !wanted.mode != 0
     {
-        // Nothing secret goes where more can read it than may.
+        // A secret is not written to a file that more users can read than the mode allows.
         return Err(errno.into());
     }
     fill(&file, wanted.content)?;
@@ -415,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_is_expanded_and_every_other_byte_stays() {
+    fn a_template_is_expanded_and_its_other_bytes_are_unchanged() {
         let place = directory();
         let (from, to) = (place.path().join("from"), place.path().join("to"));
         put(&from, b"hello ${NAME} $host $1 $${NAME} ${NONE:-d}\xfe${BYTES}\r\n\0");
@@ -426,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_a_secret_went_into_is_its_owners_alone() {
+    fn only_the_owner_can_read_a_file_with_a_secret() {
         alone(module_path!(), "a_file_that_a_secret_went_into_is_its_owners_alone", Needs::Process, || {
             let place = directory();
             let (from, to) = (place.path().join("from"), place.path().join("to"));
@@ -444,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unset_variable_names_file_and_line_and_leaves_the_old_file() {
+    fn an_unset_variable_is_reported_with_file_and_line_and_the_old_file_stays() {
         let place = directory();
         let (from, to) = (place.path().join("from"), place.path().join("to"));
         put(&from, b"one\n${NAME}\n${NONE?give it}\n");
@@ -475,7 +473,7 @@ mod tests {
         put(&from.join("nested/c.template"), b"c");
         put(&from.join("a.conf"), b"no template");
         put(&from.join(".hidden.template"), b"${NONE}");
-        // As in a mounted ConfigMap, the file is elsewhere.
+        // In a mounted ConfigMap, the file is a link.
         put(&from.join("nested/real"), b"linked");
         symlink("nested/real", from.join("l.template")).expect("made");
         render(&from, &to, None, &variables(), None).expect("rendered");
@@ -539,7 +537,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_at_the_destination_is_replaced_and_what_it_led_to_is_untouched() {
+    fn a_link_at_the_destination_is_replaced_and_its_target_is_unchanged() {
         let place = directory();
         let (from, to, other) =
             (place.path().join("from"), place.path().join("to"), place.path().join("other"));
@@ -581,14 +579,14 @@ mod tests {
             let status = std::fs::metadata(&to).expect("there");
             assert_eq!((status.uid(), status.gid(), mode(&to)), (1000, 1000, 0o644));
 
-            // A file that the user could not write is not written for them.
+            // A file that the user cannot write is not written for them.
             let roots = place.path().join("roots");
             put(&roots, b"precious");
             symlink(place.path(), theirs.join("out")).expect("made");
             let failure = render(&from, &theirs.join("out/roots"), None, &variables(), Some(&someone(1000)))
                 .expect_err("root's");
             assert_eq!(failure.kind(), Kind::System);
-            // Nor read what they could not read.
+            // A template that the user cannot read is not read for them.
             let private = place.path().join("private");
             put(&private, b"root's own");
             std::fs::set_permissions(&private, PermissionsExt::from_mode(0o600)).expect("changed");
@@ -617,7 +615,7 @@ mod tests {
                     (b"new".to_vec(), inode)
                 );
 
-                // The mode of another user's file cannot be changed, so no secret goes into it.
+                // The mode of another user's file cannot be changed, so it gets no secret.
                 give(&to, 1001);
                 std::fs::set_permissions(&to, PermissionsExt::from_mode(0o666)).expect("changed");
                 put(&from, b"newer");
@@ -652,7 +650,7 @@ mod tests {
     }
 
     #[test]
-    fn root_reads_through_links_that_others_cannot_have_put_there() {
+    fn root_reads_through_links_that_only_root_can_have_made() {
         let test = "root_reads_through_links_that_others_cannot_have_put_there";
         alone(module_path!(), test, Needs::Mounts, || {
             let place = directory();
@@ -686,7 +684,7 @@ mod tests {
             assert_eq!((read(&at("outside")), mode(&at("outside"))), (b"new hunter2".to_vec(), 0o600));
             assert_eq!(names(place.path()), ["from", "outside", "to"]);
 
-            // On a file system that is read-only it fails, unless nothing has to be done.
+            // On a read-only file system it fails, unless there is nothing to do.
             mount(&["-o".as_ref(), "remount,bind,ro".as_ref(), at("to").as_ref()]);
             render(&at("from"), &at("to"), None, &variables(), None).expect("nothing to do");
             put(&at("from"), b"newer");

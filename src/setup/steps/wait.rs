@@ -21,9 +21,9 @@ impl Setup {
             awaited.extend(awaited_of(target, facts, &what, &self.world.program)?);
         }
         for each in awaited.iter_mut().filter(|_| task.kept_root) {
-            // A refusal would say where the program lies.
+            // A refusal would show the path of the program.
             each.secret |= variables.hides(program_of(&each.argv));
-            // One that is not there yet may come.
+            // A program that does not exist yet may appear later.
             if !each.is_probe()
                 && let Err(failure) = proof::program(&what, &each.argv, variables)
                 && failure.kind() == Kind::Identity
