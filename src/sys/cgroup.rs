@@ -1,4 +1,4 @@
-//! How many processors and how much memory this container can use. Read only where a table asks for it.
+//! The number of processors and the memory that this container can use. They are read only if a table asks.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use crate::value::Fact;
 
 const MOUNT: &str = "/sys/fs/cgroup";
 
-/// Reads a fact. Where nothing limits the container, or nothing tells, it is the machine's.
+/// Reads a fact. Without a limit, or if it is unknown, this is the value of the machine.
 pub(crate) fn fact(fact: Fact) -> u64 {
     let own = std::fs::read("/proc/self/cgroup").unwrap_or_default();
     let groups = groups(Path::new(MOUNT), &own);
@@ -25,14 +25,14 @@ pub(crate) fn fact(fact: Fact) -> u64 {
     }
 }
 
-/// The directories of the groups that this process is in, up to their mounts: a limit of any of them
-/// holds. `own` is `/proc/self/cgroup`, in which a group's path need not be as it is mounted here.
+/// The directories of this process's groups and of their parents, up to the mount: the limits of all of them
+/// apply. `own` is `/proc/self/cgroup`; its paths may differ from those of the mount here.
 fn groups(mount: &Path, own: &[u8]) -> BTreeSet<PathBuf> {
     let mut groups = set_of(["", "cpu", "memory"].map(|name| mount.join(name)));
     for line in String::from_utf8_lossy(own).lines() {
         let mut fields = line.splitn(3, ':').skip(1);
         let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };
-        // The second version has one hierarchy, without names.
+        // Version 2 has a single hierarchy without a name.
         let places: Vec<&str> = match controllers {
             "" => vec!["", "unified"],
             names => std::iter::once(names).chain(names.split(',')).collect(),
@@ -40,7 +40,7 @@ fn groups(mount: &Path, own: &[u8]) -> BTreeSet<PathBuf> {
         if !places.iter().any(|place| matches!(*place, "" | "cpu" | "memory")) {
             continue;
         }
-        // A group outside of what is seen here has only the mount itself.
+        // For a group outside of the visible tree, only the mount itself is used.
         let inside = path.trim_start_matches('/');
         let inside = Path::new(if path.contains("/..") { "" } else { inside });
         for place in places {
@@ -50,13 +50,13 @@ fn groups(mount: &Path, own: &[u8]) -> BTreeSet<PathBuf> {
     groups
 }
 
-/// The numbers in a file; what is not one, such as `max`, is `None`.
+/// The numbers in a file; a value such as `max` is `None`.
 fn numbers(group: &Path, file: &str) -> Vec<Option<u64>> {
     let text = std::fs::read(group.join(file)).unwrap_or_default();
     String::from_utf8_lossy(&text).split_ascii_whitespace().map(|number| number.parse().ok()).collect()
 }
 
-/// The processors that the groups may use, a part of one counted as one.
+/// The number of processors that the groups may use, rounded up.
 fn quotas(groups: &BTreeSet<PathBuf>) -> impl Iterator<Item = u64> {
     groups.iter().filter_map(|group| {
         let mut both = numbers(group, "cpu.max");
@@ -80,7 +80,7 @@ fn limits(groups: &BTreeSet<PathBuf>) -> impl Iterator<Item = u64> {
 mod tests {
     use super::*;
 
-    /// The limits in these files for a process of these groups.
+    /// The limits in these files for a process in these groups.
     fn facts(own: &str, files: &[(&str, &str)]) -> (Option<u64>, Option<u64>) {
         let mount = tempfile::tempdir().expect("a directory is made");
         for (path, text) in files {
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn both_versions_are_read_at_the_mount_and_on_the_way_down() {
+    fn both_versions_are_read_at_the_mount_and_in_the_groups_below() {
         let v2 = "0::/a/b\n";
         assert_eq!(facts(v2, &[]), (None, None));
         assert_eq!(
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_a_processor_and_some_memory() {
+    fn this_machine_has_a_processor_and_memory() {
         assert!(fact(Fact::Cpus) >= 1);
         assert!(fact(Fact::MemoryMib) >= 16);
     }

@@ -1,4 +1,4 @@
-//! Children: waiting for them, ending them. The only waitpid.
+//! Children: waits for them and ends them. The only user of waitpid(2).
 
 use std::os::fd::{AsFd as _, RawFd};
 use std::os::linux::net::SocketAddrExt as _;
@@ -24,23 +24,23 @@ const GROUP_POLL: Duration = Duration::from_millis(10);
 pub(crate) struct Children {
     pub(crate) signals: Signals,
     inherited: Option<Vec<RawFd>>,
-    /// The process groups of all children so far.
+    /// The process groups of all children, including those that have ended.
     pub(crate) groups: Vec<i32>,
-    /// A program that runs while others come and go, until it is asked to end: the temporary server of a
-    /// database image. Where it ends before that, `pump` ends what runs at that moment.
+    /// A program that runs next to other children until it is asked to end: the temporary server of a
+    /// database image. If it ends earlier, `pump` ends the current children.
     pub(crate) companion: Option<Running>,
     socket: Option<(UnixListener, String)>,
 }
 
-/// How the companion ended.
+/// The end of the companion.
 pub(crate) struct CompanionEnd {
     pub(crate) companion: Running,
-    /// Whether it ended before it was asked to.
+    /// Whether it ended before it was asked to end.
     pub(crate) early: bool,
     pub(crate) stop: Option<Stop>,
 }
 
-/// How many connections are taken in a row; the kernel's queue is not longer.
+/// The maximum number of connections accepted at a time; the kernel's queue is not longer.
 const MOST_CONNECTIONS: usize = 128;
 
 impl Children {
@@ -55,10 +55,10 @@ impl Children {
         Ok(running)
     }
 
-    /// The name of the socket through which shells hand their environment back.
+    /// The name of the socket to which shells send their environment.
     ///
-    /// It is an abstract one (unix(7)): no file, no descriptor that a hook could see, close or keep open, and
-    /// the kernel says who connects.
+    /// It is an abstract socket (unix(7)): there is no file, a hook has no descriptor that it could see,
+    /// close or keep open, and the kernel identifies the peer.
     pub(crate) fn socket(&mut self) -> std::io::Result<String> {
         if let Some((_, name)) = &self.socket {
             return Ok(name.clone());
@@ -70,9 +70,9 @@ impl Children {
         Ok(name)
     }
 
-    /// Lets the children run until one of them has ended, or until `until`; ends those that are past their
-    /// limit. With no child that runs it just waits until `until`. An error is the request to stop, once
-    /// every child has ended by it or was killed.
+    /// Lets the children run until one of them has ended, or until `until`, and ends those past their limit.
+    /// Without children it only waits. The error is a request to stop; by then it has ended or killed every
+    /// child.
     pub(crate) fn pump(&mut self, running: &mut [&mut Running], until: Option<Instant>) -> Result<(), Stop> {
         loop {
             if let Some(stop) = self.has_to_stop() {
@@ -90,7 +90,7 @@ impl Children {
         }
     }
 
-    /// Ends what is due, and collects what has ended. Returns when it began to.
+    /// Ends children that are due and reaps those that have ended. Returns the time at its start.
     fn look(&mut self, running: &mut [&mut Running]) -> Instant {
         let now = Instant::now();
         for child in running.iter_mut() {
@@ -134,8 +134,8 @@ impl Children {
         }
     }
 
-    /// Ends the companion, if there is one: asks it by this signal, and waits until its group has ended, for
-    /// `grace`, or from a request to stop on for `stopping`.
+    /// Ends the companion, if any: sends `signal` and waits until its group has ended, for at most `grace`,
+    /// or `stopping` after a request to stop.
     pub(crate) fn end_companion(
         &mut self,
         signal: i32,
@@ -169,8 +169,8 @@ impl Children {
         Some(CompanionEnd { companion, early, stop })
     }
 
-    /// Collects every child that has changed its state, whoever's it is: as PID 1 this process is the
-    /// parent of every orphan.
+    /// Reaps every child that has changed its state, also unknown ones, because PID 1 is the parent of every
+    /// orphan.
     fn reap(&mut self, running: &mut [&mut Running]) {
         let options = WaitOptions::NOHANG | WaitOptions::UNTRACED;
         #[expect(clippy::disallowed_methods, reason = "the one place that waits")]
@@ -186,7 +186,7 @@ impl Children {
                 }
                 continue;
             }
-            // Its output before its end decides how that is read.
+            // The pipes are read before the status is set, because that decides how the output is treated.
             child.read_pipes();
             let counts_as = child.ending.as_ref().and_then(|(counts_as, _)| counts_as.clone());
             child.status = Some(counts_as.unwrap_or_else(|| decode(status)));
@@ -200,16 +200,16 @@ impl Children {
         }
     }
 
-    /// Lets the shells in that hand their environment back: only processes of a child's own group, and only
-    /// of the user whose environment it is. A leftover process of an earlier hook could join a later hook's
-    /// group, and the later one may be root's.
+    /// Accepts the shells that send their environment back, only from a child's own process group and from
+    /// the expected user. A leftover process of an earlier hook could join the group of a later hook, which
+    /// may run as root.
     fn accept(&mut self, running: &mut [&mut Running]) {
         let Some((listener, _)) = &self.socket else { return };
-        // Not for as long as any process of the network namespace likes.
+        // The loop is limited, because any process of the network namespace can connect.
         for _ in 0..MOST_CONNECTIONS {
             let Ok((connection, _)) = listener.accept() else { return };
             let Ok(peer) = getsockopt(&connection, PeerCredentials) else { continue };
-            // A process of another PID namespace that shares the network has the number 0 here.
+            // A process of another PID namespace with the same network has the number 0 here.
             let group = nix::unistd::getpgid(Some(Pid::from_raw(peer.pid()))).map(Pid::as_raw);
             let child = running.iter_mut().find(|child| {
                 peer.pid() > 0 && child.terms.hands_back == Some(peer.uid()) && group == Ok(child.pid)
@@ -222,7 +222,7 @@ impl Children {
         }
     }
 
-    /// Sleeps until a signal comes, a pipe has something, or a time is reached.
+    /// Sleeps until a signal arrives, a pipe is ready, or a time is reached.
     fn poll(&self, running: &[&mut Running], until: Option<Instant>) {
         let mut wake = Vec::from_iter(until);
         let mut descriptors = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
@@ -233,7 +233,7 @@ impl Children {
                 Some((_, kill)) if !child.killed => wake.push(*kill),
                 Some(_) => {}
             }
-            // Its group's other members are not this process's children, so no signal tells of their end.
+            // The other members of its group are not this process's children, so their end causes no signal.
             if child.status.is_some() && child.ending.is_some() {
                 wake.push(Instant::now() + GROUP_POLL);
             }
@@ -275,8 +275,8 @@ impl Children {
         Ok(())
     }
 
-    /// Collects every dead child, so that the target starts without zombies. Returns whether live ones may be
-    /// left, of this process or of a group that a hook made.
+    /// Reaps every dead child, so that the target starts without zombies. Returns whether live processes may
+    /// be left, as children or in a hook's group.
     pub(crate) fn reap_all(&mut self) -> bool {
         self.reap(&mut []);
         if self.groups.is_empty() {
@@ -312,10 +312,10 @@ pub(crate) fn next_change() -> Change {
     }
 }
 
-/// Whether a process group has a member that is not dead. The dead ones are members as long as their parent
-/// does not collect them, and where this process is not PID 1 that may never be.
+/// Whether a process group has a live member. Dead ones are members until their parent reaps them, which may
+/// never happen if this process is not PID 1.
 fn group_works(group: i32) -> bool {
-    // Without /proc the dead look like the living.
+    // Without /proc, dead processes look alive.
     let processes = if group_lives(group) { proc::all() } else { return false };
     let mut members = processes.iter().filter(|(_, process)| process.group == group).peekable();
     members.peek().is_none() || members.any(|(_, process)| !matches!(process.state, b'Z' | b'X'))

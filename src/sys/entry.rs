@@ -1,9 +1,9 @@
-//! Paths by descriptors: a walk along a path, one name at a time; and a name in a directory that is held
-//! open, by which a step reaches a file, and writes it whole or not at all.
+//! File access through descriptors: a walk along a path, one name at a time, and entries of a directory that
+//! is held open. Steps use them to reach a file and to write it atomically.
 //!
-//! The kernel would follow every link, and look a name up anew each time. Root goes through no link that
-//! another user can have put there, and looks nothing up twice; any other user is judged by the kernel. Must
-//! not know which step asks, or why.
+//! The kernel would follow every link, and would resolve a name again each time. Root follows no link that
+//! another user could have made, and resolves no name twice. Any other user relies on the kernel's checks.
+//! This module does not know the steps.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -21,15 +21,15 @@ use rustix::process::{chdir, fchdir};
 use crate::sys::identity::{Credentials, Identity, acting_as};
 use crate::text::{of_errno, path_of, quoted_path};
 
-/// How many links a path may lead through: the kernel's own number (`path_resolution(7)`).
+/// The maximum number of links in a path, like in the kernel (`path_resolution(7)`).
 const MOST_LINKS: usize = 40;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
     System(Errno),
-    /// The directory that it should be in does not exist.
+    /// The parent directory does not exist.
     NoDirectory(PathBuf),
-    /// A link on the way, which others than root can have put there.
+    /// The path leads through a link that a user other than root could have made.
     Planted(PathBuf),
     NotRoots(String),
     Other(String),
@@ -59,14 +59,14 @@ impl From<Errno> for Refusal {
     }
 }
 
-/// Enters a directory, as root or as the first of `users` who can. No user is taken into a directory that
-/// they could not enter themselves, unless only root can have chosen it; and root follows no link of others.
+/// Enters a directory, as root or as the first of `users` who can. Users never enter a directory that they
+/// could not enter themselves, unless only root can have chosen it. Root follows no links of other users.
 pub(crate) fn change_directory(path: &Path, root: bool, users: &[&Identity]) -> Result<(), Refusal> {
     if !Credentials::observe().is_root() {
         return Ok(chdir(path)?);
     }
     if root {
-        // Without DAC_OVERRIDE root cannot enter everything.
+        // Root without DAC_OVERRIDE cannot enter every directory.
         let entered = Walk::begin(path).and_then(Walk::change_directory);
         if users.is_empty() || entered != Err(Refusal::System(Errno::ACCESS)) {
             return entered;
@@ -79,7 +79,7 @@ pub(crate) fn change_directory(path: &Path, root: bool, users: &[&Identity]) -> 
     let mut walk = Walk::new_root_only()?;
     walk.push(path);
     let entered = walk.change_directory();
-    // The cause is what kept the users out.
+    // The error to report is the one of the users.
     if matches!(entered, Err(Refusal::NotRoots(_))) { Err(Errno::ACCESS.into()) } else { entered }
 }
 
@@ -104,21 +104,21 @@ pub(crate) fn here() -> Option<OwnedFd> {
     rustix::fs::openat(CWD, ".", PATH_ONLY, Mode::empty()).ok()
 }
 
-/// How a directory is opened that is only gone through.
+/// The flags for a directory that is only passed through.
 pub(crate) const PATH_ONLY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// How a directory is opened whose name may not be a link.
+/// The flags for a directory whose name must not be a link.
 pub(crate) const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Whether others than root can put something there.
+/// Whether users other than root can create entries there.
 pub(crate) fn is_open_to_others(directory: &Stat) -> bool {
     let group_is_roots = directory.st_gid == 0 && directory.st_mode & 0o002 == 0;
     directory.st_uid != 0 || (!group_is_roots && can_change(directory))
 }
 
-/// The same where members of root's own group and of an access control list (whose mask is the group's bits)
-/// are not trusted either.
+/// Does the same, but also distrusts the members of root's own group and of an access control list, whose
+/// mask is stored in the group's bits.
 pub(crate) fn can_change(directory: &Stat) -> bool {
     directory.st_uid != 0 || (directory.st_mode & 0o022 != 0 && directory.st_mode & 0o1000 == 0)
 }
@@ -128,12 +128,12 @@ pub(crate) struct Walk {
     pub(crate) shown: PathBuf,
     rest: Vec<OsString>,
     links: usize,
-    /// How much was left of the path itself when a link of it was followed: above that is the link's.
+    /// The length of `rest` when the path's own link was followed; longer rests belong to the link.
     own: usize,
     root_only: bool,
 }
 
-/// The result of a step of a walk.
+/// The result of one step of a walk.
 pub(crate) enum Step {
     Entered,
     Missing(OsString),
@@ -151,7 +151,7 @@ impl Walk {
         Ok(walk)
     }
 
-    /// Starts at `/`, and goes through nothing that is not root's alone.
+    /// Starts at `/`, and passes only through directories and links that are root's alone.
     pub(crate) fn new_root_only() -> Result<Self, Refusal> {
         let mut walk = Self::begin(Path::new("/"))?;
         walk.root_only = true;
@@ -159,7 +159,7 @@ impl Walk {
         Ok(walk)
     }
 
-    /// Walks to the end. Returns the last name, where that is not a directory.
+    /// Walks to the end. Returns the last name if it is not a directory.
     fn finish(&mut self) -> Result<Option<OsString>, Refusal> {
         loop {
             match self.step()? {
@@ -175,7 +175,7 @@ impl Walk {
         if self.finish()?.is_some() { Err(Errno::NOTDIR.into()) } else { Ok(fchdir(&self.at)?) }
     }
 
-    /// Refuses what is not root's alone. Others can move nothing of root's in a sticky directory of root's.
+    /// Refuses entries that others can change. In root's sticky directories others cannot move root's files.
     fn check(&self, name: &OsStr, status: &Stat) -> Result<(), Refusal> {
         let shown = || quoted_path(&self.shown.join(name));
         let (kind, mode) = (FileType::from_raw_mode(status.st_mode), status.st_mode & 0o7777);
@@ -213,7 +213,7 @@ impl Walk {
         }
         let kind = FileType::from_raw_mode(status.st_mode);
         if kind == FileType::Directory {
-            // No link is left in what was walked, so that this is where `..` leads.
+            // The walked path contains no links, so this is the target of `..`.
             if name == ".." {
                 self.shown.pop();
             } else {
@@ -225,8 +225,8 @@ impl Walk {
             if self.links > MOST_LINKS {
                 return Err(Errno::LOOP.into());
             }
-            // On a read-only mount no process of this container can put anything: Kubernetes mounts a
-            // `ConfigMap` so, whose directory has the mode 0777.
+            // No process of this container can create entries on a read-only mount. Kubernetes mounts a
+            // `ConfigMap` like that; its directory has the mode 0777.
             let is_read_only = || {
                 let mount = rustix::fs::fstatvfs(&self.at);
                 mount.is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY))
@@ -234,7 +234,7 @@ impl Walk {
             if status.st_uid != 0 || (is_open_to_others(&self.status()?) && !is_read_only()) {
                 return Err(Refusal::Planted(self.shown.join(&name)));
             }
-            // Of the link that was looked at: the name may stand for another one by now.
+            // This reads the link that was checked; the name may point to another one by now.
             let target = rustix::fs::readlinkat(&next, "", Vec::new())?;
             self.own = self.own.min(self.rest.len());
             self.push(path_of(target.as_bytes()));
@@ -254,7 +254,7 @@ impl Walk {
         self.rest.len() >= self.own
     }
 
-    /// Makes a name that was missing the next one again: it is there by now.
+    /// Makes a name that was missing the next one again, because it exists by now.
     pub(crate) fn retry(&mut self, name: OsString) {
         self.rest.push(name);
     }
@@ -273,10 +273,10 @@ impl Walk {
     }
 }
 
-/// The working directory of this process, as the kernel names it; an error where it is gone or out of reach.
+/// The working directory of this process, as the kernel reports it; an error if it is gone or unreachable.
 pub(crate) fn working_directory() -> rustix::io::Result<PathBuf> {
     let path = PathBuf::from(OsString::from_vec(rustix::process::getcwd(Vec::new())?.into_bytes()));
-    // Not NOENT: a file in it is there, and may be anybody's.
+    // The error is not NOENT, because a file in it may exist and may be anyone's.
     if path.is_absolute() { Ok(path) } else { Err(Errno::ACCESS) }
 }
 
@@ -287,13 +287,12 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Opens the directory that `path` is in. Whether `path` itself is a link or missing is not looked
-    /// at.
+    /// Opens the parent directory of `path`, no matter whether `path` itself is a link or missing.
     pub(crate) fn find(path: &Path) -> Result<Self, Refusal> {
         if path.as_os_str().is_empty() {
             return Err(Errno::NOENT.into());
         }
-        // `/` and what ends in `..` name no entry of a directory that could be opened first.
+        // `/` and paths that end in `..` have no parent directory that could be opened first.
         let (parent, name) = match (path.parent(), path.file_name()) {
             (Some(parent), Some(name)) => (parent, name.to_owned()),
             _ => (path, ".".into()),
@@ -320,7 +319,7 @@ impl Entry {
         Ok(Self { directory: walk.at, name })
     }
 
-    /// The entry in the same directory whose name is this one's with `suffix`.
+    /// The entry in the same directory whose name has `suffix` added.
     pub(crate) fn sibling(&self, suffix: &str) -> rustix::io::Result<Self> {
         let mut name = self.name.clone();
         name.push(suffix);
@@ -335,17 +334,17 @@ impl Entry {
         rustix::fs::statat(&self.directory, &self.name, flags)
     }
 
-    /// Removes what is there, unless it is a directory; it may be gone already.
+    /// Removes the entry unless it is a directory. It may be gone already.
     pub(crate) fn remove(&self) {
         let _ = rustix::fs::unlinkat(&self.directory, &self.name, AtFlags::empty());
     }
 
-    /// Puts a new file there, whole or not at all: written under an unpredictable name, then
-    /// renamed over what was there, be it a file or a link. A failure leaves nothing.
+    /// Creates a new file atomically: it is written under an unpredictable name, and then renamed over the
+    /// old file or link. A failure leaves nothing behind.
     pub(crate) fn replace(&self, content: &[u8], mode: u32, keep: Keep) -> rustix::io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        // A dot in front and no extension of the destination's: what reads a directory's `*.conf` must not
-        // see half a file. Not longer than any name may be, however long the destination's is.
+        // It has a leading dot and another extension, so that programs which read `*.conf` never see half a
+        // file. The destination's name may already be at the length limit, so this one has a fixed length.
         let (directory, name) = (&self.directory, unpredictable_name());
         let file = rustix::fs::openat(directory, &name, flags, Mode::from_raw_mode(0o600))?;
         let written = write(&file, content, mode, keep)
@@ -357,7 +356,7 @@ impl Entry {
         if keep == Keep::AfterCrash { self.sync() } else { Ok(()) }
     }
 
-    /// Makes a file where nothing is, to be kept after a crash. A failure leaves nothing.
+    /// Creates a file that does not exist yet, durably. A failure leaves nothing behind.
     pub(crate) fn create(&self, content: &[u8], mode: u32) -> rustix::io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
         let file = self.open(flags, Mode::from_raw_mode(mode))?;
@@ -365,16 +364,16 @@ impl Entry {
         written.inspect_err(|_| self.remove())
     }
 
-    /// Keeps the directory as it is after a crash.
+    /// Makes the directory's entries durable.
     fn sync(&self) -> rustix::io::Result<()> {
-        // Whoever may write to a directory need not be allowed to read it, and then cannot sync it.
+        // A user who can write to a directory may not be able to read it; then it cannot be synced.
         rustix::fs::openat(&self.directory, ".", DIRECTORY, Mode::empty())
             .map_or(Ok(()), |directory| sync(&directory))
     }
 }
 
-/// How a file is opened so that a pipe or a terminal that has taken its place does not hold the run up; to be
-/// read, unless something is added.
+/// The flags with which opening a pipe or a terminal in the place of a file does not block. Without further
+/// flags they open for reading.
 pub(crate) const NONBLOCKING: OFlags = OFlags::NONBLOCK.union(OFlags::NOCTTY);
 
 pub(crate) fn regular_file(path: &Path) -> std::io::Result<File> {
@@ -382,24 +381,24 @@ pub(crate) fn regular_file(path: &Path) -> std::io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(ErrorKind::InvalidInput.into()) }
 }
 
-/// Reads a regular file, but no more than any script or template has.
+/// Reads a regular file, up to a size that no script or template reaches.
 pub(crate) fn regular_text(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     regular_file(path)?.take(16 << 20).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// Opens what `path` leads to. Whoever chose a link that root followed would choose what root reads.
+/// Opens the target of `path`. Root follows only safe links, or their owner would choose what root reads.
 pub(crate) fn open(path: &Path, flags: OFlags) -> Result<OwnedFd, Refusal> {
     if path.as_os_str().is_empty() || !Credentials::observe().is_root() {
         return Ok(rustix::fs::openat(CWD, path, flags | OFlags::CLOEXEC, Mode::empty())?);
     }
-    // It may be a link by now.
+    // It may have become a link in the meantime.
     Ok(Entry::reached(Walk::begin(path)?)?.open(flags | OFlags::NOFOLLOW, Mode::empty())?)
 }
 
-/// The file that `path` leads to, where only root can have made the way there: each directory and each link
-/// on it, and what is at its end, is root's, and no other user can change it.
+/// The file at `path`, if only root can have made it: every directory and link of the path and the file
+/// itself belong to root, and no other user can change them.
 pub(crate) fn root_only(path: &Path) -> Result<Entry, Refusal> {
     let mut walk = Walk::new_root_only()?;
     if !path.is_absolute() {
@@ -424,7 +423,7 @@ pub(crate) enum Keep {
     AfterCrash,
 }
 
-/// Some file systems cannot sync, and say so: that is not a failure to write.
+/// Some file systems cannot sync and report that; the write itself has succeeded.
 fn sync(file: &OwnedFd) -> rustix::io::Result<()> {
     match rustix::fs::fsync(file) {
         Err(Errno::INVAL | Errno::NOTSUP | Errno::NOSYS | Errno::BADF) => Ok(()),
@@ -437,7 +436,7 @@ pub(crate) fn errno_of(error: &std::io::Error) -> Errno {
     Errno::from_io_error(error).unwrap_or(if wants_memory { Errno::NOMEM } else { Errno::IO })
 }
 
-/// Writes a new file, with this mode whatever the umask.
+/// Writes a new file, with exactly this mode.
 fn write(file: &OwnedFd, content: &[u8], mode: u32, keep: Keep) -> rustix::io::Result<()> {
     fill(file, content)?;
     rustix::fs::fchmod(file, Mode::from_raw_mode(mode))?;
@@ -449,8 +448,8 @@ pub(crate) fn fill(file: &OwnedFd, content: &[u8]) -> rustix::io::Result<()> {
     written.map_err(|error| errno_of(&error))
 }
 
-/// An unpredictable name. The standard library keys its hashes with random bytes of the
-/// kernel's; that is random enough for a name, and needs neither `/dev/urandom` nor a crate.
+/// An unpredictable name. The standard library seeds its hashes from the kernel; that is random enough for a
+/// name, and needs neither `/dev/urandom` nor a crate.
 pub(crate) fn unpredictable_name() -> String {
     let random = || RandomState::new().build_hasher().finish();
     format!(".preverb-{:016x}{:016x}", random(), random())
@@ -458,7 +457,7 @@ pub(crate) fn unpredictable_name() -> String {
 
 #[cfg(test)]
 pub(crate) mod testing {
-    //! Tests that change what belongs to the whole process: its ids, its umask, its mounts.
+    //! Tests that change state of the whole process: its ids, its umask, its mounts.
 
     use std::path::Path;
     use std::process::Command;
@@ -468,19 +467,19 @@ pub(crate) mod testing {
 
     const ALONE: &str = "PREVERB_TEST_ALONE";
 
-    /// Where a test runs.
+    /// The process that a test needs.
     #[derive(Clone, Copy, PartialEq, Eq)]
     pub(crate) enum Needs {
-        /// A process of its own.
+        /// A separate process.
         Process,
-        /// And that as root.
+        /// A separate process of root.
         Root,
-        /// And that with mounts of its own.
+        /// A separate process of root, with its own mount namespace.
         Mounts,
     }
 
-    /// Runs `body` in a process of its own: the test program itself, asked for this test alone. `module` is
-    /// `module_path!()`, `test` the test's name. Returns the output of that process, where it ran.
+    /// Runs `body` in a separate process: the test program, started for this test alone. `module` is
+    /// `module_path!()`, `test` is the test's name. Returns the output of that process, if it ran.
     pub(crate) fn alone(module: &str, test: &str, needs: Needs, body: impl FnOnce()) -> Option<String> {
         #![allow(clippy::disallowed_methods, reason = "the one place of these tests that spawns")]
         if std::env::var_os(ALONE).is_some_and(|name| name == test) {
@@ -527,18 +526,18 @@ pub(crate) mod testing {
         names
     }
 
-    /// A user who owns nothing yet.
+    /// A user who does not own any files yet.
     pub(crate) fn someone(uid: u32) -> Identity {
         let spec = crate::value::template::Expanded::open(format!("{uid}:{uid}"));
         Identity { spec, uid, gid: uid, groups: vec![uid], home: b"/".to_vec() }
     }
 
-    /// Gives a path, and not what it leads to, to a user.
+    /// Changes the owner of a path itself, and not of a link's target.
     pub(crate) fn give(path: &Path, uid: u32) {
         std::os::unix::fs::lchown(path, Some(uid), Some(uid)).expect("root gives it");
     }
 
-    /// A directory that everybody can go through, and only its owner can write to.
+    /// A directory that everyone can enter and only its owner can write to.
     pub(crate) fn directory() -> tempfile::TempDir {
         use std::os::unix::fs::PermissionsExt;
         let directory = tempfile::tempdir().expect("a directory is made");
@@ -579,7 +578,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_write_leaves_nothing() {
+    fn a_failed_write_leaves_no_file() {
         let place = directory();
         std::fs::create_dir(place.path().join("taken")).expect("made");
         let entry = Entry::find(&place.path().join("taken")).expect("the directory is there");
@@ -588,7 +587,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_as_long_as_a_name_can_be_is_written() {
+    fn a_file_with_a_name_of_maximum_length_is_written() {
         let place = directory();
         let name = "n".repeat(255);
         let entry = Entry::find(&place.path().join(&name)).expect("the directory is there");
@@ -597,7 +596,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_that_name_no_entry_are_refused_or_mean_the_directory() {
+    fn paths_without_a_last_name_are_refused_or_mean_the_directory() {
         assert_eq!(Entry::find(Path::new("")).expect_err("empty"), Refusal::System(Errno::NOENT));
         assert_eq!(Entry::find(Path::new("/")).expect("there").name, ".");
         assert_eq!(Entry::find(Path::new("/tmp/..")).expect("there").name, ".");
@@ -609,8 +608,8 @@ mod tests {
     }
 
     #[test]
-    fn root_follows_its_own_links_and_no_others() {
-        alone(module_path!(), "root_follows_its_own_links_and_no_others", Needs::Root, || {
+    fn root_follows_only_its_own_links() {
+        alone(module_path!(), "root_follows_only_its_own_links", Needs::Root, || {
             let place = directory();
             let at = |name: &str| place.path().join(name);
             std::fs::create_dir_all(at("real/below")).expect("made");
@@ -627,7 +626,7 @@ mod tests {
             let refused = Entry::find(&at("planted/below/file")).expect_err("another user's link");
             assert_eq!(refused, Refusal::Planted(at("planted")));
 
-            // A link of root's that another user can have moved there is not safe either.
+            // Another user could have moved a link of root here, so it is not safe.
             std::fs::create_dir(at("theirs")).expect("made");
             symlink(at("real"), at("theirs/link")).expect("made");
             give(&at("theirs"), 1000);

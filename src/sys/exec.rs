@@ -1,5 +1,5 @@
-//! Replacing this process, the last step: finding the program on the target's own `PATH`, and skipping what
-//! execve(2) refuses as execvp(3) does. The only user of execve. Why it refused: `exec/diagnosis.rs`.
+//! Replaces this process: finds the program on the target's own `PATH`, and skips errors of execve(2) like
+//! execvp(3) does. This is the only user of execve; `exec/diagnosis.rs` explains its errors.
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "the system's errors are an open list")]
 
@@ -23,7 +23,7 @@ use crate::value::Variables;
 pub(crate) use diagnosis::{ENDS_IN_CR, NO_BOM, UNIX_LINE_ENDS, defect, diagnose, head};
 pub(crate) use elf::loader;
 
-/// Where programs are looked up when there is no `PATH`: what container engines set.
+/// The directories that are searched if there is no `PATH`: the default of container engines.
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const LONGEST_NAME: usize = 255;
 
@@ -31,13 +31,13 @@ pub(crate) fn program_of(argv: &[OsString]) -> &OsStr {
     argv.first().map(OsString::as_os_str).unwrap_or_default()
 }
 
-/// The files that `program` can mean, in order: itself where it has a slash, else one for each
-/// directory of `PATH`; an empty part is the working directory (execvp(3)).
+/// The files that `program` can mean, in order: the path itself if it has a slash, otherwise one for each
+/// directory of `PATH`. An empty part is the working directory (execvp(3)).
 pub(crate) fn candidates(program: &OsStr, variables: &Variables) -> Vec<PathBuf> {
     if program.as_bytes().contains(&b'/') {
         return vec![PathBuf::from(program)];
     }
-    // A directory of PATH and an empty name would be the directory.
+    // A directory of PATH joined with an empty name would be the directory itself.
     if program.is_empty() {
         return Vec::new();
     }
@@ -47,7 +47,7 @@ pub(crate) fn candidates(program: &OsStr, variables: &Variables) -> Vec<PathBuf>
     directories.map(|directory| path_of(directory).join(program)).collect()
 }
 
-/// The file that execvp(3) would start for `program`, or why it would start none.
+/// The file that execvp(3) would start for `program`, or the error if there is none.
 pub(crate) fn locate(program: &OsStr, variables: &Variables) -> Result<PathBuf> {
     attempt(&[program.to_owned()], variables, |file, _, _| {
         access(file, AccessFlags::X_OK)?;
@@ -57,14 +57,14 @@ pub(crate) fn locate(program: &OsStr, variables: &Variables) -> Result<PathBuf> 
 }
 
 pub(crate) fn exec(argv: &[OsString], variables: &Variables) -> Failure {
-    // A closure, because the function itself is for one lifetime of the variables only.
+    // It is a closure because the function itself would fix one lifetime for the variables.
     #[expect(clippy::disallowed_methods, reason = "the one place that execs")]
     let Err(failure) = attempt(argv, variables, |path, argv, envp| nix::unistd::execve(path, argv, envp));
     failure
 }
 
-/// Replaces this process, which has handled `signals` until now: the mask that it inherited and the exec are
-/// adjacent system calls. Returns only the failure; the signals are handled again then.
+/// Replaces this process, which handles `signals`: the restored mask and the exec are adjacent system calls.
+/// Returns only on failure, with the signals handled again.
 pub(crate) fn exec_with(argv: &[OsString], variables: &Variables, signals: &mut Signals) -> Failure {
     let mut stop = None;
     let attempted = attempt(argv, variables, |path, argv, envp| {
@@ -83,8 +83,8 @@ pub(crate) fn exec_with(argv: &[OsString], variables: &Variables, signals: &mut 
     stop.map_or(failure, |number| Stop(number).failure("before the target started"))
 }
 
-/// Hands the files that `argv[0]` can mean to `start`, one after the other as execvp(3) does, until one is
-/// not refused. The failure is `NotFound` (127), or why the file that counts was refused (126).
+/// Calls `start` for each file that `argv[0]` can mean, as execvp(3) does, until one succeeds. The failure is
+/// `NotFound` (127), or explains why the relevant file was refused (126).
 pub(crate) fn attempt<T>(
     argv: &[OsString],
     variables: &Variables,
@@ -103,23 +103,22 @@ pub(crate) fn attempt<T>(
     let mut closed = Vec::new();
     for path in candidates(program, variables) {
         let Ok(file) = CString::new(bytes_of(&path)) else { continue };
-        // For a directory of PATH that does not have the program no process is started, and no signal
-        // unblocked.
+        // If a directory of PATH does not have the program, no process is started and no signal is unblocked.
         let is_there = if by_path { Ok(()) } else { access(&*file, AccessFlags::F_OK) };
         let error = match is_there.and_then(|()| start(&file, &words, &envp)) {
             Ok(started) => return Ok(started),
             Err(error) => error,
         };
         match error {
-            // execvp(3) skips these; it remembers a permission that it lacked.
+            // execvp(3) skips these errors, but remembers a missing permission.
             Errno::ENOENT | Errno::ENOTDIR | Errno::ESTALE | Errno::ENODEV | Errno::ETIMEDOUT => {
                 let meant = by_path || path.symlink_metadata().is_ok();
                 if meant && refused.is_none() {
                     refused = Some((path, error));
                 }
             }
-            // A directory that cannot be entered may hold the program. execvp(3)
-            // would claim that it is; shells do not.
+            // A directory that cannot be searched may contain the program. execvp(3) would report that it
+            // does; shells do not.
             Errno::EACCES if !by_path && path.symlink_metadata().is_err() => {
                 closed.extend(path.parent().map(quoted_path));
             }
@@ -128,8 +127,8 @@ pub(crate) fn attempt<T>(
                     refused = Some((path, error));
                 }
             }
-            // A directory whose name is too long holds nothing. The program's own name is the same
-            // everywhere.
+            // A directory with a name that is too long cannot have files. The program's own name is the same
+            // for every directory.
             Errno::ENAMETOOLONG if program.len() <= LONGEST_NAME => {}
             _ => return Err(diagnose(program, &path, error, argv, variables)),
         }
@@ -145,8 +144,8 @@ pub(crate) fn attempt<T>(
     })
 }
 
-/// Replaces this process by this very file, with arguments of its own before those of `command`, which it is
-/// to run in its turn. Returns only the failure.
+/// Replaces this process by preverb's own file. Its arguments `own` come before `command`, which it will run.
+/// Returns only on failure.
 pub(crate) fn exec_file(
     path: &Path,
     own: &[OsString],
@@ -159,7 +158,7 @@ pub(crate) fn exec_file(
     let Err(error) =
         path.with_nix_path(|file| nix::unistd::execve(file, &words, &variables.to_envp())).flatten();
     match command.first() {
-        // The part that is too large is the command's.
+        // The command is the part that is too large.
         Some(program) if error == Errno::E2BIG => {
             diagnose(program, Path::new(program), error, command, variables)
         }

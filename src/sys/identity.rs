@@ -1,5 +1,5 @@
-//! Who a process is: `/etc/passwd` and `/etc/group`, stepping down, capabilities. The only user of
-//! setuid(2) and its kin.
+//! The identity of a process: `/etc/passwd` and `/etc/group`, step-downs, capabilities. The only user of
+//! setuid(2) and similar calls.
 
 #![expect(clippy::disallowed_methods, reason = "the one place that changes ids")]
 
@@ -42,8 +42,8 @@ impl Credentials {
         self.uid == 0
     }
 
-    /// Whether it is already this one, so that nothing needs to be done. Root is asked for its groups
-    /// too: dropping them is what a step-down is for.
+    /// Whether this process already has the identity. For root the groups have to match, too, because
+    /// dropping them is a purpose of a step-down.
     pub(crate) fn is(self, identity: &Identity) -> bool {
         if (self.uid, self.gid) != (identity.uid, identity.gid) {
             return false;
@@ -54,8 +54,8 @@ impl Credentials {
     }
 }
 
-/// Gives up the ids that a set-user-id or set-group-id file has lent to this process. Returns the failure of
-/// everything that it must not do then.
+/// Drops the ids that a set-user-id or set-group-id file has given to this process. Returns the failure for
+/// everything that it must not do in that case.
 pub(crate) fn give_up_borrowed_ids() -> Option<Failure> {
     let (user, group) = (nix::unistd::getresuid().ok()?, nix::unistd::getresgid().ok()?);
     if user.real == user.effective && group.real == group.effective {
@@ -69,12 +69,12 @@ pub(crate) fn give_up_borrowed_ids() -> Option<Failure> {
         user.real, user.effective
     );
     let failure = Failure::new(Kind::Identity, sentence).hint("remove the bits: `chmod ug-s`");
-    // A right that cannot be given up is not used.
+    // If the ids cannot be dropped, they are at least not used.
     Some(if given_up.is_ok() { failure } else { failure.line("its ids could not be given up") })
 }
 
-/// A number of a line; -1, and what some part of a system would read as a negative number, is none: as an id
-/// it would mean "leave it as it is" (setresuid(2)), which is root.
+/// Parses an id. -1 and numbers that some programs would read as negative are rejected: as an id, -1 means
+/// "do not change" (setresuid(2)), so the process would stay root.
 fn id(field: &[u8]) -> Option<u32> {
     let digits = std::str::from_utf8(field).ok().filter(|_| field.iter().all(u8::is_ascii_digit));
     digits?.parse().ok().filter(|id| *id <= LARGEST_ID)
@@ -87,7 +87,7 @@ struct User<'a> {
     home: &'a [u8],
 }
 
-/// A file of lines with fields, `/etc/passwd` or `/etc/group`; empty where there is none.
+/// A file of lines with fields, `/etc/passwd` or `/etc/group`; a missing file is empty.
 struct Database {
     path: &'static str,
     text: Vec<u8>,
@@ -117,7 +117,7 @@ impl Database {
         })
     }
 
-    /// The groups, as the users: name, number, members (group(5)).
+    /// The groups: name, number, members (group(5)).
     fn groups(&self) -> impl Iterator<Item = (&[u8], u32, &[u8])> {
         self.lines().filter_map(|fields| {
             let [name, _, gid, rest @ ..] = &*fields else { return None };
@@ -128,7 +128,7 @@ impl Database {
     fn lacks(&self, what: &str, name: &[u8]) -> Failure {
         let path = self.path;
         let shown = quoted(name);
-        // A uid alone needs an entry, which has its group.
+        // A uid alone needs an entry, because the entry has its group.
         let number = if what == "user" { "`UID:GID`" } else { "a number" };
         let (sentence, hint) = if let Some(refused) = &self.refused {
             (
@@ -158,7 +158,7 @@ pub(crate) fn no_user(spec: &[u8], reason: &str) -> String {
     format!("{} is not a user: {reason}", quoted(spec))
 }
 
-/// Looks a user up. Fails (77) for a user or group that does not exist, and for a uid that needs a gid.
+/// Looks up a user. Fails (exit code 77) if the user or group does not exist, or a lone uid has no entry.
 pub(crate) fn resolve(spec: &Expanded) -> Result<Identity> {
     look_up(spec).map_err(|failure| {
         if spec.secret {
@@ -176,7 +176,7 @@ fn look_up(asked: &Expanded) -> Result<Identity> {
     let (passwd, group) = (passwd(), || Database::read("/etc/group"));
     let (uid, user) = match &parsed.user {
         Who::Name(name) => {
-            // An image without `/etc/passwd` has root all the same.
+            // An image without `/etc/passwd` still has a user `root`.
             let is_root = *name == b"root" && passwd.text.is_empty() && passwd.refused.is_none();
             let root = is_root.then_some(User { name, uid: 0, gid: 0, home: b"" });
             let found = passwd.users().find(|user| user.name == *name).or(root);
@@ -186,7 +186,7 @@ fn look_up(asked: &Expanded) -> Result<Identity> {
         Who::Id(uid) => (*uid, passwd.users().find(|user| user.uid == *uid)),
     };
     let (gid, groups) = match (&parsed.group, &user) {
-        // With a group of its own it has that one alone, as gosu has it.
+        // If a group is given, it is the only group, as in gosu.
         (Some(Who::Id(gid)), _) => (*gid, vec![*gid]),
         (Some(Who::Name(name)), _) => {
             let group = group();
@@ -205,7 +205,7 @@ fn look_up(asked: &Expanded) -> Result<Identity> {
             (user.gid, all)
         }
         (None, None) => {
-            // The present gid would be root's: it is never taken over in silence.
+            // The current gid would be root's. It is never kept silently.
             let sentence = format!("uid `{uid}` has no entry in `/etc/passwd`, so it needs a group");
             return Err(Failure::new(Kind::Identity, sentence).hint(format!("write `{uid}:GID`")));
         }
@@ -237,19 +237,19 @@ fn refused_ids(identity: &Identity, part: &str, error: Errno) -> Failure {
     }
 }
 
-/// Becomes `identity`, for good, and verifies that there is no way back.
+/// Becomes `identity` for good, and verifies that there is no way back.
 pub(crate) fn step_down(identity: &Identity, keep: Option<&[Capability]>) -> Result<()> {
     let refuse = |part: &'static str| move |error| refused_ids(identity, part, error);
     let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
     match setgroups(&identity.group_ids()) {
-        // Root without the right to, or in a user namespace that denies it, is to be root: it already is.
+        // Root without the right, or in a user namespace that denies it, is to become root: it already is.
         Err(Errno::EPERM) if (geteuid(), getegid()) == (uid, gid) => return Ok(()),
         done => done.map_err(refuse("setgroups"))?,
     }
     setresgid(gid, gid, gid).map_err(refuse("setgid"))?;
     let keep = keep.unwrap_or_default();
     if !keep.is_empty() {
-        // Without this the kernel clears the permitted set when the uid leaves 0 (capabilities(7)).
+        // Otherwise the kernel clears the permitted set when the uid changes from 0 (capabilities(7)).
         nix::sys::prctl::set_keepcaps(true).map_err(|error| refused("keep capabilities", error.desc()))?;
     }
     setresuid(uid, uid, uid).map_err(refuse("setuid"))?;
@@ -271,17 +271,17 @@ fn desc(error: rustix::io::Errno) -> &'static str {
     Errno::from_raw(error.raw_os_error()).desc()
 }
 
-/// Drops every other capability from the bounding set; done while the right to do so is still held.
+/// Drops every other capability from the bounding set. This has to precede the loss of the right to do so.
 pub(crate) fn bound(keep: &[Capability]) -> Result<()> {
     for one in (0..64).map(|number| CapabilitySet::from_bits_retain(1 << number)) {
         if keep.iter().any(|each| set(*each) == one) {
             continue;
         }
-        // Dropping a capability that is not in it needs no right.
+        // Only capabilities in the set need the right to drop them.
         match rustix::thread::capability_is_in_bounding_set(one) {
             Ok(true) => {}
             Ok(false) => continue,
-            // The kernel knows no capability of this number, and none of a higher one.
+            // The kernel does not know this capability or any higher one.
             Err(_) => break,
         }
         rustix::thread::remove_capability_from_bounding_set(one).map_err(|error| {
@@ -298,8 +298,8 @@ pub(crate) fn bound(keep: &[Capability]) -> Result<()> {
     Ok(())
 }
 
-/// Makes the kept capabilities permitted, effective, inheritable and ambient, so that they survive the
-/// exec of a program without file capabilities. Nothing has changed where the container does not have them.
+/// Makes the kept capabilities permitted, effective, inheritable and ambient, so that they survive the exec
+/// of a program without file capabilities. If the container lacks one of them, nothing changes.
 pub(crate) fn keep(capabilities: &[Capability]) -> Result<()> {
     let have = rustix::thread::capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.permitted);
     if let Some(missing) = capabilities.iter().find(|each| !have.contains(set(**each))) {
@@ -321,8 +321,8 @@ pub(crate) fn no_new_privileges() -> Result<()> {
     nix::sys::prctl::set_no_new_privs().map_err(|error| refused("set no-new-privileges", error.desc()))
 }
 
-/// Does something to the file system as `identity`: this process's effective ids are that one's until it is
-/// done, so that the kernel judges every path as it would for them, and links lead root nowhere.
+/// Does file system work as `identity`: until it is done, this process has that user's effective ids. The
+/// kernel checks every path for that user, so a link cannot lead root astray.
 pub(crate) fn acting_as<T>(identity: Option<&Identity>, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let Some(identity) = identity else { return work() };
     let refuse = |error: Errno| refused(&format!("act as user `{}`", identity.spec.shown()), error.desc());
@@ -337,8 +337,8 @@ pub(crate) fn acting_as<T>(identity: Option<&Identity>, work: impl FnOnce() -> R
     result
 }
 
-/// Makes those of these capabilities effective that are permitted. Looking at a process takes every one that
-/// the process has (`ptrace(2)`), and acting as another user takes them away until it ends.
+/// Makes the given capabilities effective if they are permitted. Inspecting a process requires all of its
+/// capabilities (`ptrace(2)`), and acting as another user makes them ineffective.
 pub(crate) fn raise(capabilities: u64) {
     if let Ok(mut sets) = rustix::thread::capabilities(None) {
         sets.effective |= sets.permitted & CapabilitySet::from_bits_retain(capabilities);

@@ -1,4 +1,4 @@
-//! The kernel: one owner for each of its facilities. Nothing here knows the table.
+//! The kernel: each of its facilities has one owner. These modules do not know the table.
 
 pub(crate) mod cgroup;
 pub(crate) mod child;

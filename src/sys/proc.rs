@@ -1,4 +1,4 @@
-//! The facts of a process from `/proc` (proc(5)). It reads them, and judges nothing.
+//! The facts of a process from `/proc` (proc(5)). This module only reads them.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -7,15 +7,15 @@ use std::os::unix::fs::MetadataExt as _;
 
 use crate::text::set_of;
 
-/// The fields of `/proc/PID/stat` (`proc_pid_stat(5)`) that are needed. Every user may read it.
+/// The relevant fields of `/proc/PID/stat` (`proc_pid_stat(5)`). Every user may read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ProcessStat {
     pub(crate) name: Vec<u8>,
-    /// The state's letter.
+    /// The letter of the state.
     pub(crate) state: u8,
     pub(crate) parent: i32,
     pub(crate) group: i32,
-    /// In clock ticks since boot.
+    /// The start time in clock ticks since boot.
     pub(crate) started: u64,
 }
 
@@ -24,7 +24,7 @@ impl ProcessStat {
         Self::parse(&read(pid, "stat").ok()?)
     }
 
-    /// Reads the line. The name is in parentheses and may hold any byte, a parenthesis too.
+    /// Parses the line. The name is in parentheses and may contain any byte, also a parenthesis.
     pub(crate) fn parse(stat: &[u8]) -> Option<Self> {
         let open = stat.iter().position(|byte| *byte == b'(')?;
         let close = stat.iter().rposition(|byte| *byte == b')')?;
@@ -37,8 +37,8 @@ impl ProcessStat {
     }
 }
 
-/// The most that is read of one file: far more than the 6 MiB that the kernel accepts as arguments and
-/// variables. A process can move them, and let them seem to be as large as it likes (`PR_SET_MM_MAP`).
+/// The maximum size of one file. The kernel accepts only 6 MiB of arguments and variables, but a process can
+/// move them and make them look as large as it likes (`PR_SET_MM_MAP`).
 const MOST: u64 = 16 << 20;
 
 pub(crate) fn read(pid: i32, file: &str) -> io::Result<Vec<u8>> {
@@ -53,8 +53,8 @@ pub(crate) fn all() -> Vec<(i32, ProcessStat)> {
     pids.filter_map(|pid| Some((pid, ProcessStat::of(pid)?))).collect()
 }
 
-/// The ids and capabilities of a process from `/proc/PID/status`. Every user may read it. A process of
-/// another user namespace has no capabilities here, whatever it has there.
+/// The ids and capabilities of a process from `/proc/PID/status`. Every user may read it. The capabilities of
+/// a process in another user namespace do not count here.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Status {
     pub(crate) numbers: Vec<i32>,
@@ -62,7 +62,7 @@ pub(crate) struct Status {
     pub(crate) gid: u32,
     pub(crate) ids_differ: bool,
     pub(crate) groups: Vec<u32>,
-    /// The umask, where the kernel has it here (since Linux 4.7).
+    /// The umask, if the kernel reports it (since Linux 4.7).
     pub(crate) umask: Option<u32>,
     pub(crate) permitted: u64,
     pub(crate) bounding: u64,
@@ -75,7 +75,7 @@ impl Status {
         let field = |name: &str| {
             text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
         };
-        // Real, effective, saved, file system.
+        // The fields are the real, effective, saved and file system ids.
         let effective = |name| field(name)?.split_ascii_whitespace().nth(1)?.parse().ok();
         let differ = |name| {
             let mut ids = field(name).unwrap_or_default().split_ascii_whitespace().take(3);
@@ -84,7 +84,7 @@ impl Status {
         };
         let set = |name| field(name).and_then(|mask| u64::from_str_radix(mask, 16).ok()).unwrap_or(0);
         let groups = field("Groups").unwrap_or_default().split_ascii_whitespace();
-        // Since Linux 4.1 there are all of its numbers.
+        // Since Linux 4.1 this lists its numbers in all namespaces.
         let numbers = field("NSpid").or_else(|| field("Pid")).unwrap_or_default();
         Some(Self {
             numbers: numbers.split_ascii_whitespace().filter_map(|number| number.parse().ok()).collect(),
@@ -102,22 +102,22 @@ impl Status {
 
     pub(crate) fn of(pid: i32) -> Option<Self> {
         let status = Self::parse(&String::from_utf8_lossy(&read(pid, "status").ok()?))?;
-        // Unlike `/proc/PID/ns/user` everybody may read the map. Without rights no process can give a user
-        // namespace the map of the one above it.
+        // Unlike `/proc/PID/ns/user` every user may read the map. An unprivileged process cannot give a user
+        // namespace the same map as its parent's.
         let map = |pid| read(pid, "uid_map").ok();
         let is_ours = map(pid) == map(std::process::id().cast_signed());
         Some(if is_ours { status } else { Self { permitted: 0, bounding: 0, ambient: 0, ..status } })
     }
 
-    /// Whether a process of these ids may have become one of those: root may become every user, and others
-    /// become another one only with a set-user-id program.
+    /// Whether a process with these ids may have become the other one: root may become any user, and other
+    /// users need a set-user-id program.
     pub(crate) fn may_become(&self, other: &Self) -> bool {
         self.uid == 0 || (self.uid, self.gid, &self.groups) == (other.uid, other.gid, &other.groups)
     }
 }
 
-/// The real and effective ids with which a process's program was started (getauxval(3)), the user's and the
-/// group's. A program with another word size has none.
+/// The real and effective ids at the start of a process's program (getauxval(3)), of the user and of the
+/// group; `None` for a program with another word size.
 pub(crate) fn ids_at_start(auxiliary: &[u8]) -> Option<[(u32, u32); 2]> {
     const WORD: usize = size_of::<usize>();
     let word = |bytes: &[u8]| bytes.try_into().map(usize::from_ne_bytes).ok();
@@ -125,12 +125,12 @@ pub(crate) fn ids_at_start(auxiliary: &[u8]) -> Option<[(u32, u32); 2]> {
         let mut pairs = auxiliary.chunks_exact(2 * WORD).map(|pair| pair.split_at(WORD));
         u32::try_from(pairs.find_map(|(each, value)| (word(each)? == tag).then(|| word(value))?)?).ok()
     };
-    // AT_UID, AT_EUID, AT_GID, AT_EGID
+    // The tags are AT_UID, AT_EUID, AT_GID and AT_EGID.
     Some([(of(11)?, of(12)?), (of(13)?, of(14)?)])
 }
 
-/// The owner of a process's files in `/proc`: its own user, or root where no other user may look at it.
-/// (Its directory is always its user's.)
+/// The owner of a process's files in `/proc`: its user, or root if other users may not inspect it. (The
+/// directory itself always belongs to its user.)
 pub(crate) fn owner(pid: i32) -> Option<u32> {
     Some(std::fs::metadata(format!("/proc/{pid}/stat")).ok()?.uid())
 }
@@ -140,8 +140,8 @@ pub(crate) fn command_line(pid: i32) -> Vec<Vec<u8>> {
     line.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect()
 }
 
-/// The mounts that a process sees, by their numbers, of which no two on a machine are the same: processes
-/// that share one are in one mount namespace. (Unlike `/proc/PID/ns/mnt` everybody may read them.)
+/// The ids of the mounts that a process sees. They are unique on a machine, so processes that share one are
+/// in the same mount namespace. (Unlike `/proc/PID/ns/mnt` every user may read them.)
 pub(crate) fn mounts(pid: i32) -> BTreeSet<u64> {
     let text = read(pid, "mountinfo").unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_may_hold_anything() {
+    fn a_name_may_contain_any_byte() {
         let line =
             b"12 (a) S 1 (b) R 7 8 9 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1 1 1 1 1 1 1 1 1 1 1\n";
         let stat = ProcessStat::parse(line).expect("a line");
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_whom_a_process_is() {
+    fn a_status_has_the_ids_and_capabilities_of_a_process() {
         let text = "Name:\tx\nUmask:\t0027\nPid:\t57\nNSpid:\t57\t2\nUid:\t0\t1000\t0\t0\n\
                     Gid:\t0\t100\t0\t0\nGroups:\t4 100 \n\
                     CapPrm:\t0000000000000400\nCapBnd:\t00000000a80425fb\n\
@@ -182,14 +182,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_end_is_refused() {
+    fn an_endless_file_is_refused() {
         let own = std::process::id().cast_signed();
         let error = read(own, "root/dev/zero").expect_err("no end");
         assert_eq!(error.raw_os_error(), Some(rustix::io::Errno::FBIG.raw_os_error()));
     }
 
     #[test]
-    fn one_user_may_become_itself_alone_and_root_everybody() {
+    fn only_root_may_become_another_user() {
         let of = |uid, gid, groups: &[u32]| Status { uid, gid, groups: groups.into(), ..Status::default() };
         let (root, one) = (of(0, 0, &[]), of(1, 1, &[]));
         assert!(root.may_become(&one) && root.may_become(&root) && one.may_become(&one));
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ids_at_the_start_are_in_the_auxiliary_vector() {
+    fn the_ids_at_the_start_are_read_from_the_auxiliary_vector() {
         let block = |words: &[usize]| words.iter().flat_map(|word| word.to_ne_bytes()).collect::<Vec<_>>();
         let words = [6, 4096, 11, 1, 12, 2, 13, 3, 14, 4, 23, 1, 0, 0];
         assert_eq!(ids_at_start(&block(&words)), Some([(1, 2), (3, 4)]));

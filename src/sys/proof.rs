@@ -1,8 +1,8 @@
-//! Proof that a program that root is about to run is root's alone: the file, the way to it, and whatever
-//! interprets it, with the way to that.
+//! Proves that a program is safe to run as root: only root can change the file, its path, its interpreters
+//! and their paths.
 //!
-//! Every name on the way is in a directory that only root can change, so it still means the same file when
-//! the kernel looks it up. A name that something else would look up on `PATH` is looked up here instead.
+//! Every name in the path is in a directory that only root can change, so the kernel will find the same file
+//! later. A name that another program would look up on `PATH` is looked up here instead.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -25,20 +25,20 @@ pub(crate) const RULE: &str = "everything that root runs must belong to root and
                                the file, each directory and link on the way to it, and its shell or \
                                interpreter";
 
-/// How many interpreters of interpreters there can be: the kernel gives up after as many.
+/// The maximum depth of interpreters of interpreters; the kernel has the same limit.
 const DEEPEST: u32 = 5;
 
-/// A result whose error says why something is not root's alone, from the outside in.
+/// The error explains why something is not root's alone, from the outside in.
 type Proved<T> = anyhow::Result<T>;
 
-/// The failure (77) of `who`, a step, which would run or read what is not root's alone.
+/// The failure (exit code 77) of the step `who`, which would run or read a file that is not root's alone.
 pub(crate) fn refused(who: &str, path: &Path, why: &anyhow::Error) -> Failure {
     let sentence = format!("{who} does not run {} as root: {why:#}", quoted_path(path));
     Failure::new(Kind::Identity, sentence).hint(RULE)
 }
 
-/// Finds the program of `argv` on the `PATH` of `variables`, and proves it to be root's alone; a failure that
-/// is not of the kind `Identity` says that there is no such program. Returns the file to start, and its argv.
+/// Finds the program of `argv` on the `PATH` of `variables`, and proves that it is root's alone. A failure of
+/// another kind than `Identity` means that the program is missing. Returns the file to start and its argv.
 pub(crate) fn program(
     who: &str,
     argv: &[OsString],
@@ -55,12 +55,12 @@ pub(crate) fn program(
     Ok((found, words))
 }
 
-/// Proves a file that root reads, or has a shell read.
+/// Proves a file that root or root's shell reads.
 pub(crate) fn file(path: &Path) -> Proved<()> {
     root_only(path).map_or_else(|refusal| settled(&refusal), |_| Ok(()))
 }
 
-/// In directories of root's only root can put what is not there: whoever looks for it reports it.
+/// If a file is missing in root's directories, only root can create it. The code that needs it reports that.
 fn settled(refusal: &Refusal) -> Proved<()> {
     let is_nothing = matches!(refusal, Refusal::System(Errno::NOENT | Errno::NOTDIR | Errno::LOOP));
     if is_nothing { Ok(()) } else { bail!("{refusal}") }
@@ -74,14 +74,14 @@ fn proved(path: &Path, variables: &Variables, depth: u32) -> Proved<()> {
     interpreters(path, variables, depth)?.map_or(Ok(()), |_| closed_path(variables))
 }
 
-/// Proves a file and what interprets it. Returns the arguments of a plain `#!/usr/bin/env X`: the meaning of
-/// X depends on `PATH`, and is for the caller to settle.
+/// Proves a file and its interpreters. For a plain `#!/usr/bin/env X` it returns the arguments, because X
+/// depends on `PATH`, which the caller checks.
 fn interpreters(path: &Path, variables: &Variables, depth: u32) -> Proved<Option<Vec<OsString>>> {
     let entry = match root_only(path) {
         Ok(entry) => entry,
         Err(refusal) => return settled(&refusal).map(|()| None),
     };
-    // A file that root cannot read is not a script that root can run.
+    // Root cannot run a script that root cannot read.
     let Ok(file) = entry.open(NONBLOCKING | OFlags::NOFOLLOW, Mode::empty()).map(File::from) else {
         return Ok(None);
     };
@@ -118,7 +118,7 @@ pub(crate) fn program_of_env(path: &Path) -> Option<OsString> {
     command_of_env(argument)?.into_iter().next().filter(|_| is_env)
 }
 
-/// The command of an `env` whose arguments are just that, as it is written in most scripts.
+/// The command of an `env` without options or variables, as in most scripts.
 fn command_of_env(rest: &[u8]) -> Option<Vec<OsString>> {
     let (split, rest) = match rest.strip_prefix(b"-S") {
         Some(rest) => (true, rest.trim_ascii()),
@@ -131,7 +131,7 @@ fn command_of_env(rest: &[u8]) -> Option<Vec<OsString>> {
         .then(|| words.into_iter().map(|word| OsStr::from_bytes(word).to_owned()).collect())
 }
 
-/// Proves every directory of `PATH`, for an `env` that does more than to look up one name.
+/// Proves every directory of `PATH`, for an `env` that does more than look up one name.
 fn closed_path(variables: &Variables) -> Proved<()> {
     for path in exec::candidates(OsStr::new("env"), variables) {
         file(path.parent().unwrap_or(Path::new("/")))

@@ -1,5 +1,5 @@
-//! Reading: this process's environment and program, and files of any kind, in a way that a stop can
-//! interrupt.
+//! Reads this process's environment and program path, and files of any kind. A request to stop can interrupt
+//! a read.
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
@@ -17,7 +17,7 @@ use crate::text::path_of;
 use crate::value::{Variables, from_runtime};
 
 pub(crate) fn environment() -> Variables {
-    // The C library's list, which Rust reads, has lost nothing, but Rust skips entries without `=`.
+    // The C library's list, which Rust reads, is complete, but Rust skips entries without `=`.
     let opened = open(Path::new("/proc/self/environ"), OFlags::empty());
     match opened.and_then(|file| read(&file, usize::MAX, &mut |_| Ok(()))) {
         Ok(bytes) if !bytes.is_empty() => Variables::from_block(&bytes),
@@ -25,8 +25,8 @@ pub(crate) fn environment() -> Variables {
     }
 }
 
-/// Reads a file that may have nothing yet, a pipe or a terminal: a request to stop ends the wait for
-/// it. A file larger than `most` is refused.
+/// Reads a file that may block, such as a pipe or a terminal. A request to stop ends the wait. A file larger
+/// than `most` is refused.
 pub(crate) fn read_interruptible(
     path: &Path,
     most: usize,
@@ -55,8 +55,8 @@ fn open(path: &Path, flags: OFlags) -> std::io::Result<OwnedFd> {
     Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | flags, Mode::empty())?)
 }
 
-/// Reads a file whole, with few system calls; `until_ready` is called where it has nothing. A pipe that no
-/// process has opened for writing yet looks as if it were at its end, so only the second end is believed.
+/// Reads a whole file with few system calls, and calls `until_ready` when it has no data. A pipe that has no
+/// writer yet looks as if it had ended, so only the second end counts.
 fn read(
     file: &OwnedFd,
     most: usize,
@@ -65,7 +65,7 @@ fn read(
     let mut bytes = Vec::with_capacity(4000);
     let mut waited = false;
     loop {
-        // A full buffer says nothing of what is left, one that is not full ends in the next call.
+        // After a full buffer there may be more. If the buffer is not full, the next call returns 0.
         match rustix::io::read(file, rustix::buffer::spare_capacity(&mut bytes)) {
             Ok(0) if waited || !bytes.is_empty() => return Ok(bytes),
             Ok(0) | Err(Errno::AGAIN) => {
@@ -91,11 +91,11 @@ pub(crate) fn is_there(path: &[u8]) -> bool {
     if path.ends_with(b"/") { has_content() } else { place.exists() }
 }
 
-/// The path of this very program, for starting it again: in a form that no other program would write, so that
-/// `argv[0]` says that it is a part of preverb, which has no verb.
+/// The path of this program, to start it again. No other program would write it in this form, so `argv[0]`
+/// shows that it is an internal mode of preverb and not a verb.
 pub(crate) fn program() -> PathBuf {
     let path = std::fs::read_link("/proc/self/exe").unwrap_or_else(|_| {
-        // Without /proc the kernel's auxiliary vector still has the path that was given to execve(2).
+        // Without /proc, the kernel's auxiliary vector still has the path given to execve(2).
         let path = OsStr::from_bytes(rustix::param::linux_execfn().to_bytes());
         std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path))
     });
@@ -105,7 +105,7 @@ pub(crate) fn program() -> PathBuf {
     }
 }
 
-/// Whether this `argv[0]` is one by which preverb starts its parts.
+/// Whether `argv[0]` is one that preverb uses to start its internal modes.
 pub(crate) fn is_part(name: &[u8]) -> bool {
     let base = name.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
     name[..base].ends_with(b"/./")

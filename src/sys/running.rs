@@ -1,6 +1,6 @@
-//! A child that runs: its output so far, its input, how it ended, and what ends it.
+//! A running child: its output so far, its input, how it ended, and how to end it.
 //!
-//! It knows one child; which of them has ended, what is due, and when to look, `child.rs` decides.
+//! It knows only one child. `child.rs` decides which ones have ended or are due, and when to check.
 
 use std::io::IoSliceMut;
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -17,39 +17,39 @@ use crate::sys::signals::{send, send_to_group};
 use crate::text::{Failure, Kind, escaped, readable, shortened};
 use crate::value::signal_name;
 
-/// How long a group that was asked to end may take before it is killed.
+/// The time that a group has to end before it is killed.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
-/// The most that is read from a child: a hook that writes without end must not eat the memory.
+/// The maximum size of a child's output: a hook that writes without end must not use up the memory.
 pub(crate) const LONGEST_OUTPUT: usize = 16 << 20;
 const LONGEST_QUOTE: usize = 500;
 const KILL: i32 = 9;
 
-/// The settings of a child from its start to its end.
+/// The settings of a child.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Terms {
-    /// Whom it becomes, where this process may not be allowed to send signals to that user as itself.
+    /// The user of the child, if this process itself may lack the right to send signals to it.
     pub(crate) identity: Option<Identity>,
-    /// The user as whom it hands its environment back through `Children::socket`, if it is to.
+    /// The user that sends the environment back through `Children::socket`, if the child does so.
     pub(crate) hands_back: Option<u32>,
     pub(crate) quiet: bool,
-    /// How long it may take; zero means no limit.
+    /// The time limit; zero means no limit.
     pub(crate) limit: Option<Duration>,
-    /// How long it may take to end when it is asked to, if not the usual time.
+    /// The time to end after a request, if it differs from the default.
     pub(crate) grace: Option<Duration>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Running {
-    /// Its process id, which is its group's.
+    /// The process id, which is also the id of its group.
     pub(crate) pid: i32,
     pub(crate) started: Instant,
     pub(crate) terms: Terms,
-    /// While it is being ended: how that counts, unless by its own status, and when it is killed.
+    /// While it is being ended: the result to report instead of its own status, and the time of the kill.
     pub(crate) ending: Option<(Option<Ended>, Instant)>,
     pub(crate) killed: bool,
     pub(crate) alone: bool,
     pub(crate) status: Option<Ended>,
-    /// Who wrote to descriptor 3 without being root, where root alone may.
+    /// A user other than root who wrote to descriptor 3, if only root may.
     pub(crate) foreign_writer: Option<u32>,
     pub(crate) pipes: Vec<Pipe>,
 }
@@ -93,8 +93,8 @@ impl Pipe {
         }
     }
 
-    /// Reads what it holds, without waiting: it is never read to its end for its own sake, because a
-    /// daemonised child of a hook may hold it open forever.
+    /// Reads the available data without blocking. It never waits for the end, because a daemon that a hook
+    /// started may keep the pipe open forever.
     fn read(&mut self, foreign_writer: &mut Option<u32>) {
         let mut buffer = [0; 16_384];
         while let Some(end) = self.end.as_ref().filter(|_| self.carries != Carries::Input) {
@@ -131,7 +131,7 @@ impl Running {
         self.pipes.iter().find(|pipe| pipe.carries == carries).map(|pipe| &*pipe.read).unwrap_or_default()
     }
 
-    /// The environment that it handed back; the last one if it did so more than once.
+    /// The environment that it sent back; the last one if there are several.
     pub(crate) fn handed_back(&self) -> Option<&[u8]> {
         let environment = self.pipes.iter().rfind(|pipe| pipe.carries == Carries::Environment);
         environment.map(|pipe| &*pipe.read)
@@ -161,13 +161,12 @@ impl Running {
     pub(crate) fn last_line(&self) -> String {
         let carries = if self.has_reported() { Carries::Report } else { Carries::Output };
         let line = self.text(carries).trim_ascii().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
-        // A character has four bytes at most.
+        // A character has at most four bytes.
         let line = line.get(..4 * LONGEST_QUOTE).unwrap_or(line);
         shortened(escaped(line), LONGEST_QUOTE)
     }
 
-    /// How it ended, once it has. The leader may end before the others of its group have done what the signal
-    /// asked.
+    /// The result, once it has ended. While it is being ended, the rest of its group has to end as well.
     pub(crate) fn ended(&self) -> Option<&Ended> {
         self.status.as_ref().filter(|_| self.ending.is_none() || self.killed || self.alone)
     }
@@ -193,12 +192,12 @@ impl Running {
         }
     }
 
-    /// Ends it past its limit, and kills it past its grace.
+    /// Ends it past its limit, and kills it past its grace time.
     pub(crate) fn end_if_due(&mut self, now: Instant) {
         let is_late = self.deadline().is_some_and(|deadline| deadline <= now);
         if is_late && self.ending.is_none() && self.status.is_none() {
             let timed_out = Ended::TimedOut(self.terms.limit.unwrap_or_default());
-            // A try has nothing to clean up; a hook may.
+            // Unlike a hook, a quiet child (a try) has nothing to clean up.
             if self.terms.quiet {
                 self.kill_as(timed_out);
             } else {
@@ -220,26 +219,26 @@ impl Running {
         self.killed = true;
     }
 
-    /// Sends a signal to its group, and also to itself where it has left its group: no other process can have
-    /// its number until it has been collected.
+    /// Sends a signal to its group, and also to the child itself if it has left the group: its number cannot
+    /// be reused before it is reaped.
     pub(crate) fn send(&self, signal: i32) {
         let pid = Pid::from_raw(self.pid);
         let has_left = self.status.is_none() && nix::unistd::getpgid(Some(pid)) != Ok(pid);
         let send = || send_to_group(self.pid, signal) && (!has_left || send(self.pid, signal));
-        // Without KILL root may not, and the user may.
+        // Without CAP_KILL only the user may send signals to it.
         if !send() && self.terms.identity.is_some() {
             let _ = acting_as(self.terms.identity.as_ref(), || Ok(send()));
         }
     }
 }
 
-/// Reads what root wrote. Any other writer is noted.
+/// Reads data that root wrote. Any other writer is recorded.
 fn read_from_root(end: &OwnedFd, buffer: &mut [u8], foreign_writer: &mut Option<u32>) -> nix::Result<usize> {
     let mut buffers = [IoSliceMut::new(buffer)];
     let mut space = nix::cmsg_space!(UnixCredentials);
     let flags = MsgFlags::MSG_CMSG_CLOEXEC;
     let message = recvmsg::<()>(end.as_raw_fd(), &mut buffers, Some(&mut space), flags)?;
-    // One message has one writer, and the end of all none.
+    // Each message has one writer; the end of the stream has none.
     let writer = message.cmsgs()?.find_map(|message| {
         if let ControlMessageOwned::ScmCredentials(writer) = message { Some(writer.uid()) } else { None }
     });
@@ -289,12 +288,12 @@ impl Ended {
     }
 }
 
-/// A request to stop, by its signal, which ends the work in progress.
+/// A request to stop, with its signal. It ends the work in progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stop(pub(crate) i32);
 
 impl Stop {
-    /// Not a request: the program that was to run meanwhile has ended, and its owner knows how.
+    /// This is not a request: the companion has ended, and its owner knows the result.
     pub(crate) const COMPANION: Self = Self(0);
 
     pub(crate) fn failure(self, what: &str) -> Failure {

@@ -1,10 +1,10 @@
-//! The `#!` line of a file: as the kernel reads it, and the program that it means.
+//! The `#!` line of a file, parsed like in the kernel, and the program that it runs.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shebang<'h> {
-    /// The interpreter, as the kernel takes it: blanks and tabs end it, a carriage return does not.
+    /// The interpreter, as the kernel sees it: blanks and tabs end it, a carriage return does not.
     pub(crate) interpreter: &'h [u8],
-    /// Its one argument; empty where there is none.
+    /// Its one argument; may be empty.
     pub(crate) argument: &'h [u8],
 }
 
@@ -16,13 +16,13 @@ impl<'h> Shebang<'h> {
         Some(Self { interpreter, argument: trimmed(rest) })
     }
 
-    /// Whether the line ends in a carriage return, which is taken for a part of its last word.
+    /// Whether the line ends in a carriage return, which would become a part of its last word.
     pub(crate) fn ends_in_cr(self) -> bool {
         let last = if self.argument.is_empty() { self.interpreter } else { self.argument };
         last.ends_with(b"\r")
     }
 
-    /// The program that it means, and its arguments: what env(1) would run, where it names that.
+    /// The program and its arguments; for env(1), the program that env would run.
     pub(crate) fn command(self) -> Option<(&'h [u8], Vec<&'h [u8]>)> {
         let mut words = self.argument.split(|byte| is_blank(*byte)).filter(|word| !word.is_empty());
         let program = match base(self.interpreter) {
@@ -48,8 +48,8 @@ pub(crate) fn base(path: &[u8]) -> &[u8] {
     path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
 }
 
-/// The command after the options and variables of env(1), of which none matters: the variables of a hook are
-/// those of the run, whatever env would make of them.
+/// The command after the options and variables of env(1). Those are ignored, because a hook gets the
+/// variables of the run in any case.
 fn command_of_env<'w>(words: &mut impl Iterator<Item = &'w [u8]>) -> Option<&'w [u8]> {
     loop {
         let word = words.next()?;
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_takes_one_interpreter_and_one_argument() {
+    fn a_line_has_one_interpreter_and_one_argument() {
         for (head, interpreter, argument, cr) in [
             ("#!/bin/sh", "/bin/sh", "", false),
             ("#! \t/bin/sh -eu  x \nmore", "/bin/sh", "-eu  x", false),
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn the_program_is_what_env_would_run() {
+    fn the_program_is_the_one_that_env_would_run() {
         let check = |line: &str, expected: Option<(&str, &[&str])>| {
             let found = Shebang::of(line.as_bytes()).and_then(Shebang::command);
             let found = found.map(|(program, rest)| (shown(&[program]).concat(), shown(&rest)));

@@ -1,9 +1,9 @@
-//! Signals: which are handled, which have come, what the target's mask and dispositions are. The only
-//! user of signal-hook, of masks and of kill(2).
+//! Signals: the handled ones, the pending ones, and the target's mask and dispositions. The only user of
+//! signal-hook, of masks and of kill(2).
 //!
-//! The signals that are handled are blocked and read from a descriptor. A blocked signal is kept by the
-//! kernel even for PID 1, which otherwise never sees a signal without a handler; one that was
-//! pending when preverb started is there as well; and nothing runs at a moment that it did not choose.
+//! Handled signals are blocked and read from a descriptor. The kernel keeps a blocked signal even for PID 1,
+//! which otherwise never gets a signal without a handler, and also one that was pending when preverb started.
+//! No handler runs at an arbitrary moment.
 
 #![expect(clippy::disallowed_methods, reason = "the one place that sends signals")]
 
@@ -21,11 +21,11 @@ use rustix_libc_wrappers::process::SignalExt as _;
 
 use crate::text::{Failure, Kind, Result};
 
-/// The signals that are requests to stop, unless the table says otherwise.
+/// The signals that request a stop, unless the table changes them.
 const STOP: [i32; 4] =
     [Signal::SIGTERM as i32, Signal::SIGINT as i32, Signal::SIGHUP as i32, Signal::SIGQUIT as i32];
 const CHILD: i32 = Signal::SIGCHLD as i32;
-/// The first signal that has no name of its own.
+/// The first signal without a name.
 const FIRST_REAL_TIME: i32 = 32;
 
 fn refused(error: nix::errno::Errno) -> Failure {
@@ -36,11 +36,11 @@ pub(crate) struct Signals {
     stop: Vec<i32>,
     pub(crate) inherited: SigSet,
     descriptor: SignalFd,
-    /// The signals that were inherited as ignored, a bit each; read when the first one comes.
+    /// The signals that were inherited as ignored, one bit each; read when the first signal arrives.
     ignored: Option<u64>,
-    /// The real-time signals that came and were no request: they can be taken only all at once, and go back.
+    /// Real-time signals that are not requests. They can only be taken all at once, and are sent again.
     unrequested: Vec<i32>,
-    /// How long files are waited for, if there is a limit.
+    /// The deadline of a wait for a file, if any.
     file_deadline: Option<Instant>,
     /// Whether `catch_a_late_stop` has been called.
     catches: bool,
@@ -52,7 +52,7 @@ impl Signals {
         Self::of(&STOP)
     }
 
-    /// Handles the ends of children alone: a request to stop does as it would without this.
+    /// Handles only the ends of children; a stop signal has its default effect.
     pub(crate) fn of_children() -> Result<Self> {
         Self::of(&[])
     }
@@ -77,13 +77,13 @@ impl Signals {
         })
     }
 
-    /// Handles these as requests to stop in the place of the four.
+    /// Handles these signals as requests to stop instead of the four.
     pub(crate) fn handle_instead(&mut self, stop: &[i32]) -> Result<()> {
         let set = set_of(stop);
         let signals = Signal::iterator().filter(|signal| STOP.contains(&(*signal as i32)));
         let others: SigSet =
             signals.filter(|signal| !set.contains(*signal) && !self.inherited.contains(*signal)).collect();
-        // All other blocked signals were inherited so, and stay.
+        // All other blocked signals were inherited like that and stay blocked.
         take(&set, &self.descriptor)?;
         others.thread_unblock().map_err(refused)?;
         stop.clone_into(&mut self.stop);
@@ -103,13 +103,12 @@ impl Signals {
         None
     }
 
-    /// Sets how long a wait for a file may take; `None` is for ever.
+    /// Sets the deadline of a wait for a file; `None` means no limit.
     pub(crate) fn wait_until(&mut self, until: Option<Instant>) {
         self.file_deadline = until;
     }
 
-    /// Waits until a file can be read, or until there is a request to stop, which is returned. An error is
-    /// that there is neither in time.
+    /// Waits until a file is readable, or until a request to stop, which is returned. The error is a timeout.
     pub(crate) fn wait_for(&mut self, file: BorrowedFd<'_>) -> std::io::Result<Option<i32>> {
         loop {
             let is_last_look = self.file_deadline.is_some_and(|until| until <= Instant::now());
@@ -125,8 +124,8 @@ impl Signals {
         }
     }
 
-    /// Whether preverb inherited this signal as ignored: then it stays so. A blocked signal is queued
-    /// even where it is ignored, so this is asked when one has come, and costs nothing before.
+    /// Whether preverb inherited this signal as ignored; then it stays ignored. A blocked signal is queued
+    /// even if it is ignored, so this is checked only when a signal arrives.
     fn is_ignored(&mut self, number: i32) -> bool {
         let ignored = *self.ignored.get_or_insert_with(|| {
             let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -136,19 +135,19 @@ impl Signals {
         (1..=64).contains(&number) && ignored & (1 << (number - 1)) != 0
     }
 
-    /// The signals that this process has blocked itself, for the preverb that it execs next: they stay
-    /// blocked across the exec, so that no request is lost.
+    /// The signals that this process itself has blocked, for the preverb that it will exec: they stay blocked
+    /// during the exec, so that no request is lost.
     pub(crate) fn blocked(&self) -> Vec<i32> {
         self.put_back();
         let inherited = |number| Signal::try_from(number).is_ok_and(|signal| self.inherited.contains(signal));
         self.stop.iter().copied().chain([CHILD]).filter(|number| !inherited(*number)).collect()
     }
 
-    /// Takes over the signals that the preverb before this exec has `blocked`: what this process execs or
-    /// starts does not inherit that. Returns a request to stop that has come by now.
+    /// Takes over the signals that the previous preverb has `blocked`, so that children and the target do not
+    /// inherit that. Returns a request to stop that has already arrived.
     pub(crate) fn take_over(&mut self, blocked: &[i32]) -> Result<Option<i32>> {
         if takes_real_time(blocked) {
-            // A set can lose real-time signals only all at once.
+            // Real-time signals can only be removed from a set all at once.
             self.inherited = self.inherited.iter().collect();
         }
         let named = blocked.iter().filter_map(|number| Signal::try_from(*number).ok());
@@ -158,9 +157,9 @@ impl Signals {
         Ok(self.stop())
     }
 
-    /// Lets a stop that comes between the last look and the exec end process 1, too. The kernel drops a
-    /// signal that has no handler there (kill(2)), also one that was blocked; execve(2) resets this handler.
-    /// Elsewhere the default action does it.
+    /// Makes a stop between the last check and the exec end process 1, too. Without a handler the kernel
+    /// drops its signals (kill(2)), even blocked ones; execve(2) resets this handler. Other processes have
+    /// the default action.
     pub(crate) fn catch_a_late_stop(&mut self) {
         if std::process::id() != 1 || self.catches {
             return;
@@ -174,13 +173,11 @@ impl Signals {
         }
     }
 
-    /// Gives this process the mask that it inherited: the last thing before an exec. Only what was blocked
-    /// here is unblocked: a C library keeps some signals for itself, and setting a whole mask would lose
-    /// those.
+    /// Restores the inherited mask, immediately before an exec. It unblocks only the signals that were
+    /// blocked here: a C library reserves some signals, and setting a whole mask would lose those.
     pub(crate) fn restore(&self) {
         if takes_real_time(&self.stop) {
-            // Some of the real-time ones may have been blocked before, and no set can be made that lacks just
-            // those.
+            // Some real-time signals may have been blocked before, and a set cannot exclude single ones.
             self.put_back();
             let _ = self.inherited.thread_set_mask();
             return;
@@ -190,29 +187,29 @@ impl Signals {
         let _ = ours.thread_unblock();
     }
 
-    /// Sends the real-time signals again that came and were not requests.
+    /// Sends the real-time signals again that were not requests.
     fn put_back(&self) {
         for number in &self.unrequested {
             send(std::process::id().cast_signed(), *number);
         }
     }
 
-    /// Takes every signal that can be caught from here on, for a process that passes them on. Those that are
-    /// ignored are taken as well: a blocked signal is kept whatever its disposition. A mask does not keep
-    /// away what a fault of this process itself raises: the kernel forces it.
+    /// Takes every signal that can be caught, for a process that forwards them. This includes ignored ones,
+    /// because the kernel keeps a blocked signal in any case. A fault of this process itself is not masked:
+    /// the kernel forces it.
     pub(crate) fn take_all(&self) -> Result<()> {
         take(&SigSet::all(), &self.descriptor)
     }
 
-    /// The next signal that has come, if one has; never blocks.
+    /// The next signal that has arrived, if any; never blocks.
     pub(crate) fn next(&self) -> Option<Caught> {
         let info = self.descriptor.read_signal().ok().flatten()?;
         let number = info.ssi_signo.cast_signed();
-        // Codes above 0 are the kernel's; below are those of kill(2), sigqueue(3) and tgkill(2).
+        // The kernel's codes are above 0; those of kill(2), sigqueue(3) and tgkill(2) are not.
         Some(Caught { number, is_child_event: number == CHILD && info.ssi_code > 0 })
     }
 
-    /// Sleeps until a signal has come, or until `until`.
+    /// Sleeps until a signal arrives, or until `until`.
     pub(crate) fn wait(&self, until: Option<Instant>) {
         let _ = poll(&mut [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)], timeout(until));
     }
@@ -234,17 +231,17 @@ pub(crate) struct Caught {
     pub(crate) is_child_event: bool,
 }
 
-/// How long poll(2) may sleep until then; it may return before that, after a minute. Rounded up: a timeout
-/// that is rounded down makes the last millisecond a busy loop.
+/// The timeout of poll(2) for a time, at most a minute. It is rounded up: rounded down, the last millisecond
+/// would be a busy loop.
 pub(crate) fn timeout(until: Option<Instant>) -> PollTimeout {
     let Some(until) = until else { return PollTimeout::NONE };
     let left = until.saturating_duration_since(Instant::now()) + Duration::from_micros(999);
     PollTimeout::try_from(left.as_millis().min(60_000)).unwrap_or(PollTimeout::ZERO)
 }
 
-/// Makes SIGPIPE and SIGCHLD default in whatever this process execs. Rust's start ignores SIGPIPE, and a
-/// parent may have ignored SIGCHLD, which would make waitpid(2) lose every status; exec resets what
-/// has a handler (signal(7)).
+/// Makes SIGPIPE and SIGCHLD default in every program that this process execs: an exec resets handlers
+/// (signal(7)). Rust ignores SIGPIPE at its start, and a parent may have ignored SIGCHLD, so that waitpid(2)
+/// would lose every status.
 pub(crate) fn default_in_children() {
     for signal in [Signal::SIGPIPE, Signal::SIGCHLD] {
         let seen = Arc::new(AtomicBool::new(false));
@@ -263,8 +260,7 @@ fn takes_real_time(stop: &[i32]) -> bool {
 fn set_of(stop: &[i32]) -> SigSet {
     let wanted = stop.iter().filter_map(|number| Signal::try_from(*number).ok()).chain([Signal::SIGCHLD]);
     let mut set: SigSet = wanted.collect();
-    // A set can be given real-time signals only all at once. Those that were not asked for are skipped when
-    // they come.
+    // Real-time signals can only be added to a set all at once. Unwanted ones are skipped when they arrive.
     if takes_real_time(stop) {
         let named = std::mem::replace(&mut set, SigSet::all());
         Signal::iterator().filter(|signal| !named.contains(*signal)).for_each(|signal| set.remove(signal));
@@ -272,7 +268,7 @@ fn set_of(stop: &[i32]) -> SigSet {
     set
 }
 
-/// Sends a signal, a real-time one too, to a process. Returns whether it may; one that is gone is ignored.
+/// Sends any signal to a process. Returns false if that is not permitted; a missing process is ignored.
 pub(crate) fn send(pid: i32, number: i32) -> bool {
     sent(pid, number, rustix::process::kill_process)
 }
@@ -286,26 +282,26 @@ fn sent(
     number: i32,
     kill: fn(rustix::process::Pid, rustix::process::Signal) -> rustix::io::Result<()>,
 ) -> bool {
-    // There is no signal for the numbers of the C library (32 to 34 with musl).
+    // The numbers that the C library reserves (32 to 34 with musl) cannot be sent.
     let (pid, signal) = (rustix::process::Pid::from_raw(pid), rustix::process::Signal::from_raw(number));
     let (Some(pid), Some(signal)) = (pid, signal) else { return true };
     kill(pid, signal) != Err(rustix::io::Errno::PERM)
 }
 
-/// Sends a signal to every process but this one: only for PID 1, whose processes all of them are.
+/// Sends a signal to every other process. Only for PID 1, which owns all of them.
 pub(crate) fn send_to_all(number: i32) {
     if let Ok(signal) = Signal::try_from(number) {
         let _ = nix::sys::signal::kill(Pid::from_raw(-1), signal);
     }
 }
 
-/// Stops this process, as a terminal's Ctrl-Z would; returns when it is continued. PID 1 cannot be stopped.
+/// Stops this process, like Ctrl-Z in a terminal, until it is continued. PID 1 cannot be stopped.
 pub(crate) fn stop_here() {
     let _ = nix::sys::signal::raise(Signal::SIGSTOP);
 }
 
-/// Does `work` while TTOU is blocked: a process of the background that touches the terminal is stopped
-/// otherwise. Only TTOU's own bit of the mask is touched.
+/// Does `work` while TTOU is blocked: otherwise a background process that changes the terminal is stopped.
+/// Only TTOU's own bit of the mask changes.
 pub(crate) fn without_ttou<T>(work: impl FnOnce() -> T) -> T {
     let ttou = SigSet::from(Signal::SIGTTOU);
     let before = ttou.thread_swap_mask(SigmaskHow::SIG_BLOCK);

@@ -1,9 +1,9 @@
-//! Starting children. The only spawner.
+//! Starts children. This is the only spawner.
 //!
-//! A child has a process group of its own, `/dev/null` as standard input, and this process's standard error
-//! as standard output and error. Nothing runs between fork and exec: where a child must become another
-//! user first, it is preverb in a small mode that does so to itself (`--preverb-as`), and reports a refusal
-//! on what it finds as its standard input.
+//! A child has its own process group, `/dev/null` as standard input, and this process's standard error as
+//! standard output and error. No code runs between fork and exec: if a child must become another user first,
+//! it is preverb in an internal mode (`--preverb-as`), which does that itself and reports a failure through
+//! its standard input.
 
 use std::ffi::{CStr, CString, OsString};
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
@@ -29,7 +29,7 @@ const VARIABLES_FD: RawFd = 3;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Writers {
     All,
-    /// Root: nothing that root's program has stepped down to.
+    /// Only root itself, and no process that has stepped down from root.
     Root,
 }
 
@@ -38,11 +38,11 @@ pub(crate) struct Spawn<'a> {
     pub(crate) argv: Vec<OsString>,
     pub(crate) variables: &'a Variables,
     pub(crate) takes_variables: Option<Writers>,
-    /// The input of a small mode of this program, handed through its standard input, where it can report a
-    /// refusal, too.
+    /// The request for an internal mode of this program. It is sent through the child's standard input, which
+    /// also carries the report of a failure.
     pub(crate) request: Option<Vec<u8>>,
-    /// The content of its standard input; a small mode finds it at its standard output, for the program that
-    /// it becomes.
+    /// The content of its standard input. An internal mode finds it at its standard output, for the program
+    /// that it becomes.
     pub(crate) input: Option<Vec<u8>>,
     pub(crate) terms: Terms,
 }
@@ -60,8 +60,8 @@ impl<'a> Spawn<'a> {
         }
     }
 
-    /// Starts it with this mask and without the descriptors that this process `inherited`. An error is
-    /// execve(2)'s, for `exec.rs` to explain, or what kept the pipes from being made.
+    /// Starts the child with this mask, and closes the descriptors that this process `inherited`. The error
+    /// is that of execve(2), which `exec.rs` explains, or of making the pipes.
     pub(crate) fn start(&self, inherited: &[RawFd], mask: &SigSet) -> Result<Running> {
         let mut actions = PosixSpawnFileActions::init()?;
         let null = null()?;
@@ -89,18 +89,18 @@ impl<'a> Spawn<'a> {
         }
         actions.add_dup2(2, 1)?;
         if let Some(input) = &self.input {
-            // Its own, so that it can open it again by name.
+            // The pipe belongs to the user, who can then open it again by name.
             let made = acting_as(self.terms.identity.as_ref(), || Ok(pipe()));
             let (theirs, ours) = made.unwrap_or_else(|_| pipe())?;
             let to = i32::from(self.request.is_some());
             connect(&mut actions, Carries::Input, to, (ours, theirs), input)?;
         }
-        // The last of all, and its source is never 3 itself: the signals' descriptor and `null` were there
-        // first.
+        // Descriptor 3 is set last. Its source is never 3 itself, because the signals' descriptor and `null`
+        // were opened earlier.
         match self.takes_variables {
             None => {}
             Some(Writers::All) => connect(&mut actions, Carries::Variables, VARIABLES_FD, pipe()?, b"")?,
-            // A pipe does not tell who writes to it.
+            // A pipe does not identify its writers.
             Some(Writers::Root) => {
                 let pair = pair()?;
                 setsockopt(&pair.0, PassCred, &true)?;
@@ -135,8 +135,8 @@ impl<'a> Spawn<'a> {
     }
 }
 
-/// Starts the target of a supervisor: with this process's streams, descriptors and working directory, in a
-/// process group of its own, and with this mask. An error is execve(2)'s, for `exec.rs` to explain.
+/// Starts the target of a supervisor with this process's streams, descriptors and working directory, in its
+/// own process group and with this mask. The error is that of execve(2), which `exec.rs` explains.
 pub(crate) fn spawn_target(path: &CStr, argv: &[CString], envp: &[&CStr], mask: &SigSet) -> Result<i32> {
     let (actions, attributes) = (PosixSpawnFileActions::init()?, attributes(mask)?);
     #[expect(clippy::disallowed_methods, reason = "one of the two places that spawn")]
@@ -144,7 +144,7 @@ pub(crate) fn spawn_target(path: &CStr, argv: &[CString], envp: &[&CStr], mask: 
     Ok(pid.as_raw())
 }
 
-/// A process group of its own, and this mask.
+/// Sets a new process group and this mask.
 fn attributes(mask: &SigSet) -> Result<PosixSpawnAttr> {
     let mut attributes = PosixSpawnAttr::init()?;
     attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETPGROUP | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK)?;
@@ -153,21 +153,21 @@ fn attributes(mask: &SigSet) -> Result<PosixSpawnAttr> {
     Ok(attributes)
 }
 
-/// `/dev/null`, or where there is none something else that is always at its end.
+/// `/dev/null`, or if it is missing, another file that is always at its end.
 pub(crate) fn null() -> Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
     nix::fcntl::open("/dev/null", flags, nix::sys::stat::Mode::empty())
         .or_else(|_| nix::unistd::pipe2(OFlag::O_CLOEXEC).map(|(read, _)| read))
 }
 
-/// The descriptors above 2 that are open. Those that this process itself opened are closed by an exec anyway,
-/// so closing all of them in a child closes just what was inherited.
+/// The open descriptors above 2. An exec closes the ones that this process itself opened, so closing all of
+/// them in a child only affects inherited ones.
 pub(crate) fn inherited_descriptors() -> Vec<RawFd> {
     if let Ok(entries) = std::fs::read_dir("/proc/self/fd") {
         let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<RawFd>().ok());
         return numbers.filter(|fd| *fd > 2).collect();
     }
-    // Without /proc it is every number that can be open.
+    // Without /proc, every possible number counts.
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(1024);
     (3..RawFd::try_from(limit.min(65_536)).unwrap_or(1024)).collect()
 }

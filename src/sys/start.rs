@@ -1,8 +1,8 @@
-//! Starts a program as the user that this process is, or stepped down by `--preverb-as`; and what this
-//! program hands itself when it starts as a small mode: whom to become, what to run and with which variables.
+//! Starts a program as this process's user, or as another user through `--preverb-as`. Also the request that
+//! this program sends to itself to start an internal mode: the user, the command and the variables.
 //!
-//! That comes through standard input, a socket until then, and not as arguments and environment: a small mode
-//! of root's must not be started with variables that another user chose, and others could read the rest.
+//! The request goes through standard input, a socket at first, and not through arguments and environment.
+//! Root's internal mode must not start with variables of another user, and others could read arguments.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -37,8 +37,8 @@ impl RunAs<'_> {
     }
 }
 
-/// Starts a program, after a step-down where one is asked for. Fails (77) where root does not run what is not
-/// root's alone, and otherwise as the target would.
+/// Starts a program, after a step-down if one is requested. Fails with exit code 77 if root would run a file
+/// that is not root's alone, and otherwise like the target.
 pub(crate) fn start_program(
     children: &mut Children,
     run_as: RunAs<'_>,
@@ -59,14 +59,14 @@ pub(crate) fn start_program(
         let started = children.spawn(&spawn);
         return started.map_err(|error| diagnose(program_of(argv), file, error, argv, variables));
     }
-    // As the target is looked up, so that the same mistake has the same message.
+    // The lookup is the same as for the target, so the same error has the same message.
     attempt(argv, variables, |file, _, _| {
         spawn.path = PathBuf::from(OsStr::from_bytes(file.to_bytes()));
         children.spawn(&spawn)
     })
 }
 
-/// The file of this program, whatever is at its path by now.
+/// The file of this program, even if its path has another file by now.
 pub(crate) fn itself(preverb: &Path) -> &Path {
     let itself = Path::new("/proc/self/exe");
     if access(itself, AccessFlags::X_OK).is_ok() { itself } else { preverb }
@@ -92,15 +92,15 @@ pub(crate) fn start_mode(
     started.map_err(|error| diagnose(preverb.as_os_str(), preverb, error, &spawn.argv, &variables))
 }
 
-/// How long a guard tries to end what is left, and how often it looks.
+/// The time that a guard has to end leftover processes, and the interval of its checks.
 const GUARD_TIMEOUT: Duration = Duration::from_secs(5);
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
-/// The argument that tells a small mode that the standard input of the program is at its own standard output.
+/// This argument tells an internal mode that the program's standard input is at its own standard output.
 const INPUT: &str = "input";
 
-/// `--preverb-as`: steps down and becomes the command that it is handed. A refusal goes to the preverb that
-/// asked, which reports it; it is the error where no preverb has asked.
+/// `--preverb-as`: steps down and becomes the command of its request. It reports a failure to the preverb
+/// that asked; without one, it prints the error itself.
 pub(crate) fn step_down_and_exec(arguments: &[OsString]) -> Result<u8> {
     default_in_children();
     let no_request = || Failure::new(Kind::Usage, "`--preverb-as` is for preverb itself");
@@ -117,12 +117,12 @@ pub(crate) fn step_down_and_exec(arguments: &[OsString]) -> Result<u8> {
     if request.refuse(&failure.sentence()) { Ok(failure.kind().exit_code()) } else { Err(failure) }
 }
 
-/// `--preverb-guard`: runs the program that it is handed, ends as that does, and leaves nothing of it behind,
-/// also when the process that asked for it ends: one that is killed cannot clean up.
+/// `--preverb-guard`: runs the program of its request, exits like that program, and ends all of its leftover
+/// processes. It also does so when its parent ends, because a killed parent cannot clean up.
 pub(crate) fn guard() -> Result<u8> {
     let mut children = Children::new(Signals::handle()?);
     let Some(mut request) = Received::take() else { return Ok(1) };
-    // Leftover processes of its program become its own children.
+    // It adopts leftover processes of its program.
     let _ = rustix::process::set_child_subreaper(rustix::process::Pid::from_raw(1));
     if !request.dies_with_the_asker(Signal::TERM) {
         return Ok(1);
@@ -150,7 +150,7 @@ pub(crate) fn guard() -> Result<u8> {
     Ok(ended.map_or(1, |ended| ended.exit_code()))
 }
 
-/// Kills every child, those of children with them, until there is none.
+/// Kills all children and, as they are adopted, their children, until there is none.
 fn end_all(children: &mut Children) {
     let own = std::process::id().cast_signed();
     let until = Instant::now() + GUARD_TIMEOUT;
@@ -158,7 +158,7 @@ fn end_all(children: &mut Children) {
         for (pid, _) in proc::all().into_iter().filter(|(_, process)| process.parent == own) {
             send(pid, 9);
         }
-        // A request to stop asks for just what is done here.
+        // A request to stop can be ignored, because everything is being ended already.
         let _ = children.sleep(Instant::now() + POLL_INTERVAL);
     }
 }
@@ -178,7 +178,7 @@ pub(crate) struct Received {
     pub(crate) argv: Vec<OsString>,
     pub(crate) variables: Variables,
     pub(crate) limit: Duration,
-    /// Where a refusal goes. An exec closes it, so that its silence means that the program runs.
+    /// The end of the socket for failures. An exec closes it, so the parent knows that the program runs.
     report: File,
 }
 
@@ -213,8 +213,8 @@ impl Request<'_> {
 }
 
 impl Received {
-    /// Takes the request from standard input, which is at its end from then on. `None` where it is not
-    /// whole, because it was not this program that made it, or that has ended meanwhile.
+    /// Takes the request from standard input, which is empty afterwards. `None` if it is incomplete: it did
+    /// not come from this program, or the sender has ended.
     pub(crate) fn take() -> Option<Self> {
         let mut report = File::from(std::io::stdin().as_fd().try_clone_to_owned().ok()?);
         if let Ok(null) = null() {
@@ -261,11 +261,11 @@ impl Received {
         self.identity.as_ref().map_or(Ok(()), |identity| identity::step_down(identity, None))
     }
 
-    /// Has this process sent a signal when the one that asked ends, in whatever way. Returns whether it is
-    /// still there.
+    /// Makes the kernel send `signal` to this process when the parent ends for any reason. Returns whether
+    /// the parent is still alive.
     pub(crate) fn dies_with_the_asker(&self, signal: Signal) -> bool {
         let _ = rustix::process::set_parent_process_death_signal(Some(signal));
-        // It may have ended before that.
+        // The parent may have ended earlier.
         let mut descriptors = [PollFd::new(self.report.as_fd(), PollFlags::empty())];
         nix::poll::poll(&mut descriptors, PollTimeout::ZERO) == Ok(0)
     }
@@ -284,7 +284,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_arrives_as_it_was_or_not_at_all() {
+    fn a_request_arrives_unchanged_or_is_rejected() {
         let spec = Expanded { bytes: b"app".to_vec(), secret: true };
         let identity = Identity { spec, uid: 1, gid: 2, groups: vec![2, 30], home: Vec::new() };
         let mut variables = Variables::inherited([&b"A=1"[..], b"", b"noequals", b"A=2"].map(<[u8]>::to_vec));

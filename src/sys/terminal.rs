@@ -1,4 +1,4 @@
-//! The terminal and the standard streams, kept usable for the target whatever a hook does to them.
+//! Keeps the terminal and the standard streams usable for the target, no matter what a hook changes.
 
 use std::fs::File;
 use std::io::{stderr, stdin, stdout};
@@ -10,16 +10,16 @@ use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
 
 use crate::sys::signals::without_ttou;
 
-/// The terminal and the standard streams that hooks share with the target, as they were before the first
+/// The state of the terminal and the standard streams, which hooks share with the target, before the first
 /// hook.
 pub(crate) struct Terminal {
     controlling: Option<Controlling>,
     /// The flags of the standard streams. They belong to the open file, not to the descriptor: a hook that
-    /// makes its standard error non-blocking makes it so for the target, whose output it is as well.
+    /// makes its standard error non-blocking does so for the target as well.
     flags: [Option<OFlag>; 3],
 }
 
-/// The controlling terminal, where this process has its foreground.
+/// The controlling terminal, if this process is in its foreground.
 struct Controlling {
     file: File,
     settings: Termios,
@@ -59,7 +59,7 @@ impl Controlling {
         let file = File::open("/dev/tty").ok()?;
         let settings = tcgetattr(&file).ok()?;
         let foreground = tcgetpgrp(&file).ok()?;
-        // A job of the background has no terminal to lose, and must not take it from the one that has it.
+        // A background job has no foreground to lose, and must not take it from the job that has it.
         (foreground == getpgrp()).then_some(Self { file, settings, foreground })
     }
 

@@ -1,5 +1,4 @@
-//! The file from which Kubernetes takes the message of a container that failed (the field
-//! `terminationMessagePath`).
+//! The file from which Kubernetes reads the message of a failed container (`terminationMessagePath`).
 
 use std::fs::File;
 use std::io::Write as _;
@@ -9,11 +8,11 @@ use rustix::fs::{Mode, OFlags};
 use crate::text::Failure;
 
 const PATH: &str = "/dev/termination-log";
-/// The most that the kubelet reads of it.
+/// The maximum size that the kubelet reads.
 const MOST: usize = 4096;
 
-/// Writes the first line of each message of a failure there, if the file exists. A request to stop is not a
-/// failure. It is not created, no link is followed, and a pipe without a reader does not block.
+/// Writes the first line of each message of a failure to the file, if it exists. A request to stop is not a
+/// failure. The file is not created, no link is followed, and a pipe without a reader does not block.
 pub(crate) fn write(failure: &Failure) {
     if failure.is_stop() {
         return;
@@ -24,6 +23,6 @@ pub(crate) fn write(failure: &Failure) {
     };
     let messages = failure.messages();
     let text: String = messages.iter().flat_map(|message| ["preverb: ", &message.text, "\n"]).collect();
-    // A message that cannot be written here is still on standard error.
+    // If this write fails, the message is still on standard error.
     let _ = File::from(file).write_all(&text.as_bytes()[..text.floor_char_boundary(MOST)]);
 }

@@ -306,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_tree_changes_its_owner_and_no_link_is_followed() {
-        alone(module_path!(), "a_tree_is_given_and_no_link_is_followed", Needs::Root, || {
+        alone(module_path!(), "a_tree_changes_its_owner_and_no_link_is_followed", Needs::Root, || {
             let place = directory();
             let at = |name: &str| place.path().join(name);
             std::fs::create_dir_all(at("tree/a/b")).expect("made");
@@ -390,7 +390,7 @@ mod tests {
 
     #[test]
     fn mounts_in_a_tree_are_not_crossed_even_on_the_same_file_system() {
-        let test = "mounts_below_are_not_crossed_even_of_the_same_file_system";
+        let test = "mounts_in_a_tree_are_not_crossed_even_on_the_same_file_system";
         alone(module_path!(), test, Needs::Mounts, || {
             let place = directory();
             let at = |name: &str| place.path().join(name);
@@ -415,7 +415,7 @@ mod tests {
 
     #[test]
     fn a_tree_can_be_deeper_than_the_number_of_descriptors() {
-        alone(module_path!(), "a_tree_can_be_deeper_than_there_are_descriptors", Needs::Root, || {
+        alone(module_path!(), "a_tree_can_be_deeper_than_the_number_of_descriptors", Needs::Root, || {
             const DEPTH: usize = 2000;
             let place = directory();
             let descend = |path: &Path| rustix::fs::open(path, DIRECTORY, Mode::empty()).expect("opened");
@@ -472,7 +472,7 @@ mod tests {
 
     #[test]
     fn progress_is_called_and_can_end_the_walk() {
-        alone(module_path!(), "it_asks_whether_to_continue", Needs::Root, || {
+        alone(module_path!(), "progress_is_called_and_can_end_the_walk", Needs::Root, || {
             let place = directory();
             for number in 0..2000 {
                 std::fs::write(place.path().join(number.to_string()), "").expect("written");
@@ -493,7 +493,7 @@ mod tests {
 
     #[test]
     fn a_file_with_hard_links_is_changed_only_if_the_user_owns_it() {
-        let test = "a_file_with_another_name_is_given_only_where_it_is_the_users_already";
+        let test = "a_file_with_hard_links_is_changed_only_if_the_user_owns_it";
         alone(module_path!(), test, Needs::Root, || {
             let place = directory();
             let at = |name: &str| place.path().join(name);

@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn the_user_makes_the_directories_that_the_user_can_make() {
-        alone(module_path!(), "the_user_makes_what_the_user_can_make", Needs::Root, || {
+        alone(module_path!(), "the_user_makes_the_directories_that_the_user_can_make", Needs::Root, || {
             let place = directory();
             let at = |name: &str| place.path().join(name);
             std::fs::create_dir(at("theirs")).expect("made");
@@ -267,28 +267,33 @@ mod tests {
 
     #[test]
     fn root_makes_directories_that_the_user_cannot_make_and_gives_them_away() {
-        alone(module_path!(), "root_makes_and_gives_what_the_user_cannot_make", Needs::Root, || {
-            let place = directory();
-            let at = |name: &str| place.path().join(name);
-            mkdir(&[at("a/b/c")], Some(0o710), Some(&someone(1000))).expect("made");
-            assert_eq!(status(&at("a")), (1000, 1000, 0o755));
-            assert_eq!(status(&at("a/b")), (1000, 1000, 0o755));
-            assert_eq!(status(&at("a/b/c")), (1000, 1000, 0o710));
-            mkdir(&[at("d")], Some(0o1777), Some(&someone(1000))).expect("made");
-            assert_eq!(status(&at("d")), (1000, 1000, 0o1777));
-            // The path leads through a directory that the user cannot enter, and through a link of root.
-            std::fs::create_dir_all(at("closed/x")).expect("made");
-            std::fs::set_permissions(at("closed"), PermissionsExt::from_mode(0o700)).expect("changed");
-            symlink("closed", at("link")).expect("made");
-            mkdir(&[at("link/x/y/z")], None, Some(&someone(1000))).expect("made");
-            assert_eq!(status(&at("closed/x")).0, 0);
-            assert_eq!(status(&at("closed/x/y")).0, 1000);
-            assert_eq!(status(&at("closed/x/y/z")).0, 1000);
-            // The user can make more directories in their own one.
-            mkdir(&[at("closed/x/y/more/still"), at("closed/x/y")], None, Some(&someone(1000)))
-                .expect("made");
-            assert_eq!(status(&at("closed/x/y/more/still")).0, 1000);
-        });
+        alone(
+            module_path!(),
+            "root_makes_directories_that_the_user_cannot_make_and_gives_them_away",
+            Needs::Root,
+            || {
+                let place = directory();
+                let at = |name: &str| place.path().join(name);
+                mkdir(&[at("a/b/c")], Some(0o710), Some(&someone(1000))).expect("made");
+                assert_eq!(status(&at("a")), (1000, 1000, 0o755));
+                assert_eq!(status(&at("a/b")), (1000, 1000, 0o755));
+                assert_eq!(status(&at("a/b/c")), (1000, 1000, 0o710));
+                mkdir(&[at("d")], Some(0o1777), Some(&someone(1000))).expect("made");
+                assert_eq!(status(&at("d")), (1000, 1000, 0o1777));
+                // The path leads through a directory that the user cannot enter, and through a link of root.
+                std::fs::create_dir_all(at("closed/x")).expect("made");
+                std::fs::set_permissions(at("closed"), PermissionsExt::from_mode(0o700)).expect("changed");
+                symlink("closed", at("link")).expect("made");
+                mkdir(&[at("link/x/y/z")], None, Some(&someone(1000))).expect("made");
+                assert_eq!(status(&at("closed/x")).0, 0);
+                assert_eq!(status(&at("closed/x/y")).0, 1000);
+                assert_eq!(status(&at("closed/x/y/z")).0, 1000);
+                // The user can make more directories in their own one.
+                mkdir(&[at("closed/x/y/more/still"), at("closed/x/y")], None, Some(&someone(1000)))
+                    .expect("made");
+                assert_eq!(status(&at("closed/x/y/more/still")).0, 1000);
+            },
+        );
     }
 
     #[test]

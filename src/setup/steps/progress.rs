@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_step_ends_at_its_timeout_and_zero_means_none() {
-        let test = "a_step_ends_past_its_timeout_and_zero_is_none";
+        let test = "a_step_ends_at_its_timeout_and_zero_means_none";
         alone(module_path!(), test, Needs::Process, || {
             let mut children = children();
             let started = ago(Duration::from_secs(2));

@@ -425,7 +425,7 @@ mod tests {
 
     #[test]
     fn only_the_owner_can_read_a_file_with_a_secret() {
-        alone(module_path!(), "a_file_that_a_secret_went_into_is_its_owners_alone", Needs::Process, || {
+        alone(module_path!(), "only_the_owner_can_read_a_file_with_a_secret", Needs::Process, || {
             let place = directory();
             let (from, to) = (place.path().join("from"), place.path().join("to"));
             put(&from, b"${SECRET}");
@@ -651,7 +651,7 @@ mod tests {
 
     #[test]
     fn root_reads_through_links_that_only_root_can_have_made() {
-        let test = "root_reads_through_links_that_others_cannot_have_put_there";
+        let test = "root_reads_through_links_that_only_root_can_have_made";
         alone(module_path!(), test, Needs::Mounts, || {
             let place = directory();
             let at = |name: &str| place.path().join(name);

@@ -1,5 +1,5 @@
-//! Why execve(2) refuses a file, in terms of the file: what is missing, what kind of file it is, who may not
-//! run it. It reads what the kernel has read, and runs nothing.
+//! Explains why execve(2) refuses a file: a missing interpreter, the kind of the file, or permissions. It
+//! only reads what the kernel has read, and runs nothing.
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "the system's errors are an open list")]
 
@@ -20,15 +20,15 @@ use crate::sys::shebang::Shebang;
 use crate::text::{Failure, Kind, bytes_of, escaped, path_of, quoted, quoted_path};
 use crate::value::Variables;
 
-/// The reason why the last word of a line is not what it seems.
+/// Explains why the last word of a line is not what it looks like.
 pub(crate) const ENDS_IN_CR: &str =
     "ends in a carriage return (CR), which is taken for a part of its last word";
 pub(crate) const UNIX_LINE_ENDS: &str = "save the file with Unix line ends";
 pub(crate) const NO_BOM: &str = "save the file as UTF-8 without BOM";
 const OTHER_PLATFORM: &str = "the image, or the file in it, was built for another platform";
-/// How many interpreters of interpreters are looked at: the kernel gives up after as many.
+/// The maximum depth of interpreters of interpreters; the kernel has the same limit.
 const DEEPEST: u32 = 5;
-/// How programs for Windows and macOS begin.
+/// The first bytes of programs for Windows and macOS.
 const OTHER_SYSTEMS: [&[u8]; 3] = [b"MZ", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"];
 
 pub(crate) fn diagnose(
@@ -60,7 +60,7 @@ fn missing(text: impl Into<String>) -> Failure {
     Failure::new(Kind::NotFound, text)
 }
 
-/// A failure, its reason and the hint for it.
+/// Wraps a failure in a sentence, and keeps its hint.
 fn within(kind: Kind, what: &str, why: Failure) -> Failure {
     let (text, hint) = why.into_parts();
     let failure = Failure::new(kind, format!("{what}: {text}"));
@@ -74,7 +74,7 @@ fn reason(path: &Path, error: Errno, depth: u32) -> Failure {
     match error {
         Errno::ENOENT | Errno::ENOTDIR => match (path.metadata(), obstacle(path, DEEPEST)) {
             (Ok(metadata), _) if metadata.is_dir() => cannot("it is a directory"),
-            // The file is there, so what is missing is what runs it.
+            // The file exists, so its interpreter or loader is missing.
             (Ok(_), _) => missing_interpreter(path, error, depth),
             (Err(_), _) if path.is_symlink() => {
                 let target = std::fs::read_link(path).unwrap_or_default();
@@ -83,7 +83,7 @@ fn reason(path: &Path, error: Errno, depth: u32) -> Failure {
             (Err(_), Some(part)) if !part.is_dir() => {
                 missing(format!("a part of its path is not a directory: {}", quoted_path(&part)))
             }
-            // It is a file without the slash at its end.
+            // It would be a file without the slash at its end.
             (Err(_), None) if error == Errno::ENOTDIR => {
                 missing("its path ends in a slash, but it is not a directory")
             }
@@ -99,7 +99,7 @@ fn reason(path: &Path, error: Errno, depth: u32) -> Failure {
         Errno::ENAMETOOLONG => missing("its path is too long"),
         Errno::EISDIR => cannot("its interpreter is a directory"),
         Errno::ELIBBAD => cannot("its ELF loader is not a program for this machine"),
-        // setuid(2) cannot refuse for this any more, so execve(2) does it.
+        // setuid(2) cannot report this error any more, so execve(2) does.
         Errno::EAGAIN => cannot(
             "there are too many processes for the limit `nproc` of its user, or for the container's limit",
         ),
@@ -109,8 +109,8 @@ fn reason(path: &Path, error: Errno, depth: u32) -> Failure {
     }
 }
 
-/// The first part of a path that is not a directory which can be entered, where it really lies: links are
-/// followed.
+/// The first part of a path that is not a directory or cannot be entered. Links are followed, so it is the
+/// real place.
 fn obstacle(path: &Path, links: u32) -> Option<PathBuf> {
     let mut parts: Vec<&Path> = path.ancestors().collect();
     parts.reverse();
@@ -124,9 +124,9 @@ fn obstacle(path: &Path, links: u32) -> Option<PathBuf> {
     })
 }
 
-/// Why a file that can be read would not run, as far as that is seen without running it.
+/// The reason why a readable file would not run, as far as it shows without running it.
 pub(crate) fn defect(path: &Path) -> Option<Failure> {
-    // A file that cannot be read can still be executed.
+    // An unreadable file can still be executed.
     let head = head(path)?;
     let line = Shebang::of(&head);
     let has_no_format = match line {
@@ -140,7 +140,7 @@ pub(crate) fn defect(path: &Path) -> Option<Failure> {
     } else if runner.is_some_and(|runner| !path_of(&runner).exists()) {
         refused(Errno::ENOENT)
     } else {
-        // The kernel runs the interpreter, which then looks for what is not there.
+        // The kernel runs the interpreter, which then fails to find its argument.
         let sentence = format!("cannot run {}: its `#!` line {ENDS_IN_CR}", quoted_path(path));
         line.filter(|line| line.ends_in_cr()).map(|_| cannot(sentence).hint(UNIX_LINE_ENDS))
     }
@@ -194,7 +194,7 @@ fn missing_interpreter(path: &Path, error: Errno, depth: u32) -> Failure {
         };
     }
     if let Some(foreign) = elf::foreign(&head) {
-        // An emulator is registered for it (binfmt_misc), and not in this image.
+        // An emulator is registered for it (binfmt_misc), but this image does not contain it.
         return cannot(format!("{foreign}, and its emulator does not exist")).hint(OTHER_PLATFORM);
     }
     let Some(loader) = loader(path, &head) else {
@@ -270,8 +270,8 @@ fn permission(path: &Path, depth: u32) -> Failure {
     cannot("permission denied").hint("its mode permits it; a security policy (AppArmor, SELinux) may not")
 }
 
-/// The arguments or variables that are larger than execve(2) takes: one string of `MAX_ARG_STRLEN` with its
-/// NUL; in all a quarter of the limit `stack`, at least 128 KiB and at most 6 MiB.
+/// Names the strings that are too large for execve(2): one may have `MAX_ARG_STRLEN` bytes with its NUL, all
+/// together a quarter of the limit `stack`, from 128 KiB to 6 MiB.
 fn too_large(argv: &[OsString], variables: &Variables) -> Failure {
     let longest = 32 * rustix::param::page_size();
     let takes = format!("and the kernel accepts {} in one string", longest - 1);

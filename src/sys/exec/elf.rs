@@ -5,8 +5,8 @@ use std::os::unix::fs::FileExt as _;
 
 pub(super) const MAGIC: &[u8] = b"\x7fELF";
 
-/// The processors that images are built for: as Rust names them, their ELF machine number (elf.h), and their
-/// name in messages.
+/// The processors that images are built for: the name in Rust, the ELF machine number (elf.h), and the name
+/// in messages.
 const MACHINES: [(&str, u16, &str); 9] = [
     ("x86", 3, "i386"),
     ("powerpc", 20, "powerpc"),
@@ -19,7 +19,7 @@ const MACHINES: [(&str, u16, &str); 9] = [
     ("loongarch64", 258, "loongarch"),
 ];
 
-/// The processor of a binary, where that is another one than this.
+/// The processor of a binary, if it differs from this machine's.
 pub(super) fn foreign(head: &[u8]) -> Option<String> {
     let arch = std::env::consts::ARCH;
     let (_, here, _) = MACHINES.into_iter().find(|(name, ..)| *name == arch)?;
@@ -69,7 +69,7 @@ impl Elf {
         let (offset, width, size) = if wide { (32, 8, 54) } else { (28, 4, 42) };
         let mut elf =
             Self { wide, little, runs: false, machine: 0, header_offset: 0, header_size: 0, headers: 0 };
-        // ET_EXEC and ET_DYN.
+        // The values are ET_EXEC and ET_DYN.
         elf.runs = matches!(elf.number(head, 16, 2)?, 2 | 3);
         elf.machine = u16::try_from(elf.number(head, 18, 2)?).ok()?;
         elf.header_offset = elf.number(head, offset, width)?;
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_processor_is_named_with_this_one() {
+    fn an_error_names_both_the_other_processor_and_this_one() {
         let head = |machine: u16| {
             let mut head = MAGIC.to_vec();
             head.extend([2, 1]);
