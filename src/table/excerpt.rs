@@ -1,6 +1,6 @@
-//! The line of a table that a mistake is in, without what may be a secret.
+//! Shows the line of a table with a mistake, and conceals secrets in it.
 //!
-//! Knows texts that may not be TOML at all. Must not know what is wrong with them.
+//! The text may not even be TOML. This module does not know the mistake.
 
 use super::select::{Tree, read};
 use crate::text::{MASK, escaped, shortened, url};
@@ -15,8 +15,7 @@ pub(crate) struct Excerpts<'s> {
 #[derive(Debug)]
 enum Hidden {
     Values(Vec<Span>),
-    /// The texts cannot be read, so that no one can tell which variables are a secret, nor where a value
-    /// ends.
+    /// The texts cannot be parsed, so it is unknown which variables are secret and where a value ends.
     Unknown,
     Nothing,
 }
@@ -37,7 +36,7 @@ impl<'s> Excerpts<'s> {
         self.sources
     }
 
-    /// The sentence of a mistake, without the value that it quotes where that is not shown.
+    /// The sentence of a mistake, without the quoted value if that is concealed.
     pub(crate) fn sentence<'m>(&self, span: Span, message: &'m str, masked: Option<&'m str>) -> &'m str {
         let hides = match &self.hidden {
             Hidden::Values(hidden) => overlapping(hidden, span).next().is_some(),
@@ -57,7 +56,7 @@ impl<'s> Excerpts<'s> {
         };
         if let Some(login) = url::login(place.text.as_bytes()) {
             let mut login = Span { start: start + login.start, end: start + login.end.max(login.start + 1) };
-            // A secret that reaches into it is a part of it.
+            // A secret that overlaps with it is merged into it.
             let reaches = |value: &mut Span| value.start < login.end && login.start < value.end;
             for value in hidden.extract_if(.., reaches).collect::<Vec<_>>() {
                 login = Span { start: login.start.min(value.start), end: login.end.max(value.end) };
@@ -83,7 +82,7 @@ impl<'s> Excerpts<'s> {
         let at = span.start.clamp(start, line.end);
         let is_hidden = hidden.iter().any(|value| (value.start..value.end).contains(&at));
         let marked = if is_hidden { MASK.to_owned() } else { shown(at, span.end.clamp(at, line.end)) };
-        // A line can be of any length; what is shown of it is not.
+        // A line may be very long, so only its start is shown.
         let text = shortened(shown(start, line.end), 203);
         let indent = shown(start, at).chars().count().min(text.chars().count());
         let number = place.line.to_string();
@@ -98,8 +97,8 @@ fn overlapping(spans: &[Span], span: Span) -> impl Iterator<Item = Span> {
     spans[first..].iter().copied().take_while(move |each| each.start < span.end)
 }
 
-/// Whether a line may hold a secret; `before` is the text above it. In a text that cannot be read this is
-/// each line in a section that has to do with variables.
+/// Whether a line may contain a secret; `before` is the text above it. In a text that cannot be parsed this
+/// is every line in a section about variables.
 fn is_guarded(before: &str, line: &str) -> bool {
     let (mut section, mut at, mut in_string) = (0, 0, false);
     for above in before.split_inclusive('\n') {
@@ -119,7 +118,7 @@ fn is_header(line: &str) -> bool {
     line.starts_with('[') && line.find(']') == Some(line.trim_end_matches(']').len())
 }
 
-/// Whether one of the words stands in the text, or may stand there in an escaped form.
+/// Whether a text contains one of the words, or may contain it in an escaped form.
 fn mentions(text: &str, words: &[&str]) -> bool {
     let is_apart = |c: char| !(c.is_alphanumeric() || c == '_' || c == '-');
     text.split(is_apart).any(|word| words.contains(&word))

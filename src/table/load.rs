@@ -1,4 +1,4 @@
-//! The table's files: the table itself and its drop-ins, read whole.
+//! Reads the files of the table: the table itself and its drop-ins.
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
@@ -12,14 +12,13 @@ use crate::sys::{Signals, errno_of};
 use crate::text::{Failure, Kind, Level, Message, Result, escaped, quoted, reason};
 use crate::value::{Document, Mistake, Sources};
 
-/// Where the table is, unless an option or a variable says otherwise.
+/// The path of the table, unless an option or a variable sets another one.
 pub(crate) const DEFAULT: &str = "/etc/preverb/preverb.toml";
 
-/// The most that a file of the table can be: ten thousand verbs need a hundredth of it.
+/// The maximum size of a file of the table: ten thousand verbs need a hundredth of it.
 const LONGEST: usize = 64 << 20;
 
-/// Reads the table and its drop-ins. Whatever keeps a file from being read is the table's mistake (78), or
-/// the system's (71).
+/// Reads the table and its drop-ins. If a file cannot be read, the exit code is 78 (table) or 71 (system).
 pub(crate) fn read(path: &Path, signals: &mut Signals) -> Result<Sources> {
     let mut sources = Sources::default();
     sources.add(path.to_owned(), read_one(path, "table", signals)?);
@@ -59,7 +58,7 @@ fn read_one(path: &Path, what: &str, signals: &mut Signals) -> Result<String> {
     let read = crate::sys::read::read_interruptible(path, LONGEST, signals);
     let read = read.map_err(|stop| stop.failure(&format!("while reading the {what} {shown}")))?;
     let bytes = read.map_err(|error| {
-        // For want of descriptors or memory it is not the table's mistake.
+        // A lack of descriptors or memory is not a mistake of the table.
         let wants = [Errno::MFILE, Errno::NFILE, Errno::NOMEM].iter().any(|one| errno_of(&error) == *one);
         let kind = if wants { Kind::System } else { Kind::Table };
         let failure = Failure::new(kind, format!("cannot read the {what} {shown}: {}", reason(&error)));
@@ -70,7 +69,7 @@ fn read_one(path: &Path, what: &str, signals: &mut Signals) -> Result<String> {
         }
     })?;
     match String::from_utf8(bytes) {
-        // Editors of other systems begin a file with a byte order mark; TOML knows none.
+        // Some editors put a byte order mark at the start of a file; TOML does not allow one.
         Ok(text) => Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)),
         Err(error) => {
             let good = error.utf8_error().valid_up_to();
@@ -84,7 +83,7 @@ fn read_one(path: &Path, what: &str, signals: &mut Signals) -> Result<String> {
     }
 }
 
-/// A path in the form `path:line:column` that editors and terminals follow.
+/// Formats a path for `path:line:column`, which editors and terminals can follow.
 pub(crate) fn shown_path(path: &Path) -> String {
     escaped(path.as_os_str().as_bytes())
 }

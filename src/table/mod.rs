@@ -1,8 +1,8 @@
-//! The verb table: its types, and how nodes of TOML become them.
+//! The verb table: its types, and the conversion of TOML nodes into them.
 //!
-//! Decoding is by part: the running path decodes the top level, the chosen environment and the verb that
-//! was asked for, and nothing else; `--check` decodes everything. Both collect every mistake they
-//! meet. The types know nothing of the world, and only `load.rs` reads files.
+//! Decoding is partial: a run decodes only the top level, the chosen environment and the requested verb;
+//! `--check` decodes everything. Both collect all mistakes. The types have no side effects, and only
+//! `load.rs` reads files.
 
 pub(crate) mod decode;
 pub(crate) mod excerpt;

@@ -1,4 +1,4 @@
-//! Which environment a name stands for, and what the table says of names of environments.
+//! The environment that a name selects, and the table's rules for names of environments.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use crate::table::types::Naming;
 use crate::text::{EnvironmentName, VerbName, did_you_mean, quoted, set_of};
 use crate::value::{Mistake, Node, Span};
 
-/// The meaning of a name that an operator gave.
+/// The meaning of a name from the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Named {
     Itself,
@@ -17,9 +17,9 @@ pub(crate) enum Named {
     Like(String),
 }
 
-/// The environment that the name stands for. A table with `names` says which there are. Otherwise every name
-/// is one, but for those that look like one of the table's: `production` is likely meant to be `prod`, which
-/// a filter `!prod` does not know.
+/// Resolves a name to an environment. With `names` in the table only those are valid. Otherwise every name is
+/// valid, except names that look like one of the table's: `production` probably means `prod`, which a filter
+/// `!prod` does not exclude.
 pub(crate) fn named(root: Node<'_>, naming: &Naming, name: &EnvironmentName) -> Named {
     let alias = naming.aliases.iter().find(|(alias, _)| alias == name).map(|(_, target)| target);
     if naming.names.as_ref().is_some_and(|names| !names.contains(alias.unwrap_or(name))) {
@@ -43,8 +43,7 @@ pub(crate) fn named(root: Node<'_>, naming: &Naming, name: &EnvironmentName) -> 
     like.map_or(Named::Itself, |other| Named::Like(other.to_owned()))
 }
 
-/// Whether two names are equal but for upper and lower case, or one begins with the other and only letters
-/// follow.
+/// Whether two names differ only in case, or one starts with the other and only letters follow.
 fn looks_like(one: &str, other: &str) -> bool {
     let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
     let (start, rest) = long.as_bytes().split_at(short.len());
@@ -55,7 +54,7 @@ fn has_environment(root: Node<'_>, name: &str) -> bool {
     root.get("environments").is_some_and(|all| all.get(name).is_some())
 }
 
-/// The environments that the table has something to say about, and those in filters of steps.
+/// The environments that the table defines, and those in filters of steps.
 pub(crate) fn mentioned(root: Node<'_>) -> BTreeSet<&str> {
     let parts = || std::iter::once(root).chain(root.below("environments"));
     let lists = parts().flat_map(|part| std::iter::once(part).chain(part.below("verbs")));
@@ -64,7 +63,7 @@ pub(crate) fn mentioned(root: Node<'_>) -> BTreeSet<&str> {
     set_of(filtered.chain(parts().skip(1).map(Node::key)))
 }
 
-/// The names in a filter of a step, each without its `!`.
+/// The names in a filter of a step, without their `!`.
 pub(crate) fn filter_names<'d>(step: Node<'d>, filter: &str) -> impl Iterator<Item = (Node<'d>, &'d str)> {
     step.below(filter).filter_map(|item| {
         let text = item.as_str()?;
@@ -112,7 +111,7 @@ mod tests {
     use crate::value::toml::{Document, Sources};
 
     #[test]
-    fn names_that_look_alike_are_distinguished_from_others() {
+    fn similar_names_are_recognized() {
         for (one, other) in [
             ("production", "prod"),
             ("prod", "production"),
@@ -157,14 +156,14 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_mentions_none_takes_every_environment() {
+    fn a_table_that_mentions_no_environment_accepts_every_name() {
         let cases = [("production", Named::Itself), ("Prod", Named::Itself), ("prod", Named::Itself)];
         check_named("[verbs.a]\nexec = ['a']", &cases);
         check_named("[environment]\ndefault = 'prod'", &cases);
     }
 
     #[test]
-    fn a_name_that_looks_like_one_of_the_tables_is_not_taken() {
+    fn a_name_that_looks_like_an_environment_of_the_table_is_rejected() {
         let cases = [
             ("production", like("prod")),
             ("prod", Named::Itself),
@@ -174,7 +173,7 @@ mod tests {
         check_named("[environment]\naliases = { live = 'prod' }", &[("Live", like("live"))]);
         for table in [
             "[environments.prod]",
-            // The default, written or not, once the table mentions any.
+            // The default also counts, set or not, once the table mentions any environment.
             "[environments.dev]",
             "[[setup]]\nrun = ['a']\nenvironments = ['!prod']",
             "[[environments.dev.verbs.a.setup]]\nrun = ['a']\nenvironments = ['prod']",
@@ -187,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn names_exclude_other_environments_and_aliases_stand_for_theirs() {
+    fn names_exclude_other_environments_and_aliases_are_resolved() {
         let table = "[environment]\nnames = ['prod', 'ci']\naliases = { production = 'prod' }";
         let cases = [
             ("prod", Named::Itself),

@@ -1,4 +1,4 @@
-//! Which part of the table counts: the chosen environment, and the verb that was asked for.
+//! Selects the relevant parts of the table: the chosen environment and the requested verb.
 
 use std::collections::BTreeMap;
 
@@ -41,12 +41,12 @@ pub(crate) fn read(sources: &Sources) -> Result<Document<'_>, Vec<Mistake>> {
     Document::read(sources, is_setup)
 }
 
-/// The same, and where nothing is wrong but that something is defined twice, the tree all the same.
+/// Does the same, but also returns the tree if keys defined twice are the only mistakes.
 pub(crate) fn read_on(sources: &Sources) -> (Option<Document<'_>>, Vec<Mistake>) {
     Document::read_on(sources, is_setup)
 }
 
-/// Whether a `setup` of preverb's is at this path (a variable or a verb may be so named): drop-ins add to it.
+/// Whether this path is a `setup` of preverb, and not a variable or verb with that name: drop-ins add to it.
 fn is_setup(path: &[&str]) -> bool {
     matches!(
         path,
@@ -85,7 +85,7 @@ impl<'d> Tree<'d> {
         self.root().below("environments").map(Node::key)
     }
 
-    /// The table alone, which is the environment without a name, and the environments.
+    /// The table alone, as an environment with an empty name, and all environments.
     pub(crate) fn everywhere(self) -> impl Iterator<Item = &'d str> + use<'d> {
         std::iter::once("").chain(self.environments())
     }
@@ -105,18 +105,18 @@ impl<'d> Tree<'d> {
         layers
     }
 
-    /// The variables that are declared to be a secret, for whichever verb and environment.
+    /// The variables that any verb or environment declares as secret.
     pub(crate) fn secrets(self) -> Vec<String> {
         let variables = self.layers().into_iter().flat_map(|layer| layer.below("variables"));
         let is_secret = |variable: &Node<'_>| {
-            // A value that is neither true nor false is a mistake, and not meant to be shown.
+            // A value that is not a boolean is a mistake; the variable is treated as secret.
             variable.get("secret").is_some_and(|secret| secret.shape() != Shape::Boolean(false))
         };
         variables.filter(is_secret).map(|variable| variable.key().to_owned()).collect()
     }
 
-    /// Where the values of secrets stand, in order: those that variables are set to, and what a declaration
-    /// says of them.
+    /// The places of secret values, in order: values that are assigned to variables, and values in
+    /// declarations.
     pub(crate) fn secret_values(self) -> Vec<Span> {
         let secrets = set_of(self.secrets());
         let mut values = Vec::new();
@@ -126,7 +126,7 @@ impl<'d> Tree<'d> {
                 entries.filter(|entry| secrets.contains(entry.key()))
             };
             values.extend(of("env").map(Node::span));
-            // A drop-in's `S = "value"` hides that the table declares S to be a secret.
+            // `S = "value"` in a drop-in hides the table's declaration that S is secret.
             let misplaced = layer.get("variables").into_iter().flat_map(Node::entries);
             values.extend(misplaced.filter(|entry| entry.shape() != Shape::Table).map(Node::span));
             let parts = of("variables").flat_map(Node::entries).filter(|entry| {
@@ -155,7 +155,7 @@ impl<'d> Tree<'d> {
         base.is_some() || over.is_some()
     }
 
-    /// The items of an array of each verb in this environment, and whose they are.
+    /// The items of an array of each verb in this environment, with the name of the verb.
     pub(crate) fn all_of(
         self,
         environment: &str,
@@ -168,8 +168,8 @@ impl<'d> Tree<'d> {
         })
     }
 
-    /// The verb whose `match` has the longest pattern that this word matches; of patterns of one length, the
-    /// first.
+    /// The verb with the longest `match` pattern that matches this word. If several patterns have the same
+    /// length, the first one wins.
     pub(crate) fn matching(self, word: &[u8], environment: &str) -> Option<VerbName> {
         let patterns =
             self.all_of(environment, "match").filter_map(|(verb, item)| Some((verb, item.as_str()?)));
@@ -196,12 +196,12 @@ impl<'d> Tree<'d> {
         if elsewhere.is_empty() { Lookup::Unknown } else { Lookup::Elsewhere(elsewhere) }
     }
 
-    /// The clashes of aliases and patterns in this environment in which `verb` has a part, or all of them.
-    /// One that is not in the table as such names the environment.
+    /// The clashes of aliases and patterns in this environment, all of them or those that involve `verb`. A
+    /// clash that the table alone does not have names the environment.
     pub(crate) fn clashes(self, environment: &str, verb: Option<&str>) -> Vec<Mistake> {
         let mut clashes = self.clashes_in(environment, verb);
         if !clashes.is_empty() {
-            // No environment has no name: this is the table alone.
+            // The empty name matches no environment, so this is the table alone.
             let everywhere = self.clashes_in("", verb);
             for clash in clashes.iter_mut().filter(|clash| !everywhere.contains(clash)) {
                 clash.environment = Some(environment.to_owned());
@@ -286,8 +286,8 @@ impl<'d> Tree<'d> {
         decoder.layer(node, place)
     }
 
-    /// Decodes a verb as it is in this environment, without its layers' neighbours: those of the table and
-    /// of the environment are the same for every verb.
+    /// Decodes a verb for this environment, without the layers of the table and of the environment, which are
+    /// the same for every verb.
     pub(crate) fn verb(
         self,
         decoder: &mut Decoder,
@@ -305,14 +305,14 @@ impl<'d> Tree<'d> {
             part.lay(over);
         }
         let has_exec = |node: Node<'_>| node.get("exec").is_some();
-        // A mistake in `exec` itself has been reported already, and so has a verb that is not a table.
+        // A mistake in `exec` and a verb that is not a table have already been reported.
         let written = [base, over].into_iter().flatten();
         let is_reported = written.into_iter().any(|node| node.shape() != Shape::Table || has_exec(node));
         if let Some(span) = part.span.filter(|_| part.exec.is_none() && !is_reported) {
             let elsewhere =
                 self.environments().any(|other| self.parts(verb.as_str(), other).1.is_some_and(has_exec));
-            // A drop-in that mistypes the verb that it changes makes a new one. Only the first are compared:
-            // comparing all would take time with the square of their number.
+            // A drop-in with a typo in a verb's name creates a new verb. Only the first ones are compared,
+            // because the time grows with the square of their number.
             let few = decoder.mistakes.len() < 20;
             let others = if few { self.verb_nodes(environment.as_str()) } else { Vec::new() };
             let others = others.into_iter().filter(|other| has_exec(*other)).map(Node::key);

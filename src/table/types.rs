@@ -1,4 +1,4 @@
-//! The content of a table, as types. They know nothing of TOML, and nothing of the world.
+//! The content of a table, as types. They do not know TOML and have no side effects.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,14 +7,14 @@ use crate::value::{
     Capability, Condition, Deferred, Element, Limit, Probe, Setting, Span, Step, Supervision, Template,
 };
 
-/// Takes each of these fields from `over` where it is there.
+/// Takes each of these fields from `over` if it is set.
 macro_rules! lay {
     ($base:expr, $over:expr, $($field:ident)+) => {
         $($base.$field = $over.$field.or($base.$field.take());)+
     };
 }
 
-/// One `[variables.N]`, or several laid over each other.
+/// One `[variables.N]`, or the merged ones of several layers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Declaration {
     pub(crate) name: String,
@@ -49,12 +49,12 @@ impl Declaration {
         self.secret == Some(true)
     }
 
-    /// Whether it is true when it is not empty, whatever it says.
+    /// Whether any non-empty value of it is true.
     pub(crate) fn is_opaque(&self) -> bool {
         self.is_secret() || self.kind.is_some_and(|kind| kind != VariableKind::Boolean)
     }
 
-    /// The rule that this value breaks, if the variable cannot have it.
+    /// The rule that this value violates, if any.
     pub(crate) fn broken_rule(&self, value: &[u8], secret: bool) -> Option<String> {
         match (self.kind, &self.one_of) {
             (Some(kind), _) if !kind.admits(value) => Some(kind.rule().to_owned()),
@@ -73,19 +73,19 @@ impl Declaration {
         }
     }
 
-    /// Whether it must not be empty, whatever else is set.
+    /// Whether it must not be empty, no matter which other variables are set.
     pub(crate) fn is_required(&self) -> bool {
         matches!(&self.required, Some(Required::If(conditions)) if conditions.is_empty())
     }
 }
 
-/// The variables that are true when they are not empty, whatever they say.
+/// The variables for which any non-empty value is true.
 pub(crate) fn opaque(declarations: &[Declaration]) -> BTreeSet<String> {
     set_of(declarations.iter().filter(|each| each.is_opaque()).map(|each| each.name.clone()))
 }
 
 choice! {
-    /// `type` of a declared variable.
+    /// The `type` of a declared variable.
     VariableKind {
         String = "string",
         Integer = "integer",
@@ -145,7 +145,7 @@ pub(crate) struct Settings {
     pub(crate) leading_dash: LeadingDash,
     pub(crate) log: Option<Format>,
     pub(crate) stop_signals: Option<Vec<i32>>,
-    /// Of verbs that do not say, and of `--`; so are the next two.
+    /// For verbs without their own, and for `--`; the same is true for the next two.
     pub(crate) user: Option<Template>,
     pub(crate) workdir: Option<Template>,
     pub(crate) umask: Option<Deferred<u32>>,
@@ -154,7 +154,7 @@ pub(crate) struct Settings {
     pub(crate) shim: Option<ShimSettings>,
 }
 
-/// `[environment]`: how the environment is named.
+/// `[environment]`: how the environment is selected.
 #[derive(Debug, Default)]
 pub(crate) struct Naming {
     pub(crate) variable: Option<String>,
@@ -165,24 +165,24 @@ pub(crate) struct Naming {
 }
 
 impl Naming {
-    /// The variable that names the environment.
+    /// The variable that selects the environment.
     pub(crate) fn variable(&self) -> &str {
         self.variable.as_deref().unwrap_or("APP_ENV")
     }
 
-    /// The environment where that variable is unset or empty.
+    /// The environment if that variable is unset or empty.
     pub(crate) fn default(&self) -> &str {
         self.default.as_ref().map_or("prod", EnvironmentName::as_str)
     }
 }
 
 choice! {
-    /// `unknown`: what a first argument that is not a verb is.
+    /// `unknown`: the treatment of a first argument that is not a verb.
     Unknown { Error = "error", Exec = "exec", Default = "default" }
 }
 
 choice! {
-    /// `leading-dash`: what a first argument that begins with a dash is.
+    /// `leading-dash`: the treatment of a first argument that begins with a dash.
     LeadingDash { Error = "error", Default = "default" }
 }
 
@@ -219,7 +219,7 @@ pub(crate) struct VerbPart {
     pub(crate) span: Option<Span>,
     pub(crate) about: Option<String>,
     pub(crate) aliases: Option<Vec<VerbName>>,
-    /// First arguments that call it, with `*` for any text.
+    /// The patterns of first arguments that call it; `*` matches any text.
     pub(crate) patterns: Option<Vec<String>>,
     pub(crate) exec: Option<Vec<Element>>,
     pub(crate) args: Option<Vec<Element>>,
@@ -274,7 +274,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_of_their_type() {
+    fn values_are_checked_against_their_type() {
         let check = |kind: VariableKind, good: &[&str], bad: &[&str]| {
             for value in good {
                 assert!(kind.admits(value.as_bytes()), "{kind:?} {value}");

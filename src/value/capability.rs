@@ -1,4 +1,4 @@
-//! Capabilities, by the names of capabilities(7). Pure.
+//! Capabilities, with the names of capabilities(7). Pure.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Capability(pub(crate) u8);

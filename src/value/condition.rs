@@ -16,14 +16,14 @@ pub(crate) const CONDITION_RULE: &str =
 pub(crate) struct Condition {
     name: String,
     negated: bool,
-    /// `NAME=value`, where an unset variable is empty. `None` is `NAME`: not empty, and not one of [`FALSE`].
+    /// The value of `NAME=value` (unset variables are empty). `None` is `NAME`: not empty, not in [`FALSE`].
     pub(crate) value: Option<Template>,
 }
 
-/// The values that mean no, in any case.
+/// The values that mean false, in upper or lower case.
 const FALSE: [&str; 4] = ["false", "no", "off", "0"];
 
-/// Whether a value stands for yes: it is not empty, and does not say no.
+/// Whether a value means true: it is not empty and does not mean false.
 pub(crate) fn is_true(value: &[u8]) -> bool {
     !value.is_empty() && !FALSE.iter().any(|word| word.as_bytes().eq_ignore_ascii_case(value))
 }
@@ -31,13 +31,13 @@ pub(crate) fn is_true(value: &[u8]) -> bool {
 #[derive(Clone, Copy)]
 pub(crate) struct Facts<'f> {
     pub(crate) variables: &'f Variables,
-    /// The declared variables of which `0` is a value like any other: they are true when they are not empty.
+    /// Declared variables for which even `0` is true: every non-empty value is.
     pub(crate) opaque: &'f BTreeSet<String>,
     pub(crate) exists: &'f dyn Fn(&[u8]) -> bool,
 }
 
 impl Condition {
-    /// Reads a condition; `None` where it has none of the forms, an error where its value is not a template.
+    /// Parses a condition; `None` if it has no valid form, an error if its value is not a template.
     pub(crate) fn parse(text: &str) -> Result<Option<Self>, String> {
         let (name, negated, value) = if let Some((before, value)) = text.split_once('=') {
             let name = before.strip_suffix('!');
@@ -54,7 +54,7 @@ impl Condition {
         self
     }
 
-    /// Whether the variable cannot be empty where the condition holds, or else where it does not.
+    /// Whether the variable cannot be empty if the condition holds, or if it does not (`holds` is false).
     fn proves_set(&self, holds: bool) -> bool {
         match &self.value {
             None => self.negated != holds,
@@ -63,7 +63,7 @@ impl Condition {
         }
     }
 
-    /// Every variable that has a say in it.
+    /// Every variable that influences the result.
     pub(crate) fn names(&self) -> Vec<&str> {
         std::iter::once(&*self.name).chain(self.value.iter().flat_map(Template::names)).collect()
     }
@@ -95,19 +95,19 @@ pub(crate) struct Conditions {
     pub(crate) unless_exists: Vec<Template>,
 }
 
-/// One of several conditions, and what came of it.
+/// A condition and its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Judged<'c> {
     pub(crate) key: &'static str,
     pub(crate) subject: Subject<'c>,
-    /// Whether the variable is so, or something is at the path; or what keeps that from being known.
+    /// The result for the variable or the path, or the fault that prevents one.
     pub(crate) holds: Result<bool, Fault>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Subject<'c> {
     Variable(&'c Condition),
-    /// A path: as it is written, and what that comes to.
+    /// A path: as written, and expanded.
     Path(&'c Template, Expanded),
 }
 
@@ -147,7 +147,7 @@ impl Judged<'_> {
 }
 
 impl Conditions {
-    /// The variables that are not empty where nothing here skips.
+    /// The variables that cannot be empty if no condition here skips.
     pub(crate) fn needed(&self) -> impl Iterator<Item = String> {
         let only = self.only_if.iter().filter(|condition| condition.proves_set(true));
         only.chain(self.skip_if.iter().filter(|condition| condition.proves_set(false)))
@@ -166,7 +166,7 @@ impl Conditions {
         let paths = paths.flat_map(|(key, all)| all.iter().map(move |template| (key, template)));
         let paths = paths.map(move |(key, template)| {
             let path = template.expand(facts.variables);
-            // Nothing is at a path that expands to nothing.
+            // An empty path never exists.
             let exists = |path: &Expanded| !path.bytes.is_empty() && (facts.exists)(&path.bytes);
             let holds = path.as_ref().map(exists).map_err(Fault::clone);
             Judged { key, subject: Subject::Path(template, path.unwrap_or_default()), holds }
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn conditions_follow_the_truth_table() {
-        // Per value: N, N of a secret or a typed variable, N=x, N=, N=no.
+        // The columns are: value, N, N of a secret or a typed variable, N=x, N=, N=no.
         let table = [
             (None, false, false, false, true, false),
             (Some(""), false, false, false, true, false),
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn other_forms_are_none() {
+    fn other_forms_are_not_conditions() {
         for text in ["", "!", "=", "=x", "!=x", "!!N", "!N=x", "!N!=x", "N ", " N", "N ==", "a-b", "1", "N!"]
         {
             assert_eq!(Condition::parse(text), Ok(None), "{text}");
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_can_be_another_variables() {
+    fn a_value_can_be_the_value_of_another_variable() {
         let mut variables = Variables::default();
         variables.set(b"A", "same", Origin::Inherited, false);
         variables.set(b"B", "same", Origin::Inherited, false);
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn all_must_hold_and_any_skips() {
+    fn all_of_only_if_must_hold_and_any_of_skip_if_skips() {
         let mut variables = Variables::default();
         variables.set(b"YES", "1", Origin::Inherited, false);
         variables.set(b"NO", "0", Origin::Inherited, false);

@@ -1,8 +1,8 @@
-//! A value of the table that is known when the table is read, or only once its `${...}` are expanded. Pure.
+//! A value of the table that is known when the table is read, or after its `${...}` are expanded. Pure.
 
 use crate::value::template::Template;
 
-/// A duration or a mode, maybe with `${...}` in it.
+/// A duration or a mode, possibly with `${...}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Deferred<T> {
     Known(T),

@@ -1,8 +1,8 @@
-//! Files of variables, as `env-file` takes them: lines `NAME=value`, nothing expanded and nothing run. Pure.
+//! Parses the files of `env-file`: lines `NAME=value`. Nothing is expanded or run. Pure.
 
 use crate::text::names::is_variable_name;
 
-/// A mistake in a file of variables. It never holds a part of the file, which may be a secret.
+/// A mistake in an env-file. It never contains a part of the file, which may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mistake {
     pub(crate) line: usize,
@@ -14,13 +14,13 @@ pub(crate) type Settings = Vec<(Vec<u8>, Vec<u8>)>;
 const CARRIAGE_RETURN: &str = "it ends in a carriage return: the file has Windows line endings";
 const NUL: &str = "it contains a NUL character, which a variable cannot";
 
-/// The variables of a file, or what is wrong with the first line that such a file cannot have.
+/// The variables of a file, or the first mistake with its line.
 pub(crate) fn parse(text: &[u8]) -> Result<Settings, Mistake> {
     let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
     let mut variables = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
-        // Offsets here are from the end of the text, which every rest of it shares.
+        // Offsets are counted from the end of the text, because every rest shares that end.
         let mistake = |left: usize, reason| {
             let line = 1 + text[..text.len() - left].iter().filter(|byte| **byte == b'\n').count();
             Mistake { line, reason }
@@ -54,7 +54,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Settings, Mistake> {
             rest = after_line;
             continue;
         };
-        // It may end in one of the lines that follow.
+        // The quoted value may end on a later line.
         let inside = &rest[end - value.len() + 1..];
         let (value, length) =
             quoted(inside, *quote).map_err(|(at, reason)| mistake(inside.len() - at, reason))?;
@@ -68,8 +68,8 @@ pub(crate) fn parse(text: &[u8]) -> Result<Settings, Mistake> {
     Ok(variables)
 }
 
-/// The value of a text that begins after an opening quote, and its length with the closing one; or how far
-/// into the text a mistake is.
+/// Parses a text after an opening quote. Returns the value and the length up to the closing quote, or the
+/// offset of a mistake.
 fn quoted(text: &[u8], quote: u8) -> Result<(Vec<u8>, usize), (usize, &'static str)> {
     let mut value = Vec::new();
     let mut at = 0;
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_hold_lines_and_only_double_ones_know_a_backslash() {
+    fn quotes_may_contain_newlines_and_only_double_quotes_have_escapes() {
         yields("A='a\\n\"$x\nB=2'\nC=3", &[("A", "a\\n\"$x\nB=2"), ("C", "3")]);
         yields("A=\"a\\\\b\\\"c\\nd\\$e 'f' $g\n# h\"\n", &[("A", "a\\b\"c\nd$e 'f' $g\n# h")]);
         yields("A=''\nB=\"\"", &[("A", ""), ("B", "")]);

@@ -1,13 +1,13 @@
-//! Resource limits, by the names of prlimit(1). Pure.
+//! Resource limits, with the names of prlimit(1). Pure.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limit {
     pub(crate) resource: Resource,
-    /// How much, in the unit of setrlimit(2); `None` is unlimited.
+    /// The value in the unit of setrlimit(2); `None` is unlimited.
     pub(crate) value: Option<u64>,
 }
 
-/// A limit, by the name that prlimit(1) has for it.
+/// The resource of a limit, with its name in prlimit(1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Resource {
     pub(crate) name: &'static str,

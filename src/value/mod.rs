@@ -1,4 +1,4 @@
-//! The values that the program works with: nothing here touches the world.
+//! The values that the program works with. These modules have no side effects.
 
 pub(crate) mod capability;
 pub(crate) mod condition;

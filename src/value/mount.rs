@@ -1,4 +1,4 @@
-//! A mount of `[shim]`, as `-v` takes it. Pure.
+//! A mount of `[shim]`, in the format of `-v`. Pure.
 
 use crate::text::choice::choice;
 
@@ -7,7 +7,7 @@ choice! {
     Prefix { Home = "$HOME", Pwd = "$PWD" }
 }
 
-/// Splits `$HOME` or `$PWD` off, where it is a whole word of the path: `$HOMES` is neither.
+/// Splits off `$HOME` or `$PWD` if it is a whole part of the path: `$HOMES` is neither.
 pub(crate) fn split_prefix(mount: &str) -> (Option<Prefix>, &str) {
     let split = |prefix: Prefix| Some((prefix, mount.strip_prefix(prefix.name())?));
     let mut found = Prefix::ALL.into_iter().filter_map(split);

@@ -1,4 +1,4 @@
-//! The grammar of `${...}`: a text as parts, literal ones and references to variables. Pure.
+//! The grammar of `${...}`: parses a text into literal parts and references to variables. Pure.
 
 use crate::text::escape::escaped;
 use crate::text::names::is_variable_name;
@@ -12,14 +12,14 @@ pub(crate) enum Part {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reference {
     pub(crate) name: String,
-    /// How the variable's value is written: what follows the `@`.
+    /// The encoding of the value: the name after the `@`.
     pub(crate) operator: Option<Operator>,
-    /// Whether an empty value counts as unset: the colon.
+    /// Whether an empty value counts as unset: the form has a colon.
     pub(crate) empty_is_unset: bool,
     pub(crate) form: Form,
 }
 
-/// How a value is written, so that it stays one thing in the text that it goes into.
+/// An encoding that keeps a value in one piece inside another text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operator {
     Url,
@@ -57,7 +57,7 @@ pub(crate) fn parts(text: &[u8]) -> Result<Vec<Part>, String> {
     Parser { rest: text, depth: 0 }.parts(Until::End)
 }
 
-/// The first part of a text, text or one `${...}`, and what follows it.
+/// The first part of a text, which is literal or one `${...}`, and the rest.
 pub(crate) fn first_part(text: &[u8]) -> Result<(Option<Part>, &[u8]), String> {
     let mut parser = Parser { rest: text, depth: 0 };
     let part = parser.part(Until::End)?;
@@ -124,7 +124,7 @@ impl Parser<'_> {
     }
 
     fn reference(&mut self) -> Result<Reference, String> {
-        // Each level is a call; a text must not decide how deep the stack gets.
+        // Each level is a call, so the depth is limited to protect the stack.
         if self.depth >= 32 {
             return Err("`${` is nested more than 32 deep".to_owned());
         }

@@ -1,7 +1,7 @@
 //! Signals by name and number. Pure.
 
-/// A signal's number from its name, with or without `SIG`, or from its number. Real-time signals are counted
-/// from the kernel's 34, as kill(1) and the engines count them, whatever the C library keeps for itself.
+/// Parses a signal: a name with or without `SIG`, or a number. Real-time signals are counted from the
+/// kernel's 34, like in kill(1) and the engines, even if the C library reserves some.
 pub(crate) fn parse_signal(text: &str) -> Option<i32> {
     let possible = |number: &i32| (1..=31).contains(number) || (35..=64).contains(number);
     if let Ok(number) = text.parse::<i32>() {
@@ -26,7 +26,7 @@ pub(crate) fn can_be_caught(number: i32) -> bool {
     !matches!(number, 9 | 19)
 }
 
-/// A signal's name for messages: `SIGTERM`, `signal 40`.
+/// A signal's name for messages: `SIGTERM` or `signal 40`.
 pub(crate) fn signal_name(number: i32) -> String {
     nix::sys::signal::Signal::try_from(number)
         .map_or_else(|_| format!("signal {number}"), |signal| signal.as_str().to_owned())

@@ -1,4 +1,4 @@
-//! A step of a `setup`, as the table has it.
+//! A step of a `setup`, as the table defines it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub(crate) struct Setting {
     pub(crate) value: Template,
 }
 
-/// The variables that an `env` sets, and that its own values therefore do not see.
+/// The variables that an `env` sets. Its own values do not see them.
 pub(crate) fn own_names(settings: &[Setting]) -> BTreeSet<&str> {
     let names = settings.iter().map(|setting| setting.name.as_str());
     set_of(names.filter(|name| !name.starts_with("PREVERB_")))
@@ -48,19 +48,19 @@ pub(crate) struct Step {
     pub(crate) verbs: Filter,
     pub(crate) environments: Filter,
     pub(crate) when: Conditions,
-    /// How long it may take; for each file of a hook directory. Zero means no limit.
+    /// The time limit of the step, or of each file of a hook directory. Zero means no limit.
     pub(crate) timeout: Option<Deferred<Duration>>,
     pub(crate) grace: Option<Deferred<Duration>>,
     pub(crate) user: Option<Template>,
     pub(crate) on_failure: OnFailure,
     pub(crate) once: Option<Template>,
-    /// The value that makes it due again once it differs from the marker's.
+    /// If this value differs from the one in the marker, the step runs again.
     pub(crate) per: Option<Template>,
     pub(crate) kind: StepKind,
 }
 
 impl Step {
-    /// The same step, of this user unless it has one of its own.
+    /// The same step for this user, unless it has its own user.
     pub(crate) fn for_user(&self, user: Option<&Template>) -> Self {
         Self { user: self.user.as_ref().or(user).cloned(), ..self.clone() }
     }
@@ -106,22 +106,22 @@ impl StepKind {
 }
 
 choice! {
-    /// `executables`: what becomes of executable scripts.
+    /// `executables`: the treatment of executable scripts.
     Executables { Source = "source", Run = "run" }
 }
 
-/// A program that runs while the steps of a group do.
+/// A program that runs at the same time as the steps of a group.
 #[derive(Debug, Clone)]
 pub(crate) struct During {
     pub(crate) argv: Vec<Element>,
     pub(crate) ready: Vec<Probe>,
-    /// The signal that ends it, by number, instead of TERM.
+    /// The signal that ends it instead of TERM.
     pub(crate) stop_signal: Option<i32>,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct Render {
-    /// A file, or a directory of templates.
+    /// The path of a template file or of a directory of templates.
     pub(crate) from: Template,
     pub(crate) to: Template,
     pub(crate) mode: Option<Deferred<u32>>,

@@ -1,4 +1,4 @@
-//! How a supervising preverb treats its target: the options of `--supervise`, and of `init` in a table. Pure.
+//! How a supervising preverb treats its target: the options of `--supervise` and of a table's `init`. Pure.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -9,11 +9,10 @@ pub(crate) struct Supervision {
     pub(crate) group: Option<bool>,
     pub(crate) grace: Option<Duration>,
     pub(crate) exit: Vec<(u8, u8)>,
-    /// Whether a secret is part of the command's path, so that the reason why it cannot be run is withheld.
+    /// Whether the command's path contains a secret, so that errors must not show it.
     pub(crate) conceal: bool,
-    /// The signals that the preverb before this exec has blocked itself: a request to stop among them that
-    /// has come by then ends the run before the target starts, and the target does not inherit them as
-    /// blocked.
+    /// The signals that the previous preverb has blocked. If a request to stop among them has already
+    /// arrived, the run ends before the target starts. The target does not inherit them as blocked.
     pub(crate) blocked: Vec<i32>,
 }
 
@@ -22,7 +21,7 @@ impl Supervision {
         self.exit.iter().find(|(from, _)| *from == code).map_or(code, |(_, to)| *to)
     }
 
-    /// The arguments that ask `--supervise` for this: the inverse of the parser.
+    /// Makes the arguments of `--supervise` for these options: the inverse of the parser.
     pub(crate) fn arguments(&self) -> Vec<OsString> {
         fn list<T>(pairs: &[T], pair: impl Fn(&T) -> String) -> String {
             pairs.iter().map(pair).collect::<Vec<_>>().join(",")

@@ -1,4 +1,4 @@
-//! Messages about mistakes in a text of TOML. Pure.
+//! Messages about TOML syntax errors. Pure.
 
 use std::ops::Range;
 
@@ -31,7 +31,7 @@ pub(super) fn mistakes_in(text: &str, errors: &[Error]) -> (bool, Vec<Wrong>) {
     (is_broken, mistakes)
 }
 
-/// An error of the `toml` crate's, worded as our other messages.
+/// Words an error of the `toml` crate like our other messages.
 fn in_words(message: &str) -> String {
     if message.starts_with("cannot recurse") || message.starts_with("recursion limit") {
         return "arrays, tables or keys are nested too deep".to_owned();
@@ -46,9 +46,8 @@ fn in_words(message: &str) -> String {
     }
 }
 
-/// Mistakes for keys, in the order of the text, that define something again. The `toml` crate does not
-/// say what they repeat, so the text is read once more with another name for each of them, which then
-/// stands beside the first.
+/// Reports the keys that are defined twice, in the order of the text. The `toml` crate does not say where the
+/// first definition is, so the text is parsed again with a unique name in place of each duplicate.
 fn defined_twice(text: &str, twice: &[Range<usize>], mistakes: &mut Vec<Wrong>) {
     let mut mark = "twice".to_owned();
     while text.contains(&mark) {
@@ -63,7 +62,7 @@ fn defined_twice(text: &str, twice: &[Range<usize>], mistakes: &mut Vec<Wrong>) 
     marked.push_str(text.get(done..).unwrap_or_default());
     let (tree, _) = DeTable::parse_recoverable(&marked);
     let names: Vec<String> = twice.iter().map(|span| key_of(text.get(span.clone()))).collect();
-    // For each whether it was found, and the line of the first.
+    // For each key: whether it was found, and the line of the first definition.
     let mut found = vec![(false, None); twice.len()];
     let mut tables = vec![tree.get_ref()];
     while let Some(table) = tables.pop() {
@@ -83,7 +82,7 @@ fn defined_twice(text: &str, twice: &[Range<usize>], mistakes: &mut Vec<Wrong>) 
         let message = match found {
             (_, Some(line)) => format!("{name} is defined twice, first in line {line}"),
             (false, None) => format!("{name} is defined twice"),
-            // It is in a table whose own header is there twice, which is reported.
+            // It is in a table whose header is also a duplicate, which is reported.
             (true, None) => continue,
         };
         mistakes.push((span.clone(), message));

@@ -1,7 +1,7 @@
-//! A target that can be waited for and probed, as the table and the command line write it.
+//! A target for waits and probes, in the notation of the table and the command line.
 //!
-//! An application's own URL is one as it is. Parts of it that mean nothing to the first packets of its
-//! protocol are ignored. No error repeats a part of the target, which may be a secret.
+//! An application's own URL works unchanged. Parts that do not matter for the first packets of its protocol
+//! are ignored. Errors never repeat a part of the target, which may be a secret.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -13,11 +13,11 @@ use crate::text::url::{Host, Url, decoded, halves, is_scheme, parse_port, split_
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// Ready when it exists and was modified at most `max_age` ago.
+    /// Ready if it exists and was modified at most `max_age` ago.
     File { path: PathBuf, max_age: Option<Duration> },
-    /// Ready when it accepts a connection; a stream socket.
+    /// Ready if the stream socket accepts a connection.
     Unix(PathBuf),
-    /// Ready when one of its places is, by its protocol.
+    /// Ready if one of its places is, according to the protocol.
     Server { protocol: Protocol, places: Vec<Place> },
 }
 
@@ -27,11 +27,11 @@ pub(crate) enum Place {
     Unix(PathBuf),
 }
 
-/// How a server is asked whether it is ready, and what it is asked with.
+/// The protocol of a probe, with its parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Tcp,
-    /// The requested path, from the first `/` on, with the query.
+    /// The path of the request, with its leading `/` and the query.
     Http(Vec<u8>),
     Postgres {
         user: Vec<u8>,
@@ -42,9 +42,9 @@ pub(crate) enum Protocol {
     Amqp,
     Mongodb,
     Kafka,
-    /// The service whose health is asked for; the whole server without a name.
+    /// The service to check; if empty, the whole server.
     Grpc(Vec<u8>),
-    /// Whether the URL also names a path, which is never asked for.
+    /// Whether the URL also has a path, which is never requested.
     Tls {
         has_path: bool,
     },
@@ -79,13 +79,13 @@ impl Target {
         Ok(Some(target))
     }
 
-    /// Whether only the TLS of a URL would be seen, and not what its path asks for.
+    /// Whether the URL has a path, but the probe only sees the TLS handshake.
     pub(crate) fn hides_its_path(&self) -> bool {
         matches!(self, Self::Server { protocol: Protocol::Tls { has_path: true }, .. })
     }
 
-    /// The socket of a PostgreSQL server, where a target is one: the temporary server of the official
-    /// image's first start answers there, too.
+    /// Whether the target is a PostgreSQL socket. The temporary server of the official image's first start
+    /// also answers there.
     pub(crate) fn is_postgres_socket(&self) -> bool {
         let Self::Unix(path) = self else { return false };
         path.file_name().is_some_and(|name| name.as_bytes().starts_with(b".s.PGSQL."))
@@ -102,7 +102,7 @@ pub(crate) const POSTGRES_SOCKET: &str = "the temporary server of the official i
 pub(crate) const POSTGRES_SOCKET_HINT: &str =
     "a URL with the server's host and port, `postgres://host`, waits for the real one";
 
-/// `sqlite:///path`, `sqlite+aiosqlite:///path`, `jdbc:sqlite:path` and the like.
+/// Matches `sqlite:///path`, `sqlite+aiosqlite:///path`, `jdbc:sqlite:path` and similar URLs.
 fn is_sqlite(text: &[u8]) -> bool {
     halves(without_jdbc(text), b':').is_some_and(|(scheme, _)| {
         is_scheme(scheme) && scheme.get(..6).is_some_and(|start| start.eq_ignore_ascii_case(b"sqlite"))
@@ -144,7 +144,7 @@ fn parse_server(scheme: &str, text: &[u8]) -> Result<Target, String> {
     let unknown = || format!("unknown scheme; {SCHEMES}");
     let base = scheme.split('+').next().unwrap_or_default();
     let (kind, port) = match base {
-        // These have no drivers.
+        // These schemes have no drivers.
         "http" | "https" if base != scheme => return Err(FINDS_ITSELF.to_owned()),
         "tcp" | "tls" if base != scheme => return Err(unknown()),
         "tcp" | "tls" | "grpc" => (base, None),
@@ -164,7 +164,7 @@ fn parse_server(scheme: &str, text: &[u8]) -> Result<Target, String> {
     if ["srv", "sentinel", "unix", "socket"].contains(&url.driver.as_str()) {
         return Err(FINDS_ITSELF.to_owned());
     }
-    // In databases TLS is negotiated after the start; everywhere else it comes first.
+    // Databases negotiate TLS after the start of the connection; elsewhere TLS comes first.
     let of_driver = ["ssl", "tls"].contains(&url.driver.as_str());
     let of_query = ["tls", "ssl"].iter().any(|name| url.value(name).is_some_and(|value| value == b"true"));
     let protocol = match kind {
@@ -192,7 +192,7 @@ fn http(url: &Url<'_>) -> Result<Protocol, String> {
         path.push(b'?');
         path.extend_from_slice(url.query);
     }
-    // A blank would end the request's target, a line feed the header: neither may be smuggled in.
+    // A blank would end the request target and a line feed the header, so both are rejected.
     if path.iter().any(|byte| *byte <= b' ' || *byte == 0x7f) {
         return Err("a blank or a control character in a URL; percent-encode it, as in `%20`".to_owned());
     }
@@ -206,7 +206,7 @@ fn no_login(url: &Url<'_>) -> Result<(), String> {
     Err("a user and a password are not sent to this kind of target; leave them out".to_owned())
 }
 
-/// The user and the database go into the first packet, so that a server without passwords logs nothing odd.
+/// The first packet has the user and the database, so the log of a server without passwords looks normal.
 fn postgres(url: &Url<'_>) -> Result<Protocol, String> {
     let named = |value: Option<Vec<u8>>, part: &[u8]| {
         value.unwrap_or_else(|| decoded(part)).into_iter().filter(|byte| *byte != 0).collect::<Vec<u8>>()
@@ -225,7 +225,7 @@ fn postgres(url: &Url<'_>) -> Result<Protocol, String> {
     Ok(Protocol::Postgres { user, database })
 }
 
-/// The longest name that is sent anywhere; no server has one that long.
+/// The maximum length of a name in a packet; no server has one that long.
 const LONGEST_NAME: usize = 1024;
 
 fn redis(url: &Url<'_>) -> Result<Protocol, String> {
@@ -256,7 +256,7 @@ fn places(url: &Url<'_>, protocol: &Protocol, default: Option<u16>) -> Result<Ve
     }
     let of_postgres = matches!(protocol, Protocol::Postgres { .. });
     let ports = url.value("port").filter(|_| of_postgres).unwrap_or_default();
-    // A list goes with a list of hosts, each of which may have its own.
+    // A list of ports belongs to a list of hosts, so it is not a default.
     let default = parse_port(&ports).ok().or(default);
     let mut hosts = url.hosts.clone();
     if of_postgres && let Some(named) = url.value("host").filter(|host| !host.is_empty()) {
@@ -270,7 +270,7 @@ fn places(url: &Url<'_>, protocol: &Protocol, default: Option<u16>) -> Result<Ve
     }
     if hosts.is_empty() {
         let local: &[&str] = if of_postgres {
-            // The fallback of libpq, here and upstream.
+            // This is the fallback of libpq, as distributions and upstream build it.
             &["/var/run/postgresql", "/tmp", "localhost"]
         } else if matches!(protocol, Protocol::Mysql | Protocol::Redis(_) | Protocol::Amqp) {
             &["localhost"]
@@ -288,7 +288,7 @@ fn places(url: &Url<'_>, protocol: &Protocol, default: Option<u16>) -> Result<Ve
             return Ok(Place::Tcp { host, port });
         }
         if of_postgres {
-            // There it is a directory.
+            // For PostgreSQL the path is the directory of the socket.
             path.extend_from_slice(format!("/.s.PGSQL.{port}").as_bytes());
         } else if !matches!(protocol, Protocol::Mysql | Protocol::Mongodb | Protocol::Redis(_)) {
             return Err("the host is a path".to_owned());
@@ -429,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_of_postgres_is_read_as_libpq_reads_it() {
+    fn a_postgres_url_is_read_like_in_libpq() {
         let app = |place| postgres("app", "shop", [place]);
         for text in [
             "postgres://app:p%40ss@db/shop",
@@ -516,7 +516,7 @@ mod tests {
     }
 
     #[test]
-    fn tls_is_seen_from_outside_alone() {
+    fn only_the_tls_handshake_is_checked() {
         let tls = |host, port| server(Protocol::Tls { has_path: false }, [at(host, port)]);
         assert_eq!(target("https://web"), tls("web", 443));
         assert_eq!(target("https://u:p@web:8443#x"), tls("web", 8443));
@@ -536,7 +536,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_nothing_to_wait_for() {
+    fn an_empty_target_is_skipped() {
         for text in [
             "",
             "sqlite:///db.sqlite3",
@@ -552,7 +552,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_that_are_found_in_other_ways_need_a_program() {
+    fn urls_that_do_not_name_a_host_need_a_program() {
         for text in [
             "mongodb+srv://u:p@c.example/x",
             "redis+sentinel://a/m",

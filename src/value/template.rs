@@ -1,5 +1,5 @@
-//! `${...}`: parsed once, expanded against variables when its turn comes. The forms and their meanings are
-//! the shell's (POSIX, 2.6.2 Parameter Expansion), but one string stays one string. Pure.
+//! `${...}`: parsed once, and expanded with variables when needed. The forms and their meanings are the
+//! shell's (POSIX, 2.6.2 Parameter Expansion), but one string stays one string. Pure.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -32,12 +32,12 @@ impl Eq for Template {}
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Expanded {
     pub(crate) bytes: Vec<u8>,
-    /// Whether a secret went in: then it is shown nowhere.
+    /// Whether it contains a secret; then it is never shown.
     pub(crate) secret: bool,
 }
 
 impl Expanded {
-    /// One that is not secret.
+    /// Makes a value that is not secret.
     pub(crate) fn open(bytes: impl Into<Vec<u8>>) -> Self {
         Self { bytes: bytes.into(), secret: false }
     }
@@ -87,7 +87,7 @@ impl Fault {
         format!("variable `{}` {state}{message}", self.name)
     }
 
-    /// The sentence, and what in the table it is about.
+    /// The sentence, with the part of the table that needs the variable.
     pub(crate) fn needed_by(&self, what: &str) -> String {
         match self.state {
             State::Unset | State::Empty => format!("{}: {what} needs it", self.sentence()),
@@ -116,7 +116,7 @@ impl Template {
         if inside.iter().any(has_words) { Err(misplaced_words()) } else { Ok(template) }
     }
 
-    /// The beginning of a text, up to the next `${` or one of those, and the rest.
+    /// The first part of a text, which is literal up to the next `${`, or one `${...}`; and the rest.
     pub(crate) fn first(text: &[u8]) -> Result<(Self, &[u8]), String> {
         let (part, rest) = first_part(text)?;
         if part.iter().any(has_words) {
@@ -130,7 +130,7 @@ impl Template {
         matches!(&self.parts[..], [Part::Variable(Reference { operator: Some(Operator::Words), .. })])
     }
 
-    /// The words of an element of an argv: one, unless it is `${NAME@words}`.
+    /// The arguments of an element of an argv: one, unless it is `${NAME@words}`.
     pub(crate) fn expand_words(&self, variables: &Variables) -> Result<Vec<Expanded>, Vec<Fault>> {
         let whole = self.expand_all(variables)?;
         let [Part::Variable(Reference { name, operator: Some(Operator::Words), .. })] = &self.parts[..]
@@ -153,12 +153,12 @@ impl Template {
         url::shown_value(self.source.as_bytes(), false)
     }
 
-    /// The value against these variables, or the first of them that cannot stand where it is needed.
+    /// Expands the template, or returns the first variable that has no valid value.
     pub(crate) fn expand(&self, variables: &Variables) -> Result<Expanded, Fault> {
         self.expand_all(variables).map_err(|mut missing| missing.swap_remove(0))
     }
 
-    /// The value against these variables, or each of them that cannot stand where it is needed, in order.
+    /// Expands the template, or returns every variable that has no valid value, in order.
     pub(crate) fn expand_all(&self, variables: &Variables) -> Result<Expanded, Vec<Fault>> {
         let mut out = Expanded::default();
         let mut missing = Vec::new();
@@ -207,7 +207,7 @@ fn expand_reference(
             out.secret |= secret;
         }
         (Form::Alternative(_), None) => {}
-        // Which of two words stands here tells whether a secret is set, not what it is.
+        // The choice between two words shows whether a secret is set, but not its value.
         (Form::Alternative(word), Some(_)) | (Form::Default(word), None) => {
             expand_into(word, variables, out, missing);
         }
@@ -218,7 +218,7 @@ fn expand_reference(
             let mut message = Expanded::default();
             let before = missing.len();
             expand_into(word, variables, &mut message, missing);
-            // As in the shell, a variable that the message itself lacks is reported instead.
+            // Like in a shell, a variable that is missing in the message itself is reported instead.
             if missing.len() == before {
                 let state = if found.is_some() { State::Empty } else { State::Unset };
                 missing.push(Fault { message: Some(message), ..Fault::new(&reference.name, state) });
@@ -227,7 +227,7 @@ fn expand_reference(
     }
 }
 
-/// A value as its operator has it written; `@words` splits the whole in the end.
+/// Encodes a value for its operator. `@words` splits the whole element later.
 fn written(value: &[u8], operator: Option<Operator>) -> Result<Cow<'_, [u8]>, State> {
     Ok(match operator {
         None | Some(Operator::Words) => value.into(),
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_means_what_the_shell_means() {
+    fn every_form_has_the_same_meaning_as_in_a_shell() {
         yields("a${SET}b", "avalueb");
         yields("${EMPTY}", "");
         yields("${EMPTY:-d}${EMPTY-d}${NONE-d}${NONE:-d}", "ddd");
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operator_says_how_the_value_is_written_and_not_the_word() {
+    fn an_operator_encodes_the_value_but_not_the_word() {
         yields("${ODD@url}", "p%40s%20s%3A%27%22%5C%C3%A4~");
         yields("${ODD@json}", "p@s s:'\\\"\\\\ä~");
         yields("${ODD@sh}", "'p@s s:'\\''\"\\ä~'");
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_a_whole_element_and_split_as_a_shell_splits() {
+    fn words_are_a_whole_element_and_are_split_like_in_a_shell() {
         let words = |element: &str| {
             let template = Template::parse_element(element).expect("well-formed");
             let words = template.expand_words(&variables()).expect("all set");
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn every_other_dollar_is_itself() {
+    fn every_other_dollar_is_literal() {
         yields("$SET $ $$ $$$ $1 $(x) {} }", "$SET $ $$ $$$ $1 $(x) {} }");
         yields("$${SET} $$${SET}", "${SET} $${SET}");
         yields("${NONE:-$${x}", "${x");
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_marks_what_is_made_from_it() {
+    fn a_value_made_from_a_secret_is_secret() {
         let secret = |template: &str| {
             Template::parse(template).expect("well-formed").expand(&variables()).expect("set").secret
         };

@@ -1,5 +1,5 @@
-//! Text that is not the table's own: a template of `render`, which need not be UTF-8, and in which not every
-//! `${...}` need be ours. Pure.
+//! The text of a `render` template. It need not be UTF-8, and some of its `${...}` may belong to another
+//! program. Pure.
 
 use crate::text::names::is_variable_name;
 use crate::text::pattern::matches;
@@ -12,7 +12,7 @@ pub(crate) const HINT: &str = "a literal `${` is written `$${`; `only` names the
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Scope {
-    /// Patterns of names; without them all are expanded.
+    /// Patterns of names; without them all variables are expanded.
     pub(crate) only: Option<Vec<Vec<u8>>>,
     pub(crate) keep_unset: bool,
 }
@@ -25,7 +25,7 @@ impl Scope {
 
 #[derive(Debug)]
 pub(crate) struct Malformed {
-    /// The line that it starts in.
+    /// The line where it starts.
     pub(crate) line: usize,
     pub(crate) reason: String,
 }
@@ -33,12 +33,12 @@ pub(crate) struct Malformed {
 #[derive(Debug)]
 pub(crate) enum TextError {
     Malformed(Malformed),
-    /// These variables are not set: the line that needs it, and which. At least one.
+    /// The unset variables, each with the line that needs it. At least one.
     Unset(Vec<(usize, Fault)>),
 }
 
-/// Expands what is in the scope. An error is every variable that is not set, each once, with the first line
-/// that needs it; where there is none, the line of a malformed `${` and what is wrong.
+/// Expands the variables in the scope. The error lists every unset variable once, with the first line that
+/// needs it. If there is none, it is a malformed `${` with its line.
 pub(crate) fn expand_text(text: &[u8], variables: &Variables, scope: &Scope) -> Result<Expanded, TextError> {
     let mut out = Expanded::default();
     let mut unset: Vec<(usize, Fault)> = Vec::new();
@@ -67,13 +67,13 @@ pub(crate) fn expand_text(text: &[u8], variables: &Variables, scope: &Scope) -> 
     }
 }
 
-/// Whether nothing is wrong but that a variable is not set, and the text does not demand that it is.
+/// Whether a variable is only unset, and the text does not demand that it is set.
 fn is_plain(fault: &Fault) -> bool {
     fault.state == State::Unset && fault.message.is_none()
 }
 
-/// The `${...}` of a text that are in the scope, each with its line, up to the first that is malformed; then
-/// its line and what is wrong with it.
+/// The `${...}` of a text in the scope, each with its line, up to the first malformed one, which is returned
+/// separately.
 pub(crate) fn references(text: &[u8], scope: &Scope) -> (Vec<(usize, Template)>, Option<Malformed>) {
     let mut found = Vec::new();
     let ended = pieces(text, scope, |line, _, template| {
@@ -82,8 +82,8 @@ pub(crate) fn references(text: &[u8], scope: &Scope) -> (Vec<(usize, Template)>,
     (found, ended.err())
 }
 
-/// Gives the pieces of a text to `take`, one after the other: its line, its bytes, and what it is, unless it
-/// stays as it is.
+/// Calls `take` for each piece of a text with its line, its bytes, and its template. The template is `None`
+/// if the piece is not changed.
 fn pieces<'t>(
     text: &'t [u8],
     scope: &Scope,
@@ -93,7 +93,7 @@ fn pieces<'t>(
     let mut line = 1;
     while !rest.is_empty() {
         let parsed = Template::first(rest);
-        // A piece is either text, or one `${...}` with nothing before it.
+        // A piece is either literal text or a single `${...}`.
         let is_ours = rest.strip_prefix(b"${").is_none_or(|inside| {
             let length = inside.iter().take_while(|b| b.is_ascii_alphanumeric() || b"_.".contains(b)).count();
             scope.only.is_none() || (is_variable_name(&inside[..length]) && scope.has(&inside[..length]))
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_says_in_which_line_it_is_wrong() {
+    fn a_mistake_in_a_text_has_its_line() {
         let text = b"one\n\xff ${SET}\nthree ${NONE}\n";
         match expand_text(text, &variables(), &Scope::default()) {
             Err(TextError::Unset(unset)) => {
@@ -165,14 +165,14 @@ mod tests {
     }
 
     #[test]
-    fn names_that_only_does_not_match_stay_as_they_are() {
+    fn names_that_only_does_not_match_are_left_unchanged() {
         yields(
             &only(&["SET"]),
             "${SET} ${SETTLED} ${none} ${none:-${SET}}",
             "value ${SETTLED} ${none} ${none:-${SET}}",
         );
         yields(&only(&["SET*", "x"]), "${SET}${SETTLED}${x:-d}$${SET}", "valuemored${SET}");
-        // Text that is not a valid variable name stays as well.
+        // Text that is not a valid variable name is also left unchanged.
         yields(&only(&["*"]), "${1} ${SET} ${} ${", "${1} value ${} ${");
         yields(&only(&["SET"]), "${other ${SET} ${other@words}", "${other value ${other@words}");
         let ours = expand_text(b"\n${SET", &variables(), &only(&["SET"]));
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn unset_variables_can_stay_but_for_those_that_the_text_demands() {
+    fn unset_variables_can_be_left_unless_the_text_demands_them() {
         let scope = Scope { only: None, keep_unset: true };
         yields(
             &scope,

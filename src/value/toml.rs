@@ -1,9 +1,8 @@
-//! The program's only reader of TOML: text as a tree in which each node knows where it stands, and several
-//! texts merged into one tree. It does not know the meaning of any key.
+//! The program's only TOML reader: parses text into a tree in which each node knows its place, and merges
+//! several texts into one tree. It does not know the meaning of any key.
 //!
-//! The tree is the `toml` crate's own, so that reading a table of a thousand verbs costs nothing but its
-//! parse; a later text's spans are moved after those of the texts before it, so that a place alone names
-//! the text.
+//! The tree is that of the `toml` crate, so that a table of a thousand verbs costs nothing but its parsing.
+//! The spans of a later text are moved after those of earlier ones, so that a span alone identifies the text.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -15,7 +14,7 @@ use ::toml::de::{DeTable, DeValue};
 
 use crate::value::syntax::mistakes_in;
 
-/// Where something stands: bytes of all the texts, one after the other.
+/// A range of bytes in all texts, one after the other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Span {
     pub(crate) start: usize,
@@ -28,7 +27,7 @@ impl From<Range<usize>> for Span {
     }
 }
 
-/// From how many bytes on only the first mistake of a text's syntax is looked for.
+/// In a text of this size or larger, only the first syntax error is reported.
 const LARGE: usize = 256 << 10;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +36,7 @@ pub(crate) struct Mistake {
     pub(crate) message: String,
     pub(crate) masked: Option<String>,
     pub(crate) hint: Option<String>,
-    /// The environment, where it is a mistake in that one and not in the table as such.
+    /// The environment, if the mistake exists only there and not in the table itself.
     pub(crate) environment: Option<String>,
 }
 
@@ -57,7 +56,7 @@ pub(crate) struct Source {
     /// Its text, without a byte order mark.
     pub(crate) text: String,
     pub(crate) start: usize,
-    /// Where its lines end; found when the first place is asked for, because a table can have many mistakes.
+    /// The offsets of its line ends, computed for the first place, because a table can have many mistakes.
     newlines: OnceCell<Vec<usize>>,
 }
 
@@ -70,7 +69,7 @@ impl Source {
 #[derive(Debug, Default)]
 pub(crate) struct Sources(Vec<Source>);
 
-/// A place as text: line and column from 1, the column in characters, and the line itself.
+/// A place in a text: the line and the column in characters, both from 1, and the text of the line.
 pub(crate) struct Place<'s> {
     pub(crate) source: &'s Source,
     pub(crate) line: usize,
@@ -80,9 +79,9 @@ pub(crate) struct Place<'s> {
 }
 
 impl Sources {
-    /// Adds a text, which is merged over those before it.
+    /// Adds a text that will be merged over the earlier ones.
     pub(crate) fn add(&mut self, path: PathBuf, text: String) {
-        // The place at the very end of a text is still in that text.
+        // The place at the very end of a text still belongs to this text.
         let start = self.0.last().map_or(0, |last| last.start + last.text.len() + 1);
         self.0.push(Source::new(path, text, start));
     }
@@ -99,8 +98,8 @@ impl Sources {
         self.0.partition_point(|source| source.start <= offset).saturating_sub(1)
     }
 
-    /// The last key of a `[[header]]`, where a span is one; else the span as it is. The `toml` crate has no
-    /// key of its own for each table of an array.
+    /// The last key of a span that is a `[[header]]`; any other span is unchanged. The `toml` crate has no
+    /// separate key for each table of an array.
     pub(crate) fn narrowed(&self, span: Span) -> Span {
         let source = self.0.get(self.number(span.start));
         let text =
@@ -112,7 +111,7 @@ impl Sources {
         Span { start: end - last.len(), end: end - (last.len() - last.trim_end().len()) }
     }
 
-    /// Where the byte at `offset` stands; `None` where there is no text at all.
+    /// The place of the byte at `offset`; `None` if there is no text.
     pub(crate) fn place(&self, offset: usize) -> Option<Place<'_>> {
         let source = self.0.get(self.number(offset))?;
         let text = source.text.as_str();
@@ -162,14 +161,14 @@ pub(crate) struct Document<'s> {
 pub(crate) struct Node<'d> {
     sources: &'d Sources,
     name: &'d str,
-    /// `None` for an array's item.
+    /// `None` for an item of an array.
     key: Option<&'d Spanned<Cow<'d, str>>>,
     value: &'d Spanned<DeValue<'d>>,
 }
 
 impl<'s> Document<'s> {
-    /// Reads the first text and merges each later one over it, in order: tables key by key, a later scalar
-    /// or array in the place of the earlier one, but an array whose path is `appended` after it.
+    /// Parses the first text and merges each later one over it: tables are merged by key, later scalars and
+    /// arrays replace earlier ones, but an array whose path is `appended` is added to the earlier one.
     pub(crate) fn read(sources: &'s Sources, appended: fn(&[&str]) -> bool) -> Result<Self, Vec<Mistake>> {
         match Self::read_on(sources, appended) {
             (Some(document), mistakes) if mistakes.is_empty() => Ok(document),
@@ -177,7 +176,7 @@ impl<'s> Document<'s> {
         }
     }
 
-    /// The same, with a tree as well where nothing is wrong but that something is defined twice: the first
+    /// Does the same, but also returns a tree if keys defined twice are the only mistakes. The first
     /// definition counts.
     pub(crate) fn read_on(
         sources: &'s Sources,
@@ -187,7 +186,7 @@ impl<'s> Document<'s> {
         let mut root = Spanned::new(0..0, DeValue::Table(DeTable::new()));
         let mut broken = false;
         for source in &sources.0 {
-            // Each mistake costs memory, and a text can be nothing else.
+            // Each mistake costs memory, and a text may consist only of mistakes.
             let first = (source.text.len() > LARGE).then(|| DeTable::parse(&source.text).err()).flatten();
             if let Some(error) = first {
                 broken = true;
@@ -224,7 +223,7 @@ impl<'s> Document<'s> {
     }
 }
 
-/// Merges `over`, which stands at `path`, into `base`; what is left is to take its place.
+/// Merges `over`, which is at `path`, into `base`. The result, if any, has to replace `base`.
 fn merge<'s>(
     base: &mut DeValue<'s>,
     over: Spanned<DeValue<'s>>,
@@ -241,7 +240,7 @@ fn merge<'s>(
                     None => Some(value),
                 };
                 if let Some(value) = rest {
-                    // An insertion alone would keep the key that stands there, with its place.
+                    // An insertion alone would keep the existing key and its place.
                     base.remove(key.get_ref().as_ref());
                     base.insert(key, value);
                 }
@@ -258,7 +257,7 @@ fn merge<'s>(
     None
 }
 
-/// A value with its spans moved after those of the texts before it.
+/// Moves the spans of a value after those of the earlier texts.
 fn moved(value: Spanned<DeValue<'_>>, by: usize) -> Spanned<DeValue<'_>> {
     let range = |range: Range<usize>| range.start + by..range.end + by;
     let span = range(value.span());
@@ -292,7 +291,7 @@ impl<'d> Node<'d> {
         self.key.map(Spanned::span).filter(|key| value.start < key.start).unwrap_or(value).into()
     }
 
-    /// Its key in the table that it is in; of an array's item, the array's.
+    /// Its key in its table; for an item of an array, the key of the array.
     pub(crate) fn key(self) -> &'d str {
         self.name
     }
@@ -323,7 +322,7 @@ impl<'d> Node<'d> {
         Some(self.child(key, value))
     }
 
-    /// The entries of a table or the items of an array, in the order of the text; none for a scalar.
+    /// The entries of a table or the items of an array, in the order of the text; empty for a scalar.
     pub(crate) fn children(self) -> std::vec::IntoIter<Self> {
         let mut children: Vec<Self> = self.entries().collect();
         if let DeValue::Array(array) = self.value.get_ref() {
@@ -334,12 +333,12 @@ impl<'d> Node<'d> {
         children.into_iter()
     }
 
-    /// The children of the child of this key; none without one.
+    /// The children of the child with this key; empty if there is none.
     pub(crate) fn below(self, key: &str) -> std::vec::IntoIter<Self> {
         self.get(key).map(Self::children).unwrap_or_default()
     }
 
-    /// The entries of a table, sorted by key; none for anything else. Cheaper than `children`.
+    /// The entries of a table, sorted by key; empty for other nodes. Cheaper than `children`.
     pub(crate) fn entries(self) -> impl Iterator<Item = Self> + use<'d> {
         let table = self.value.get_ref().as_table();
         table.into_iter().flatten().map(move |(key, value)| self.child(key, value))
@@ -381,7 +380,7 @@ mod tests {
         assert_eq!(dump(document.root()), expected);
     }
 
-    /// The mistakes, each as `FILE:LINE:COLUMN: SENTENCE`.
+    /// Checks the mistakes, each as `FILE:LINE:COLUMN: SENTENCE`.
     #[track_caller]
     fn wrong(texts: &[&str], expected: &[&str]) {
         let sources = sources(texts);
@@ -395,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn all_forms_of_tables_make_one_tree() {
+    fn all_notations_of_tables_make_the_same_tree() {
         check(
             &["a.b = 1\n[c.d]\ne = 'x'\n[c]\nf = {g.h = true}"],
             r#"{a={b=1},c={d={e="x"},f={g={h=true}}}}"#,
@@ -406,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_come_in_the_order_of_the_text() {
+    fn entries_are_in_the_order_of_the_text() {
         check(&["z = 1\na = 2\n[m]\nz = 1\nb = 2\n[c]"], "{z=1,a=2,m={z=1,b=2},c={}}");
         check(&["z = 1\na = 2", "m = 3\nz = 4"], "{a=2,m=3,z=4}");
     }
@@ -427,12 +426,12 @@ mod tests {
         check("[[a]]\n[a]", &[first("0:2:2", "a", 1)]);
         check("[a.b]\nx = 1\n[a]\nb.y = 1", &[first("0:4:1", "b", 1)]);
         check("a = {b.c = 1, b = {d = 2}}", &[first("0:1:15", "b", 1)]);
-        // The names that take part in this can be there as well.
+        // The text may already contain the unique names.
         check("twice0 = 1\na = 1\na = 2", &[first("0:3:1", "a", 2)]);
     }
 
     #[test]
-    fn of_two_definitions_the_first_counts_where_nothing_else_is_wrong() {
+    fn the_first_of_two_definitions_counts_if_there_is_no_other_mistake() {
         let read = |text: &str| {
             let sources = sources(&[text]);
             let (document, mistakes) = Document::read_on(&sources, appended);
@@ -444,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_of_syntax_has_a_place_and_says_what_is_expected() {
+    fn every_syntax_error_has_a_place_and_names_the_expected_token() {
         wrong(
             &["x = 1\ny = \nz = '1' 2", "a = [1"],
             &[
@@ -457,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn merging_goes_key_by_key_and_appends_the_lists_that_are_named() {
+    fn texts_are_merged_by_key_and_the_named_lists_are_appended() {
         check(
             &["d = 1\n[e]\na = 1\nb = [1]\n[[setup]]\nx = 1", "d = 2\n[e]\nb = [2]\nc = 3\n[[setup]]\nx = 2"],
             "{e={a=1,b=[2],c=3},setup=[{x=1},{x=2}],d=2}",
@@ -467,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_found_in_whatever_text_they_are() {
+    fn places_are_found_in_every_text() {
         let sources = sources(&["a = 1", "", "b = \"ä\" # x\r\nc = 2\n"]);
         let document = Document::read(&sources, appended).expect("well-formed");
         let place = |key: &str| {
@@ -482,7 +481,7 @@ mod tests {
     }
 
     #[test]
-    fn nesting_is_bounded() {
+    fn nesting_is_limited() {
         let (open, close) = ("[".repeat(5000), "]".repeat(5000));
         let deep = format!("a = {open}{close}");
         let keys = format!("{}a = 1", "a.".repeat(5000));

@@ -1,4 +1,4 @@
-//! A user as a table or `--as` names it: `name`, `uid`, `name:group`, `uid:gid`. Pure.
+//! A user, in the notation of the table and `--as`: `name`, `uid`, `name:group`, `uid:gid`. Pure.
 
 use crate::text::url::halves;
 
@@ -8,7 +8,7 @@ pub(crate) struct UserSpec {
     pub(crate) group: Option<Who>,
 }
 
-/// A name or a number. A number is a number even where a user is so named.
+/// A name or a number. Digits are always a number, even if a user has such a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Who {
     Name(Vec<u8>),
@@ -17,7 +17,7 @@ pub(crate) enum Who {
 }
 
 impl UserSpec {
-    /// Reads a user; an error says what is wrong with it, without naming it.
+    /// Parses a user. The error does not repeat the text.
     pub(crate) fn parse(text: &[u8]) -> Result<Self, String> {
         let (user, group) = halves(text, b':').map_or((text, None), |(user, group)| (user, Some(group)));
         let group = group.map(|group| Who::parse(group, "group"));
@@ -25,7 +25,7 @@ impl UserSpec {
     }
 }
 
-/// The largest uid and gid: larger ones mean -1 somewhere, or wrap to root.
+/// The maximum uid and gid: larger ones may mean -1, or wrap to root.
 pub(crate) const LARGEST_ID: u32 = 2_147_483_647;
 
 impl Who {
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_ids_and_nothing_else_is() {
+    fn only_plain_numbers_are_ids() {
         assert_eq!(UserSpec::parse(b"1000"), Ok(UserSpec { user: Who::Id(1000), group: None }));
         for name in [&b"0day"[..], b"-1", b"+1", b" 0", b"0x10", b"1e3"] {
             assert_eq!(UserSpec::parse(name), Ok(UserSpec { user: Who::Name(name.to_vec()), group: None }));

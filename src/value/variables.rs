@@ -1,5 +1,5 @@
-//! The variables of a process as a value: bytes, in order. Untouched entries are kept as they were:
-//! duplicates, names with odd characters and entries without `=`. Pure.
+//! The variables of a process as a value: bytes, in order. Unchanged entries are kept exactly: duplicates,
+//! names with unusual characters, and entries without `=`. Pure.
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, OsStr};
@@ -14,7 +14,7 @@ pub(crate) enum Origin {
     Option,
     File {
         path: String,
-        /// The variable that names it is called so, with `_FILE` after it.
+        /// The name of the variable with the path, without its `_FILE`.
         named_by: Option<String>,
     },
     Alias(String),
@@ -23,7 +23,7 @@ pub(crate) enum Origin {
     EnvironmentEnv,
     VerbEnv,
     EnvironmentVerbEnv,
-    /// The user that the target runs as: `HOME`.
+    /// The target's user, for `HOME`.
     User,
     Hook(String),
     Step(String),
@@ -59,10 +59,10 @@ impl Origin {
     }
 }
 
-/// A fact of the machine, which is expanded like a variable: it is read where it is named, and nowhere else.
+/// A fact of the machine, which is expanded like a variable. It is read only where a text names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fact {
-    /// How many processors this container can use, at least 1.
+    /// The number of processors that this container can use, at least 1.
     Cpus,
     MemoryMib,
 }
@@ -79,9 +79,9 @@ impl Fact {
 
 #[derive(Debug, Clone)]
 struct Entry {
-    /// The entry as it stands in the environment, and a NUL.
+    /// The entry as in the environment, with a NUL.
     text: Vec<u8>,
-    /// Where its `=` is, if it has one.
+    /// The position of its `=`, if any.
     equals: Option<usize>,
     secret: bool,
     origin: Origin,
@@ -89,7 +89,7 @@ struct Entry {
 
 impl Entry {
     fn new(text: Vec<u8>, origin: Origin) -> Self {
-        // The first byte is skipped so that an entry `=x=y` has a name, as in the C library.
+        // The search skips the first byte, so that an entry `=x=y` has a name, as in the C library.
         let equals = text.iter().skip(1).position(|byte| *byte == b'=').map(|at| at + 1);
         Self { text, equals, secret: false, origin }
     }
@@ -120,7 +120,7 @@ impl Found<'_> {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Variables {
     entries: Vec<Option<Entry>>,
-    /// Where the entries of a name are; the first one counts.
+    /// The indexes of the entries of each name; the first one counts.
     places: BTreeMap<Vec<u8>, Vec<usize>>,
     facts: Option<fn(Fact) -> u64>,
 }
@@ -156,12 +156,12 @@ impl Variables {
         self.entries.iter().flatten()
     }
 
-    /// The variable of this name; the first of several, as getenv(3) finds it.
+    /// The variable with this name; the first of several, like getenv(3).
     pub(crate) fn get(&self, name: &[u8]) -> Option<Found<'_>> {
         self.entries[*self.places.get(name)?.first()?].as_ref()?.found()
     }
 
-    /// The fact of this name. An inherited variable that is called so is not what is expanded.
+    /// The fact with this name. It takes precedence over an inherited variable.
     pub(crate) fn fact(&self, name: &str) -> Option<String> {
         let read = self.facts?;
         Some(read(Fact::named(name)?).to_string())
@@ -171,7 +171,7 @@ impl Variables {
         self.get(name).map(|found| found.value).filter(|value| !value.is_empty())
     }
 
-    /// Sets a variable, where the first of its name stood or at the end. A variable that was secret stays
+    /// Sets a variable, in the place of the first one with this name or at the end. A secret variable stays
     /// secret.
     pub(crate) fn set(&mut self, name: &[u8], value: impl AsRef<[u8]>, origin: Origin, secret: bool) {
         let text = [name, b"=", value.as_ref(), b"\0"].concat();
@@ -199,7 +199,7 @@ impl Variables {
         }
     }
 
-    /// Whether where this program lies is a secret: it is looked up on a `PATH` that is one.
+    /// Whether the program's path is secret, because it is found on a secret `PATH`.
     pub(crate) fn hides(&self, program: &OsStr) -> bool {
         !program.as_bytes().contains(&b'/') && self.get(b"PATH").is_some_and(|path| path.secret)
     }
@@ -212,7 +212,7 @@ impl Variables {
         self.present().filter_map(|entry| CStr::from_bytes_with_nul(&entry.text).ok()).collect()
     }
 
-    /// The longest entry: its name and its size with the NUL, for the message when execve(2) refuses.
+    /// The longest entry: its name, and its size with the NUL, for an error of execve(2).
     pub(crate) fn longest(&self) -> Option<(&[u8], usize)> {
         let entry = self.present().max_by_key(|entry| entry.text.len())?;
         let size = entry.text.len();
@@ -224,8 +224,7 @@ impl Variables {
     }
 }
 
-/// The environment of this process where there is no `/proc` to read it whole from: entries without
-/// `=` are lost.
+/// The environment of this process if there is no `/proc` with all of it: entries without `=` are lost.
 pub(crate) fn from_runtime() -> Variables {
     Variables::inherited(std::env::vars_os().map(|(name, value)| {
         let mut bytes = name.into_vec();
@@ -248,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn untouched_variables_stay_as_they_were() {
+    fn unchanged_variables_are_kept_exactly() {
         let odd = ["A=1", "noequals", "A=2", "=x", "=x=y", "", "B==", "a b=c"];
         let mut variables = variables(&odd);
         assert_eq!(lines(&variables), odd);
@@ -268,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn duplicates_go_with_the_first_and_a_name_that_comes_back_stands_at_the_end() {
+    fn unset_removes_duplicates_and_a_name_set_again_is_at_the_end() {
         let mut variables = variables(&["C=1", "A=1", "noequals", "A=2", "=x=y", "C=2"]);
         variables.unset(b"C");
         variables.set(b"=x", b"z", Origin::TableEnv, false);
@@ -284,14 +283,14 @@ mod tests {
     }
 
     #[test]
-    fn a_block_is_read_whether_or_not_its_last_entry_ends() {
+    fn a_block_is_read_with_or_without_its_last_nul() {
         for block in [&b"A=1\0\0B=2\0"[..], b"A=1\0\0B=2"] {
             assert_eq!(lines(&Variables::from_block(block)), ["A=1", "", "B=2"]);
         }
     }
 
     #[test]
-    fn many_variables_cost_no_more_than_their_number() {
+    fn the_time_is_linear_in_the_number_of_variables() {
         let mut variables = Variables::default();
         for number in 0..40_000 {
             variables.set(format!("N{number}").as_bytes(), b"x", Origin::TableEnv, false);
@@ -303,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_stays_one_when_it_is_set_again() {
+    fn a_secret_stays_secret_when_it_is_set_again() {
         let mut variables = variables(&["A=1"]);
         variables.mark_secret(b"A");
         variables.set(b"A", b"2", Origin::Hook("h".into()), false);

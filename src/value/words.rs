@@ -1,4 +1,4 @@
-//! The elements of an argv in the table, and the words that they come to. Pure.
+//! The elements of an argv in the table, and their expansion into arguments. Pure.
 
 use crate::value::condition::{Conditions, Facts};
 use crate::value::template::{Expanded, Fault, Template};
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_there_under_their_conditions_and_the_arguments_are_as_they_came() {
+    fn words_depend_on_conditions_and_arguments_are_unchanged() {
         let mut variables = Variables::default();
         variables.set(b"TLS", "on", Origin::Inherited, false);
         variables.set(b"OPTIONS", "a 'b c'", Origin::Inherited, false);

@@ -1,4 +1,4 @@
-//! The common parts of decoding: the mistakes so far, keys, and values of every form.
+//! The common parts of decoding: collected mistakes, keys, and values of every form.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use crate::value::{
     CONDITION_RULE, Condition, Deferred, Mistake, Node, Shape, Span, Template, UserSpec, parse_signal,
 };
 
-/// The place of a key, put into words only for a mistake.
+/// The place of a key, which becomes text only for a mistake.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Place<'p> {
     Table,
     Environment(&'p str),
     Verb(&'p str),
     VerbOf(&'p str, &'p str),
-    /// A step of one of these.
+    /// A step of one of the places above.
     StepOf(&'p Place<'p>),
-    /// A table in one of these, by its key, or by its header.
+    /// A table in one of the places above, named by its key or header.
     Named(&'p str),
     Variable(&'p str),
 }
@@ -46,7 +46,7 @@ pub(crate) struct Key<T: 'static> {
     pub(crate) form: Form,
     pub(crate) about: &'static str,
     pub(crate) reader: fn(&mut Decoder, Node<'_>, &mut T),
-    /// The kinds of steps that may have it; empty where it is for all.
+    /// The kinds of steps that accept this key; empty if all do.
     pub(crate) kinds: &'static [&'static str],
 }
 
@@ -56,8 +56,8 @@ impl<T> Key<T> {
     }
 }
 
-/// The keys of a noun. A key is read by a function, or into a field: by a method of the decoder, by a method
-/// for each item, or as one of the words of a choice; one without a reader is read apart from the others.
+/// The keys of a noun. The reader of a key is a function, or a field with a method of the decoder, for the
+/// value or for each item, or with a choice. A key without a reader is decoded separately.
 macro_rules! keys {
     ($type:ty {
         $($name:literal $([$($kind:literal)+])?, $form:ident $(($of:expr))?, $about:literal, $reader:tt;)+
@@ -107,14 +107,14 @@ pub(crate) struct Decoder {
 type Read<T> = fn(&mut Decoder, Node<'_>) -> Option<T>;
 
 impl Decoder {
-    /// Notes a mistake; what it returns takes a hint.
+    /// Records a mistake; the result can take a hint.
     pub(crate) fn mistake(&mut self, span: Span, message: impl Into<String>) -> &mut Mistake {
         let at = self.mistakes.len();
         self.mistakes.push(Mistake::new(span, message));
         &mut self.mistakes[at]
     }
 
-    /// No value, because of a mistake.
+    /// Records a mistake and returns no value.
     pub(crate) fn refuse<T>(&mut self, span: Span, message: impl Into<String>) -> Option<T> {
         self.mistake(span, message);
         None
@@ -126,7 +126,7 @@ impl Decoder {
         mistake.hint(hint);
     }
 
-    /// The value that a string stands for; a mistake where it is not `what` it must be.
+    /// Parses a string; the mistake says that it is `what` if it is not valid.
     fn valid<T>(
         &mut self,
         node: Node<'_>,
@@ -153,12 +153,12 @@ impl Decoder {
         node.shape() == Shape::Table || self.wrong_type(node, "a table").unwrap_or(false)
     }
 
-    /// The entries of a table; a mistake where it is not one.
+    /// The entries of a table. Anything else is a mistake.
     pub(crate) fn entries<'d>(&mut self, node: Node<'d>) -> std::vec::IntoIter<Node<'d>> {
         if self.is_table(node) { node.children() } else { Vec::new().into_iter() }
     }
 
-    /// Reads a table by its keys; each that is not among them is a mistake.
+    /// Decodes a table by its keys. Every unknown key is a mistake.
     pub(crate) fn keys<T>(&mut self, node: Node<'_>, place: Place<'_>, keys: &[Key<T>], into: &mut T) {
         for child in node.children() {
             match keys.iter().find(|key| key.name == child.key()) {
@@ -176,7 +176,7 @@ impl Decoder {
         into
     }
 
-    /// A mistake for a key that is not one of `known`.
+    /// Records a mistake for a key that is not one of `known`.
     pub(crate) fn unknown_key(
         &mut self,
         child: Node<'_>,
@@ -205,7 +205,7 @@ impl Decoder {
         self.string(node).map(str::to_owned)
     }
 
-    /// A text that is not empty; `of` is what it is the name of.
+    /// A non-empty text; `of` describes the named thing.
     pub(crate) fn name_of(&mut self, node: Node<'_>, of: &str) -> Option<String> {
         let name = self.text(node)?;
         if !name.is_empty() {
@@ -221,7 +221,7 @@ impl Decoder {
         self.wrong_type(node, "`true` or `false`")
     }
 
-    /// One of a few words, and what it stands for.
+    /// Parses one of a few names.
     pub(crate) fn choice<T>(
         &mut self,
         node: Node<'_>,
@@ -241,7 +241,7 @@ impl Decoder {
         self.well_formed(node, parsed).map(|template| template.at(node.span()))
     }
 
-    /// The parsed value, or a mistake for a malformed `${`; the reason may quote what is around it.
+    /// The parsed value, or a mistake for a malformed `${`. The reason may quote nearby text.
     fn well_formed<T>(&mut self, node: Node<'_>, parsed: Result<T, String>) -> Option<T> {
         let malformed = |reason| {
             let key = quoted(node.key());
@@ -299,7 +299,7 @@ impl Decoder {
         Some(mode)
     }
 
-    /// A value that is known, or that will be once its `${...}` are expanded.
+    /// A value that is known now, or only after its `${...}` are expanded.
     fn deferred<T>(
         &mut self,
         node: Node<'_>,

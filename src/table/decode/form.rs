@@ -1,20 +1,19 @@
-//! The form of a key's value, for the JSON schema, which is made from this by a test, and not a part of
-//! the program.
+//! The form of a key's value. A test makes the JSON schema from it; the program itself does not need it.
 
-/// A key as it is described to others than the decoder.
+/// The description of a key, for the schema and the documentation.
 #[derive(Debug, Clone, Copy)]
 pub struct Described {
-    /// How it is written.
+    /// Its name in the table.
     pub name: &'static str,
     /// The form of its value.
     pub form: Form,
-    /// A line about it.
+    /// A one-line description.
     pub about: &'static str,
-    /// The kinds of steps that may have it; empty where it is for all.
+    /// The kinds of steps that accept it; empty if all do.
     pub kinds: &'static [&'static str],
 }
 
-/// A table with keys of its own.
+/// A table with its own keys.
 #[derive(Debug, Clone)]
 pub struct Noun {
     /// Its name in the schema.

@@ -1,11 +1,11 @@
-//! The keys that the table, an environment and a verb have in common: `env`, `variables`, `setup`.
+//! The keys that a table, an environment and a verb share: `env`, `variables`, `setup`.
 
 use crate::table::decode::decoder::{Decoder, Key, Place, keys};
 use crate::table::types::{Declaration, Layer, Required, VariableKind};
 use crate::text::{is_variable_name, quoted};
 use crate::value::{Node, Setting, Shape};
 
-/// The keys of an environment. Its layer and its verbs are read one by one.
+/// The keys of an environment. Its layer and its verbs are decoded separately.
 pub(crate) const OF_ENVIRONMENT: &[Key<()>] = keys! { () {
     "env", Env, "Variables, over those of the table.", ();
     "variables", ByVariable("variable"), "Declared variables.", ();
@@ -26,7 +26,7 @@ pub(crate) const VARIABLE: &[Key<Declaration>] = keys! { Declaration {
     "conflicts", Strings, "Variables that exclude it.", (conflicts = Some(array of variable_name));
 } };
 
-/// For a key that is a table: only its form is checked here, and its content is read elsewhere.
+/// Reads a key that is a table: only its type is checked here; its content is decoded elsewhere.
 pub(crate) fn a_table<T>(decoder: &mut Decoder, node: Node<'_>, _: &mut T) {
     decoder.is_table(node);
 }
@@ -43,12 +43,12 @@ impl Decoder {
         }
     }
 
-    /// A mistake here is not meant to show the value.
+    /// If the value is not valid, the variable counts as secret.
     fn secret(&mut self, node: Node<'_>) -> Option<bool> {
         self.flag(node).or(Some(true))
     }
 
-    /// `env`, `variables` and `setup` of the table, an environment or a verb; `place` names it.
+    /// `env`, `variables` and `setup` of the table, an environment or a verb; `place` names which.
     pub(crate) fn layer(&mut self, node: Node<'_>, place: Place<'_>) -> Layer {
         let env = node.get("env").map(|env| self.env(env)).unwrap_or_default();
         let variables = node.get("variables").map(|variables| self.entries(variables)).unwrap_or_default();

@@ -1,25 +1,25 @@
-//! The steps of a list as they count: a step of a drop-in can replace one of an earlier file, remove it, or
-//! come before it.
+//! The final list of steps: a step of a drop-in can replace or remove a step of an earlier file, or be
+//! inserted before it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::text::{did_you_mean, quoted};
 use crate::value::{Mistake, Node, Shape};
 
-/// The keys that change a list of an earlier file.
+/// The keys that change the list of an earlier file.
 const OPERATIONS: [&str; 3] = ["replace", "remove", "before"];
 
 #[derive(Default)]
 struct List<'d> {
     steps: Vec<Node<'d>>,
     names: BTreeSet<&'d str>,
-    /// In which file a name was met last.
+    /// The last file in which each name occurred.
     met: BTreeMap<&'d str, usize>,
     mistakes: Vec<Mistake>,
 }
 
-/// The steps of a `setup` in the order in which they count, and what is wrong with how they are put
-/// together. A list in a group (`nested`) is of one file.
+/// The steps of a `setup` in their final order, and the mistakes in combining them. A list in a group
+/// (`nested`) comes from a single file.
 pub(crate) fn effective(setup: Node<'_>, nested: bool) -> (Vec<Node<'_>>, Vec<Mistake>) {
     let mut list = List::default();
     if setup.shape() == Shape::Array {
@@ -28,7 +28,7 @@ pub(crate) fn effective(setup: Node<'_>, nested: bool) -> (Vec<Node<'_>>, Vec<Mi
     (list.steps, list.mistakes)
 }
 
-/// The steps of a list, and those of its groups, as they count.
+/// The final steps of a list, including those of its groups.
 pub(crate) fn all_steps(setup: Node<'_>) -> Vec<Node<'_>> {
     let (mut steps, _) = effective(setup, false);
     let mut at = 0;
@@ -100,7 +100,7 @@ impl<'d> List<'d> {
         }
     }
 
-    /// The step of an earlier file that has this name.
+    /// Finds the step with this name in an earlier file.
     fn find(&mut self, node: Node<'_>, name: &str) -> Option<usize> {
         if !self.names.contains(name) {
             let near = did_you_mean(name, self.names.iter().copied());

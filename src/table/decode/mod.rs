@@ -1,7 +1,7 @@
-//! Nodes of TOML to the table's types. Every mistake is collected with its place; none is skipped.
+//! Decodes TOML nodes into the table's types. Every mistake is collected with its place.
 //!
-//! Each noun has one table of its keys: what a key is called, what it may hold, a line about it, and how it
-//! is read. Decoding, the JSON schema and the test of the man page come from it.
+//! Each noun has one list of its keys: the name of a key, the form of its value, a description, and its
+//! reader. Decoding, the JSON schema and the test of the man page use this list.
 
 pub(crate) mod decoder;
 pub(crate) mod form;

@@ -6,8 +6,7 @@ use crate::table::types::{LeadingDash, Naming, Settings, ShimSettings, Unknown};
 use crate::text::{EnvironmentName, Format, NAME_RULE, VerbName, quoted};
 use crate::value::{Node, Shape, Span, split_prefix};
 
-/// The keys of the table. Those of its layer, its verbs and its environments are read one by one, as they
-/// are needed.
+/// The keys of the table. Its layer, its verbs and its environments are decoded separately, when needed.
 pub(crate) const TABLE: &[Key<Settings>] = keys! { Settings {
     "default", Name, "The verb of a call without arguments.", (default = default_verb);
     "unknown", OneOf(&Unknown::NAMES), "How a first argument that is not a verb is treated.",
@@ -71,7 +70,7 @@ impl Decoder {
     fn stop_request(&mut self, node: Node<'_>) -> Option<i32> {
         let text = self.string(node)?;
         let signal = self.signal(node.span(), text)?;
-        // KILL and STOP cannot be caught; CHLD and the faults are not requests to stop.
+        // KILL and STOP cannot be caught. CHLD and the faults do not request a stop.
         if matches!(signal, 4 | 5 | 7 | 8 | 9 | 11 | 13 | 17 | 18 | 19 | 31) {
             return self.refuse(node.span(), format!("{} cannot be a stop signal", quoted(text)));
         }
@@ -92,7 +91,7 @@ impl Decoder {
 
     fn mount(&mut self, node: Node<'_>) -> Option<String> {
         let mount = self.text(node)?;
-        // An engine takes a path that begins so as the name of a volume, or refuses it.
+        // An engine would read such a path as the name of a volume, or refuse it.
         if mount.is_empty() || mount.starts_with(['~', '$']) && split_prefix(&mount).0.is_none() {
             let message = format!("{} in `mounts` cannot be mounted", quoted(&mount));
             let hint = "it is a value of `-v`, and may begin with `$HOME` or `$PWD`";
@@ -137,7 +136,7 @@ fn interpreters(decoder: &mut Decoder, node: Node<'_>, settings: &mut Settings) 
             decoder.mistake(child.key_span(), message).hint(hint);
             continue;
         }
-        // Validated as an argv, but a path follows it, so its words are not expanded.
+        // It is validated like an argv, but its words are not expanded, because a path follows.
         if child.as_str().is_some() {
             decoder.argv(child);
             continue;

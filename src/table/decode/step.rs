@@ -1,4 +1,4 @@
-//! A step of a `setup`.
+//! Decodes a step of a `setup`.
 
 use crate::table::decode::decoder::{Decoder, Key, Place, keys};
 use crate::table::decode::list::effective;
@@ -9,7 +9,7 @@ use crate::value::{
     Step, StepKind, Template, can_be_caught,
 };
 
-/// The keys that say of which kind a step is.
+/// The keys that set the kind of a step.
 pub(crate) const KINDS: [&str; 9] =
     ["run", "hooks", "env", "env-file", "wait", "setup", "render", "mkdir", "chown"];
 
@@ -22,7 +22,7 @@ pub(crate) struct Draft {
     shell: Option<String>,
     executables: Executables,
     env: Vec<Setting>,
-    /// `env-file`, `mkdir` or `chown`.
+    /// The paths of `env-file`, `mkdir` or `chown`.
     paths: Vec<Template>,
     wait: Vec<Probe>,
     during: Option<Vec<Element>>,
@@ -34,7 +34,7 @@ pub(crate) struct Draft {
     only: Option<Vec<Template>>,
     keep_unset: Option<bool>,
     mode: Option<Deferred<u32>>,
-    /// The meaning of these is decided before a step is read.
+    /// These keys are evaluated before a step is decoded.
     operation: Option<bool>,
     before: Option<String>,
 }
@@ -45,7 +45,7 @@ pub(crate) const STEP: &[Key<Draft>] = keys! { Draft {
     "env", Env, "Sets variables.", (env = env);
     "env-file", Paths, "Sets the variables that files name.", (paths = list of path);
     "wait", Probes, "Waits until targets are ready.", (wait = probes);
-    // The steps of a group are read where it is known what it is in.
+    // The steps of a group are decoded later, when their place is known.
     "setup", List("step"), "Runs steps as a group.", ();
     "render", Path, "Writes a file with its `${...}` expanded.", (render = path);
     "mkdir", Paths, "Makes directories.", (paths = list of path);
@@ -154,7 +154,7 @@ impl Decoder {
             let key = STEP.iter().find(|key| key.name == child.key());
             match (key, &kinds[..]) {
                 (Some(key), _) if has_key(&key) => (key.reader)(self, child, &mut draft),
-                // A key of another kind of step.
+                // The key belongs to another kind of step.
                 (Some(key), [kind]) => {
                     self.mistake(child.key_span(), format!("a `{kind}` step has no {}", quoted(key.name)));
                 }
@@ -185,7 +185,7 @@ impl Decoder {
         Some(Step { span, kind, ..step })
     }
 
-    /// Keys that mean nothing without another one.
+    /// Checks keys that have no meaning without another one.
     fn belong_together(&mut self, node: Node<'_>) {
         for (key, other) in
             [("per", "once"), ("ready", "during"), ("stop-signal", "during"), ("during", "ready")]

@@ -1,4 +1,4 @@
-//! A verb, or what an environment changes in it.
+//! Decodes a verb, or the changes that an environment makes to it.
 
 use crate::table::decode::decoder::{Decoder, Key, Place, keys};
 use crate::table::types::{Init, VerbPart};

@@ -1,4 +1,4 @@
-//! The elements of an argv; and what is waited for or probed, a target or a program.
+//! The elements of an argv, and the targets and programs of waits and probes.
 
 use crate::table::decode::decoder::{Decoder, Key, Place, keys};
 use crate::text::escape::masked;
