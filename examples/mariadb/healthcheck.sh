@@ -1,3 +1,3 @@
 #!/bin/sh
-# Compose files for the official image call this, with options. Whoever would take a login is healthy.
+# Compose files for the official image call this with options. A server that would accept a login is healthy.
 exec preverb --health

@@ -1,5 +1,5 @@
-//! The service of the quickstart: a real HTTP server in a few lines of the standard library, so that there is
-//! something for preverb to become. `server` answers `/` and `/healthz`, `daemon` logs, `migrate` ends.
+//! The service of the quickstart: a small HTTP server with only the standard library, as a program for preverb to
+//! start. `server` answers `/` and `/healthz`, `daemon` logs, and `migrate` ends.
 #![allow(missing_docs, clippy::print_stdout, clippy::disallowed_methods)]
 
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -10,7 +10,7 @@ fn setting(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| "(not set)".to_owned())
 }
 
-/// What the service sees of its environment, which is what preverb and its hooks made of it.
+/// The variables of the service, as preverb and its hooks set them.
 fn settings() -> String {
     let names = ["PREVERB_VERB", "PREVERB_ENVIRONMENT", "GREETING", "FEATURES"];
     let lines: Vec<String> = names.iter().map(|name| format!("{name}={}\n", setting(name))).collect();
@@ -44,7 +44,7 @@ fn server() -> std::io::Result<()> {
     let listener = TcpListener::bind(&address)?;
     println!("listening on {address}");
     for stream in listener.incoming() {
-        // One caller that goes away is not the end of the service.
+        // A client that disconnects does not end the service.
         if let Err(error) = stream.and_then(|mut stream| answer(&mut stream)) {
             println!("a request failed: {error}");
         }

@@ -1,6 +1,6 @@
 <?php
-// WordPress's settings, from variables. preverb has read NAME_FILE and /run/secrets already, but a program that
-// `docker exec` starts has only NAME_FILE.
+// WordPress's settings, from variables. For the server preverb has already read NAME_FILE and /run/secrets, but
+// `docker exec` sets only NAME_FILE.
 function variable(string $name, string $default): string
 {
     $value = getenv($name);
@@ -18,7 +18,7 @@ define('DB_HOST', variable('WORDPRESS_DB_HOST', 'mysql'));
 define('DB_CHARSET', variable('WORDPRESS_DB_CHARSET', 'utf8mb4'));
 define('DB_COLLATE', variable('WORDPRESS_DB_COLLATE', ''));
 
-// Each has a phrase of its own from the moment when this file was made, unless a variable says another.
+// Each key has its own random value, created with this file, unless a variable sets it.
 define('AUTH_KEY', variable('WORDPRESS_AUTH_KEY', 'put your unique phrase here'));
 define('SECURE_AUTH_KEY', variable('WORDPRESS_SECURE_AUTH_KEY', 'put your unique phrase here'));
 define('LOGGED_IN_KEY', variable('WORDPRESS_LOGGED_IN_KEY', 'put your unique phrase here'));
@@ -31,7 +31,7 @@ define('NONCE_SALT', variable('WORDPRESS_NONCE_SALT', 'put your unique phrase he
 $table_prefix = variable('WORDPRESS_TABLE_PREFIX', 'wp_');
 define('WP_DEBUG', (bool) variable('WORDPRESS_DEBUG', ''));
 
-// Behind a proxy that ends TLS.
+// For a proxy that terminates TLS.
 if (str_contains($_SERVER['HTTP_X_FORWARDED_PROTO'] ?? '', 'https')) {
     $_SERVER['HTTPS'] = 'on';
 }

@@ -1,4 +1,4 @@
-# Whoever runs this writes files for whoever runs it next: for group 0.
+# Files must be writable for the next user, too: every user has to be in group 0.
 if [ "$(id -g)" != 0 ]; then
     if [ "$(id -u)" != 50000 ]; then
         echo "this image runs as any user of group 0, such as --user $(id -u):0, and not as $(id -u):$(id -g)"

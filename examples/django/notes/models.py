@@ -3,7 +3,7 @@ from django.db import models
 
 class Note(models.Model):
     text = models.TextField()
-    # Filled in by the worker.
+    # Set by the worker.
     words = models.PositiveIntegerField(null=True, editable=False)
 
     def __str__(self):

@@ -9,7 +9,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 ENVIRONMENT = environ["PREVERB_ENVIRONMENT"]
 SECRET_KEY = environ["DJANGO_SECRET_KEY"]
 DEBUG = environ.get("DEBUG") == "1"
-# The health probe asks at 127.0.0.1.
+# The health probe uses 127.0.0.1.
 ALLOWED_HOSTS = [*environ["ALLOWED_HOSTS"].split(","), "127.0.0.1"]
 
 INSTALLED_APPS = [

@@ -1,23 +1,23 @@
-# The accounts of a new server, its time zones, and the database that is asked for.
+# Creates the accounts and time zones of a new server, and the requested database.
 if [ -z "${MARIADB_INITDB_SKIP_TZINFO:-}" ]; then
     mariadb-tzinfo-to-sql --skip-write-binlog /usr/share/zoneinfo |
         docker_process_sql --dont-use-mysql-root-password --database=mysql
 fi
 
 if [ -n "${MARIADB_RANDOM_ROOT_PASSWORD:-}" ]; then
-    # One character of each kind, whatever a password check asks for.
+    # One character of each kind, to satisfy any password check.
     MARIADB_ROOT_PASSWORD="aA1-$(LC_ALL=C tr -dc 'A-Za-z0-9' </dev/urandom | head -c 28)"
     MYSQL_ROOT_PASSWORD=$MARIADB_ROOT_PASSWORD
     export MARIADB_ROOT_PASSWORD MYSQL_ROOT_PASSWORD
     echo "GENERATED ROOT PASSWORD: $MARIADB_ROOT_PASSWORD"
 fi
 
-# A string as SQL writes it.
+# A string as an SQL literal.
 literal() {
     text=$(printf '%s.' "$1" | sed -e 's/\\/\\\\/g' -e "s/'/\\\\'/g" -e '$!s/$/\\n/' | tr -d '\n')
     printf "'%s'" "${text%.}"
 }
-# `by PASSWORD HASH`: how an account is known.
+# `by PASSWORD HASH`: the authentication clause of an account.
 by() {
     if [ -n "$2" ]; then
         printf "IDENTIFIED BY PASSWORD %s" "$(literal "$2")"
@@ -25,7 +25,7 @@ by() {
         printf "IDENTIFIED BY %s" "$(literal "$1")"
     fi
 }
-# Not echo: that of some shells changes backslashes.
+# Not echo, because some shells interpret backslashes in it.
 line() { printf '%s\n' "$1"; }
 # shellcheck disable=SC2016 # The backticks are SQL's.
 name() { printf '`%s`' "$(printf '%s' "$1" | sed 's/`/``/g')"; }
@@ -48,7 +48,7 @@ name() { printf '`%s`' "$(printf '%s' "$1" | sed 's/`/``/g')"; }
         line "CREATE USER mysql@localhost IDENTIFIED VIA unix_socket;"
         line "GRANT ${MARIADB_MYSQL_LOCALHOST_GRANTS:-USAGE} ON *.* TO mysql@localhost;"
     fi
-    # What follows is for replicas, too.
+    # The rest is also for replicas.
     line "SET @@SESSION.SQL_LOG_BIN=@@GLOBAL.LOG_BIN;"
     if [ -n "${MARIADB_DATABASE:-}" ]; then
         line "CREATE DATABASE IF NOT EXISTS $(name "$MARIADB_DATABASE");"

@@ -1,4 +1,4 @@
-# What the server's configuration and arguments come to. One that is not sound ends the run here.
+# Asks the server for its effective settings. An invalid configuration ends the run here.
 shift
 if ! settings=$(mariadbd "$@" --verbose --help 2>/dev/null); then
     mariadbd "$@" --verbose --help >/dev/null

@@ -1,5 +1,5 @@
-# NGINX_ENVSUBST_FILTER is a regular expression, and `only` a pattern. What a filter usually says, how a name begins
-# or ends, is both.
+# NGINX_ENVSUBST_FILTER is a regular expression, and `only` takes patterns. The usual filters, for the beginning or
+# the end of a name, can be translated.
 NGINX_ENVSUBST_ONLY=$NGINX_ENVSUBST_FILTER
 case $NGINX_ENVSUBST_ONLY in
 ^*) NGINX_ENVSUBST_ONLY=${NGINX_ENVSUBST_ONLY#^} ;;

@@ -1,4 +1,4 @@
-# Name servers as nginx's `resolver` takes them: IPv6 addresses in brackets.
+# Name servers in the form of nginx's `resolver`: IPv6 addresses in brackets.
 NGINX_LOCAL_RESOLVERS=
 while read -r key address _; do
     case $key:$address in

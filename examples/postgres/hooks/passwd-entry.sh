@@ -1,4 +1,4 @@
-# initdb asks for the name of the user that it runs as, and `docker run --user 1234` has none.
+# initdb needs the name of its user, and the user of `docker run --user 1234` has none.
 if ! getent passwd "$(id -u)" >/dev/null; then
     NSS_WRAPPER_PASSWD=$FIRST_RUN/passwd NSS_WRAPPER_GROUP=$FIRST_RUN/group
     echo "postgres:x:$(id -u):$(id -g):PostgreSQL:$PGDATA:/bin/false" >"$NSS_WRAPPER_PASSWD"

@@ -1,4 +1,4 @@
-# A node whose host has a domain is known by both.
+# A node on a host with a domain name needs long names.
 case $(hostname) in
 *.*) export RABBITMQ_USE_LONGNAME="${RABBITMQ_USE_LONGNAME:-true}" ;;
 esac

@@ -1,5 +1,5 @@
 # Sourced by preverb in dev: installs requirements-dev.txt into the user's site, which is on a volume
-# there, so that a new requirement needs no new image.
+# there, so a new requirement needs no new image.
 installed=$PYTHONUSERBASE/installed.txt
 
 missing() {

@@ -1,2 +1,2 @@
-# Sourced: what it exports is the target's, and the later hooks'.
+# Sourced: its exports reach the target and later hooks.
 export GREETING="hello from a hook, in $PREVERB_ENVIRONMENT"
