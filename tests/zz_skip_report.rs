@@ -1,4 +1,4 @@
-//! Runs after all other tests, because its name is the last one, and lists what they skipped.
+//! Runs after all other tests, because its name sorts last, and lists what they skipped.
 
 #![allow(
     clippy::print_stdout,
@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 fn main() {
-    // Who asks for the names of tests, or for a certain one, does not ask for this.
+    // Arguments ask for a list of tests or for certain ones, and not for this report.
     if std::env::args().len() > 1 {
         return;
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::harness::{Compose, Container, engine, repository, stand_ins, undisturbed, until};
 
-/// A project of the file at the top, on a port that is free. `None` where there is no engine.
+/// A project of the top-level compose file, on a free port; `None` without an engine.
 fn project(environment: &str) -> Option<(Compose, u16)> {
     let engine = engine()?;
     stand_ins(engine, &["debian:bookworm-slim", "rust:1.95-slim-bookworm"]);
@@ -43,7 +43,7 @@ fn compose_up_builds_migrates_and_serves() {
     let finished = migrate.inspect("{{.State.FinishedAt}}");
     for service in [&server, &daemon] {
         becomes_healthy(service);
-        // Times of one zone and of one form are in order where their texts are.
+        // Timestamps of one zone and one format sort like their texts.
         let started = service.inspect("{{.State.StartedAt}}");
         assert!(finished <= started, "migrate ended at {finished}, the service started at {started}");
     }

@@ -3,7 +3,7 @@
 
 use crate::harness::{Context, Output, base, engine};
 
-/// `show` prints its words; `p1_entry` and the like are what the documentation calls them.
+/// `show` prints its arguments; `p1_entry` and so on are the names in Docker's documentation.
 const TABLE: &str = "default = 'show'\n\
                      [verbs.show]\nexec = ['printf', '[%s]']\nargs = ['default']\n";
 

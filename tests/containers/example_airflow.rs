@@ -7,7 +7,7 @@ use crate::harness::{Compose, Container, Engine, Network, Run, Scratch, Volume, 
 
 const STATE: &str = "/opt/airflow/state";
 const IN_STATE: &str = "sqlite:////opt/airflow/state/airflow.db";
-/// Stands before `airflow`, and holds up each migration until a file says that it may continue.
+/// A wrapper around `airflow` that holds each migration until a file allows it to continue.
 const GATE: &str = "#!/bin/sh
 case $* in
 'db migrate')
@@ -22,12 +22,12 @@ fn image(engine: &'static Engine) -> Run {
     engine.run(&example(engine, "airflow"))
 }
 
-/// One of several on a volume, with the database there as well.
+/// One of several containers on a volume that also holds the database.
 fn replica(engine: &'static Engine, volume: &Volume, gate: &Scratch) -> Run {
     beside(engine, volume, gate, IN_STATE)
 }
 
-/// One of several on a volume, with this database.
+/// One of several containers on a volume, with this database.
 fn beside(engine: &'static Engine, volume: &Volume, gate: &Scratch, database: &str) -> Run {
     image(engine)
         .volume(volume, STATE)
@@ -89,7 +89,7 @@ fn one_of_two_containers_migrates_once_for_each_version() {
     assert_eq!(ask(&first, "SELECT * FROM ab_user"), "('admin', 'Admin', 'pass')");
     let migrations = |it: &Container| it.logs().stderr.matches("running hook `migrations`").count();
     assert_eq!((migrations(&first), migrations(&second)), (1, 0));
-    // The server's are its variables and standard output.
+    // The server's variables and standard output stay its own.
     let variables = first.exec(["preverb", "--exec", "--", "env"]).succeeded().stdout;
     assert!(!variables.contains("_AIRFLOW_WWW_USER_PASSWORD"), "{variables}");
     assert!(second.logs().stdout.starts_with("scheduler serves\n"), "{}", second.logs().stdout);

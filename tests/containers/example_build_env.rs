@@ -27,11 +27,11 @@ fn the_image_builds_a_project_and_the_files_belong_to_the_caller() {
     assert_eq!(project.join("wc").metadata().unwrap().uid(), caller.id());
     assert!(interpreter(&project.join("wc")), "a build of dev is linked dynamically");
     build("", &["test"]).succeeded();
-    // A word with a dash is make's: the default verb has it.
+    // An argument with a dash goes to make, the default verb.
     let dry = engine.run(&image).args(["--version"]).output().succeeded();
     assert!(dry.stdout.starts_with("GNU Make"), "{}", dry.stdout);
 
-    // The same project for a release: other flags, laid over those of all environments.
+    // The same project for a release: other flags, merged over those of all environments.
     build("release", &["clean"]).succeeded();
     let release = build("release", &[]).succeeded();
     assert!(release.stdout.contains("-std=c17 -Wall -Wextra -O2 -DNDEBUG"), "{}", release.stdout);

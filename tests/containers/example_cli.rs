@@ -1,4 +1,4 @@
-//! `examples/cli`: tools of an image that are used as if they were the host's.
+//! `examples/cli`: tools of an image that are used as if they were installed on the host.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn a_shim_runs_the_tool_as_its_caller() {
         run(caller.command(engine, ".", "jq").args(words), input.as_bytes(), PATIENCE)
     };
 
-    // A file of the current directory, and words that a careless script would take apart.
+    // A file of the current directory, and arguments that a careless script would split.
     let names = jq(&["-r", ".[].name", "people.json"], "").succeeded();
     assert_eq!(names.stdout, "Ada Lovelace\nit's $HOME\n");
     let words =

@@ -10,7 +10,7 @@ const SECRET_KEY: &str = "a-key-that-nobody-may-see-in-any-log-0123456789";
 const DB_PASSWORD: &str = "correct horse 'battery' staple";
 const SUPERUSER_PASSWORD: &str = "xyzzy-plugh-plover";
 
-/// The compose project, copied to where its secrets may lie and its code may be edited.
+/// A copy of the compose project, in which secrets can be created and code can be edited.
 struct Project {
     compose: Compose,
     scratch: Scratch,
@@ -23,7 +23,7 @@ impl Project {
         example(engine, "django");
         let scratch = Scratch::new();
         let directory = scratch.path().join("django");
-        // compose.yaml names its neighbour, for whoever builds it.
+        // compose.yaml refers to the neighbouring example, to build it.
         for name in ["django", "postgres"] {
             copy(&repository().join("examples").join(name), &scratch.path().join(name));
         }
@@ -90,7 +90,7 @@ fn production_runs_from_the_image_alone() {
         ["db", "migrate", "server", "worker"].map(|service| project.compose.container(service));
     let server = project.server();
 
-    // The server, the worker and the database do their parts.
+    // The server, the worker and the database work together.
     let empty = get(&server, "localhost", "/").unwrap();
     assert_eq!(empty.body, r#"{"environment": "prod", "notes": []}"#);
     post(&server, "localhost", "one two three").unwrap();
@@ -116,7 +116,7 @@ fn production_runs_from_the_image_alone() {
         container.until("it is healthy", |it| it.inspect("{{.State.Health.Status}}") == "healthy");
     }
 
-    // The first superuser was made, with the password of the file, which the server itself has not.
+    // The first superuser was created with the password of the file, which the server does not have.
     let login = format!(
         "from django.contrib.auth import authenticate; \
          print(authenticate(username='admin', password='{SUPERUSER_PASSWORD}').is_superuser)"
@@ -126,7 +126,7 @@ fn production_runs_from_the_image_alone() {
     let environ = web.exec(["cat", "/proc/1/environ"]).succeeded().stdout;
     assert!(environ.contains("DJANGO_SECRET_KEY="), "{environ}");
     assert!(!environ.contains("DJANGO_SUPERUSER_PASSWORD"), "{environ}");
-    // And once only.
+    // And only once.
     project.compose.output(&["restart", "server"]).succeeded();
     let server = project.server();
     assert_eq!(project.logs().matches("Superuser created successfully").count(), 1);
@@ -137,11 +137,11 @@ fn production_runs_from_the_image_alone() {
     let tests = project.run(&["-e", "APP_ENV=ci"], &["test"]).succeeded();
     assert!(tests.stderr.contains("Ran 1 test"), "{}", tests.stderr);
 
-    // No requirement of dev is here.
+    // No dev requirement is installed.
     let absent = project.run(&[], &["manage", "show_urls"]).exited(1);
     assert!(absent.stderr.contains("Unknown command: 'show_urls'"), "{}", absent.stderr);
 
-    // Nothing that preverb or the processes print holds a secret.
+    // No output of preverb or the processes contains a secret.
     let explain = project.run(&[], &["--explain", "server"]).succeeded();
     assert!(explain.stdout.contains("DJANGO_SECRET_KEY") && explain.stdout.contains("***"), "{explain:?}");
     assert_no_secret_is_shown(&explain.stdout);
@@ -167,13 +167,13 @@ fn dev_is_the_same_image_with_the_code_mounted_and_its_requirements_on_a_volume(
 
     let page = get(&server, "localhost", "/").unwrap();
     assert_eq!(page.body, r#"{"environment": "dev", "notes": []}"#);
-    // runserver, which finds static files itself: none was collected.
+    // runserver finds static files itself, so none were collected.
     let main = web.exec(["sh", "-c", "tr '\\0' ' ' </proc/1/cmdline"]).succeeded();
     assert_eq!(main.stdout, "python3 manage.py runserver 0.0.0.0:8000 ");
     assert_eq!(get(&server, "localhost", "/static/notes/notes.css").unwrap().status, 200);
     web.exec(["test", "!", "-e", "/var/lib/app/static"]).succeeded();
 
-    // The hook has installed what the image has not, where no rebuild loses it.
+    // The hook has installed the missing requirement on the volume, where it survives a rebuild.
     let urls = project.run(&[], &["manage", "show_urls"]).succeeded();
     assert!(urls.stdout.contains("/healthz"), "{}", urls.stdout);
     let path = web.exec(["preverb", "--exec", "--", "printenv", "PATH"]).succeeded();

@@ -1,4 +1,4 @@
-//! Facts about the examples that need no run.
+//! Checks of the examples' files that need no run.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::examples::python;
 use crate::harness::{engine, repository, run};
 
-/// The files below `examples/` that `choose` takes.
+/// The files below `examples/` that `choose` selects.
 fn files(choose: impl Fn(&Path) -> bool + Copy) -> Vec<PathBuf> {
     fn walk(directory: &Path, choose: impl Fn(&Path) -> bool + Copy, found: &mut Vec<PathBuf>) {
         for entry in directory.read_dir().unwrap() {

@@ -46,7 +46,7 @@ fn the_first_run_creates_accounts_and_database_and_runs_initdb_d_in_order() {
     for (program, name) in [("gzip", "20-rows"), ("xz", "30-rows"), ("zstd", "35-rows")] {
         let file = hooks.file(&format!("{name}.sql"), row(program));
         assert!(Command::new(program).arg("-q").arg(&file).status().unwrap().success());
-        // zstd keeps what it has compressed.
+        // zstd keeps its input file.
         let _ = std::fs::remove_file(&file);
     }
     hooks.file(

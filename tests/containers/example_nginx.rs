@@ -163,7 +163,7 @@ fn a_template_replaces_the_default_site_and_a_wrong_one_ends_the_run() {
         .output()
         .exited(1);
     assert!(rejected.stderr.contains("unknown directive \"no\""), "{}", rejected.stderr);
-    // The official image continues without what it could not write.
+    // The official image continues without the file that it could not write.
     let read_only = image(engine)
         .mount("/etc/nginx/templates/default.conf.template", template)
         .flag("--read-only")

@@ -59,7 +59,7 @@ fn the_first_run_creates_the_database_and_runs_initdb_d_in_order() {
         "60-run.sh",
         "#!/bin/sh\npsql -q -U \"$POSTGRES_USER\" -c \"INSERT INTO ran (hook) VALUES ('run.sh')\"; exit 0\n",
     );
-    // No transaction may be around a hook: this statement refuses to be in one.
+    // Hooks must not run inside a transaction: this statement fails in one.
     hooks.file("70-database.sql", "CREATE DATABASE other;\n");
     hooks.file("80-notes.txt", "not a hook\n");
 
@@ -196,7 +196,7 @@ fn a_failed_hook_ends_the_first_run_and_can_be_fixed() {
     until_it_serves(&container);
     assert_eq!(query(&container, "app", "SELECT count(*) FROM ran"), "0");
 
-    // A file that is cut off is a failed hook too, and not half the rows.
+    // A truncated file is a failed hook, too, and does not load half of the rows.
     let other = Volume::new(engine);
     let cut = Scratch::new();
     cut.file("10-cut.sql.gz", [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]);

@@ -1,4 +1,4 @@
-//! `examples/redis`: what the first argument means, who runs it, whom it lets in.
+//! `examples/redis`: the first argument, the user, and protected mode.
 
 use crate::examples::{address, example};
 use crate::harness::{Container, Run, Volume, engine};
@@ -37,7 +37,7 @@ fn options_and_a_configuration_file_reach_the_server() {
         );
         let save = ask(&container, &["config", "get", "save"]);
         assert_eq!(save == "save\n61 1001", with_file, "{words:?}");
-        // Reached from elsewhere, without a password.
+        // A connection from outside, without a password.
         assert_eq!(ask(&container, &["-h", &address(&container), "ping"]), "PONG", "{words:?}");
         let main = container.exec(["sh", "-c", "cat /proc/1/comm; stat -c %U /proc/1; umask"]).succeeded();
         assert!(main.stdout.starts_with("redis-server\nredis\n"), "{}", main.stdout);

@@ -1,4 +1,5 @@
-//! `examples/wordpress`: an application whose files are put on a volume once, whole, whatever stops the copy.
+//! `examples/wordpress`: an application whose files are copied to a volume once, even if a copy is
+//! interrupted.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use crate::harness::{Container, Engine, Network, Run, Scratch, Volume, engine, u
 const SITE: &str = "/var/www/html";
 /// A file that needs neither PHP nor a database.
 const STATIC: &str = "/wp-includes/js/jquery/jquery.min.js";
-/// Stands before `cp`, and stops in the middle of the copy until a file says that it may continue.
+/// A wrapper around `cp` that stops in the middle of the copy until a file allows it to continue.
 const GATE: &str = "#!/bin/sh
 /bin/cp \"$@\"
 case $* in

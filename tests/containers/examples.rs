@@ -30,8 +30,8 @@ pub(crate) fn address(container: &Container) -> String {
     container.inspect("{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
 }
 
-/// A program of a virtual environment that holds what the files of the examples are judged by: the
-/// schemas of Kubernetes (with a reader of YAML), hadolint and shellcheck.
+/// A program of a virtual environment with the checkers of the examples' files: the
+/// schemas of Kubernetes (with a YAML parser), hadolint and shellcheck.
 pub(crate) fn python(program: &str) -> PathBuf {
     static MADE: OnceLock<PathBuf> = OnceLock::new();
     let environment = MADE.get_or_init(|| {
@@ -48,7 +48,7 @@ pub(crate) fn python(program: &str) -> PathBuf {
     environment.join("bin").join(program)
 }
 
-/// An answer over HTTP.
+/// An HTTP response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,

@@ -116,7 +116,7 @@ fn a_target_over_its_memory_limit_is_137() {
             .start();
         assert_eq!(container.wait(), 137, "{:?}", container.logs());
         if !engine.is_podman() {
-            // Podman does not see it where cgroups are of the first version.
+            // With version 1 of cgroups, podman does not notice it.
             assert_eq!(container.inspect("{{.State.OOMKilled}}"), "true");
         }
     }

@@ -18,7 +18,7 @@ fn manifests() -> PathBuf {
 
 #[test]
 fn the_manifests_match_the_schemas_of_the_api() {
-    // No engine is needed, but where there is none the registry is not expected either.
+    // This needs no engine, but without an engine the registry is not expected either.
     if engine().is_none() {
         return;
     }
@@ -81,7 +81,7 @@ impl Podman {
         run(self.command().args(words), b"", DEADLINE)
     }
 
-    /// Carries an image over, through a file: neither engine lets the other read its storage.
+    /// Copies an image through a file: neither engine lets the other read its storage.
     #[track_caller]
     fn load(&self, engine: &Engine, image: &Image) {
         std::fs::create_dir_all(&self.storage).unwrap();
@@ -92,7 +92,7 @@ impl Podman {
         std::fs::remove_file(file).unwrap();
     }
 
-    /// Starts a workload of the manifests; the engine's answer tells whether it came up.
+    /// Starts a workload of the manifests; the engine's answer shows whether it started.
     #[track_caller]
     fn play(&self, workload: &str) -> Output {
         let mut transform = Command::new(python("python"));
@@ -159,7 +159,7 @@ fn the_manifests_run_under_podman() {
     podman.play("db").succeeded();
     podman.until_healthy("db-postgres");
 
-    // Before the Job is through the init container keeps the server from starting.
+    // Until the Job has finished, the init container keeps the server from starting.
     let early = podman.play("server");
     assert_ne!(early.status, 0, "{early:?}");
     assert_eq!(podman.inspect("server-schema", "{{.State.ExitCode}}"), "1", "{early:?}");

@@ -1,9 +1,9 @@
-//! The contract again, where preverb lives: in containers that a real engine builds, runs and stops.
+//! The contract in containers that a real engine builds, runs and stops.
 //!
-//! `harness` is the small language that the tests are written in. Each further module is a chapter;
+//! `harness` is the small DSL of these tests. Each other module is a chapter;
 //! `example_*` are the images under `examples/`, end to end.
 //!
-//! Where no engine answers each test is skipped.
+//! Without an engine each test is skipped.
 
 #![allow(
     clippy::disallowed_methods,

@@ -1,4 +1,4 @@
-//! The target inside the container: process 1, alone, with all that the engine gave.
+//! The target inside the container: process 1, alone, with everything that the engine provides.
 
 use crate::harness::{Volume, base, engine, until};
 

@@ -76,7 +76,7 @@ fn files_that_are_written_belong_to_the_caller() {
         return skip("another user can be tried by root and with docker's socket alone");
     };
     let open = std::fs::Permissions::from_mode(0o777);
-    // Not below the target directory, where another user may have no way.
+    // Not below the target directory, which another user may be unable to reach.
     let directory = std::env::temp_dir().join(unique("caller"));
     std::fs::create_dir(&directory).unwrap();
     std::fs::set_permissions(&directory, open).unwrap();
@@ -95,7 +95,7 @@ fn files_that_are_written_belong_to_the_caller() {
     assert_eq!((file.uid(), file.gid()), (1234, 1235));
 }
 
-/// This process's user, as `/proc` tells it: the tests need no library for one number.
+/// This process's user, from `/proc`, because one number needs no library.
 fn own_uid() -> u32 {
     std::fs::metadata("/proc/self").unwrap().uid()
 }

@@ -120,7 +120,7 @@ fn stop_of_a_supervised_sleep_takes_less_than_half_a_second() {
     let run = || engine.run(&base()).table(table).args(["server"]);
     drop(run());
     let _quiet = undisturbed();
-    // The engine's own work is in the time, and other tests run: the best of a few counts.
+    // The time includes the engine's work, and other tests run, so the best of a few attempts counts.
     let best = (0..5).map(|_| {
         let container = run().start();
         container.until("it sleeps", |it| it.top().iter().any(|args| args == "sleep 1000"));

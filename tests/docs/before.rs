@@ -15,7 +15,7 @@ use crate::{page, read};
 /// The script in a directory of its own, with stand-ins for what it calls.
 struct Before {
     directory: tempfile::TempDir,
-    // The database, as far as the script looks at it.
+    // The database, as far as the script uses it.
     database: Option<TcpListener>,
 }
 
@@ -37,7 +37,7 @@ impl Before {
         let before = Self { database: Some(listener), directory };
         let script = script.text.replace("5432", &port).replace("/shared/", &format!("{here}/shared/"));
         before.file("entrypoint", &script.replace("sleep 1", "sleep 0.01"));
-        // It says what came of it: its process id, the variable, and each word.
+        // It prints its process id, the variable and each argument.
         before.file("bin/gosu", "#!/bin/sh\nprintf '%s' \"$$ $DATABASE_URL\"\nprintf '|%s' \"$@\"\necho\n");
         Some(before)
     }
@@ -98,7 +98,7 @@ fn bug_3_a_stop_during_the_wait_is_lost() {
     let mut child = before.start(&["server"], &[]);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert_eq!(lines.next().unwrap().unwrap(), "waiting");
-    // unshare's child is process 1 of its own world.
+    // unshare's child is process 1 of its namespace.
     let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id())).unwrap();
     let first = Pid::from_raw(children.trim().parse().unwrap());
     kill(first, Signal::SIGTERM).unwrap();

@@ -1,11 +1,11 @@
 //! Every block of the documentation, run.
 //!
-//! A page is a walk through one directory. A block whose first line is a comment that names a file is that file;
-//! any other block of TOML is the table, and so is a file that is called `preverb.toml`, wherever the page says that
-//! it lies. A table must be without a mistake in each of its verbs in each of its environments. The lines of a console
-//! block that begin with `$ ` are run in that directory with `preverb` on the PATH and the last table as
-//! `PREVERB_TABLE`, and what follows is what they print; `export` holds for the rest of the page. Durations
-//! may differ. Blocks of `sh` must be what a shell can read: what needs an engine or a cluster is written so.
+//! The blocks of a page share one directory. A block whose first line is a comment with a file name is that
+//! file; any other block of TOML is the table, and so is a file called `preverb.toml`, wherever the page puts
+//! it. A table must be valid for each of its verbs in each of its environments. The lines of a console block
+//! that begin with `$ ` are run in that directory with `preverb` on the PATH and the last table as
+//! `PREVERB_TABLE`, and must print the lines that follow; `export` holds for the rest of the page. Durations
+//! may differ. Blocks of `sh`, which may need an engine or a cluster, are only checked for syntax.
 
 use std::fs;
 use std::io::Write as _;
@@ -18,7 +18,7 @@ use crate::page::{self, Block};
 use crate::skip::lacks;
 use crate::{PREVERB, pattern, read, repository, updating};
 
-/// The pages: those at the top, `docs/` and `man/`.
+/// The pages: the top-level ones, `docs/` and `man/`.
 pub(crate) fn pages() -> Vec<String> {
     let mut pages = Vec::new();
     for directory in ["", "docs/", "man/"] {
@@ -85,7 +85,8 @@ impl Walk {
                 let output = command.env_clear().current_dir(self.directory.path()).output().unwrap();
                 let errors = String::from_utf8(output.stderr).unwrap();
                 let status = output.status.code();
-                // 65: the operator has to set a variable. 77: the image of the page has a user that this machine lacks.
+                // 65: the operator has to set a variable. 77: the image of the page has a user that this
+                // machine lacks.
                 assert!(
                     matches!(status, Some(0 | 65 | 77)),
                     "{place}: {words:?} in {environment}: {status:?}\n{errors}"
@@ -100,7 +101,7 @@ impl Walk {
         }
     }
 
-    /// The console block as it would be now, if it is not what it says.
+    /// The console block with its current output, if that differs.
     fn console(&mut self, block: &Block) -> Option<String> {
         let mut now = String::new();
         let mut same = true;
@@ -135,7 +136,7 @@ impl Walk {
     }
 }
 
-/// Where the quickstart answers.
+/// The quickstart's address.
 const QUICKSTART: &str = "127.0.0.1:8000";
 
 /// A console block that talks to the quickstart's server, at a port of its own.
@@ -167,7 +168,7 @@ fn quickstart(place: &str, text: &str) {
     assert_eq!(String::from_utf8(output.stdout).unwrap(), expected, "{place}");
 }
 
-/// The quickstart's server, which ends with the test however that ends.
+/// The quickstart's server, which is stopped when the test ends in any way.
 struct Server(Child);
 
 impl Drop for Server {
@@ -179,7 +180,7 @@ impl Drop for Server {
     }
 }
 
-/// The text with each duration that preverb measured as one.
+/// The text with all measured durations made equal.
 fn timeless(text: &str) -> String {
     let is_unit =
         |word: &str| matches!(word.trim_end_matches(|c: char| c.is_ascii_punctuation()), "ms" | "s");
@@ -203,7 +204,7 @@ fn timeless(text: &str) -> String {
     text.lines().map(line).collect()
 }
 
-/// The file that a block says it is.
+/// The file that a block's first line names.
 fn file_of(text: &str) -> Option<&str> {
     let mut lines = text.lines();
     let first = lines.next()?;
@@ -266,7 +267,7 @@ fn every_block_does_what_the_page_says() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Whether the file is laid over the table.
+/// Whether the file is merged over the table.
 fn block_is_drop_in(file: Option<&str>) -> bool {
     file.is_some_and(|file| file.contains("preverb.d/"))
 }

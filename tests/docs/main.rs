@@ -1,9 +1,9 @@
-//! The documentation, held to the program: every block of TOML and every console block of the README, the man
-//! pages and `docs/` is run; the man pages know the keys, options and exit codes that there are and no others;
-//! the schema and the completions are what would be generated now.
+//! Checks the documentation against the program: every block of TOML and every console block of the README,
+//! the man pages and `docs/` is run; the man pages know the keys, options and exit codes that there are and
+//! no others; the schema and the completions are what would be generated now.
 //!
-//! `PREVERB_UPDATE=1 cargo test --test docs` writes what is generated, and puts into each console block the output
-//! that it has now. Review its changes.
+//! `PREVERB_UPDATE=1 cargo test --test docs` writes what is generated, and puts into each console block the
+//! output that it has now. Review its changes.
 
 #![allow(
     clippy::unwrap_used,
@@ -48,7 +48,7 @@ fn updating() -> bool {
     std::env::var_os("PREVERB_UPDATE").is_some()
 }
 
-/// Holds a generated file to what would be generated now.
+/// Compares a generated file with what would be generated now, or updates it.
 #[track_caller]
 fn generated(path: &str, text: &str) {
     if updating() {

@@ -1,4 +1,4 @@
-//! The man pages: well-formed, and of one mind with the program.
+//! The man pages are well-formed and agree with the program.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -194,7 +194,7 @@ fn every_json_field_is_documented_and_no_other() {
     let directory = tempfile::tempdir().unwrap();
     let table = directory.path().join("preverb.toml");
     let good = "[variables.A]\n[verbs.a]\nexec = [\"true\"]\n[[setup]]\nmkdir = \"/a\"\n";
-    // With something in what is a list of objects.
+    // With an element in each list of objects.
     let explained =
         "[variables.A]\nrequired = true\n[verbs.a]\nexec = [\"${A}\"]\n[[setup]]\nmkdir = \"/a\"\n";
     let json = section(&read(PAGES[0]), "JSON");

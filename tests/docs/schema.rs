@@ -1,4 +1,5 @@
-//! The schema for editors: what is generated, and that a real validator takes good tables and refuses bad ones.
+//! The schema for editors: it is up to date, and a real validator accepts valid tables and refuses invalid
+//! ones.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,7 +27,7 @@ fn the_entry_for_schemastore_names_the_schema() {
 /// The verdict of taplo, the validator that editors use, on these tables.
 fn taplo(tables: &[PathBuf]) -> (bool, String) {
     let schema = format!("file://{}", repository(SCHEMA).display());
-    // The cache and the configuration of whoever runs the test are of no account.
+    // The user's own cache and configuration must not matter.
     let output = Command::new("taplo")
         .args(["check", "--no-auto-config", "--schema", &schema])
         .args(tables)
@@ -64,7 +65,7 @@ fn a_validator_accepts_every_table_of_the_examples_and_the_documentation() {
     assert!(good, "{printed}");
 }
 
-/// Tables that preverb refuses for what one look at the file tells.
+/// Tables that preverb refuses for reasons that the file alone shows.
 const BAD: [&str; 29] = [
     "nonsense = 1",
     "default = 1",

@@ -1,7 +1,7 @@
 //! The JSON schema of the table, for editors: made from the tables of keys that the decoder reads by.
 //!
-//! It knows of a table what one file alone shows: that a verb has an `exec` cannot, because a drop-in or an
-//! environment may bring it.
+//! It covers what one file alone can show. It cannot require an `exec`, because a drop-in or an
+//! environment may supply it.
 
 use preverb::keys::{Described, Form, KINDS, Noun, capabilities, limits, nouns};
 use serde_json::{Map, Value, json};

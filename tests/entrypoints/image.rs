@@ -2,32 +2,32 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `roots` | absolute paths of the image that lie in the test's directory: they are replaced in everything |
-//! | `user` | the image's user, for whom `nobody` stands |
+//! | `roots` | absolute paths of the image that are moved to the test's directory, everywhere in the case |
+//! | `user` | the image's user, replaced by `nobody` |
 //! | `programs` | programs that record how they were started; an absolute path or a name on the PATH |
 //! | `stubs` | the same, with lines of sh that follow |
 //! | `answers` | programs that record nothing, with their lines |
 //! | `files` | files and, with a slash at the end, directories, with their mode: without it anyone may write there |
 //! | `short` | words that stand for longer texts in `runs` |
 //! | `env` | the variables that the image itself sets |
-//! | `cases` | by name: `args`; `env` (`false` takes one out); `files` (`false` takes one out); `uid`: who starts it |
+//! | `cases` | by name: `args`; `env` (`false` removes one); `files` (`false` removes one); `uid`: who starts it |
 //!
-//! And what a case expects: `runs`, every program with its arguments, the target last; `sets`, all variables of the
-//! target that differ from those given (`false`: it is gone); `user` of the target, `state` (its umask and so on), and
-//! as whom other programs ran (`by`, `root` or the image's user); `writes`, contents of files (`false`: there is none; a
-//! slash at the end: a directory), `modes`, `owners`; `says` and `lacks`, parts of standard error; `explains`, values of
-//! `--explain --json` by their places in it; `status`.
+//! And what a case expects: `runs`, every program with its arguments, the target last; `sets`, all variables
+//! of the target that differ from those given (`false`: it is unset); `user` of the target, `state` (its
+//! umask and so on), and the user of other programs (`by`, `root` or the image's user); `writes`, contents of
+//! files (`false`: it is missing; a slash at the end: a directory), `modes`, `owners`; `says` and `lacks`,
+//! parts of standard error; `explains`, values of `--explain --json` by their places in it; `status`.
 //!
-//! With `again` a program that is tried again and again is written once. With `each` it is a case for each of these
-//! words, for which `EACH` stands. `open` says why `--explain` cannot know the arguments yet, and `differs` why the
-//! original does otherwise.
+//! With `again` a program that runs repeatedly is listed once. With `each` the case runs once for each of
+//! these words, which replace `EACH`. `open` says why `--explain` cannot know the arguments yet, and
+//! `differs` why the original behaves differently.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-/// Names with values, `None` for what is not to be there.
+/// Names with values, `None` for those that must be absent.
 pub(crate) type Values = Vec<(String, Option<String>)>;
 
 #[derive(Default)]
@@ -147,7 +147,7 @@ impl Case {
                 "says" => case.says = strings(value),
                 "status" => case.status = number(value),
                 "open" => case.open = !string(value).is_empty(),
-                // For the reader.
+                // Only for readers.
                 "differs" => drop(string(value)),
                 other => panic!("case `{name}`: unknown key `{other}`"),
             }

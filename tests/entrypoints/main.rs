@@ -1,5 +1,5 @@
 //! Entrypoints of well-known images as tables. Each directory has the table of one image, written afresh, and in
-//! `cases.toml` inputs with what the image's own script does under them: the programs that it starts, with their
+//! `cases.toml` inputs with the behaviour of the image's own script: the programs that it starts, with their
 //! arguments, and what the last of them, the target, finds. `image.rs` says how a case is written; `world.rs` runs it,
 //! with stand-ins for the image's programs, and needs no engine, no network and no root.
 

@@ -1,12 +1,12 @@
-//! Whether the cases see each line of a table: a line that can be dropped or changed without a case that fails is one
-//! that no case is about.
+//! Mutation tests of the tables: if a line can be removed or changed and no case fails, then
+//! no case covers it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::image::Image;
 use crate::{IMAGES, world};
 
-/// Takes minutes, so it is asked for: `cargo test --test entrypoints -- --ignored --nocapture`. With
+/// Takes minutes, so it runs only on request: `cargo test --test entrypoints -- --ignored --nocapture`. With
 /// `PREVERB_IMAGE=vault` it is one image.
 #[test]
 #[ignore = "it runs every case for every line"]

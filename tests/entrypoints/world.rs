@@ -14,10 +14,10 @@ use crate::skip::skip;
 /// Where the hooks of an image are.
 const HOOKS: &str = "/etc/preverb/hooks";
 
-/// Who stands for the user of an image.
+/// The user that replaces the user of an image.
 const USER: &str = "nobody";
 
-/// Writes down how it was started, where, as whom, and with which variables.
+/// Records its arguments, directory, user and variables.
 const RECORD: &str = r#"{ printf '%s' 'NAME'; for argument; do printf ' <%s>' "$argument"; done; echo; } >>[DIR]/log/runs
 cat /proc/$$/environ >[DIR]/log/variables
 while read -r key value rest; do [ "$key" != Uid: ] || user=$value; done </proc/$$/status
@@ -25,7 +25,7 @@ echo "NAME $user" >>[DIR]/log/users
 { echo "user $user"; echo "umask $(umask)"; echo "core $(ulimit -c)"; echo "in $(pwd -P)"; read -r parent </proc/$PPID/comm; echo "under ${parent%%:*}"; } >[DIR]/log/state
 "#;
 
-/// Whether this machine has the user that stands for those of images.
+/// Whether this machine has the user that replaces those of images.
 pub(crate) fn has_user() -> bool {
     let has = id_of(USER).is_some();
     if !has {
@@ -70,7 +70,7 @@ pub(crate) fn complaint(image: &Image, table: &str, case: &Case, explain: bool) 
     wrong.map(|wrong| format!("{}: {}: {wrong}", image.name, case.name))
 }
 
-/// Runs it and hands back what `judge` made of it.
+/// Runs it and returns the verdict of `judge`.
 fn outcome(test: Test, judge: impl Fn(&Output) -> Option<String> + 'static) -> Option<String> {
     let slot = Rc::new(RefCell::new(None));
     let inner = Rc::clone(&slot);
@@ -84,7 +84,7 @@ fn run(image: &Image, table: &str, case: &Case) -> Option<String> {
     outcome(start(image, table, case, &[]), move |output| expected.complaint(output))
 }
 
-/// The user of the target: the one that stands for the image's, or ids.
+/// The user of the target: the one that replaces the image's user, or ids.
 fn as_whom(image: &Image, case: &Case) -> Option<String> {
     let user = case.user.clone()?;
     Some(if image.user.as_ref() == Some(&user) { USER.to_owned() } else { user })
@@ -211,7 +211,7 @@ impl Expected {
         let now: BTreeMap<&str, &str> = block.split('\0').filter_map(|entry| entry.split_once('=')).collect();
         let own = |name: &str| {
             matches!(name, "PREVERB_TABLE" | "PREVERB_VERB" | "PREVERB_ENVIRONMENT")
-                // That of whoever stands for the image's user.
+                // That of the user that replaces the image's.
                 || name == "HOME" && self.user.is_some() && !self.case.sets.iter().any(|(name, _)| name == "HOME")
         };
         let mut lines = Vec::new();
@@ -289,7 +289,7 @@ fn start(image: &Image, table: &str, case: &Case, options: &[&str]) -> Test {
     }
 }
 
-/// The image's directory, with nothing that a case gives.
+/// The image's directory, without the files of a case.
 fn world(image: &Image, table: &str, files: &Values) -> Test {
     let mut table = placed(image, table);
     if let Some(user) = &image.user {

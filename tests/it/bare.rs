@@ -1,12 +1,12 @@
-//! Where there is nothing: a root like that of a `FROM scratch` image, which holds preverb, a static target and a
-//! table, cannot be written, and has no `/proc`, `/dev`, `/tmp`, `/etc/passwd` or shell; and an unknown uid
-//! heard of.
+//! A bare root like that of a `FROM scratch` image: it contains only preverb, a static target and a table, is
+//! read-only, and has no `/proc`, `/dev`, `/tmp`, `/etc/passwd` or shell. Some tests run there with an
+//! unknown uid.
 
 use crate::dsl::Test;
 
 /// Makes the root in a mount namespace and starts preverb there. `$0` is the test's directory, `$1` the binary;
-/// `$AS` is handed to chroot(8), `$START` stands
-/// in the place of preverb. The libraries of the test's own build of preverb are put next to it.
+/// `$AS` is passed to chroot(8), `$START` starts preverb.
+/// The libraries of the test's own build of preverb are put next to it.
 const SCRATCH: &str = r#"
 set -e
 root=$0/root
@@ -21,7 +21,7 @@ mount -o remount,bind,ro "$root"
 exec chroot $AS "$root" ${START:-/preverb} "$@"
 "#;
 
-/// A root with this table at its default place, in which preverb is started with these words.
+/// A root with this table at its default place, in which preverb is started with these arguments.
 fn scratch(table: &str, words: &[&str]) -> Test {
     on(Test::new(), table, words)
 }
@@ -142,7 +142,7 @@ fn a_missing_requirement_of_a_step_is_reported() {
 
 #[test]
 fn preverb_finds_itself_by_a_relative_path_and_on_a_path() {
-    // Without /proc it is the kernel that remembers how it was called.
+    // Without /proc the kernel supplies the path that it was started by.
     let table = "workdir = \"/etc\"\n[verbs.a]\nexec = [\"/busybox\", \"pwd\"]\ninit = true\nuser = \"4242:4243\"\n\
                  [[setup]]\nname = \"h\"\nrun = [\"/busybox\", \"pwd\"]\n";
     for start in [

@@ -1,6 +1,6 @@
-//! `--check`, from chapter 10 of the specification: what is wrong with a table and its image, all of it, in
-//! one run, each once. The broken tables and the expected messages lie in `tests/golden/check`: `NAME.toml`
-//! and, as a pattern of the tests' language, `NAME.txt`, which `PREVERB_UPDATE=1` writes anew.
+//! `--check`, from chapter 10 of the specification: every error of a table and its image is reported in
+//! one run, each once. The broken tables and the expected messages are in `tests/golden/check`: `NAME.toml`
+//! and `NAME.txt`, a pattern that `PREVERB_UPDATE=1` rewrites.
 
 use crate::dsl::Test;
 
@@ -398,7 +398,7 @@ fn a_program_that_root_must_not_run_is_an_error() {
     };
     for step in steps {
         test(step, "10001:10001").status(78).stderr_contains("`[DIR]/own` belongs to uid 10001\n").run();
-        // The same, and it is root's.
+        // The same file, owned by root.
         test(step, "0:0").status(0).run();
     }
 }
@@ -426,7 +426,7 @@ fn a_file_that_the_verbs_user_can_change_is_a_warning() {
     ] {
         test(then).stderr_contains(message).run();
     }
-    // Its own program it may change, and in a sticky directory nothing of root's.
+    // The user may change its own program, but nothing of root's in a sticky directory.
     test("chown -R 10001 bin").run();
     test("chmod 1777 bin preverb.d").run();
 }

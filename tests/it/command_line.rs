@@ -1,8 +1,8 @@
-//! Chapter 2 of the specification: verbs, words, options, modes.
+//! Chapter 2 of the specification: verbs, arguments, options, modes.
 
 use crate::dsl::{PATH, Test, bytes, preverb};
 
-/// Two verbs that show their words, and a default.
+/// Two verbs that show their arguments, and a default verb.
 const TABLE: &str = r#"
     default = "show"
 
@@ -32,7 +32,7 @@ fn words(words: &[&str]) -> Test {
     Test::new().table(TABLE).args(words)
 }
 
-/// Every word that a careless command line would take for its own or change.
+/// Arguments that a careless command line would interpret or change.
 const ODD_WORDS: &[&str] = &[
     "--help",
     "-h",
@@ -229,7 +229,7 @@ fn a_variable_never_chooses_the_verb() {
     words(&[]).env("PREVERB_VERB", "worker").stdout("<fixed><by><default>").run();
 }
 
-// Unknown words
+// Unknown arguments
 
 #[test]
 fn an_unknown_verb_is_reported_with_a_suggestion_and_the_list() {
@@ -272,7 +272,7 @@ fn unknown_verbs_are_commands_if_the_table_allows_it() {
         .stdout("none\n")
         .run();
     exec(&["no-such-program"]).status(127).stderr_contains("`no-such-program`").run();
-    // Without any word there is nothing to run.
+    // Without an argument there is nothing to run.
     exec(&[]).status(64).stderr_contains("server").run();
 }
 
@@ -331,7 +331,7 @@ fn unknown_verbs_go_to_the_default_verb_if_the_table_allows_it() {
     ] {
         test(words).status(64).stderr_contains("hint: a command stands after `--`: `preverb --").run();
     }
-    // A verb of another environment stays a mistake.
+    // A verb of another environment is still an error.
     test(&["debug"]).status(78).stderr_contains("only in `dev`").run();
 }
 
@@ -364,7 +364,7 @@ fn a_first_argument_that_matches_a_pattern_calls_that_verb_with_all_arguments() 
     test(&["rabbitmq-a-x"]).stdout("longest<rabbitmq-a-x>").run();
     test(&["abc", "abcd"]).stdout("longest<abc>longest<abcd>").run();
     test(&["echo", "hi"]).stdout("hi\n").run();
-    // A verb is a verb, and one of another environment stays a mistake.
+    // A verb is still a verb, and one of another environment is still an error.
     test(&["server", "x.conf"]).stdout("server<x.conf>").run();
     test(&["debug"]).status(78).stderr_contains("only in `dev`").run();
     // An environment's list replaces that of the verb.
@@ -995,7 +995,7 @@ fn a_shim_passes_its_environment_on() {
         .stdout_contains("set -- -- i --environment dev shell \"$@\"\n")
         .run();
     shim(&["--environment", "dev", "--shim"]).stdout_contains("set -- -- i --environment dev \"$@\"\n").run();
-    // The host's variable holds for the host alone.
+    // The host's variable applies only to the host.
     shim(&["--shim", "shell"]).env("APP_ENV", "dev").stdout_contains("set -- -- i shell \"$@\"\n").run();
 }
 

@@ -1,4 +1,4 @@
-//! Chapter 5 of the specification: the conditions of steps and of words.
+//! Chapter 5 of the specification: the conditions of steps and of arguments.
 
 use crate::dsl::Test;
 
@@ -201,7 +201,7 @@ fn skip_setup_follows_the_rules_of_conditions() {
     }
 }
 
-// Words
+// Conditional arguments
 
 /// Shows the arguments of the verb `a`, whose argv this is.
 fn words(keys: &str, given: &[&str]) -> Test {

@@ -40,7 +40,7 @@ fn runs(drop_ins: &[&str], expected: &str) {
         .run();
 }
 
-/// A drop-in that is wrong where it says, in a run and in the image.
+/// Expects this error of a drop-in, at this place, from a run and from `--check`.
 #[track_caller]
 fn wrong(drop_in: &str, place: &str, says: &str) {
     let place = format!("[DIR]/preverb.d/1.toml:{place}: ");
@@ -83,7 +83,7 @@ fn each_drop_in_changes_the_steps_of_earlier_files() {
     let added = step("name = \"four\"\nbefore = \"one\"", "4");
     runs(&[&added, &step("name = \"four\"\nreplace = true", "4b")], "4b 1 2 unnamed 3");
     runs(&[&added, "[[setup]]\nname = \"four\"\nremove = true\n"], "1 2 unnamed 3");
-    // A name that was taken out is free again.
+    // The name of a removed step can be used again.
     let removed = "[[setup]]\nname = \"one\"\nremove = true\n";
     runs(&[removed, &step("name = \"one\"", "1b")], "2 unnamed 3 1b");
 }

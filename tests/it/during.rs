@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 
 use crate::dsl::{Output, Test};
 
-/// A server that says in `log` when it comes and goes; it is ready when `up` is there, and `last` is what it does at
+/// A server that logs its start and end in `log`; it is ready when `up` exists, and `last` is what it does at
 /// the end.
 fn server(last: &str) -> String {
     format!(
@@ -134,7 +134,7 @@ fn a_failed_step_stops_the_program_before_the_run_ends() {
         .stderr_contains("exited with status 5\n")
         .check(logged("up\none\ndown\n"))
         .run();
-    // A warning does not.
+    // A warning does not end the run.
     let warns = step("run = [\"false\"]\non-failure = \"warn\"") + &run("echo two >>log");
     group("exit 0", "", &warns).stdout("the target\n").any_stderr().check(logged("up\ntwo\ndown\n")).run();
 }
@@ -190,7 +190,7 @@ fn a_stop_in_any_phase_stops_the_program_before_the_run_ends() {
     stopped(group("", "", &run("echo never >>log")).program("server", slow), "started", "up\ndown\n");
     let inner = run("trap 'echo inner >>log; exit 0' TERM; : >started; while :; do sleep 0.05; done");
     stopped(group("exit 0", "", &inner), "started", "up\ninner\ndown\n");
-    // While it ends already.
+    // While it is already ending.
     let last = ": >ending; sleep 0.5; echo gone >>log; exit 0";
     stopped(group(last, "", &run("true")), "ending", "up\ndown\ngone\n");
 }

@@ -306,7 +306,7 @@ fn with_on_failure_warn_a_failure_is_a_warning() {
     warns("mkdir = \"/proc/x\"", "");
     warns("wait = \"tcp://127.0.0.1:1\"\ntimeout = \"10ms\"", "");
     warns("setup = [{ run = [\"false\"] }, { run = [\"touch\", \"ran\"] }]", "hook `false`");
-    // A step without a name is called by its kind and what that comes to.
+    // A step without a name is named after its kind and its expanded value.
     Test::new()
         .table("[[setup]]\nmkdir = \"${D}\"\non-failure = \"warn\"\n[verbs.a]\nexec = [\"true\"]\n")
         .args(["a"])
@@ -337,7 +337,7 @@ fn a_failed_step_changes_no_variable() {
         exec = ["sh", "-c", 'echo "$${X-unset}"']
     "#;
     run(table, &["a"]).hook("1.sh", "export X=1\nfalse\n").stdout("unset\n").run();
-    // Nor of its parts that went well.
+    // Nor the variables of the parts that succeeded.
     let table = r#"
         [[setup]]
         hooks = "[DIR]/hooks"

@@ -1,9 +1,9 @@
-//! The exec itself: which file a word means, and why one cannot be run, in terms of the file. Each reason is
+//! The exec itself: which file a name means, and why it cannot be run. Each reason is
 //! reported the same way wherever preverb starts something: as the target, supervised, after `--as`, as a hook.
 
 use crate::dsl::{PATH, Test, lacks, skip};
 
-/// The C library's own programs are at hand wherever these tests run.
+/// The C library's own programs exist on every machine that runs these tests.
 const REAL: &str = "/bin/true";
 
 /// Something that cannot be run.
@@ -65,7 +65,7 @@ impl Case {
         if !self.as_other_user {
             self.test("").args(["--supervise", "--", word]).status(self.status).stderr(&message).run();
         }
-        // A hook tells it in one sentence, and it is the hook's affair.
+        // For a hook it is one sentence, and a failure of the hook.
         let sentence = self.message.split('\n').next().unwrap();
         self.test(&format!(
             "{user}[[setup]]\nname = \"it\"\nrun = ['{word}']\n[verbs.a]\nexec = [\"true\"]\n"
@@ -193,7 +193,7 @@ fn a_missing_permission_is_reported_with_mode_owner_and_ids() {
 
 #[test]
 fn group_membership_counts_for_the_permission() {
-    // The file's group may not execute it, and everybody else may: the kernel looks at the group alone.
+    // The file's group may not execute it, and all others may: the kernel checks only the group.
     Test::new()
         .needs_root()
         .under_shell("chgrp 4711 thing; exec setpriv --reuid=65534 --regid=65534 --groups=4711 -- \"$@\"")
@@ -390,7 +390,7 @@ fn a_noexec_mount_is_reported() {
 
 #[test]
 fn a_program_that_is_open_for_writing_is_reported() {
-    // Not as a hook: the descriptor that holds it open is not handed to hooks, but preverb has it all the same.
+    // Not as a hook: hooks do not inherit the descriptor that holds it open, although preverb has it.
     run(&[case("text busy", 126, "it is open for writing somewhere (text file busy)", |test| {
         test.file("it/thing", std::fs::read(REAL).unwrap(), 0o755)
             .under_shell("exec 9>>it/thing; exec \"$@\"")
@@ -402,7 +402,7 @@ fn an_argument_or_variable_that_is_too_large_is_reported_with_its_size() {
     let long = "x".repeat(200_000);
     let verb =
         "[verbs.a]\nexec = [\"true\", \"b\"]\n[verbs.supervised]\nexec = [\"true\", \"b\"]\ninit = true\n";
-    // The target gets this word from its table, because the tests could not hand it to preverb either.
+    // The target gets this argument from its table, because the tests could not pass it to preverb either.
     for name in ["a", "supervised"] {
         let file = if name == "a" { "[..]/true" } else { "true" };
         Test::new()
@@ -425,7 +425,7 @@ fn an_argument_or_variable_that_is_too_large_is_reported_with_its_size() {
                 "preverb: cannot run `{file}`: variable `LONG` is too large: 200005 bytes with its name, and the kernel accepts 131071 in one string\n"
             ))
             .run();
-        // Each fits, all of them do not. The value is shown nowhere.
+        // Each one fits, all together do not. The value is never shown.
         let many: String = (0..30).map(|number| format!("V{number} = \"{}\"\n", &long[..100_000])).collect();
         Test::new()
             .table(format!("[env]\n{many}{verb}"))
@@ -463,7 +463,7 @@ fn a_secret_that_is_too_large_is_reported_by_name_only() {
         .run();
 }
 
-/// A program that tells its name and where it lies.
+/// A program that prints its name and its path.
 const TELL: &str = "#!/bin/sh\necho \"$0\"\n";
 
 #[test]
@@ -489,7 +489,7 @@ fn the_program_is_looked_up_on_the_targets_own_path() {
     // A directory of PATH that is too long, that loops, or that is not a directory, holds no program.
     test(&format!("[DIR]/{}:[DIR]/one", "x".repeat(300))).stdout("[DIR]/one/tell\n").run();
     test(&format!("[DIR]/{}:[DIR]/one", "x/".repeat(3000))).stdout("[DIR]/one/tell\n").run();
-    // A word with a slash is looked up nowhere.
+    // A name with a slash is not looked up.
     Test::new()
         .table("workdir = \"[DIR]/two\"\n[env]\nPATH = \"[DIR]/one\"\n[verbs.a]\nexec = [\"./tell\"]\n")
         .file("one/tell", TELL, 0o755)
@@ -608,7 +608,7 @@ fn a_nul_in_the_table_is_an_error_and_never_drops_an_argument_or_variable() {
 
 #[test]
 fn dead_children_are_reaped_before_the_exec_and_live_ones_are_reported() {
-    // Who has started preverb may have left it children: as process 1 everything that is orphaned.
+    // The program before preverb may have left it children, and as process 1 it also inherits all orphans.
     let list =
         "exec = [\"sh\", \"-c\", \"cat /proc/[0-9]*/stat 2>/dev/null | grep -c \\\") Z $$ \\\"; true\"]\n";
     let verb =

@@ -1,4 +1,4 @@
-//! Chapter 7 of the specification: each exit code, and that nothing else comes out of a bad start.
+//! Chapter 7 of the specification: each exit code; a failed start has no other result.
 
 use std::time::Duration;
 
@@ -280,7 +280,7 @@ fn a_program_on_the_path_that_cannot_run_is_126_unless_a_later_one_can() {
 #[test]
 fn an_argument_that_is_too_large_is_126_with_its_size() {
     let long = "x".repeat(200_000);
-    // A kernel takes no word of 128 KiB, so the long word has to come from the table.
+    // The kernel accepts no argument of 128 KiB, so the long one has to come from the table.
     run(&format!("[verbs.a]\nexec = [\"true\", \"{long}\"]\n"), &["a"])
         .status(126)
         .stderr_contains("200")
@@ -370,7 +370,7 @@ fn a_stop_wins_over_the_hooks_own_status() {
 
 // Standard streams
 
-/// How a stream can be of no use.
+/// Ways in which a stream can be unusable.
 const USELESS: [&str; 2] = ["/dev/full", "&-"];
 
 #[test]
@@ -400,7 +400,7 @@ fn streams_that_are_closed_or_full_change_no_exit_code() {
 
 #[test]
 fn a_standard_error_without_a_reader_changes_no_exit_code() {
-    // `true` reads nothing: what preverb writes meets a broken pipe.
+    // `true` reads nothing, so preverb writes to a broken pipe.
     for (words, status) in [("b", 64), ("a", 42)] {
         run("[[setup]]\nrun = [\"true\"]\n[verbs.a]\nexec = [\"sh\", \"-c\", \"exit 42\"]\n", &[words])
             .under([

@@ -1,4 +1,4 @@
-//! `--explain`, from chapter 10 of the specification: what a run would do, and nothing of it done.
+//! `--explain`, from chapter 10 of the specification: it shows what a run would do, without doing it.
 
 use crate::dsl::Test;
 

@@ -1,5 +1,5 @@
-//! The steps that preverb does itself, `mkdir`, `render` and `chown`: where root is not led, what is not replaced, and
-//! how they end.
+//! The steps that preverb performs itself, `mkdir`, `render` and `chown`: links that root does not follow,
+//! files that are not replaced, and timeouts.
 
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 
@@ -23,7 +23,7 @@ fn exists(output: &Output, path: &str) -> bool {
     output.dir.path().join(path).symlink_metadata().is_ok()
 }
 
-// Where root is not led
+// Links that root does not follow
 
 #[test]
 fn root_creates_no_directory_through_another_users_link() {

@@ -1,5 +1,5 @@
-//! `--check`, from chapter 10 of the specification: what is well-formed and surely not meant. Each finding has a twin
-//! that is as it should be, in which nothing is found.
+//! `--check`, from chapter 10 of the specification: well-formed text that is probably a mistake. Each finding
+//! has a correct twin without a finding.
 
 use crate::dsl::Test;
 
@@ -7,7 +7,7 @@ fn check(table: &str) -> Test {
     Test::new().table(table).args(["--check"])
 }
 
-/// Of these two tables the first one has this warning, and the other one none.
+/// Of these two tables only the first one has this warning.
 #[track_caller]
 fn twins(wrong: &str, warning: &str, right: &str) {
     check(wrong).stderr_contains(format!("preverb: warning: [DIR]/preverb.toml:{warning}\n")).run();
@@ -27,7 +27,7 @@ fn check_warns_of_a_dollar_without_braces_outside_a_shell() {
     // Some programs read a `$` in their own way.
     check(&verb(r#"["sh", "-c", 'echo "$HOME"']"#)).run();
     check(&verb(r#"["sed", "s/x$HOME/y/"]"#)).run();
-    // Which names are variables is known where they are declared.
+    // A declared name is known to be a variable.
     let declared = |name: &str| {
         format!("[variables.app_name]\ndefault = \"x\"\n[env]\nX = '${name}'\n[verbs.a]\nexec = [\"true\"]\n")
     };

@@ -1,5 +1,5 @@
-//! Hooks that do what hooks of real images do, and hooks that mean harm: what they can change, what they cannot,
-//! and that preverb comes to its end whatever they do. Plain hooks are in `setup.rs`.
+//! Hooks like those of real images, and hostile hooks: what they can and cannot change, and
+//! that preverb always ends. Plain hooks are in `setup.rs`.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 
 use crate::dsl::{Test, bytes};
 
-/// The verb's target, with a hook directory; what preverb says is left out, but for errors.
+/// The verb's target, with a hook directory; all messages of preverb except errors are left out.
 fn hooks(target: &str) -> Test {
     Test::new()
         .table(format!(
@@ -92,10 +92,10 @@ fn in_every_shell_a_failed_hook_fails_with_its_status() {
         ("(exit 9)", 9),
         ("true; return 5", 5),
         ("kill -TERM $$", 143),
-        // The status from the kernel, also where `$?` is another number.
+        // The status from the kernel, also if `$?` is another number.
         ("return 300", 44),
         ("exit 257", 1),
-        // Its last command decides, whatever is done after it.
+        // The last command of the hook decides, not what preverb runs after it.
         ("set +e; . /dev/null; false", 1),
         ("set +e; eval false", 1),
         ("trap : EXIT; set +e; (exit 3)", 3),
@@ -147,7 +147,7 @@ fn in_every_shell_a_removed_working_directory_is_an_error() {
             .stderr_contains("preverb: hook `1.sh` of step `hooks [DIR]/hooks` in environment `prod` ended in a working directory that no longer exists\n")
             .status(80)
     });
-    // It was so before the hook: nothing has changed.
+    // It was missing before the hook, so nothing has changed.
     in_every_shell(|line| {
         hooks("echo $A")
             .hook("1.sh", format!("{line}\nexport A=1\n"))
@@ -234,7 +234,7 @@ fn a_shell_is_recognised_after_the_options_of_env() {
         "#!/usr/bin/env --split-string=bash -u",
         "#!/usr/bin/env -vS bash -u",
     ] {
-        // Nothing is done to the variables: they are the run's.
+        // The options of env do not change the variables of the run.
         hooks("echo $A")
             .env("A", "0")
             .hook("1.sh", format!("{line}\n[[ $- == *u* ]]; export A=$A${{PATH:+1}}\n"))
@@ -245,7 +245,8 @@ fn a_shell_is_recognised_after_the_options_of_env() {
 
 #[test]
 fn variables_that_hold_the_options_of_bash_are_not_exports() {
-    // `SHELLOPTS=xtrace` is how people trace the scripts of an image; `set -e` must not go with it to all of them.
+    // `SHELLOPTS=xtrace` is how people trace the scripts of an image; `set -e` must not go with it to all of
+    // them.
     hooks("bash -c 'false; echo still here' 2>&1 | tail -n 1; printenv SHELLOPTS")
         .env("SHELLOPTS", "xtrace")
         .hook("1.sh", "#!/bin/bash\ntrue\n")
@@ -424,7 +425,7 @@ fn a_carriage_return_or_a_byte_order_mark_fails_a_script_before_it_is_sourced() 
     fails("1.sh", "\u{feff}#!/bin/bash\nexport A=1\n", bom, no_bom);
     fails("1.sh", "\u{feff}export A=1\n", bom, no_bom);
     fails("1", "\u{feff}#!/bin/bash\n", bom, no_bom);
-    // Within a line it means nothing.
+    // Within a line a CR is harmless.
     hooks("printf %s \"$A\" | od -An -c").hook("1.sh", "export A='\r' # \r.\n").stdout("  \\r\n").run();
 }
 
@@ -489,7 +490,8 @@ const RUN: &str = "executables = \"run\"";
 
 #[test]
 fn an_executable_script_is_run_if_the_step_says_so() {
-    // As the postgres and nginx images do it: what it exports is gone, its trap and its exec are its own affair.
+    // As in the postgres and nginx images: its exports are lost, and its trap and its exec affect only
+    // itself.
     step(RUN, "echo \"$A|$B|$C|$PATH_SEEN\"")
         .hook("1.sh", "#!/bin/bash\nexport A=1\ntrap 'echo trapped >&2' EXIT\nexit 0\n")
         .hook("2.sh", "#!/bin/sh\nexec echo \"executed $*\"\n")
@@ -531,7 +533,7 @@ fn the_shell_of_the_step_sources_scripts_that_name_no_shell() {
         .stdout(".\n")
         .stderr("[DIR]/hooks/1.sh a x\n")
         .run();
-    // One that names its own has that.
+    // A script that names its own shell gets that one.
     step("shell = \"nonesuch\"", "echo $A").hook("1.sh", "#!/bin/sh\nexport A=1\n").stdout("1\n").run();
     step("shell = \"nonesuch\"", "echo no")
         .hook("1.sh", "export A=1\n")
@@ -742,7 +744,7 @@ fn descriptor_3_accepts_50000_variables() {
         .hook("1", format!("#!/usr/bin/env python3\n{script}"))
         .hook("2.sh", "export W=1\n")
         .stdout("50000\n")
-        // Seconds of the processor, whatever else the machine does.
+        // CPU seconds, so that other load does not matter.
         .under_shell("ulimit -t 15; exec \"$@\"")
         .run();
 }
@@ -830,7 +832,7 @@ fn the_target_starts_without_zombies() {
 
 #[test]
 fn a_leftover_process_cannot_pose_as_a_later_hook() {
-    // A process of the first hook joins the second one's group, and hands back an environment in its place.
+    // A process of the first hook joins the second one's group, and returns an environment in its place.
     let thief = "import glob, os, re, socket, time
 os.setpgid(0, 0)
 open('lurking', 'w').close()
@@ -917,7 +919,7 @@ os.tcsetpgrp(fd, os.getpgrp())
 /// A target's use of its terminal.
 const ASKS: &str = "echo go; read -r x && echo \"got $x\"; stty -a | grep -o -- '-\\?icanon\\|-\\?echo '";
 
-/// The target reads what is typed, and its terminal is as it was.
+/// The target reads what is typed, and its terminal is unchanged.
 fn is_asked_at_its_terminal(test: Test) {
     test.terminal()
         .during(|run| {
@@ -934,7 +936,7 @@ fn is_asked_at_its_terminal(test: Test) {
 
 #[test]
 fn hooks_leave_the_blocking_mode_of_the_streams_unchanged() {
-    // The standard error of all is one open file: whoever changes its flags changes them for everybody.
+    // All processes share one open file as standard error, so its flags are shared, too.
     let flags = "awk '/^flags/ { print $2 }' /proc/$$/fdinfo/2";
     let run = |spoil: &str| {
         hooks(flags)
@@ -984,7 +986,7 @@ for n in range(3, 1000):
     except OSError: continue
     print(n, 'ours' if kind in ('pipe', 'socket') else kind)
 ";
-    // A pipe, or of root's hooks a socket, to write variables to, and nothing else, however many are inherited.
+    // Only a pipe, or for root's hooks a socket, for variables, however many descriptors are inherited.
     hooks("true")
         .needs("python3")
         .hook("1", list)
@@ -1112,7 +1114,7 @@ fn a_hook_is_killed_after_the_grace_of_its_step() {
         )
         .pid1()
         .run();
-    // One that needs longer than the five seconds that are usual.
+    // A hook that needs longer than the default of five seconds.
     step(
         "grace = \"60s\"",
         "trap \"sleep 6; echo rolled back; exit\" TERM; : >ready; while :; do sleep 0.05; done",
@@ -1132,8 +1134,8 @@ fn a_hook_is_killed_after_the_grace_of_its_step() {
 
 #[test]
 fn setup_needs_no_proc_dev_tmp_or_etc() {
-    // A root with a shell, the libraries of a preverb that is not static, and nothing else: no /proc, no /dev, no
-    // /tmp, no /etc, read-only.
+    // A root with a shell, the libraries of a preverb that is not static, and nothing else: no /proc, no
+    // /dev, no /tmp, no /etc, read-only.
     let script = "
 set -e
 mkdir r

@@ -1,6 +1,7 @@
 //! Who the target is: `user` in all its forms, `HOME`, capabilities, limits, and `--as`.
 //!
-//! Most of these need root, and users of their own: a mount namespace has its own `/etc/passwd` and `/etc/group`.
+//! Most of these need root, and users of their own: a mount namespace has its own `/etc/passwd` and
+//! `/etc/group`.
 
 use crate::dsl::{Test, lacks, skip};
 
@@ -21,10 +22,10 @@ more:x:201:app
 odd:x:202:apple,ap
 ";
 
-/// Tells ids, groups and home in one line.
+/// Prints ids, groups and home in one line.
 const WHO: &str = "#!/bin/sh\necho $(id -u) $(id -g) $(id -G) $HOME\n";
 
-/// A case with these users and groups, in which `who` tells who runs it.
+/// A case with these users and groups, in which `who` prints who runs it.
 fn with(passwd: &str, group: &str) -> Test {
     Test::new()
         .lay_over("/etc/passwd", passwd)
@@ -48,7 +49,7 @@ fn every_form_of_a_user_has_the_right_ids_groups_and_home() {
         ("app", "1000 100 100 200 201 /home/app"),
         ("app:extra", "1000 200 200 /home/app"),
         ("app:999", "1000 999 999 /home/app"),
-        // A number is a number even where a user or a group is so named.
+        // A number is an id even if a user or a group has that name.
         ("1000", "1000 100 100 200 201 /home/app"),
         ("1000:100", "1000 100 100 /home/app"),
         ("01000:0100", "1000 100 100 /home/app"),
@@ -262,7 +263,7 @@ fn without_root_a_run_warns_once_and_continues() {
              preverb: running hook `1.sh`\n65534\npreverb: hook `1.sh` done in [TIME]\n[...]\n",
         )
         .check(|output| {
-            // One of users, whoever asks for one, and one of files.
+            // One warning about users, for all steps, and one about files.
             assert_eq!(output.messages().matches("only root can switch").count(), 1);
             assert_eq!(output.messages().matches("only root can change the owner").count(), 1);
         })
@@ -272,7 +273,7 @@ fn without_root_a_run_warns_once_and_continues() {
         .stdout("65534 65534 65534 /inherited\n")
         .stderr("preverb: warning: continuing as uid 65534: only root can switch to user `root`\n")
         .run();
-    // A user that does not exist is the image author's mistake, whoever runs the container.
+    // A user that does not exist is the image author's mistake, even if the container does not run as root.
     test().args(["--as", "nosuch", "--", "who"]).status(77).stderr_contains("does not exist").run();
 }
 
@@ -314,7 +315,7 @@ fn giving_up_root_drops_every_id_and_capability() {
 
 #[test]
 fn a_user_change_that_keeps_root_is_refused() {
-    // With this bit the kernel takes no capability from who gives up uid 0 (capabilities(7)).
+    // With this bit a process that gives up uid 0 keeps its capabilities (capabilities(7)).
     let secure = ["setpriv", "--securebits", "+no_setuid_fixup"];
     let refused = "preverb: cannot become user `app`: verify: root can be regained\n";
     let table = "[verbs.a]\nuser = \"app\"\nexec = [\"who\"]\n";
@@ -376,7 +377,7 @@ fn capabilities_are_kept_as_ambient_and_all_others_leave_the_bounding_set() {
         ("capabilities = [\"NET_BIND_SERVICE\"]\n", [bind; 5]),
         ("user = \"root\"\ncapabilities = [\"NET_BIND_SERVICE\"]\n", [bind; 5]),
         ("user = \"app\"\ncapabilities = [\"NET_BIND_SERVICE\"]\nno-new-privileges = true\n", [bind; 5]),
-        // The supervisor has no more than the target, and hands it on.
+        // The supervisor has no more than the target, which inherits it.
         ("user = \"app\"\ncapabilities = [\"NET_BIND_SERVICE\"]\ninit = true\n", [bind; 5]),
     ] {
         users().table(format!("[verbs.a]\n{lines}{keys}")).args(["a"]).stdout(sets(expected)).pid1().run();
@@ -409,7 +410,8 @@ fn a_capability_that_the_container_lacks_is_71_as_root_and_otherwise_a_warning()
         .status(71)
         .stderr("preverb: cannot keep `CAP_NET_ADMIN`: the container does not have it\n")
         .run();
-    // Another user keeps what the operator gave: here an ambient capability, which the failed attempt must not cost.
+    // Another user keeps what the operator granted: here an ambient capability, which the failed attempt must
+    // not lose.
     Test::new()
         .needs_root()
         .under(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
@@ -421,7 +423,7 @@ fn a_capability_that_the_container_lacks_is_71_as_root_and_otherwise_a_warning()
             "preverb: warning: continuing with the capabilities that it has: cannot keep `CAP_NET_ADMIN`: the container does not have it\n",
         )
         .run();
-    // And what the table keeps, where the operator gave it, is kept without a word.
+    // If the operator granted what the table keeps, there is no message.
     Test::new()
         .needs_root()
         .under(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
@@ -538,7 +540,7 @@ fn extremely_small_limits_still_give_the_right_message() {
 
 #[test]
 fn a_workdir_is_entered_as_root_or_as_the_verbs_user() {
-    // It may be closed to the user: an open directory is one, as with `docker run --workdir`.
+    // It may be closed to the user: root enters it first, as with `docker run --workdir`.
     users()
         .directory("closed", 0o700)
         .table(
@@ -549,8 +551,8 @@ fn a_workdir_is_entered_as_root_or_as_the_verbs_user() {
         .run();
 }
 
-/// The results of gosu and `--as` for the same user, in one line each: exit status, and ids, groups and home or the
-/// words of the failure.
+/// The results of gosu and `--as` for the same user, in one line each: exit status, and ids, groups and home
+/// or the text of the failure.
 fn next_to_gosu(spec: &str, command: &[&str]) -> Option<[(i32, String); 2]> {
     use std::sync::{Arc, Mutex};
     if lacks("gosu") {
@@ -561,7 +563,7 @@ fn next_to_gosu(spec: &str, command: &[&str]) -> Option<[(i32, String); 2]> {
         let seen = Arc::clone(&result);
         let base = with(PASSWD, &format!("{GROUP}{}", "users:x:300:\n"));
         let test = if gosu {
-            // The script runs gosu in the place of what it was given.
+            // The script runs gosu instead of its arguments.
             base.under([
                 "sh",
                 "-c",
@@ -612,16 +614,16 @@ fn differences_from_gosu_are_intended() {
     for (what, spec, command, ours, gosus) in [
         // gosu leaves such a user in root's group.
         ("a uid without an entry", "4242", who, (77, "so it needs a group"), (0, "4242 0 0 /")),
-        // gosu reads nothing as "who I am", which is root.
+        // gosu takes an empty user as the current one, which is root.
         ("an empty user", "", who, (64, "the user is empty"), (0, "0 0 0 /root")),
         ("no user and no group", ":", who, (64, "the user is empty"), (0, "0 0 0 /root")),
         ("an empty group", "app:", who, (64, "the group is empty"), (0, "1000 100 100 200 201 /home/app")),
         ("two groups", "app:extra:x", who, (64, "is not allowed in a group"), (0, "1000 200 200 /home/app")),
-        // gosu hands an empty HOME on.
+        // gosu passes an empty HOME on.
         ("no home", "nohome", who, (0, "1002 102 102 /"), (0, "1002 102 102")),
-        // initgroups(3) has the primary group among them, gosu has not: no right hangs on it.
+        // initgroups(3) includes the primary group, gosu does not; no access right depends on it.
         ("groups", "app", groups, (0, "Groups:\t100 200 201"), (0, "Groups:\t200 201")),
-        // The codes of section 7 in the place of 1 for everything.
+        // The codes of section 7 instead of 1 for everything.
         (
             "no such user",
             "nosuch",
@@ -680,7 +682,7 @@ fn as_needs_a_user_and_a_command() {
 
 #[test]
 fn as_changes_only_the_user() {
-    // Everything after `--` is the command's, and nothing that gosu knows as an option is one.
+    // Everything after `--` belongs to the command, also what gosu knows as an option.
     users()
         .program("show", "#!/bin/sh\nfor word; do printf '<%s>' \"$word\"; done\n")
         .args(["--as", "app", "--", "show", "--help", "", "--", "a b", "--as"])

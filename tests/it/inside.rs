@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use crate::dsl::{PATH, Running, Test, children, preverb, skip, state};
 
-/// Runs until the test says so.
+/// Runs until the test ends it.
 const MAIN: &str = r#"["sh", "-c", ": >[DIR]/tmp/ready; until [ -e [DIR]/tmp/end ]; do sleep 0.02; done"]"#;
 
 const CONTAINER: [&str; 4] = ["unshare", "-pf", "--kill-child", "--mount-proc"];
@@ -20,7 +20,7 @@ fn container(verb: &str, action: impl Fn(&Inside<'_>) + 'static) -> Test {
     container_of(&format!("[verbs.a]\nexec = {MAIN}\n{verb}"), &[], action)
 }
 
-/// The same with a whole table, and words before preverb.
+/// The same with a whole table, and a command before preverb.
 fn container_of(table: &str, init: &[&str], action: impl Fn(&Inside<'_>) + 'static) -> Test {
     bare(table, init, move |inside| {
         inside.run.wait_for_file("tmp/ready");
@@ -57,13 +57,13 @@ struct Answer {
 }
 
 impl Inside<'_> {
-    /// Runs preverb with these words, as an engine's `exec` does.
+    /// Runs preverb with these arguments, as an engine's `exec` does.
     #[track_caller]
     fn preverb<W: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = W>) -> Answer {
         self.preverb_under(&[] as &[&str], words)
     }
 
-    /// The same, started by these words, such as `setpriv`.
+    /// The same, started by this command, such as `setpriv`.
     #[track_caller]
     fn preverb_under<U: AsRef<OsStr>, W: AsRef<OsStr>>(
         &self,
@@ -269,13 +269,13 @@ fn a_leftover_process_of_a_hook_is_not_taken_for_the_target() {
         .program("leaver", leaver)
         .any_stderr()
         .run();
-    // A child of before preverb.
+    // A child from before preverb.
     let before = ["bash", "-c", "set -m; X=before sleep 60 & exec \"$@\"", "bash"];
     let table = format!("[verbs.a]\nexec = {MAIN}\ninit = true\n");
     container_of(&table, &before, |inside| inside.shell("echo $X").is(0, "\n", "")).any_stderr().run();
 }
 
-/// A step of root's that leaves a process behind.
+/// A root step that leaves a process running.
 const LEAVES: &str = "[[setup]]\nuser = \"root\"\n\
                       run = [\"sh\", \"-c\", \"setsid sleep 600 </dev/null >/dev/null 2>&1 3>&- & exit 0\"]\n";
 
@@ -327,7 +327,7 @@ fn a_process_that_poses_as_a_supervisor_is_ignored() {
 
 #[test]
 fn a_target_is_found_as_soon_as_it_starts() {
-    // Its supervisor may not have named it by then; either of the two may be quicker.
+    // Its supervisor may not have recorded it yet; either of the two may be faster.
     let table = format!(
         "[verbs.a]\nexec = [\"sh\", \"-c\", \"{} --exec -- printenv PREVERB_VERB\"]\ninit = true\n",
         preverb()
@@ -397,7 +397,7 @@ fn a_target_in_a_pid_namespace_below_its_supervisors_is_found() {
         inside.health().is_healthy();
         inside.shell("echo $WHO").is(0, "target\n", "");
     };
-    // The child of the supervisor is process 1 of its own namespace; or both are in one below that of the asker.
+    // The child of the supervisor is process 1 of its own namespace; or both are in one below the caller's.
     for init in [&["unshare", "-p"][..], &["unshare", "-pf"], &["unshare", "-pf", "unshare", "-p"]] {
         container_of(&table, init, found).env("WHO", "target").run();
     }
@@ -441,7 +441,7 @@ fn in_a_shared_namespace_each_container_has_its_own_main_process() {
         inside.shell("echo $WHO").is(0, "first\n", "");
         inside.touch("tmp/end");
         for other in &mut others {
-            // The end of process 1 may have been theirs.
+            // They may have ended with process 1.
             other.wait().unwrap();
         }
     })
@@ -578,7 +578,7 @@ fn a_probe_never_leaves_a_process() {
                 let answer = inside.preverb(["--health", "--timeout", "500ms"]);
                 assert_eq!((answer.status, living(&mine)), (status, 0), "{end}: {answer:?}");
             } else {
-                // As an engine ends it whose own timeout is over.
+                // As an engine does after its own timeout.
                 let mut nsenter = Command::new("nsenter");
                 nsenter.args(["-p", "-m", "-t", &inside.first.to_string()]).arg(preverb()).arg("--health");
                 let mut nsenter = nsenter.env_clear().env("PATH", PATH).spawn().unwrap();
@@ -590,7 +590,7 @@ fn a_probe_never_leaves_a_process() {
             }
             assert!(inside.run.dir().join("tmp/started").exists());
             let zombies = children(inside.first).into_iter().filter(|child| state(*child) == Some('Z'));
-            // The one that cleans up, where nothing waits for it.
+            // The process that cleans up, if nothing waits for it.
             assert!(zombies.count() <= usize::from(status.is_none()));
         })
         .run();

@@ -1,5 +1,5 @@
-//! Isolation of sourced hooks (chapter 5 of the specification): each has a shell of its own, which finds what earlier hooks
-//! exported and nothing else of theirs.
+//! Isolation of sourced hooks (chapter 5 of the specification): each has its own shell, which sees what
+//! earlier hooks exported and nothing else from them.
 
 use std::path::Path;
 use std::time::Duration;

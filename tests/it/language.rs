@@ -1,5 +1,5 @@
-//! The language itself: that a test can fail, and that what it promises about a run is so. Here a shell
-//! stands in the place of preverb.
+//! Tests of the DSL itself: a test can fail, and its promises about a run hold. Here a shell
+//! replaces preverb.
 
 use std::time::Duration;
 
@@ -125,7 +125,7 @@ fn servers_in_a_private_network_end_with_the_test() {
     let log = || std::fs::read_to_string(dir.path().join("server.log")).unwrap();
     network.wait_for(&["grep", "-q", "4711", dir.path().join("server.log").to_str().unwrap()]);
     assert_eq!(log(), "4711\n");
-    // The loopback has come up, and nothing else is there.
+    // The loopback is up, and there is no other interface.
     let links = network.output(&["ip", "-brief", "address"]).stdout;
     let links = String::from_utf8(links).unwrap();
     assert!(links.starts_with("lo ") && links.contains("127.0.0.1/8") && !links.contains("eth"), "{links}");

@@ -1,6 +1,6 @@
-//! The contract, tested from outside: each case starts the real binary with a table, files, words and
-//! variables, and states everything that comes out of it. A file here is a chapter of the specification;
-//! `dsl` is the language that they are written in.
+//! The contract, tested from outside: each case starts the real binary with a table, files, arguments and
+//! variables, and states all of its results. A file here is a chapter of the specification;
+//! `dsl` is the DSL of these tests.
 
 #![allow(
     clippy::disallowed_methods,

@@ -1,4 +1,4 @@
-//! Chapter 9 of the specification: what preverb says, where, and in which form.
+//! Chapter 9 of the specification: text, place and format of messages.
 
 use crate::dsl::{Test, bytes};
 
@@ -6,7 +6,7 @@ fn run(table: &str, words: &[&str]) -> Test {
     Test::new().table(table).args(words)
 }
 
-/// A run with a hook that speaks on both streams.
+/// A run with a hook that writes to both streams.
 const TALK: &str = r#"
     [[setup]]
     hooks = "[DIR]/hooks"
@@ -299,7 +299,7 @@ fn a_supervisor_and_its_child_use_the_log_format_of_the_run() {
             .env("PREVERB_LOG", "json")
             .stderr_contains("preverb: cannot run")
             .run();
-        // The child that would become the target tells it itself where it must know its own number.
+        // With LISTEN_PID the child that would become the target reports the error itself.
         let listens = "LISTEN_PID=$$ exec \"$@\"";
         test("", &["--log", "json", "a"]).under_shell(listens).check(is_json).run();
     }
@@ -344,7 +344,7 @@ fn a_failure_before_the_exec_is_written_to_the_termination_log() {
     test(&["b"], 64, "preverb: unknown verb `b`\n").run();
     test(&["--nonsense"], 64, "preverb: unknown option `--nonsense`\n").run();
     test(&["--as", "nosuchuser", "--", "true"], 77, "preverb: user `nosuchuser` does not exist\n").run();
-    // Nothing that is wrong with a container's start.
+    // These errors do not concern the start of a container.
     test(&["--explain", "a"], 65, "").any_stdout().run();
     test(&["--probe", "file:///nowhere"], 1, "").run();
     test(&["--exec", "--", "true"], 69, "").any_status().run();

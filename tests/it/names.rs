@@ -1,5 +1,5 @@
 //! Names of targets, and name servers that answer badly: by the C library of this build, and by the one that the static
-//! binary holds, whose resolver fails as a whole where one of its questions does.
+//! binary contains, whose resolver fails as a whole if one of its queries fails.
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::dsl::{Output, Test, skip};
 
-/// The name server's answer to a question.
+/// The name server's answer to a query.
 #[derive(Clone, Copy)]
 enum Answer {
     /// 127.0.0.1.

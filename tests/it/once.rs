@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 
 use crate::dsl::{Test, bytes};
 
-/// A step that is done once, with these other keys, and a target that says which variables it has.
+/// A `once` step with these other keys, and a target that prints its variables.
 fn once(keys: &str) -> Test {
     Test::new()
         .table(format!(

@@ -1,6 +1,6 @@
-//! The same hook directory in three hands: preverb's, and those of the loops over hooks in the entrypoints of the
+//! The same hook directory, run by preverb and by the loops over hooks in the entrypoints of the
 //! official images of postgres and nginx, as far as they matter here. Where the outcomes differ, the test states
-//! each; the README says why.
+//! each; docs/differences.md says why.
 
 use std::time::Duration;
 
@@ -95,7 +95,7 @@ fn exports_reach_the_target_whether_the_hook_is_executable_or_not() {
 
 #[test]
 fn a_hook_that_reads_its_input_gets_an_empty_input() {
-    // postgres: what the caller piped in is gone. nginx: the rest of the hooks is gone, and the status is 0.
+    // postgres: the caller's input is lost. nginx: the other hooks do not run, and the status is 0.
     compare(
         "cat; cat log",
         |test| {
@@ -205,7 +205,7 @@ fn hooks_run_in_bytewise_order_of_their_names() {
             for name in ["10-a.sh", "9-b.sh", "B.sh", "a.sh"] {
                 test = test.hook(name, format!("#!/bin/sh\necho {name} >>log\n"));
             }
-            // The locale decides what a glob of the shell sorts by; preverb asks none.
+            // The locale decides the order of a shell's glob; preverb does not use it.
             test.env("LC_ALL", "C")
         },
         [

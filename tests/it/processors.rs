@@ -1,5 +1,5 @@
-//! The shortest way through everything that a processor could do otherwise: the size of a word, the order of bytes, the
-//! size of a page. `.ci/processors` runs this for each processor that has a binary.
+//! The shortest path through everything that can differ between processors: word size, byte order and
+//! page size. `.ci/processors` runs this for each processor that has a binary.
 
 use nix::sys::signal::Signal;
 

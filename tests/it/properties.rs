@@ -8,14 +8,14 @@ use std::os::unix::ffi::OsStringExt as _;
 use crate::dsl::{Output, Test};
 use crate::random::Random;
 
-/// Writes its words and its variables down, each with a NUL after it.
+/// Records its arguments and its variables, each with a NUL after it.
 const SHOW: &str = "#!/bin/sh\ncat /proc/$$/cmdline >[DIR]/words\ncat /proc/$$/environ >[DIR]/variables\n";
 
 fn run(table: &str) -> Test {
     Test::new().table(table).program("show", SHOW)
 }
 
-/// The words that `show` was started with, after those that start a script.
+/// The arguments of `show`, after those that start a script.
 fn words(output: &Output) -> Vec<Vec<u8>> {
     let all = output.file("words").unwrap_or_default();
     let mut words = all.strip_suffix(b"\0").unwrap_or(&all).split(|byte| *byte == 0).map(<[u8]>::to_vec);

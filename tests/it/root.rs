@@ -1,5 +1,5 @@
-//! Nothing that is done as root sees what another user could have put there (preverb.toml(5), "SAFETY"): what root
-//! runs, where root writes, and what happens when names are exchanged meanwhile.
+//! Nothing that runs as root depends on what another user could have put there (preverb.toml(5), "SAFETY"):
+//! what root runs, where root writes, and what happens when names are swapped meanwhile.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::dsl::{PATH, Running, Test, lacks};
 /// The user of the verbs, who owns nothing that root may run.
 const APP: &str = "10001:10001";
 
-/// A verb of that user's with these steps of root's.
+/// A verb of that user with these root steps.
 fn root(steps: &str) -> Test {
     Test::new()
         .table(format!("log = \"quiet\"\nuser = \"{APP}\"\n{steps}\n[verbs.a]\nexec = [\"true\"]\n"))
@@ -21,7 +21,7 @@ fn root(steps: &str) -> Test {
 /// Starts the program many times and prints each status.
 const MANY: &str = "n=0; while [ $n -lt 60 ]; do \"$@\"; echo $?; n=$((n+1)); done";
 
-/// Exchanges two names, again and again as long as the program runs.
+/// Swaps two names repeatedly as long as the program runs.
 fn exchange(run: &Running, one: &str, other: &str) {
     let (one, other) = (run.dir().join(one), run.dir().join(other));
     let here = |path: &Path| path.symlink_metadata().is_ok();
@@ -61,7 +61,7 @@ fn the_first_match_on_path_must_be_writable_by_root_alone() {
             .stderr_lacks("planted")
             .pid1()
             .run();
-        // The same, and it is root's.
+        // The same file, owned by root.
         test()
             .file(format!("venv/bin/{word}"), "#!/bin/sh\nexec /bin/sh \"$@\"\n", 0o755)
             .stderr_lacks("as root")
@@ -107,7 +107,7 @@ fn every_directory_on_the_way_must_be_writable_by_root_alone() {
         "[DIR]/app/hooks",
         "`[DIR]/app` is writable by users other than root (mode 0775)",
     );
-    // A link to what is root's: whoever placed it chose among root's directories.
+    // A link to a file of root: its owner chose among root's directories.
     let link = format!("ln -s \"$PWD/roots\" app/link; chown -h {APP} app/link");
     refused(&link, "[DIR]/app/link/hooks", "`[DIR]/app/link` belongs to uid 10001");
     refused(
@@ -159,7 +159,7 @@ fn root_does_not_run_a_file_swapped_in_after_the_check() {
         .stdout("77\n".repeat(60))
         .stderr_lacks("planted")
         .run();
-    // A program that comes and goes before the one that is root's.
+    // A program that appears and disappears on the PATH before root's own.
     for (step, name) in [
         ("run = [\"tool\"]", "none"),
         ("wait = [{ exec = [\"tool\"] }]", "none"),
@@ -218,17 +218,18 @@ fn roots_shell_starts_only_the_preverb_that_started_it() {
     .run();
 }
 
-// Where root makes and writes
+// Where root creates and writes
 
 #[test]
 fn a_directory_swapped_in_during_mkdir_keeps_its_mode() {
-    // `d` belongs to another user, `s` in it to root. Prints each status, and the mode of what holds the secret and how
-    // much is in it, once nothing can be exchanged any more: an exchange that was under way may show it twice or not.
+    // `d` belongs to another user, `s` in it to root. Prints each status, and the mode of what holds the
+    // secret and how much is in it, once nothing can be exchanged any more: an exchange that was under way
+    // may show it twice or not.
     let many = "n=0; while [ $n -lt 40 ]; do rm -rf d done; mkdir d; chmod $mode d; mkdir -m 700 d/s; : >d/s/secret; chown $owner d; \
          \"$@\"; status=$?; mv d done; what=; until expr \"$what\" : '[0-9]* [0-9]*$' >/dev/null; do what=$(find done -name secret -execdir \
          sh -c 'echo $(stat -c %a .) $(ls | wc -l)' ';'); done; echo $status $what; n=$((n+1)); done";
-    // A file that root's group may write to is not root's alone: another user can be a member, or be named in an access
-    // control list.
+    // A file that root's group may write to is not root's alone: another user can be a member, or be named in
+    // an access control list.
     let theirs = format!("owner={APP} mode=755");
     for (path, mode, whose) in
         [("a", "0777", &*theirs), ("a/b", "2775", &theirs), ("a", "0777", "owner=0:0 mode=775")]
@@ -239,7 +240,7 @@ fn a_directory_swapped_in_during_mkdir_keeps_its_mode() {
                 let at = |name: &str| run.dir().join("d").join(name);
                 while run.state().is_some_and(|state| state != 'Z') {
                     if renameat_with(CWD, at("a"), CWD, at("s"), RenameFlags::EXCHANGE).is_ok() {
-                        // Back again, and then not until the next start.
+                        // Swapped back, and then unchanged until the next start.
                         run.wait_until("the next start", || {
                             run.state().is_none_or(|state| state == 'Z') || !at("a").exists()
                         });
@@ -280,7 +281,7 @@ fn a_directory_below_another_users_directory_has_the_usual_mode() {
 
 #[test]
 fn a_working_directory_that_the_user_cannot_enter_is_refused() {
-    // A link of theirs to root's own, and a directory that is exchanged for one.
+    // A link of the user to a root directory, and a directory that is swapped for one.
     let verb = |workdir: &str, steps: &str| {
         Test::new()
             .needs_root()
@@ -297,12 +298,12 @@ fn a_working_directory_that_the_user_cannot_enter_is_refused() {
             .stderr(format!("preverb: cannot enter `workdir` `[DIR]/{workdir}`: permission denied\n"))
             .run();
     }
-    // Nor is root, by a link that is not root's.
+    // Root does not follow a link that is not root's, either.
     verb("app/link", "[[setup]]\nrun = [\"pwd\"]\nuser = \"root\"\n")
         .status(71)
         .stderr("preverb: cannot enter `workdir` `[DIR]/app/link`: `[DIR]/app/link` is a symbolic link that users other than root could have created, and root does not follow such links\n")
         .run();
-    // Where only root can have chosen it, the table has.
+    // If only root can have created it, the table has chosen it.
     verb("private", "[[setup]]\nrun = [\"pwd\"]\n").stdout("[DIR]/private\n").stderr("[DIR]/private\n").run();
 }
 
@@ -336,7 +337,7 @@ fn nothing_that_runs_as_root_loads_another_users_exports() {
     if lacks("gcc") {
         return;
     }
-    // Says whenever it is loaded, and by whom; the program's own name tells a dynamic preverb from its hooks.
+    // Reports each load and its user; the program's name distinguishes a dynamic preverb from its hooks.
     let library = "
 #include <stdio.h>
 #include <unistd.h>
@@ -396,7 +397,7 @@ fn a_root_hook_that_gave_up_root_sets_no_variable_of_root() {
                 .run();
         }
     }
-    // Root itself may, with a program beside it that does not, and others in their own hook.
+    // Root itself may, beside a program that does not, and other users in their own hooks.
     root(
         "[[setup]]\nhooks = \"[DIR]/hooks\"\nuser = \"root\"\n[[setup]]\nrun = [\"sh\", \"-c\", \"echo 'B = \\\"2\\\"' >&3\"]\n\
          [[setup]]\nrun = [\"sh\", \"-c\", \"echo $A $B\"]\n",
@@ -434,7 +435,7 @@ fn a_user_who_was_not_root_never_becomes_root() {
         let after_root = steps.contains("root");
         let test = |uid: &str| with_users(&steps).hook("1.sh", RENUMBER.replace("NEW", uid));
         test("0").status(77).stderr(became_root).run();
-        // Nor another user that the caller chose.
+        // Another user that the caller chose does not, either.
         if after_root {
             test("4242").status(77).stderr_contains("user `app` has changed since the run began").run();
         } else {

@@ -1,11 +1,11 @@
 //! Chapter 5 of the specification, as far as the steps `run` and `hooks`: what runs, in which order, with
-//! what in its hands, and what of it reaches the target.
+//! which descriptors and variables, and which results reach the target.
 
 use std::time::Duration;
 
 use crate::dsl::{Test, bytes};
 
-/// A table with one hook directory; what preverb says of hooks is left out, so that what they write is
+/// A table with one hook directory; preverb's messages about hooks are left out, so that their output is
 /// the whole of standard error.
 const HOOKS: &str = r#"
     log = "quiet"
@@ -227,7 +227,7 @@ fn the_verbs_directory_is_used_as_soon_as_it_exists() {
     for workdir in ["[DIR]/new", "new"] {
         run(&table("", workdir), &["a"]).stdout("[DIR]/new\n").stderr("[DIR]\n[DIR]/new\n").pid1().run();
     }
-    // Unless a hook has gone elsewhere.
+    // Unless a hook has changed the directory.
     run(&table("[[setup]]\nhooks = \"[DIR]/hooks\"\n", "[DIR]/new"), &["a"])
         .hook("1.sh", "cd /etc\n")
         .stdout("/etc\n")
@@ -350,7 +350,7 @@ fn a_hook_that_does_not_return_its_variables_is_an_error() {
     for script in ["trap 'echo bye' EXIT\nexport X=1\nexit 0\n", "export X=1\nexec true\n"] {
         target_sees("X").hook("1.sh", script).status(80).stderr_contains("1.sh").run();
     }
-    // As long as it does not exit, its own trap does no harm.
+    // As long as it does not exit, its own trap is harmless.
     target_sees("X").hook("1.sh", "trap 'exit 9' USR1\nexport X=1\n").stdout("1\n").run();
 }
 

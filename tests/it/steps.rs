@@ -1,4 +1,4 @@
-//! The common properties of all kinds of step: whom they run as, what root's see of the others', and how steps
+//! The common properties of all kinds of step: their user, what root steps see of other users, and how steps
 //! are skipped.
 
 use std::os::unix::fs::MetadataExt as _;
@@ -22,7 +22,7 @@ fn plain(steps: &str) -> Test {
 
 const WHO: &str = "echo \"$(id -un):$(id -gn) $(id -Gn) $HOME\"";
 
-// Whom they run as
+// Users
 
 #[test]
 fn a_step_runs_as_the_verbs_user_with_that_users_home() {
@@ -71,7 +71,7 @@ fn a_user_of_a_step_that_does_not_exist_is_77() {
         .run();
 }
 
-// Root's own
+// Root steps
 
 #[test]
 fn root_steps_see_no_exports_of_other_users() {
@@ -145,7 +145,7 @@ fn hooks_that_root_runs_must_be_writable_by_root_alone() {
         bad("mkdir real; mv hooks/1.sh real; ln -s ../real/1.sh hooks; chown 65534 real/1.sh"),
         "`[DIR]/real/1.sh` belongs to uid 65534",
     );
-    // And the one that is fit to be run.
+    // And one that root may run.
     root(step)
         .hook("1.sh", "id -u\n")
         .link("hooks/2.sh", "1.sh")
@@ -166,7 +166,7 @@ fn programs_that_root_runs_must_be_writable_by_root_alone() {
             .stderr_lacks("\nno\n")
             .run();
     }
-    // Who is not root has nothing to keep.
+    // Without root there is nothing to keep.
     root("[[setup]]\nrun = [\"tool\"]\n")
         .program("tool", "#!/bin/sh\necho yes\n")
         .under_shell("chmod 777 bin; exec \"$@\"")

@@ -13,12 +13,12 @@ use crate::skip::lacks;
 
 const ALL: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
 
-/// A table with these steps, and a target that would be heard.
+/// A table with these steps, and a target that would print something.
 fn steps(steps: &str) -> Test {
     Test::new()
         .table(format!("{steps}\n[verbs.a]\nexec = [\"echo\", \"the target\"]\n"))
         .args(["a"])
-        // A signal that asks for a core file does not get one: it would only take time.
+        // No core files, because they would only take time.
         .under_shell("ulimit -c 0; exec \"$@\"")
 }
 
@@ -93,7 +93,7 @@ fn a_hook_argument_that_looks_like_an_internal_option_changes_nothing() {
 #[test]
 fn every_stop_signal_ends_a_wait() {
     for signal in ALL {
-        // A backlog of nothing: whoever connects hangs.
+        // A backlog of 0: a client hangs.
         let test = steps("[[setup]]\nwait = [{ exec = [\"sh\", \"-c\", \"echo >ready; exec sleep 100\"] }]");
         is_stopped_by(test, signal, "step `wait sh -c echo >ready; exec sleep 100` waited");
     }
@@ -137,7 +137,7 @@ fn the_whole_group_of_a_hook_gets_the_signal() {
         })
         .status(143)
         .any_stderr()
-        // The leader is gone at once, but the others are waited for.
+        // The leader ends at once, but preverb waits for the others.
         .check(|output| assert_eq!(output.file("ended").unwrap(), b"\n\n"))
         .pid1()
         .run();
@@ -292,7 +292,7 @@ fn a_table_may_be_read_from_a_pipe_in_pieces() {
         .stdout("the target\n")
         .pid1()
         .run();
-    // An end without a word is an end.
+    // An empty pipe is an empty table.
     Test::new()
         .under_shell("rm -f pipe; mkfifo pipe; : >pipe & exec \"$@\"")
         .args(["--table", "pipe", "a"])
@@ -366,7 +366,7 @@ fn ctrl_c_stops_setup() {
 
 #[test]
 fn a_stop_is_handled_while_standard_error_is_not_read() {
-    // Standard error is a pipe that is full: the hook hangs in its write, and so does whoever writes next.
+    // Standard error is a full pipe: the hook hangs in its write, and so does the next writer.
     steps("[[setup]]\nhooks = \"[DIR]/hooks\"")
         .under_shell("mkfifo pipe; exec 9<>pipe; exec \"$@\" 2>&9")
         .hook("1", "#!/bin/sh\n(sleep 0.2; echo >ready) &\nhead -c 200000 /dev/zero >&2\n")

@@ -1,8 +1,8 @@
 //! Chapter 8, point 5, and `--supervise`: what an init does for its child.
 //!
-//! Each case that an init of any kind must stand runs under preverb, and under Debian's tini and dumb-init
-//! where they are installed. Where those do otherwise, the case says what they do: so each case is known to
-//! be able to fail.
+//! Each case that applies to any init runs under preverb, and under Debian's tini and dumb-init
+//! if they are installed. If they behave differently, the case says how, which shows that each case can
+//! fail.
 
 use std::fs;
 use std::path::Path;
@@ -25,7 +25,7 @@ enum Init {
 use Init::{DumbInit, Preverb, Tini};
 
 impl Init {
-    /// The words that start it, up to the target's; these options are its own.
+    /// The command that starts it, up to the target, with these options.
     fn words(self, options: &[&'static str]) -> Vec<&'static str> {
         let (program, end): (&[&str], &[&str]) = match self {
             Preverb => (&[preverb(), "--supervise"], &["--"]),
@@ -36,7 +36,7 @@ impl Init {
         [program, options, end].concat()
     }
 
-    /// The words in a script.
+    /// The command in a script.
     fn line(self) -> String {
         self.words(&[]).join(" ")
     }
@@ -299,7 +299,7 @@ if not child:
                 .during(move |run| {
                     run.wait_for_file("parent-ready");
                     run.wait_for_file("child-ready");
-                    // Two signals that are pending at once have no order, so each is awaited by all who get it.
+                    // Two pending signals have no order, so the test waits for each one in every receiver.
                     for (number, line) in [(10, "10"), (12, "12")] {
                         send(run.pid(), number);
                         run.wait_until("the parent to hear", || has_line(run, "parent", line));
@@ -372,7 +372,7 @@ fn a_stop_and_a_continue_from_outside_apply_to_target_and_supervisor() {
                     send(run.pid(), signal);
                     wait_for_state(run, target, "T");
                     if init == Tini {
-                        // It continues without the target.
+                        // It keeps running without the target.
                         wait_for_state(run, run.pid(), "S");
                     } else {
                         wait_for_state(run, run.pid(), "T");
@@ -420,7 +420,7 @@ fn stopping_the_target_alone_does_not_stop_the_supervisor() {
                     send(target, 18);
                     wait_for_state(run, target, "S");
                 }
-                // It would be stopped by now, if it were to be.
+                // By now it would have stopped.
                 wait_for_state(run, run.pid(), "S");
                 send(run.pid(), 15);
                 run.ends_within(Duration::from_secs(5));

@@ -1,4 +1,4 @@
-//! Chapter 3 of the specification: the verb table, its drop-ins, and what is wrong with them.
+//! Chapter 3 of the specification: the verb table, its drop-ins, and their errors.
 
 use crate::dsl::{Test, bytes};
 
@@ -6,7 +6,7 @@ fn run(table: &str, words: &[&str]) -> Test {
     Test::new().table(table).args(words)
 }
 
-/// A table that is wrong on the running path: the place, the line itself, and what else the message says.
+/// A table with an error that stops a run: the place, the line itself, and other parts of the message.
 fn wrong(table: &str, place: &str, line: &str, says: &[&str]) {
     wrong_for(&["a"], table, place, line, says);
 }
@@ -21,7 +21,7 @@ fn wrong_for(words: &[&str], table: &str, place: &str, line: &str, says: &[&str]
         test = test.stderr_contains(part);
     }
     test.run();
-    // A mistake that stops a run is found in the image, too.
+    // `--check` also finds an error that stops a run.
     run(table, &["--check"])
         .status(78)
         .any_stderr()
@@ -65,7 +65,7 @@ fn a_key_given_twice_is_an_error_in_every_verb() {
     );
     wrong(&in_b("[verbs.b.env]\n[verbs.b.env]\n"), "6:10", "[verbs.b.env]", &["`env`"]);
     wrong(&in_b("env = { X = \"1\", X = \"2\" }\n"), "5:18", "env = {", &["`X`"]);
-    // The same names in other verbs, steps and tables are none twice.
+    // The same names in other verbs, steps and tables are not duplicates.
     let same = "[verbs.b.env]\nexec = \"1\"\n[[verbs.b.setup]]\nrun = [\"true\"]\n[[verbs.b.setup]]\nrun = [\"true\"]\n";
     run(&in_b(same), &["a"]).run();
 }
@@ -1091,7 +1091,7 @@ fn an_argument_in_skip_setup_on_skips_every_step() {
     log(&["a", "x", "-V"]).stdout("<x><-V>").run();
     log(&["a", "--help"]).stdout("<--help>").run();
     log(&["a", "--helpless"]).stdout("<--helpless>").stderr("set up\n").run();
-    // The caller gave no word.
+    // The caller gave no argument.
     log(&["a"]).stdout("<--help>").stderr("set up\n").run();
 }
 

@@ -1,6 +1,6 @@
-//! The state that the target inherits: the same target is started with preverb in between and without, everything that
-//! the kernel tells of the two processes is compared, and what differs is what the specification lists and nothing
-//! else.
+//! The state that the target inherits: the same target is started with preverb in between and without,
+//! everything that the kernel tells of the two processes is compared, and what differs is what the
+//! specification lists and nothing else.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -12,8 +12,8 @@ use nix::unistd::Pid;
 
 use crate::dsl::{Running, Test, lacks, skip};
 
-/// Sets up what a shell cannot, then execs. Its first word says what, its second whether preverb is between: where
-/// it is not, what stands before the last `--` is left out.
+/// Sets up what a shell cannot, then execs. Its first argument says what, its second whether preverb is used:
+/// if not, everything before the last `--` is left out.
 const LAUNCH: &str = r#"
 import ctypes, os, signal, sys
 libc = ctypes.CDLL(None, use_errno=True)
@@ -76,7 +76,7 @@ const SLEEP: &str = "/bin/sleep";
 /// The kernel's facts about a process.
 type Portrait = BTreeMap<String, String>;
 
-/// The lines of `/proc/PID/status` that tell of a process's own work, or name it.
+/// The lines of `/proc/PID/status` that depend on a process's own work, or name it.
 const OF_ITSELF: [&str; 17] = [
     "Pid", "Tgid", "Ngid", "PPid", "NStgid", "NSpid", "NSpgid", "NSsid", "SigQ", "VmPeak", "VmSize", "VmLck",
     "VmPin", "VmHWM", "RssAnon", "RssFile", "RssShmem",
@@ -170,11 +170,11 @@ const VERB: Way =
 const AS: Way = Way { words: &["--as", "root", "--"], adds: &[] };
 const WAIT: Way = Way { words: &["--wait", "file:///", "--"], adds: &[] };
 
-/// Runs the target this way, or without preverb, and tells what it was.
+/// Runs the target this way, or without preverb, and returns its state.
 fn look(test: Test, what: &str, between: &str, way: &Way) -> Portrait {
     let seen = Rc::new(RefCell::new(Portrait::new()));
     let put = Rc::clone(&seen);
-    // The words of the verb's target are its own, so that it has no `--` among them.
+    // The verb's target has its own arguments, without a `--` among them.
     let words: Vec<&str> =
         way.words.iter().copied().filter(|word| way.adds.len() < 2 || *word != "--").collect();
     let table = format!(

@@ -1,4 +1,4 @@
-//! Chapter 4 of the specification: how a value is written where it is expanded, and what a whole element is.
+//! Chapter 4 of the specification: the operators of expansions, and whole elements.
 
 use crate::dsl::{Test, bytes, lacks};
 

@@ -476,7 +476,7 @@ the other variable in a lower layer: table, environment, verb
 
 #[test]
 fn a_value_that_a_higher_layer_replaces_is_still_expanded() {
-    // The layer below has the last word on its own errors: nothing is skipped silently.
+    // Errors of the lower layer are still reported: nothing is skipped silently.
     run("[env]\nX = \"${UNSET:-low}\"\n[verbs.a]\nexec = [\"printenv\", \"X\", \"Y\"]\nenv = { Y = \"${X}\", X = \"high\" }\n", &["a"])
         .stdout("high\nlow\n")
         .run();
@@ -797,7 +797,7 @@ fn a_missing_or_unreadable_secret_file_is_an_error() {
         .run();
 }
 
-/// Lays the test's `run` over the machine's `/run`.
+/// Mounts the test's `run` over the machine's `/run`.
 const WITH_RUN: [&str; 6] = ["unshare", "-m", "sh", "-c", "mount --bind run /run && exec \"$@\"", "sh"];
 
 #[test]
@@ -1014,7 +1014,7 @@ fn a_value_that_only_equals_the_secret_is_shown() {
     .run();
 }
 
-// The shell as the oracle
+// Compared with the shell
 
 /// Random templates of the forms that the shell shares, expanded by preverb and by `sh`.
 #[test]
@@ -1023,7 +1023,7 @@ fn random_templates_expand_as_in_the_shell() {
     let templates: Vec<String> = (0..400).map(|_| template(&mut random, 3)).collect();
     let values = [("SET", "value"), ("EMPTY", ""), ("BLANKS", "a  b")];
 
-    // Many at once, so that two processes answer for all: one word each.
+    // Many at once, so that two processes are enough: one argument each.
     let words: String = templates.iter().map(|text| format!("'''{text}''', ")).collect();
     let script: String = templates.iter().map(|text| format!("printf '<%s>\\n' \"{text}\"\n")).collect();
     let shell =

@@ -1,4 +1,4 @@
-//! The `wait` step: what it waits for, how often it tries, what it says, and how it ends.
+//! The `wait` step: its targets, the pauses between tries, its messages and its end.
 
 use std::cell::RefCell;
 use std::io::{Read as _, Write as _};
@@ -233,7 +233,7 @@ fn user_information_and_query_of_a_target_are_never_shown() {
         .stderr_contains("`postgres://***@db/shop`")
         .stderr_lacks("hunter")
         .run();
-    // Nor where nothing is waited for.
+    // Nor if preverb does not wait.
     Test::new()
         .table("[[setup]]\nwait = \"${URL}\"\n[verbs.a]\nexec = [\"echo\"]\n")
         .args(["--explain", "a"])
@@ -277,7 +277,7 @@ fn an_https_target_with_a_path_is_not_a_health_check() {
         ))
         .stderr_contains(hint)
         .run();
-    // Without a path, or where only a start is waited for, it is one.
+    // Without a path, or for a wait, it is valid.
     Test::new().table(table.replace("/healthz", "")).args(["a"]).stdout("the target\n").run();
     wait("[\"https://127.0.0.1:1/healthz\"]", "timeout = \"100ms\"")
         .status(69)
@@ -321,7 +321,7 @@ fn a_timeout_reports_each_target_that_is_not_ready_with_its_last_error() {
 
 #[test]
 fn a_wait_for_several_probes_that_hang_ends() {
-    // Their ends are all collected by the first who asks.
+    // The first wait reaps all of them.
     wait(
         "[{ exec = [\"sleep\", \"100\"] }, { exec = [\"sleep\", \"101\"] }, { exec = [\"sh\", \"-c\", \"trap '' TERM; sleep 102\"] }]",
         "timeout = \"400ms\"\nname = \"database\"",

@@ -1,5 +1,5 @@
-//! The words of the messages, whole: what a user reads when something is wrong. The chapters say which parts
-//! must be there; here the whole must read well.
+//! The complete text of messages. The other files check the parts that matter; here the
+//! whole text must read well.
 
 use crate::dsl::Test;
 

@@ -1,4 +1,4 @@
-//! Readiness by protocol, against real servers: what must be ready is, and what would refuse a login is not.
+//! Readiness by protocol, against real servers: a server that would accept a login is ready, others are not.
 //!
 //! Each test starts a server of its own and brings it into a state. Servers that are not installed are skipped;
 //! `.ci/debian servers` and `.ci/servers` install everything.
@@ -40,14 +40,14 @@ fn probe(url: &str) -> Result<(), String> {
     probe_under(&[], url)
 }
 
-/// The same in another place, which these words enter.
+/// The same in another namespace, which this command enters.
 #[track_caller]
 fn probe_under(under: &[&str], url: &str) -> Result<(), String> {
     let words = [under, &[PREVERB, "--probe", url]].concat();
     verdict(&Command::new(words[0]).args(&words[1..]).stdin(Stdio::null()).output().unwrap())
 }
 
-/// The same for so long.
+/// The same with this timeout.
 #[track_caller]
 fn probe_for(time: &str, url: &str) -> Result<(), String> {
     let words = ["--probe", url, "--timeout", time];
@@ -76,7 +76,7 @@ fn waited(url: &str) -> Child {
     Command::new(PREVERB).args(["--wait", url, "--timeout", "60s"]).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// The server takes a login as soon as preverb has waited for it.
+/// The server accepts a login as soon as preverb has waited for it.
 #[track_caller]
 fn ready_when_it_says_so(server: &Server, wait: Child) {
     let output = wait.wait_with_output().unwrap();
@@ -119,7 +119,7 @@ fn wait_covers_a_cold_start_of_postgres() {
     let socket =
         format!("postgresql:///postgres?user=app&host={}&port={}", server.dir().display(), server.port);
     assert_eq!(probe(&socket), Ok(()));
-    // Whoever asks, for whatever: a server that would take a login is ready, and logs nothing.
+    // For any user and database: a server that would accept a login is ready, and logs nothing.
     let before = server.logged();
     for login in ["nobody@", "nobody:wrong@", ""] {
         assert_eq!(probe(&format!("postgres://{login}127.0.0.1:{}/nothing", server.port)), Ok(()));
@@ -189,7 +189,7 @@ fn mariadb_without_free_connections_is_not_ready() {
     let mut held = Held::new(&server, 9);
     assert!(server.takes_login());
     assert_eq!(probe(&server.url()), Ok(()));
-    // One more is let in for an administrator, is greeted as any other, and refused because it is not one.
+    // One more connection, for an administrator, is greeted like any other, and then refused.
     held.0.push(server.idle());
     assert!(!server.takes_login());
     not_ready(&server.url(), "too many connections");
@@ -198,7 +198,7 @@ fn mariadb_without_free_connections_is_not_ready() {
     ready_when_it_says_so(&server, wait);
 }
 
-/// Two hosts with a wire between them, each a network namespace with names for both.
+/// Two connected hosts: each is a network namespace with names for both.
 struct Hosts {
     name: String,
 }

@@ -59,12 +59,12 @@ impl Kind {
 pub(crate) struct Server {
     pub(crate) kind: Kind,
     pub(crate) port: u16,
-    /// Where its clients go, if not to its own port.
+    /// The port of its clients, if it is not its own.
     pub(crate) front: Option<u16>,
     pub(crate) host: String,
     dir: tempfile::TempDir,
     programs: PathBuf,
-    /// Words before the program: what makes it run elsewhere.
+    /// A command before the program, which runs it in another namespace.
     under: Vec<String>,
     child: Option<Child>,
 }
@@ -75,7 +75,7 @@ impl Server {
         Self::make_at(kind, "127.0.0.1", &[])
     }
 
-    /// The same for an address in another network namespace, which these words enter.
+    /// The same for an address in another network namespace, which this command enters.
     pub(crate) fn make_at(kind: Kind, host: &str, under: &[&str]) -> Option<Self> {
         let programs = kind.directory()?;
         // Outside of what this user's home may hide from others.
@@ -218,7 +218,7 @@ impl Server {
                 command.args(["--enable-debug-command", "yes", "--dir", &dir]);
             }
             Kind::Rabbitmq => {
-                // Two more ports, next to its own; whoever has them already is unlikely.
+                // Two more ports, next to its own, which are unlikely to be taken.
                 command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", &dir);
                 command.env("ERL_EPMD_PORT", (self.port ^ 1).to_string());
                 command.env("RABBITMQ_DIST_PORT", (self.port ^ 2).to_string());

@@ -1,9 +1,9 @@
-//! Small houses, each with one breach: that the rules see what they are for, and nothing else.
+//! Small source trees with one breach each: the rules find it, and nothing else.
 
 use crate::paths::Files;
 use crate::rooms::breaches;
 
-/// The breaches of a house of these files; the rooms of the fixtures are small.
+/// The breaches of these files; the modules of the fixtures are small.
 fn found(files: &[(&str, &str)]) -> Vec<String> {
     let mut files: Files =
         files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
@@ -138,7 +138,7 @@ fn a_child_that_imports_its_parent_is_a_cycle() {
             assert!(circles.iter().all(|circle| room.contains(circle)), "{text}: {room:?}");
         }
     }
-    // A sibling is none.
+    // Importing a sibling is not a cycle.
     let siblings = [("sys/mod.rs", "mod a;\nmod b;"), ("sys/a.rs", "use super::b::B;"), ("sys/b.rs", "")];
     assert_eq!(found(&siblings), [""; 0]);
 }

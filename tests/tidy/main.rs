@@ -1,5 +1,5 @@
-//! The rules of the house that no compiler knows. A rule that is not here, in `clippy.toml` or in `Cargo.toml` is a
-//! matter of taste.
+//! The project's rules that no compiler checks. A rule that is not here, in `clippy.toml` or in `Cargo.toml`
+//! is a matter of taste.
 
 #![allow(
     clippy::unwrap_used,
@@ -51,7 +51,7 @@ fn sources() -> impl Iterator<Item = &'static (String, String)> {
     files().iter().filter(|(path, _)| Path::new(path).extension().is_some_and(|end| end == "rs"))
 }
 
-/// A word that this file itself must not hold.
+/// A word that this file itself must not contain.
 fn word(parts: [&str; 2]) -> String {
     parts.concat()
 }
@@ -72,7 +72,7 @@ fn program() -> paths::Files {
     program.collect()
 }
 
-/// Every breach of a rule of `rooms` that there is today. A new one fails, and so does one that is gone and still
+/// Every known breach of a rule of `rooms`. A new one fails, and so does one that is fixed but still
 /// listed: `PREVERB_UPDATE=1 cargo test --test tidy` takes those out, and adds none.
 #[test]
 fn the_modules_break_only_the_rules_listed_in_breaches_txt() {
@@ -94,7 +94,7 @@ fn the_modules_break_only_the_rules_listed_in_breaches_txt() {
     assert!(new.is_empty(), "these break a rule of tests/tidy/rooms.rs: {new:#?}");
 }
 
-/// The fewer lines to read, the better: lines of `src` without unit tests.
+/// Lines of `src` without unit tests: fewer lines are easier to read.
 #[test]
 fn the_program_does_not_grow() {
     const MOST: usize = 20_040;

@@ -1,10 +1,11 @@
-//! The house: which room may use which, that no two files import each other, and how long a file and a line may be.
+//! The modules: which one may use which, that no two files import each other, and the limits of files and
+//! lines.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::paths::{self, Edge, Files, Kind, program, tokens};
 
-/// The rooms, and those that each may use.
+/// The modules, and those that each may use.
 const ROOMS: [(&str, &[&str]); 13] = [
     ("text", &[]),
     ("value", &["text"]),
@@ -21,10 +22,10 @@ const ROOMS: [(&str, &[&str]); 13] = [
     ("fuzzing.rs", &["modes", "cli", "setup", "ready", "plan", "table", "sys", "value", "text"]),
 ];
 
-/// A file that may use a room beyond those of its own.
+/// A file that may use a module beyond those of its own.
 const EXCEPTIONS: [(&str, &str); 1] = [("table/load.rs", "sys")];
 
-/// The file that shows types of a room to the tests of the documentation.
+/// The file that exports types of a module to the tests of the documentation.
 const EXPORTS: &str = "keys.rs";
 
 /// Lines of a file before its unit tests.
@@ -32,7 +33,7 @@ const LENGTH: usize = 500;
 /// Columns of a line.
 const COLUMNS: usize = 110;
 
-/// Files that make a room.
+/// Files that define a module.
 const FEWEST: usize = 3;
 
 /// Everything that breaks a rule, a line each. `files` are those below `src`, without files of unit tests.
@@ -84,7 +85,7 @@ pub(crate) fn lines(files: &Files) -> usize {
     files.values().map(|text| program(text).lines().count()).sum()
 }
 
-/// The directory below `src`, or the file that lies there itself.
+/// The directory below `src`, or the file directly in it.
 fn room(file: &str) -> &str {
     file.split('/').next().unwrap_or(file)
 }

@@ -1,4 +1,4 @@
-//! A command with a deadline, and all that came of it.
+//! A command with a deadline, and its results.
 
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
@@ -44,7 +44,7 @@ pub(crate) fn run(command: &mut Command, input: &[u8], deadline: Duration) -> Ou
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
-    // A program that reads nothing closes the pipe: that is its right.
+    // A program that does not read its input may close the pipe.
     let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
     let stdout = reader(child.stdout.take().unwrap());
     let stderr = reader(child.stderr.take().unwrap());

@@ -1,4 +1,4 @@
-//! A compose project: a name of its own, taken down when it is dropped.
+//! A compose project with a unique name, taken down on drop.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::{building, unique};
 /// `up --build` compiles.
 const DEADLINE: Duration = Duration::from_mins(20);
 
-/// The services of a compose file, or of several that are laid over each other.
+/// The services of a compose file, or of several that are merged.
 #[derive(Debug)]
 pub(crate) struct Compose {
     engine: &'static Engine,
@@ -51,7 +51,7 @@ impl Compose {
         run(&mut command, b"", DEADLINE)
     }
 
-    /// The one container of a service, running or not. It goes with the project or earlier.
+    /// The one container of a service, running or not. It is removed with the project or earlier.
     #[track_caller]
     pub(crate) fn container(&self, service: &str) -> Container {
         let found = self.ids(service, &["--all"]);

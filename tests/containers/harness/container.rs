@@ -1,4 +1,4 @@
-//! Containers, networks and volumes: each has a name of its own, and goes when it is dropped.
+//! Containers, networks and volumes: each has a unique name, and is removed on drop.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::scratch::Scratch;
 use super::terminal::Terminal;
 use super::{PATIENCE, becomes, unique};
 
-/// More than a container of these tests runs for.
+/// Longer than any container of these tests runs.
 const DEADLINE: Duration = Duration::from_mins(2);
 
 /// A `run` in preparation.
@@ -78,7 +78,7 @@ impl Run {
         self.flag(format!("--network={}", network.name)).flag(format!("--network-alias={alias}"))
     }
 
-    /// The words after the image.
+    /// The arguments after the image.
     pub(crate) fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
         self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self
@@ -278,7 +278,7 @@ impl Drop for Container {
     }
 }
 
-/// A network of one test's own.
+/// A private network of one test.
 #[derive(Debug)]
 pub(crate) struct Network {
     engine: &'static Engine,
@@ -299,7 +299,7 @@ impl Drop for Network {
     }
 }
 
-/// A volume of one test's own.
+/// A private volume of one test.
 #[derive(Debug)]
 pub(crate) struct Volume {
     engine: &'static Engine,

@@ -1,4 +1,4 @@
-//! Which engine runs the containers, and how it is spoken to.
+//! The engine that runs the containers, and its command line.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use super::container::Run;
 use super::image::Image;
 use crate::skip::skip;
 
-/// More than any one command of an engine needs, builds apart.
+/// Longer than any command of an engine takes, except builds.
 const DEADLINE: Duration = Duration::from_mins(2);
 /// A build downloads packages and compiles.
 const BUILD_DEADLINE: Duration = Duration::from_mins(20);
@@ -23,7 +23,7 @@ pub(crate) struct Engine {
     program: PathBuf,
 }
 
-/// The engine of this machine; where there is none the test is skipped.
+/// The engine of this machine; without one, the test is skipped.
 pub(crate) fn engine() -> Option<&'static Engine> {
     static ENGINE: OnceLock<Result<Engine, String>> = OnceLock::new();
     match ENGINE.get_or_init(find) {
@@ -77,14 +77,14 @@ impl Engine {
         }
         let build =
             run(self.command().args(["build", "--progress", "plain", "-"]), b"", Duration::from_secs(30));
-        // An empty Dockerfile fails either way; what it fails of tells which builder answered.
+        // An empty Dockerfile fails either way; the error shows which builder answered.
         if build.stderr.contains("buildx") || build.stderr.contains("only supported with BuildKit") {
             return Err("it has no BuildKit".to_owned());
         }
         Ok(())
     }
 
-    /// Podman differs from docker in a few words.
+    /// Podman's command line differs from docker's in a few places.
     pub(crate) fn is_podman(&self) -> bool {
         self.program.ends_with("podman")
     }
@@ -94,7 +94,7 @@ impl Engine {
         &self.program
     }
 
-    /// The bare engine, for what the harness has no word for.
+    /// The engine's command, for everything that the harness has no method for.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.env("DOCKER_BUILDKIT", "1");

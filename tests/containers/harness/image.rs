@@ -81,7 +81,7 @@ impl Context {
         self
     }
 
-    /// Builds the context with this Dockerfile; the image goes when it is dropped.
+    /// Builds the context with this Dockerfile; the image is removed on drop.
     #[track_caller]
     pub(crate) fn build(self, engine: &'static Engine, dockerfile: &str) -> Image {
         self.scratch.file("Dockerfile", dockerfile);
@@ -121,7 +121,7 @@ ENTRYPOINT ["preverb"]
     Image::kept(TAG)
 }
 
-/// The image `preverb`, built by the Dockerfile at the top; what a `COPY --from=preverb` names.
+/// The image `preverb`, built by the top-level Dockerfile, which `COPY --from=preverb` refers to.
 pub(crate) fn preverb_image() -> Image {
     static IMAGE: OnceLock<()> = OnceLock::new();
     IMAGE.get_or_init(|| {
@@ -156,7 +156,7 @@ pub(crate) fn copy_out(engine: &Engine, image: &Image, from: &str, to: &Path) {
     std::fs::rename(new, to).unwrap();
 }
 
-/// Where a static busybox lies; Debian's package `busybox-static` has it.
+/// The path of a static busybox; Debian's package `busybox-static` has it.
 fn busybox() -> PathBuf {
     ["/bin/busybox", "/usr/bin/busybox"]
         .into_iter()
@@ -165,7 +165,7 @@ fn busybox() -> PathBuf {
         .expect("the container tests need busybox-static")
 }
 
-/// Makes sure that images which a Dockerfile names exist: there, pulled, or a stand-in under that name.
+/// Makes sure that the images in a Dockerfile exist: local, pulled, or a stand-in under that name.
 #[track_caller]
 pub(crate) fn stand_ins(engine: &Engine, images: &[&str]) {
     let _alone = lock("stand-ins");
@@ -175,7 +175,7 @@ pub(crate) fn stand_ins(engine: &Engine, images: &[&str]) {
     run(&mut script, b"", Duration::from_mins(15)).succeeded();
 }
 
-/// Holds out other threads, and other processes where each test is one, until it is dropped.
+/// Excludes other threads, and other processes if each test is one, until it is dropped.
 fn lock(name: &str) -> File {
     let file = File::create(cache().join(format!("{name}.lock"))).unwrap();
     file.lock().unwrap();

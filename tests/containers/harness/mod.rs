@@ -23,7 +23,7 @@
 //! - [`undisturbed()`]: no image is built while a test measures time.
 //! - [`Network`], [`Volume`]: unique names, removed on drop, as containers are.
 //!
-//! No test sleeps and hopes: [`until()`] polls, and every command of the engine has a deadline.
+//! No test relies on a sleep: [`until()`] polls, and every command of the engine has a deadline.
 
 mod command;
 mod compose;
@@ -49,15 +49,15 @@ use std::time::{Duration, Instant};
 /// How long the harness waits for anything that a test expects to become true.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Builds read, those who measure write.
+/// Builds lock it for reading, measurements for writing.
 static BUILDS: RwLock<()> = RwLock::new(());
 
 fn building() -> RwLockReadGuard<'static, ()> {
     BUILDS.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// While it is held no image is built, so that a time that is measured is not the compiler's. Whoever
-/// holds it must not ask for an image.
+/// While it is held no image is built, so that the compiler does not disturb a measurement. Its holder
+/// must not ask for an image.
 pub(crate) fn undisturbed() -> RwLockWriteGuard<'static, ()> {
     BUILDS.write().unwrap_or_else(PoisonError::into_inner)
 }
@@ -67,7 +67,7 @@ pub(crate) fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Where the harness keeps what is slow to make; below the target directory.
+/// The cache of the harness for slow builds, below the target directory.
 pub(crate) fn cache() -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("containers");
     std::fs::create_dir_all(&path).unwrap();

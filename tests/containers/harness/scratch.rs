@@ -1,11 +1,11 @@
-//! A directory of one test's own.
+//! A private directory of one test.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::{cache, unique};
 
-/// A directory that goes when the test ends.
+/// A directory that is removed when the test ends.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     path: PathBuf,

@@ -17,7 +17,7 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// Starts a command, with its words, directory and variables.
+    /// Starts a command, with its arguments, directory and variables.
     #[track_caller]
     pub(crate) fn new(command: &Command) -> Self {
         let scratch = Scratch::new();
@@ -44,7 +44,7 @@ impl Terminal {
         Self { child, stdin, scratch }
     }
 
-    /// Types.
+    /// Types into the terminal.
     #[track_caller]
     pub(crate) fn send(&mut self, keys: &str) {
         self.stdin.write_all(keys.as_bytes()).unwrap();

@@ -1,14 +1,15 @@
-//! The language of the integration tests.
+//! The DSL of the integration tests.
 //!
-//! A [`Test`] is plain data: what lies in a fresh directory, how preverb is started in it, and what must
-//! come out. Nothing happens before [`Test::run`]. Status, standard output and standard error are compared
-//! whole, and are `0`, empty and empty unless the test says otherwise, so that silence is tested for free.
+//! A [`Test`] is plain data: the files of a fresh directory, the way preverb is started in it, and the
+//! expected results. Nothing happens before [`Test::run`]. Status, standard output and standard error are
+//! compared whole, and are `0`, empty and empty unless the test says otherwise, so that silence is tested for
+//! free.
 //!
-//! `[DIR]` stands for the test's directory in everything that goes in (tables, files, words, variables)
+//! `[DIR]` stands for the test's directory in everything that goes in (tables, files, arguments, variables)
 //! and in everything that is expected. Expectations may also hold `[TIME]` (a duration), `[..]` (anything
 //! in one line) and a line `[...]` (any number of lines). See [`pattern`].
 //!
-//! The language knows nothing about preverb but the name of its binary and the variable `PREVERB_TABLE`.
+//! The DSL knows nothing about preverb except the name of its binary and the variable `PREVERB_TABLE`.
 
 mod network;
 mod pattern;
@@ -40,7 +41,7 @@ pub(crate) fn preverb() -> &'static str {
 const DEADLINE: Duration = Duration::from_mins(1);
 
 /// While one thread holds a file open for writing, a child that another thread starts inherits the
-/// descriptor until it execs, and the file cannot be run in that moment ("text file busy"). So files
+/// descriptor until it execs, and the file cannot be run at that moment ("text file busy"). So files
 /// are written and children started by one thread at a time.
 static FILES_OR_CHILDREN: Mutex<()> = Mutex::new(());
 
@@ -113,13 +114,13 @@ impl Expected {
     }
 }
 
-/// How the words of the command line are made.
+/// The first argument of the process.
 enum Argv0 {
     /// The path of the binary, as a shell would have it.
     Binary,
-    /// This word, while the binary is the file that runs.
+    /// This text, while the binary is the file that runs.
     Word(OsString),
-    /// No words at all: `argc` is 0.
+    /// No arguments at all: `argc` is 0.
     Missing,
 }
 
@@ -279,14 +280,14 @@ impl Test {
         self
     }
 
-    /// The whole environment as it lies in memory: duplicates, entries without `=`, any bytes.
+    /// The whole environment as it is in memory: duplicates, entries without `=`, any bytes.
     /// Nothing is added. Not with `under`, `pid1` or `terminal`.
     pub(crate) fn raw_environment<B: AsRef<[u8]>>(mut self, entries: impl IntoIterator<Item = B>) -> Self {
         self.raw_environment = Some(entries.into_iter().map(|entry| entry.as_ref().to_vec()).collect());
         self
     }
 
-    /// The words after the program's name.
+    /// The arguments after the program's name.
     pub(crate) fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
         self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self
@@ -298,17 +299,17 @@ impl Test {
         self
     }
 
-    /// No words at all, not even `argv[0]`.
+    /// No arguments at all, not even `argv[0]`.
     pub(crate) fn argc_zero(mut self) -> Self {
         self.argv0 = Argv0::Missing;
         self
     }
 
-    /// Words before the program, which must exec it in the end: `under(["nice", "-n", "5"])`.
+    /// A command before the program, which must exec it at its end: `under(["nice", "-n", "5"])`.
     pub(crate) fn under<A: AsRef<OsStr>>(mut self, words: impl IntoIterator<Item = A>) -> Self {
         let from = self.under.len();
         self.under.extend(words.into_iter().map(|word| word.as_ref().to_owned()));
-        // Not the options and scripts of the arguments before.
+        // Not the options and scripts of earlier calls.
         let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
         let is_program =
             |word: &OsString| !word.as_bytes().starts_with(b"-") && word.as_bytes().iter().all(is_name);
@@ -321,13 +322,14 @@ impl Test {
         self.under(["sh", "-c", script, "sh"])
     }
 
-    /// Runs in a mount namespace of its own, after this script, in which `$0` is the test's directory. Needs root.
+    /// Runs in a mount namespace of its own, after this script, in which `$0` is the test's directory. Needs
+    /// root.
     pub(crate) fn mounts(mut self, script: &str) -> Self {
         self.prepare += &format!("{script}\n");
         self.namespace(&["--mount"])
     }
 
-    /// Lays this text over a file of the machine, such as `/etc/passwd`, for this case. Needs root.
+    /// Replaces a file of the machine, such as `/etc/passwd`, by this text for this case. Needs root.
     pub(crate) fn lay_over(self, path: &str, text: impl AsRef<[u8]>) -> Self {
         let own = format!("over{path}");
         self.mounts(&format!("mount --bind \"$0/{own}\" {path}")).file(own, text, 0o644)
@@ -367,7 +369,7 @@ impl Test {
         self
     }
 
-    /// Runs the very same case a second time, as process 1 of a namespace of its own.
+    /// Runs the same case a second time, as process 1 of a new namespace.
     pub(crate) fn pid1(mut self) -> Self {
         self.pid1 = true;
         self
@@ -422,8 +424,8 @@ impl Test {
         self
     }
 
-    /// The whole of standard output is in this file of `tests/golden`, as a pattern. `PREVERB_UPDATE=1` writes
-    /// the file where it differs; what it changed is for a person to read.
+    /// The whole of standard output is in this file of `tests/golden`, as a pattern. `PREVERB_UPDATE=1`
+    /// writes the file where it differs; what it changed is for a person to read.
     pub(crate) fn stdout_golden(mut self, name: &'static str) -> Self {
         self.stdout = Expected::Golden(name);
         self
@@ -471,7 +473,7 @@ impl Test {
         self
     }
 
-    /// A look at what came out, after everything else was as expected.
+    /// A further check of the results, after all others.
     pub(crate) fn check(mut self, check: impl Fn(&Output) + 'static) -> Self {
         self.checks.push(Box::new(check));
         self
@@ -499,7 +501,7 @@ impl Test {
             skip("it needs root");
             return true;
         }
-        // `unshare` may be a word of its own, or stand in a script.
+        // `unshare` may be an argument, or part of a script.
         let unshares = self.under.iter().chain(&self.args).any(|word| contains(word.as_bytes(), b"unshare"));
         if (unshares || !self.namespaces.is_empty()) && self.needs_root && !namespaces() {
             skip("root may not make namespaces");
@@ -650,7 +652,7 @@ impl Test {
         command
     }
 
-    /// The environment as it lies in memory.
+    /// The environment as it is in memory.
     fn raw_entries(&self, dir: &Path) -> Vec<Vec<u8>> {
         let plain = || {
             self.environment
@@ -661,7 +663,7 @@ impl Test {
         self.raw_environment.clone().unwrap_or_else(plain).iter().map(|entry| placed(entry, dir)).collect()
     }
 
-    /// The words of the command line, `argv[0]` included.
+    /// The arguments of the process, `argv[0]` included.
     fn words(&self, dir: &Path) -> Vec<OsString> {
         let first = match &self.argv0 {
             Argv0::Binary => Some(OsString::from(preverb())),
@@ -699,13 +701,13 @@ impl Test {
     }
 }
 
-/// A string for a byte sequence that is not one.
+/// A string of any bytes, also ones that are not UTF-8.
 pub(crate) fn bytes(bytes: &[u8]) -> OsString {
     OsString::from_vec(bytes.to_vec())
 }
 
-/// A job that a shell started in the background ignores some signals, and what ignores a signal hands that on:
-/// preverb would rightly ignore them too. A handler ends with an exec.
+/// A job that a shell started in the background ignores some signals, which children inherit, and
+/// preverb would rightly ignore them, too. A handler ends with an exec.
 fn no_signal_is_ignored() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
@@ -718,7 +720,7 @@ fn no_signal_is_ignored() {
     });
 }
 
-/// A lock that a failed test does not spoil for the others.
+/// A lock that still works after a test has panicked.
 fn lock() -> MutexGuard<'static, ()> {
     FILES_OR_CHILDREN.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -732,7 +734,7 @@ fn namespaces() -> bool {
     *WORK
 }
 
-/// The words that start a program as process 1 of a namespace, if this machine can do that.
+/// The command that starts a program as process 1 of a namespace, if this machine can do that.
 fn as_pid1() -> Option<&'static [&'static str]> {
     const ROOT: &[&str] = &["unshare", "-pf", "--kill-child", "--mount-proc"];
     const USER: &[&str] = &["unshare", "-Urpf", "--kill-child", "--mount-proc"];
@@ -761,7 +763,7 @@ fn found(name: impl AsRef<OsStr>) -> PathBuf {
         .unwrap_or_else(|| panic!("there is no `{}` on this machine", name.display()))
 }
 
-/// Puts the directory in the place of `[DIR]`.
+/// Replaces `[DIR]` by the directory.
 fn placed(bytes: &[u8], dir: &Path) -> Vec<u8> {
     const MARK: &[u8] = b"[DIR]";
     let mut out = Vec::with_capacity(bytes.len());

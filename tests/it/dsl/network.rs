@@ -1,4 +1,4 @@
-//! A network of a test's own: servers in it may have their usual ports, and nothing reaches them from outside.
+//! A private network of a test: servers in it may have their usual ports, and are unreachable from outside.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use super::running::poll;
 use super::{PATH, lacks, lock, namespaces, skip};
 
-/// A network namespace in which nothing but the loopback is; it ends with this value, and all that runs in it.
+/// A network namespace with only the loopback. It ends with this value, and so does everything in it.
 pub(crate) struct Network {
     holder: Child,
     servers: Vec<Child>,
@@ -87,7 +87,7 @@ impl Network {
 impl Drop for Network {
     fn drop(&mut self) {
         for server in &mut self.servers {
-            // A stopped one does not end otherwise.
+            // Otherwise a stopped process would not end.
             let _ = kill(Pid::from_raw(i32::try_from(server.id()).unwrap()), Signal::SIGKILL);
             let _ = server.wait();
         }

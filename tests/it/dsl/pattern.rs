@@ -1,4 +1,4 @@
-//! The patterns of expectations, over bytes: what may vary between two right runs, and nothing else.
+//! The patterns of expectations, over bytes: they cover only what may vary between two correct runs.
 //!
 //! | pattern | stands for |
 //! |---|---|
@@ -31,7 +31,7 @@ pub(super) fn found(pattern: &[u8], text: &[u8]) -> bool {
     (0..=text.len()).any(|start| walk(&pieces, text, start, false))
 }
 
-/// A pattern of this text: the directory is `[DIR]`, and what is underlined there may be as long as it likes.
+/// A pattern of this text: the directory becomes `[DIR]`, and an underline below it may have any length.
 pub(super) fn of(text: &[u8], dir: &Path) -> String {
     let text = String::from_utf8_lossy(text).replace(dir.to_str().unwrap(), "[DIR]");
     let mut pattern = String::new();

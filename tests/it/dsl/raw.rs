@@ -1,5 +1,5 @@
-//! Starts the binary with words and an environment that `std::process::Command` cannot express: no
-//! words at all, duplicate variables, entries without `=`.
+//! Starts the binary with arguments and an environment that `std::process::Command` cannot express: no
+//! arguments at all, duplicate variables, entries without `=`.
 
 use std::ffi::{CString, OsString};
 use std::fs::File;

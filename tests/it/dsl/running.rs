@@ -1,4 +1,4 @@
-//! A run in progress: what a test about signals does while preverb runs. Nothing here sleeps and hopes:
+//! A run in progress: what a test about signals does while preverb runs. Nothing here relies on a sleep:
 //! every wait is for a condition, with a deadline.
 
 use std::fs;
@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 
 use super::terminal::Terminal;
 
-/// How long a condition may take to come true.
+/// How long a condition may take to become true.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A started preverb.
@@ -116,7 +116,7 @@ impl Running {
         children(self.pid())
     }
 
-    /// The letter of `/proc/PID/stat`: `R`, `S`, `T`, `Z` …; nothing once it is gone.
+    /// The letter of `/proc/PID/stat`: `R`, `S`, `T`, `Z` …; `None` once it has ended.
     #[track_caller]
     pub(crate) fn state(&self) -> Option<char> {
         state(self.pid())
@@ -135,7 +135,7 @@ impl Running {
     }
 }
 
-/// A test that fails in the middle leaves nothing running.
+/// A test that fails in the middle leaves no process running.
 impl Drop for Running {
     fn drop(&mut self) {
         if !self.ended {
