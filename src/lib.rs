@@ -1,27 +1,27 @@
-//! preverb: one image, many verbs. The program is one sentence: take a request, observe the world, plan, then
-//! explain the plan or perform it.
+//! preverb: one image, many verbs. The program takes a request, reads the facts, makes a plan, and then
+//! explains the plan or performs it.
 //!
-//! The rooms, and what each may use:
+//! The directories, and the ones that each may use:
 //!
-//! | room | is | may use |
+//! | directory | content | may use |
 //! |---|---|---|
-//! | `text/` | messages, failures, names, durations; knows nothing of the program | |
-//! | `value/` | what the program is about, as values: variables, templates, users | `text` |
-//! | `sys/` | the kernel: one owner for each facility | `value`, `text` |
+//! | `text/` | messages, failures, names, durations; independent of the program | |
+//! | `value/` | values of the domain: variables, templates, users | `text` |
+//! | `sys/` | the kernel: one module for each facility | `value`, `text` |
 //! | `table/` | the verb table: files, tree, types | `value`, `text` (`load.rs`: `sys`) |
-//! | `plan/` | request, table and facts make a plan; pure | `table`, `value`, `text` |
+//! | `plan/` | makes a plan from the request, the table and the facts; pure | `table`, `value`, `text` |
 //! | `ready/` | one try of a target, and the loop that waits | `sys`, `value`, `text` |
 //! | `setup/` | performs a plan | `plan`, `ready`, `sys`, `value`, `text` |
-//! | `cli/` | argv makes a request | `value`, `text` |
-//! | `modes/` | what preverb can be asked for, a file each | all |
+//! | `cli/` | parses argv into a request | `value`, `text` |
+//! | `modes/` | the modes, a file for each | all |
 //!
-//! `fuzzing.rs` is the entrance for fuzzers, `keys.rs` that of the tests which make the JSON schema.
+//! `fuzzing.rs` is the entry point for fuzzers, `keys.rs` that for the tests that make the JSON schema.
 //!
-//! The difficult parts are preverb itself again, in a small mode: `--preverb-as` steps down before a hook,
-//! `--preverb-dump` hands a shell's environment back, `--preverb-probe` makes one try, `--preverb-guard`
-//! cleans up after one, `--preverb-lookup` asks for a name's addresses, `--supervise` stays as PID 1 and
-//! `--preverb-target` is its child before it becomes the target. So there is no `unsafe`, and no code between
-//! fork and exec.
+//! For the difficult parts preverb starts itself in an internal mode: `--preverb-as` steps down before a
+//! hook, `--preverb-dump` sends a shell's environment back, `--preverb-probe` makes one try,
+//! `--preverb-guard` cleans up after a program, `--preverb-lookup` resolves a name, `--supervise` stays as
+//! PID 1, and `--preverb-target` is its child before it becomes the target. So there is no `unsafe`, and no
+//! code runs between fork and exec.
 
 mod cli;
 #[doc(hidden)]
@@ -45,5 +45,5 @@ pub fn run() -> std::process::ExitCode {
 
 #[cfg(test)]
 #[path = "../tests/support/skip.rs"]
-#[allow(dead_code, clippy::disallowed_methods, reason = "of the tests, not of the program")]
+#[allow(dead_code, clippy::disallowed_methods, reason = "only the tests use it")]
 mod skip;

@@ -77,7 +77,7 @@ pub(crate) fn parse(arguments: Vec<OsString>, dashes: Dashes) -> Result<Request>
 
 fn split(arguments: Vec<OsString>, dashes: Dashes) -> (Vec<OsString>, Rest) {
     let mut options = Vec::new();
-    // Standalone modes have no verb: arguments before `--` are theirs.
+    // Standalone modes have no verb and own the arguments before `--`.
     let (mut standalone, mut explain) = (false, false);
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn standalone_modes_take_their_arguments_before_the_dashes() {
+    fn standalone_modes_take_the_arguments_before_the_double_dash() {
         let wait = request(&["--wait", "tcp://a:1", "--timeout=5s", "file:///b", "--", "c", "--d"])
             .expect("well-formed");
         assert_eq!(

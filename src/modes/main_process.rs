@@ -198,7 +198,7 @@ impl Process {
                 return Ok(());
             }
             let sentence = format!(
-                "only root can become {}, as which {} runs, and this is {}",
+                "only root can become {}, the user of {}, and this is {}",
                 who(identity.uid, identity.gid),
                 self.shown(),
                 who(me.uid, me.gid)

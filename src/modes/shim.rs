@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_verb_the_first_argument_is_the_callers() {
+    fn a_script_without_a_verb_takes_it_from_the_first_argument() {
         let scratch = Scratch::new();
         scratch.engine("docker", "Docker version 28.2.2");
         let here = scratch.directory(OsStr::new("plain"));
@@ -642,7 +642,7 @@ mod tests {
     }
 
     #[test]
-    fn the_engine_replaces_the_shell_and_its_exit_code_is_the_scripts() {
+    fn the_engine_replaces_the_shell_and_sets_the_exit_code() {
         let scratch = Scratch::new();
         scratch.program("docker", "#!/bin/sh\necho $$\nexit 37\n");
         let here = scratch.directory(OsStr::new("plain"));

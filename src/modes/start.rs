@@ -20,7 +20,7 @@ pub(crate) fn run() -> ExitCode {
         #[expect(
             clippy::exit,
             clippy::disallowed_methods,
-            reason = "nothing else ends a panic without an abort"
+            reason = "only an exit prevents the abort after a panic"
         )]
         std::process::exit(BUG);
     }));

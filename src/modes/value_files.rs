@@ -81,7 +81,7 @@ fn trimmed(content: Vec<u8>) -> std::result::Result<Vec<u8>, String> {
         }
     }
     if content.contains(&0) {
-        return Err("it contains a NUL character, which a variable cannot".to_owned());
+        return Err("it contains a NUL character, which a variable cannot hold".to_owned());
     }
     Ok(content)
 }

@@ -11,7 +11,7 @@ pub(crate) fn ask(mut connection: Connection) -> Result<(), String> {
     connection.receive(start)
 }
 
-/// The beginning of a Connection.Start: a method frame of channel 0, class 10, method 10.
+/// Parses the start of a Connection.Start: a method frame of channel 0, class 10, method 10.
 pub(crate) fn start(bytes: &[u8]) -> Parsed<()> {
     if bytes.starts_with(b"AMQP") {
         return Err("the server speaks another version of AMQP".to_owned());

@@ -9,7 +9,7 @@ const IS_MASTER: &[u8] = b"isMaster";
 const OP_MSG: u32 = 2013;
 /// The maximum size of an answer; that of a set with fifty members has about 5 KiB.
 const LONGEST: u32 = 15 * 1024;
-/// Documents are not nested deeper than this on the way to what is looked for: it is at the top.
+/// The size of a message header, in bytes.
 const HEAD: usize = 16;
 
 #[derive(Debug, Default, PartialEq, Eq)]

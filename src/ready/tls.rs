@@ -33,7 +33,7 @@ fn hello(host: &str) -> Vec<u8> {
     extensions.extend(extension(43, &[4, 3, 4, 3, 3]));
     // key_share: one for x25519.
     extensions.extend(extension(51, &counted(&[&[0, 29][..], &counted(&key)].concat())));
-    // AES and ChaCha20 of 1.3; ECDHE with AES-GCM, ChaCha20 and AES-CBC; RSA with AES, for old servers.
+    // AES and ChaCha20 of 1.3; ECDHE with AES-GCM, ChaCha20 and AES-CBC; RSA with AES for old servers.
     let suites = [
         0x13, 1, 0x13, 2, 0x13, 3, 0xc0, 0x2b, 0xc0, 0x2f, 0xc0, 0x2c, 0xc0, 0x30, 0xcc, 0xa9, 0xcc, 0xa8,
         0xc0, 0x13, 0xc0, 0x14, 0, 0x9c, 0, 0x9d, 0, 0x2f, 0, 0x35,

@@ -290,7 +290,7 @@ pub(crate) fn bound(keep: &[Capability]) -> Result<()> {
                 return failure;
             }
             failure.hint(
-                "root needs the capability SETPCAP for it; or give the container those alone that the table \
+                "root needs the capability SETPCAP for it; or give the container only those that the table \
                  keeps",
             )
         })?;

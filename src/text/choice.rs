@@ -12,7 +12,7 @@ macro_rules! choice {
             $($other),*
         }
 
-        #[allow(dead_code, reason = "not each is read, and not each is shown")]
+        #[allow(dead_code, reason = "not every enum is parsed and shown")]
         impl $type {
             pub(crate) const NAMES: [&'static str; [$word $(, $others)*].len()] = [$word $(, $others)*];
             pub(crate) const ALL: [Self; Self::NAMES.len()] = [Self::$first $(, Self::$other)*];

@@ -1,6 +1,6 @@
 //! Escapes untrusted bytes for people and for programs, and masks secrets. Pure.
 
-/// Replaces a secret wherever values are shown.
+/// Replaces a secret in messages and lists.
 pub(crate) const MASK: &str = "***";
 /// Replaces a reason that may contain a secret.
 pub(crate) const WITHHELD: &str = "details withheld: they contain a secret";

@@ -40,7 +40,7 @@ mod tests {
 
     #[test]
     fn words_are_split_exactly_like_in_a_shell() {
-        #![allow(clippy::disallowed_methods, reason = "the shell is the yardstick")]
+        #![allow(clippy::disallowed_methods, reason = "the test compares with a shell")]
         let shell = |script: &[u8]| {
             let script = std::ffi::OsStr::from_bytes(script);
             std::process::Command::new("sh").arg("-c").arg(script).output().expect("a shell")

@@ -12,7 +12,7 @@ pub(crate) struct Mistake {
 pub(crate) type Settings = Vec<(Vec<u8>, Vec<u8>)>;
 
 const CARRIAGE_RETURN: &str = "it ends in a carriage return: the file has Windows line endings";
-const NUL: &str = "it contains a NUL character, which a variable cannot";
+const NUL: &str = "it contains a NUL character, which a variable cannot hold";
 
 /// The variables of a file, or the first mistake with its line.
 pub(crate) fn parse(text: &[u8]) -> Result<Settings, Mistake> {

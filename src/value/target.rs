@@ -137,8 +137,8 @@ fn socket_path(bytes: &[u8]) -> Result<PathBuf, String> {
     Ok(path)
 }
 
-const FINDS_ITSELF: &str = "a scheme with `+srv`, `+sentinel`, `+unix` or `+socket` finds its server in a \
-    way of its own; use a URL that names the host, `unix:///path`, or an `exec` probe";
+const FINDS_ITSELF: &str = "a scheme with `+srv`, `+sentinel`, `+unix` or `+socket` finds its server in \
+    its own way; use a URL that names the host, `unix:///path`, or an `exec` probe";
 
 fn parse_server(scheme: &str, text: &[u8]) -> Result<Target, String> {
     let unknown = || format!("unknown scheme; {SCHEMES}");
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn http_targets_have_a_port_a_path_and_a_query_or_not() {
+    fn http_targets_may_have_a_port_a_path_and_a_query() {
         assert_eq!(target("http://web"), http("web", 80, b"/"));
         assert_eq!(target("http://web:8000/"), http("web", 8000, b"/"));
         assert_eq!(target("http://web/a/b?c=d&e#f?g"), http("web", 80, b"/a/b?c=d&e"));
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_bytes() {
+    fn paths_may_contain_any_bytes() {
         let path = PathBuf::from(OsStr::from_bytes(b"/run/\xff %20?x#y.sock"));
         assert_eq!(Target::parse(b"unix:///run/\xff %20?x#y.sock"), Ok(Some(Target::Unix(path))));
         assert_eq!(Target::parse(b"file:///tmp/\xff %20#x"), Ok(Some(file(b"/tmp/\xff %20#x", None))));

@@ -454,7 +454,7 @@ fn a_bounding_set_that_is_already_right_needs_no_setpcap() {
         .status(71)
         .stderr(
             "preverb: cannot drop capabilities from the bounding set: Operation not permitted\n\
-             hint: root needs the capability SETPCAP for it; or give the container those alone that the table keeps\n",
+             hint: root needs the capability SETPCAP for it; or give the container only those that the table keeps\n",
         )
         .run();
 }

@@ -333,8 +333,8 @@ mod tests {
     }
 
     #[test]
-    fn only_what_differs_is_changed() {
-        alone(module_path!(), "only_what_differs_is_changed", Needs::Root, || {
+    fn only_entries_with_another_owner_are_changed() {
+        alone(module_path!(), "only_entries_with_another_owner_are_changed", Needs::Root, || {
             let place = directory();
             let at = |name: &str| place.path().join(name);
             std::fs::create_dir(at("tree")).expect("made");

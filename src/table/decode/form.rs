@@ -26,7 +26,7 @@ pub struct Noun {
 
 /// The form of a key's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the test that makes the schema says what each is")]
+#[expect(missing_docs, reason = "the test that makes the schema explains each one")]
 pub enum Form {
     Text,
     Flag,
