@@ -1,14 +1,14 @@
-# An image of one file: the static binary, to be copied into other images:
+# An image with one file: the static binary, to be copied into other images:
 #
 #     COPY --from=preverb /preverb /usr/local/bin/
 #
-# The compiler runs on the builder's own processor, whatever it builds for.
+# The compiler runs on the builder's processor and cross-compiles.
 FROM --platform=$BUILDPLATFORM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 COPY . .
 ARG TARGETARCH
 ARG TARGETVARIANT
-# What dependencies came to stays in the caches. Cargo goes by the sources' times, which say nothing
+# Built dependencies stay in the caches. Cargo compares the sources' times, which mean nothing
 # here: another checkout may have left newer objects of older sources.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \

@@ -1,4 +1,4 @@
-//! Gives the linker of the static binary its scripts, which leave out what nothing reaches.
+//! Passes linker scripts for the static binary, which leave out unreachable code.
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "how a build script speaks and listens")]
 
 use std::env;

@@ -1,8 +1,8 @@
-//! The budgets that a machine's mood cannot change: the size of the binary, system calls, instructions. `.ci/run` holds
-//! them with `cargo test --bench budgets -- --ceilings`, which measures no time.
+//! The budgets that do not depend on the machine's load: binary size, system calls, instructions. `.ci/run`
+//! checks them with `cargo test --bench budgets -- --ceilings`, which measures no time.
 //!
-//! A ceiling stands a little above what was measured when it was set. Who lowers a count lowers its ceiling; who must
-//! raise one says in the same commit what the cost buys.
+//! A ceiling is a little above the value that was measured when it was set. A change that lowers a count
+//! lowers its ceiling; a commit that raises one explains the cost.
 
 use std::collections::HashSet;
 use std::fs;
@@ -19,8 +19,8 @@ use crate::ground::{Scratch, Symbols, build_preverb, compile_c, table_of};
 const CALLS: usize = 40;
 /// The size that it allows for the binary, in bytes.
 const SIZE: usize = 1_300_000;
-/// Verbs in the table, and the instructions from start to exec. The steps show what a verb that is not asked for
-/// costs, so a table that is decoded whole cannot hide.
+/// Verbs in the table, and the instructions from start to exec. The steps show the cost of an unused verb,
+/// so a table that is decoded completely is noticed.
 const INSTRUCTIONS: [(usize, u64); 3] = [(10, 330_000), (100, 1_850_000), (1000, 19_000_000)];
 
 /// Measures and prints each figure; false where one is over its ceiling.
@@ -82,8 +82,8 @@ fn stripped(preverb: &Path, scratch: &Scratch) -> Result<usize> {
     Ok(binary.len())
 }
 
-/// How often anything but a backtrace refers to the section that link/no-backtrace.ld keeps out of the file. The
-/// compiler merges functions that are alike, so that one of these could stand for one that is called.
+/// How often anything but a backtrace refers to the section that link/no-backtrace.ld keeps out of the file.
+/// The compiler merges functions that are alike, so that one of these could stand for one that is called.
 fn uses_of_what_is_left_out(preverb: &Path) -> Result<usize> {
     let disassembled = Command::new("objdump")
         .args(["-d", "--no-show-raw-insn"])

@@ -1,4 +1,4 @@
-//! Draws lines as SVG. Knows points and pixels; knows nothing of what they mean.
+//! Draws lines as SVG. Knows points and pixels, but not their meaning.
 
 use std::fmt::Write as _;
 
@@ -131,7 +131,7 @@ impl Chart<'_> {
         Ok(svg)
     }
 
-    /// Each label beside its line's end, and none upon another.
+    /// Each label beside its line's end, without overlaps.
     fn label_heights(&self, up: &Axis) -> Vec<f64> {
         let mut order: Vec<(usize, f64)> = self
             .lines

@@ -1,5 +1,5 @@
-//! Who takes part: preverb with each of its tables, and what people use today for the same job. Each contender is
-//! a list of words to start; `rows` says what is compared with what.
+//! The contenders: preverb with each of its tables, and the usual tools for the same job. Each contender is
+//! a command line; `rows` says which ones are compared.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -20,7 +20,7 @@ pub(crate) enum Set {
     Steps,
     /// Twenty sourced hooks.
     Hooks,
-    /// The whole of what an entrypoint does.
+    /// The complete job of an entrypoint.
     Stack,
     /// Start, as the number of verbs grows.
     VerbGrowth,
@@ -67,19 +67,19 @@ pub(crate) struct Contender {
     pub(crate) name: String,
     /// Its description, for the table.
     pub(crate) about: String,
-    /// Whom it runs in turn with.
+    /// The set that it runs with in turn.
     pub(crate) set: Set,
-    /// The program's path and its words.
+    /// The program's path and its arguments.
     pub(crate) words: Vec<OsString>,
     /// Its whole environment.
     pub(crate) env: Vec<(&'static str, String)>,
     /// Whether callgrind can count it: one static process up to the exec.
     pub(crate) countable: bool,
-    /// Where it stands on a growth chart: the line, and how many verbs or hooks.
+    /// Its point on a growth chart: the line, and the number of verbs or hooks.
     pub(crate) point: Option<(&'static str, usize)>,
 }
 
-/// Everything that the contenders are made of.
+/// The files and programs of the contenders.
 #[derive(Debug)]
 pub(crate) struct Materials<'a> {
     /// Where tables and scripts are written.
@@ -90,7 +90,7 @@ pub(crate) struct Materials<'a> {
     pub(crate) floor: PathBuf,
     /// The program that every contender starts.
     pub(crate) target: PathBuf,
-    /// A port that is open, for those who wait for one.
+    /// An open port, for contenders that wait for one.
     pub(crate) listener: &'a TcpListener,
     /// Whether we are root and may step down.
     pub(crate) root: bool,
@@ -213,7 +213,7 @@ impl Materials<'_> {
         for shell in ["dash", "bash"] {
             all.push(self.case(Set::Start, shell, USUAL)?);
         }
-        // `-s`: it is not PID 1 here, and its complaint about that would cost it time.
+        // `-s`: it is not PID 1 here, and its warning about that would take time.
         for (peer, options) in [("tini", &["-s", "--"][..]), ("dumb-init", &[]), ("catatonit", &["--"])] {
             match find(peer) {
                 Some(path) => {
@@ -244,7 +244,7 @@ impl Materials<'_> {
         Ok(())
     }
 
-    /// The usual table with one step more.
+    /// The usual table with one more step.
     fn step(&self, kind: &str, about: &str, step: &str) -> Result<Contender> {
         let table = format!("{}\n[[setup]]\n{step}\n", table_of(USUAL, &self.target));
         let path = self.scratch.file(&format!("step-{kind}.toml"), 0o644, &table)?;
@@ -355,7 +355,7 @@ impl Materials<'_> {
         let port = self.listener.local_addr()?.port();
         let template = "listen = ${APP_PORT}\ndatabase = ${DB_HOST}:${DB_PORT}\nworkers = ${APP_WORKERS}\n";
         let template = self.scratch.file("app.conf.template", 0o644, template)?;
-        // Who renders is the verb's user in one case and root in the other: both may write here.
+        // The verb's user renders in one case and root in the other: both may write here.
         let out = self.scratch.path("conf");
         std::fs::create_dir_all(&out)?;
         std::fs::set_permissions(&out, std::os::unix::fs::PermissionsExt::from_mode(0o777))?;
@@ -429,7 +429,7 @@ part_home=/srv/part-NN
 export PART_NN PART_NN_HOME="$part_home"
 "#;
 
-/// The official database images walk their directory of hooks in this way; written afresh.
+/// The official database images run their directory of hooks like this; rewritten here.
 const LOOP: &str = r#"for file in FOLDER/*; do
     case "$file" in
         *.sh)

@@ -1,5 +1,5 @@
-//! Costs that do not depend on the machine's mood: system calls under strace, instructions under callgrind.
-//! Knows the two tools' output and nothing of what is measured.
+//! Costs that do not depend on the machine's load: system calls under strace, instructions under callgrind.
+//! Knows only the output of the two tools.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -14,8 +14,8 @@ use crate::ground::find;
 /// System calls by name.
 pub(crate) type Calls = BTreeMap<String, usize>;
 
-/// Runs `words` under strace and counts the system calls, of all processes, from the start of the first program
-/// to the exec of `target`, both execs excluded.
+/// Runs `words` under strace and counts the system calls, of all processes, from the start of the first
+/// program to the exec of `target`, both execs excluded.
 ///
 /// # Errors
 /// When strace cannot be started, or the target was never reached.
@@ -79,7 +79,8 @@ pub(crate) fn instructions<S: AsRef<OsStr>>(
 
 fn callgrind<S: AsRef<OsStr>>(words: &[S], env: &[(&str, String)], scratch: &Path) -> Result<String> {
     let out = scratch.join("callgrind.out");
-    // The exec replaces valgrind with everything that it counted, so the counts are written as `execve` is entered.
+    // The exec replaces valgrind with everything that it counted, so the counts are written as `execve` is
+    // entered.
     let dumped = scratch.join("callgrind.out.1");
     fs::remove_file(&dumped).ok();
     let run = Command::new(find("valgrind").context("`valgrind` is not installed")?)

@@ -1,5 +1,5 @@
-//! The programs of a measurement: the static preverb, the two C programs, and the peers that this machine has.
-//! Knows cargo and the C compilers; knows nothing of rows and budgets.
+//! The programs of a measurement: the static preverb, the two C programs, and the peers that this machine
+//! has. Knows cargo and the C compilers; knows nothing of rows and budgets.
 
 use std::env;
 use std::ffi::OsString;
@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 const CARGO_TMP: &str = env!("CARGO_TARGET_TMPDIR");
 const MANIFEST_DIR: &str = env!("CARGO_MANIFEST_DIR");
 
-/// How the release binary is wanted.
+/// The form of the release binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Symbols {
     /// As it is released.
@@ -23,7 +23,7 @@ pub(crate) enum Symbols {
     Kept,
 }
 
-/// Builds the static release binary and returns where it lies.
+/// Builds the static release binary and returns its path.
 ///
 /// # Errors
 /// When the musl target is not installed, or the build fails.
@@ -62,8 +62,8 @@ pub(crate) fn build_preverb(symbols: Symbols) -> Result<PathBuf> {
 /// When no C compiler answers or it refuses the source.
 pub(crate) fn compile_c(source: &str, to: &Path) -> Result<()> {
     let from = Path::new(MANIFEST_DIR).join("benches/c").join(source);
-    // glibc's static start asks the processor for its features, which a virtual machine makes dear:
-    // with it the floor would be more than twice as high, and every ratio flattered.
+    // glibc's static start asks the processor for its features, which is slow in a virtual machine:
+    // with it the floor would be more than twice as high, and every ratio too good.
     for compiler in ["musl-gcc", "gcc"] {
         if find(compiler).is_none() {
             continue;
@@ -82,7 +82,7 @@ pub(crate) fn compile_c(source: &str, to: &Path) -> Result<()> {
     bail!("neither `musl-gcc` nor `gcc` is installed")
 }
 
-/// Looks a program up on PATH and in the places where root's programs lie.
+/// Looks a program up on PATH and in the directories of root's programs.
 #[must_use]
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
@@ -94,13 +94,13 @@ pub(crate) fn find(name: &str) -> Option<PathBuf> {
         })
 }
 
-/// A folder of our own that goes when the value goes. It lies in the system's temporary folder and not under
+/// A private folder that is removed on drop. It is in the system's temporary folder and not under
 /// the target folder, because a step-down must be able to reach what is in it.
 #[derive(Debug)]
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    /// Makes the folder, readable by everybody.
+    /// Makes the folder, readable for all users.
     ///
     /// # Errors
     /// When it cannot be made.
@@ -134,7 +134,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // A directory that cannot be removed stays: it is too late to report it.
+        // A directory that cannot be removed stays, because it is too late to report it.
         fs::remove_dir_all(&self.0).ok();
     }
 }

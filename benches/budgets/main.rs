@@ -1,11 +1,12 @@
 //! The budgets of preverb, measured: `cargo bench` runs every figure side by side, prints a table and writes
-//! `docs/bench/`; `--quick` takes fewer samples, `--row NAME` (a budget, a contender or a set) measures one thing and
-//! what it is compared with, `--list` names them, `--binary FILE` measures another build, `--out FOLDER` writes
-//! elsewhere. Only a whole run writes without `--out`. `--ceilings` measures no time, and fails over a ceiling.
+//! `docs/bench/`; `--quick` takes fewer samples, `--row NAME` (a budget, a contender or a set) measures one
+//! thing and its peers, `--list` names them, `--binary FILE` measures another build, `--out FOLDER` writes
+//! elsewhere. Only a whole run writes without `--out`. `--ceilings` measures no time, and fails over a
+//! ceiling.
 //!
-//! `ground` builds what is measured, `contest` says who takes part, `sample` is the stopwatch, `counts` counts what no
-//! stopwatch sees, `ceilings` holds what is counted, `moments` measures everything but starts, `report` judges and
-//! shows.
+//! `ground` builds the programs, `contest` lists the contenders, `sample` is the stopwatch, `counts` counts
+//! calls and instructions, `ceilings` checks the counts, `moments` measures everything except starts, and
+//! `report` judges and shows.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a bench is a program that prints")]
 #![expect(
@@ -63,7 +64,7 @@ struct RatioBudget {
 enum Most {
     Times(f64),
     Below(f64),
-    /// The other way round: the second is to be so many times the first.
+    /// The reverse: the second must be this many times the first.
     TimesFaster(f64),
     /// Shown only.
     Any,
@@ -161,7 +162,7 @@ fn options(mut words: impl Iterator<Item = String>) -> Result<Options> {
     let mut options = Options::default();
     while let Some(word) = words.next() {
         match word.as_str() {
-            // cargo says so to every bench.
+            // cargo passes this to every bench.
             "--bench" => {}
             "--quick" => options.quick = true,
             "--list" => options.list = true,
@@ -179,13 +180,13 @@ fn options(mut words: impl Iterator<Item = String>) -> Result<Options> {
     Ok(options)
 }
 
-/// Measures what was asked for; false when something that should have run did not.
+/// Measures the requested rows; false if something that should have run did not.
 fn run(options: &Options) -> Result<bool> {
     if options.ceilings {
         return ceilings::hold();
     }
     let scratch = Scratch::new("bench")?;
-    // The measured programs lie side by side in one folder that every user may read, ours a copy like the others.
+    // The measured programs are in one folder that every user may read; ours is a copy like the others.
     let (floor, target, preverb) = (scratch.path("floor"), scratch.path("target"), scratch.path("preverb"));
     compile_c("floor.c", &floor)?;
     compile_c("target.c", &target)?;
@@ -269,7 +270,7 @@ fn list(contenders: &[Contender]) {
     }
 }
 
-/// Whether a row needs a contender: it is the row, it is in the set, or the row is a budget that speaks of it.
+/// Whether a row needs a contender: it is the row, it is in the set, or the row is a budget that uses it.
 fn asked_for(row: &str, contender: &Contender) -> bool {
     let (set, name) = (contender.set, contender.name.as_str());
     let counted = matches!(row, "calls-10" | "instructions-10") && set == Set::Start && name == "verbs-10";
@@ -289,7 +290,8 @@ fn chosen(row: Option<&str>, contenders: Vec<Contender>) -> Vec<Contender> {
         .collect()
 }
 
-/// Runs the sets. A contender that fails at its first run is left out and reported, so that the rest can be read.
+/// Runs the sets. A contender that fails at its first run is left out and reported, so the rest is still
+/// useful.
 fn measure(
     options: &Options,
     contenders: Vec<Contender>,
@@ -321,7 +323,7 @@ fn measure(
             continue;
         }
         eprintln!("bench: {} contenders of `{}`, {rounds} rounds", runners.len(), set.name());
-        // Whoever waits for the port is let in by the kernel; here the line is cleared.
+        // The kernel accepts clients that wait for the port; here the queue is cleared.
         let times = sample::interleave(&runners, rounds, || while listener.accept().is_ok() {})?;
         report.measured.extend(members.into_iter().zip(times).map(|(contender, samples)| Measured {
             contender,
@@ -333,7 +335,7 @@ fn measure(
     Ok(whole)
 }
 
-/// Starts a contender once and lets it say what is wrong.
+/// Starts a contender once and shows its errors.
 fn trial(contender: &Contender) -> Result<()> {
     let (program, rest) = contender.words.split_first().context("no program")?;
     let output = std::process::Command::new(program)
@@ -346,14 +348,14 @@ fn trial(contender: &Contender) -> Result<()> {
     if !output.status.success() {
         bail!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
     }
-    // The hook loops of the images talk on standard output, which is one thing wrong with them.
+    // The hook loops of the images write to standard output.
     if !output.stdout.ends_with(b"here I am\n") {
         bail!("it ended well without starting the target");
     }
     Ok(())
 }
 
-/// Adds system calls and instructions, where the tools are.
+/// Adds system calls and instructions, if the tools are installed.
 fn count(report: &mut Report, preverb: &Path, with_symbols: Option<&Path>, target: &Path, scratch: &Scratch) {
     let folder = scratch.path("");
     let strace = find("strace").is_some();

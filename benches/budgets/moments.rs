@@ -1,6 +1,6 @@
-//! Measurements other than the time from start to exec: resident memory, how soon a TERM in the middle of a hook is
-//! obeyed, how soon a port that opens is noticed. Knows how to wait for a state of a process, never how long that may
-//! take.
+//! Measurements other than the time from start to exec: resident memory, the time from a TERM during a hook
+//! to the end, and from the opening of a port to its notice. Knows how to wait for a state of a process, but
+//! not how long that may take.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -23,11 +23,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) struct Memory {
     /// Pages present, shared ones included.
     pub(crate) resident: u64,
-    /// The largest that was.
+    /// The peak.
     pub(crate) peak: u64,
     /// Its own pages that no file backs.
     pub(crate) anonymous: u64,
-    /// Pages present, each divided by the number of those who share it.
+    /// Pages present, each divided by the number of processes that share it.
     pub(crate) proportional: u64,
 }
 
@@ -85,7 +85,7 @@ fn until(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
     Ok(())
 }
 
-/// The resident memory of a supervisor while its target, started by the words `launcher` in front of it, does nothing.
+/// The resident memory of a supervisor, started by `launcher`, while its target does nothing.
 ///
 /// # Errors
 /// When it does not start its target.
@@ -105,11 +105,11 @@ pub(crate) fn memory_of_supervisor(launcher: &[&OsStr], target: &Path) -> Result
     Ok(memory)
 }
 
-/// The most that preverb holds up to its first step, with a table of `count` verbs: it is looked at while it waits
-/// for a file that never comes.
+/// The peak memory of preverb up to its first step, with a table of `count` verbs, measured while it waits
+/// for a file that never appears.
 ///
 /// # Errors
-/// When it does not come to rest.
+/// When it never becomes idle.
 pub(crate) fn memory_of_run(
     preverb: &Path,
     count: usize,
@@ -156,7 +156,7 @@ pub(crate) fn term_in_hook(preverb: &Path, target: &Path, scratch: &Scratch) -> 
     Ok(took)
 }
 
-/// From the opening of a port, `after` it has been waited for, to the end of the target.
+/// From the opening of a port, after a wait of `after`, to the end of the target.
 ///
 /// # Errors
 /// When preverb or the target fails.

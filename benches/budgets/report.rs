@@ -1,5 +1,6 @@
-//! The measurements and how they are shown: a table for people (on standard output, and as `docs/bench/README.md`),
-//! JSON with every single sample, and two charts. Knows the budgets' numbers; measures nothing.
+//! The measurements and how they are shown: a table for people (on standard output, and as
+//! `docs/bench/README.md`), JSON with every single sample, and two charts. Knows the budgets' numbers;
+//! measures nothing.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,10 +15,10 @@ use crate::chart::{Chart, Line, Scale};
 use crate::contest::{Contender, Set};
 use crate::sample::{median, quantile};
 
-/// A contender and what it cost.
+/// A contender and its costs.
 #[derive(Debug)]
 pub(crate) struct Measured {
-    /// Who it is.
+    /// The contender.
     pub(crate) contender: Contender,
     /// Each time, in the order in which it was taken.
     pub(crate) samples: Vec<Duration>,
@@ -27,7 +28,7 @@ pub(crate) struct Measured {
     pub(crate) instructions: Option<u64>,
 }
 
-/// A budget and what came out.
+/// A budget and its result.
 #[derive(Debug)]
 pub(crate) struct Verdict {
     /// `--row NAME` finds it.
@@ -38,13 +39,13 @@ pub(crate) struct Verdict {
     pub(crate) found: String,
     /// The limit.
     pub(crate) budget: String,
-    /// Whether it is within; none where nothing is promised.
+    /// Whether it is kept; `None` without a limit.
     pub(crate) kept: Option<bool>,
-    /// Everything it was judged by.
+    /// The samples behind the verdict.
     pub(crate) raw: Value,
 }
 
-/// All that one run of the bench found.
+/// The results of one run of the bench.
 #[derive(Debug)]
 pub(crate) struct Report {
     /// The machine and the versions, as pairs.

@@ -1,5 +1,5 @@
-//! The stopwatch: starts a program with `posix_spawn`, waits for its end, and does so for many of them in turn, so
-//! that whatever the machine does meanwhile befalls all of them alike. Knows nothing of what the programs are.
+//! The stopwatch: starts a program with `posix_spawn`, waits for its end, and does so for many of them in
+//! turn, so that the load of the machine affects all of them alike. It does not know the programs.
 
 use std::ffi::{CString, OsStr};
 use std::fs::File;
@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, posix_spawn};
 use nix::sys::wait::{WaitStatus, waitpid};
 
-/// A program with its words and variables, ready to be started without another allocation.
+/// A program with its arguments and variables, ready to be started without another allocation.
 #[derive(Debug)]
 pub(crate) struct Runner {
     name: String,
@@ -23,7 +23,7 @@ impl Runner {
     /// `words[0]` is the program's path.
     ///
     /// # Errors
-    /// When a word holds a NUL.
+    /// When an argument contains a NUL.
     pub(crate) fn new<S: AsRef<OsStr>>(name: &str, words: &[S], env: &[(&str, String)]) -> Result<Self> {
         let words =
             words.iter().map(|word| CString::new(word.as_ref().as_bytes())).collect::<Result<Vec<_>, _>>()?;
@@ -54,7 +54,7 @@ pub(crate) fn interleave(
     // The first round warms the caches and is not counted.
     for round in 0..=rounds {
         for turn in 0..runners.len() {
-            // Each round begins with another one, so that none always runs after the same neighbour.
+            // Each round begins with another one, so that none always follows the same neighbour.
             let turn = (turn + round) % runners.len();
             let runner = &runners[turn];
             let start = Instant::now();

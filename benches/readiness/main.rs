@@ -1,10 +1,11 @@
-//! Readiness, measured: how long before or after the first login that works a waiter says that a server is ready.
+//! Measures readiness: the time between a waiter's report and the first login that works.
 //!
 //!     cargo bench --bench readiness -- [--rounds N] [--row SERVER/SITUATION]
 //!
-//! Each round brings a real server into a situation in which it takes no login, lets all waiters wait for it at the
-//! same time, while another client tries to log in again and again, and then lets the server become ready. The table
-//! has the median and the worst of the rounds. It needs the servers of `.ci/debian servers`, and root.
+//! Each round brings a real server into a situation in which it refuses logins, lets all waiters wait for it
+//! at the same time, while another client tries to log in again and again, and then lets the server become
+//! ready. The table has the median and the worst of the rounds. It needs the servers of `.ci/debian servers`,
+//! and root.
 
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot continue panics")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the table is what it is for")]
@@ -29,9 +30,9 @@ use nix::sys::signal::Signal;
 use servers::{Kind, Server};
 
 const PREVERB: &str = env!("CARGO_BIN_EXE_preverb");
-/// How long a server is held in its situation, where it would not stay there by itself.
+/// How long a server is held in its situation, if it would not stay there by itself.
 const HELD: Duration = Duration::from_secs(2);
-/// How often a waiter tries that has no rhythm of its own.
+/// The pause between tries of a waiter without its own loop.
 const EVERY: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,7 +63,7 @@ impl Situation {
 const SERVERS: [(Kind, &str); 3] =
     [(Kind::Postgres, "postgres"), (Kind::Mariadb, "mariadb"), (Kind::Redis, "redis")];
 
-/// Who says that a server is ready.
+/// A program that reports a server as ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Waiter {
     Preverb,
@@ -144,8 +145,8 @@ struct Round {
 }
 
 impl Round {
-    /// How long after the first login that worked a waiter was done. Less than nothing is too early: by that much, a
-    /// login that began after it failed.
+    /// The time from the first login that worked to the end of a waiter. A negative one is too early: a login
+    /// that began that much later still failed.
     fn delta(&self, ready: Instant) -> f64 {
         match self.failed {
             Some(failed) if ready < failed => -(failed - ready).as_secs_f64(),
@@ -304,7 +305,7 @@ fn tool(kind: Kind, port: u16) -> Command {
     command
 }
 
-/// A proxy as docker-proxy is one: it accepts, and closes again where it has no backend.
+/// A proxy like docker-proxy: it accepts connections, and closes them if it has no backend.
 struct Proxy;
 
 impl Proxy {

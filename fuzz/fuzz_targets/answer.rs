@@ -1,4 +1,5 @@
-//! The answers of a server to a probe: no parser panics, and each says the same however the answer is cut.
+//! The answers of a server to a probe: no parser panics, and the verdict does not depend on how the answer is
+//! split.
 
 #![no_main]
 
@@ -8,7 +9,7 @@ use preverb::fuzzing::{PROTOCOLS, answer};
 fuzz_target!(|data: &[u8]| {
     let Some((protocol, bytes)) = data.split_first() else { return };
     let whole = answer(protocol % PROTOCOLS, bytes);
-    // A verdict on a part is the verdict on the whole: what is yet to come cannot change it.
+    // A verdict on a part is the verdict on the whole: later bytes cannot change it.
     for end in 0..bytes.len().min(600) {
         if let Some(early) = answer(*protocol, &bytes[..end]) {
             assert_eq!(Some(early), whole, "{end} of {}", bytes.len());

@@ -1,4 +1,4 @@
-//! The reader of descriptor 3: it never panics, and takes a flat TOML table of strings and nothing else.
+//! The reader of descriptor 3: it never panics, and accepts only a flat TOML table of strings.
 
 #![no_main]
 
@@ -10,8 +10,8 @@ use preverb::fuzzing::written_variables;
 fuzz_target!(|data: &[u8]| {
     let read = written_variables(data);
 
-    // A text that another reader of TOML takes for a flat table of strings, with names and values that a variable can
-    // have, is what is taken here.
+    // A text that another TOML reader accepts as a flat table of strings, with names and values that a
+    // variable can have, is accepted here, too.
     let text = std::str::from_utf8(data).ok();
     let oracle =
         text.and_then(|text| toml::from_str::<BTreeMap<String, String>>(text).ok()).filter(|table| {

@@ -1,4 +1,4 @@
-//! A target as others write it: its parser does not panic, and a login is not shown.
+//! A target in any form: its parser does not panic, and a login is not shown.
 
 #![no_main]
 

@@ -10,8 +10,8 @@ fuzz_target!(|data: &[u8]| {
     let rendered = render(data, &[]);
     let Ok(text) = std::str::from_utf8(data) else { return };
 
-    // A string of the table and a text of `render` mean the same. (A text stops at the first thing that is wrong;
-    // a string is parsed whole before.)
+    // A string of the table and a text of `render` mean the same. (A text stops at the first error;
+    // a string is first parsed completely.)
     let expanded = expand(text, &[]);
     match (&expanded, &rendered) {
         (Some(Ok(a)), Some(Ok(b))) => assert_eq!(a, b),
@@ -25,12 +25,12 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(expanded, Some(Ok(data.to_vec())));
     }
 
-    // Whatever a text is, it comes out as it was once its `${` are written `$${`.
+    // Any text is unchanged by the expansion once its `${` are written `$${`.
     let escaped = text.replace("${", "$${");
     assert_eq!(expand(&escaped, &[]), Some(Ok(data.to_vec())));
 
-    // With all names set nothing is missing, and values are not expanded again. With none, what is reported as missing
-    // is what helps: each name once, until nothing is.
+    // With all names set nothing is missing, and values are not expanded again. With none set, each missing
+    // name is reported once, until none is missing.
     let Some(first) = expanded else { return };
     let names = names(text);
     let entries: Vec<(&str, &[u8])> = names.iter().map(|name| (&**name, &b"${x}"[..])).collect();
