@@ -28,8 +28,8 @@ impl Users {
         Ok(found)
     }
 
-    /// Looks up a user again. Fails (exit code 77) if the user does not exist, or if anyone but root may have
-    /// changed its ids.
+    /// Looks up a user, possibly again. Fails (exit code 77) if the user does not exist, or if anyone but
+    /// root may have changed its ids.
     pub(crate) fn look_up(&mut self, spec: &Expanded) -> Result<Identity> {
         let known = self.known.iter().find(|known| known.identity.spec.bytes == spec.bytes);
         if let Some(Known { identity, is_current: true }) = known {

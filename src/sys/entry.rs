@@ -128,7 +128,7 @@ pub(crate) struct Walk {
     pub(crate) shown: PathBuf,
     rest: Vec<OsString>,
     links: usize,
-    /// The length of `rest` when the path's own link was followed; longer rests belong to the link.
+    /// The length of `rest` at the first link of the path; until `rest` is shorter, the walk is in the link.
     own: usize,
     root_only: bool,
 }
