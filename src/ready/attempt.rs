@@ -25,7 +25,7 @@ pub(crate) fn attempt(target: &Target, limit: Duration) -> Result<(), String> {
 /// The time for which a TCP connection has to stay open.
 const WATCHED: Duration = Duration::from_millis(20);
 
-/// How long a try of this target watches before it is ready.
+/// The time for which a try of this target has to watch before it succeeds.
 pub(super) fn watched(target: &Target) -> Duration {
     let is_tcp = matches!(target, Target::Server { protocol: Protocol::Tcp, .. });
     if is_tcp { WATCHED } else { Duration::ZERO }

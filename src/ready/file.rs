@@ -14,7 +14,7 @@ pub(crate) fn look_at(path: &Path, max_age: Option<Duration>) -> Result<(), Stri
     };
     let Some(max_age) = max_age else { return Ok(()) };
     match SystemTime::now().duration_since(modified) {
-        // The age is in whole seconds, but a young file is not `0 s` old.
+        // The age is shown in whole seconds, except that a young file is not `0 s` old.
         Ok(age) if age > max_age && age.as_secs() == 0 => Err(format!("is {} ms old", age.as_millis())),
         Ok(age) if age > max_age => Err(format!("is {} s old", age.as_secs())),
         Ok(_) => Ok(()),

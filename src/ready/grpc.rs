@@ -16,7 +16,7 @@ const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
 
 const END_STREAM: u8 = 1;
-/// The flag of a SETTINGS frame with the same bit.
+/// In a SETTINGS frame the same bit means this.
 const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
 const PADDED: u8 = 8;

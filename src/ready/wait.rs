@@ -27,7 +27,7 @@ pub(crate) struct Awaited {
     pub(crate) guard: Option<PathBuf>,
     /// The time limit of a built-in try; without it, the limit of the caller counts.
     pub(crate) limit: Option<Duration>,
-    /// How long a try that finds it ready takes at least.
+    /// The minimum time of a successful try.
     watched: Duration,
     error: String,
     /// Whether its arguments contain a secret, so that its error is not shown.
@@ -181,8 +181,8 @@ impl Awaited {
         false
     }
 
-    /// The time until the next try: a try that has to watch first is made earlier by that time, so that what
-    /// becomes ready is not noticed later for it.
+    /// The pause before the next try. It is shorter by the time that the try has to watch, so that watching
+    /// does not delay the result.
     fn pause(&self, waited: Duration) -> Duration {
         pause(waited).saturating_sub(self.watched).max(pause(Duration::ZERO))
     }

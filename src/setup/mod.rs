@@ -62,8 +62,8 @@ impl Setup {
         step.label_with(self.surroundings.variables(false))
     }
 
-    /// Performs the steps of a group. The group's timeout limits all of them together; with `during` it
-    /// limits the program instead.
+    /// Performs the steps of a group. Its timeout limits all of them together; with `during` it limits the
+    /// wait for that program instead.
     fn group(&mut self, task: &Task<'_>, during: Option<&During>) -> Result<()> {
         let step = task.step;
         self.once(task, |setup| {

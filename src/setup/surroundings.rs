@@ -21,7 +21,7 @@ pub(crate) struct Scope {
     pub(crate) variables: Variables,
     pub(crate) directory: Option<PathBuf>,
     pub(crate) umask: Option<u32>,
-    /// Whether a hook of another user chose the directory; then root does not enter it for a user.
+    /// Whether a hook of another user chose the directory; then it is never entered as root.
     is_users_choice: bool,
 }
 
