@@ -108,12 +108,38 @@ fn split(arguments: Vec<OsString>, dashes: Dashes) -> (Vec<OsString>, Rest) {
     (options, Rest { start: Start::Verb, words: Vec::new() })
 }
 
+/// Whether these arguments begin with a mode of preverb's, whatever the table says about a leading dash.
+/// (The options that follow `--explain` depend on the table.)
+pub(crate) fn begins_with_mode(arguments: &[OsString]) -> bool {
+    arguments.first().is_some_and(|first| is_mode(first) && first != "--explain")
+}
+
+/// Whether these arguments begin with `--help` or `--version`.
+pub(crate) fn is_about_preverb(arguments: &[OsString]) -> bool {
+    let about = [&b"--help"[..], b"-h", b"--version", b"-V"];
+    arguments.first().is_some_and(|first| about.contains(&first.as_bytes()))
+}
+
+/// preverb's own options, before they are parsed: they end at the verb or at an unknown option.
+fn own_options(arguments: &[OsString]) -> Vec<OsString> {
+    if begins_with_option(arguments) { split(arguments.to_vec(), Dashes::Preverb).0 } else { Vec::new() }
+}
+
+/// Whether these arguments ask for a mode that starts no target, even if there is an error in them.
+pub(crate) fn only_report(arguments: &[OsString]) -> bool {
+    let own = own_options(arguments);
+    own.iter().filter_map(|argument| option(argument)).any(|(name, _)| REPORTS.contains(&name))
+}
+
+const REPORTS: [&str; 7] = ["list", "check", "explain", "health", "shim", "probe", "exec"];
+
 /// The format that `--log` asks for. It is found before the options are parsed, so that an error in another
 /// option is reported in this format.
 pub(crate) fn log_format(arguments: &[OsString]) -> Option<Format> {
-    let value = arguments.iter().enumerate().find_map(|(index, argument)| {
+    let own = own_options(arguments);
+    let value = own.iter().enumerate().find_map(|(index, argument)| {
         match argument.as_bytes().strip_prefix(b"--log")? {
-            b"" => Some(arguments.get(index + 1)?.as_bytes()),
+            b"" => Some(own.get(index + 1)?.as_bytes()),
             rest => rest.strip_prefix(b"="),
         }
     });

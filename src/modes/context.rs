@@ -3,21 +3,24 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use serde::Serialize;
 
 use crate::cli::{self, Dashes, Options, Request};
 use crate::plan::{Environment, choose};
-use crate::sys::Signals;
+use crate::sys::{Signals, Stop};
 use crate::table::{Decoder, LeadingDash, Lookup, Settings, Tree, load, select};
-use crate::text::{Failure, Format, Kind, Log, Result, quoted, reason};
+use crate::text::{FIRST_REPORT, Failure, Format, Kind, Log, Result, quoted, reason};
 use crate::value::{Sources, Variables};
 
 pub(crate) struct Context<'a> {
     pub(crate) variables: Variables,
     pub(crate) signals: Signals,
     pub(crate) log: &'a mut Log,
+    /// The table, if it was read before the mode was known: a pipe cannot be read again.
+    pub(crate) early: Option<(PathBuf, Sources)>,
 }
 
 impl Context<'_> {
@@ -30,24 +33,40 @@ impl Context<'_> {
     /// nor a verb's.
     pub(crate) fn parse(&mut self, arguments: Vec<OsString>, other_name: bool) -> Result<Request> {
         let (table, rest) = if other_name { (None, &*arguments) } else { cli::after_table(&arguments) };
-        // An unreadable table cannot say who owns arguments with a dash; the error is reported later.
-        if cli::begins_with_option(rest)
-            && let Some(sources) = self.sources_if_any(table)?
-            && let Ok(document) = select::read(&sources)
-            && Decoder::default().settings(document.root()).leading_dash == LeadingDash::Default
-        {
-            return cli::parse_for_program(arguments, other_name);
+        if cli::begins_with_option(rest) && (other_name || !cli::begins_with_mode(rest)) {
+            let is_about_preverb = cli::is_about_preverb(rest);
+            // `--version` must not wait for a pipe.
+            self.signals.wait_until(is_about_preverb.then(|| Instant::now() + FIRST_REPORT));
+            let sources = self.sources_if_any(table)?;
+            self.signals.wait_until(None);
+            if let Some(sources) = &sources
+                && let Ok(document) = select::read(sources)
+                && Decoder::default().settings(document.root()).leading_dash == LeadingDash::Default
+            {
+                return cli::parse_for_program(arguments, other_name);
+            }
+            self.early = sources.map(|sources| (self.table(table), sources));
         }
         if let Some(format) = cli::log_format(&arguments) {
             self.log.format = format;
         }
-        cli::parse(arguments, Dashes::Preverb)
+        // A table that cannot be parsed may have said that an unknown option is the program's.
+        cli::parse(arguments, Dashes::Preverb).map_err(|failure| {
+            self.early.as_ref().and_then(|(_, read)| load::parse(read).err()).unwrap_or(failure)
+        })
     }
 
     pub(crate) fn sources_if_any(&mut self, option: Option<&OsStr>) -> Result<Option<Sources>> {
-        match load::read(&self.table(option), &mut self.signals) {
+        match self.read(&self.table(option)) {
             Err(failure) if failure.is_stop() => Err(failure),
             read => Ok(read.ok()),
+        }
+    }
+
+    pub(crate) fn read(&mut self, path: &Path) -> Result<Sources> {
+        match self.early.take().filter(|(early, _)| early == path) {
+            Some((_, sources)) => Ok(sources),
+            None => load::read(path, &mut self.signals),
         }
     }
 
@@ -81,6 +100,11 @@ impl Context<'_> {
         let sentence = format!("variable `PREVERB_LOG` is {}, which is not a log format", quoted(value));
         Err(Failure::new(Kind::Variable, sentence).field("variable", "PREVERB_LOG").hint(Format::rule()))
     }
+}
+
+/// A request to stop that came while a report was made (128+n).
+pub(crate) fn check_stop(signals: &mut Signals) -> Result<()> {
+    signals.stop().map_or(Ok(()), |number| Err(Stop(number).failure("before it was reported")))
 }
 
 /// Prints a text. A reader that has gone away is not an error.

@@ -18,7 +18,7 @@ use crate::value::{Expanded, Origin, UserSpec, Variables};
 
 /// Steps down, sets `HOME` and executes the command. Returns only on failure.
 pub(crate) fn step_down(context: Context<'_>, user: &OsStr, command: &[OsString]) -> Failure {
-    let Context { mut variables, mut signals, log } = context;
+    let Context { mut variables, mut signals, log, .. } = context;
     if let Err(reason) = UserSpec::parse(user.as_bytes()) {
         return Failure::new(Kind::Usage, identity::no_user(user.as_bytes(), &reason));
     }

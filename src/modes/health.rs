@@ -30,7 +30,7 @@ fn unhealthy(sentence: impl Into<String>) -> Failure {
 }
 
 fn examine(context: Context<'_>, option: Option<PathBuf>, timeout: Duration) -> Result<()> {
-    let Context { variables: own, signals, log } = context;
+    let Context { variables: own, signals, log, .. } = context;
     let (begun, mut children) = (Instant::now(), Children::new(signals));
     if !timeout.is_zero() {
         children.signals.wait_until(Some(begun + timeout));

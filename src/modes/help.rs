@@ -3,12 +3,13 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Instant;
 
 use crate::cli::{OPTIONS, Options};
 use crate::modes::context::{Context, print};
 use crate::modes::list;
 use crate::table::{Decoder, Tree, failing, load};
-use crate::text::{Paint, Result};
+use crate::text::{FIRST_REPORT, Paint, Result};
 
 const USAGE: &str = "\
 Runs the setup that a container image's verb needs, then execs its program
@@ -32,7 +33,8 @@ pub(crate) fn help(mut context: Context<'_>, path: &Path, given: &Options) -> Re
 }
 
 fn verbs(context: &mut Context<'_>, path: &Path, given: &Options) -> Result<String> {
-    let sources = load::read(path, &mut context.signals)?;
+    context.signals.wait_until(Some(Instant::now() + FIRST_REPORT));
+    let sources = context.read(path)?;
     let document = load::parse(&sources)?;
     let tree = Tree::new(&document);
     let mut decoder = Decoder::default();

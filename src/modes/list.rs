@@ -106,7 +106,7 @@ fn listed(
     let list = |declaration: Declaration| ListedVariable {
         r#type: declaration.kind.unwrap_or_default().name(),
         required: declaration.is_required(),
-        required_if: declaration.conditions().iter().map(|each| each.shown(&secrets)).collect(),
+        required_if: declaration.conditions().iter().map(|each| each.exact(&secrets)).collect(),
         late: declaration.late == Some(true),
         file: declaration.file == Some(true),
         secret: declaration.is_secret(),

@@ -393,7 +393,8 @@ impl Processes {
                 // one of this `/proc`, and above the target's.
                 let depth = main.status.numbers.len().saturating_sub(1);
                 let number = |pid| {
-                    let status = Status::of(pid).filter(|status| main.status.may_become(status))?;
+                    let may_be = |status: &Status| status.ids_differ || main.status.may_become(status);
+                    let status = Status::of(pid).filter(may_be)?;
                     status.numbers.get(depth).copied()
                 };
                 pid = self.target_of(pid, target, number).ok_or_else(|| {

@@ -21,7 +21,7 @@ pub(crate) fn wait(
     timeout: Duration,
     command: &[OsString],
 ) -> Result<u8> {
-    let Context { variables, signals, log } = context;
+    let Context { variables, signals, log, .. } = context;
     let program = read::program();
     let awaited = targets
         .iter()

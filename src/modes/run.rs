@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cli::{Options, TableMode};
-use crate::modes::context::{Context, print, print_json};
+use crate::modes::context::{Context, check_stop, print, print_json};
 use crate::modes::verb::{self, Verbs};
 use crate::modes::{explain, list, shim, value_files};
 use crate::plan::{self, Call, Planned};
@@ -36,9 +36,11 @@ impl Context<'_> {
             TableMode::Explain { words, json } => (words, Some(json)),
             TableMode::List { json } => {
                 let list = list::List::of(tree, &settings, &environment.name, &mut decoder);
+                check_stop(&mut self.signals)?;
                 return if json { print_json(&list) } else { print(&list::text(&list, paint())) };
             }
             TableMode::Shim { verb } => {
+                check_stop(&mut self.signals)?;
                 return print(&shim::shim(verbs, &environment, verb.as_deref())?);
             }
         };
@@ -61,6 +63,7 @@ impl Context<'_> {
             let health = selection.verb.as_ref().and_then(|verb| verb.part.health.as_ref());
             let (explained, failures) =
                 explain::explain(&plan, failures, &self.variables, tree, &settings, health);
+            check_stop(&mut self.signals)?;
             if json {
                 print_json(&explained)?;
             } else {

@@ -36,8 +36,9 @@ pub(crate) fn shim(verbs: Verbs<'_>, environment: &Environment, verb: Option<&Os
     {
         return Err(verbs.unknown(word));
     }
-    let asked_for = (environment.why == Why::Option).then_some(environment.name.as_str());
-    Ok(script(shim, image, asked_for, verb.map(OsStr::to_string_lossy).as_deref()))
+    let is_asked_for = environment.why == Why::Option;
+    let asked_for = is_asked_for.then(|| format!("{}={}", environment.variable, environment.name));
+    Ok(script(shim, image, asked_for.as_deref(), verb.map(OsStr::to_string_lossy).as_deref()))
 }
 
 /// The script. Without a verb, the caller's first argument is the verb. No string of `shim` may hold a NUL,
@@ -53,10 +54,13 @@ fn script(shim: &ShimSettings, image: &str, environment: Option<&str>, verb: Opt
     }
 
     // The arguments after the options come first: each `set --` prepends to the existing ones.
-    let environment = environment.map(|name| format!(" --environment {}", quoted(name)));
     let verb = verb.map(|verb| format!(" {}", quoted(verb)));
-    let words = [Some(quoted(image)), environment, verb].into_iter().flatten().collect::<String>();
+    let words = quoted(image) + &verb.unwrap_or_default();
     let _ = writeln!(text, "\nset -- -- {words} \"$@\"");
+    if let Some(environment) = environment {
+        // Not an option of preverb's: in the image it may belong to the program (`leading-dash`).
+        push(&mut text, "", &quoted(&format!("--env={environment}")));
+    }
     if let Some(network) = &shim.network {
         push(&mut text, "", &quoted(&format!("--network={network}")));
     }

@@ -6,8 +6,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::cli::{Action, Invocation, Options, Request, TableMode};
-use crate::modes::context::{Context, print};
+use crate::cli::{self, Action, Invocation, Options, Request, TableMode};
+use crate::modes::context::{Context, check_stop, print};
 use crate::modes::{check, exec, health, help, probe, supervise};
 use crate::sys::{Signals, cgroup, identity, read, start, termination_log};
 use crate::table::{Tree, load, select};
@@ -60,7 +60,7 @@ fn help_or_version(words: &[OsString], log: &mut Log) -> Option<Result<u8>> {
     match word.as_bytes() {
         b"--version" | b"-V" => Some(version()),
         b"--help" | b"-h" => Some(Signals::handle().and_then(|signals| {
-            let context = Context { variables: read::environment(), signals, log };
+            let context = Context { variables: read::environment(), signals, log, early: None };
             help::help(context, Path::new(load::DEFAULT), &Options::default())
         })),
         _ => None,
@@ -90,7 +90,7 @@ fn hidden_mode(name: &OsStr, words: &[OsString], log: &mut Log) -> Option<Result
 fn dispatch(name: &OsStr, words: Vec<OsString>, log: &mut Log, starts_target: &mut bool) -> Result<u8> {
     let signals = Signals::handle()?;
     let variables = read::environment().with_facts(cgroup::fact);
-    let mut start = Context { variables, signals, log };
+    let mut start = Context { variables, signals, log, early: None };
     if let Some(format) = start.variables.non_empty(b"PREVERB_LOG").and_then(Format::of) {
         start.log.format = format;
     }
@@ -98,24 +98,28 @@ fn dispatch(name: &OsStr, words: Vec<OsString>, log: &mut Log, starts_target: &m
     // A link to preverb with the name of a verb runs that verb.
     let base = Path::new(name).file_name().unwrap_or_default();
     let other_name = !base.is_empty() && base != "preverb";
-    if other_name
-        && let Some(sources) = start.sources_if_any(None)?
-        && let Ok(document) = select::read(&sources)
-        && let tree = Tree::new(&document)
-        && start.is_verb(tree, base)
-    {
-        start.check_log(&Options::default())?;
-        let mode = TableMode::Run(Invocation::Verb(base.to_owned(), words));
-        return start.with_tree(&Options::default(), mode, tree);
+    if other_name && let Some(sources) = start.sources_if_any(None)? {
+        if let Ok(document) = select::read(&sources)
+            && let tree = Tree::new(&document)
+            && start.is_verb(tree, base)
+        {
+            start.check_log(&Options::default())?;
+            let mode = TableMode::Run(Invocation::Verb(base.to_owned(), words));
+            return start.with_tree(&Options::default(), mode, tree);
+        }
+        start.early = Some((start.table(None), sources));
     }
 
+    *starts_target = !cli::only_report(&words);
     let Request { options, action } = start.parse(words, other_name)?;
     *starts_target = action.starts_target();
     if let Some(format) = options.log {
         start.log.format = format;
     }
     // An error in `PREVERB_LOG` does not affect `--help` and `--version`.
-    if !matches!(action, Action::Help | Action::Version) {
+    if matches!(action, Action::Help | Action::Version) {
+        check_stop(&mut start.signals)?;
+    } else {
         start.check_log(&options)?;
     }
     let table = start.table(options.table.as_deref());
@@ -130,7 +134,7 @@ fn dispatch(name: &OsStr, words: Vec<OsString>, log: &mut Log, starts_target: &m
         Action::Health { timeout } => health::health(start, options.table.map(Into::into), timeout),
         Action::Check { json, strict } => check::check(start, &table, &options, json, strict),
         Action::Table(mode) => {
-            let sources = load::read(&table, &mut start.signals)?;
+            let sources = start.read(&table)?;
             let document = load::parse(&sources)?;
             start.with_tree(&options, mode, Tree::new(&document))
         }

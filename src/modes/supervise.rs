@@ -32,7 +32,7 @@ const LISTEN: &str = "listen";
 const CONCEAL: &str = "conceal";
 
 pub(crate) fn supervise(context: Context<'_>, options: &Supervision, command: &[OsString]) -> Result<u8> {
-    let Context { variables, mut signals, log } = context;
+    let Context { variables, mut signals, log, .. } = context;
     if !options.blocked.is_empty()
         && let Some(stop) = signals.take_over(&options.blocked)?
     {

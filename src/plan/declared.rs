@@ -60,7 +60,7 @@ impl Building {
                 if let Some(named_by) = file.named_by.as_ref().filter(|named_by| *named_by != name) {
                     self.renamed(&format!("{named_by}_FILE"), &format!("{name}_FILE"));
                 }
-                let origin = Origin::File { path: escaped(path), named_by: file.named_by.clone() };
+                let origin = Origin::File { path: path.to_vec(), named_by: file.named_by.clone() };
                 self.variables.set(name.as_bytes(), value, origin, declaration.is_secret());
             }
             (Err(reason), None) => {
@@ -122,7 +122,7 @@ pub(super) fn judge(declaration: &Declaration, variables: &Variables, rules: Rul
         let why = required(declaration, variables, rules)?;
         let state = match found.map(|found| found.origin) {
             None => "and is not set".to_owned(),
-            Some(Origin::File { path, .. }) => format!("and the file `{path}` is empty"),
+            Some(Origin::File { path, .. }) => format!("and the file {} is empty", quoted(path)),
             Some(_) => "and is empty".to_owned(),
         };
         let remedy = match (declaration.is_secret(), declaration.file == Some(true)) {

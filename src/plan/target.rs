@@ -44,7 +44,17 @@ impl Target {
 }
 
 pub(crate) fn expand_argv(elements: &[Element], facts: Facts<'_>, what: &str) -> Result<Vec<Expanded>> {
-    words::expand(elements, facts, &|| Ok(Vec::new())).map_err(|fault| fault_failure(fault, what))
+    let argv = words::expand(elements, facts, &|| Ok(Vec::new()));
+    let argv = argv.map_err(|fault| fault_failure(fault, what))?;
+    if elements.is_empty() { Ok(argv) } else { with_program(argv, what) }
+}
+
+/// An argv, unless its program is empty or missing (65): its elements have expanded to nothing.
+pub(crate) fn with_program(argv: Vec<Expanded>, what: &str) -> Result<Vec<Expanded>> {
+    if argv.first().is_some_and(|program| !program.bytes.is_empty()) {
+        return Ok(argv);
+    }
+    Err(Failure::new(Kind::Variable, format!("the program of {what} expands to nothing")))
 }
 
 pub(crate) fn expand(template: &Template, variables: &Variables, what: &str) -> Result<Expanded> {

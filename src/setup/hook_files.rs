@@ -132,7 +132,7 @@ pub(crate) fn hook(path: PathBuf, rules: Rules<'_>) -> HookFile {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             How::Skip("it is a broken link; create its target, or remove it".to_owned())
         }
-        Err(error) => How::Skip(format!("it cannot be inspected: {}", reason(&error))),
+        Err(error) => fail(format!("cannot be inspected: {}", reason(&error)), READABLE),
         Ok(metadata) if metadata.is_dir() && matches!(extension, Extension::Other) => {
             How::Skip("it is a directory; subdirectories are not searched for hooks".to_owned())
         }
@@ -157,6 +157,8 @@ pub(crate) fn hook(path: PathBuf, rules: Rules<'_>) -> HookFile {
     HookFile { path, how }
 }
 
+const READABLE: &str = "a hook runs as the step's user, who must be able to reach and read it";
+
 fn fail(what: impl Into<String>, hint: &str) -> How {
     How::Fail(what.into(), hint.to_owned())
 }
@@ -179,8 +181,7 @@ fn script(path: &Path, rules: Rules<'_>, is_executable: bool, runs: bool) -> How
         // The kernel may be able to run a file that this process cannot read.
         Err(_) if runs => return How::Run,
         Err(error) => {
-            let hint = "a script is sourced by a shell of the step's user, who must be able to read it";
-            return fail(format!("cannot be read: {}", reason(&error)), hint);
+            return fail(format!("cannot be read: {}", reason(&error)), READABLE);
         }
     };
     if text.starts_with(BOM) {

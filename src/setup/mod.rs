@@ -15,15 +15,17 @@ pub(crate) use crate::setup::state::not_root;
 pub(crate) use crate::setup::steps::render::{FindError, Templates};
 pub(crate) use crate::setup::steps::wait::awaited_of;
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use crate::plan::target::{expand, fault_failure};
 use crate::plan::{Plan, PlanStep};
 use crate::setup::once::Outcome;
-use crate::setup::state::{Setup, Task, World, existence};
+use crate::setup::state::{Setup, Task, World};
 use crate::setup::steps::render::Rendering;
 use crate::setup::steps::{mkdir, progress, render};
-use crate::text::{Failure, Kind, Level, Message, Result, readable};
+use crate::sys::{acting_as, read};
+use crate::text::{Failure, Kind, Level, Message, Result, quoted, readable, reason};
 use crate::value::{Deferred, During, OnFailure, Render, Scope, StepKind};
 
 pub(crate) fn perform(plan: Plan, world: World) -> Failure {
@@ -130,13 +132,22 @@ impl Setup {
             return Ok(false);
         }
         self.enter(task)?;
-        let exists = existence(task.identity.as_ref());
-        let facts = self.plan.facts(self.surroundings.variables(task.root), &exists);
-        let skip = when
-            .skip(facts)
-            .map_err(|fault| fault_failure(fault, &format!("step `{}`", self.label_of(task.step))))?;
-        let Some(condition) = skip else { return Ok(false) };
         let label = self.label_of(task.step);
+        let hidden = Cell::new(None);
+        let exists = |path: &[u8]| {
+            let found = acting_as(task.identity.as_ref(), || Ok(read::look_for(path)));
+            found.unwrap_or(Ok(false)).unwrap_or_else(|error| {
+                hidden.set(Some(format!("{}: {}", quoted(path), reason(&error))));
+                false
+            })
+        };
+        let facts = self.plan.facts(self.surroundings.variables(task.root), &exists);
+        let skip = when.skip(facts).map_err(|fault| fault_failure(fault, &format!("step `{label}`")))?;
+        if let Some(path) = hidden.take() {
+            let sentence = format!("step `{label}` cannot look for {path}");
+            return Err(Failure::new(Kind::System, sentence).field("step", label));
+        }
+        let Some(condition) = skip else { return Ok(false) };
         let message = format!("step `{label}` is skipped: {}", condition.reason(&self.plan.secrets));
         let is_callers =
             |name: &&str| facts.variables.get(name.as_bytes()).is_some_and(|found| found.origin.is_callers());

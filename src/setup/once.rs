@@ -19,7 +19,7 @@ use crate::setup::steps::mkdir::mkdir;
 use crate::sys::{Children, DIRECTORY, Entry, Identity, Keep, NONBLOCKING, Refusal, acting_as, entry, place};
 use crate::text::{
     FIRST_REPORT, Failure, Kind, Level, Log, Message, REPORT_INTERVAL, Result, bytes_of, escaped,
-    of_errno as why, pause, quoted_path, readable,
+    of_errno as why, path_of, pause, quoted_path, readable,
 };
 use crate::value::{Expanded, Template};
 
@@ -44,7 +44,7 @@ impl Setup {
     ) -> Result<()> {
         let step = &task.step.step;
         let Some(once) = &step.once else { return work(self).map(|_| ()) };
-        let path = PathBuf::from(self.open_value(once, task, "once")?.into_word());
+        let path = marker_path(&self.open_value(once, task, "once")?.bytes);
         let per = step.per.as_ref().map(|per| self.open_value(per, task, "per")).transpose()?;
         let per = per.map(|per| per.bytes);
         let marker = Marker { path, per, step: &task.step.label, writer: task.identity.as_ref() };
@@ -106,8 +106,14 @@ impl Setup {
     }
 }
 
-pub(crate) fn is_done(path: PathBuf, per: Option<Vec<u8>>) -> bool {
-    let marker = Marker { path, per, step: "", writer: None };
+/// The path of a marker without slashes at its end: preverb writes a file where the step makes nothing.
+fn marker_path(path: &[u8]) -> PathBuf {
+    let last = path.iter().rposition(|byte| *byte != b'/').unwrap_or_default();
+    path_of(path.get(..=last).unwrap_or_default()).to_owned()
+}
+
+pub(crate) fn is_done(path: &[u8], per: Option<Vec<u8>>) -> bool {
+    let marker = Marker { path: marker_path(path), per, step: "", writer: None };
     marker.look().is_ok_and(|found| marker.is_done(&found))
 }
 

@@ -86,9 +86,22 @@ fn read(
 }
 
 pub(crate) fn is_there(path: &[u8]) -> bool {
+    look_for(path).unwrap_or(false)
+}
+
+/// Whether something is at a path; with a slash at its end, whether it is a directory that is not empty. It is
+/// an error if that cannot be known.
+pub(crate) fn look_for(path: &[u8]) -> std::io::Result<bool> {
     let place = path_of(path);
-    let has_content = || place.read_dir().is_ok_and(|mut entries| entries.next().is_some());
-    if path.ends_with(b"/") { has_content() } else { place.exists() }
+    let found = if path.ends_with(b"/") {
+        place.read_dir().map(|mut entries| entries.next().is_some())
+    } else {
+        place.metadata().map(|_| true)
+    };
+    match found {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+        found => found,
+    }
 }
 
 /// The path of this program, to start it again. No other program would write it in this form, so `argv[0]`

@@ -54,7 +54,8 @@ impl<'s> Excerpts<'s> {
             Hidden::Unknown if is_guarded(&place.source.text[..place.start], place.text) => vec![line],
             Hidden::Unknown | Hidden::Nothing => Vec::new(),
         };
-        if let Some(login) = url::login(place.text.as_bytes()) {
+        let text = place.text.as_bytes();
+        for login in [url::login(text), url::query(text)].into_iter().flatten() {
             let mut login = Span { start: start + login.start, end: start + login.end.max(login.start + 1) };
             // A secret that overlaps with it is merged into it.
             let reaches = |value: &mut Span| value.start < login.end && login.start < value.end;

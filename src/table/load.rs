@@ -9,8 +9,10 @@ use rustix::io::Errno;
 
 use super::excerpt::Excerpts;
 use crate::sys::{Signals, errno_of};
-use crate::text::{Failure, Kind, Level, Message, Result, escaped, quoted, reason};
-use crate::value::{Document, Mistake, Sources};
+use crate::text::{
+    Failure, Kind, Level, Message, Result, bytes_of, escaped, path_of, quoted, quoted_path, reason,
+};
+use crate::value::{Document, Mistake, Sources, Span};
 
 /// The path of the table, unless an option or a variable sets another one.
 pub(crate) const DEFAULT: &str = "/etc/preverb/preverb.toml";
@@ -29,10 +31,15 @@ pub(crate) fn read(path: &Path, signals: &mut Signals) -> Result<Sources> {
     Ok(sources)
 }
 
-fn drop_ins(table: &Path) -> Result<Vec<PathBuf>> {
-    let stem = table.as_os_str().as_bytes();
+/// The directory of the drop-ins of a table: `X.d` for `X.toml`.
+pub(crate) fn drop_in_directory(table: &Path) -> PathBuf {
+    let stem = bytes_of(table);
     let stem = stem.strip_suffix(b".toml").unwrap_or(stem);
-    let directory = PathBuf::from(OsStr::from_bytes(&[stem, b".d"].concat()));
+    path_of(&[stem, b".d"].concat()).to_owned()
+}
+
+fn drop_ins(table: &Path) -> Result<Vec<PathBuf>> {
+    let directory = drop_in_directory(table);
     let is_one = |name: &OsStr| name.as_bytes().ends_with(b".toml") && !name.as_bytes().starts_with(b".");
     let listed = std::fs::read_dir(&directory).and_then(|entries| {
         let names = entries.map(|entry| Ok(entry?.file_name()));
@@ -46,7 +53,7 @@ fn drop_ins(table: &Path) -> Result<Vec<PathBuf>> {
         }
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => {
-            let shown = quoted(directory.as_os_str().as_bytes());
+            let shown = quoted_path(&directory);
             let sentence = format!("cannot read the drop-ins in {shown}: {}", reason(&error));
             Err(Failure::new(Kind::Table, sentence))
         }
@@ -54,7 +61,7 @@ fn drop_ins(table: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn read_one(path: &Path, what: &str, signals: &mut Signals) -> Result<String> {
-    let shown = quoted(path.as_os_str().as_bytes());
+    let shown = quoted_path(path);
     let read = crate::sys::read::read_interruptible(path, LONGEST, signals);
     let read = read.map_err(|stop| stop.failure(&format!("while reading the {what} {shown}")))?;
     let bytes = read.map_err(|error| {
@@ -72,20 +79,18 @@ fn read_one(path: &Path, what: &str, signals: &mut Signals) -> Result<String> {
         // Some editors put a byte order mark at the start of a file; TOML does not allow one.
         Ok(text) => Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)),
         Err(error) => {
-            let good = error.utf8_error().valid_up_to();
+            let start = error.utf8_error().valid_up_to();
             let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
             let sources = Sources::one(path.to_owned(), text);
-            let place = sources.place(good).map(|place| (place.line, place.column, place.text));
-            let (line, column, text) = place.unwrap_or_default();
-            let sentence = format!("{}:{line}:{column}: the table is not UTF-8", shown_path(path));
-            Err(Failure::new(Kind::Table, sentence).line(escaped(text.as_bytes())))
+            let mistake = Mistake::new(Span { start, end: start + 1 }, "the table is not UTF-8");
+            Err(Failure::of(Kind::Table, message(&Excerpts::of(&sources), &mistake, Level::Error)))
         }
     }
 }
 
 /// Formats a path for `path:line:column`, which editors and terminals can follow.
 pub(crate) fn shown_path(path: &Path) -> String {
-    escaped(path.as_os_str().as_bytes())
+    escaped(bytes_of(path))
 }
 
 pub(crate) fn message(excerpts: &Excerpts<'_>, mistake: &Mistake, level: Level) -> Message {

@@ -1,6 +1,6 @@
 //! Selects the relevant parts of the table: the chosen environment and the requested verb.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::table::decode::decoder::{Decoder, Place};
 use crate::table::decode::layer::OF_ENVIRONMENT;
@@ -105,36 +105,42 @@ impl<'d> Tree<'d> {
         layers
     }
 
-    /// The variables that any verb or environment declares as secret.
+    /// The variables that any verb or environment declares as secret, and their older names.
     pub(crate) fn secrets(self) -> Vec<String> {
-        let variables = self.layers().into_iter().flat_map(|layer| layer.below("variables"));
+        let variables = || self.layers().into_iter().flat_map(|layer| layer.below("variables"));
         let is_secret = |variable: &Node<'_>| {
             // A value that is not a boolean is a mistake; the variable is treated as secret.
             variable.get("secret").is_some_and(|secret| secret.shape() != Shape::Boolean(false))
         };
-        variables.filter(is_secret).map(|variable| variable.key().to_owned()).collect()
+        let secrets = set_of(variables().filter(is_secret).map(Node::key));
+        let of_secret = variables().filter(|variable| secrets.contains(variable.key()));
+        let aliases = of_secret.flat_map(|variable| variable.below("aliases")).filter_map(Node::as_str);
+        secrets.iter().copied().chain(aliases).map(str::to_owned).collect()
     }
 
-    /// The places of secret values, in order: values that are assigned to variables, and values in
-    /// declarations.
+    /// The places of secret values, in order: values that are assigned to variables or compared with them,
+    /// and values in declarations.
     pub(crate) fn secret_values(self) -> Vec<Span> {
         let secrets = set_of(self.secrets());
         let mut values = Vec::new();
-        for layer in self.layers() {
-            let of = |section| {
-                let entries = layer.get(section).into_iter().flat_map(Node::entries);
-                entries.filter(|entry| secrets.contains(entry.key()))
-            };
-            values.extend(of("env").map(Node::span));
+        assigned(self.root(), &secrets, &mut values);
+        for variables in self.layers().into_iter().filter_map(|layer| layer.get("variables")) {
             // `S = "value"` in a drop-in hides the table's declaration that S is secret.
-            let misplaced = layer.get("variables").into_iter().flat_map(Node::entries);
-            values.extend(misplaced.filter(|entry| entry.shape() != Shape::Table).map(Node::span));
-            let parts = of("variables").flat_map(Node::entries).filter(|entry| {
+            values.extend(variables.entries().filter(|entry| entry.shape() != Shape::Table).map(Node::span));
+            let secret = variables.entries().filter(|entry| secrets.contains(entry.key()));
+            let parts = secret.flat_map(Node::entries).filter(|entry| {
                 entry.key() != "about" && matches!(entry.shape(), Shape::String | Shape::Array | Shape::Table)
             });
             values.extend(parts.map(Node::span));
         }
         values.sort_unstable();
+        // One can be inside another, which begins before it.
+        let mut end = 0;
+        values.retain(|value| {
+            let is_inside = value.end <= end;
+            end = end.max(value.end);
+            !is_inside
+        });
         values
     }
 
@@ -190,7 +196,16 @@ impl<'d> Tree<'d> {
         if let Some(verb) = here.and_then(|verb| VerbName::parse(verb.as_bytes())) {
             return Lookup::Verb(verb);
         }
-        let others = self.environments().filter(|other| *other != environment);
+        let naming = self.root().get("environment");
+        let default = naming.and_then(|naming| naming.get("default")?.as_str()).unwrap_or("prod");
+        let mut known: Vec<&str> = self.environments().collect();
+        let names = naming.into_iter().flat_map(|naming| naming.below("names")).filter_map(Node::as_str);
+        for name in names.chain([default]) {
+            if !known.contains(&name) {
+                known.push(name);
+            }
+        }
+        let others = known.into_iter().filter(|other| *other != environment);
         let others = others.filter(|other| self.has_verb(word, other) || alias(other).is_some());
         let elsewhere: Vec<String> = others.map(str::to_owned).collect();
         if elsewhere.is_empty() { Lookup::Unknown } else { Lookup::Elsewhere(elsewhere) }
@@ -323,5 +338,19 @@ impl<'d> Tree<'d> {
             mistake.environment = elsewhere.then(|| environment.to_string());
         }
         SelectedVerb { name: verb.clone(), part, environment_layer }
+    }
+}
+
+/// Adds the values of secrets in an `env`, and the strings that begin with `SECRET=` or `SECRET!=`, such as
+/// conditions.
+fn assigned(node: Node<'_>, secrets: &BTreeSet<String>, values: &mut Vec<Span>) {
+    for child in node.children() {
+        let is_value = node.key() == "env" && secrets.contains(child.key());
+        let name = child.as_str().and_then(|text| text.split_once(['=', '!'])).map(|(name, _)| name);
+        if is_value || name.is_some_and(|name| secrets.contains(name)) {
+            values.push(child.span());
+        } else {
+            assigned(child, secrets, values);
+        }
     }
 }

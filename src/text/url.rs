@@ -144,6 +144,14 @@ pub(crate) fn decoded(text: &[u8]) -> Vec<u8> {
     decoded
 }
 
+/// The query of the URL in a text: what follows its `?`, up to a quote, a blank or the end.
+pub(crate) fn query(text: &[u8]) -> Option<std::ops::Range<usize>> {
+    let url = text.windows(3).position(|window| window == b"://")?;
+    let start = url + text[url..].iter().position(|byte| *byte == b'?')? + 1;
+    let length = text[start..].iter().position(|byte| b"\"' \t".contains(byte));
+    Some(start..length.map_or(text.len(), |length| start + length))
+}
+
 /// A target for messages: masked, and without its query, which may also hold passwords.
 pub(crate) fn shown(target: &[u8]) -> Vec<u8> {
     before(&masked(target), b'?').0.to_owned()

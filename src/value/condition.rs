@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::text::escape::MASK;
+use crate::text::escape::{MASK, escaped, masked};
 use crate::text::names::is_variable_name;
 use crate::value::template::{Expanded, Fault, Template};
 use crate::value::toml::Span;
@@ -79,11 +79,17 @@ impl Condition {
         Ok(outcome != self.negated)
     }
 
-    pub(crate) fn shown(&self, secrets: &BTreeSet<String>) -> String {
+    /// The condition as it is written, with secrets masked.
+    pub(crate) fn exact(&self, secrets: &BTreeSet<String>) -> String {
         let (name, not) = (&self.name, if self.negated { "!" } else { "" });
         let Some(value) = &self.value else { return format!("{not}{name}") };
         let hides = secrets.contains(name) && !value.source().is_empty();
-        format!("{name}{not}={}", if hides { MASK.to_owned() } else { value.shown_source() })
+        let value = if hides { MASK.into() } else { masked(value.source().as_bytes()) };
+        format!("{name}{not}={}", String::from_utf8_lossy(&value))
+    }
+
+    pub(crate) fn shown(&self, secrets: &BTreeSet<String>) -> String {
+        escaped(self.exact(secrets).as_bytes())
     }
 }
 
@@ -124,16 +130,17 @@ impl Judged<'_> {
         }
     }
 
-    pub(crate) fn shown(&self, secrets: &BTreeSet<String>) -> String {
+    pub(crate) fn exact(&self, secrets: &BTreeSet<String>) -> Vec<u8> {
         match &self.subject {
-            Subject::Variable(condition) => condition.shown(secrets),
-            Subject::Path(template, _) if self.holds.is_err() => template.shown_source(),
-            Subject::Path(_, path) => path.shown(),
+            Subject::Variable(condition) => condition.exact(secrets).into_bytes(),
+            Subject::Path(template, _) if self.holds.is_err() => masked(template.source().as_bytes()),
+            Subject::Path(_, path) if path.secret => MASK.into(),
+            Subject::Path(_, path) => masked(&path.bytes),
         }
     }
 
     pub(crate) fn reason(&self, secrets: &BTreeSet<String>) -> String {
-        let shown = self.shown(secrets);
+        let shown = escaped(&self.exact(secrets));
         match (self.key, &self.subject) {
             ("only-if", _) => format!("its condition `{shown}` does not hold"),
             ("if-exists", _) => format!("`{shown}` does not exist"),

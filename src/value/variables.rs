@@ -13,7 +13,7 @@ pub(crate) enum Origin {
     Preverb,
     Option,
     File {
-        path: String,
+        path: Vec<u8>,
         /// The name of the variable with the path, without its `_FILE`.
         named_by: Option<String>,
     },
@@ -38,24 +38,26 @@ impl Origin {
         matches!(self, Self::Inherited | Self::Option | Self::File { .. } | Self::Alias(_))
     }
 
-    pub(crate) fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> Vec<u8> {
         let fixed = match self {
             Self::Inherited => "inherited",
             Self::Preverb => "preverb",
             Self::Option => "--environment",
-            Self::File { path, named_by: None } => return format!("file {path}"),
-            Self::File { path, named_by: Some(name) } => return format!("file {path}, named by {name}_FILE"),
-            Self::Alias(name) => return format!("alias {name}"),
+            Self::File { path, named_by: None } => return [b"file ", &path[..]].concat(),
+            Self::File { path, named_by: Some(name) } => {
+                return [b"file ", &path[..], b", named by ", name.as_bytes(), b"_FILE"].concat();
+            }
+            Self::Alias(name) => return format!("alias {name}").into_bytes(),
             Self::Default => "default",
             Self::TableEnv => "[env]",
             Self::EnvironmentEnv => "environment",
             Self::VerbEnv => "verb",
             Self::EnvironmentVerbEnv => "environment's verb",
             Self::User => "user",
-            Self::Hook(name) => return format!("hook {name}"),
-            Self::Step(name) => return format!("step {name}"),
+            Self::Hook(name) => return format!("hook {name}").into_bytes(),
+            Self::Step(name) => return format!("step {name}").into_bytes(),
         };
-        fixed.to_owned()
+        fixed.into()
     }
 }
 

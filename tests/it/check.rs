@@ -421,6 +421,13 @@ fn a_file_that_the_verbs_user_can_change_is_a_warning() {
         ("chown 10001 preverb.toml", &*decides("preverb.toml")),
         ("chmod 666 preverb.d/10.toml", &*decides("preverb.d/10.toml")),
         ("chgrp 10001 preverb.d; chmod 775 preverb.d", &*decides("preverb.d/10.toml")),
+        // Anyone can add a drop-in, although not replace one.
+        ("chmod 1777 preverb.d", &*decides("preverb.d")),
+        // Through a link.
+        (
+            "mkdir app; mv preverb.toml app; ln -s app/preverb.toml .; chmod 777 app",
+            &*decides("preverb.toml"),
+        ),
         ("chmod 777 bin/app", program),
         ("chmod 777 bin", program),
     ] {
@@ -428,7 +435,7 @@ fn a_file_that_the_verbs_user_can_change_is_a_warning() {
     }
     // The user may change its own program, but nothing of root's in a sticky directory.
     test("chown -R 10001 bin").run();
-    test("chmod 1777 bin preverb.d").run();
+    test("chmod 1777 bin").run();
 }
 
 #[test]

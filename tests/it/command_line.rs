@@ -992,9 +992,11 @@ fn supervise_accepts_only_signals_that_can_be_caught_each_once() {
 fn a_shim_passes_its_environment_on() {
     let shim = |words: &[&str]| Test::new().table(format!("{TABLE}\n[shim]\nimage = \"i\"\n")).args(words);
     shim(&["--environment", "dev", "--shim", "shell"])
-        .stdout_contains("set -- -- i --environment dev shell \"$@\"\n")
+        .stdout_contains("set -- -- i shell \"$@\"\nset -- --env=APP_ENV=dev \"$@\"\n")
         .run();
-    shim(&["--environment", "dev", "--shim"]).stdout_contains("set -- -- i --environment dev \"$@\"\n").run();
+    shim(&["--environment", "dev", "--shim"])
+        .stdout_contains("set -- -- i \"$@\"\nset -- --env=APP_ENV=dev \"$@\"\n")
+        .run();
     // The host's variable applies only to the host.
     shim(&["--shim", "shell"]).env("APP_ENV", "dev").stdout_contains("set -- -- i shell \"$@\"\n").run();
 }

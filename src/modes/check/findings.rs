@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::table::{Excerpts, load};
-use crate::text::{Level, Message, quoted};
+use crate::text::{Exact, Level, Message, bytes_of, quoted};
 use crate::value::{Mistake, Sources, Span};
 
 #[derive(Debug)]
@@ -55,7 +55,7 @@ pub(super) struct Findings {
 pub(super) struct Listed {
     level: &'static str,
     message: String,
-    file: Option<String>,
+    file: Option<Exact>,
     line: Option<usize>,
     column: Option<usize>,
     hint: Option<String>,
@@ -189,7 +189,7 @@ impl Findings {
             list.push(Listed {
                 level: level.name(),
                 message,
-                file: place.as_ref().map(|place| load::shown_path(&place.source.path)),
+                file: place.as_ref().map(|place| Exact(bytes_of(&place.source.path).to_vec())),
                 line: place.as_ref().map(|place| place.line),
                 column: place.as_ref().map(|place| place.column),
                 hint,

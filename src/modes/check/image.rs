@@ -71,7 +71,10 @@ impl Viewer<'_> {
             path.metadata().is_ok_and(|file| file.mode() & unless == 0 && self.may(0o222, &file))
         };
         // In a sticky directory only the owner of a file or of the directory can replace the file.
-        may_write(path, 0) || path.parent().is_some_and(|directory| may_write(directory, 0o1000))
+        let is_changeable = |path: &Path| {
+            may_write(path, 0) || path.parent().is_some_and(|directory| may_write(directory, 0o1000))
+        };
+        is_changeable(path) || path.canonicalize().is_ok_and(|path| is_changeable(&path))
     }
 
     fn shown(self) -> String {

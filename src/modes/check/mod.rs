@@ -18,10 +18,10 @@ use std::path::Path;
 
 use crate::cli::Options;
 use crate::modes::check::findings::Findings;
-use crate::modes::context::{Context, print_json};
+use crate::modes::context::{Context, check_stop, print_json};
 use crate::plan::{self, Why};
 use crate::sys::Credentials;
-use crate::table::{Decoder, Tree, load, mentioned, select};
+use crate::table::{Decoder, Tree, mentioned, select};
 use crate::text::{EnvironmentName, Failure, Kind, Level, Result, VerbName, quoted, quoted_path};
 use crate::value::Sources;
 
@@ -33,7 +33,7 @@ pub(crate) fn check(
     strict: bool,
 ) -> Result<u8> {
     let mut findings = Findings::default();
-    let (sources, mut refused) = match load::read(path, &mut context.signals) {
+    let (sources, mut refused) = match context.read(path) {
         Ok(sources) => (sources, None),
         Err(failure) if json && !failure.is_stop() => (Sources::default(), Some(failure)),
         Err(failure) => return Err(failure),
@@ -44,6 +44,9 @@ pub(crate) fn check(
         findings.mistakes(mistakes);
         refused = document
             .and_then(|document| look(&mut context, path, options, Tree::new(&document), &mut findings));
+        if let Some(failure) = refused.take_if(|failure| failure.is_stop()) {
+            return Err(failure);
+        }
         // The table has to be fixed first.
         if let Some(failure) = refused.as_ref().filter(|_| !findings.has(Level::Error)) {
             code = failure.kind();
@@ -114,11 +117,17 @@ fn look(
         decoder.mistakes.extend(tree.clashes(environment.as_str(), None));
         run::walk(&image, &selection, environment, findings);
         for name in tree.verb_names(environment.as_str()) {
+            if let Err(stop) = check_stop(&mut context.signals) {
+                return Some(stop);
+            }
             verbs.insert(name);
             let Some(verb) = VerbName::parse(name.as_bytes()) else { continue };
             selection.verb = Some(tree.verb(&mut decoder, environment, &verb));
             run::walk(&image, &selection, environment, findings);
         }
+    }
+    if let Err(stop) = check_stop(&mut context.signals) {
+        return Some(stop);
     }
     table::check(tree, &settings, &[default, chosen_name], &secrets, findings);
     findings.mistakes(decoder.mistakes);

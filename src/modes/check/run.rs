@@ -7,7 +7,7 @@ use crate::modes::check::image::{self, Image};
 use crate::modes::check::known::{Known, Value};
 use crate::modes::check::walk::{ROOTS, Walk};
 use crate::plan;
-use crate::table::{Declaration, Selection, merged_declarations};
+use crate::table::{Declaration, Selection, load, merged_declarations};
 use crate::text::{EnvironmentName, Level, MASK, VerbName, escaped, quoted_path};
 use crate::value::{LAYERS, Node, Origin, Shape};
 
@@ -44,9 +44,12 @@ pub(super) fn walk(
     let user = part.and_then(|part| part.user.as_ref()).or(image.settings.user.as_ref());
     // Like in a run, the user is looked up before any step.
     walk.identity = user.and_then(|user| walk.user(user));
-    for source in image.tree.sources().all() {
-        if let Some(user) = walk.who_can_change(&source.path) {
-            let shown = quoted_path(&source.path);
+    let sources = image.tree.sources().all();
+    let drop_ins = sources.first().map(|table| load::drop_in_directory(&table.path));
+    let drop_ins = drop_ins.filter(|directory| directory.is_dir());
+    for path in sources.iter().map(|source| &source.path).chain(&drop_ins) {
+        if let Some(user) = walk.who_can_change(path) {
+            let shown = quoted_path(path);
             let message = format!("user `{user}` can change {shown}, which decides what runs");
             walk.findings.elsewhere(Level::Warning, message, Some(ROOTS.to_owned()));
         }

@@ -114,8 +114,8 @@ fn declared(plan: &Plan, name: &str) -> ExplainedDeclared {
     let found = plan.variables.get(name.as_bytes());
     let source = match found {
         Some(found) => layer(found.origin, plan),
-        None if plan.late_names().any(|late| late == name) => "a step supplies it".to_owned(),
-        None => "nowhere".to_owned(),
+        None if plan.late_names().any(|late| late == name) => Exact(b"a step supplies it".into()),
+        None => Exact(b"nowhere".into()),
     };
     ExplainedDeclared { name: name.to_owned(), value: found.map(value), source }
 }
@@ -125,15 +125,16 @@ fn short(signal: i32) -> String {
     name.strip_prefix("SIG").unwrap_or(&name).to_owned()
 }
 
-fn layer(origin: &Origin, plan: &Plan) -> String {
+fn layer(origin: &Origin, plan: &Plan) -> Exact {
     let environment = &plan.environment.name;
     let verb = plan.verb.as_ref().map_or("", VerbName::as_str);
-    match LAYERS.iter().position(|layer| layer == origin) {
+    let name = match LAYERS.iter().position(|layer| layer == origin) {
         Some(1) => format!("[environments.{environment}.env]"),
         Some(2) => format!("[verbs.{verb}.env]"),
         Some(3) => format!("[environments.{environment}.verbs.{verb}.env]"),
-        _ => origin.describe(),
-    }
+        _ => return Exact(origin.describe()),
+    };
+    Exact(name.into_bytes())
 }
 
 fn user_note(user: &Expanded, identity: &Result<Identity>, myself: Credentials) -> String {
@@ -153,7 +154,7 @@ fn changed(
     user: Option<&(&Expanded, Result<Identity>)>,
 ) -> Vec<ExplainedVariable> {
     let mut changed = Vec::new();
-    let mut add = |name: &[u8], value: Option<Exact>, layer: String, replaces: bool| {
+    let mut add = |name: &[u8], value: Option<Exact>, layer: Exact, replaces: bool| {
         changed.push(ExplainedVariable { name: Exact(name.to_vec()), value, layer, replaces });
     };
     let is_ours = plan.variables.get(b"HOME").is_none_or(|found| *found.origin == Origin::Inherited);
@@ -161,7 +162,7 @@ fn changed(
         let home = &*identity.home;
         if inherited.get(b"HOME").map(|found| found.value) != Some(home) {
             let home = Exact(if user.secret { MASK.into() } else { home.to_vec() });
-            add(b"HOME", Some(home), Origin::User.describe(), false);
+            add(b"HOME", Some(home), layer(&Origin::User, plan), false);
         }
     }
     for (name, found) in plan.variables.named() {
@@ -172,7 +173,7 @@ fn changed(
         }
     }
     for (name, _) in inherited.named().filter(|(name, _)| plan.variables.get(name).is_none()) {
-        add(name, None, Origin::Preverb.describe(), false);
+        add(name, None, layer(&Origin::Preverb, plan), false);
     }
     changed.sort_by(|one, other| one.name.cmp(&other.name));
     changed.dedup_by(|a, b| a.name == b.name);

@@ -46,7 +46,7 @@ pub(crate) struct ExplainedInit {
 pub(crate) struct ExplainedVariable {
     pub(crate) name: Exact,
     pub(crate) value: Option<Exact>,
-    pub(crate) layer: String,
+    pub(crate) layer: Exact,
     pub(crate) replaces: bool,
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct ExplainedVariable {
 pub(crate) struct ExplainedDeclared {
     pub(crate) name: String,
     pub(crate) value: Option<Exact>,
-    pub(crate) source: String,
+    pub(crate) source: Exact,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -84,7 +84,7 @@ pub(crate) struct ExplainedStep {
 #[derive(Debug, Serialize)]
 pub(crate) struct ExplainedCondition {
     pub(crate) key: &'static str,
-    pub(crate) condition: String,
+    pub(crate) condition: Exact,
     /// `None` if it cannot be determined.
     pub(crate) holds: Option<bool>,
     /// Whether an earlier step may change the result.

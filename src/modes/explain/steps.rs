@@ -38,8 +38,17 @@ impl<'n> Expander<'n> {
     }
 
     fn note(&mut self, element: &str, fault: Fault) {
-        let unexpanded = Unexpanded { element: element.to_owned(), message: fault.sentence() };
+        let element = String::from_utf8_lossy(&url::masked(element.as_bytes())).into_owned();
+        let unexpanded = Unexpanded { element, message: fault.sentence() };
         self.unexpanded.push((unexpanded, fault));
+    }
+
+    /// The mask, for a value that is a secret whether or not it can be expanded.
+    fn secret(&mut self, template: &Template) -> Exact {
+        if let Err(fault) = template.expand(self.facts.variables) {
+            self.note(MASK, fault);
+        }
+        Exact(MASK.into())
     }
 
     pub(super) fn texts(&mut self, templates: &[Template]) -> Vec<Exact> {
@@ -76,13 +85,16 @@ impl<'n> Expander<'n> {
     pub(super) fn probe(&mut self, probe: &Probe) -> Exact {
         match probe {
             Probe::Exec(argv) => Exact(line(&self.argv(argv)).into_bytes()),
-            Probe::Url(template) => match self.expanded(template) {
-                None => written(template),
-                // The only possible query of a file target is its `max-age`.
-                Some(url) if matches!(Probed::parse(&url.bytes), Ok(Some(Probed::File { .. }))) => {
-                    shown(&url)
+            Probe::Url(template) => match template.expand(self.facts.variables) {
+                Err(fault) => {
+                    let shown = url::masked(without_query(template.source()).as_bytes());
+                    self.note(&String::from_utf8_lossy(&shown), fault);
+                    Exact(shown)
                 }
-                Some(target) => Exact(target.shown_target().into_bytes()),
+                // The only possible query of a file target is its `max-age`.
+                Ok(url) if matches!(Probed::parse(&url.bytes), Ok(Some(Probed::File { .. }))) => shown(&url),
+                Ok(target) if target.secret => Exact(MASK.into()),
+                Ok(target) => Exact(url::shown(&target.bytes)),
             },
         }
     }
@@ -90,6 +102,21 @@ impl<'n> Expander<'n> {
 
 pub(super) fn text(template: &Template, variables: &Variables) -> Vec<u8> {
     template.expand(variables).map_or_else(|_| written(template), |value| shown(&value)).0
+}
+
+/// A target as it is written, up to its query; a `?` inside `${...}` does not begin one.
+fn without_query(source: &str) -> &str {
+    let mut depth = 0_usize;
+    let is_query = |(at, byte): (usize, u8)| {
+        match byte {
+            b'{' if source[..at].ends_with('$') => depth += 1,
+            b'}' => depth = depth.saturating_sub(1),
+            b'?' if depth == 0 => return Some(at),
+            _ => {}
+        }
+        None
+    };
+    source.bytes().enumerate().find_map(is_query).map_or(source, |at| &source[..at])
 }
 
 fn written(template: &Template) -> Exact {
@@ -157,7 +184,7 @@ impl<'p> Steps<'p> {
         for judged in step.when.judge(facts) {
             conditions.push(ExplainedCondition {
                 key: judged.key,
-                condition: judged.shown(secrets),
+                condition: Exact(judged.exact(secrets)),
                 holds: judged.holds.as_ref().ok().copied(),
                 open: self.is_open(&judged),
             });
@@ -170,8 +197,7 @@ impl<'p> Steps<'p> {
         if reason.is_none()
             && let Some(Ok(marker)) = step.once.as_ref().map(|once| once.expand(&variables))
         {
-            let path = path_of(&marker.bytes).to_owned();
-            let look = || Ok(once::is_done(path, per.map(|per| per.bytes)));
+            let look = || Ok(once::is_done(&marker.bytes, per.map(|per| per.bytes)));
             if identity::acting_as(identity.as_ref(), look).unwrap_or(false) {
                 reason = Some(format!("`{}` exists", marker.shown()));
             }
@@ -236,10 +262,9 @@ impl<'p> Steps<'p> {
             }
             StepKind::Env(settings) => {
                 for setting in settings {
-                    let value = now.text(&setting.value).0;
                     let is_secret = self.plan.secrets.contains(&setting.name);
-                    let value = if is_secret { MASK.as_bytes() } else { &value };
-                    explained.does.push(Exact([setting.name.as_bytes(), b"=", value].concat()));
+                    let value = if is_secret { now.secret(&setting.value) } else { now.text(&setting.value) };
+                    explained.does.push(Exact([setting.name.as_bytes(), b"=", &value.0].concat()));
                 }
                 explained.lines = each(&explained.does);
             }

@@ -74,7 +74,7 @@ pub(crate) fn text(explained: &Explained, paint: Paint) -> String {
         let name = shown(&variable.name);
         if let Some(value) = &variable.value {
             let replaces = if variable.replaces { "; replaces the inherited value" } else { "" };
-            let aside = format!("({}{replaces})", variable.layer);
+            let aside = format!("({}{replaces})", shown(&variable.layer));
             lines.aside(2, &format!("{name:width$} = {}", shown(value)), &aside);
         } else {
             lines.push(&format!("  {name:width$} removed"));
@@ -89,7 +89,11 @@ pub(crate) fn text(explained: &Explained, paint: Paint) -> String {
     let width = explained.declared.iter().map(|each| each.name.chars().count()).max().unwrap_or(0);
     for each in &explained.declared {
         let value = each.value.as_ref().map_or(String::new(), |value| format!(" = {}", shown(value)));
-        lines.aside(2, format!("{:width$}{value}", each.name).trim_end(), &format!("({})", each.source));
+        lines.aside(
+            2,
+            format!("{:width$}{value}", each.name).trim_end(),
+            &format!("({})", shown(&each.source)),
+        );
     }
     lines.push(&paint.bold("steps"));
     if explained.steps.is_empty() {
@@ -168,7 +172,7 @@ fn step_lines(lines: &mut Lines, before: &str, step: &ExplainedStep) {
             None => "cannot be judged",
         };
         let open = if each.open { "; open until hooks have run" } else { "" };
-        let condition = escaped(each.condition.as_bytes());
+        let condition = shown(&each.condition);
         lines.aside(indent, &format!("{} {condition}", each.key), &format!("({state}{open})"));
     }
     let notes = [

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::plan::target::{expand, fault_failure};
+use crate::plan::target::{expand, fault_failure, with_program};
 use crate::setup::hook::{Hook, Script, Work};
 use crate::setup::hook_files::{self, How, Rules};
 use crate::setup::once::Outcome;
@@ -34,7 +34,8 @@ impl Setup {
         let exists = existence(task.identity.as_ref());
         let facts = self.plan.facts(self.surroundings.variables(task.root), &exists);
         let arguments = || self.plan.target.arguments(facts).map_err(|(fault, _)| fault);
-        words::expand(argv, facts, &arguments).map_err(|fault| fault_failure(fault, &task.who()))
+        let words = words::expand(argv, facts, &arguments);
+        with_program(words.map_err(|fault| fault_failure(fault, &task.who()))?, &task.who())
     }
 
     pub(in crate::setup) fn hooks(

@@ -213,18 +213,22 @@ impl Tree<'_, '_> {
         for entry in Dir::read_from(&directory)? {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
-            if name.starts_with(b".") {
+            // A mounted `ConfigMap` has each file in `..data` as well.
+            if name.starts_with(b"..") || name == b"." {
                 continue;
-            }
-            let mut kind = entry.file_type();
-            if matches!(kind, FileType::Symlink | FileType::Unknown)
-                && let Ok(status) = statat(&directory, entry.file_name(), AtFlags::empty())
-            {
-                kind = FileType::from_raw_mode(status.st_mode);
             }
             if name.len() > self.suffix.len() && name.ends_with(self.suffix) {
                 self.found.push(below.join(OsStr::from_bytes(name)));
-            } else if kind == FileType::Directory {
+                continue;
+            }
+            let mut kind = entry.file_type();
+            if matches!(kind, FileType::Symlink | FileType::Unknown) {
+                match statat(&directory, entry.file_name(), AtFlags::empty()) {
+                    Err(Errno::NOENT | Errno::LOOP) => {}
+                    status => kind = FileType::from_raw_mode(status?.st_mode),
+                }
+            }
+            if kind == FileType::Directory && !name.starts_with(b".") {
                 directories.push(OsStr::from_bytes(name).to_owned());
             }
         }
