@@ -27,10 +27,10 @@ pub fn expand(source: &str, entries: &[(&str, &[u8])]) -> Option<Result<Vec<u8>,
 /// Does the same for a template of `render`.
 #[must_use]
 pub fn render(text: &[u8], entries: &[(&str, &[u8])]) -> Option<Result<Vec<u8>, String>> {
-    match expand_text(text, &variables(entries), &Scope::default()) {
+    match expand_text(text, &variables(entries), &Scope::default(), &mut || true) {
         Ok(expanded) => Some(Ok(expanded.bytes)),
         Err(TextError::Unset(mut unset)) => Some(Err(unset.swap_remove(0).1.name)),
-        Err(TextError::Malformed(_)) => None,
+        Err(TextError::Malformed(_) | TextError::Interrupted) => None,
     }
 }
 

@@ -247,6 +247,9 @@ pub(crate) fn plan(
     }
     let user = user.and_then(|template| building.expand(template, "`user`"));
     let workdir = workdir.and_then(|template| building.expand(template, "`workdir`"));
+    if workdir.as_ref().is_some_and(|workdir| workdir.bytes.is_empty()) {
+        building.failures.push(Failure::new(Kind::Variable, "`workdir` expands to nothing"));
+    }
 
     building.report_unset(|name| !require && declarations.iter().any(|each| each.name == name));
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use dns_lookup::{AddrFamily, AddrInfoHints, SockType, getaddrinfo};
 
 use crate::ready::clock::{Clock, rounded};
-use crate::sys::{Carries, Children, Received, Request, Running, Signals, read, start_mode};
+use crate::sys::{Carries, Children, Received, Request, Running, Signals, Spawn, read, start_mode};
 use crate::value::Variables;
 
 /// The time that an answer waits for the others, which usually arrive shortly after (RFC 8305, section 3).
@@ -76,27 +76,34 @@ struct Lookup {
     /// Addresses of the absolute name. They are used only if the others are missing.
     spare: Vec<IpAddr>,
     searched: bool,
+    /// The names that the search list makes of this one. They are asked for by themselves if the resolver
+    /// gets stuck at the first one: musl waits for a name server that answers SERVFAIL.
+    list: Vec<String>,
 }
 
 impl Lookup {
     fn start(host: &str) -> Result<Self, String> {
         let signals = Signals::of_children().map_err(|failure| failure.sentence())?;
-        let (mut children, mut open) = (Children::new(signals), Vec::new());
-        let (program, variables) = (read::program(), Variables::default());
-        let absolute = (!host.ends_with('.') && has_search_list()).then_some(Asked::Absolute);
-        for asked in [Asked::Searched].into_iter().chain(absolute) {
-            let dot = if asked == Asked::Absolute { "." } else { "" };
-            for family in [IPV4, IPV6] {
-                let argv = &[family.into(), format!("{host}{dot}").into()];
-                let (variables, limit) = (&variables, Duration::ZERO);
-                let request = Request { identity: None, file: None, argv, variables, limit };
-                let running = start_mode(&mut children, &program, "--preverb-lookup", &request, &|spawn| {
-                    spawn.terms.quiet = true;
-                });
-                open.push((asked, running.map_err(|failure| failure.sentence())?));
-            }
+        let (has_list, list) = search_list(host);
+        let (open, found, spare) = (Vec::new(), Vec::new(), Vec::new());
+        let mut lookup = Self { children: Children::new(signals), open, found, spare, searched: false, list };
+        lookup.ask(Asked::Searched, host)?;
+        if has_list && !host.ends_with('.') {
+            lookup.ask(Asked::Absolute, &format!("{host}."))?;
         }
-        Ok(Self { children, open, found: Vec::new(), spare: Vec::new(), searched: false })
+        Ok(lookup)
+    }
+
+    fn ask(&mut self, asked: Asked, name: &str) -> Result<(), String> {
+        let (program, variables) = (read::program(), &Variables::default());
+        for family in [IPV4, IPV6] {
+            let argv = &[family.into(), name.into()];
+            let request = Request { identity: None, file: None, argv, variables, limit: Duration::ZERO };
+            let quiet = |spawn: &mut Spawn<'_>| spawn.terms.quiet = true;
+            let running = start_mode(&mut self.children, &program, "--preverb-lookup", &request, &quiet);
+            self.open.push((asked, running.map_err(|failure| failure.sentence())?));
+        }
+        Ok(())
     }
 
     fn end(mut self) {
@@ -126,12 +133,23 @@ impl Lookup {
                 (false, _) if searching => RESOLUTION_DELAY.saturating_sub(met.elapsed()),
                 (true, false) if searching => (clock.limit() / SEARCH_SHARE).saturating_sub(clock.used()),
                 (false, _) | (true, false) => Duration::ZERO,
+                (true, true) if searching && !self.list.is_empty() => {
+                    (clock.limit() / SEARCH_SHARE).saturating_sub(clock.used())
+                }
                 (true, true) => patience.saturating_sub(begun.elapsed()),
             };
             // The parent ends this try slightly after its limit; the lookups have to end before that.
             let rest = clock.rest().saturating_sub(clock.limit() / 10);
             let answers = self.answers(Some(Instant::now() + wait.min(rest)));
             if answers.is_empty() {
+                let list = std::mem::take(&mut self.list);
+                let is_stuck = searching && self.found.is_empty() && self.spare.is_empty();
+                if is_stuck && !list.is_empty() {
+                    let asked = list.iter().try_for_each(|name| self.ask(Asked::Searched, name));
+                    if asked.is_ok() {
+                        continue;
+                    }
+                }
                 break;
             }
             for (asked, addresses) in answers {
@@ -182,10 +200,24 @@ fn parsed(lines: &[u8]) -> Vec<IpAddr> {
     lines.filter_map(|line| line.parse().ok()).collect()
 }
 
-/// Whether there is a search list. Without one, the two queries are the same.
-fn has_search_list() -> bool {
+/// Whether there is a search list (resolv.conf(5)), and the names that it makes of this one.
+fn search_list(host: &str) -> (bool, Vec<String>) {
     let text = std::fs::read("/etc/resolv.conf").unwrap_or_default();
-    text.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"search") || line.starts_with(b"domain"))
+    let text = String::from_utf8_lossy(&text);
+    let (mut domains, mut ndots) = (Vec::new(), 1);
+    for line in text.lines() {
+        let mut words = line.split_ascii_whitespace();
+        match words.next() {
+            Some("search" | "domain") => domains = words.collect(),
+            Some("options") => {
+                ndots = words.find_map(|word| word.strip_prefix("ndots:")?.parse().ok()).unwrap_or(ndots);
+            }
+            _ => {}
+        }
+    }
+    let is_searched = host.matches('.').count() < ndots;
+    let names = domains.iter().map(|domain| format!("{host}.{}.", domain.trim_end_matches('.')));
+    (!domains.is_empty(), names.filter(|_| is_searched).collect())
 }
 
 /// One error if all are the same, otherwise at most `most`, each with its subject.

@@ -228,6 +228,7 @@ pub(crate) fn start(
     let adjust = |spawn: &mut Spawn<'_>| {
         spawn.terms.quiet = true;
         spawn.terms.limit = Some(limit);
+        spawn.terms.grace = run_as.grace;
     };
     let (identity, file) = (run_as.identity, None);
     let started = if let Some(target) = &awaited.target {

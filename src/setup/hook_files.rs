@@ -37,9 +37,12 @@ pub(crate) enum How {
 pub(crate) struct Rules<'r> {
     pub(crate) interpreters: &'r [(String, Vec<String>)],
     /// The shell for scripts without a `#!` line.
-    pub(crate) shell: &'r str,
+    pub(crate) shell: &'r OsStr,
     pub(crate) executables: Executables,
 }
+
+/// The shell of a step that does not name one.
+pub(crate) const SHELL: &str = "sh";
 
 #[derive(Clone, Copy)]
 enum Extension<'r> {

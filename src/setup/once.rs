@@ -215,7 +215,10 @@ impl<'s> Marker<'s> {
     /// Locks the marker and waits while another run holds the lock. `held` are the directories that this run
     /// has already locked.
     fn lock(&self, held: &[Place], log: Log, children: &mut Children) -> Result<Lock<'s>> {
-        let refused = |errno| self.refused("lock", &why(errno));
+        let refused = |errno| match errno {
+            Errno::LOOP => self.refused("lock", &"its lock file is a symbolic link"),
+            _ => self.refused("lock", &why(errno)),
+        };
         let entry = self.entry()?;
         let directory = place(&fstat(&entry.directory).map_err(refused)?);
         let mut lock = Lock { directory: None, file: None, held: None, writer: self.writer };

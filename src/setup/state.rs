@@ -53,7 +53,12 @@ impl Task<'_> {
     }
 
     pub(super) fn run_as<'a>(&'a self, preverb: &'a Path) -> RunAs<'a> {
-        RunAs { identity: self.identity.as_ref(), preverb, kept_root: self.kept_root }
+        RunAs {
+            identity: self.identity.as_ref(),
+            preverb,
+            kept_root: self.kept_root,
+            grace: self.step.grace(),
+        }
     }
 }
 
@@ -167,7 +172,11 @@ impl Setup {
     /// Expands a string of a step that must not be empty (exit code 65).
     pub(super) fn expand(&mut self, template: &Template, task: &Task<'_>, key: &str) -> Result<Expanded> {
         let what = format!("`{key}` of {}", task.who());
-        let expanded = expand(template, self.surroundings.variables(task.root), &what)?;
+        let expanded = expand(template, self.surroundings.variables(task.root), &what);
+        let expanded = expanded.map_err(|failure| {
+            let is_others = task.root && template.expand(self.surroundings.variables(false)).is_ok();
+            if is_others { failure.hint(ROOTS_OWN) } else { failure }
+        })?;
         if expanded.bytes.is_empty() {
             let failure = Failure::new(Kind::Variable, format!("{what} expands to nothing"));
             return Err(failure.field("step", &task.step.label).field("key", key));
@@ -241,6 +250,9 @@ fn users<'i>(user: Option<&'i Identity>, verb: Option<&'i Identity>) -> Vec<&'i 
     users.dedup();
     users
 }
+
+const ROOTS_OWN: &str =
+    "this is done as root, which does not see the variables that hooks of other users export";
 
 /// Whether a path exists, as this user sees it.
 pub(crate) fn existence(identity: Option<&Identity>) -> impl Fn(&[u8]) -> bool {

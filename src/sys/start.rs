@@ -29,11 +29,13 @@ pub(crate) struct RunAs<'a> {
     pub(crate) identity: Option<&'a Identity>,
     pub(crate) preverb: &'a Path,
     pub(crate) kept_root: bool,
+    /// How long it may take to end when it is asked to, if not the usual time.
+    pub(crate) grace: Option<Duration>,
 }
 
 impl RunAs<'_> {
     pub(crate) fn myself() -> Self {
-        Self { identity: None, preverb: Path::new(""), kept_root: false }
+        Self { identity: None, preverb: Path::new(""), kept_root: false, grace: None }
     }
 }
 

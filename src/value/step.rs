@@ -73,7 +73,7 @@ choice! {
 #[derive(Debug, Clone)]
 pub(crate) enum StepKind {
     Run { argv: Vec<Element>, stdin: Option<Template> },
-    Hooks { path: Template, shell: String, executables: Executables },
+    Hooks { path: Template, shell: Option<Template>, executables: Executables },
     Env(Vec<Setting>),
     EnvFile(Vec<Template>),
     Wait(Vec<Probe>),

@@ -35,12 +35,19 @@ pub(crate) enum TextError {
     Malformed(Malformed),
     /// The unset variables, each with the line that needs it. At least one.
     Unset(Vec<(usize, Fault)>),
+    Interrupted,
 }
 
 /// Expands the variables in the scope. The error lists every unset variable once, with the first line that
-/// needs it. If there is none, it is a malformed `${` with its line.
-pub(crate) fn expand_text(text: &[u8], variables: &Variables, scope: &Scope) -> Result<Expanded, TextError> {
+/// needs it. If there is none, it is a malformed `${` with its line. `continues` is asked after each piece.
+pub(crate) fn expand_text(
+    text: &[u8],
+    variables: &Variables,
+    scope: &Scope,
+    continues: &mut dyn FnMut() -> bool,
+) -> Result<Expanded, TextError> {
     let mut out = Expanded::default();
+    let mut interrupted = false;
     let mut unset: Vec<(usize, Fault)> = Vec::new();
     let ended = pieces(text, scope, |line, source, template| {
         match template.map_or_else(|| Ok(Expanded::open(source)), |template| template.expand_all(variables)) {
@@ -59,8 +66,11 @@ pub(crate) fn expand_text(text: &[u8], variables: &Variables, scope: &Scope) -> 
                 }
             }
         }
+        interrupted = !continues();
+        !interrupted
     });
     match ended {
+        Ok(()) if interrupted => Err(TextError::Interrupted),
         Ok(()) | Err(_) if !unset.is_empty() => Err(TextError::Unset(unset)),
         Ok(()) => Ok(out),
         Err(malformed) => Err(TextError::Malformed(malformed)),
@@ -78,16 +88,17 @@ pub(crate) fn references(text: &[u8], scope: &Scope) -> (Vec<(usize, Template)>,
     let mut found = Vec::new();
     let ended = pieces(text, scope, |line, _, template| {
         found.extend(template.filter(|template| !template.is_literal()).map(|template| (line, template)));
+        true
     });
     (found, ended.err())
 }
 
-/// Calls `take` for each piece of a text with its line, its bytes, and its template. The template is `None`
-/// if the piece is not changed.
+/// Calls `take` for each piece of a text with its line, its bytes, and its template, until it returns false.
+/// The template is `None` if the piece is not changed.
 fn pieces<'t>(
     text: &'t [u8],
     scope: &Scope,
-    mut take: impl FnMut(usize, &'t [u8], Option<Template>),
+    mut take: impl FnMut(usize, &'t [u8], Option<Template>) -> bool,
 ) -> Result<(), Malformed> {
     let mut rest = text;
     let mut line = 1;
@@ -104,7 +115,9 @@ fn pieces<'t>(
             Err(reason) => return Err(Malformed { line, reason }),
         };
         let source = &rest[..rest.len() - after.len()];
-        take(line, source, template);
+        if !take(line, source, template) {
+            break;
+        }
         line += source.iter().filter(|byte| **byte == b'\n').count();
         rest = after;
     }
@@ -130,7 +143,8 @@ mod tests {
 
     #[track_caller]
     fn yields(scope: &Scope, text: &str, expected: &str) {
-        let expanded = expand_text(text.as_bytes(), &variables(), scope).expect("it can be expanded");
+        let expanded =
+            expand_text(text.as_bytes(), &variables(), scope, &mut || true).expect("it can be expanded");
         assert_eq!(String::from_utf8_lossy(&expanded.bytes), expected);
     }
 
@@ -153,14 +167,15 @@ mod tests {
     #[test]
     fn a_mistake_in_a_text_has_its_line() {
         let text = b"one\n\xff ${SET}\nthree ${NONE}\n";
-        match expand_text(text, &variables(), &Scope::default()) {
+        match expand_text(text, &variables(), &Scope::default(), &mut || true) {
             Err(TextError::Unset(unset)) => {
                 let found: Vec<_> = unset.iter().map(|(line, unset)| (*line, &*unset.name)).collect();
                 assert_eq!(found, [(3, "NONE")]);
             }
             other => panic!("{other:?}"),
         }
-        let good = expand_text(b"\xff${SET}$host $${x}", &variables(), &Scope::default()).expect("all set");
+        let good = expand_text(b"\xff${SET}$host $${x}", &variables(), &Scope::default(), &mut || true)
+            .expect("all set");
         assert_eq!(good.bytes, b"\xffvalue$host ${x}");
     }
 
@@ -175,9 +190,9 @@ mod tests {
         // Text that is not a valid variable name is also left unchanged.
         yields(&only(&["*"]), "${1} ${SET} ${} ${", "${1} value ${} ${");
         yields(&only(&["SET"]), "${other ${SET} ${other@words}", "${other value ${other@words}");
-        let ours = expand_text(b"\n${SET", &variables(), &only(&["SET"]));
+        let ours = expand_text(b"\n${SET", &variables(), &only(&["SET"]), &mut || true);
         assert!(matches!(ours, Err(TextError::Malformed(Malformed { line: 2, .. }))), "{ours:?}");
-        let unset = expand_text(b"${NONE}", &variables(), &only(&["N*"]));
+        let unset = expand_text(b"${NONE}", &variables(), &only(&["N*"]), &mut || true);
         assert!(matches!(unset, Err(TextError::Unset(_))), "{unset:?}");
     }
 
@@ -189,7 +204,7 @@ mod tests {
             "${SET} ${NONE} ${NONE:-d} ${NONE+x} ${NONE:-${OTHER}} ${NONE@url}",
             "value ${NONE} d  ${NONE:-${OTHER}} ${NONE@url}",
         );
-        let demanded = expand_text(b"${NONE?give it}", &variables(), &scope);
+        let demanded = expand_text(b"${NONE?give it}", &variables(), &scope, &mut || true);
         assert!(matches!(demanded, Err(TextError::Unset(_))), "{demanded:?}");
     }
 }

@@ -32,6 +32,7 @@ pub(super) fn walk(
         directory: None,
         earlier: false,
         may_be_skipped: false,
+        may_fail: false,
         made: Vec::new(),
     };
     for (layer, origin) in selection.layers().zip(&LAYERS) {

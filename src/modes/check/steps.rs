@@ -27,11 +27,11 @@ enum Skips {
 
 impl Walk<'_, '_> {
     pub(super) fn steps(&mut self, steps: &[PlanStep]) {
-        let is_outer = self.may_be_skipped;
+        let is_outer = (self.may_be_skipped, self.may_fail);
         for planned in steps.iter().filter(|planned| planned.skip.is_none()) {
             let skips = self.skips(&planned.step);
-            let may_fail = planned.step.on_failure == OnFailure::Warn;
-            self.may_be_skipped = is_outer || may_fail || skips != Skips::Never;
+            self.may_be_skipped = is_outer.0 || skips != Skips::Never;
+            self.may_fail = is_outer.1 || planned.step.on_failure == OnFailure::Warn;
             if skips != Skips::Always {
                 let outer = self.known.needed.len();
                 self.known.needed.extend(planned.step.when.needed());
@@ -39,7 +39,7 @@ impl Walk<'_, '_> {
                 self.known.needed.truncate(outer);
             }
         }
-        self.may_be_skipped = is_outer;
+        (self.may_be_skipped, self.may_fail) = is_outer;
     }
 
     fn skips(&mut self, step: &Step) -> Skips {
@@ -88,8 +88,10 @@ impl Walk<'_, '_> {
                 self.earlier = true;
             }
             StepKind::Hooks { path, shell, executables } => {
-                let rules =
-                    Rules { interpreters: &self.image.interpreters, shell, executables: *executables };
+                let shell = shell.as_ref().and_then(|shell| self.path(shell, "shell"));
+                let shell = shell.map_or_else(|| hook_files::SHELL.into(), |shell| shell.path());
+                let (interpreters, executables) = (&self.image.interpreters[..], *executables);
+                let rules = Rules { interpreters, shell: shell.as_os_str(), executables };
                 self.hooks(path, runner.as_ref(), own.as_ref(), rules);
                 self.earlier = true;
             }

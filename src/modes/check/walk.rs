@@ -30,6 +30,8 @@ pub(super) struct Walk<'w, 'i> {
     pub(super) earlier: bool,
     /// Whether a run may skip the current step.
     pub(super) may_be_skipped: bool,
+    /// Whether a failure of the step is only a warning; a refusal (77) is never one.
+    pub(super) may_fail: bool,
     pub(super) made: Vec<PathBuf>,
 }
 
@@ -70,7 +72,10 @@ impl Walk<'_, '_> {
             Ok(identity) => Some(identity),
             Err(failure) => {
                 let (message, hint) = failure.into_parts();
+                // It ends a run even if the step may fail.
+                let may_fail = std::mem::take(&mut self.may_fail);
                 self.wrong(&value, message, hint.as_deref());
+                self.may_fail = may_fail;
                 None
             }
         }
@@ -78,11 +83,13 @@ impl Walk<'_, '_> {
 
     /// Reports a problem. It is only a warning if the value is not certain or an earlier step can fix it.
     pub(super) fn wrong(&mut self, value: &Value, message: String, hint: Option<&str>) {
-        let is_sure = value.is_fixed && !self.earlier && !self.may_be_skipped;
+        // A refusal to run something as root ends a run even if the step may fail.
+        let may_fail = self.may_fail && hint != Some(proof::RULE);
+        let is_sure = value.is_fixed && !self.earlier && !self.may_be_skipped && !may_fail;
         let level = if is_sure { Level::Error } else { Level::Warning };
         let why = if self.earlier {
             "an earlier step may fix that"
-        } else if self.may_be_skipped {
+        } else if self.may_be_skipped || may_fail {
             "a run may do without the step"
         } else {
             "its variables may have other values in a run"
@@ -195,7 +202,7 @@ impl Walk<'_, '_> {
             names.extend(was_there.then_some(name.as_str()));
         }
         for (setting, value) in settings.iter().zip(values) {
-            self.known.lay(setting, value.filter(|_| !self.may_be_skipped), origin);
+            self.known.lay(setting, value.filter(|_| !self.may_be_skipped && !self.may_fail), origin);
         }
     }
 

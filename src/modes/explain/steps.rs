@@ -2,7 +2,7 @@
 //! expanded yet, the actions of each step, and the facts that an earlier step may still change.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::slice::from_ref;
 use std::time::Duration;
@@ -84,7 +84,7 @@ impl<'n> Expander<'n> {
 
     pub(super) fn probe(&mut self, probe: &Probe) -> Exact {
         match probe {
-            Probe::Exec(argv) => Exact(line(&self.argv(argv)).into_bytes()),
+            Probe::Exec(argv) => Exact(self.argv(argv).iter().map(quoted).collect::<Vec<_>>().join(&b' ')),
             Probe::Url(template) => match template.expand(self.facts.variables) {
                 Err(fault) => {
                     let shown = url::masked(without_query(template.source()).as_bytes());
@@ -127,16 +127,20 @@ pub(super) fn shown(value: &Expanded) -> Exact {
     Exact(if value.secret { MASK.into() } else { url::masked(&value.bytes) })
 }
 
-/// Quotes arguments for a shell, with double quotes if those suffice.
+/// A command as a shell would read it, with double quotes if those suffice.
 pub(super) fn line(words: &[Exact]) -> String {
-    let quoted = |word: String| match () {
-        () if word.contains(['$', '"', '\\', '`']) => {
-            String::from_utf8_lossy(&shell_quoted(word.as_bytes())).into_owned()
-        }
-        () if word.is_empty() || word.contains([' ', '\'']) => format!("\"{word}\""),
-        () => word,
-    };
-    words.iter().map(|word| quoted(escaped(&word.0))).collect::<Vec<_>>().join(" ")
+    words.iter().map(|word| escaped(&quoted(word))).collect::<Vec<_>>().join(" ")
+}
+
+fn quoted(Exact(word): &Exact) -> Vec<u8> {
+    let has = |set: &[u8]| word.iter().any(|byte| set.contains(byte));
+    if has(b"$\"\\`") {
+        shell_quoted(word)
+    } else if word.is_empty() || has(b" \t\n'") {
+        [b"\"", &word[..], b"\""].concat()
+    } else {
+        word.clone()
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -257,7 +261,9 @@ impl<'p> Steps<'p> {
             }
             StepKind::Hooks { path, shell, executables } => {
                 explained.does = vec![now.text(path)];
-                let rules = Rules { interpreters: &self.plan.interpreters, shell, executables: *executables };
+                let shell = now.optional(shell.as_ref()).map_or(hook_files::SHELL.into(), |shell| shell.0);
+                let (shell, executables) = (OsStr::from_bytes(&shell), *executables);
+                let rules = Rules { interpreters: &self.plan.interpreters, shell, executables };
                 hooks(path, rules, now, explained);
             }
             StepKind::Env(settings) => {

@@ -260,14 +260,22 @@ impl ChownWalk<'_> {
     }
 
     fn refused(&self, path: &Path, reason: &dyn std::fmt::Display) -> Failure {
-        let (path, tree) = (bytes_of(path), bytes_of(self.tree));
+        let (path, tree, reason) = (bytes_of(path), bytes_of(self.tree), reason.to_string());
         let in_tree = if path == tree { String::new() } else { format!(" in {}", quoted_path(self.tree)) };
         let sentence = format!(
             "cannot change the owner of {}{in_tree} to user `{}`: {reason}",
             quoted(path),
             self.owner.spec.shown()
         );
-        Failure::new(Kind::System, sentence).field("path", escaped(path))
+        let failure = Failure::new(Kind::System, sentence).field("path", escaped(path));
+        if [why(Errno::PERM), why(Errno::ACCESS), why(Errno::ROFS)].contains(&reason) {
+            failure.hint(
+                "it needs the capability CHOWN and a file system that is not read-only; \
+                 `on-failure = \"warn\"` continues without",
+            )
+        } else {
+            failure
+        }
     }
 }
 

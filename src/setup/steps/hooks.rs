@@ -42,12 +42,14 @@ impl Setup {
         &mut self,
         task: &Task<'_>,
         template: &Template,
-        shell: &str,
+        shell: Option<&Template>,
         executables: Executables,
     ) -> Result<()> {
         self.once(task, |setup| {
             let interpreters = setup.plan.interpreters.clone();
-            let rules = Rules { interpreters: &interpreters, shell, executables };
+            let shell = shell.map(|shell| setup.path(shell, task, "shell")).transpose()?;
+            let shell = shell.unwrap_or_else(|| hook_files::SHELL.into());
+            let rules = Rules { interpreters: &interpreters, shell: shell.as_os_str(), executables };
             let named = setup.expand(template, task, "hooks")?;
             let path = path_of(&named.bytes);
             let list = || (hook_files::hook_paths(path, rules), path.exists());

@@ -63,8 +63,11 @@ pub(crate) fn render(
             {
                 return Err(proof::refused(step, &template, &why));
             }
-            match expanded(&template, variables, &what.scope, writer) {
+            match expanded(&template, variables, &what.scope, writer, progress) {
                 Ok(content) => files.push((to, content)),
+                Err(mut several) if several.last().is_some_and(Failure::is_stop) => {
+                    return Err(several.swap_remove(0));
+                }
                 Err(several) => failures.extend(several),
             }
         }
@@ -241,6 +244,7 @@ fn expanded(
     variables: &Variables,
     scope: &Scope,
     writer: Option<&Identity>,
+    progress: &mut Progress<'_>,
 ) -> std::result::Result<Expanded, Vec<Failure>> {
     let refused = |refusal| vec![unreadable(template, &refusal, writer)];
     let (file, kind) = open(template).map_err(refused)?;
@@ -258,7 +262,13 @@ fn expanded(
     let failure = |kind, sentence: String, line: usize| {
         Failure::new(kind, sentence).field("template", &name).number("line", line as u64)
     };
-    expand_text(&text, variables, scope).map_err(|error| match error {
+    let mut ended = Vec::new();
+    let expanded = expand_text(&text, variables, scope, &mut || {
+        ended.extend(progress().err());
+        ended.is_empty()
+    });
+    expanded.map_err(|error| match error {
+        TextError::Interrupted => ended,
         TextError::Unset(unset) => {
             let needed = unset.into_iter().map(|(line, unset)| {
                 let sentence = format!("{}: line {line} of template `{name}` needs it", unset.sentence());

@@ -28,6 +28,8 @@ pub(crate) const NO_BOM: &str = "save the file as UTF-8 without BOM";
 const OTHER_PLATFORM: &str = "the image, or the file in it, was built for another platform";
 /// The maximum depth of interpreters of interpreters; the kernel has the same limit.
 const DEEPEST: u32 = 5;
+/// The longest interpreter in the 256 bytes of a `#!` line that the kernel reads (`BINPRM_BUF_SIZE`).
+const LONGEST_INTERPRETER: usize = 253;
 /// The first bytes of programs for Windows and macOS.
 const OTHER_SYSTEMS: [&[u8]; 3] = [b"MZ", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"];
 
@@ -103,7 +105,10 @@ fn reason(path: &Path, error: Errno, depth: u32) -> Failure {
         Errno::EAGAIN => cannot(
             "there are too many processes for the limit `nproc` of its user, or for the container's limit",
         ),
-        Errno::EPERM => cannot("the kernel does not permit it (a security policy, or a set-user-id program)"),
+        Errno::EPERM => cannot(
+            "the kernel does not permit it (a security policy, a set-user-id program, or \
+             file capabilities that the container does not have)",
+        ),
         Errno::EINVAL => cannot("it is for another processor, or its header is damaged"),
         other => cannot(other.desc().to_lowercase()),
     }
@@ -130,7 +135,7 @@ pub(crate) fn defect(path: &Path) -> Option<Failure> {
     let head = head(path)?;
     let line = Shebang::of(&head);
     let has_no_format = match line {
-        Some(line) => line.interpreter.is_empty(),
+        Some(line) => line.interpreter.is_empty() || line.interpreter.len() > LONGEST_INTERPRETER,
         None => Elf::parse(&head).is_none_or(|elf| !elf.runs) || elf::foreign(&head).is_some(),
     };
     let runner = line.map(|line| line.interpreter.to_vec()).or_else(|| loader(path, &head));
@@ -218,6 +223,9 @@ fn no_format(path: &Path, depth: u32) -> Failure {
     } else if head.is_empty() {
         cannot("it is empty")
     } else if let Some(Shebang { interpreter: name, .. }) = Shebang::of(&head) {
+        if name.len() > LONGEST_INTERPRETER {
+            return cannot("its `#!` line is too long: the kernel reads only 256 bytes of it");
+        }
         interpreter(name, Errno::ENOEXEC, depth)
     } else if OTHER_SYSTEMS.iter().any(|magic| head.starts_with(magic)) {
         cannot("it is a program for another operating system")

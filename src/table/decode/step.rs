@@ -19,7 +19,7 @@ pub(crate) struct Draft {
     run: Option<Vec<Element>>,
     stdin: Option<Template>,
     hooks: Option<Template>,
-    shell: Option<String>,
+    shell: Option<Template>,
     executables: Executables,
     env: Vec<Setting>,
     /// The paths of `env-file`, `mkdir` or `chown`.
@@ -86,8 +86,8 @@ pub(crate) const STEP: &[Key<Draft>] = keys! { Draft {
 } };
 
 impl Decoder {
-    fn program(&mut self, node: Node<'_>) -> Option<String> {
-        self.name_of(node, "a program")
+    fn program(&mut self, node: Node<'_>) -> Option<Template> {
+        self.name_of(node, "a program").and_then(|_| self.template(node))
     }
 
     fn stop_signal(&mut self, node: Node<'_>) -> Option<i32> {
@@ -203,10 +203,7 @@ impl Decoder {
         let Draft { stdin, shell, executables, ready, stop_signal, suffix, only, mode, .. } = draft;
         Some(match kind {
             "run" => StepKind::Run { argv: draft.run?, stdin },
-            "hooks" => {
-                let shell = shell.unwrap_or_else(|| "sh".to_owned());
-                StepKind::Hooks { path: draft.hooks?, shell, executables }
-            }
+            "hooks" => StepKind::Hooks { path: draft.hooks?, shell, executables },
             "env" => StepKind::Env(draft.env),
             "env-file" => StepKind::EnvFile(draft.paths),
             "wait" => StepKind::Wait(draft.wait),
