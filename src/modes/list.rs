@@ -56,7 +56,10 @@ impl List {
         decoder.mistakes.extend(tree.clashes(environment.as_str(), None));
         let (mut verbs, mut concealed) = (Vec::new(), BTreeSet::new());
         let mut variables = listed(merged_declarations(selection.layers()), None, &mut concealed);
-        for name in tree.verb_names(environment.as_str()) {
+        let mut names: Vec<String> =
+            tree.verb_names(environment.as_str()).iter().map(ToString::to_string).collect();
+        names.sort_unstable();
+        for name in names {
             let Some(name) = VerbName::parse(name.as_bytes()) else { continue };
             selection.verb = Some(tree.verb(decoder, environment, &name));
             let Some(verb) = &selection.verb else { continue };
@@ -84,8 +87,7 @@ impl List {
             variable.default = variable.default.take().map(|_| MASK.to_owned());
             variable.one_of = None;
         }
-        verbs.sort_by(|one, other| one.name.cmp(&other.name));
-        variables.sort_by(|one, other| (&one.name, &one.verb).cmp(&(&other.name, &other.verb)));
+        variables.sort_unstable_by(|one, other| (&one.name, &one.verb).cmp(&(&other.name, &other.verb)));
         Self { environment: environment.to_string(), verbs, variables }
     }
 }

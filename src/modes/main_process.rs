@@ -315,9 +315,13 @@ struct Processes {
 
 impl Processes {
     fn new(mut stats: Vec<(i32, ProcessStat)>, own: i32) -> Self {
-        stats.sort_unstable_by_key(|(pid, stat)| (stat.started, *pid));
+        // One sort of this type, because each adds its code to the program.
+        let sort = |stats: &mut [(i32, ProcessStat)], by_age: bool| {
+            stats.sort_unstable_by_key(|(pid, stat)| (if by_age { stat.started } else { 0 }, *pid));
+        };
+        sort(&mut stats, true);
         let by_age = stats.iter().map(|(pid, _)| *pid).collect();
-        stats.sort_unstable_by_key(|(pid, _)| *pid);
+        sort(&mut stats, false);
         Self { by_age, stats, own }
     }
 

@@ -129,7 +129,7 @@ fn sources(what: &Rendering, writer: Option<&Identity>, progress: &mut Progress<
                 directories.extend(file.parent().map(Path::to_owned));
                 sources.push((from.join(template), file));
             }
-            directories.sort_unstable();
+            sort(&mut directories);
             directories.dedup();
             Ok((directories, sources))
         }
@@ -155,6 +155,11 @@ fn open(path: &Path) -> Outcome<(OwnedFd, FileType)> {
     Ok((file, kind))
 }
 
+/// Sorts paths in bytewise order.
+fn sort(paths: &mut [PathBuf]) {
+    paths.sort_unstable_by(|one, other| one.as_os_str().cmp(other.as_os_str()));
+}
+
 /// Whether a path requires a directory.
 fn is_directorys(path: &Path) -> bool {
     bytes_of(path).ends_with(b"/")
@@ -177,7 +182,7 @@ pub(crate) fn find(
     if kind == FileType::Directory {
         let mut tree = Tree { top: from, suffix, above: Vec::new(), found: Vec::new(), progress };
         tree.walk(Path::new(""))?;
-        tree.found.sort_unstable_by(|one, other| one.as_os_str().cmp(other.as_os_str()));
+        sort(&mut tree.found);
         return Ok(Templates::Tree(tree.found));
     }
     if is_directorys(from) {
