@@ -555,6 +555,22 @@ fn a_failure_that_only_warns_at_run_time_is_a_warning() {
 }
 
 #[test]
+fn a_refusal_to_run_something_as_root_is_an_error_whatever_the_step_says() {
+    let test = |step: &str| {
+        let table = format!("[[setup]]\n{step}\non-failure = \"warn\"\n[verbs.a]\nexec = [\"true\"]\n");
+        Test::new()
+            .needs_root()
+            .table(table)
+            .program("theirs", "#!/bin/sh\n")
+            .under_shell("chown 10001 bin/theirs; exec \"$@\"")
+            .args(["--check"])
+    };
+    let owned = "`[DIR]/bin/theirs` belongs to uid 10001\n";
+    test("user = \"root\"\nrun = [\"[DIR]/bin/theirs\"]").status(78).stderr_contains(owned).run();
+    test("user = \"nosuchuser\"\nrun = [\"true\"]").status(78).stderr_contains("does not exist").run();
+}
+
+#[test]
 fn the_program_that_env_looks_up_is_checked() {
     let table = "[verbs.a]\nexec = [\"[DIR]/script\"]\n";
     let test = |line: &str| image().table(table).file("script", line, 0o755).args(["--check"]);

@@ -76,6 +76,37 @@ fn arguments_after_the_verb_reach_the_target_byte_for_byte() {
 }
 
 #[test]
+fn a_log_option_after_the_verb_is_the_targets() {
+    let table = "[[setup]]\nrun = [\"false\"]\non-failure = \"warn\"\n[verbs.a]\nexec = [\"echo\"]\n";
+    for words in [&["a", "--log", "quiet"][..], &["a", "--log=json"], &["--", "echo", "--log", "quiet"]] {
+        let test = Test::new().table(table).args(words).stdout_contains("--log");
+        test.stderr_contains("preverb: warning: step `run false` failed").run();
+    }
+}
+
+#[test]
+fn an_unknown_option_beside_a_broken_table_is_reported_as_the_broken_table() {
+    // The table may say that the option is the program's.
+    let table = "default = \"a\"\nleading-dash = \"default\"\n[verbs.a\n";
+    let test = Test::new().table(table).args(["--port", "80"]).status(78);
+    test.stderr_contains("preverb: [DIR]/preverb.toml:3:").run();
+}
+
+#[test]
+fn an_alias_of_another_environment_is_an_error() {
+    let table = |more: &str| {
+        format!(
+            "{more}\n[environment]\nnames = [\"dev\", \"prod\"]\n[verbs.a]\naliases = [\"x\"]\nexec = [\"echo\"]\n\
+             [environments.prod.verbs.a]\naliases = []\n"
+        )
+    };
+    for more in ["", "unknown = \"exec\""] {
+        let test = Test::new().table(table(more)).args(["x"]).status(78);
+        test.stderr("preverb: verb `x` does not exist in environment `prod`, only in `dev`\n").run();
+    }
+}
+
+#[test]
 fn arguments_that_are_not_utf8_reach_the_target_byte_for_byte() {
     words(&["show"])
         .args([bytes(b"\xff\xfe"), bytes(b"a\x80=\xc3("), bytes(b"\x1b[0m")])

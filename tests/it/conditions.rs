@@ -107,6 +107,26 @@ fn if_exists_and_unless_exists_follow_links() {
 }
 
 #[test]
+fn a_path_that_the_user_of_the_step_cannot_look_at_is_an_error() {
+    for condition in ["if-exists", "unless-exists"] {
+        let table = format!(
+            "user = \"10001:10001\"\n[[setup]]\nname = \"s\"\nrun = [\"echo\", \"no\"]\n\
+             {condition} = \"[DIR]/closed/x\"\n[verbs.a]\nexec = [\"true\"]\n"
+        );
+        Test::new()
+            .needs_root()
+            .table(table)
+            .directory("closed", 0o700)
+            .file("closed/x", "", 0o644)
+            .under_shell("chmod 755 .; exec \"$@\"")
+            .args(["a"])
+            .status(71)
+            .stderr("preverb: step `s` cannot look for `[DIR]/closed/x`: permission denied\n")
+            .run();
+    }
+}
+
+#[test]
 fn relative_paths_start_at_the_working_directory_of_the_step() {
     let table = r#"
         [[setup]]

@@ -117,6 +117,11 @@ fn a_missing_program_is_reported_with_the_path_that_was_searched() {
     ]);
 }
 
+/// A `#!` line of more than 256 bytes.
+const LONG: &str = "#!/directory/directory/directory/directory/directory/directory/directory/directory/directory/\
+    directory/directory/directory/directory/directory/directory/directory/directory/directory/\
+    directory/directory/directory/directory/directory/directory/directory/directory/directory/sh\n";
+
 #[test]
 fn a_file_that_is_not_a_program_is_reported() {
     run(&[
@@ -138,6 +143,12 @@ fn a_file_that_is_not_a_program_is_reported() {
         case("an empty file", 126, "it is empty", file("", 0o755)),
         case("no interpreter", 126, "its `#!` line names no interpreter", file("#!\necho\n", 0o755)),
         case("the beginning of a line", 126, "its `#!` line names no interpreter", file("#!", 0o755)),
+        case(
+            "a long line",
+            126,
+            "its `#!` line is too long: the kernel reads only 256 bytes of it",
+            file(LONG, 0o755),
+        ),
         case("a blank interpreter", 126, "its `#!` line names no interpreter", file("#! \t \n", 0o755)),
         case(
             "a byte order mark",

@@ -225,6 +225,28 @@ fn a_hook_past_its_timeout_is_80() {
 // 126 and 127
 
 #[test]
+fn a_program_that_expands_to_nothing_is_65() {
+    let message = "preverb: the program of `exec` expands to nothing\n";
+    for exec in ["[\"${EMPTY}\"]", "[\"${EMPTY@words}\"]", "[{ words = [\"x\"], only-if = \"EMPTY\" }]"] {
+        target(exec).env("EMPTY", "").status(65).stderr(message).run();
+        target(&format!("{exec}\ninit = true")).env("EMPTY", "").status(65).stderr(message).run();
+    }
+    let step = |step: &str| {
+        Test::new().table(format!("[[setup]]\n{step}\n[verbs.a]\nexec = [\"true\"]\n")).args(["a"]).status(65)
+    };
+    step("name = \"s\"\nrun = [\"${X:-}\"]")
+        .stderr("preverb: the program of step `s` expands to nothing\n")
+        .run();
+    step("name = \"s\"\nwait = { exec = [\"${X:-}\"] }").stderr_contains("the program of step `s`").run();
+}
+
+#[test]
+fn a_workdir_that_expands_to_nothing_is_65() {
+    let table = "[verbs.a]\nexec = [\"true\"]\nworkdir = \"${X:-}\"\n";
+    Test::new().table(table).args(["a"]).status(65).stderr("preverb: `workdir` expands to nothing\n").run();
+}
+
+#[test]
 fn a_missing_target_is_127() {
     target("[\"no-such-program\"]")
         .status(127)

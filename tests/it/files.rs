@@ -140,6 +140,8 @@ fn a_tree_is_rendered_with_its_subdirectories() {
             .file("in/sub/deep/c.stream-template", "stream ${NAME}\n", 0o644)
             .file("in/sub/plain.conf", "${NOT_SET}\n", 0o644)
             .file("in/.hidden/d.template", "${NOT_SET}\n", 0o644)
+            .file("in/..data/e.template", "${NOT_SET}\n", 0o644)
+            .file("in/.env.template", "NAME=${NAME}\n", 0o644)
             .env("NAME", "world")
             .stdout("the target\n")
     };
@@ -147,6 +149,7 @@ fn a_tree_is_rendered_with_its_subdirectories() {
         .check(|output| {
             assert_eq!(output.file("etc/out/a.conf").unwrap(), b"world\n");
             assert_eq!(output.file("etc/out/sub/b.conf").unwrap(), b"world $host\n");
+            assert_eq!(output.file("etc/out/.env").unwrap(), b"NAME=world\n");
             // No directory that nothing is rendered into.
             assert!(!exists(output, "etc/out/sub/deep") && !exists(output, "etc/out/.hidden"));
         })

@@ -49,6 +49,31 @@ fn every_shell_returns_exports_unsets_directory_and_umask() {
 }
 
 #[test]
+fn a_hook_that_the_user_of_the_step_cannot_reach_is_an_error() {
+    Test::new()
+        .needs_root()
+        .table("user = \"10001:10001\"\n[[setup]]\nhooks = \"[DIR]/closed\"\n[verbs.a]\nexec = [\"true\"]\n")
+        .file("closed/10.sh", "echo no\n", 0o644)
+        .directory("closed", 0o744)
+        .under_shell("chmod 755 .; exec \"$@\"")
+        .args(["a"])
+        .status(80)
+        .stderr_contains("`10.sh` of step `hooks [DIR]/closed` in environment `prod` cannot be inspected: permission denied\n")
+        .run();
+}
+
+#[test]
+fn the_shell_of_a_step_is_expanded() {
+    let table = "[[setup]]\nhooks = \"hooks\"\nshell = \"${SHELL_OF_HOOKS:-sh}\"\n[verbs.a]\nexec = [\"sh\", \"-c\", 'echo \"$A\"']\n";
+    let test = || Test::new().table(table).file("hooks/10.sh", "A=${BASH_VERSION:+bash}\nexport A\n", 0o644);
+    test().args(["a"]).stdout("\n").any_stderr().run();
+    let bash = || test().env("SHELL_OF_HOOKS", "bash").needs("bash");
+    bash().args(["a"]).stdout("bash\n").any_stderr().run();
+    bash().args(["--explain", "a"]).stdout_contains("hooks/10.sh: sourced by bash\n").run();
+    test().env("SHELL_OF_HOOKS", "").args(["--check"]).any_stderr().run();
+}
+
+#[test]
 fn every_shell_keeps_names_that_it_cannot_represent() {
     in_every_shell(|line| {
         Test::new()

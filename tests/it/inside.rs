@@ -649,6 +649,19 @@ fn a_main_process_that_ran_a_set_user_id_program_is_refused() {
 }
 
 #[test]
+fn a_supervised_target_that_ran_a_set_user_id_program_is_refused() {
+    let verb = format!(
+        "[verbs.a]\nexec = [\"setpriv\", \"--ruid=10001\", \"sh\", \"-p\", {}\ninit = true\n",
+        MAIN.strip_prefix("[\"sh\", ").unwrap()
+    );
+    container_of(&verb, &[], |inside| {
+        let output = inside.shell("id -u");
+        assert_eq!(output.status, Some(77), "{}", output.stderr);
+    })
+    .run();
+}
+
+#[test]
 fn a_main_process_that_became_root_by_a_set_user_id_program_is_refused() {
     let program = std::fs::read("/usr/bin/python3").unwrap_or_default();
     let itself = "import os, time\nos.setresuid(0, 0, 0)\nopen('[DIR]/tmp/ready', 'w')\n\

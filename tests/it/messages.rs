@@ -348,6 +348,8 @@ fn a_failure_before_the_exec_is_written_to_the_termination_log() {
     test(&["--explain", "a"], 65, "").any_stdout().run();
     test(&["--probe", "file:///nowhere"], 1, "").run();
     test(&["--exec", "--", "true"], 69, "").any_status().run();
+    test(&["--health", "--tiemout", "3s"], 64, "").run();
+    test(&["--check", "--table"], 64, "").run();
 }
 
 #[test]

@@ -147,6 +147,18 @@ fn a_name_is_found_through_the_search_list() {
 }
 
 #[test]
+fn a_failing_first_name_of_the_search_list_does_not_hide_the_second() {
+    for bad in [Code(2), Silence] {
+        let answer = move |name: &str, kind| match (name, kind) {
+            ("db.two.example", A) => Address,
+            ("db.one.example", _) => bad,
+            _ => Code(3),
+        };
+        probed("db", "search one.example two.example\n", answer, |test| test.check(soon));
+    }
+}
+
+#[test]
 fn an_unknown_name_does_not_resolve() {
     probed(
         "db.test",

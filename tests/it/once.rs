@@ -48,6 +48,18 @@ fn a_once_step_runs_only_once() {
 }
 
 #[test]
+fn a_slash_at_the_end_of_the_marker_does_not_matter() {
+    once("run = [\"true\"]\nonce = \"d/marker/\"")
+        .under_shell(TWICE)
+        .stdout("the target\nthe target\n")
+        .run();
+    once("run = [\"mkdir\", \"d/marker\"]\nonce = \"d/marker/\"")
+        .under_shell(TWICE)
+        .stdout("the target\nthe target\n")
+        .run();
+}
+
+#[test]
 fn the_mode_of_the_marker_does_not_depend_on_the_umask() {
     once("run = [\"true\"]\nonce = \"d/marker\"")
         .under_shell("umask 077; exec \"$@\"")

@@ -82,6 +82,13 @@ fn no_excerpt_of_a_table_shows_a_possible_secret() {
         "[variables.S]\nsecret = true\n[env\nS = \"swordfish\"\nB = [\n",
         "[variables.S]\nsecret = true\n[verbs.b]\nenv.S = \"-----\nswordfish==\n",
         "env = { S = \"swordfish\", B = 5 }\n[variables.S]\nsecret = true\n",
+        "[variables.S]\nsecret = true\n[[setup]]\nenv.S = [\"swordfish\"]\n",
+        "[variables.S]\nsecret = true\n[[setup]]\nenv = { S = \"swordfish\", B = 5 }\n",
+        "[variables.S]\nsecret = true\n[[setup]]\n[[setup.setup]]\nenv.S = [\"swordfish\"]\n",
+        "[variables.S]\nsecret = true\n[[setup]]\nrun = [\"true\"]\nonly-if = \"S=swordfish${\"\n",
+        "[variables.S]\nsecret = true\nrequired = [\"S!=swordfish${\"]\n",
+        "[variables.S]\nsecret = true\naliases = [\"OLD\"]\n[env]\nOLD = \"swordfish${\"\n",
+        "[[setup]]\nwait = \"zzz://host/path?token=swordfish\"\n",
         "[variables.S]\ndefault = \"swordfish\"\n[variables.S]\ndefault = \"swordfish\" x\n[verbs.a.variables.S]\nsecret = true\n",
     ] {
         let table = format!("{table}{VERB}");
@@ -93,6 +100,29 @@ fn no_excerpt_of_a_table_shows_a_possible_secret() {
     is_kept(&[&LISTS, &CHECKS, &RUNS], || {
         Test::new().table(format!("[variables.S]\nsecret = true\n{VERB}")).drop_in("1.toml", dropped)
     });
+}
+
+#[test]
+fn a_table_that_is_not_utf8_shows_no_secret() {
+    let table = [b"[variables.S]\nsecret = true\n[env]\nS = \"swordfish\xff\"\n", VERB.as_bytes()].concat();
+    is_kept(&[&CHECKS, &RUNS], || Test::new().table(&table));
+    let place = "preverb: [DIR]/preverb.toml:4:15: the table is not UTF-8\n4 | S = ***\n";
+    Test::new().table(&table).args(["a"]).status(78).stderr_contains(place).run();
+}
+
+#[test]
+fn explain_masks_what_cannot_be_expanded() {
+    let table = "[variables.S]\nsecret = true\n\
+        [[setup]]\nenv.S = \"swordfish${NOPE}\"\n\
+        [[setup]]\nwait = \"http://host${NOPE}/path?token=swordfish\"\n\
+        [[setup]]\nrun = [\"echo\", \"redis://u:swordfish@${NOPE}/\"]\n\
+        [verbs.a]\nexec = [\"echo\", \"redis://u:swordfish@${NOPE}/\"]\n\
+        health = \"http://host${NOPE:?set it}/path?token=swordfish\"\n";
+    for words in [&["--explain", "a"][..], &["--explain", "--json", "a"]] {
+        let test = || Test::new().table(table).args(words).stdout_lacks("swordfish");
+        test().stdout_contains("redis://***@${NOPE}/").run();
+        test().stdout_contains("http://host${NOPE:?set it}/path").run();
+    }
 }
 
 #[test]

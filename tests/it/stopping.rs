@@ -100,6 +100,36 @@ fn every_stop_signal_ends_a_wait() {
 }
 
 #[test]
+fn the_grace_of_a_wait_holds_for_its_program() {
+    steps("[[setup]]\nwait = { exec = [\"sh\", \"-c\", \"trap '' TERM; echo >ready; sleep 100; sleep 100\"] }\ngrace = \"200ms\"")
+        .during(|run| {
+            run.wait_for_file("ready");
+            run.signal(Signal::SIGTERM);
+            run.ends_within(Duration::from_secs(4));
+        })
+        .status(143)
+        .any_stderr()
+        .run();
+}
+
+#[test]
+fn a_stop_signal_ends_the_rendering_of_a_large_template() {
+    steps("[[setup]]\nrender = \"template\"\nto = \"out\"")
+        .env("A", "x")
+        .under_shell(
+            "yes '${A} ${A} ${A} ${A} ${A} ${A} ${A} ${A}' | head -c 60000000 >template; exec \"$@\"",
+        )
+        .during(|run| {
+            wait_until_it_handles_signals(run);
+            run.signal(Signal::SIGTERM);
+            run.ends_within(Duration::from_secs(8));
+        })
+        .status(143)
+        .any_stderr()
+        .run();
+}
+
+#[test]
 fn a_stop_signal_ends_a_wait_between_two_tries() {
     for (number, step) in ["[\"tcp://127.0.0.1:1\"]", "[\"file://[DIR]/never\"]"].iter().enumerate() {
         steps(&format!("[[setup]]\nwait = {step}"))
@@ -302,6 +332,38 @@ fn a_table_may_be_read_from_a_pipe_in_pieces() {
 }
 
 #[test]
+fn a_table_in_a_pipe_is_read_only_once() {
+    let writer = "echo 'verbs.a.exec = [\"echo\", \"the target\"]' >pipe";
+    let piped = |words: &[&str]| {
+        Test::new()
+            .under_shell(&format!("rm -f pipe; mkfifo pipe; {writer} & exec \"$@\""))
+            .args(["--table", "pipe"])
+            .args(words)
+    };
+    piped(&["--list"]).stdout_contains("  a\n").run();
+    piped(&["--help"]).stdout_contains("  a\n").run();
+    piped(&["--explain", "a"]).stdout_contains("echo \"the target\"").run();
+    piped(&["--skip-setup", "a"]).stdout("the target\n").run();
+    piped(&["--log", "text", "a"]).stdout("the target\n").run();
+    piped(&["a"]).argv0("other").stdout("the target\n").run();
+}
+
+#[test]
+fn a_mode_that_needs_no_table_does_not_wait_for_one() {
+    for (words, stdout) in [
+        (&["--probe", "file:///etc", "--timeout", "1s"][..], ""),
+        (&["--wait", "file:///etc", "--", "echo", "ready"], "ready\n"),
+        (&["--supervise", "--", "echo", "ready"], "ready\n"),
+        (&["--as", "0:0", "--", "echo", "ready"], "ready\n"),
+        (&["--version"], concat!("preverb ", env!("CARGO_PKG_VERSION"), "\n")),
+    ] {
+        let test = Test::new().under_shell("rm -f pipe; mkfifo pipe; exec \"$@\"");
+        let test = test.env("PREVERB_TABLE", "pipe").args(words).any_stderr();
+        test.stdout(stdout).check(|output| assert!(output.took < Duration::from_secs(8))).run();
+    }
+}
+
+#[test]
 fn a_table_may_be_typed_and_the_target_reads_the_rest() {
     Test::new()
         .args(["--table", "/dev/stdin", "a"])
@@ -347,6 +409,15 @@ fn a_signal_that_was_pending_at_the_start_is_handled() {
         .status(143)
         .stderr("preverb: stopped by SIGTERM before step `run echo no`\n")
         .run();
+    for words in [&["--check"][..], &["--list"], &["--explain", "a"], &["--help"], &["--version"]] {
+        Test::new()
+            .table("[verbs.a]\nexec = [\"echo\", \"the target\"]\n")
+            .args(words)
+            .under(["python3", "-c", script])
+            .status(143)
+            .stderr("preverb: stopped by SIGTERM before it was reported\n")
+            .run();
+    }
 }
 
 #[test]
