@@ -406,12 +406,7 @@ impl Materials<'_> {
 
 /// A shell script as a contender.
 fn scripted(
-    set: Set,
-    name: &str,
-    about: &str,
-    shell: &str,
-    script: &Path,
-    words: &[&str],
+    set: Set, name: &str, about: &str, shell: &str, script: &Path, words: &[&str],
 ) -> Result<Contender> {
     let shell = find(shell).with_context(|| format!("`{shell}` is not installed"))?;
     let words = [shell.into(), script.into()].into_iter().chain(words.iter().map(OsString::from)).collect();

@@ -20,10 +20,7 @@ pub(crate) type Calls = BTreeMap<String, usize>;
 /// # Errors
 /// When strace cannot be started, or the target was never reached.
 pub(crate) fn system_calls<S: AsRef<OsStr>>(
-    words: &[S],
-    env: &[(&str, String)],
-    target: &Path,
-    scratch: &Path,
+    words: &[S], env: &[(&str, String)], target: &Path, scratch: &Path,
 ) -> Result<Calls> {
     let log = scratch.join("strace.log");
     Command::new(find("strace").context("`strace` is not installed")?)
@@ -66,9 +63,7 @@ fn calls_before(log: &str, target: &Path) -> Result<Calls> {
 /// # Errors
 /// When valgrind cannot be started or left no total.
 pub(crate) fn instructions<S: AsRef<OsStr>>(
-    words: &[S],
-    env: &[(&str, String)],
-    scratch: &Path,
+    words: &[S], env: &[(&str, String)], scratch: &Path,
 ) -> Result<u64> {
     callgrind(words, env, scratch)?
         .lines()

@@ -126,12 +126,7 @@ const RATIOS: [RatioBudget; 10] = [
 ];
 
 const fn ratio(
-    name: &'static str,
-    what: &'static str,
-    set: Set,
-    of: &'static str,
-    to: &'static str,
-    most: Most,
+    name: &'static str, what: &'static str, set: Set, of: &'static str, to: &'static str, most: Most,
 ) -> RatioBudget {
     RatioBudget { name, what, set, of, to, most }
 }
@@ -293,10 +288,7 @@ fn chosen(row: Option<&str>, contenders: Vec<Contender>) -> Vec<Contender> {
 /// Runs the sets. A contender that fails at its first run is left out and reported, so the rest is still
 /// useful.
 fn measure(
-    options: &Options,
-    contenders: Vec<Contender>,
-    listener: &TcpListener,
-    report: &mut Report,
+    options: &Options, contenders: Vec<Contender>, listener: &TcpListener, report: &mut Report,
 ) -> Result<bool> {
     let mut whole = true;
     let mut fit = Vec::new();

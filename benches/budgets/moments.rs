@@ -111,10 +111,7 @@ pub(crate) fn memory_of_supervisor(launcher: &[&OsStr], target: &Path) -> Result
 /// # Errors
 /// When it never becomes idle.
 pub(crate) fn memory_of_run(
-    preverb: &Path,
-    count: usize,
-    target: &Path,
-    scratch: &Scratch,
+    preverb: &Path, count: usize, target: &Path, scratch: &Scratch,
 ) -> Result<Memory> {
     let never = scratch.path("never");
     let table = format!("{}\n[[setup]]\nwait = [\"file://{}\"]\n", table_of(count, target), never.display());
@@ -161,10 +158,7 @@ pub(crate) fn term_in_hook(preverb: &Path, target: &Path, scratch: &Scratch) -> 
 /// # Errors
 /// When preverb or the target fails.
 pub(crate) fn port_that_opens(
-    preverb: &Path,
-    target: &Path,
-    scratch: &Scratch,
-    after: Duration,
+    preverb: &Path, target: &Path, scratch: &Scratch, after: Duration,
 ) -> Result<Duration> {
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let table = format!("{}\n[[setup]]\nwait = [\"tcp://{address}\"]\n", table_of(10, target));

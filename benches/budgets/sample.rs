@@ -40,9 +40,7 @@ impl Runner {
 /// # Errors
 /// When one cannot be started or does not end with 0.
 pub(crate) fn interleave(
-    runners: &[Runner],
-    rounds: usize,
-    mut between: impl FnMut(),
+    runners: &[Runner], rounds: usize, mut between: impl FnMut(),
 ) -> Result<Vec<Vec<Duration>>> {
     let null = File::options().read(true).write(true).open("/dev/null").context("opening `/dev/null`")?;
     let mut streams = PosixSpawnFileActions::init()?;

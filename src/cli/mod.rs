@@ -114,12 +114,6 @@ pub(crate) fn begins_with_mode(arguments: &[OsString]) -> bool {
     arguments.first().is_some_and(|first| is_mode(first) && first != "--explain")
 }
 
-/// Whether these arguments begin with `--help` or `--version`.
-pub(crate) fn is_about_preverb(arguments: &[OsString]) -> bool {
-    let about = [&b"--help"[..], b"-h", b"--version", b"-V"];
-    arguments.first().is_some_and(|first| about.contains(&first.as_bytes()))
-}
-
 /// preverb's own options, before they are parsed: they end at the verb or at an unknown option.
 fn own_options(arguments: &[OsString]) -> Vec<OsString> {
     if begins_with_option(arguments) { split(arguments.to_vec(), Dashes::Preverb).0 } else { Vec::new() }
@@ -128,10 +122,10 @@ fn own_options(arguments: &[OsString]) -> Vec<OsString> {
 /// Whether these arguments ask for a mode that starts no target, even if there is an error in them.
 pub(crate) fn only_report(arguments: &[OsString]) -> bool {
     let own = own_options(arguments);
-    own.iter().filter_map(|argument| option(argument)).any(|(name, _)| REPORTS.contains(&name))
+    own.iter()
+        .filter_map(|argument| option(argument))
+        .any(|(name, _)| matches!(name, "list" | "check" | "explain" | "health" | "shim" | "probe" | "exec"))
 }
-
-const REPORTS: [&str; 7] = ["list", "check", "explain", "health", "shim", "probe", "exec"];
 
 /// The format that `--log` asks for. It is found before the options are parsed, so that an error in another
 /// option is reported in this format.

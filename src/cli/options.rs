@@ -23,12 +23,7 @@ pub(crate) const OPTIONS: [(&str, &[Definition]); 3] = [
     (
         "Options",
         &[
-            (
-                "table",
-                "FILE",
-                &[],
-                "The verb table [variable: PREVERB_TABLE; default: /etc/preverb/preverb.toml]",
-            ),
+            ("table", "FILE", &[], "The table [variable: PREVERB_TABLE; default: /etc/preverb/preverb.toml]"),
             ("environment", "NAME", &[], "The deployment environment; also sets the variable that names it"),
             ("skip-setup", "", &[], "Skip every setup step [variable: PREVERB_SKIP_SETUP]"),
             ("log", "FORMAT", &[], "Message format: text, json, quiet or verbose [variable: PREVERB_LOG]"),
@@ -303,10 +298,7 @@ fn supervision(matches: &ArgMatches) -> Result<Supervision> {
 }
 
 fn list<'m, T>(
-    matches: &'m ArgMatches,
-    name: &str,
-    [what, hint]: [&str; 2],
-    read: &dyn Fn(&'m str) -> Option<T>,
+    matches: &'m ArgMatches, name: &str, [what, hint]: [&str; 2], read: &dyn Fn(&'m str) -> Option<T>,
 ) -> Result<Vec<T>> {
     let Some(list) = matches.get_one::<OsString>(name) else { return Ok(Vec::new()) };
     let items = list.to_str().and_then(|list| list.split(',').map(read).collect());

@@ -34,7 +34,8 @@ impl Context<'_> {
     pub(crate) fn parse(&mut self, arguments: Vec<OsString>, other_name: bool) -> Result<Request> {
         let (table, rest) = if other_name { (None, &*arguments) } else { cli::after_table(&arguments) };
         if cli::begins_with_option(rest) && (other_name || !cli::begins_with_mode(rest)) {
-            let is_about_preverb = cli::is_about_preverb(rest);
+            let about = ["--help", "-h", "--version", "-V"];
+            let is_about_preverb = rest.first().is_some_and(|first| about.iter().any(|each| first == each));
             // `--version` must not wait for a pipe.
             self.signals.wait_until(is_about_preverb.then(|| Instant::now() + FIRST_REPORT));
             let sources = self.sources_if_any(table)?;
@@ -79,10 +80,7 @@ impl Context<'_> {
     }
 
     pub(crate) fn environment(
-        &self,
-        options: &Options,
-        settings: &Settings,
-        tree: Tree<'_>,
+        &self, options: &Options, settings: &Settings, tree: Tree<'_>,
     ) -> Result<Environment> {
         choose(options.environment.as_ref(), settings, &self.variables, tree)
     }

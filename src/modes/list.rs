@@ -47,10 +47,7 @@ pub(crate) struct ListedVariable {
 
 impl List {
     pub(crate) fn of(
-        tree: Tree<'_>,
-        settings: &Settings,
-        environment: &EnvironmentName,
-        decoder: &mut Decoder,
+        tree: Tree<'_>, settings: &Settings, environment: &EnvironmentName, decoder: &mut Decoder,
     ) -> Self {
         let mut selection = tree.select(decoder, environment, None);
         decoder.mistakes.extend(tree.clashes(environment.as_str(), None));
@@ -98,9 +95,7 @@ fn masked(text: &str) -> String {
 
 /// The declarations to list. Their secret names are added to `concealed`.
 fn listed(
-    declarations: Vec<Declaration>,
-    verb: Option<&str>,
-    concealed: &mut BTreeSet<String>,
+    declarations: Vec<Declaration>, verb: Option<&str>, concealed: &mut BTreeSet<String>,
 ) -> Vec<ListedVariable> {
     let secrets = declarations.iter().filter(|each| each.is_secret());
     let secrets = set_of(secrets.map(|each| each.name.clone()));

@@ -16,10 +16,7 @@ use crate::text::{Failure, Kind, Result, readable};
 use crate::value::{Target, Variables};
 
 pub(crate) fn wait(
-    context: Context<'_>,
-    targets: &[OsString],
-    timeout: Duration,
-    command: &[OsString],
+    context: Context<'_>, targets: &[OsString], timeout: Duration, command: &[OsString],
 ) -> Result<u8> {
     let Context { variables, signals, log, .. } = context;
     let program = read::program();
@@ -62,11 +59,7 @@ const NO_LIMIT: Duration = Duration::from_hours(24);
 /// Makes one try within the operation that began at `begun`, and returns the reason if it fails. A `timeout`
 /// of zero means no limit, as for `--wait`.
 pub(crate) fn attempt(
-    children: &mut Children,
-    mut awaited: Awaited,
-    variables: &Variables,
-    timeout: Duration,
-    begun: Instant,
+    children: &mut Children, mut awaited: Awaited, variables: &Variables, timeout: Duration, begun: Instant,
 ) -> Result<Option<String>> {
     let limit = if timeout.is_zero() { NO_LIMIT } else { timeout };
     let deadline = begun + limit;

@@ -97,12 +97,7 @@ fn concealed(failure: Failure, conceal: bool) -> Failure {
 /// Starts the target. If it has to take the foreground before its first read of the terminal, or needs its
 /// own id, the child is preverb first, because only the process itself can do both.
 fn start(
-    command: &[OsString],
-    variables: &Variables,
-    signals: &Signals,
-    foreground: bool,
-    conceal: bool,
-    log: Log,
+    command: &[OsString], variables: &Variables, signals: &Signals, foreground: bool, conceal: bool, log: Log,
 ) -> Result<i32> {
     let own = std::process::id().to_string();
     let listens = variables.get(b"LISTEN_PID").is_some_and(|found| found.value == own.as_bytes());

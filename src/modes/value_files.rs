@@ -16,9 +16,7 @@ const LONGEST: usize = 1 << 20;
 
 /// Reads the files of declared variables that the environment does not set directly.
 pub(crate) fn value_files(
-    declarations: &[Declaration],
-    variables: &Variables,
-    signals: &mut Signals,
+    declarations: &[Declaration], variables: &Variables, signals: &mut Signals,
 ) -> Result<Vec<ValueFile>> {
     let mut files = Vec::new();
     for declaration in declarations.iter().filter(|each| each.is_secret() || each.file == Some(true)) {

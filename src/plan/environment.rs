@@ -43,10 +43,7 @@ impl Environment {
 }
 
 pub(crate) fn choose(
-    option: Option<&OsString>,
-    settings: &Settings,
-    variables: &Variables,
-    tree: Tree<'_>,
+    option: Option<&OsString>, settings: &Settings, variables: &Variables, tree: Tree<'_>,
 ) -> Result<Environment> {
     let naming = &settings.environment;
     let variable = naming.variable().to_owned();

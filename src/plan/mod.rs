@@ -56,9 +56,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn facts<'f>(
-        &'f self,
-        variables: &'f Variables,
-        exists: &'f dyn Fn(&[u8]) -> bool,
+        &'f self, variables: &'f Variables, exists: &'f dyn Fn(&[u8]) -> bool,
     ) -> Facts<'f> {
         Facts { variables, opaque: &self.opaque, exists }
     }
@@ -84,7 +82,7 @@ pub(crate) struct PlanStep {
 
 impl PlanStep {
     fn of(step: &Step, user: Option<&Template>, skip: &dyn Fn(&Step) -> Option<String>) -> Self {
-        let mut step = step.for_user(user);
+        let mut step = Step { user: step.user.as_ref().or(user).cloned(), ..step.clone() };
         let mut inner = Vec::new();
         if let StepKind::Group { steps, .. } = &mut step.kind {
             inner = std::mem::take(steps);
@@ -141,10 +139,7 @@ impl PlanStep {
 }
 
 fn settle<T: Copy>(
-    value: &mut Option<Deferred<T>>,
-    variables: &Variables,
-    key: &str,
-    parse: fn(&str) -> Option<T>,
+    value: &mut Option<Deferred<T>>, variables: &Variables, key: &str, parse: fn(&str) -> Option<T>,
     rule: &str,
 ) -> Result<()> {
     let Some(Deferred::Template(template)) = value else { return Ok(()) };
@@ -211,11 +206,7 @@ pub(crate) struct Planned {
 }
 
 pub(crate) fn plan(
-    environment: Environment,
-    settings: &Settings,
-    selection: &Selection,
-    call: Call,
-    inherited: &Variables,
+    environment: Environment, settings: &Settings, selection: &Selection, call: Call, inherited: &Variables,
     files: &[ValueFile],
 ) -> Planned {
     let declarations = merged_declarations(selection.layers());
@@ -303,9 +294,7 @@ pub(crate) fn plan(
 }
 
 pub(crate) fn steps(
-    selection: &Selection,
-    environment: &EnvironmentName,
-    skip_all: Option<&String>,
+    selection: &Selection, environment: &EnvironmentName, skip_all: Option<&String>,
 ) -> Vec<PlanStep> {
     let verb = selection.verb.as_ref().map(|verb| &verb.name);
     let skip = |step: &Step| skip_all.cloned().or_else(|| filtered(step, verb, environment));

@@ -28,8 +28,7 @@ impl Target {
     }
 
     pub(crate) fn arguments(
-        &self,
-        facts: Facts<'_>,
+        &self, facts: Facts<'_>,
     ) -> std::result::Result<Vec<Expanded>, (Fault, &'static str)> {
         let expand = |elements: &[Element], what| {
             words::expand(elements, facts, &|| Ok(Vec::new())).map_err(|fault| (fault, what))

@@ -105,9 +105,7 @@ mod tests {
 
     /// Listens, and serves one connection with `serve` while `asked` runs; returns the result of `asked`.
     fn beside<T>(
-        listener: &TcpListener,
-        serve: impl FnOnce(TcpStream) + Send,
-        asked: impl FnOnce(SocketAddr) -> T,
+        listener: &TcpListener, serve: impl FnOnce(TcpStream) + Send, asked: impl FnOnce(SocketAddr) -> T,
     ) -> T {
         let address = listener.local_addr().expect("it is bound");
         std::thread::scope(|scope| {

@@ -35,10 +35,7 @@ enum Asked {
 /// Tries the addresses of a host until one is ready. Each has an equal share of the remaining time: one that
 /// drops packets uses up its own share, and one that refuses leaves its share to the next ones.
 pub(crate) fn any_address(
-    host: &str,
-    port: u16,
-    clock: Clock,
-    one: &dyn Fn(SocketAddr, Clock) -> Result<(), String>,
+    host: &str, port: u16, clock: Clock, one: &dyn Fn(SocketAddr, Clock) -> Result<(), String>,
 ) -> Result<(), String> {
     let mut errors = Vec::new();
     if let Ok(address) = host.parse::<IpAddr>() {
@@ -144,13 +141,10 @@ impl Lookup {
             if answers.is_empty() {
                 let list = std::mem::take(&mut self.list);
                 let is_stuck = searching && self.found.is_empty() && self.spare.is_empty();
-                if is_stuck && !list.is_empty() {
-                    let asked = list.iter().try_for_each(|name| self.ask(Asked::Searched, name));
-                    if asked.is_ok() {
-                        continue;
-                    }
+                let ask = |name: &String| self.ask(Asked::Searched, name);
+                if !is_stuck || list.is_empty() || list.iter().try_for_each(ask).is_err() {
+                    break;
                 }
-                break;
             }
             for (asked, addresses) in answers {
                 match asked {

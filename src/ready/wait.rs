@@ -40,9 +40,7 @@ pub(crate) struct Awaited {
 impl Awaited {
     /// A target with a built-in probe, which `program` runs. `None` if there is nothing to wait for.
     pub(crate) fn url(
-        target: &[u8],
-        shown: String,
-        program: &Path,
+        target: &[u8], shown: String, program: &Path,
     ) -> std::result::Result<Option<Self>, String> {
         let awaited = |parsed| Self {
             target: Some(target.to_vec()),
@@ -95,11 +93,7 @@ pub(crate) type Start<'a> =
 
 /// Waits for all targets at the same time; a `timeout` of zero is no limit.
 pub(crate) fn wait_for(
-    children: &mut Children,
-    log: Log,
-    mut awaited: Vec<Awaited>,
-    timeout: Duration,
-    start: &Start<'_>,
+    children: &mut Children, log: Log, mut awaited: Vec<Awaited>, timeout: Duration, start: &Start<'_>,
 ) -> std::result::Result<(), Unready> {
     let begun = Instant::now();
     let deadline = (!timeout.is_zero()).then(|| begun + timeout);
@@ -219,11 +213,7 @@ pub(crate) fn not_ready(awaited: &[Awaited], timeout: Duration, what: &str) -> F
 }
 
 pub(crate) fn start(
-    children: &mut Children,
-    run_as: RunAs<'_>,
-    awaited: &Awaited,
-    variables: &Variables,
-    limit: Duration,
+    children: &mut Children, run_as: RunAs<'_>, awaited: &Awaited, variables: &Variables, limit: Duration,
 ) -> std::result::Result<Running, String> {
     let adjust = |spawn: &mut Spawn<'_>| {
         spawn.terms.quiet = true;

@@ -185,9 +185,7 @@ impl Setup {
 /// The changes of a hook: those from its shell, and those from descriptor 3. The error is the end of a
 /// sentence about the hook, and a hint.
 fn changes(
-    hook: &Hook,
-    running: &Running,
-    before: &Variables,
+    hook: &Hook, running: &Running, before: &Variables,
 ) -> std::result::Result<Changes, (String, &'static str)> {
     let wrong = |what: &str| (what.to_owned(), "");
     let mut changes = Changes::default();

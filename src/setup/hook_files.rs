@@ -41,9 +41,6 @@ pub(crate) struct Rules<'r> {
     pub(crate) executables: Executables,
 }
 
-/// The shell of a step that does not name one.
-pub(crate) const SHELL: &str = "sh";
-
 #[derive(Clone, Copy)]
 enum Extension<'r> {
     /// The extension is `sh` or `envsh`.

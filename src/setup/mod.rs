@@ -162,9 +162,7 @@ impl Setup {
     fn dispatch(&mut self, task: &Task<'_>) -> Result<()> {
         match &task.step.step.kind {
             StepKind::Run { argv, stdin } => self.run(task, argv, stdin.as_ref()),
-            StepKind::Hooks { path, shell, executables } => {
-                self.hooks(task, path, shell.as_ref(), *executables)
-            }
+            StepKind::Hooks { path, shell, executables } => self.hooks(task, path, shell, *executables),
             StepKind::Env(settings) => self.env(task, settings),
             StepKind::EnvFile(paths) => self.env_file(task, paths),
             StepKind::Group { during, .. } => self.group(task, during.as_ref()),

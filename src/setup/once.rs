@@ -38,9 +38,7 @@ const LONGEST: u64 = 1 << 20;
 impl Setup {
     /// Does `work`. If the step has a marker, it does so only if that does not exist yet.
     pub(super) fn once(
-        &mut self,
-        task: &Task<'_>,
-        work: impl FnOnce(&mut Self) -> Result<Outcome>,
+        &mut self, task: &Task<'_>, work: impl FnOnce(&mut Self) -> Result<Outcome>,
     ) -> Result<()> {
         let step = &task.step.step;
         let Some(once) = &step.once else { return work(self).map(|_| ()) };

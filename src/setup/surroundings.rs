@@ -97,10 +97,7 @@ impl Surroundings {
     /// Sets the working directory of this process, and of every set in which no hook has changed it, unless
     /// the current set already has one.
     pub(crate) fn set_workdir(
-        &mut self,
-        path: &Path,
-        root: bool,
-        users: &[&Identity],
+        &mut self, path: &Path, root: bool, users: &[&Identity],
     ) -> std::result::Result<(), Refusal> {
         if self.of(root).directory.is_some() {
             return Ok(());
@@ -146,11 +143,7 @@ impl Surroundings {
     /// Applies the changes of a hook. Changes by root's hooks apply to all steps, changes by other hooks only
     /// to steps that do not run as root.
     pub(crate) fn absorb(
-        &mut self,
-        changes: &Changes,
-        root: bool,
-        origin: &Origin,
-        secrets: &BTreeSet<String>,
+        &mut self, changes: &Changes, root: bool, origin: &Origin, secrets: &BTreeSet<String>,
     ) {
         let shared = root || self.others.is_none();
         let roots = shared.then_some(&mut self.root);

@@ -137,10 +137,7 @@ impl Children {
     /// Ends the companion, if any: sends `signal` and waits until its group has ended, for at most `grace`,
     /// or `stopping` after a request to stop.
     pub(crate) fn end_companion(
-        &mut self,
-        signal: i32,
-        grace: Duration,
-        stopping: Duration,
+        &mut self, signal: i32, grace: Duration, stopping: Duration,
     ) -> Option<CompanionEnd> {
         let mut companion = self.companion.take()?;
         self.reap(&mut [&mut companion]);
@@ -250,10 +247,7 @@ impl Children {
     }
 
     pub(crate) fn run(
-        &mut self,
-        child: &mut Running,
-        every: Duration,
-        tick: &dyn Fn(Duration),
+        &mut self, child: &mut Running, every: Duration, tick: &dyn Fn(Duration),
     ) -> Result<Ended, Stop> {
         let mut next = child.started + every;
         loop {

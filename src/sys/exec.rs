@@ -86,8 +86,7 @@ pub(crate) fn exec_with(argv: &[OsString], variables: &Variables, signals: &mut 
 /// Calls `start` for each file that `argv[0]` can mean, as execvp(3) does, until one succeeds. The failure is
 /// `NotFound` (127), or explains why the relevant file was refused (126).
 pub(crate) fn attempt<T>(
-    argv: &[OsString],
-    variables: &Variables,
+    argv: &[OsString], variables: &Variables,
     mut start: impl FnMut(&CStr, &[CString], &[&CStr]) -> nix::Result<T>,
 ) -> Result<T> {
     let program = program_of(argv);
@@ -147,10 +146,7 @@ pub(crate) fn attempt<T>(
 /// Replaces this process by preverb's own file. Its arguments `own` come before `command`, which it will run.
 /// Returns only on failure.
 pub(crate) fn exec_file(
-    path: &Path,
-    own: &[OsString],
-    command: &[OsString],
-    variables: &Variables,
+    path: &Path, own: &[OsString], command: &[OsString], variables: &Variables,
 ) -> Failure {
     let words = own.iter().chain(command);
     let words: Vec<CString> = words.filter_map(|word| CString::new(word.as_bytes()).ok()).collect();

@@ -40,9 +40,7 @@ pub(crate) fn refused(who: &str, path: &Path, why: &anyhow::Error) -> Failure {
 /// Finds the program of `argv` on the `PATH` of `variables`, and proves that it is root's alone. A failure of
 /// another kind than `Identity` means that the program is missing. Returns the file to start and its argv.
 pub(crate) fn program(
-    who: &str,
-    argv: &[OsString],
-    variables: &Variables,
+    who: &str, argv: &[OsString], variables: &Variables,
 ) -> Result<(PathBuf, Vec<OsString>)> {
     let file = exec::locate(exec::program_of(argv), variables)?;
     let interpreted = interpreters(&file, variables, DEEPEST).map_err(|why| refused(who, &file, &why))?;

@@ -28,9 +28,7 @@ pub(crate) fn environment() -> Variables {
 /// Reads a file that may block, such as a pipe or a terminal. A request to stop ends the wait. A file larger
 /// than `most` is refused.
 pub(crate) fn read_interruptible(
-    path: &Path,
-    most: usize,
-    signals: &mut Signals,
+    path: &Path, most: usize, signals: &mut Signals,
 ) -> Result<std::io::Result<Vec<u8>>, Stop> {
     match open(path, NONBLOCKING) {
         Ok(file) => read_opened(&file, most, signals),
@@ -39,9 +37,7 @@ pub(crate) fn read_interruptible(
 }
 
 pub(crate) fn read_opened(
-    file: &OwnedFd,
-    most: usize,
-    signals: &mut Signals,
+    file: &OwnedFd, most: usize, signals: &mut Signals,
 ) -> Result<std::io::Result<Vec<u8>>, Stop> {
     let mut stop = None;
     let content = read(file, most, &mut |file| {
@@ -58,9 +54,7 @@ fn open(path: &Path, flags: OFlags) -> std::io::Result<OwnedFd> {
 /// Reads a whole file with few system calls, and calls `until_ready` when it has no data. A pipe that has no
 /// writer yet looks as if it had ended, so only the second end counts.
 fn read(
-    file: &OwnedFd,
-    most: usize,
-    until_ready: &mut dyn FnMut(BorrowedFd<'_>) -> std::io::Result<()>,
+    file: &OwnedFd, most: usize, until_ready: &mut dyn FnMut(BorrowedFd<'_>) -> std::io::Result<()>,
 ) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(4000);
     let mut waited = false;
@@ -89,8 +83,7 @@ pub(crate) fn is_there(path: &[u8]) -> bool {
     look_for(path).unwrap_or(false)
 }
 
-/// Whether something is at a path; with a slash at its end, whether it is a directory that is not empty. It is
-/// an error if that cannot be known.
+/// Whether something is at a path; with a slash at its end, whether it is a directory that is not empty.
 pub(crate) fn look_for(path: &[u8]) -> std::io::Result<bool> {
     let place = path_of(path);
     let found = if path.ends_with(b"/") {

@@ -278,9 +278,7 @@ pub(crate) fn send_to_group(group: i32, number: i32) -> bool {
 }
 
 fn sent(
-    pid: i32,
-    number: i32,
-    kill: fn(rustix::process::Pid, rustix::process::Signal) -> rustix::io::Result<()>,
+    pid: i32, number: i32, kill: fn(rustix::process::Pid, rustix::process::Signal) -> rustix::io::Result<()>,
 ) -> bool {
     // The numbers that the C library reserves (32 to 34 with musl) cannot be sent.
     let (pid, signal) = (rustix::process::Pid::from_raw(pid), rustix::process::Signal::from_raw(number));

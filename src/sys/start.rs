@@ -42,10 +42,7 @@ impl RunAs<'_> {
 /// Starts a program, after a step-down if one is requested. Fails with exit code 77 if root would run a file
 /// that is not root's alone, and otherwise like the target.
 pub(crate) fn start_program(
-    children: &mut Children,
-    run_as: RunAs<'_>,
-    argv: &[OsString],
-    variables: &Variables,
+    children: &mut Children, run_as: RunAs<'_>, argv: &[OsString], variables: &Variables,
     adjust: &dyn Fn(&mut Spawn<'_>),
 ) -> Result<Running> {
     let proved = run_as.kept_root.then(|| proof::program("preverb", argv, variables)).transpose()?;
@@ -75,10 +72,7 @@ pub(crate) fn itself(preverb: &Path) -> &Path {
 }
 
 pub(crate) fn start_mode(
-    children: &mut Children,
-    preverb: &Path,
-    mode: &str,
-    request: &Request<'_>,
+    children: &mut Children, preverb: &Path, mode: &str, request: &Request<'_>,
     adjust: &dyn Fn(&mut Spawn<'_>),
 ) -> Result<Running> {
     let variables = Variables::default();

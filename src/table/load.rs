@@ -88,11 +88,6 @@ fn read_one(path: &Path, what: &str, signals: &mut Signals) -> Result<String> {
     }
 }
 
-/// Formats a path for `path:line:column`, which editors and terminals can follow.
-pub(crate) fn shown_path(path: &Path) -> String {
-    escaped(bytes_of(path))
-}
-
 pub(crate) fn message(excerpts: &Excerpts<'_>, mistake: &Mistake, level: Level) -> Message {
     let mut sentence =
         excerpts.sentence(mistake.span, &mistake.message, mistake.masked.as_deref()).to_owned();
@@ -101,7 +96,7 @@ pub(crate) fn message(excerpts: &Excerpts<'_>, mistake: &Mistake, level: Level) 
     }
     let span = excerpts.sources().narrowed(mistake.span);
     let Some(place) = excerpts.sources().place(span.start) else { return Message::new(level, sentence) };
-    let path = shown_path(&place.source.path);
+    let path = escaped(bytes_of(&place.source.path));
     let (line, mark) = excerpts.lines(&place, span);
     let mut message = Message::new(level, format!("{path}:{}:{}: {sentence}", place.line, place.column))
         .field("file", path)

@@ -163,9 +163,7 @@ impl<'d> Tree<'d> {
 
     /// The items of an array of each verb in this environment, with the name of the verb.
     pub(crate) fn all_of(
-        self,
-        environment: &str,
-        key: &'static str,
+        self, environment: &str, key: &'static str,
     ) -> impl Iterator<Item = (&'d str, Node<'d>)> + use<'d> {
         let (_, over) = self.verbs(environment);
         self.verb_nodes(environment).into_iter().flat_map(move |verb| {
@@ -198,13 +196,8 @@ impl<'d> Tree<'d> {
         }
         let naming = self.root().get("environment");
         let default = naming.and_then(|naming| naming.get("default")?.as_str()).unwrap_or("prod");
-        let mut known: Vec<&str> = self.environments().collect();
         let names = naming.into_iter().flat_map(|naming| naming.below("names")).filter_map(Node::as_str);
-        for name in names.chain([default]) {
-            if !known.contains(&name) {
-                known.push(name);
-            }
-        }
+        let known = set_of(self.environments().chain(names).chain([default]));
         let others = known.into_iter().filter(|other| *other != environment);
         let others = others.filter(|other| self.has_verb(word, other) || alias(other).is_some());
         let elsewhere: Vec<String> = others.map(str::to_owned).collect();
@@ -272,10 +265,7 @@ impl<'d> Tree<'d> {
     }
 
     pub(crate) fn select(
-        self,
-        decoder: &mut Decoder,
-        environment: &EnvironmentName,
-        verb: Option<&VerbName>,
+        self, decoder: &mut Decoder, environment: &EnvironmentName, verb: Option<&VerbName>,
     ) -> Selection {
         let table = decoder.layer(self.root(), Place::Table);
         let node = self.environment(environment.as_str());
@@ -304,10 +294,7 @@ impl<'d> Tree<'d> {
     /// Decodes a verb for this environment, without the layers of the table and of the environment, which are
     /// the same for every verb.
     pub(crate) fn verb(
-        self,
-        decoder: &mut Decoder,
-        environment: &EnvironmentName,
-        verb: &VerbName,
+        self, decoder: &mut Decoder, environment: &EnvironmentName, verb: &VerbName,
     ) -> SelectedVerb {
         let (base, over) = self.parts(verb.as_str(), environment.as_str());
         let place = Place::Verb(verb.as_str());

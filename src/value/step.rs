@@ -59,13 +59,6 @@ pub(crate) struct Step {
     pub(crate) kind: StepKind,
 }
 
-impl Step {
-    /// The same step for this user, unless it has its own user.
-    pub(crate) fn for_user(&self, user: Option<&Template>) -> Self {
-        Self { user: self.user.as_ref().or(user).cloned(), ..self.clone() }
-    }
-}
-
 choice! {
     OnFailure { Stop = "stop", Warn = "warn" }
 }
@@ -73,7 +66,7 @@ choice! {
 #[derive(Debug, Clone)]
 pub(crate) enum StepKind {
     Run { argv: Vec<Element>, stdin: Option<Template> },
-    Hooks { path: Template, shell: Option<Template>, executables: Executables },
+    Hooks { path: Template, shell: Template, executables: Executables },
     Env(Vec<Setting>),
     EnvFile(Vec<Template>),
     Wait(Vec<Probe>),

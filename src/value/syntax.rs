@@ -8,10 +8,6 @@ use crate::text::log::quoted;
 
 type Wrong = (Range<usize>, String);
 
-fn line_of(before: &str) -> usize {
-    before.bytes().filter(|byte| *byte == b'\n').count() + 1
-}
-
 pub(super) fn mistakes_in(text: &str, errors: &[Error]) -> (bool, Vec<Wrong>) {
     let (mut mistakes, mut twice) = (Vec::new(), Vec::new());
     for error in errors {
@@ -70,7 +66,12 @@ fn defined_twice(text: &str, twice: &[Range<usize>], mistakes: &mut Vec<Wrong>) 
             let number = key.get_ref().strip_prefix(&mark).and_then(|number| number.parse::<usize>().ok());
             if let Some(number) = number.filter(|number| *number < names.len()) {
                 let first = table.get_key_value(names[number].as_str()).map(|(first, _)| first.span().start);
-                found[number] = (true, first.and_then(|start| marked.get(..start)).map(line_of));
+                found[number] = (
+                    true,
+                    first
+                        .and_then(|start| marked.get(..start))
+                        .map(|before| before.matches('\n').count() + 1),
+                );
             }
             tables.extend(value.get_ref().as_table());
             let items = value.get_ref().as_array().into_iter().flatten();

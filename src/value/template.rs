@@ -187,10 +187,7 @@ fn expand_into(parts: &[Part], variables: &Variables, out: &mut Expanded, missin
 }
 
 fn expand_reference(
-    reference: &Reference,
-    variables: &Variables,
-    out: &mut Expanded,
-    missing: &mut Vec<Fault>,
+    reference: &Reference, variables: &Variables, out: &mut Expanded, missing: &mut Vec<Fault>,
 ) {
     let fact = variables.fact(&reference.name);
     let found = match &fact {

@@ -41,10 +41,7 @@ pub(crate) enum TextError {
 /// Expands the variables in the scope. The error lists every unset variable once, with the first line that
 /// needs it. If there is none, it is a malformed `${` with its line. `continues` is asked after each piece.
 pub(crate) fn expand_text(
-    text: &[u8],
-    variables: &Variables,
-    scope: &Scope,
-    continues: &mut dyn FnMut() -> bool,
+    text: &[u8], variables: &Variables, scope: &Scope, continues: &mut dyn FnMut() -> bool,
 ) -> Result<Expanded, TextError> {
     let mut out = Expanded::default();
     let mut interrupted = false;
@@ -96,9 +93,7 @@ pub(crate) fn references(text: &[u8], scope: &Scope) -> (Vec<(usize, Template)>,
 /// Calls `take` for each piece of a text with its line, its bytes, and its template, until it returns false.
 /// The template is `None` if the piece is not changed.
 fn pieces<'t>(
-    text: &'t [u8],
-    scope: &Scope,
-    mut take: impl FnMut(usize, &'t [u8], Option<Template>) -> bool,
+    text: &'t [u8], scope: &Scope, mut take: impl FnMut(usize, &'t [u8], Option<Template>) -> bool,
 ) -> Result<(), Malformed> {
     let mut rest = text;
     let mut line = 1;

@@ -179,8 +179,7 @@ impl<'s> Document<'s> {
     /// Does the same, but also returns a tree if keys defined twice are the only mistakes. The first
     /// definition counts.
     pub(crate) fn read_on(
-        sources: &'s Sources,
-        appended: fn(&[&str]) -> bool,
+        sources: &'s Sources, appended: fn(&[&str]) -> bool,
     ) -> (Option<Self>, Vec<Mistake>) {
         let mut mistakes = Vec::new();
         let mut root = Spanned::new(0..0, DeValue::Table(DeTable::new()));
@@ -225,10 +224,7 @@ impl<'s> Document<'s> {
 
 /// Merges `over`, which is at `path`, into `base`. The result, if any, has to replace `base`.
 fn merge<'s>(
-    base: &mut DeValue<'s>,
-    over: Spanned<DeValue<'s>>,
-    path: &mut Vec<String>,
-    appended: fn(&[&str]) -> bool,
+    base: &mut DeValue<'s>, over: Spanned<DeValue<'s>>, path: &mut Vec<String>, appended: fn(&[&str]) -> bool,
 ) -> Option<Spanned<DeValue<'s>>> {
     let span = over.span();
     match (base, over.into_inner()) {

@@ -21,9 +21,7 @@ impl Element {
     }
 
     pub(crate) fn expand(
-        &self,
-        facts: Facts<'_>,
-        arguments: &dyn Fn() -> Result<Vec<Expanded>, Fault>,
+        &self, facts: Facts<'_>, arguments: &dyn Fn() -> Result<Vec<Expanded>, Fault>,
     ) -> Result<Vec<Expanded>, Fault> {
         let templates = match self {
             Self::Template(template) => std::slice::from_ref(template),
@@ -50,9 +48,7 @@ impl Element {
 }
 
 pub(crate) fn expand(
-    elements: &[Element],
-    facts: Facts<'_>,
-    arguments: &dyn Fn() -> Result<Vec<Expanded>, Fault>,
+    elements: &[Element], facts: Facts<'_>, arguments: &dyn Fn() -> Result<Vec<Expanded>, Fault>,
 ) -> Result<Vec<Expanded>, Fault> {
     let mut words = Vec::with_capacity(elements.len());
     for element in elements {

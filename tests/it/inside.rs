@@ -66,9 +66,7 @@ impl Inside<'_> {
     /// The same, started by this command, such as `setpriv`.
     #[track_caller]
     fn preverb_under<U: AsRef<OsStr>, W: AsRef<OsStr>>(
-        &self,
-        under: &[U],
-        words: impl IntoIterator<Item = W>,
+        &self, under: &[U], words: impl IntoIterator<Item = W>,
     ) -> Answer {
         let mut command = Command::new("nsenter");
         command.args(["-p", "-m", "-t", &self.first.to_string()]).args(under).arg(preverb()).args(words);

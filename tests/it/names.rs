@@ -75,9 +75,7 @@ fn static_binary() -> Option<OsString> {
 /// Probes `host` with this name server and these further lines of resolv.conf, by both C libraries.
 #[track_caller]
 fn probed(
-    host: &str,
-    lines: &str,
-    answer: impl Fn(&str, u16) -> Answer + Send + 'static,
+    host: &str, lines: &str, answer: impl Fn(&str, u16) -> Answer + Send + 'static,
     adjust: impl Fn(Test) -> Test,
 ) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

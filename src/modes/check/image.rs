@@ -88,10 +88,7 @@ fn rights(metadata: &Metadata) -> String {
 
 /// The file that a program resolves to; `None` if that is unknown.
 pub(super) fn program(
-    program: &OsStr,
-    variables: &Variables,
-    directory: Option<&Path>,
-    viewer: Viewer<'_>,
+    program: &OsStr, variables: &Variables, directory: Option<&Path>, viewer: Viewer<'_>,
 ) -> Result<Option<PathBuf>, Problem> {
     let mut refused = None;
     for path in exec::candidates(program, variables) {

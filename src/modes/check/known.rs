@@ -45,10 +45,7 @@ pub(super) struct Known<'k> {
 
 impl<'k> Known<'k> {
     pub(super) fn new(
-        image: &Image<'k>,
-        environment: &EnvironmentName,
-        verb: Option<&str>,
-        declarations: &[Declaration],
+        image: &Image<'k>, environment: &EnvironmentName, verb: Option<&str>, declarations: &[Declaration],
     ) -> Self {
         let (secrets, naming) = (image.secrets, &image.settings.environment);
         let mut known = Self {

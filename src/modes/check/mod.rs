@@ -26,11 +26,7 @@ use crate::text::{EnvironmentName, Failure, Kind, Level, Result, VerbName, quote
 use crate::value::Sources;
 
 pub(crate) fn check(
-    mut context: Context<'_>,
-    path: &Path,
-    options: &Options,
-    json: bool,
-    strict: bool,
+    mut context: Context<'_>, path: &Path, options: &Options, json: bool, strict: bool,
 ) -> Result<u8> {
     let mut findings = Findings::default();
     let (sources, mut refused) = match context.read(path) {
@@ -70,11 +66,7 @@ pub(crate) fn check(
 }
 
 fn look(
-    context: &mut Context<'_>,
-    path: &Path,
-    options: &Options,
-    tree: Tree<'_>,
-    findings: &mut Findings,
+    context: &mut Context<'_>, path: &Path, options: &Options, tree: Tree<'_>, findings: &mut Findings,
 ) -> Option<Failure> {
     let mut decoder = Decoder::default();
     let settings = tree.settings(&mut decoder);
@@ -125,9 +117,6 @@ fn look(
             selection.verb = Some(tree.verb(&mut decoder, environment, &verb));
             run::walk(&image, &selection, environment, findings);
         }
-    }
-    if let Err(stop) = check_stop(&mut context.signals) {
-        return Some(stop);
     }
     table::check(tree, &settings, &[default, chosen_name], &secrets, findings);
     findings.mistakes(decoder.mistakes);

@@ -12,10 +12,7 @@ use crate::text::{EnvironmentName, Level, MASK, VerbName, escaped, quoted_path};
 use crate::value::{LAYERS, Node, Origin, Shape};
 
 pub(super) fn walk(
-    image: &Image<'_>,
-    selection: &Selection,
-    environment: &EnvironmentName,
-    findings: &mut Findings,
+    image: &Image<'_>, selection: &Selection, environment: &EnvironmentName, findings: &mut Findings,
 ) {
     let verb = selection.verb.as_ref().map(|verb| &verb.name);
     let name = verb.map(VerbName::as_str);

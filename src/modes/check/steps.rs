@@ -88,8 +88,7 @@ impl Walk<'_, '_> {
                 self.earlier = true;
             }
             StepKind::Hooks { path, shell, executables } => {
-                let shell = shell.as_ref().and_then(|shell| self.path(shell, "shell"));
-                let shell = shell.map_or_else(|| hook_files::SHELL.into(), |shell| shell.path());
+                let shell = self.path(shell, "shell").map_or_else(|| "sh".into(), |shell| shell.path());
                 let (interpreters, executables) = (&self.image.interpreters[..], *executables);
                 let rules = Rules { interpreters, shell: shell.as_os_str(), executables };
                 self.hooks(path, runner.as_ref(), own.as_ref(), rules);
@@ -274,11 +273,7 @@ impl Walk<'_, '_> {
     }
 
     fn hooks(
-        &mut self,
-        directory: &Template,
-        runner: Option<&Identity>,
-        own: Option<&Identity>,
-        rules: Rules<'_>,
+        &mut self, directory: &Template, runner: Option<&Identity>, own: Option<&Identity>, rules: Rules<'_>,
     ) {
         let kept_root = own.is_some_and(|own| own.uid == 0);
         let Some(value) = self.path(directory, "hooks") else { return };

@@ -9,11 +9,7 @@ use crate::text::{Level, MASK, NAME_RULE, VerbName, did_you_mean, quoted, set_of
 use crate::value::{Node, Shape};
 
 pub(super) fn check(
-    tree: Tree<'_>,
-    settings: &Settings,
-    environments: &[&str],
-    secrets: &[String],
-    findings: &mut Findings,
+    tree: Tree<'_>, settings: &Settings, environments: &[&str], secrets: &[String], findings: &mut Findings,
 ) {
     let root = tree.root();
     for place in std::iter::once(root).chain(root.below("environments")) {

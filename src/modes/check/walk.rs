@@ -140,11 +140,7 @@ impl Walk<'_, '_> {
 
     /// Checks a program that `runner` runs; `own` is the step's own user.
     pub(super) fn program(
-        &mut self,
-        span: Span,
-        program: &OsStr,
-        runner: Option<&Identity>,
-        own: Option<&Identity>,
+        &mut self, span: Span, program: &OsStr, runner: Option<&Identity>, own: Option<&Identity>,
     ) -> Result<(), Problem> {
         let unseen = self.known.is_open("PATH") || self.image.secrets.iter().any(|name| name == "PATH");
         let has_slash = program.as_bytes().contains(&b'/');

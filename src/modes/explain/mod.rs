@@ -20,11 +20,7 @@ use crate::value::{Expanded, Found, LAYERS, Origin, Probe, StepKind, Variables, 
 /// Explains a plan, and the problems that would end its run. It only looks up the files of hook directories,
 /// the paths of conditions, and users.
 pub(crate) fn explain(
-    plan: &Plan,
-    mut failures: Vec<Failure>,
-    inherited: &Variables,
-    tree: Tree<'_>,
-    settings: &Settings,
+    plan: &Plan, mut failures: Vec<Failure>, inherited: &Variables, tree: Tree<'_>, settings: &Settings,
     health: Option<&Probe>,
 ) -> (Explained, Vec<Failure>) {
     let myself = Credentials::observe();
@@ -149,9 +145,7 @@ fn user_note(user: &Expanded, identity: &Result<Identity>, myself: Credentials) 
 }
 
 fn changed(
-    plan: &Plan,
-    inherited: &Variables,
-    user: Option<&(&Expanded, Result<Identity>)>,
+    plan: &Plan, inherited: &Variables, user: Option<&(&Expanded, Result<Identity>)>,
 ) -> Vec<ExplainedVariable> {
     let mut changed = Vec::new();
     let mut add = |name: &[u8], value: Option<Exact>, layer: Exact, replaces: bool| {

@@ -106,17 +106,9 @@ pub(super) fn text(template: &Template, variables: &Variables) -> Vec<u8> {
 
 /// A target as it is written, up to its query; a `?` inside `${...}` does not begin one.
 fn without_query(source: &str) -> &str {
-    let mut depth = 0_usize;
-    let is_query = |(at, byte): (usize, u8)| {
-        match byte {
-            b'{' if source[..at].ends_with('$') => depth += 1,
-            b'}' => depth = depth.saturating_sub(1),
-            b'?' if depth == 0 => return Some(at),
-            _ => {}
-        }
-        None
-    };
-    source.bytes().enumerate().find_map(is_query).map_or(source, |at| &source[..at])
+    let is_outside = |at: usize| source[..at].matches("${").count() <= source[..at].matches('}').count();
+    let query = source.match_indices('?').find(|(at, _)| is_outside(*at));
+    query.map_or(source, |(at, _)| &source[..at])
 }
 
 fn written(template: &Template) -> Exact {
@@ -222,7 +214,7 @@ impl<'p> Steps<'p> {
             per: now.optional(step.per.as_ref()),
             ..ExplainedStep::default()
         };
-        self.does(planned, &mut now, &mut explained, may_run);
+        self.does(planned, identity.as_ref(), &mut now, &mut explained, may_run);
         explained.unexpanded = now.unexpanded.into_iter().map(|(unexpanded, _)| unexpanded).collect();
         if may_run {
             self.changed_by(planned, runs);
@@ -246,11 +238,8 @@ impl<'p> Steps<'p> {
     }
 
     fn does(
-        &mut self,
-        step: &PlanStep,
-        now: &mut Expander<'_>,
-        explained: &mut ExplainedStep,
-        may_run: bool,
+        &mut self, step: &PlanStep, identity: Option<&Identity>, now: &mut Expander<'_>,
+        explained: &mut ExplainedStep, may_run: bool,
     ) {
         let each = |does: &[Exact]| does.iter().map(|each| escaped(&each.0)).collect::<Vec<_>>();
         match &step.step.kind {
@@ -261,10 +250,10 @@ impl<'p> Steps<'p> {
             }
             StepKind::Hooks { path, shell, executables } => {
                 explained.does = vec![now.text(path)];
-                let shell = now.optional(shell.as_ref()).map_or(hook_files::SHELL.into(), |shell| shell.0);
+                let shell = now.text(shell).0;
                 let (shell, executables) = (OsStr::from_bytes(&shell), *executables);
                 let rules = Rules { interpreters: &self.plan.interpreters, shell, executables };
-                hooks(path, rules, now, explained);
+                hooks(path, rules, identity, now, explained);
             }
             StepKind::Env(settings) => {
                 for setting in settings {
@@ -337,11 +326,17 @@ impl<'p> Steps<'p> {
     }
 }
 
-fn hooks(path: &Template, rules: Rules<'_>, now: &Expander<'_>, explained: &mut ExplainedStep) {
+fn hooks(
+    path: &Template, rules: Rules<'_>, identity: Option<&Identity>, now: &Expander<'_>,
+    explained: &mut ExplainedStep,
+) {
     let Ok(named) = path.expand(now.facts.variables) else {
         return explained.lines.push(path.shown_source());
     };
-    let files = match hook_files::hooks(path_of(&named.bytes), rules) {
+    let list = || hook_files::hooks(path_of(&named.bytes), rules);
+    // As at run time: a directory that only its user can enter, or that only root can list.
+    let listed = identity::acting_as(identity, || Ok(list())).unwrap_or_else(|_| list());
+    let files = match listed.or_else(|_| list()) {
         Err(reason) => return explained.lines.push(format!("{}: cannot be read: {reason}", named.shown())),
         Ok(files) if files.is_empty() => return explained.lines.push(format!("{}: no files", named.shown())),
         Ok(files) => files,

@@ -61,10 +61,7 @@ impl Setup {
 ///
 /// In the directory part of a path only root's links are followed; a link at the end is changed itself.
 pub(crate) fn chown(
-    paths: &[PathBuf],
-    owner: &Identity,
-    warn: &dyn Fn(&str),
-    progress: &mut Progress<'_>,
+    paths: &[PathBuf], owner: &Identity, warn: &dyn Fn(&str), progress: &mut Progress<'_>,
 ) -> Result<()> {
     let mut giving = ChownWalk { owner, warn, progress, entries: 0, tree: Path::new("") };
     for path in paths {

@@ -17,10 +17,7 @@ const TERM: i32 = 15;
 impl Setup {
     /// Runs `inner` while the program runs.
     pub(in crate::setup) fn during(
-        &mut self,
-        task: &Task<'_>,
-        during: &During,
-        inner: impl FnOnce(&mut Self) -> Result<()>,
+        &mut self, task: &Task<'_>, during: &During, inner: impl FnOnce(&mut Self) -> Result<()>,
     ) -> Result<()> {
         let log = self.world.log;
         let label = &task.step.label;

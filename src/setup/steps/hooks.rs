@@ -39,16 +39,11 @@ impl Setup {
     }
 
     pub(in crate::setup) fn hooks(
-        &mut self,
-        task: &Task<'_>,
-        template: &Template,
-        shell: Option<&Template>,
-        executables: Executables,
+        &mut self, task: &Task<'_>, template: &Template, shell: &Template, executables: Executables,
     ) -> Result<()> {
         self.once(task, |setup| {
             let interpreters = setup.plan.interpreters.clone();
-            let shell = shell.map(|shell| setup.path(shell, task, "shell")).transpose()?;
-            let shell = shell.unwrap_or_else(|| hook_files::SHELL.into());
+            let shell = setup.path(shell, task, "shell")?;
             let rules = Rules { interpreters: &interpreters, shell: shell.as_os_str(), executables };
             let named = setup.expand(template, task, "hooks")?;
             let path = path_of(&named.bytes);
@@ -81,11 +76,7 @@ impl Setup {
     }
 
     fn hook_file(
-        &mut self,
-        task: &Task<'_>,
-        named: &Expanded,
-        path: PathBuf,
-        rules: Rules<'_>,
+        &mut self, task: &Task<'_>, named: &Expanded, path: PathBuf, rules: Rules<'_>,
     ) -> Result<()> {
         let file = acting_as(task.identity.as_ref(), || Ok(hook_files::hook(path, rules)))?;
         let is_secret = file.is_secret(named);

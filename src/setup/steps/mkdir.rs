@@ -30,10 +30,7 @@ type Made<T> = std::result::Result<T, Refusal>;
 /// applies to the named directories; their parents get a mode by the umask, as with `mkdir -p -m`. Existing
 /// directories are not changed.
 pub(crate) fn mkdir(
-    paths: &[PathBuf],
-    mode: Option<u32>,
-    owner: Option<&Identity>,
-    progress: &mut Progress<'_>,
+    paths: &[PathBuf], mode: Option<u32>, owner: Option<&Identity>, progress: &mut Progress<'_>,
 ) -> Result<()> {
     for path in paths {
         progress()?;

@@ -16,11 +16,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// The check for the step `label`, which began at `started`. It fails after a request to stop or past the
 /// timeout, and reports a long step.
 pub(crate) fn of<'a>(
-    label: &'a str,
-    limit: Option<Duration>,
-    started: Instant,
-    log: Log,
-    children: &'a mut Children,
+    label: &'a str, limit: Option<Duration>, started: Instant, log: Log, children: &'a mut Children,
 ) -> impl FnMut() -> Result<()> + 'a {
     let limit = limit.filter(|limit| !limit.is_zero());
     let (mut look, mut say) = (started + POLL_INTERVAL, started + REPORT_INTERVAL);

@@ -47,10 +47,7 @@ pub(crate) struct Rendering {
 /// reported and no file changes. A link at the destination is replaced, not followed. A file that is already
 /// right is left alone.
 pub(crate) fn render(
-    what: &Rendering,
-    variables: &Variables,
-    writer: Option<&Identity>,
-    progress: &mut Progress<'_>,
+    what: &Rendering, variables: &Variables, writer: Option<&Identity>, progress: &mut Progress<'_>,
 ) -> Result<()> {
     let (directories, files) = acting_as(writer, || {
         let (directories, sources) = sources(what, writer, progress)?;
@@ -168,10 +165,7 @@ fn is_directorys(path: &Path) -> bool {
 /// Finds the templates of `from`, which is rendered to `to`. Names with a leading dot are skipped, so that
 /// each file of a mounted `ConfigMap` is found once.
 pub(crate) fn find(
-    from: &Path,
-    to: &Path,
-    suffix: &[u8],
-    progress: &mut Progress<'_>,
+    from: &Path, to: &Path, suffix: &[u8], progress: &mut Progress<'_>,
 ) -> std::result::Result<Templates, FindError> {
     let (_, kind) = match open(from) {
         Err(Refusal::System(Errno::NOENT)) if is_directorys(from) || is_directorys(to) => {
@@ -245,10 +239,7 @@ impl Tree<'_, '_> {
 }
 
 fn expanded(
-    template: &Path,
-    variables: &Variables,
-    scope: &Scope,
-    writer: Option<&Identity>,
+    template: &Path, variables: &Variables, scope: &Scope, writer: Option<&Identity>,
     progress: &mut Progress<'_>,
 ) -> std::result::Result<Expanded, Vec<Failure>> {
     let refused = |refusal| vec![unreadable(template, &refusal, writer)];
@@ -399,11 +390,7 @@ mod tests {
     use crate::value::variables::Origin;
 
     fn render(
-        from: &Path,
-        to: &Path,
-        mode: Option<u32>,
-        variables: &Variables,
-        writer: Option<&Identity>,
+        from: &Path, to: &Path, mode: Option<u32>, variables: &Variables, writer: Option<&Identity>,
     ) -> Result<()> {
         let suffix = SUFFIX.into();
         let (from, to, scope) = (from.into(), to.into(), Scope::default());

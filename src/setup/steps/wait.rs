@@ -54,10 +54,7 @@ impl Setup {
 }
 
 pub(crate) fn awaited_of(
-    probe: &Probe,
-    facts: Facts<'_>,
-    what: &str,
-    program: &Path,
+    probe: &Probe, facts: Facts<'_>, what: &str, program: &Path,
 ) -> Result<Option<Awaited>> {
     match probe {
         Probe::Exec(argv) => {

@@ -34,11 +34,7 @@ const LONGEST_INTERPRETER: usize = 253;
 const OTHER_SYSTEMS: [&[u8]; 3] = [b"MZ", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"];
 
 pub(crate) fn diagnose(
-    program: &OsStr,
-    path: &Path,
-    error: Errno,
-    argv: &[OsString],
-    variables: &Variables,
+    program: &OsStr, path: &Path, error: Errno, argv: &[OsString], variables: &Variables,
 ) -> Failure {
     let reason = match error {
         Errno::E2BIG => too_large(argv, variables),

@@ -128,11 +128,7 @@ impl Decoder {
 
     /// Parses a string; the mistake says that it is `what` if it is not valid.
     fn valid<T>(
-        &mut self,
-        node: Node<'_>,
-        parse: impl Fn(&str) -> Option<T>,
-        what: &str,
-        hint: &str,
+        &mut self, node: Node<'_>, parse: impl Fn(&str) -> Option<T>, what: &str, hint: &str,
     ) -> Option<T> {
         let text = self.string(node)?;
         let value = parse(text);
@@ -178,10 +174,7 @@ impl Decoder {
 
     /// Records a mistake for a key that is not one of `known`.
     pub(crate) fn unknown_key(
-        &mut self,
-        child: Node<'_>,
-        place: Place<'_>,
-        known: &mut dyn Iterator<Item = &'static str>,
+        &mut self, child: Node<'_>, place: Place<'_>, known: &mut dyn Iterator<Item = &'static str>,
     ) {
         let known: Vec<&str> = known.collect();
         let key = child.key();
@@ -223,10 +216,7 @@ impl Decoder {
 
     /// Parses one of a few names.
     pub(crate) fn choice<T>(
-        &mut self,
-        node: Node<'_>,
-        names: &[&str],
-        parse: fn(&str) -> Option<T>,
+        &mut self, node: Node<'_>, names: &[&str], parse: fn(&str) -> Option<T>,
     ) -> Option<T> {
         self.valid(node, parse, "not one of its values", &format!("it is one of {}", listed(names)))
     }
@@ -301,11 +291,7 @@ impl Decoder {
 
     /// A value that is known now, or only after its `${...}` are expanded.
     fn deferred<T>(
-        &mut self,
-        node: Node<'_>,
-        parse: fn(&str) -> Option<T>,
-        what: &str,
-        hint: &str,
+        &mut self, node: Node<'_>, parse: fn(&str) -> Option<T>, what: &str, hint: &str,
     ) -> Option<Deferred<T>> {
         let template = self.template(node)?;
         if !template.is_literal() {

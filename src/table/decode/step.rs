@@ -203,7 +203,10 @@ impl Decoder {
         let Draft { stdin, shell, executables, ready, stop_signal, suffix, only, mode, .. } = draft;
         Some(match kind {
             "run" => StepKind::Run { argv: draft.run?, stdin },
-            "hooks" => StepKind::Hooks { path: draft.hooks?, shell, executables },
+            "hooks" => {
+                let shell = shell.or_else(|| Template::parse("sh").ok())?;
+                StepKind::Hooks { path: draft.hooks?, shell, executables }
+            }
             "env" => StepKind::Env(draft.env),
             "env-file" => StepKind::EnvFile(draft.paths),
             "wait" => StepKind::Wait(draft.wait),

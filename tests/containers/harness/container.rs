@@ -178,9 +178,7 @@ impl Container {
     /// Runs a command in the container, with flags of `exec`.
     #[track_caller]
     pub(crate) fn exec_as<S: AsRef<OsStr>>(
-        &self,
-        flags: &[&str],
-        args: impl IntoIterator<Item = S>,
+        &self, flags: &[&str], args: impl IntoIterator<Item = S>,
     ) -> Output {
         let mut command = self.engine.command();
         command.arg("exec").args(flags).arg(&self.name).args(args);
