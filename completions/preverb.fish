@@ -22,7 +22,7 @@ end
 
 complete -c preverb -n 'not __preverb_own' -F
 complete -c preverb -n __preverb_own -f -a '(__preverb_verbs)'
-complete -c preverb -n __preverb_own -l table -r -F -d 'The verb table'
+complete -c preverb -n __preverb_own -l table -r -F -d 'The table'
 complete -c preverb -n __preverb_own -l environment -x -d 'The deployment environment; also sets the variable that names it'
 complete -c preverb -n __preverb_own -l skip-setup -d 'Skip every setup step'
 complete -c preverb -n __preverb_own -l log -x -a 'text json quiet verbose' -d 'Message format: text, json, quiet or verbose'
@@ -32,7 +32,7 @@ complete -c preverb -n __preverb_own -l timeout -x -d 'With --health, --wait, --
 complete -c preverb -n __preverb_own -l help -d 'Show this help'
 complete -c preverb -n __preverb_own -l version -d 'Show the version'
 complete -c preverb -n __preverb_own -l list -d 'List the verbs of the environment, and the declared variables'
-complete -c preverb -n __preverb_own -l check -d 'Report every error in the table and in the files it names'
+complete -c preverb -n __preverb_own -l check -d 'Report every error in the table, and what is missing in the image'
 complete -c preverb -n __preverb_own -l explain -d 'Show what a run would do, without doing it'
 complete -c preverb -n __preverb_own -l health -d 'Report whether the container\'s verb is healthy'
 complete -c preverb -n __preverb_own -l shim -d 'Print a script for the host that runs the image as a local command'

@@ -38,7 +38,7 @@ pub(crate) const OPTIONS: [(&str, &[Definition]); 3] = [
         "Table modes",
         &[
             ("list", "", &[], "List the verbs of the environment, and the declared variables"),
-            ("check", "", &[], "Report every error in the table and in the files it names"),
+            ("check", "", &[], "Report every error in the table, and what is missing in the image"),
             ("explain", "", &[], "Show what a run would do, without doing it"),
             ("health", "", &[], "Report whether the container's verb is healthy"),
             ("shim", "", &[], "Print a script for the host that runs the image as a local command"),
