@@ -478,12 +478,15 @@ mod tests {
         put(&from.join("b.conf.template"), b"b ${NAME}");
         put(&from.join("nested/c.template"), b"c");
         put(&from.join("a.conf"), b"no template");
-        put(&from.join(".hidden.template"), b"${NONE}");
+        // A mounted ConfigMap keeps its files behind names with two dots.
+        put(&from.join("..data.template"), b"${NONE}");
+        put(&from.join(".env.template"), b"${NAME}");
         // In a mounted ConfigMap, the file is a link.
         put(&from.join("nested/real"), b"linked");
         symlink("nested/real", from.join("l.template")).expect("made");
         render(&from, &to, None, &variables(), None).expect("rendered");
-        assert_eq!(names(&to), ["b.conf", "l", "nested"]);
+        assert_eq!(names(&to), [".env", "b.conf", "l", "nested"]);
+        assert_eq!(read(&to.join(".env")), b"world");
         assert_eq!(read(&to.join("nested/c")), b"c");
         assert_eq!(
             (read(&to.join("b.conf")), read(&to.join("l"))),
