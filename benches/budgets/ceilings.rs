@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -40,9 +40,7 @@ pub(crate) fn hold() -> Result<bool> {
 
     judge("bytes of the binary", stripped(&preverb, &scratch)?, SIZE);
     judge("uses of what is left out of it", uses_of_what_is_left_out(&preverb)?, 0);
-    let readable = scratch.path("preverb");
-    fs::write(&readable, without_empty_segments(fs::read(&preverb)?)?)?;
-    fs::set_permissions(&readable, fs::Permissions::from_mode(0o755))?;
+    let readable = readable_by_valgrind(&preverb, &scratch)?;
     let run = |preverb: &Path, count: usize| -> Result<_> {
         let table = scratch.file("table.toml", 0o644, &table_of(count, &target))?;
         let env = [
@@ -131,15 +129,25 @@ fn left_out(elf: &[u8]) -> Result<(usize, usize)> {
     bail!("the binary has no segment without bytes: link/no-backtrace.ld was not used")
 }
 
-/// The program without the segment that has no bytes: valgrind reads no symbols where there is one.
-fn without_empty_segments(mut elf: Vec<u8>) -> Result<Vec<u8>> {
+/// A copy of the program without the segment that has no bytes: valgrind reads no symbols where there is one.
+/// It keeps its name, because preverb does more under another one.
+///
+/// # Errors
+/// When it is not a 64-bit little-endian ELF file, or cannot be copied.
+pub(crate) fn readable_by_valgrind(program: &Path, scratch: &Scratch) -> Result<PathBuf> {
+    let mut elf = fs::read(program)?;
     for segment in segments(&elf)? {
         if segment.is_empty() {
             // PT_NULL
             elf[segment.header..segment.header + 4].fill(0);
         }
     }
-    Ok(elf)
+    let folder = scratch.path("readable");
+    fs::create_dir(&folder)?;
+    let readable = folder.join(program.file_name().context("the program has no name")?);
+    fs::write(&readable, elf)?;
+    fs::set_permissions(&readable, fs::Permissions::from_mode(0o755))?;
+    Ok(readable)
 }
 
 /// A segment of an ELF file (64 bit, little endian); see elf(5).

@@ -216,7 +216,7 @@ fn run(options: &Options) -> Result<bool> {
         Report { machine: report::machine(&VERSIONS), measured: Vec::new(), verdicts: Vec::new(), absent };
     let mut whole = measure(options, contenders, &listener, &mut report)?;
     let with_symbols = if options.binary.is_none() && find("valgrind").is_some() {
-        Some(build_preverb(Symbols::Kept)?)
+        Some(ceilings::readable_by_valgrind(&build_preverb(Symbols::Kept)?, &scratch)?)
     } else {
         None
     };
