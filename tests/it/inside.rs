@@ -631,12 +631,15 @@ fn a_table_that_blocks_is_read_no_longer_than_the_timeout() {
     .run();
 }
 
+/// A verb whose program has a real id that its effective one differs from, as after a set-user-id program.
+fn verb_that_ran_a_set_user_id_program(rest: &str) -> String {
+    let words = MAIN.strip_prefix("[\"sh\", ").unwrap();
+    format!("[verbs.a]\nexec = [\"setpriv\", \"--ruid=10001\", \"sh\", \"-p\", {words}\n{rest}\n")
+}
+
 #[test]
 fn a_main_process_that_ran_a_set_user_id_program_is_refused() {
-    let verb = format!(
-        "[verbs.a]\nexec = [\"setpriv\", \"--ruid=10001\", \"sh\", \"-p\", {}\nhealth = {{ exec = [\"touch\", \"[DIR]/probed\"] }}\n",
-        MAIN.strip_prefix("[\"sh\", ").unwrap()
-    );
+    let verb = verb_that_ran_a_set_user_id_program("health = { exec = [\"touch\", \"[DIR]/probed\"] }");
     container_of(&verb, &[], |inside| {
         let why = "the real, effective and saved ids of the main process 1 (`sh`) differ: it has run a set-user-id program, and preverb does not act for it";
         inside.health().is_unhealthy(why);
@@ -648,10 +651,7 @@ fn a_main_process_that_ran_a_set_user_id_program_is_refused() {
 
 #[test]
 fn a_supervised_target_that_ran_a_set_user_id_program_is_refused() {
-    let verb = format!(
-        "[verbs.a]\nexec = [\"setpriv\", \"--ruid=10001\", \"sh\", \"-p\", {}\ninit = true\n",
-        MAIN.strip_prefix("[\"sh\", ").unwrap()
-    );
+    let verb = verb_that_ran_a_set_user_id_program("init = true");
     container_of(&verb, &[], |inside| {
         let output = inside.shell("id -u");
         assert_eq!(output.status, Some(77), "{}", output.stderr);
