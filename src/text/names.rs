@@ -68,7 +68,12 @@ pub(crate) fn listed(names: &[&str]) -> String {
 /// Whether `${...}` and `variables` accept `name`: `[A-Za-z_][A-Za-z0-9_.]*`.
 pub(crate) fn is_variable_name(name: &[u8]) -> bool {
     let first = name.first().is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_');
-    first && name.iter().all(|b| b.is_ascii_alphanumeric() || b"_.".contains(b))
+    first && split_name(name).1.is_empty()
+}
+
+/// Splits a text after the characters of a variable's name.
+pub(crate) fn split_name(text: &[u8]) -> (&[u8], &[u8]) {
+    text.split_at(text.iter().take_while(|b| b.is_ascii_alphanumeric() || b"_.".contains(b)).count())
 }
 
 /// Whether a shell accepts a variable with this name (POSIX, 3.216 Name).

@@ -162,33 +162,30 @@ impl Conditions {
     }
 
     pub(crate) fn judge<'c>(&'c self, facts: Facts<'c>) -> impl Iterator<Item = Judged<'c>> {
-        let variables = [("only-if", &self.only_if), ("skip-if", &self.skip_if)].into_iter();
-        let variables = variables.flat_map(|(key, all)| all.iter().map(move |condition| (key, condition)));
-        let variables = variables.map(move |(key, condition)| Judged {
-            key,
-            subject: Subject::Variable(condition),
-            holds: condition.holds(facts),
-        });
-        let paths = [("if-exists", &self.if_exists), ("unless-exists", &self.unless_exists)].into_iter();
-        let paths = paths.flat_map(|(key, all)| all.iter().map(move |template| (key, template)));
-        let paths = paths.map(move |(key, template)| {
-            let path = template.expand(facts.variables);
-            // An empty path never exists.
-            let exists = |path: &Expanded| !path.bytes.is_empty() && (facts.exists)(&path.bytes);
-            let holds = path.as_ref().map(exists).map_err(Fault::clone);
-            Judged { key, subject: Subject::Path(template, path.unwrap_or_default()), holds }
-        });
+        let variables = move |key, all: &'c [Condition]| {
+            all.iter().map(move |condition| {
+                let (subject, holds) = (Subject::Variable(condition), condition.holds(facts));
+                Judged { key, subject, holds }
+            })
+        };
+        let paths = move |key, all: &'c [Template]| {
+            all.iter().map(move |template| {
+                let path = template.expand(facts.variables);
+                // An empty path never exists.
+                let exists = |path: &Expanded| !path.bytes.is_empty() && (facts.exists)(&path.bytes);
+                let holds = path.as_ref().map(exists).map_err(Fault::clone);
+                Judged { key, subject: Subject::Path(template, path.unwrap_or_default()), holds }
+            })
+        };
+        let variables = variables("only-if", &self.only_if).chain(variables("skip-if", &self.skip_if));
+        let paths = paths("if-exists", &self.if_exists).chain(paths("unless-exists", &self.unless_exists));
         variables.chain(paths)
     }
 
+    /// The first condition that skips, or the fault that comes before it.
     pub(crate) fn skip<'c>(&'c self, facts: Facts<'c>) -> Result<Option<Judged<'c>>, Fault> {
-        for judged in self.judge(facts) {
-            judged.holds.clone()?;
-            if judged.skips() {
-                return Ok(Some(judged));
-            }
-        }
-        Ok(None)
+        let found = self.judge(facts).find(|judged| judged.holds.is_err() || judged.skips());
+        found.map(|judged| judged.holds.clone().map(|_| judged)).transpose()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

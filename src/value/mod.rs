@@ -2,7 +2,6 @@
 
 pub(crate) mod capability;
 pub(crate) mod condition;
-pub(crate) mod deferred;
 pub(crate) mod env_file;
 pub(crate) mod limit;
 pub(crate) mod mount;
@@ -23,7 +22,6 @@ pub(crate) use crate::value::capability::Capability;
 pub(crate) use crate::value::condition::{
     CONDITION_RULE, Condition, Conditions, Facts, Judged, Subject, is_true,
 };
-pub(crate) use crate::value::deferred::Deferred;
 pub(crate) use crate::value::limit::{Limit, Resource};
 pub(crate) use crate::value::mount::{Prefix, split_prefix};
 pub(crate) use crate::value::reference::{Form, Operator, Part, Reference};
@@ -36,8 +34,8 @@ pub(crate) use crate::value::supervision::Supervision;
 pub(crate) use crate::value::target::{
     POSTGRES_SOCKET, POSTGRES_SOCKET_HINT, Password, Target, UNSEEN_PATH, UNSEEN_PATH_HINT,
 };
-pub(crate) use crate::value::template::{Expanded, Fault, Template};
-pub(crate) use crate::value::text::{HINT, Malformed, Scope, TextError, expand_text, references};
+pub(crate) use crate::value::template::{Deferred, Expanded, Fault, Template};
+pub(crate) use crate::value::text::{HINT, Scope, TextError, expand_text, references};
 pub(crate) use crate::value::toml::{Document, Mistake, Node, Place, Shape, Sources, Span};
 pub(crate) use crate::value::user::{LARGEST_ID, UserSpec, Who};
 pub(crate) use crate::value::variables::{Fact, Found, LAYERS, Origin, Variables, from_runtime};

@@ -1,7 +1,8 @@
 //! The grammar of `${...}`: parses a text into literal parts and references to variables. Pure.
 
+use crate::text::choice::choice;
 use crate::text::escape::escaped;
-use crate::text::names::is_variable_name;
+use crate::text::names::{is_variable_name, split_name};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Part {
@@ -17,87 +18,49 @@ pub(crate) struct Reference {
     /// Whether an empty value counts as unset: the form has a colon.
     pub(crate) empty_is_unset: bool,
     pub(crate) form: Form,
+    /// The text after the sign of the form.
+    pub(crate) word: Vec<Part>,
 }
 
-/// An encoding that keeps a value in one piece inside another text.
+choice! {
+    /// An encoding that keeps a value in one piece inside another text.
+    Operator { Url = "url", Json = "json", Sh = "sh", Words = "words" }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Operator {
-    Url,
-    Json,
-    Sh,
-    Words,
-}
-
-impl Operator {
-    pub(crate) const NAMES: [(&'static str, Self); 4] =
-        [("url", Self::Url), ("json", Self::Json), ("sh", Self::Sh), ("words", Self::Words)];
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Form {
     Plain,
     /// `${N-word}`
-    Default(Vec<Part>),
+    Default,
     /// `${N?message}`
-    Demand(Vec<Part>),
+    Demand,
     /// `${N+word}`
-    Alternative(Vec<Part>),
+    Alternative,
 }
 
-impl Form {
-    pub(crate) fn word(&self) -> &[Part] {
-        match self {
-            Self::Plain => &[],
-            Self::Default(word) | Self::Demand(word) | Self::Alternative(word) => word,
-        }
-    }
-}
-
-pub(crate) fn parts(text: &[u8]) -> Result<Vec<Part>, String> {
-    Parser { rest: text, depth: 0 }.parts(Until::End)
-}
-
-/// The first part of a text, which is literal or one `${...}`, and the rest.
-pub(crate) fn first_part(text: &[u8]) -> Result<(Option<Part>, &[u8]), String> {
-    let mut parser = Parser { rest: text, depth: 0 };
-    let part = parser.part(Until::End)?;
-    Ok((part, parser.rest))
-}
-
-pub(crate) fn has_words(part: &Part) -> bool {
-    match part {
-        Part::Literal(_) => false,
-        Part::Variable(reference) => {
-            reference.operator == Some(Operator::Words) || reference.form.word().iter().any(has_words)
-        }
-    }
-}
-
-pub(crate) fn misplaced_words() -> String {
-    "`@words` must be a whole element of `exec`, `args`, `args-after` or `run`".to_owned()
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Until {
-    End,
-    Brace,
-}
-
-struct Parser<'t> {
-    rest: &'t [u8],
+pub(crate) struct Parser<'t> {
+    pub(crate) rest: &'t [u8],
+    /// The number of `@words` so far.
+    pub(crate) words: usize,
     depth: usize,
 }
 
-impl Parser<'_> {
-    fn parts(&mut self, until: Until) -> Result<Vec<Part>, String> {
+impl<'t> Parser<'t> {
+    pub(crate) fn new(text: &'t [u8]) -> Self {
+        Self { rest: text, words: 0, depth: 0 }
+    }
+
+    /// All parts up to the end of the text, or inside a `${...}` up to its `}`.
+    pub(crate) fn parts(&mut self) -> Result<Vec<Part>, String> {
         let mut parts = Vec::new();
-        while let Some(part) = self.part(until)? {
+        while let Some(part) = self.part()? {
             parts.push(part);
         }
         Ok(parts)
     }
 
-    fn part(&mut self, until: Until) -> Result<Option<Part>, String> {
+    /// The next part, which is literal or one `${...}`.
+    pub(crate) fn part(&mut self) -> Result<Option<Part>, String> {
         let mut literal = Vec::new();
         loop {
             match self.rest {
@@ -105,19 +68,16 @@ impl Parser<'_> {
                     literal.extend_from_slice(b"${");
                     self.rest = rest;
                 }
-                [b'$', b'{', rest @ ..] => {
-                    if !literal.is_empty() {
-                        return Ok(Some(Part::Literal(literal)));
-                    }
+                [b'$', b'{', rest @ ..] if literal.is_empty() => {
                     self.rest = rest;
                     return self.reference().map(|reference| Some(Part::Variable(reference)));
                 }
-                [b'}', ..] if until == Until::Brace => break,
+                [] | [b'$', b'{', ..] => break,
+                [b'}', ..] if self.depth > 0 => break,
                 [byte, rest @ ..] => {
                     literal.push(*byte);
                     self.rest = rest;
                 }
-                [] => break,
             }
         }
         Ok((!literal.is_empty()).then_some(Part::Literal(literal)))
@@ -128,35 +88,31 @@ impl Parser<'_> {
         if self.depth >= 32 {
             return Err("`${` is nested more than 32 deep".to_owned());
         }
-        let length = self.rest.iter().take_while(|b| b.is_ascii_alphanumeric() || b"_.".contains(b)).count();
-        let (name, rest) = self.rest.split_at(length);
+        let (name, mut rest) = split_name(self.rest);
         if !is_variable_name(name) {
-            let shown = escaped(&self.rest[..self.rest.len().min(length + 1)]);
+            let shown = escaped(&self.rest[..self.rest.len().min(name.len() + 1)]);
             return Err(format!("`${{{shown}` does not name a variable"));
         }
         let name = String::from_utf8_lossy(name).into_owned();
-        let (mut operator, mut rest) = (None, rest);
+        let mut operator = None;
         if let [b'@', after @ ..] = rest {
             let length = after.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
             let (word, after) = after.split_at(length);
-            operator = Operator::NAMES.into_iter().find(|(name, _)| name.as_bytes() == word);
+            let word = escaped(word);
+            operator = Operator::parse(&word);
             if operator.is_none() {
-                let shown = escaped(word);
                 return Err(format!(
-                    "`${{{name}@{shown}` is followed by none of `@url`, `@json`, `@sh`, `@words`"
+                    "`${{{name}@{word}` is followed by none of `@url`, `@json`, `@sh`, `@words`"
                 ));
             }
+            self.words += usize::from(operator == Some(Operator::Words));
             rest = after;
         }
-        let operator = operator.map(|(_, operator)| operator);
         let (empty_is_unset, rest) = rest.strip_prefix(b":").map_or((false, rest), |rest| (true, rest));
         let open = || format!("`${{{name}` is not closed by a `}}`");
-        let (sign, rest) = rest.split_first().ok_or_else(open)?;
-        self.rest = rest;
+        let (sign, after) = rest.split_first().ok_or_else(open)?;
         let form = match sign {
-            b'}' if !empty_is_unset => {
-                return Ok(Reference { name, operator, empty_is_unset, form: Form::Plain });
-            }
+            b'}' if !empty_is_unset => Form::Plain,
             b'-' => Form::Default,
             b'?' => Form::Demand,
             b'+' => Form::Alternative,
@@ -166,10 +122,11 @@ impl Parser<'_> {
                 ));
             }
         };
+        self.rest = if form == Form::Plain { rest } else { after };
         self.depth += 1;
-        let form = form(self.parts(Until::Brace)?);
+        let word = self.parts()?;
         self.depth -= 1;
         self.rest = self.rest.strip_prefix(b"}").ok_or_else(open)?;
-        Ok(Reference { name, operator, empty_is_unset, form })
+        Ok(Reference { name, operator, empty_is_unset, form, word })
     }
 }

@@ -6,8 +6,7 @@ use std::time::Duration;
 use crate::text::choice::choice;
 use crate::text::names::set_of;
 use crate::value::condition::Conditions;
-use crate::value::deferred::Deferred;
-use crate::value::template::Template;
+use crate::value::template::{Deferred, Template};
 use crate::value::toml::Span;
 use crate::value::words::Element;
 

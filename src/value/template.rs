@@ -8,11 +8,11 @@ use std::os::unix::ffi::OsStringExt as _;
 use crate::text::escape::{MASK, escaped, percent_encoded, shell_quoted};
 use crate::text::split::split;
 use crate::text::url;
-use crate::value::reference::{
-    Form, Operator, Part, Reference, first_part, has_words, misplaced_words, parts,
-};
+use crate::value::reference::{Form, Operator, Parser, Part, Reference};
 use crate::value::toml::Span;
 use crate::value::variables::Variables;
+
+const MISPLACED_WORDS: &str = "`@words` must be a whole element of `exec`, `args`, `args-after` or `run`";
 
 #[derive(Debug, Clone)]
 pub(crate) struct Template {
@@ -28,6 +28,22 @@ impl PartialEq for Template {
 }
 
 impl Eq for Template {}
+
+/// A duration or a mode, which is known when the table is read, or after its `${...}` are expanded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Deferred<T> {
+    Known(T),
+    Template(Template),
+}
+
+impl<T: Copy> Deferred<T> {
+    pub(crate) fn known(&self) -> Option<T> {
+        match self {
+            Self::Known(value) => Some(*value),
+            Self::Template(_) => None,
+        }
+    }
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Expanded {
@@ -102,28 +118,28 @@ impl Template {
     }
 
     pub(crate) fn parse(source: &str) -> Result<Self, String> {
-        let template = Self::parse_element(source)?;
-        if template.is_words() { Err(misplaced_words()) } else { Ok(template) }
+        Self::checked(source, false)
     }
 
+    /// Parses an element of an argv, which can be `${NAME@words}`.
     pub(crate) fn parse_element(source: &str) -> Result<Self, String> {
-        let (source, parts) = (source.to_owned(), parts(source.as_bytes())?);
-        let template = Self { source, parts, span: Span::default() };
-        let inside = match &template.parts[..] {
-            [Part::Variable(whole)] if template.is_words() => whole.form.word(),
-            parts => parts,
-        };
-        if inside.iter().any(has_words) { Err(misplaced_words()) } else { Ok(template) }
+        Self::checked(source, true)
+    }
+
+    fn checked(source: &str, is_element: bool) -> Result<Self, String> {
+        let mut parser = Parser::new(source.as_bytes());
+        let parts = parser.parts()?;
+        let template = Self { source: source.to_owned(), parts, span: Span::default() };
+        let allowed = usize::from(is_element && template.is_words());
+        if parser.words == allowed { Ok(template) } else { Err(MISPLACED_WORDS.to_owned()) }
     }
 
     /// The first part of a text, which is literal up to the next `${`, or one `${...}`; and the rest.
     pub(crate) fn first(text: &[u8]) -> Result<(Self, &[u8]), String> {
-        let (part, rest) = first_part(text)?;
-        if part.iter().any(has_words) {
-            return Err(misplaced_words());
-        }
-        let parts = part.into_iter().collect();
-        Ok((Self { source: String::new(), parts, span: Span::default() }, rest))
+        let mut parser = Parser::new(text);
+        let parts = parser.part()?.into_iter().collect();
+        let template = Self { source: String::new(), parts, span: Span::default() };
+        if parser.words == 0 { Ok((template, parser.rest)) } else { Err(MISPLACED_WORDS.to_owned()) }
     }
 
     pub(crate) fn is_words(&self) -> bool {
@@ -131,13 +147,13 @@ impl Template {
     }
 
     /// The arguments of an element of an argv: one, unless it is `${NAME@words}`.
-    pub(crate) fn expand_words(&self, variables: &Variables) -> Result<Vec<Expanded>, Vec<Fault>> {
-        let whole = self.expand_all(variables)?;
+    pub(crate) fn expand_words(&self, variables: &Variables) -> Result<Vec<Expanded>, Fault> {
+        let whole = self.expand(variables)?;
         let [Part::Variable(Reference { name, operator: Some(Operator::Words), .. })] = &self.parts[..]
         else {
             return Ok(vec![whole]);
         };
-        let words = split(&whole.bytes).ok_or_else(|| vec![Fault::new(name, State::OpenQuote)])?;
+        let words = split(&whole.bytes).ok_or_else(|| Fault::new(name, State::OpenQuote))?;
         Ok(words.into_iter().map(|bytes| Expanded { bytes, secret: whole.secret }).collect())
     }
 
@@ -195,26 +211,24 @@ fn expand_reference(
         None => variables.get(reference.name.as_bytes()).map(|found| (found.value, found.secret)),
     };
     let present = found.filter(|(value, _)| !(reference.empty_is_unset && value.is_empty()));
-    match (&reference.form, present) {
-        (Form::Plain | Form::Default(_) | Form::Demand(_), Some((value, secret))) => {
+    match (reference.form, present) {
+        (Form::Plain | Form::Default | Form::Demand, Some((value, secret))) => {
             match written(value, reference.operator) {
                 Ok(value) => out.bytes.extend_from_slice(&value),
                 Err(state) => missing.push(Fault::new(&reference.name, state)),
             }
             out.secret |= secret;
         }
-        (Form::Alternative(_), None) => {}
+        (Form::Alternative, None) => {}
         // The choice between two words shows whether a secret is set, but not its value.
-        (Form::Alternative(word), Some(_)) | (Form::Default(word), None) => {
-            expand_into(word, variables, out, missing);
+        (Form::Alternative, Some(_)) | (Form::Default, None) => {
+            expand_into(&reference.word, variables, out, missing);
         }
-        (Form::Plain, None) => {
-            missing.push(Fault::new(&reference.name, State::Unset));
-        }
-        (Form::Demand(word), None) => {
+        (Form::Plain, None) => missing.push(Fault::new(&reference.name, State::Unset)),
+        (Form::Demand, None) => {
             let mut message = Expanded::default();
             let before = missing.len();
-            expand_into(word, variables, &mut message, missing);
+            expand_into(&reference.word, variables, &mut message, missing);
             // Like in a shell, a variable that is missing in the message itself is reported instead.
             if missing.len() == before {
                 let state = if found.is_some() { State::Empty } else { State::Unset };
@@ -242,7 +256,7 @@ fn collect_names<'t>(parts: &'t [Part], names: &mut Vec<&'t str>) {
     for part in parts {
         if let Part::Variable(reference) = part {
             names.push(&reference.name);
-            collect_names(reference.form.word(), names);
+            collect_names(&reference.word, names);
         }
     }
 }
@@ -319,7 +333,7 @@ mod tests {
         }
         assert!(Template::parse("${OPTIONS@words}").is_err());
         let open = Template::parse_element("${OPEN@words}").expect("well-formed").expand_words(&variables());
-        assert_eq!(open.expect_err("an open quote")[0].state, State::OpenQuote);
+        assert_eq!(open.expect_err("an open quote").state, State::OpenQuote);
         let secret = Template::parse_element("${SECRET@words}").expect("well-formed");
         assert!(secret.expand_words(&variables()).expect("set").iter().all(|word| word.secret));
     }

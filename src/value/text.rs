@@ -1,7 +1,7 @@
 //! The text of a `render` template. It need not be UTF-8, and some of its `${...}` may belong to another
 //! program. Pure.
 
-use crate::text::names::is_variable_name;
+use crate::text::names::{is_variable_name, split_name};
 use crate::text::pattern::matches;
 use crate::value::template::{Expanded, Fault, State, Template};
 use crate::value::variables::Variables;
@@ -19,16 +19,13 @@ pub(crate) struct Scope {
 
 impl Scope {
     fn has(&self, name: &[u8]) -> bool {
-        self.only.as_ref().is_none_or(|only| only.iter().any(|pattern| matches(pattern, name)))
+        let Some(only) = &self.only else { return true };
+        is_variable_name(name) && only.iter().any(|pattern| matches(pattern, name))
     }
 }
 
-#[derive(Debug)]
-pub(crate) struct Malformed {
-    /// The line where it starts.
-    pub(crate) line: usize,
-    pub(crate) reason: String,
-}
+/// The line of a malformed `${`, and what is wrong with it.
+pub(crate) type Malformed = (usize, String);
 
 #[derive(Debug)]
 pub(crate) enum TextError {
@@ -44,9 +41,13 @@ pub(crate) fn expand_text(
     text: &[u8], variables: &Variables, scope: &Scope, continues: &mut dyn FnMut() -> bool,
 ) -> Result<Expanded, TextError> {
     let mut out = Expanded::default();
-    let mut interrupted = false;
     let mut unset: Vec<(usize, Fault)> = Vec::new();
-    let ended = pieces(text, scope, |line, source, template| {
+    for piece in pieces(text, scope) {
+        let (line, source, template) = match piece {
+            Ok(piece) => piece,
+            Err(malformed) if unset.is_empty() => return Err(TextError::Malformed(malformed)),
+            Err(_) => break,
+        };
         match template.map_or_else(|| Ok(Expanded::open(source)), |template| template.expand_all(variables)) {
             Ok(piece) => {
                 out.bytes.extend_from_slice(&piece.bytes);
@@ -63,15 +64,11 @@ pub(crate) fn expand_text(
                 }
             }
         }
-        interrupted = !continues();
-        !interrupted
-    });
-    match ended {
-        Ok(()) if interrupted => Err(TextError::Interrupted),
-        Ok(()) | Err(_) if !unset.is_empty() => Err(TextError::Unset(unset)),
-        Ok(()) => Ok(out),
-        Err(malformed) => Err(TextError::Malformed(malformed)),
+        if !continues() {
+            return Err(TextError::Interrupted);
+        }
     }
+    if unset.is_empty() { Ok(out) } else { Err(TextError::Unset(unset)) }
 }
 
 /// Whether a variable is only unset, and the text does not demand that it is set.
@@ -83,40 +80,37 @@ fn is_plain(fault: &Fault) -> bool {
 /// separately.
 pub(crate) fn references(text: &[u8], scope: &Scope) -> (Vec<(usize, Template)>, Option<Malformed>) {
     let mut found = Vec::new();
-    let ended = pieces(text, scope, |line, _, template| {
-        found.extend(template.filter(|template| !template.is_literal()).map(|template| (line, template)));
-        true
-    });
-    (found, ended.err())
+    for piece in pieces(text, scope) {
+        match piece {
+            Ok((line, _, Some(template))) if !template.is_literal() => found.push((line, template)),
+            Ok(_) => {}
+            Err(malformed) => return (found, Some(malformed)),
+        }
+    }
+    (found, None)
 }
 
-/// Calls `take` for each piece of a text with its line, its bytes, and its template, until it returns false.
-/// The template is `None` if the piece is not changed.
-fn pieces<'t>(
-    text: &'t [u8], scope: &Scope, mut take: impl FnMut(usize, &'t [u8], Option<Template>) -> bool,
-) -> Result<(), Malformed> {
-    let mut rest = text;
-    let mut line = 1;
-    while !rest.is_empty() {
-        let parsed = Template::first(rest);
+/// A piece of a text: its line, its bytes, and its template, which is `None` if the piece is not changed.
+type Piece<'t> = (usize, &'t [u8], Option<Template>);
+
+fn pieces<'t>(text: &'t [u8], scope: &Scope) -> impl Iterator<Item = Result<Piece<'t>, Malformed>> {
+    let (mut rest, mut line) = (text, 1);
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
         // A piece is either literal text or a single `${...}`.
-        let is_ours = rest.strip_prefix(b"${").is_none_or(|inside| {
-            let length = inside.iter().take_while(|b| b.is_ascii_alphanumeric() || b"_.".contains(b)).count();
-            scope.only.is_none() || (is_variable_name(&inside[..length]) && scope.has(&inside[..length]))
-        });
-        let (template, after) = match parsed {
+        let is_ours = rest.strip_prefix(b"${").is_none_or(|inside| scope.has(split_name(inside).0));
+        let (template, after) = match Template::first(rest) {
             Ok((template, after)) => (Some(template).filter(|_| is_ours), after),
             Err(_) if !is_ours => (None, &rest[2..]),
-            Err(reason) => return Err(Malformed { line, reason }),
+            Err(reason) => return Some(Err((line, reason))),
         };
-        let source = &rest[..rest.len() - after.len()];
-        if !take(line, source, template) {
-            break;
-        }
+        let (at, source) = (line, &rest[..rest.len() - after.len()]);
         line += source.iter().filter(|byte| **byte == b'\n').count();
         rest = after;
-    }
-    Ok(())
+        Some(Ok((at, source, template)))
+    })
 }
 
 #[cfg(test)]
@@ -150,7 +144,7 @@ mod tests {
             let (found, malformed) = references(text, scope);
             let found: Vec<_> =
                 found.iter().map(|(line, template)| (*line, template.names()[0].to_owned())).collect();
-            (found, malformed.map(|malformed| malformed.line))
+            (found, malformed.map(|(line, _)| line))
         };
         let found = |found: &[(usize, &str)]| -> Vec<(usize, String)> {
             found.iter().map(|(line, name)| (*line, (*name).to_owned())).collect()
@@ -186,7 +180,7 @@ mod tests {
         yields(&only(&["*"]), "${1} ${SET} ${} ${", "${1} value ${} ${");
         yields(&only(&["SET"]), "${other ${SET} ${other@words}", "${other value ${other@words}");
         let ours = expand_text(b"\n${SET", &variables(), &only(&["SET"]), &mut || true);
-        assert!(matches!(ours, Err(TextError::Malformed(Malformed { line: 2, .. }))), "{ours:?}");
+        assert!(matches!(ours, Err(TextError::Malformed((2, _)))), "{ours:?}");
         let unset = expand_text(b"${NONE}", &variables(), &only(&["N*"]), &mut || true);
         assert!(matches!(unset, Err(TextError::Unset(_))), "{unset:?}");
     }

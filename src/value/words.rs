@@ -23,26 +23,24 @@ impl Element {
     pub(crate) fn expand(
         &self, facts: Facts<'_>, arguments: &dyn Fn() -> Result<Vec<Expanded>, Fault>,
     ) -> Result<Vec<Expanded>, Fault> {
-        let templates = match self {
-            Self::Template(template) => std::slice::from_ref(template),
-            Self::Words { words, when } => match when.skip(facts)? {
-                None => words,
-                Some(_) => &[][..],
-            },
+        match self {
             Self::Arguments => return arguments(),
-        };
-        let mut words = Vec::with_capacity(templates.len());
-        for template in templates {
-            words.extend(template.expand_words(facts.variables).map_err(|mut faults| faults.swap_remove(0))?);
+            Self::Words { when, .. } if when.skip(facts)?.is_some() => return Ok(Vec::new()),
+            Self::Template(_) | Self::Words { .. } => {}
+        }
+        let mut words = Vec::new();
+        for template in self.templates() {
+            words.extend(template.expand_words(facts.variables)?);
         }
         Ok(words)
     }
 
     pub(crate) fn source(&self) -> String {
         match self {
-            Self::Template(template) => template.source().to_owned(),
-            Self::Words { words, .. } => words.iter().map(Template::source).collect::<Vec<_>>().join(" "),
             Self::Arguments => "${@}".to_owned(),
+            Self::Template(_) | Self::Words { .. } => {
+                self.templates().iter().map(Template::source).collect::<Vec<_>>().join(" ")
+            }
         }
     }
 }

@@ -103,8 +103,8 @@ fn paste(parts: &[Part], quote: &mut Option<u8>, found: &mut Vec<Pasted>) {
                 if inserts(reference) && !is_quoted && !HARMLESS.contains(&name.as_str()) {
                     found.push(Pasted { name: name.clone(), in_quotes });
                 }
-                if !matches!(reference.form, Form::Demand(_)) {
-                    paste(reference.form.word(), &mut quote.clone(), found);
+                if reference.form != Form::Demand {
+                    paste(&reference.word, &mut quote.clone(), found);
                 }
             }
         }
@@ -113,7 +113,7 @@ fn paste(parts: &[Part], quote: &mut Option<u8>, found: &mut Vec<Pasted>) {
 
 /// Whether the value itself goes into the text, and not only a replacement for it.
 fn inserts(reference: &Reference) -> bool {
-    !matches!(reference.form, Form::Alternative(_))
+    reference.form != Form::Alternative
 }
 
 /// The first secret that goes into a URL without encoding.
@@ -127,7 +127,7 @@ pub(super) fn plain_in_url(template: &Template, is_secret: &dyn Fn(&str) -> bool
                     if in_url && inserts(reference) && !encoded && is_secret(&reference.name) {
                         return Some(reference.name.clone());
                     }
-                    if let Some(name) = find(reference.form.word(), in_url, is_secret) {
+                    if let Some(name) = find(&reference.word, in_url, is_secret) {
                         return Some(name);
                     }
                 }

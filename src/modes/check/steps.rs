@@ -14,8 +14,7 @@ use crate::setup::{FindError, How, Rules, Templates, hook_files};
 use crate::sys::{Identity, proof, read, regular_text};
 use crate::text::{Level, bytes_of, escaped, quoted_path, reason};
 use crate::value::{
-    Facts, HINT, Malformed, OnFailure, Origin, Render, Scope, Step, StepKind, Subject, Template, env_file,
-    references,
+    Facts, HINT, OnFailure, Origin, Render, Scope, Step, StepKind, Subject, Template, env_file, references,
 };
 
 #[derive(PartialEq, Eq)]
@@ -265,7 +264,7 @@ impl Walk<'_, '_> {
                     }
                 }
             }
-            if let Some(Malformed { line, reason }) = malformed {
+            if let Some((line, reason)) = malformed {
                 let message = format!("line {line} of template {}: {reason}", quoted_path(&file));
                 self.wrong(from, message, Some(HINT));
             }

@@ -20,7 +20,7 @@ use crate::sys::{
     Credentials, Entry, Identity, Keep, NONBLOCKING, Refusal, acting_as, entry, errno_of, fill, place, proof,
 };
 use crate::text::{Failure, Kind, Result, bytes_of, escaped, quoted_path as shown};
-use crate::value::{Expanded, HINT, Malformed, Scope, TextError, Variables, expand_text};
+use crate::value::{Expanded, HINT, Scope, TextError, Variables, expand_text};
 
 pub(crate) const SUFFIX: &str = ".template";
 /// The maximum size of a template, which is held in memory.
@@ -272,7 +272,7 @@ fn expanded(
             });
             needed.collect()
         }
-        TextError::Malformed(Malformed { line, reason }) => {
+        TextError::Malformed((line, reason)) => {
             vec![failure(Kind::Table, format!("{name}:{line}: {reason}"), line)]
         }
     })
