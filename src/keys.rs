@@ -31,11 +31,11 @@ pub const KINDS: [&str; 9] = step::KINDS;
 /// The names of the soft limits.
 #[must_use]
 pub fn limits() -> Vec<&'static str> {
-    crate::value::limit::Resource::ALL.map(|resource| resource.name).to_vec()
+    crate::value::LIMITS.map(|(name, _)| name).to_vec()
 }
 
 /// The names of the capabilities, without `CAP_`.
 #[must_use]
 pub fn capabilities() -> Vec<&'static str> {
-    crate::value::capability::Capability::names().collect()
+    crate::value::Capability::names().collect()
 }

@@ -37,7 +37,7 @@ impl Setup {
         if self.world.children.reap_all() {
             name_leftovers(self.world.log, &self.world.children.groups);
         }
-        let resources = self.plan.limits.iter().map(|limit| limit.resource.resource);
+        let resources = self.plan.limits.iter().map(|limit| limit.resource);
         let limits: Vec<_> = resources.map(|resource| (resource, getrlimit(resource).current)).collect();
         self.step_down()?;
         let name = exec::program_of(&argv);
@@ -117,14 +117,13 @@ fn own_arguments(supervision: &Supervision, format: Format, variables: &Variable
 
 /// Sets a soft limit. The hard limit is raised only if it would be lower.
 fn set_limit(limit: &Limit) -> Result<()> {
-    let resource = limit.resource.resource;
-    let hard = getrlimit(resource).maximum;
+    let hard = getrlimit(limit.resource).maximum;
     // `None` is unlimited.
     let fits = hard.is_none_or(|hard| limit.value.is_some_and(|value| value <= hard));
     let wanted = Rlimit { current: limit.value, maximum: if fits { hard } else { limit.value } };
-    setrlimit(resource, wanted).map_err(|error| {
+    setrlimit(limit.resource, wanted).map_err(|error| {
         let shown = |value: Option<u64>| value.map_or("unlimited".to_owned(), |value| value.to_string());
-        let (name, value, hard) = (limit.resource.name, shown(limit.value), shown(hard));
+        let (name, value, hard) = (limit.name, shown(limit.value), shown(hard));
         let sentence = format!("cannot set limit `{name}` to {value}: {error}; the hard limit is {hard}");
         Failure::new(Kind::System, sentence).field("limit", name)
     })

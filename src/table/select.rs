@@ -6,7 +6,7 @@ use crate::table::decode::decoder::{Decoder, Place};
 use crate::table::decode::layer::OF_ENVIRONMENT;
 use crate::table::naming;
 use crate::table::types::{Layer, Settings, VerbPart};
-use crate::text::{EnvironmentName, VerbName, did_you_mean, pattern, quoted, set_of};
+use crate::text::{EnvironmentName, VerbName, did_you_mean, matches, quoted, set_of};
 use crate::value::{Document, Mistake, Node, Shape, Sources, Span};
 
 #[derive(Debug, Default)]
@@ -177,7 +177,7 @@ impl<'d> Tree<'d> {
     pub(crate) fn matching(self, word: &[u8], environment: &str) -> Option<VerbName> {
         let patterns =
             self.all_of(environment, "match").filter_map(|(verb, item)| Some((verb, item.as_str()?)));
-        let fitting = patterns.filter(|(_, text)| pattern::matches(text.as_bytes(), word));
+        let fitting = patterns.filter(|(_, text)| matches(text.as_bytes(), word));
         let best = fitting.reduce(|best, next| if next.1.len() > best.1.len() { next } else { best });
         best.and_then(|(verb, _)| VerbName::parse(verb.as_bytes()))
     }

@@ -1,4 +1,6 @@
-//! Escapes untrusted bytes for people and for programs, and masks secrets. Pure.
+//! Writes untrusted bytes for terminals, URLs, shells and JSON, masks secrets, and splits words. Pure.
+
+use serde::ser::{Serialize, Serializer};
 
 /// Replaces a secret in messages and lists.
 pub(crate) const MASK: &str = "***";
@@ -82,8 +84,70 @@ pub(crate) fn shell_quoted(value: &[u8]) -> Vec<u8> {
     [b"'", &value.split(|byte| *byte == b'\'').collect::<Vec<_>>().join(&b"'\\''"[..])[..], b"'"].concat()
 }
 
+/// Splits a text with a shell's quotes and backslashes, and no other shell syntax; `None` if a quote is not
+/// closed.
+pub(crate) fn split(text: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut words = Vec::new();
+    let mut word: Option<Vec<u8>> = None;
+    let mut quote = None;
+    let mut rest = text.iter().copied();
+    while let Some(byte) = rest.next() {
+        match (quote, byte) {
+            (None, b' ' | b'\t' | b'\n') => words.extend(word.take()),
+            (None, b'\'' | b'"') => {
+                quote = Some(byte);
+                word.get_or_insert_default();
+            }
+            (Some(open), _) if open == byte => quote = None,
+            (Some(b'"'), b'\\') => match rest.next()? {
+                byte @ (b'"' | b'\\' | b'$' | b'`') => word.get_or_insert_default().push(byte),
+                byte => word.get_or_insert_default().extend([b'\\', byte]),
+            },
+            (None, b'\\') => match rest.next() {
+                // A backslash continues the line, as in a shell.
+                Some(b'\n') => {}
+                // A backslash at the very end stands for itself.
+                next => word.get_or_insert_default().push(next.unwrap_or(byte)),
+            },
+            _ => word.get_or_insert_default().push(byte),
+        }
+    }
+    words.extend(word);
+    quote.is_none().then_some(words)
+}
+
+/// Exact bytes in JSON: a string if they are UTF-8, otherwise an object with their base64.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Exact(pub(crate) Vec<u8>);
+
+impl Serialize for Exact {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if let Ok(text) = std::str::from_utf8(&self.0) {
+            return serializer.serialize_str(text);
+        }
+        serializer.collect_map([("base64", base64(&self.0))])
+    }
+}
+
+/// Encodes base64 (RFC 4648, section 4).
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let number =
+            group.iter().fold(0, |number, byte| number << 8 | usize::from(*byte)) << (8 * (3 - group.len()));
+        for place in 0..4 {
+            let digit = DIGITS[number >> (18 - 6 * place) & 63];
+            text.push(if place <= group.len() { char::from(digit) } else { '=' });
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStrExt as _;
+
     use super::*;
 
     #[test]
@@ -109,5 +173,58 @@ mod tests {
             }
         }
         assert_eq!(decoded, all);
+    }
+
+    #[test]
+    fn words_are_split_exactly_like_in_a_shell() {
+        #![allow(clippy::disallowed_methods, reason = "the test compares with a shell")]
+        let shell = |script: &[u8]| {
+            let script = std::ffi::OsStr::from_bytes(script);
+            std::process::Command::new("sh").arg("-c").arg(script).output().expect("a shell")
+        };
+        let mut state = 1_u64;
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(state >> 33).expect("31 bits")
+        };
+        let (mut script, mut expected, mut open) = (Vec::new(), Vec::new(), 0);
+        for _ in 0..4000 {
+            let text: Vec<u8> = (0..random() % 9).map(|_| b"ab \t'\"\\"[random() % 7]).collect();
+            if let Some(words) = split(&text) {
+                let commands = [&b"set -- "[..], &text, b"\nprintf '%s\\0' \"$#\" \"$@\"\n"];
+                // A backslash at the end of the line would continue it.
+                if !text.ends_with(b"\\") {
+                    script.extend(commands.concat());
+                    expected.push(words.len().to_string().into_bytes());
+                    expected.extend(words);
+                }
+            } else if open < 100 {
+                open += 1;
+                assert!(!shell(&[&b": "[..], &text].concat()).status.success(), "{}", text.escape_ascii());
+            }
+        }
+        let printed = shell(&script).stdout;
+        let printed = printed.strip_suffix(b"\0").expect("the last word's end");
+        let printed: Vec<&[u8]> = printed.split(|byte| *byte == 0).collect();
+        assert!(expected.len() > 1000 && open > 50);
+        assert_eq!(printed, expected);
+    }
+
+    #[test]
+    fn text_is_a_string_and_other_bytes_are_base64() {
+        let json = |bytes: &[u8]| serde_json::to_string(&Exact(bytes.to_vec())).expect("it is JSON");
+        assert_eq!(json(b"a\tb\n\x1b\\t\"\xc3\xa9"), r#""a\tb\n\u001b\\t\"é""#);
+        assert_eq!(json(b"\xff"), r#"{"base64":"/w=="}"#);
+        // RFC 4648, section 10.
+        for (bytes, text) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("foobar", "Zm9vYmFy"),
+        ] {
+            assert_eq!(base64(bytes.as_bytes()), text);
+        }
     }
 }

@@ -1,4 +1,9 @@
-//! A failure: the message, the person who has to fix it, and the exit code. `log.rs` prints it.
+//! A failure: the message, the person who has to fix it, and the exit code; and the texts for system errors.
+//! `log.rs` prints it.
+
+use std::io::ErrorKind;
+
+use rustix::io::Errno;
 
 use crate::text::log::{Level, Message};
 
@@ -151,6 +156,27 @@ impl Failure {
     fn each(&self) -> Vec<&Self> {
         std::iter::once(self).chain(self.others.iter().flat_map(Self::each)).collect()
     }
+}
+
+/// The reason for a system error, in our own words where those are clearer.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the system's errors are an open list")]
+pub(crate) fn reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::TimedOut if error.raw_os_error().is_none() => "reading it took too long".to_owned(),
+        ErrorKind::NotFound => "it does not exist".to_owned(),
+        ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        ErrorKind::IsADirectory => "it is a directory".to_owned(),
+        ErrorKind::NotADirectory => "a part of its path is not a directory".to_owned(),
+        ErrorKind::ReadOnlyFilesystem => "the file system is read-only".to_owned(),
+        _ => error.raw_os_error().map_or_else(
+            || error.to_string(),
+            |number| nix::errno::Errno::from_raw(number).desc().to_lowercase(),
+        ),
+    }
+}
+
+pub(crate) fn of_errno(errno: Errno) -> String {
+    reason(&errno.into())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Names of verbs, environments and variables. They are checked once, when they are parsed. Pure.
+//! Names of verbs, environments and variables: their rules, patterns, and the nearest one after a typo. Pure.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -6,24 +6,12 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-/// The name of a verb or an alias: one or more of `A-Z a-z 0-9 . _ : -`, not starting with `-` or `.`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct VerbName(String);
-
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct EnvironmentName(String);
-
-fn is_name(bytes: &[u8]) -> bool {
-    let inside = |b: &u8| b.is_ascii_alphanumeric() || b"._:-".contains(b);
-    !bytes.is_empty() && !bytes.starts_with(b"-") && !bytes.starts_with(b".") && bytes.iter().all(inside)
-}
-
-/// The rule for names, for messages.
-pub(crate) const NAME_RULE: &str =
-    "a name is made of `A-Z a-z 0-9 . _ : -` and starts with neither `-` nor `.`";
-
 macro_rules! name {
-    ($type:ident) => {
+    ($(#[$meta:meta])* $type:ident) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub(crate) struct $type(String);
+
         impl $type {
             pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
                 let text = std::str::from_utf8(bytes).ok()?;
@@ -43,8 +31,19 @@ macro_rules! name {
     };
 }
 
-name!(VerbName);
+name!(
+    /// The name of a verb or an alias.
+    VerbName
+);
 name!(EnvironmentName);
+
+pub(crate) const NAME_RULE: &str =
+    "a name is made of `A-Z a-z 0-9 . _ : -` and starts with neither `-` nor `.`";
+
+fn is_name(bytes: &[u8]) -> bool {
+    let inside = |b: &u8| b.is_ascii_alphanumeric() || b"._:-".contains(b);
+    !bytes.starts_with(b"-") && !bytes.starts_with(b".") && !bytes.is_empty() && bytes.iter().all(inside)
+}
 
 /// Makes a set. (`collect` would add sorting code to the binary for each type of items.)
 pub(crate) fn set_of<T: Ord>(items: impl IntoIterator<Item = T>) -> BTreeSet<T> {
@@ -81,6 +80,36 @@ pub(crate) fn is_shell_name(name: &[u8]) -> bool {
     is_variable_name(name) && !name.contains(&b'.')
 }
 
+/// Whether `pattern`, in which `*` matches any text, matches the whole of `text`.
+pub(crate) fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    let mut parts = pattern.split(|byte| *byte == b'*');
+    let Some(mut rest) = text.strip_prefix(parts.next().unwrap_or_default()) else { return false };
+    let Some(last) = parts.next_back() else { return rest.is_empty() };
+    for part in parts.filter(|part| !part.is_empty()) {
+        let Some(at) = rest.windows(part.len()).position(|window| window == part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    rest.ends_with(last)
+}
+
+/// The candidate that is nearest to `word`, if it is near enough to be the intended one.
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let own = word.chars().count();
+    let near = candidates.into_iter().filter_map(|candidate| {
+        let length = candidate.chars().count();
+        let most = (1 + length.max(own) / 4).min(length.saturating_sub(1));
+        // The distance is at least the difference in length; computing it is slow for long names.
+        let may_be = length.abs_diff(own) <= most;
+        let distance = may_be.then(|| strsim::damerau_levenshtein(word, candidate))?;
+        (distance <= most).then_some((distance, candidate))
+    });
+    near.min().map(|(_, candidate)| candidate)
+}
+
+pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    nearest(word, candidates).map(|near| format!("did you mean `{near}`?"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,5 +122,38 @@ mod tests {
         for bad in [&b""[..], b"-x", b".x", b"a b", b"a/b", b"\xff", "ä".as_bytes()] {
             assert!(VerbName::parse(bad).is_none(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_star_matches_any_text_and_other_characters_match_themselves() {
+        for (pattern, text) in [
+            ("", ""),
+            ("*", ""),
+            ("*", "x"),
+            ("PORT", "PORT"),
+            ("NGINX_*", "NGINX_"),
+            ("NGINX_*", "NGINX_HOST"),
+            ("*.conf", "/etc/redis.conf"),
+            ("a*b*c", "a-b-b-c"),
+            ("**a", "aaa"),
+        ] {
+            assert!(matches(pattern.as_bytes(), text.as_bytes()), "{pattern} {text}");
+        }
+        for (pattern, text) in
+            [("", "x"), ("PORT", "PORTS"), ("NGINX_*", "nginx_x"), ("*.conf", "x.confs"), ("a*b*c", "acb")]
+        {
+            assert!(!matches(pattern.as_bytes(), text.as_bytes()), "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn only_a_near_name_is_suggested() {
+        assert_eq!(nearest("sever", ["server", "worker"]), Some("server"));
+        assert_eq!(nearest("wroker", ["server", "worker"]), Some("worker"));
+        assert_eq!(nearest("zzz", ["server", "worker"]), None);
+        assert_eq!(nearest("x", ["a"]), None);
+        // A long name is not near, and is rejected quickly.
+        let long = "v".repeat(1 << 17);
+        assert_eq!(nearest(&long, std::iter::repeat_n("verb-1234", 10_000)), None);
     }
 }

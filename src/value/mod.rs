@@ -1,12 +1,10 @@
 //! The values that the program works with. These modules have no side effects.
 
-pub(crate) mod capability;
 pub(crate) mod condition;
 pub(crate) mod env_file;
-pub(crate) mod limit;
+pub(crate) mod kernel;
 pub(crate) mod mount;
 pub(crate) mod reference;
-pub(crate) mod signal;
 pub(crate) mod step;
 pub(crate) mod supervision;
 mod syntax;
@@ -18,14 +16,12 @@ pub(crate) mod user;
 pub(crate) mod variables;
 pub(crate) mod words;
 
-pub(crate) use crate::value::capability::Capability;
 pub(crate) use crate::value::condition::{
     CONDITION_RULE, Condition, Conditions, Facts, Judged, Subject, is_true,
 };
-pub(crate) use crate::value::limit::{Limit, Resource};
+pub(crate) use crate::value::kernel::{Capability, LIMITS, Limit, can_be_caught, parse_signal, signal_name};
 pub(crate) use crate::value::mount::{Prefix, split_prefix};
 pub(crate) use crate::value::reference::{Form, Operator, Part, Reference};
-pub(crate) use crate::value::signal::{can_be_caught, parse_signal, signal_name};
 pub(crate) use crate::value::step::{
     During, Executables, Filter, OWN_LAYER, OWN_LAYER_HINT, OnFailure, Probe, Render, Setting, Step,
     StepKind, own_names,

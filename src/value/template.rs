@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 
-use crate::text::escape::{MASK, escaped, percent_encoded, shell_quoted};
-use crate::text::split::split;
+use crate::text::escape::{MASK, escaped, percent_encoded, shell_quoted, split};
 use crate::text::url;
 use crate::value::reference::{Form, Operator, Parser, Part, Reference};
 use crate::value::toml::Span;

@@ -1,8 +1,7 @@
 //! The text of a `render` template. It need not be UTF-8, and some of its `${...}` may belong to another
 //! program. Pure.
 
-use crate::text::names::{is_variable_name, split_name};
-use crate::text::pattern::matches;
+use crate::text::names::{is_variable_name, matches, split_name};
 use crate::value::template::{Expanded, Fault, State, Template};
 use crate::value::variables::Variables;
 

@@ -74,7 +74,7 @@ pub(crate) fn explain(
             .iter()
             .map(|limit| {
                 let value = limit.value.map_or("unlimited".to_owned(), |value| value.to_string());
-                format!("{}={value}", limit.resource.name)
+                format!("{}={value}", limit.name)
             })
             .collect(),
         capabilities: plan

@@ -3,7 +3,7 @@
 use crate::table::decode::decoder::{Decoder, Key, Place, keys};
 use crate::table::types::{Init, VerbPart};
 use crate::text::{did_you_mean, quoted};
-use crate::value::{Capability, Limit, Node, Resource, Shape, Supervision, can_be_caught};
+use crate::value::{Capability, LIMITS, Limit, Node, Shape, Supervision, can_be_caught};
 
 pub(crate) const VERB: &[Key<VerbPart>] = keys! { VerbPart {
     "about", Text, "A one-line description for lists.", (about = text);
@@ -90,8 +90,8 @@ fn unset(decoder: &mut Decoder, node: Node<'_>, verb: &mut VerbPart) {
 
 fn limits(decoder: &mut Decoder, node: Node<'_>, verb: &mut VerbPart) {
     for child in decoder.entries(node) {
-        let Some(resource) = Resource::ALL.into_iter().find(|each| each.name == child.key()) else {
-            let mut names = Resource::ALL.into_iter().map(|resource| resource.name);
+        let Some((name, resource)) = LIMITS.into_iter().find(|(name, _)| *name == child.key()) else {
+            let mut names = LIMITS.into_iter().map(|(name, _)| name);
             decoder.unknown_key(child, Place::Named("limits"), &mut names);
             continue;
         };
@@ -104,7 +104,7 @@ fn limits(decoder: &mut Decoder, node: Node<'_>, verb: &mut VerbPart) {
                 continue;
             }
         };
-        verb.limits.push(Limit { resource, value });
+        verb.limits.push(Limit { name, resource, value });
     }
 }
 
