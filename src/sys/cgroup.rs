@@ -4,24 +4,23 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::text::set_of;
-use crate::value::Fact;
 
 const MOUNT: &str = "/sys/fs/cgroup";
 
 /// Reads a fact. Without a limit, or if it is unknown, this is the value of the machine.
-pub(crate) fn fact(fact: Fact) -> u64 {
-    let own = std::fs::read("/proc/self/cgroup").unwrap_or_default();
-    let groups = groups(Path::new(MOUNT), &own);
-    match fact {
-        Fact::Cpus => {
+pub(crate) fn fact(name: &str) -> Option<u64> {
+    let groups = || groups(Path::new(MOUNT), &std::fs::read("/proc/self/cgroup").unwrap_or_default());
+    match name {
+        "PREVERB_CPUS" => {
             let allowed = rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count().into());
-            quotas(&groups).chain([allowed]).min().unwrap_or(allowed).max(1)
+            quotas(&groups()).chain([allowed]).min().map(|cpus| cpus.max(1))
         }
-        Fact::MemoryMib => {
+        "PREVERB_MEMORY_MIB" => {
             let machine = rustix::system::sysinfo();
             let machine = machine.totalram as u64 * u64::from(machine.mem_unit);
-            limits(&groups).chain([machine]).min().unwrap_or(machine) >> 20
+            limits(&groups()).chain([machine]).min().map(|bytes| bytes >> 20)
         }
+        _ => None,
     }
 }
 
@@ -124,7 +123,8 @@ mod tests {
 
     #[test]
     fn this_machine_has_a_processor_and_memory() {
-        assert!(fact(Fact::Cpus) >= 1);
-        assert!(fact(Fact::MemoryMib) >= 16);
+        assert!(fact("PREVERB_CPUS") >= Some(1));
+        assert!(fact("PREVERB_MEMORY_MIB") >= Some(16));
+        assert_eq!(fact("PREVERB_VERB"), None);
     }
 }

@@ -1,6 +1,7 @@
 //! Parses the files of `env-file`: lines `NAME=value`. Nothing is expanded or run. Pure.
 
 use crate::text::names::is_variable_name;
+use crate::text::url::halves;
 
 /// A mistake in an env-file. It never contains a part of the file, which may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +13,7 @@ pub(crate) struct Mistake {
 pub(crate) type Settings = Vec<(Vec<u8>, Vec<u8>)>;
 
 const CARRIAGE_RETURN: &str = "it ends in a carriage return: the file has Windows line endings";
+const BACKSLASH: &str = "a backslash in `\"…\"` can only stand before `\\`, `\"`, `$` and `n`";
 const NUL: &str = "it contains a NUL character, which a variable cannot hold";
 
 /// The variables of a file, or the first mistake with its line.
@@ -20,19 +22,18 @@ pub(crate) fn parse(text: &[u8]) -> Result<Settings, Mistake> {
     let mut variables = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
-        // Offsets are counted from the end of the text, because every rest shares that end.
-        let mistake = |left: usize, reason| {
-            let line = 1 + text[..text.len() - left].iter().filter(|byte| **byte == b'\n').count();
-            Mistake { line, reason }
+        // `left` is the text from the mistake on; every rest ends where the text does.
+        let mistake = |(left, reason): (&[u8], _)| {
+            let before = &text[..text.len() - left.len()];
+            Mistake { line: 1 + before.iter().filter(|byte| **byte == b'\n').count(), reason }
         };
-        let here = |reason| mistake(rest.len(), reason);
-        let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
-        let (line, after_line) = (&rest[..end], rest.get(end + 1..).unwrap_or_default());
+        let here = |reason| Err(mistake((rest, reason)));
+        let (line, after_line) = halves(rest, b'\n').unwrap_or((rest, &[]));
         if line.contains(&0) {
-            return Err(here(NUL));
+            return here(NUL);
         }
         if line.ends_with(b"\r") {
-            return Err(here(CARRIAGE_RETURN));
+            return here(CARRIAGE_RETURN);
         }
         let content = line.trim_ascii_start();
         if content.is_empty() || content.starts_with(b"#") {
@@ -43,57 +44,45 @@ pub(crate) fn parse(text: &[u8]) -> Result<Settings, Mistake> {
             Some(after @ [b' ' | b'\t', ..]) => after.trim_ascii_start(),
             _ => content,
         };
-        let equals = content.iter().position(|byte| *byte == b'=');
-        let (name, value) = content.split_at(equals.ok_or_else(|| here("it is not `NAME=value`"))?);
+        let Some((name, value)) = halves(content, b'=') else { return here("it is not `NAME=value`") };
         if !is_variable_name(name) {
-            return Err(here("the text before the `=` is not a variable name"));
+            return here("the text before the `=` is not a variable name");
         }
-        let value = &value[1..];
-        let [quote @ (b'\'' | b'"'), ..] = value else {
-            variables.push((name.to_vec(), value.to_vec()));
-            rest = after_line;
-            continue;
+        let (value, after) = if let [quote @ (b'\'' | b'"'), ..] = value {
+            // The quoted value may end on a later line.
+            let inside = &rest[line.len() - value.len() + 1..];
+            match quoted(inside, *quote).map_err(mistake)? {
+                (value, [b'\n', after @ ..]) => (value, after),
+                (value, []) => (value, &[][..]),
+                (_, after) => return Err(mistake((after, "text follows the closing quote"))),
+            }
+        } else {
+            (value.to_vec(), after_line)
         };
-        // The quoted value may end on a later line.
-        let inside = &rest[end - value.len() + 1..];
-        let (value, length) =
-            quoted(inside, *quote).map_err(|(at, reason)| mistake(inside.len() - at, reason))?;
         variables.push((name.to_vec(), value));
-        rest = match &inside[length..] {
-            [] => &[],
-            [b'\n', after @ ..] => after,
-            after => return Err(mistake(after.len(), "text follows the closing quote")),
-        };
+        rest = after;
     }
     Ok(variables)
 }
 
-/// Parses a text after an opening quote. Returns the value and the length up to the closing quote, or the
-/// offset of a mistake.
-fn quoted(text: &[u8], quote: u8) -> Result<(Vec<u8>, usize), (usize, &'static str)> {
-    let mut value = Vec::new();
-    let mut at = 0;
-    while let Some(byte) = text.get(at) {
-        match (byte, text.get(at + 1)) {
-            (b'\0', _) => return Err((at, NUL)),
-            (b'\r', Some(b'\n')) => return Err((at, CARRIAGE_RETURN)),
-            (byte, _) if *byte == quote => return Ok((value, at + 1)),
-            (b'\\', Some(next)) if quote == b'"' => {
-                value.push(match next {
-                    b'\\' | b'"' | b'$' => *next,
-                    b'n' => b'\n',
-                    _ => {
-                        let reason = "a backslash in `\"…\"` can only stand before `\\`, `\"`, `$` and `n`";
-                        return Err((at, reason));
-                    }
-                });
-                at += 1;
-            }
-            (byte, _) => value.push(*byte),
-        }
-        at += 1;
+/// Parses a text after an opening quote: the value, and the text after the closing quote; or the text from
+/// the mistake on, and the reason.
+fn quoted(text: &[u8], quote: u8) -> Result<(Vec<u8>, &[u8]), (&[u8], &'static str)> {
+    let (mut value, mut rest) = (Vec::new(), text);
+    loop {
+        let (byte, after) = match rest {
+            [] => return Err((text, "its quote is not closed")),
+            [0, ..] => return Err((rest, NUL)),
+            [b'\r', b'\n', ..] => return Err((rest, CARRIAGE_RETURN)),
+            [byte, after @ ..] if *byte == quote => return Ok((value, after)),
+            [b'\\', byte @ (b'\\' | b'"' | b'$'), after @ ..] if quote == b'"' => (byte, after),
+            [b'\\', b'n', after @ ..] if quote == b'"' => (&b'\n', after),
+            [b'\\', _, ..] if quote == b'"' => return Err((rest, BACKSLASH)),
+            [byte, after @ ..] => (byte, after),
+        };
+        value.push(*byte);
+        rest = after;
     }
-    Err((0, "its quote is not closed"))
 }
 
 #[cfg(test)]

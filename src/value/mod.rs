@@ -34,5 +34,5 @@ pub(crate) use crate::value::template::{Deferred, Expanded, Fault, Template};
 pub(crate) use crate::value::text::{HINT, Scope, TextError, expand_text, references};
 pub(crate) use crate::value::toml::{Document, Mistake, Node, Place, Shape, Sources, Span};
 pub(crate) use crate::value::user::{LARGEST_ID, UserSpec, Who};
-pub(crate) use crate::value::variables::{Fact, Found, LAYERS, Origin, Variables, from_runtime};
+pub(crate) use crate::value::variables::{Found, LAYERS, Origin, Variables, from_runtime};
 pub(crate) use crate::value::words::Element;

@@ -2,8 +2,8 @@
 //! names with unusual characters, and entries without `=`. Pure.
 
 use std::collections::BTreeMap;
-use std::ffi::{CStr, OsStr};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::ffi::{CStr, OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
 
 use crate::text::url::shown_value;
 
@@ -19,10 +19,8 @@ pub(crate) enum Origin {
     },
     Alias(String),
     Default,
-    TableEnv,
-    EnvironmentEnv,
-    VerbEnv,
-    EnvironmentVerbEnv,
+    /// One of [`LAYERS`].
+    Layer(&'static str),
     /// The target's user, for `HOME`.
     User,
     Hook(String),
@@ -30,8 +28,12 @@ pub(crate) enum Origin {
 }
 
 /// The layers of the table, lowest first.
-pub(crate) const LAYERS: [Origin; 4] =
-    [Origin::TableEnv, Origin::EnvironmentEnv, Origin::VerbEnv, Origin::EnvironmentVerbEnv];
+pub(crate) const LAYERS: [Origin; 4] = [
+    Origin::Layer("[env]"),
+    Origin::Layer("environment"),
+    Origin::Layer("verb"),
+    Origin::Layer("environment's verb"),
+];
 
 impl Origin {
     pub(crate) fn is_callers(&self) -> bool {
@@ -39,43 +41,22 @@ impl Origin {
     }
 
     pub(crate) fn describe(&self) -> Vec<u8> {
-        let fixed = match self {
-            Self::Inherited => "inherited",
-            Self::Preverb => "preverb",
-            Self::Option => "--environment",
-            Self::File { path, named_by: None } => return [b"file ", &path[..]].concat(),
-            Self::File { path, named_by: Some(name) } => {
-                return [b"file ", &path[..], b", named by ", name.as_bytes(), b"_FILE"].concat();
+        let (kind, name) = match self {
+            Self::Inherited => ("inherited", ""),
+            Self::Preverb => ("preverb", ""),
+            Self::Option => ("--environment", ""),
+            Self::File { path, named_by } => {
+                let by = named_by.iter().map(|name| format!(", named by {name}_FILE")).collect::<String>();
+                return [b"file ", &path[..], by.as_bytes()].concat();
             }
-            Self::Alias(name) => return format!("alias {name}").into_bytes(),
-            Self::Default => "default",
-            Self::TableEnv => "[env]",
-            Self::EnvironmentEnv => "environment",
-            Self::VerbEnv => "verb",
-            Self::EnvironmentVerbEnv => "environment's verb",
-            Self::User => "user",
-            Self::Hook(name) => return format!("hook {name}").into_bytes(),
-            Self::Step(name) => return format!("step {name}").into_bytes(),
+            Self::Alias(name) => ("alias ", &**name),
+            Self::Default => ("default", ""),
+            Self::Layer(name) => (*name, ""),
+            Self::User => ("user", ""),
+            Self::Hook(name) => ("hook ", &**name),
+            Self::Step(name) => ("step ", &**name),
         };
-        fixed.into()
-    }
-}
-
-/// A fact of the machine, which is expanded like a variable. It is read only where a text names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fact {
-    /// The number of processors that this container can use, at least 1.
-    Cpus,
-    MemoryMib,
-}
-
-impl Fact {
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        match name {
-            "PREVERB_CPUS" => Some(Self::Cpus),
-            "PREVERB_MEMORY_MIB" => Some(Self::MemoryMib),
-            _ => None,
-        }
+        [kind, name].concat().into_bytes()
     }
 }
 
@@ -90,19 +71,10 @@ struct Entry {
 }
 
 impl Entry {
-    fn new(text: Vec<u8>, origin: Origin) -> Self {
-        // The search skips the first byte, so that an entry `=x=y` has a name, as in the C library.
-        let equals = text.iter().skip(1).position(|byte| *byte == b'=').map(|at| at + 1);
-        Self { text, equals, secret: false, origin }
-    }
-
-    fn name(&self) -> Option<&[u8]> {
-        self.equals.map(|equals| &self.text[..equals])
-    }
-
-    fn found(&self) -> Option<Found<'_>> {
-        let value = &self.text[self.equals? + 1..self.text.len() - 1];
-        Some(Found { value, secret: self.secret, origin: &self.origin })
+    fn named(&self) -> Option<(&[u8], Found<'_>)> {
+        let (name, value) = self.text.split_at(self.equals?);
+        let value = &value[1..value.len() - 1];
+        Some((name, Found { value, secret: self.secret, origin: &self.origin }))
     }
 }
 
@@ -124,15 +96,17 @@ pub(crate) struct Variables {
     entries: Vec<Option<Entry>>,
     /// The indexes of the entries of each name; the first one counts.
     places: BTreeMap<Vec<u8>, Vec<usize>>,
-    facts: Option<fn(Fact) -> u64>,
+    facts: Option<fn(&str) -> Option<u64>>,
 }
 
 impl Variables {
     pub(crate) fn inherited(entries: impl IntoIterator<Item = Vec<u8>>) -> Self {
         let mut variables = Self::default();
         for mut text in entries {
+            // The search skips the first byte, so that an entry `=x=y` has a name, as in the C library.
+            let equals = text.iter().skip(1).position(|byte| *byte == b'=').map(|at| at + 1);
             text.push(0);
-            variables.push(Entry::new(text, Origin::Inherited));
+            variables.push(Entry { text, equals, secret: false, origin: Origin::Inherited });
         }
         variables
     }
@@ -142,13 +116,14 @@ impl Variables {
         Self::inherited(block.split(|byte| *byte == 0).map(<[u8]>::to_vec))
     }
 
-    pub(crate) fn with_facts(mut self, read: fn(Fact) -> u64) -> Self {
+    /// Adds facts of the machine, which are expanded like variables. They are read only where a text names them.
+    pub(crate) fn with_facts(mut self, read: fn(&str) -> Option<u64>) -> Self {
         self.facts = Some(read);
         self
     }
 
     fn push(&mut self, entry: Entry) {
-        if let Some(name) = entry.name() {
+        if let Some((name, _)) = entry.named() {
             self.places.entry(name.to_vec()).or_default().push(self.entries.len());
         }
         self.entries.push(Some(entry));
@@ -160,13 +135,13 @@ impl Variables {
 
     /// The variable with this name; the first of several, like getenv(3).
     pub(crate) fn get(&self, name: &[u8]) -> Option<Found<'_>> {
-        self.entries[*self.places.get(name)?.first()?].as_ref()?.found()
+        let entry = self.entries[*self.places.get(name)?.first()?].as_ref();
+        entry?.named().map(|(_, found)| found)
     }
 
     /// The fact with this name. It takes precedence over an inherited variable.
     pub(crate) fn fact(&self, name: &str) -> Option<String> {
-        let read = self.facts?;
-        Some(read(Fact::named(name)?).to_string())
+        self.facts?(name).map(|number| number.to_string())
     }
 
     pub(crate) fn non_empty(&self, name: &[u8]) -> Option<&[u8]> {
@@ -207,7 +182,7 @@ impl Variables {
     }
 
     pub(crate) fn named(&self) -> impl Iterator<Item = (&[u8], Found<'_>)> {
-        self.present().filter_map(|entry| Some((entry.name()?, entry.found()?)))
+        self.present().filter_map(Entry::named)
     }
 
     pub(crate) fn to_envp(&self) -> Vec<&CStr> {
@@ -218,7 +193,7 @@ impl Variables {
     pub(crate) fn longest(&self) -> Option<(&[u8], usize)> {
         let entry = self.present().max_by_key(|entry| entry.text.len())?;
         let size = entry.text.len();
-        Some((entry.name().unwrap_or(&entry.text[..size - 1]), size))
+        Some((&entry.text[..entry.equals.unwrap_or(size - 1)], size))
     }
 
     pub(crate) fn size(&self) -> usize {
@@ -228,12 +203,8 @@ impl Variables {
 
 /// The environment of this process if there is no `/proc` with all of it: entries without `=` are lost.
 pub(crate) fn from_runtime() -> Variables {
-    Variables::inherited(std::env::vars_os().map(|(name, value)| {
-        let mut bytes = name.into_vec();
-        bytes.push(b'=');
-        bytes.extend(value.into_vec());
-        bytes
-    }))
+    let entry = |(name, value): (OsString, OsString)| [name.as_bytes(), b"=", value.as_bytes()].concat();
+    Variables::inherited(std::env::vars_os().map(entry))
 }
 
 #[cfg(test)]
@@ -253,7 +224,7 @@ mod tests {
         let odd = ["A=1", "noequals", "A=2", "=x", "=x=y", "", "B==", "a b=c"];
         let mut variables = variables(&odd);
         assert_eq!(lines(&variables), odd);
-        variables.set(b"NEW", b"n", Origin::TableEnv, false);
+        variables.set(b"NEW", b"n", Origin::Default, false);
         assert_eq!(lines(&variables)[..8], odd);
         assert_eq!(lines(&variables)[8], "NEW=n");
     }
@@ -262,7 +233,7 @@ mod tests {
     fn setting_replaces_the_first_and_removes_the_others() {
         let mut variables = variables(&["A=1", "B=2", "A=3"]);
         assert_eq!(variables.get(b"A").map(|found| found.value), Some(&b"1"[..]));
-        variables.set(b"A", b"4", Origin::VerbEnv, false);
+        variables.set(b"A", b"4", Origin::Preverb, false);
         assert_eq!(lines(&variables), ["A=4", "B=2"]);
         variables.unset(b"A");
         assert_eq!(lines(&variables), ["B=2"]);
@@ -272,11 +243,11 @@ mod tests {
     fn unset_removes_duplicates_and_a_name_set_again_is_at_the_end() {
         let mut variables = variables(&["C=1", "A=1", "noequals", "A=2", "=x=y", "C=2"]);
         variables.unset(b"C");
-        variables.set(b"=x", b"z", Origin::TableEnv, false);
-        variables.set(b"A", b"n", Origin::TableEnv, false);
-        variables.set(b"C", b"3", Origin::TableEnv, false);
+        variables.set(b"=x", b"z", Origin::Default, false);
+        variables.set(b"A", b"n", Origin::Default, false);
+        variables.set(b"C", b"3", Origin::Default, false);
         assert_eq!(lines(&variables), ["A=n", "noequals", "=x=z", "C=3"]);
-        variables.set(b"C", b"4", Origin::TableEnv, false);
+        variables.set(b"C", b"4", Origin::Default, false);
         variables.unset(b"NONE");
         assert_eq!(lines(&variables), ["A=n", "noequals", "=x=z", "C=4"]);
         assert_eq!(variables.named().map(|(name, _)| name).collect::<Vec<_>>(), [&b"A"[..], b"=x", b"C"]);
@@ -295,7 +266,7 @@ mod tests {
     fn the_time_is_linear_in_the_number_of_variables() {
         let mut variables = Variables::default();
         for number in 0..40_000 {
-            variables.set(format!("N{number}").as_bytes(), b"x", Origin::TableEnv, false);
+            variables.set(format!("N{number}").as_bytes(), b"x", Origin::Default, false);
         }
         for number in 0..40_000 {
             variables.unset(format!("N{number}").as_bytes());
