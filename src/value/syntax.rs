@@ -2,13 +2,26 @@
 
 use std::ops::Range;
 
-use ::toml::de::{DeTable, Error};
+use ::toml::de::DeTable;
 
 use crate::text::log::quoted;
 
 type Wrong = (Range<usize>, String);
 
-pub(super) fn mistakes_in(text: &str, errors: &[Error]) -> (bool, Vec<Wrong>) {
+/// In a larger text, only the first syntax error is reported.
+const LARGE: usize = 256 << 10;
+
+/// The tree of a text, if keys defined twice are its only mistakes; the first definition counts.
+pub(super) fn parse(text: &str) -> (Option<DeTable<'_>>, Vec<Wrong>) {
+    // Each mistake costs memory, and a text may consist only of mistakes.
+    let first = (text.len() > LARGE).then(|| DeTable::parse(text).err()).flatten();
+    let (text, table, errors) = match first {
+        Some(error) => ("", None, vec![error]),
+        None => {
+            let (table, errors) = DeTable::parse_recoverable(text);
+            (text, Some(table.into_inner()), errors)
+        }
+    };
     let (mut mistakes, mut twice) = (Vec::new(), Vec::new());
     for error in errors {
         let (span, message) = (error.span().unwrap_or_default(), error.message());
@@ -18,13 +31,13 @@ pub(super) fn mistakes_in(text: &str, errors: &[Error]) -> (bool, Vec<Wrong>) {
             mistakes.push((span, in_words(message)));
         }
     }
-    let is_broken = !mistakes.is_empty();
+    let table = table.filter(|_| mistakes.is_empty());
     if !twice.is_empty() {
         twice.sort_unstable_by_key(|span| span.start);
         twice.dedup();
         defined_twice(text, &twice, &mut mistakes);
     }
-    (is_broken, mistakes)
+    (table, mistakes)
 }
 
 /// Words an error of the `toml` crate like our other messages.
@@ -58,35 +71,29 @@ fn defined_twice(text: &str, twice: &[Range<usize>], mistakes: &mut Vec<Wrong>) 
     marked.push_str(text.get(done..).unwrap_or_default());
     let (tree, _) = DeTable::parse_recoverable(&marked);
     let names: Vec<String> = twice.iter().map(|span| key_of(text.get(span.clone()))).collect();
-    // For each key: whether it was found, and the line of the first definition.
-    let mut found = vec![(false, None); twice.len()];
+    let mut lines = vec![None; twice.len()];
     let mut tables = vec![tree.get_ref()];
     while let Some(table) = tables.pop() {
         for (key, value) in table {
             let number = key.get_ref().strip_prefix(&mark).and_then(|number| number.parse::<usize>().ok());
             if let Some(number) = number.filter(|number| *number < names.len()) {
                 let first = table.get_key_value(names[number].as_str()).map(|(first, _)| first.span().start);
-                found[number] = (
-                    true,
-                    first
-                        .and_then(|start| marked.get(..start))
-                        .map(|before| before.matches('\n').count() + 1),
-                );
+                let before = first.and_then(|start| marked.get(..start));
+                lines[number] = Some(before.map(|before| before.matches('\n').count() + 1));
             }
             tables.extend(value.get_ref().as_table());
             let items = value.get_ref().as_array().into_iter().flatten();
             tables.extend(items.filter_map(|item| item.get_ref().as_table()));
         }
     }
-    for ((span, name), found) in twice.iter().zip(names).zip(found) {
-        let name = quoted(name);
-        let message = match found {
-            (_, Some(line)) => format!("{name} is defined twice, first in line {line}"),
-            (false, None) => format!("{name} is defined twice"),
+    for ((span, name), line) in twice.iter().zip(names).zip(lines) {
+        let first = match line {
+            Some(Some(line)) => format!(", first in line {line}"),
             // It is in a table whose header is also a duplicate, which is reported.
-            (true, None) => continue,
+            Some(None) => continue,
+            None => String::new(),
         };
-        mistakes.push((span.clone(), message));
+        mistakes.push((span.clone(), format!("{} is defined twice{first}", quoted(name))));
     }
 }
 

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use ::toml::Spanned;
 use ::toml::de::{DeTable, DeValue};
 
-use crate::value::syntax::mistakes_in;
+use crate::value::syntax;
 
 /// A range of bytes in all texts, one after the other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,9 +26,6 @@ impl From<Range<usize>> for Span {
         Self { start, end }
     }
 }
-
-/// In a text of this size or larger, only the first syntax error is reported.
-const LARGE: usize = 256 << 10;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mistake {
@@ -60,12 +57,6 @@ pub(crate) struct Source {
     newlines: OnceCell<Vec<usize>>,
 }
 
-impl Source {
-    fn new(path: PathBuf, text: String, start: usize) -> Self {
-        Self { path, text, start, newlines: OnceCell::new() }
-    }
-}
-
 #[derive(Debug, Default)]
 pub(crate) struct Sources(Vec<Source>);
 
@@ -83,11 +74,13 @@ impl Sources {
     pub(crate) fn add(&mut self, path: PathBuf, text: String) {
         // The place at the very end of a text still belongs to this text.
         let start = self.0.last().map_or(0, |last| last.start + last.text.len() + 1);
-        self.0.push(Source::new(path, text, start));
+        self.0.push(Source { path, text, start, newlines: OnceCell::new() });
     }
 
     pub(crate) fn one(path: PathBuf, text: String) -> Self {
-        Self(vec![Source::new(path, text, 0)])
+        let mut sources = Self::default();
+        sources.add(path, text);
+        sources
     }
 
     pub(crate) fn all(&self) -> &[Source] {
@@ -182,35 +175,24 @@ impl<'s> Document<'s> {
         sources: &'s Sources, appended: fn(&[&str]) -> bool,
     ) -> (Option<Self>, Vec<Mistake>) {
         let mut mistakes = Vec::new();
-        let mut root = Spanned::new(0..0, DeValue::Table(DeTable::new()));
-        let mut broken = false;
+        let mut root = Some(Spanned::new(0..0, DeValue::Table(DeTable::new())));
         for source in &sources.0 {
-            // Each mistake costs memory, and a text may consist only of mistakes.
-            let first = (source.text.len() > LARGE).then(|| DeTable::parse(&source.text).err()).flatten();
-            if let Some(error) = first {
-                broken = true;
-                let Range { start, end } = error.span().unwrap_or_default();
-                let (_, found) = mistakes_in("", &[error]);
-                let span = Span { start: source.start + start, end: source.start + end };
-                mistakes.extend(found.into_iter().map(|(_, message)| Mistake::new(span, message)));
-                continue;
-            }
-            let (table, errors) = DeTable::parse_recoverable(&source.text);
-            let (is_broken, found) = mistakes_in(&source.text, &errors);
-            broken |= is_broken;
+            let (table, found) = syntax::parse(&source.text);
             mistakes.extend(found.into_iter().map(|(Range { start, end }, message)| {
                 Mistake::new(Span { start: source.start + start, end: source.start + end }, message)
             }));
-            let table = Spanned::new(0..source.text.len(), DeValue::Table(table.into_inner()));
-            if source.start == 0 {
-                root = table;
-            } else {
+            root = root.zip(table).map(|(mut root, table)| {
+                let table = Spanned::new(0..source.text.len(), DeValue::Table(table));
+                if source.start == 0 {
+                    return table;
+                }
                 merge(root.get_mut(), moved(table, source.start), &mut Vec::new(), appended);
-            }
+                root
+            });
         }
         mistakes.sort_unstable_by_key(|mistake| mistake.span);
         mistakes.dedup();
-        ((!broken).then_some(Self { sources, root }), mistakes)
+        (root.map(|root| Self { sources, root }), mistakes)
     }
 
     pub(crate) fn sources(&self) -> &'s Sources {
