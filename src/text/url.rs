@@ -10,10 +10,6 @@ pub(crate) use crate::text::escape::{login, masked};
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Url<'a> {
-    /// In lower case, without the driver.
-    pub(crate) scheme: String,
-    /// The part after the `+` of the scheme, in lower case.
-    pub(crate) driver: String,
     pub(crate) user: &'a [u8],
     pub(crate) password: Option<&'a [u8]>,
     /// Empty if there is nothing between `://` and the path.
@@ -30,23 +26,15 @@ pub(crate) struct Host {
 }
 
 impl<'a> Url<'a> {
+    /// Parses a URL from the end of its `://` on.
     pub(crate) fn parse(text: &'a [u8]) -> Result<Self, String> {
-        let (scheme, rest) = split_scheme(text).ok_or("no scheme")?;
-        let (scheme, driver) = match scheme.split_once('+') {
-            None => (scheme.as_str(), ""),
-            Some((scheme, driver)) => (scheme, driver),
-        };
-        let rest = before(rest, b'#').0;
-        let (rest, query) = before(rest, b'?');
+        let (rest, query) = before(before(text, b'#').0, b'?');
         let (authority, path) = rest.split_at(before(rest, b'/').0.len());
-        let (login, hosts) = match authority.iter().rposition(|byte| *byte == b'@') {
-            None => (&[][..], authority),
-            Some(at) => (&authority[..at], &authority[at + 1..]),
-        };
+        let at = authority.iter().rposition(|byte| *byte == b'@');
+        let (login, hosts) = at.map_or((&[][..], authority), |at| (&authority[..at], &authority[at + 1..]));
         let (user, password) = halves(login, b':').map_or((login, None), |(user, rest)| (user, Some(rest)));
         let hosts = hosts.split(|byte| *byte == b',').filter(|_| !hosts.is_empty()).map(Host::parse);
-        let hosts = hosts.collect::<Result<_, _>>()?;
-        Ok(Self { scheme: scheme.to_owned(), driver: driver.to_owned(), user, password, hosts, path, query })
+        Ok(Self { user, password, hosts: hosts.collect::<Result<_, _>>()?, path, query })
     }
 
     pub(crate) fn value(&self, name: &str) -> Option<Vec<u8>> {
@@ -57,18 +45,16 @@ impl<'a> Url<'a> {
 
 impl Host {
     /// Parses `name`, `name:port`, `[v6]`, `[v6]:port`, or `v6:port`. The last colon precedes the port.
-    fn parse(text: &[u8]) -> Result<Self, String> {
+    fn parse(text: &[u8]) -> Result<Self, &'static str> {
         if let Some(rest) = text.strip_prefix(b"[") {
-            let (inside, after) = halves(rest, b']').ok_or("a `[` without its `]`")?;
-            if !is_v6(inside) {
-                return Err("the text in brackets is not an IPv6 address".to_owned());
-            }
+            let (name, after) = halves(rest, b']').ok_or("a `[` without its `]`")?;
             let port = match after {
+                _ if !is_v6(name) => return Err("the text in brackets is not an IPv6 address"),
                 [] => None,
                 [b':', port @ ..] => Some(parse_port(port)?),
-                _ => return Err("only `:port` may follow the `]`".to_owned()),
+                _ => return Err("only `:port` may follow the `]`"),
             };
-            return Ok(Self { name: inside.to_owned(), port });
+            return Ok(Self { name: name.to_owned(), port });
         }
         let (name, port) = match text.iter().rposition(|byte| *byte == b':') {
             Some(at) if text[..at].contains(&b':') && !is_v6(&text[..at]) && is_v6(text) => (text, None),
@@ -76,17 +62,14 @@ impl Host {
             None => (text, None),
         };
         let name = decoded(name);
-        if name.is_empty() {
-            return Err("no host".to_owned());
-        }
         let named = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
-        if !(is_v6(&name) || name.starts_with(b"/") && !name.contains(&0) || name.iter().all(named)) {
-            return Err(
-                "a host's name is made of letters, digits, `-`, `.` and `_`, and only a port may follow it"
-                    .to_owned(),
-            );
+        if name.is_empty() {
+            Err("no host")
+        } else if is_v6(&name) || name.starts_with(b"/") && !name.contains(&0) || name.iter().all(named) {
+            Ok(Self { name, port })
+        } else {
+            Err("a host's name is made of letters, digits, `-`, `.` and `_`, and only a port may follow it")
         }
-        Ok(Self { name, port })
     }
 }
 
@@ -95,10 +78,10 @@ fn is_v6(text: &[u8]) -> bool {
 }
 
 /// Parses a port of digits only, because `str::parse` also accepts a `+`.
-pub(crate) fn parse_port(digits: &[u8]) -> Result<u16, String> {
+pub(crate) fn parse_port(digits: &[u8]) -> Result<u16, &'static str> {
     let number = std::str::from_utf8(digits).ok().filter(|_| digits.iter().all(u8::is_ascii_digit));
     let port = number.and_then(|text| text.parse().ok()).filter(|port| *port != 0);
-    port.ok_or_else(|| "the port is not a number from 1 to 65535".to_owned())
+    port.ok_or("the port is not a number from 1 to 65535")
 }
 
 /// The scheme in lower case, without a leading `jdbc:`, and the text after `://`.
@@ -168,13 +151,13 @@ mod tests {
 
     #[track_caller]
     fn hosts(text: &str) -> Vec<(String, Option<u16>)> {
-        let url = Url::parse(text.as_bytes()).unwrap();
+        let url = Url::parse(split_scheme(text.as_bytes()).unwrap().1).unwrap();
         url.hosts.into_iter().map(|host| (String::from_utf8(host.name).unwrap(), host.port)).collect()
     }
 
     #[track_caller]
     fn rejected(text: &str, why: &str) {
-        let error = Url::parse(text.as_bytes()).unwrap_err();
+        let error = Url::parse(split_scheme(text.as_bytes()).unwrap().1).unwrap_err();
         assert!(error.contains(why), "{text}: {error}");
     }
 
@@ -184,9 +167,10 @@ mod tests {
 
     #[test]
     fn a_url_is_split_into_its_parts() {
-        let url =
-            Url::parse(b"JDBC:PostgreSQL+PsycoPG2://u%40:p:w@db:5432/a/b?host=/run&x=%41&x=b#top").unwrap();
-        assert_eq!((url.scheme.as_str(), url.driver.as_str()), ("postgresql", "psycopg2"));
+        let text = b"JDBC:PostgreSQL+PsycoPG2://u%40:p:w@db:5432/a/b?host=/run&x=%41&x=b#top";
+        let (scheme, rest) = split_scheme(text).unwrap();
+        assert_eq!(scheme, "postgresql+psycopg2");
+        let url = Url::parse(rest).unwrap();
         assert_eq!((url.user, url.password), (&b"u%40"[..], Some(&b"p:w"[..])));
         assert_eq!((url.path, url.query), (&b"/a/b"[..], &b"host=/run&x=%41&x=b"[..]));
         assert_eq!(url.value("x"), Some(b"b".to_vec()));

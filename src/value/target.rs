@@ -3,12 +3,11 @@
 //! An application's own URL works unchanged. Parts that do not matter for the first packets of its protocol
 //! are ignored. Errors never repeat a part of the target, which may be a secret.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::text::duration::parse_duration;
+use crate::text::names::path_of;
 use crate::text::url::{Host, Url, decoded, halves, is_scheme, parse_port, split_scheme, without_jdbc};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +73,7 @@ impl Target {
         let target = match scheme.as_str() {
             "unix" => Self::Unix(socket_path(rest)?),
             "file" => parse_file(rest)?,
-            _ => parse_server(&scheme, text)?,
+            _ => parse_server(&scheme, rest)?,
         };
         Ok(Some(target))
     }
@@ -88,7 +87,7 @@ impl Target {
     /// also answers there.
     pub(crate) fn is_postgres_socket(&self) -> bool {
         let Self::Unix(path) = self else { return false };
-        path.file_name().is_some_and(|name| name.as_bytes().starts_with(b".s.PGSQL."))
+        path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".s.PGSQL."))
     }
 }
 
@@ -109,7 +108,7 @@ fn is_sqlite(text: &[u8]) -> bool {
     })
 }
 
-fn parse_file(rest: &[u8]) -> Result<Target, String> {
+fn parse_file(rest: &[u8]) -> Result<Target, &'static str> {
     let Some((path, query)) = halves(rest, b'?') else {
         return Ok(Target::File { path: absolute_path(rest)?, max_age: None });
     };
@@ -120,29 +119,26 @@ fn parse_file(rest: &[u8]) -> Result<Target, String> {
     Ok(Target::File { path: absolute_path(path)?, max_age })
 }
 
-fn absolute_path(bytes: &[u8]) -> Result<PathBuf, String> {
-    if !bytes.starts_with(b"/") {
-        return Err("the path is not absolute; write three slashes, as in `file:///path`".to_owned());
+fn absolute_path(bytes: &[u8]) -> Result<PathBuf, &'static str> {
+    match bytes {
+        [b'/', ..] if bytes.contains(&0) => Err("a NUL in the path"),
+        [b'/', ..] => Ok(path_of(bytes).to_owned()),
+        _ => Err("the path is not absolute; write three slashes, as in `file:///path`"),
     }
-    if bytes.contains(&0) {
-        return Err("a NUL in the path".to_owned());
-    }
-    Ok(PathBuf::from(OsStr::from_bytes(bytes)))
 }
 
-fn socket_path(bytes: &[u8]) -> Result<PathBuf, String> {
+fn socket_path(bytes: &[u8]) -> Result<PathBuf, &'static str> {
     let path = absolute_path(bytes)?;
-    std::os::unix::net::SocketAddr::from_pathname(&path)
-        .map_err(|_| "the path is longer than a socket's can be")?;
-    Ok(path)
+    let fits = std::os::unix::net::SocketAddr::from_pathname(&path).is_ok();
+    fits.then_some(path).ok_or("the path is longer than a socket's can be")
 }
 
 const FINDS_ITSELF: &str = "a scheme with `+srv`, `+sentinel`, `+unix` or `+socket` finds its server in \
     its own way; use a URL that names the host, `unix:///path`, or an `exec` probe";
 
-fn parse_server(scheme: &str, text: &[u8]) -> Result<Target, String> {
+fn parse_server(scheme: &str, rest: &[u8]) -> Result<Target, String> {
     let unknown = || format!("unknown scheme; {SCHEMES}");
-    let base = scheme.split('+').next().unwrap_or_default();
+    let (base, driver) = scheme.split_once('+').unwrap_or((scheme, ""));
     let (kind, port) = match base {
         // These schemes have no drivers.
         "http" | "https" if base != scheme => return Err(FINDS_ITSELF.to_owned()),
@@ -160,12 +156,12 @@ fn parse_server(scheme: &str, text: &[u8]) -> Result<Target, String> {
         "kafka" => (base, Some(9092)),
         _ => return Err(unknown()),
     };
-    let url = Url::parse(text)?;
-    if ["srv", "sentinel", "unix", "socket"].contains(&url.driver.as_str()) {
+    let url = Url::parse(rest)?;
+    if ["srv", "sentinel", "unix", "socket"].contains(&driver) {
         return Err(FINDS_ITSELF.to_owned());
     }
     // Databases negotiate TLS after the start of the connection; elsewhere TLS comes first.
-    let of_driver = ["ssl", "tls"].contains(&url.driver.as_str());
+    let of_driver = ["ssl", "tls"].contains(&driver);
     let of_query = ["tls", "ssl"].iter().any(|name| url.value(name).is_some_and(|value| value == b"true"));
     let protocol = match kind {
         "tcp" => Protocol::Tcp,
@@ -181,46 +177,38 @@ fn parse_server(scheme: &str, text: &[u8]) -> Result<Target, String> {
         "grpc" if !of_driver => grpc(&url)?,
         _ => Protocol::Tls { has_path: false },
     };
-    let places = places(&url, &protocol, port)?;
+    let places = places(base, &url, &protocol, port)?;
     Ok(Target::Server { protocol, places })
 }
 
-fn http(url: &Url<'_>) -> Result<Protocol, String> {
+fn http(url: &Url<'_>) -> Result<Protocol, &'static str> {
     no_login(url)?;
-    let mut path = if url.path.is_empty() { b"/".to_vec() } else { url.path.to_vec() };
-    if !url.query.is_empty() {
-        path.push(b'?');
-        path.extend_from_slice(url.query);
-    }
+    let path = if url.path.is_empty() { b"/" } else { url.path };
+    let mark: &[u8] = if url.query.is_empty() { b"" } else { b"?" };
+    let path = [path, mark, url.query].concat();
     // A blank would end the request target and a line feed the header, so both are rejected.
     if path.iter().any(|byte| *byte <= b' ' || *byte == 0x7f) {
-        return Err("a blank or a control character in a URL; percent-encode it, as in `%20`".to_owned());
+        return Err("a blank or a control character in a URL; percent-encode it, as in `%20`");
     }
     Ok(Protocol::Http(path))
 }
 
-fn no_login(url: &Url<'_>) -> Result<(), String> {
-    if url.user.is_empty() && url.password.is_none() {
-        return Ok(());
-    }
-    Err("a user and a password are not sent to this kind of target; leave them out".to_owned())
+fn no_login(url: &Url<'_>) -> Result<(), &'static str> {
+    let has_none = url.user.is_empty() && url.password.is_none();
+    has_none.then_some(()).ok_or("a user and a password are not sent to this kind of target; leave them out")
 }
 
 /// The first packet has the user and the database, so the log of a server without passwords looks normal.
-fn postgres(url: &Url<'_>) -> Result<Protocol, String> {
-    let named = |value: Option<Vec<u8>>, part: &[u8]| {
-        value.unwrap_or_else(|| decoded(part)).into_iter().filter(|byte| *byte != 0).collect::<Vec<u8>>()
+fn postgres(url: &Url<'_>) -> Result<Protocol, &'static str> {
+    let named = |key: &str, part: &[u8], default: &[u8]| {
+        let mut name = url.value(key).unwrap_or_else(|| decoded(part));
+        name.retain(|byte| *byte != 0);
+        if name.is_empty() { default.to_vec() } else { name }
     };
-    let mut user = named(url.value("user"), url.user);
-    if user.is_empty() {
-        user = b"postgres".to_vec();
-    }
-    let mut database = named(url.value("dbname"), url.path.strip_prefix(b"/").unwrap_or_default());
-    if database.is_empty() {
-        database.clone_from(&user);
-    }
+    let user = named("user", url.user, b"postgres");
+    let database = named("dbname", url.path.strip_prefix(b"/").unwrap_or_default(), &user);
     if user.len() > LONGEST_NAME || database.len() > LONGEST_NAME {
-        return Err("the name of the user or of the database is too long".to_owned());
+        return Err("the name of the user or of the database is too long");
     }
     Ok(Protocol::Postgres { user, database })
 }
@@ -228,26 +216,28 @@ fn postgres(url: &Url<'_>) -> Result<Protocol, String> {
 /// The maximum length of a name in a packet; no server has one that long.
 const LONGEST_NAME: usize = 1024;
 
-fn redis(url: &Url<'_>) -> Result<Protocol, String> {
+fn redis(url: &Url<'_>) -> Result<Protocol, &'static str> {
     let password =
         url.value("password").or_else(|| url.password.map(decoded)).filter(|password| !password.is_empty());
     let user = url.value("username").unwrap_or_else(|| decoded(url.user));
     if user.len() > LONGEST_NAME || password.as_ref().map_or(0, Vec::len) > 64 * LONGEST_NAME {
-        return Err("the user or the password is too long".to_owned());
+        return Err("the user or the password is too long");
     }
     Ok(Protocol::Redis(password.map(|password| Password { user, password })))
 }
 
-fn grpc(url: &Url<'_>) -> Result<Protocol, String> {
+fn grpc(url: &Url<'_>) -> Result<Protocol, &'static str> {
     no_login(url)?;
     let service = decoded(url.path.strip_prefix(b"/").unwrap_or_default());
     if service.len() > LONGEST_NAME {
-        return Err("the name of the service is too long".to_owned());
+        return Err("the name of the service is too long");
     }
     Ok(Protocol::Grpc(service))
 }
 
-fn places(url: &Url<'_>, protocol: &Protocol, default: Option<u16>) -> Result<Vec<Place>, String> {
+fn places(
+    scheme: &str, url: &Url<'_>, protocol: &Protocol, default: Option<u16>,
+) -> Result<Vec<Place>, String> {
     if *protocol == Protocol::Tcp {
         no_login(url)?;
         if !url.path.is_empty() || !url.query.is_empty() {
@@ -280,7 +270,7 @@ fn places(url: &Url<'_>, protocol: &Protocol, default: Option<u16>) -> Result<Ve
         hosts = local.iter().map(|name| Host { name: name.as_bytes().to_vec(), port: None }).collect();
     }
     let place = |host: Host| {
-        let no_port = || format!("no port; use `{}://host:port`", url.scheme);
+        let no_port = || format!("no port; use `{scheme}://host:port`");
         let port = host.port.or(default).ok_or_else(no_port)?;
         let mut path = host.name;
         if !path.starts_with(b"/") {
@@ -293,13 +283,16 @@ fn places(url: &Url<'_>, protocol: &Protocol, default: Option<u16>) -> Result<Ve
         } else if !matches!(protocol, Protocol::Mysql | Protocol::Mongodb | Protocol::Redis(_)) {
             return Err("the host is a path".to_owned());
         }
-        socket_path(&path).map(Place::Unix)
+        Ok(Place::Unix(socket_path(&path)?))
     };
     hosts.into_iter().map(place).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
     use super::*;
 
     #[track_caller]
