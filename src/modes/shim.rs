@@ -22,7 +22,7 @@ use crate::modes::verb::Verbs;
 use crate::plan::{Environment, Why};
 use crate::table::ShimSettings;
 use crate::text::{Failure, Kind, Result, is_variable_name};
-use crate::value::{Prefix, split_prefix};
+use crate::value::split_prefix;
 
 /// The script for `verb`, or for all verbs, with the settings of the table.
 pub(crate) fn shim(verbs: Verbs<'_>, environment: &Environment, verb: Option<&OsStr>) -> Result<String> {
@@ -46,9 +46,9 @@ pub(crate) fn shim(verbs: Verbs<'_>, environment: &Environment, verb: Option<&Os
 fn script(shim: &ShimSettings, image: &str, environment: Option<&str>, verb: Option<&str>) -> String {
     let (head, tail) = SCRIPT.split_once("@ARGUMENTS@\n").unwrap_or_default();
     let mut text = head.replace("@VERSION@", env!("CARGO_PKG_VERSION"));
-    let prefixed: Vec<(Option<Prefix>, &str)> = shim.mounts.iter().map(|mount| split_prefix(mount)).collect();
-    for (prefix, guard) in [(Prefix::Home, HOME_GUARD), (Prefix::Pwd, PWD_GUARD)] {
-        if prefixed.iter().any(|(found, _)| *found == Some(prefix)) {
+    let prefixed: Vec<(&str, &str)> = shim.mounts.iter().map(|mount| split_prefix(mount)).collect();
+    for (prefix, guard) in [("$HOME", HOME_GUARD), ("$PWD", PWD_GUARD)] {
+        if prefixed.iter().any(|(found, _)| *found == prefix) {
             text.push_str(guard);
         }
     }
@@ -76,9 +76,9 @@ fn script(shim: &ShimSettings, image: &str, environment: Option<&str>, verb: Opt
         }
     }
     for (prefix, rest) in prefixed.iter().rev() {
-        let word = match prefix {
-            Some(prefix) => format!("\"--volume={}{}\"", prefix.name(), escaped(rest)),
-            None => quoted(&format!("--volume={rest}")),
+        let word = match *prefix {
+            "" => quoted(&format!("--volume={rest}")),
+            prefix => format!("\"--volume={prefix}{}\"", escaped(rest)),
         };
         push(&mut text, "", &word);
     }

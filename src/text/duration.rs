@@ -8,7 +8,6 @@ pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
 pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The interval at which a long step reports that it is still running.
 pub(crate) const REPORT_INTERVAL: Duration = Duration::from_secs(10);
-
 /// The time after which a wait is first reported.
 pub(crate) const FIRST_REPORT: Duration = Duration::from_secs(1);
 
@@ -47,9 +46,8 @@ pub(crate) fn readable(duration: Duration) -> String {
 
 /// Parses permission bits in octal, such as `022` or `0755`; the maximum is `7777`.
 pub(crate) fn parse_mode(text: &str) -> Option<u32> {
-    let octal = (1..=5).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
-    let mode = octal.then(|| u32::from_str_radix(text, 8).ok())??;
-    (mode <= 0o7777).then_some(mode)
+    let is_octal = text.len() <= 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+    u32::from_str_radix(text, 8).ok().filter(|mode| is_octal && *mode <= 0o7777)
 }
 
 pub(crate) const UMASK_RULE: &str = "a umask is octal and at most `0777`, such as `027`";

@@ -1,5 +1,7 @@
 //! Writes untrusted bytes for terminals, URLs, shells and JSON, masks secrets, and splits words. Pure.
 
+use std::io::Write as _;
+
 use serde::ser::{Serialize, Serializer};
 
 /// Replaces a secret in messages and lists.
@@ -10,33 +12,25 @@ pub(crate) const WITHHELD: &str = "details withheld: they contain a secret";
 /// Escapes bytes for a terminal: control characters, characters that reorder text, and invalid UTF-8. A
 /// backslash is doubled only if it would look like an escape. The user information of a URL becomes `***`.
 pub(crate) fn escaped(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-
     let bytes = masked(bytes);
     let mut shown = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
             match character {
-                '\n' => shown.push_str("\\n"),
-                '\r' => shown.push_str("\\r"),
-                '\t' => shown.push_str("\\t"),
                 // Bidirectional controls and other format characters can disguise a message.
                 '\u{61c}'
                 | '\u{200b}'..='\u{200f}'
                 | '\u{2028}'..='\u{202e}'
                 | '\u{2060}'..='\u{206f}'
-                | '\u{feff}' => {
-                    let _ = write!(shown, "\\u{{{:x}}}", u32::from(character));
-                }
+                | '\u{feff}' => shown.extend(character.escape_unicode()),
                 control if control.is_control() => {
-                    let _ = write!(shown, "\\x{:02x}", u32::from(control));
+                    let code = u8::try_from(control).into_iter().flat_map(std::ascii::escape_default);
+                    shown.extend(code.map(char::from));
                 }
                 plain => shown.push(plain),
             }
         }
-        for byte in chunk.invalid() {
-            let _ = write!(shown, "\\x{byte:02x}");
-        }
+        shown.extend(chunk.invalid().escape_ascii().map(char::from));
     }
     shown
 }
@@ -67,13 +61,12 @@ pub(crate) fn shortened(text: String, most: usize) -> String {
 
 /// Encodes everything but RFC 3986's unreserved characters (section 2.3) as `%XX`.
 pub(crate) fn percent_encoded(value: &[u8]) -> Vec<u8> {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     let mut encoded = Vec::with_capacity(value.len() * 3);
     for byte in value {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
             encoded.push(*byte);
         } else {
-            encoded.extend([b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+            let _ = write!(encoded, "%{byte:02X}");
         }
     }
     encoded

@@ -60,11 +60,8 @@ impl Message {
     }
 
     fn to_text(&self) -> String {
-        let prefix = match self.level {
-            Level::Warning => "preverb: warning: ",
-            Level::Error | Level::Info | Level::Debug => "preverb: ",
-        };
-        let mut text = format!("{prefix}{}\n", self.text);
+        let warning = if self.level == Level::Warning { "warning: " } else { "" };
+        let mut text = format!("preverb: {warning}{}\n", self.text);
         self.lines.iter().for_each(|line| text.extend([line, "\n"]));
         self.hint.iter().for_each(|hint| text.extend(["hint: ", hint, "\n"]));
         text
@@ -72,19 +69,15 @@ impl Message {
 
     fn to_json(&self) -> String {
         let mut object = serde_json::Map::new();
-        let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-        object.insert("time".into(), time.into());
-        object.insert("level".into(), self.level.name().into());
-        object.insert("message".into(), self.text.clone().into());
-        for (name, value) in &self.fields {
-            object.insert((*name).into(), value.clone());
-        }
+        let mut add = |name: &str, value: Value| drop(object.insert(name.to_owned(), value));
+        add("time", humantime::format_rfc3339_millis(SystemTime::now()).to_string().into());
+        add("level", self.level.name().into());
+        add("message", self.text.clone().into());
+        self.fields.iter().for_each(|(name, value)| add(name, value.clone()));
         if !self.lines.is_empty() {
-            object.insert("details".into(), self.lines.clone().into());
+            add("details", self.lines.clone().into());
         }
-        if let Some(hint) = &self.hint {
-            object.insert("hint".into(), hint.clone().into());
-        }
+        self.hint.iter().for_each(|hint| add("hint", hint.clone().into()));
         Value::Object(object).to_string() + "\n"
     }
 }
@@ -102,10 +95,7 @@ impl Log {
             Level::Debug if self.format != Format::Verbose => return,
             Level::Error | Level::Warning | Level::Info | Level::Debug => {}
         }
-        let text = match self.format {
-            Format::Json => message.to_json(),
-            Format::Text | Format::Quiet | Format::Verbose => message.to_text(),
-        };
+        let text = if self.format == Format::Json { message.to_json() } else { message.to_text() };
         // Messages of several processes do not mix: a pipe writes up to 4096 bytes at once (pipe(7)).
         let mut stderr = std::io::stderr().lock();
         for part in text.as_bytes().chunks(4096) {

@@ -22,8 +22,8 @@ pub(crate) fn parse(text: &[u8]) -> Result<Settings, Mistake> {
     let mut variables = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
-        // `left` is the text from the mistake on; every rest ends where the text does.
-        let mistake = |(left, reason): (&[u8], _)| {
+        // Every rest ends where the text does.
+        let mistake = |(left, reason): Misplaced<'_>| {
             let before = &text[..text.len() - left.len()];
             Mistake { line: 1 + before.iter().filter(|byte| **byte == b'\n').count(), reason }
         };
@@ -65,9 +65,11 @@ pub(crate) fn parse(text: &[u8]) -> Result<Settings, Mistake> {
     Ok(variables)
 }
 
-/// Parses a text after an opening quote: the value, and the text after the closing quote; or the text from
-/// the mistake on, and the reason.
-fn quoted(text: &[u8], quote: u8) -> Result<(Vec<u8>, &[u8]), (&[u8], &'static str)> {
+/// The text from a mistake on, and its reason.
+type Misplaced<'t> = (&'t [u8], &'static str);
+
+/// Parses a text after an opening quote: the value, and the text after the closing quote.
+fn quoted(text: &[u8], quote: u8) -> Result<(Vec<u8>, &[u8]), Misplaced<'_>> {
     let (mut value, mut rest) = (Vec::new(), text);
     loop {
         let (byte, after) = match rest {

@@ -20,7 +20,7 @@ pub(crate) use crate::value::condition::{
     CONDITION_RULE, Condition, Conditions, Facts, Judged, Subject, is_true,
 };
 pub(crate) use crate::value::kernel::{Capability, LIMITS, Limit, can_be_caught, parse_signal, signal_name};
-pub(crate) use crate::value::mount::{Prefix, split_prefix};
+pub(crate) use crate::value::mount::split_prefix;
 pub(crate) use crate::value::reference::{Form, Operator, Part, Reference};
 pub(crate) use crate::value::step::{
     During, Executables, Filter, OWN_LAYER, OWN_LAYER_HINT, OnFailure, Probe, Render, Setting, Step,

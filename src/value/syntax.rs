@@ -15,12 +15,11 @@ const LARGE: usize = 256 << 10;
 pub(super) fn parse(text: &str) -> (Option<DeTable<'_>>, Vec<Wrong>) {
     // Each mistake costs memory, and a text may consist only of mistakes.
     let first = (text.len() > LARGE).then(|| DeTable::parse(text).err()).flatten();
-    let (text, table, errors) = match first {
-        Some(error) => ("", None, vec![error]),
-        None => {
-            let (table, errors) = DeTable::parse_recoverable(text);
-            (text, Some(table.into_inner()), errors)
-        }
+    let (text, table, errors) = if let Some(error) = first {
+        ("", None, vec![error])
+    } else {
+        let (table, errors) = DeTable::parse_recoverable(text);
+        (text, Some(table.into_inner()), errors)
     };
     let (mut mistakes, mut twice) = (Vec::new(), Vec::new());
     for error in errors {

@@ -46,7 +46,7 @@ impl Origin {
             Self::Preverb => ("preverb", ""),
             Self::Option => ("--environment", ""),
             Self::File { path, named_by } => {
-                let by = named_by.iter().map(|name| format!(", named by {name}_FILE")).collect::<String>();
+                let by = named_by.as_ref().map_or_else(String::new, |name| format!(", named by {name}_FILE"));
                 return [b"file ", &path[..], by.as_bytes()].concat();
             }
             Self::Alias(name) => ("alias ", &**name),

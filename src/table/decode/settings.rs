@@ -92,7 +92,7 @@ impl Decoder {
     fn mount(&mut self, node: Node<'_>) -> Option<String> {
         let mount = self.text(node)?;
         // An engine would read such a path as the name of a volume, or refuse it.
-        if mount.is_empty() || mount.starts_with(['~', '$']) && split_prefix(&mount).0.is_none() {
+        if mount.is_empty() || mount.starts_with(['~', '$']) && split_prefix(&mount).0.is_empty() {
             let message = format!("{} in `mounts` cannot be mounted", quoted(&mount));
             let hint = "it is a value of `-v`, and may begin with `$HOME` or `$PWD`";
             self.mistake(node.span(), message).hint(hint);
