@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use crate::plan::layers::Building;
 use crate::plan::value_file::ValueFile;
 use crate::table::{Declaration, Required};
-use crate::text::{Failure, Kind, escaped, quoted};
+use crate::text::{Failure, Kind, escaped, quoted, shown_value};
 use crate::value::{Facts, Origin, Variables};
 
 #[derive(Clone, Copy)]
@@ -132,7 +132,7 @@ pub(super) fn judge(declaration: &Declaration, variables: &Variables, rules: Rul
         };
         return Some(failure(declaration, format!("variable `{name}` is required{why}, {state}{remedy}")));
     };
-    let shown = found.shown();
+    let shown = shown_value(found.value, found.secret);
     let rule = declaration.broken_rule(found.value, declaration.is_secret())?;
     Some(failure(declaration, format!("variable `{name}` is `{shown}`, and must be {rule}")))
 }
@@ -146,7 +146,7 @@ fn required(declaration: &Declaration, variables: &Variables, rules: Rules<'_>) 
     // If a condition cannot be judged, the variable stays required.
     let hold = conditions.iter().all(|condition| condition.holds(facts).unwrap_or(true));
     let shown: Vec<String> =
-        conditions.iter().map(|condition| format!("`{}`", condition.shown(rules.secrets))).collect();
+        conditions.iter().map(|condition| quoted(condition.exact(rules.secrets))).collect();
     let because =
         if shown.is_empty() { String::new() } else { format!(" because of {}", shown.join(" and ")) };
     hold.then_some(because)

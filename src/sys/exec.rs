@@ -18,7 +18,7 @@ use nix::unistd::{AccessFlags, access};
 use crate::sys::child::Stop;
 use crate::sys::identity::Credentials;
 use crate::sys::signals::Signals;
-use crate::text::{Failure, Kind, Result, bytes_of, escaped, path_of, quoted, quoted_path};
+use crate::text::{Failure, Kind, Result, bytes_of, escaped, path_of, quoted, quoted_path, shown_value};
 use crate::value::Variables;
 pub(crate) use diagnosis::{ENDS_IN_CR, NO_BOM, UNIX_LINE_ENDS, defect, diagnose, head};
 pub(crate) use elf::loader;
@@ -166,7 +166,7 @@ pub(crate) fn not_found(program: &OsStr, variables: &Variables) -> Failure {
     let shown = quoted(program.as_bytes());
     let why = match variables.get(b"PATH") {
         _ if program.as_bytes().contains(&b'/') => "it does not exist".to_owned(),
-        Some(path) => format!("not found on PATH `{}`", path.shown()),
+        Some(path) => format!("not found on PATH `{}`", shown_value(path.value, path.secret)),
         None => format!("not found; PATH is not set, so `{}` was searched", escaped(DEFAULT_PATH)),
     };
     Failure::new(Kind::NotFound, format!("cannot run {shown}: {why}"))

@@ -1,10 +1,10 @@
-//! A failure: the message, the person who has to fix it, and the exit code; and the texts for system errors.
-//! `log.rs` prints it.
+//! A failure: the message, the exit code, and the texts for system errors. `log.rs` prints it.
 
 use std::io::ErrorKind;
 
 use rustix::io::Errno;
 
+use crate::text::escape::WITHHELD;
 use crate::text::log::{Level, Message};
 
 /// The cause of a failure; each has one exit code (preverb(1), "Exit status").
@@ -88,7 +88,7 @@ impl Failure {
         if self.is_stop() {
             return self;
         }
-        Self::new(self.kind, format!("{what} failed; details withheld: they contain a secret"))
+        Self::new(self.kind, format!("{what} failed; {WITHHELD}"))
     }
 
     pub(crate) fn and(mut self, more: impl Into<String>) -> Self {
@@ -118,8 +118,7 @@ impl Failure {
     }
 
     pub(crate) fn has_field(&self, name: &str, value: impl Into<serde_json::Value>) -> bool {
-        let value = value.into();
-        self.message.fields.iter().any(|(each, of)| *each == name && *of == value)
+        self.message.fields.contains(&(name, value.into()))
     }
 
     pub(crate) fn kind(&self) -> Kind {

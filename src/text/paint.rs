@@ -1,5 +1,4 @@
 //! Formats text on standard output: bold headings on a terminal, and lines of at most eighty columns.
-//! `log.rs` formats messages.
 
 use std::io::IsTerminal as _;
 

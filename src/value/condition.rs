@@ -8,7 +8,6 @@ use crate::value::template::{Expanded, Fault, Template};
 use crate::value::toml::Span;
 use crate::value::variables::Variables;
 
-/// The forms that a condition can have, for messages.
 pub(crate) const CONDITION_RULE: &str =
     "a condition is `NAME`, `!NAME`, `NAME=value`, `NAME!=value` or `NAME!=` (not empty)";
 
@@ -23,7 +22,6 @@ pub(crate) struct Condition {
 /// The values that mean false, in upper or lower case.
 const FALSE: [&str; 4] = ["false", "no", "off", "0"];
 
-/// Whether a value means true: it is not empty and does not mean false.
 pub(crate) fn is_true(value: &[u8]) -> bool {
     !value.is_empty() && !FALSE.iter().any(|word| word.as_bytes().eq_ignore_ascii_case(value))
 }
@@ -87,10 +85,6 @@ impl Condition {
         let value = if hides { MASK.into() } else { masked(value.source().as_bytes()) };
         format!("{name}{not}={}", String::from_utf8_lossy(&value))
     }
-
-    pub(crate) fn shown(&self, secrets: &BTreeSet<String>) -> String {
-        escaped(self.exact(secrets).as_bytes())
-    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -101,7 +95,6 @@ pub(crate) struct Conditions {
     pub(crate) unless_exists: Vec<Template>,
 }
 
-/// A condition and its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Judged<'c> {
     pub(crate) key: &'static str,
@@ -261,7 +254,7 @@ mod tests {
             assert_eq!(Condition::parse(text), Ok(None), "{text}");
         }
         Condition::parse("N=${").expect_err("a malformed template");
-        assert_eq!(parse("N==x").shown(&EMPTY), "N==x");
+        assert_eq!(parse("N==x").exact(&EMPTY), "N==x");
         assert!(holds("N==x", Some("=x"), false, false) && holds("N=!=", Some("!="), false, false));
     }
 
@@ -314,8 +307,8 @@ mod tests {
     #[test]
     fn a_condition_on_a_secret_does_not_show_its_value() {
         let secrets = BTreeSet::from(["N".to_owned()]);
-        assert_eq!(parse("N=hunter2").shown(&secrets), "N=***");
-        assert_eq!(parse("N!=").shown(&secrets), "N!=");
-        assert_eq!(parse("M=x").shown(&secrets), "M=x");
+        assert_eq!(parse("N=hunter2").exact(&secrets), "N=***");
+        assert_eq!(parse("N!=").exact(&secrets), "N!=");
+        assert_eq!(parse("M=x").exact(&secrets), "M=x");
     }
 }

@@ -10,11 +10,11 @@ pub(crate) struct Mistake {
     pub(crate) reason: &'static str,
 }
 
-pub(crate) type Settings = Vec<(Vec<u8>, Vec<u8>)>;
-
 const CARRIAGE_RETURN: &str = "it ends in a carriage return: the file has Windows line endings";
 const BACKSLASH: &str = "a backslash in `\"…\"` can only stand before `\\`, `\"`, `$` and `n`";
 const NUL: &str = "it contains a NUL character, which a variable cannot hold";
+
+type Settings = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// The variables of a file, or the first mistake with its line.
 pub(crate) fn parse(text: &[u8]) -> Result<Settings, Mistake> {

@@ -83,8 +83,6 @@ impl Target {
         matches!(self, Self::Server { protocol: Protocol::Tls { has_path: true }, .. })
     }
 
-    /// Whether the target is a PostgreSQL socket. The temporary server of the official image's first start
-    /// also answers there.
     pub(crate) fn is_postgres_socket(&self) -> bool {
         let Self::Unix(path) = self else { return false };
         path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".s.PGSQL."))

@@ -117,19 +117,15 @@ impl Template {
     }
 
     pub(crate) fn parse(source: &str) -> Result<Self, String> {
-        Self::checked(source, false)
+        let template = Self::parse_element(source)?;
+        if template.is_words() { Err(MISPLACED_WORDS.to_owned()) } else { Ok(template) }
     }
 
     /// Parses an element of an argv, which can be `${NAME@words}`.
     pub(crate) fn parse_element(source: &str) -> Result<Self, String> {
-        Self::checked(source, true)
-    }
-
-    fn checked(source: &str, is_element: bool) -> Result<Self, String> {
         let mut parser = Parser::new(source.as_bytes());
-        let parts = parser.parts()?;
-        let template = Self { source: source.to_owned(), parts, span: Span::default() };
-        let allowed = usize::from(is_element && template.is_words());
+        let template = Self { source: source.to_owned(), parts: parser.parts()?, span: Span::default() };
+        let allowed = usize::from(template.is_words());
         if parser.words == allowed { Ok(template) } else { Err(MISPLACED_WORDS.to_owned()) }
     }
 
@@ -165,7 +161,7 @@ impl Template {
     }
 
     pub(crate) fn shown_source(&self) -> String {
-        url::shown_value(self.source.as_bytes(), false)
+        escaped(self.source.as_bytes())
     }
 
     /// Expands the template, or returns the first variable that has no valid value.
@@ -194,44 +190,42 @@ impl Template {
 
 fn expand_into(parts: &[Part], variables: &Variables, out: &mut Expanded, missing: &mut Vec<Fault>) {
     for part in parts {
-        match part {
-            Part::Literal(bytes) => out.bytes.extend_from_slice(bytes),
-            Part::Variable(reference) => expand_reference(reference, variables, out, missing),
-        }
-    }
-}
-
-fn expand_reference(
-    reference: &Reference, variables: &Variables, out: &mut Expanded, missing: &mut Vec<Fault>,
-) {
-    let fact = variables.fact(&reference.name);
-    let found = match &fact {
-        Some(fact) => Some((fact.as_bytes(), false)),
-        None => variables.get(reference.name.as_bytes()).map(|found| (found.value, found.secret)),
-    };
-    let present = found.filter(|(value, _)| !(reference.empty_is_unset && value.is_empty()));
-    match (reference.form, present) {
-        (Form::Plain | Form::Default | Form::Demand, Some((value, secret))) => {
-            match written(value, reference.operator) {
-                Ok(value) => out.bytes.extend_from_slice(&value),
-                Err(state) => missing.push(Fault::new(&reference.name, state)),
+        let reference = match part {
+            Part::Variable(reference) => reference,
+            Part::Literal(bytes) => {
+                out.bytes.extend_from_slice(bytes);
+                continue;
             }
-            out.secret |= secret;
-        }
-        (Form::Alternative, None) => {}
-        // The choice between two words shows whether a secret is set, but not its value.
-        (Form::Alternative, Some(_)) | (Form::Default, None) => {
-            expand_into(&reference.word, variables, out, missing);
-        }
-        (Form::Plain, None) => missing.push(Fault::new(&reference.name, State::Unset)),
-        (Form::Demand, None) => {
-            let mut message = Expanded::default();
-            let before = missing.len();
-            expand_into(&reference.word, variables, &mut message, missing);
-            // Like in a shell, a variable that is missing in the message itself is reported instead.
-            if missing.len() == before {
-                let state = if found.is_some() { State::Empty } else { State::Unset };
-                missing.push(Fault { message: Some(message), ..Fault::new(&reference.name, state) });
+        };
+        let fact = variables.fact(&reference.name);
+        let found = match &fact {
+            Some(fact) => Some((fact.as_bytes(), false)),
+            None => variables.get(reference.name.as_bytes()).map(|found| (found.value, found.secret)),
+        };
+        let present = found.filter(|(value, _)| !(reference.empty_is_unset && value.is_empty()));
+        match (reference.form, present) {
+            (Form::Plain | Form::Default | Form::Demand, Some((value, secret))) => {
+                match written(value, reference.operator) {
+                    Ok(value) => out.bytes.extend_from_slice(&value),
+                    Err(state) => missing.push(Fault::new(&reference.name, state)),
+                }
+                out.secret |= secret;
+            }
+            (Form::Alternative, None) => {}
+            // The choice between two words shows whether a secret is set, but not its value.
+            (Form::Alternative, Some(_)) | (Form::Default, None) => {
+                expand_into(&reference.word, variables, out, missing);
+            }
+            (Form::Plain, None) => missing.push(Fault::new(&reference.name, State::Unset)),
+            (Form::Demand, None) => {
+                let mut message = Expanded::default();
+                let before = missing.len();
+                expand_into(&reference.word, variables, &mut message, missing);
+                // Like in a shell, a variable that is missing in the message itself is reported instead.
+                if missing.len() == before {
+                    let state = if found.is_some() { State::Empty } else { State::Unset };
+                    missing.push(Fault { message: Some(message), ..Fault::new(&reference.name, state) });
+                }
             }
         }
     }

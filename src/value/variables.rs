@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use std::ffi::{CStr, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
-use crate::text::url::shown_value;
-
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {
     Inherited,
@@ -83,12 +81,6 @@ pub(crate) struct Found<'v> {
     pub(crate) value: &'v [u8],
     pub(crate) secret: bool,
     pub(crate) origin: &'v Origin,
-}
-
-impl Found<'_> {
-    pub(crate) fn shown(self) -> String {
-        shown_value(self.value, self.secret)
-    }
 }
 
 #[derive(Debug, Clone, Default)]
