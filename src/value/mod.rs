@@ -16,23 +16,18 @@ pub(crate) mod user;
 pub(crate) mod variables;
 pub(crate) mod words;
 
-pub(crate) use crate::value::condition::{
-    CONDITION_RULE, Condition, Conditions, Facts, Judged, Subject, is_true,
-};
-pub(crate) use crate::value::kernel::{Capability, LIMITS, Limit, can_be_caught, parse_signal, signal_name};
-pub(crate) use crate::value::mount::split_prefix;
+pub(crate) use crate::value::condition::*;
+pub(crate) use crate::value::kernel::*;
+pub(crate) use crate::value::mount::*;
 pub(crate) use crate::value::reference::{Form, Operator, Part, Reference};
-pub(crate) use crate::value::step::{
-    During, Executables, Filter, OWN_LAYER, OWN_LAYER_HINT, OnFailure, Probe, Render, Setting, Step,
-    StepKind, own_names,
-};
-pub(crate) use crate::value::supervision::Supervision;
+pub(crate) use crate::value::step::*;
+pub(crate) use crate::value::supervision::*;
 pub(crate) use crate::value::target::{
     POSTGRES_SOCKET, POSTGRES_SOCKET_HINT, Password, Target, UNSEEN_PATH, UNSEEN_PATH_HINT,
 };
 pub(crate) use crate::value::template::{Deferred, Expanded, Fault, Template};
 pub(crate) use crate::value::text::{HINT, Scope, TextError, expand_text, references};
 pub(crate) use crate::value::toml::{Document, Mistake, Node, Place, Shape, Sources, Span};
-pub(crate) use crate::value::user::{LARGEST_ID, UserSpec, Who};
-pub(crate) use crate::value::variables::{Found, LAYERS, Origin, Variables, from_runtime};
+pub(crate) use crate::value::user::*;
+pub(crate) use crate::value::variables::*;
 pub(crate) use crate::value::words::Element;
