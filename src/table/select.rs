@@ -65,7 +65,7 @@ impl<'d> Tree<'d> {
     }
 
     pub(crate) fn sources(self) -> &'d Sources {
-        self.document.sources()
+        self.document.sources
     }
 
     pub(crate) fn root(self) -> Node<'d> {
@@ -110,7 +110,7 @@ impl<'d> Tree<'d> {
         let variables = || self.layers().into_iter().flat_map(|layer| layer.below("variables"));
         let is_secret = |variable: &Node<'_>| {
             // A value that is not a boolean is a mistake; the variable is treated as secret.
-            variable.get("secret").is_some_and(|secret| secret.shape() != Shape::Boolean(false))
+            variable.get("secret").is_some_and(|secret| secret.shape() != Shape::False)
         };
         let secrets = set_of(variables().filter(is_secret).map(Node::key));
         let of_secret = variables().filter(|variable| secrets.contains(variable.key()));

@@ -16,7 +16,7 @@ const MISPLACED_WORDS: &str = "`@words` must be a whole element of `exec`, `args
 #[derive(Debug, Clone)]
 pub(crate) struct Template {
     source: String,
-    parts: Vec<Part>,
+    pub(crate) parts: Vec<Part>,
     pub(crate) span: Span,
 }
 
@@ -150,10 +150,6 @@ impl Template {
         };
         let words = split(&whole.bytes).ok_or_else(|| Fault::new(name, State::OpenQuote))?;
         Ok(words.into_iter().map(|bytes| Expanded { bytes, secret: whole.secret }).collect())
-    }
-
-    pub(crate) fn parts(&self) -> &[Part] {
-        &self.parts
     }
 
     pub(crate) fn source(&self) -> &str {

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use ::toml::Spanned;
 use ::toml::de::{DeTable, DeValue};
 
+use crate::text::choice::choice;
 use crate::value::syntax;
 
 /// A range of bytes in all texts, one after the other.
@@ -119,34 +120,23 @@ impl Sources {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shape {
-    String,
-    Integer,
-    Boolean(bool),
-    Float,
-    DateTime,
-    Array,
-    Table,
-}
-
-impl Shape {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::String => "a string",
-            Self::Integer => "an integer",
-            Self::Boolean(_) => "a boolean",
-            Self::Float => "a float",
-            Self::DateTime => "a date or time",
-            Self::Array => "an array",
-            Self::Table => "a table",
-        }
+choice! {
+    /// The type of a value. Messages name it.
+    Shape {
+        String = "a string",
+        Integer = "an integer",
+        True = "a boolean",
+        False = "a boolean",
+        Float = "a float",
+        DateTime = "a date or time",
+        Array = "an array",
+        Table = "a table",
     }
 }
 
 #[derive(Debug)]
 pub(crate) struct Document<'s> {
-    sources: &'s Sources,
+    pub(crate) sources: &'s Sources,
     root: Spanned<DeValue<'s>>,
 }
 
@@ -193,10 +183,6 @@ impl<'s> Document<'s> {
         mistakes.sort_unstable_by_key(|mistake| mistake.span);
         mistakes.dedup();
         (root.map(|root| Self { sources, root }), mistakes)
-    }
-
-    pub(crate) fn sources(&self) -> &'s Sources {
-        self.sources
     }
 
     pub(crate) fn root(&self) -> Node<'_> {
@@ -256,7 +242,8 @@ impl<'d> Node<'d> {
         match self.value.get_ref() {
             DeValue::String(_) => Shape::String,
             DeValue::Integer(_) => Shape::Integer,
-            DeValue::Boolean(value) => Shape::Boolean(*value),
+            DeValue::Boolean(true) => Shape::True,
+            DeValue::Boolean(false) => Shape::False,
             DeValue::Float(_) => Shape::Float,
             DeValue::Datetime(_) => Shape::DateTime,
             DeValue::Array(_) => Shape::Array,
@@ -346,7 +333,8 @@ mod tests {
             Shape::Array => format!("[{}]", children(dump)),
             Shape::String => format!("{:?}", node.as_str().unwrap_or_default()),
             Shape::Integer => node.as_integer().map_or("?".into(), |number| number.to_string()),
-            Shape::Boolean(value) => value.to_string(),
+            Shape::True => "true".to_owned(),
+            Shape::False => "false".to_owned(),
             Shape::Float | Shape::DateTime => node.shape().name().to_owned(),
         }
     }

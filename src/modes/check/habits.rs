@@ -13,7 +13,7 @@ const HARMLESS: [&str; 4] = ["PREVERB_ENVIRONMENT", "PREVERB_VERB", "PREVERB_CPU
 /// The name in the first `$NAME` without braces that looks like shell syntax: an upper-case name, or a known
 /// one.
 pub(super) fn bare_dollar(template: &Template, is_known: &dyn Fn(&str) -> bool) -> Option<String> {
-    for part in template.parts() {
+    for part in &template.parts {
         let Part::Literal(text) = part else { continue };
         for (at, _) in text.iter().enumerate().filter(|(_, byte)| **byte == b'$') {
             let name = text[at + 1..].iter().map_while(|byte| {
@@ -77,7 +77,7 @@ pub(super) struct Pasted {
 
 pub(super) fn pasted(code: &Template) -> Vec<Pasted> {
     let mut found = Vec::new();
-    paste(code.parts(), &mut None, &mut found);
+    paste(&code.parts, &mut None, &mut found);
     found
 }
 
@@ -135,7 +135,7 @@ pub(super) fn plain_in_url(template: &Template, is_secret: &dyn Fn(&str) -> bool
         }
         None
     }
-    find(template.parts(), false, is_secret)
+    find(&template.parts, false, is_secret)
 }
 
 #[cfg(test)]

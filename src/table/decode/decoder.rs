@@ -208,8 +208,8 @@ impl Decoder {
     }
 
     pub(crate) fn flag(&mut self, node: Node<'_>) -> Option<bool> {
-        if let Shape::Boolean(value) = node.shape() {
-            return Some(value);
+        if matches!(node.shape(), Shape::True | Shape::False) {
+            return Some(node.shape() == Shape::True);
         }
         self.wrong_type(node, "`true` or `false`")
     }

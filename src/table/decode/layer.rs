@@ -34,8 +34,8 @@ pub(crate) fn a_table<T>(decoder: &mut Decoder, node: Node<'_>, _: &mut T) {
 impl Decoder {
     fn required(&mut self, node: Node<'_>) -> Option<Required> {
         match node.shape() {
-            Shape::Boolean(true) => Some(Required::If(Vec::new())),
-            Shape::Boolean(false) => Some(Required::No),
+            Shape::True => Some(Required::If(Vec::new())),
+            Shape::False => Some(Required::No),
             Shape::Array => Some(Required::If(self.list(node, Self::condition))),
             Shape::String | Shape::Integer | Shape::Float | Shape::DateTime | Shape::Table => {
                 self.wrong_type(node, "`true` or `false`, or an array of conditions")

@@ -52,7 +52,7 @@ impl<'d> List<'d> {
 
     fn take(&mut self, step: Node<'d>, nested: bool) {
         let asked = OPERATIONS.iter().filter_map(|key| step.get(key));
-        let asked: Vec<_> = asked.filter(|node| node.shape() != Shape::Boolean(false)).collect();
+        let asked: Vec<_> = asked.filter(|node| node.shape() != Shape::False).collect();
         if let Some((node, name)) = name_of(step)
             && self.met.insert(name, step.file()) == Some(step.file())
         {

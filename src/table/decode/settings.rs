@@ -115,7 +115,7 @@ impl Decoder {
         let variables = root.get("variables");
         let declared = variables.and_then(|variables| variables.get(settings.environment.variable()));
         let secret = declared.and_then(|variable| variable.get("secret"));
-        settings.environment.is_secret = secret.is_some_and(|secret| secret.shape() != Shape::Boolean(false));
+        settings.environment.is_secret = secret.is_some_and(|secret| secret.shape() != Shape::False);
         settings
     }
 }

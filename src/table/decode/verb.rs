@@ -62,8 +62,8 @@ impl Decoder {
 
     fn init(&mut self, node: Node<'_>) -> Option<Init> {
         match node.shape() {
-            Shape::Boolean(true) => Some(Init::Supervise),
-            Shape::Boolean(false) => Some(Init::Exec),
+            Shape::True => Some(Init::Supervise),
+            Shape::False => Some(Init::Exec),
             Shape::Table => Some(Init::With(self.table(node, Place::Named("init"), INIT))),
             Shape::String | Shape::Integer | Shape::Float | Shape::DateTime | Shape::Array => {
                 self.wrong_type(node, "`true`, `false` or a table")

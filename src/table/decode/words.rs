@@ -62,7 +62,7 @@ impl Decoder {
                 let message = format!("{} cannot hold the arguments of the target", quoted(key));
                 let hint = "`{ args = true }` is an element of `run` and of `during`";
                 self.mistake(args.key_span(), message).hint(hint);
-            } else if args.shape() != Shape::Boolean(true) || node.children().count() > 1 {
+            } else if args.shape() != Shape::True || node.children().count() > 1 {
                 self.mistake(node.span(), "the arguments of the target are `{ args = true }`");
             }
             return Some(Element::Arguments);
