@@ -27,15 +27,9 @@ choice! {
     Operator { Url = "url", Json = "json", Sh = "sh", Words = "words" }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
-    Plain,
-    /// `${N-word}`
-    Default,
-    /// `${N?message}`
-    Demand,
-    /// `${N+word}`
-    Alternative,
+choice! {
+    /// What a missing value means: the sign after the name. The others are followed by a word.
+    Form { Plain = "}", Default = "-", Demand = "?", Alternative = "+" }
 }
 
 pub(crate) struct Parser<'t> {
@@ -110,17 +104,12 @@ impl<'t> Parser<'t> {
         }
         let (empty_is_unset, rest) = rest.strip_prefix(b":").map_or((false, rest), |rest| (true, rest));
         let open = || format!("`${{{name}` is not closed by a `}}`");
-        let (sign, after) = rest.split_first().ok_or_else(open)?;
-        let form = match sign {
-            b'}' if !empty_is_unset => Form::Plain,
-            b'-' => Form::Default,
-            b'?' => Form::Demand,
-            b'+' => Form::Alternative,
-            _ => {
-                return Err(format!(
-                    "`${{{name}` is followed by none of `}}`, `:-`, `-`, `:?`, `?`, `:+`, `+`, `@`"
-                ));
-            }
+        let (sign, after) = rest.split_at_checked(1).ok_or_else(open)?;
+        let form = std::str::from_utf8(sign).ok().and_then(Form::parse);
+        let Some(form) = form.filter(|form| *form != Form::Plain || !empty_is_unset) else {
+            return Err(format!(
+                "`${{{name}` is followed by none of `}}`, `:-`, `-`, `:?`, `?`, `:+`, `+`, `@`"
+            ));
         };
         self.rest = if form == Form::Plain { rest } else { after };
         self.depth += 1;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 
+use crate::text::choice::choice;
 use crate::text::escape::{MASK, escaped, percent_encoded, shell_quoted, split};
 use crate::text::url;
 use crate::value::reference::{Form, Operator, Parser, Part, Reference};
@@ -77,12 +78,14 @@ pub(crate) struct Fault {
     pub(crate) message: Option<Expanded>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
-    Unset,
-    Empty,
-    NotText,
-    OpenQuote,
+choice! {
+    /// What is wrong with the value of a variable.
+    State {
+        Unset = "is not set",
+        Empty = "is empty",
+        NotText = "is not UTF-8, which `@json` needs",
+        OpenQuote = "has a quote that is not closed, so `@words` cannot split it",
+    }
 }
 
 impl Fault {
@@ -91,15 +94,9 @@ impl Fault {
     }
 
     pub(crate) fn sentence(&self) -> String {
-        let state = match self.state {
-            State::Unset => "is not set",
-            State::Empty => "is empty",
-            State::NotText => "is not UTF-8, which `@json` needs",
-            State::OpenQuote => "has a quote that is not closed, so `@words` cannot split it",
-        };
         let message = self.message.as_ref().filter(|message| !message.bytes.is_empty());
         let message = message.map_or_else(String::new, |message| format!(": {}", message.shown()));
-        format!("variable `{}` {state}{message}", self.name)
+        format!("variable `{}` {}{message}", self.name, self.state.name())
     }
 
     /// The sentence, with the part of the table that needs the variable.
