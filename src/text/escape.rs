@@ -51,7 +51,6 @@ pub(crate) fn masked(text: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Cuts a text after `most` characters.
 pub(crate) fn shortened(text: String, most: usize) -> String {
     if text.chars().count() <= most {
         return text;
@@ -72,7 +71,6 @@ pub(crate) fn percent_encoded(value: &[u8]) -> Vec<u8> {
     encoded
 }
 
-/// Quotes a value as one shell word.
 pub(crate) fn shell_quoted(value: &[u8]) -> Vec<u8> {
     [b"'", &value.split(|byte| *byte == b'\'').collect::<Vec<_>>().join(&b"'\\''"[..])[..], b"'"].concat()
 }

@@ -7,8 +7,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 macro_rules! name {
-    ($(#[$meta:meta])* $type:ident) => {
-        $(#[$meta])*
+    ($type:ident) => {
+        /// A name that follows [`NAME_RULE`].
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub(crate) struct $type(String);
 
@@ -31,10 +31,7 @@ macro_rules! name {
     };
 }
 
-name!(
-    /// The name of a verb or an alias.
-    VerbName
-);
+name!(VerbName);
 name!(EnvironmentName);
 
 pub(crate) const NAME_RULE: &str =

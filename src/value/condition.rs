@@ -99,7 +99,6 @@ pub(crate) struct Conditions {
 pub(crate) struct Judged<'c> {
     pub(crate) key: &'static str,
     pub(crate) subject: Subject<'c>,
-    /// The result for the variable or the path, or the fault that prevents one.
     pub(crate) holds: Result<bool, Fault>,
 }
 
@@ -175,7 +174,6 @@ impl Conditions {
         variables.chain(paths)
     }
 
-    /// The first condition that skips, or the fault that comes before it.
     pub(crate) fn skip<'c>(&'c self, facts: Facts<'c>) -> Result<Option<Judged<'c>>, Fault> {
         let found = self.judge(facts).find(|judged| judged.holds.is_err() || judged.skips());
         found.map(|judged| judged.holds.clone().map(|_| judged)).transpose()

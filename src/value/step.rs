@@ -98,7 +98,6 @@ impl StepKind {
 }
 
 choice! {
-    /// `executables`: the treatment of executable scripts.
     Executables { Source = "source", Run = "run" }
 }
 

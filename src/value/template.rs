@@ -79,7 +79,6 @@ pub(crate) struct Fault {
 }
 
 choice! {
-    /// What is wrong with the value of a variable.
     State {
         Unset = "is not set",
         Empty = "is empty",

@@ -121,7 +121,6 @@ impl Sources {
 }
 
 choice! {
-    /// The type of a value. Messages name it.
     Shape {
         String = "a string",
         Integer = "an integer",
