@@ -20,8 +20,8 @@ use crate::plan::declared::{Rules, judge};
 use crate::plan::layers::Building;
 use crate::table::{Declaration, Init, Selection, Settings, VerbPart, merged_declarations, opaque};
 use crate::text::{
-    DURATION_RULE, EnvironmentName, Failure, Kind, Result, UMASK_RULE, VerbName, WAIT_TIMEOUT, escaped,
-    parse_duration, parse_mode, parse_umask, quoted, shortened, url,
+    DURATION_RULE, EnvironmentName, Failure, Kind, Result, VerbName, WAIT_TIMEOUT, escaped, parse_duration,
+    parse_mode, quoted, shortened, url,
 };
 use crate::value::{
     Capability, Deferred, Element, Expanded, Facts, LAYERS, Limit, Probe, Render, Step, StepKind,
@@ -233,7 +233,9 @@ pub(crate) fn plan(
     let user = own.user.as_ref().or(settings.user.as_ref());
     let workdir = own.workdir.as_ref().or(settings.workdir.as_ref());
     let mut umask = own.umask.as_ref().or(settings.umask.as_ref()).cloned();
-    if let Err(failure) = settle(&mut umask, &building.variables, "umask", parse_umask, UMASK_RULE) {
+    let rule = "a umask is octal and at most `0777`, such as `027`";
+    let parse_umask = |text: &str| parse_mode(text).filter(|mode| *mode <= 0o777);
+    if let Err(failure) = settle(&mut umask, &building.variables, "umask", parse_umask, rule) {
         building.failures.push(failure);
     }
     let user = user.and_then(|template| building.expand(template, "`user`"));

@@ -50,12 +50,6 @@ pub(crate) fn parse_mode(text: &str) -> Option<u32> {
     u32::from_str_radix(text, 8).ok().filter(|mode| is_octal && *mode <= 0o7777)
 }
 
-pub(crate) const UMASK_RULE: &str = "a umask is octal and at most `0777`, such as `027`";
-
-pub(crate) fn parse_umask(text: &str) -> Option<u32> {
-    parse_mode(text).filter(|mode| *mode <= 0o777)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

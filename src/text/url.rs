@@ -26,7 +26,7 @@ pub(crate) struct Host {
 }
 
 impl<'a> Url<'a> {
-    /// Parses a URL from the end of its `://` on.
+    /// Parses the part of a URL after its `://`.
     pub(crate) fn parse(text: &'a [u8]) -> Result<Self, String> {
         let (rest, query) = before(before(text, b'#').0, b'?');
         let (authority, path) = rest.split_at(before(rest, b'/').0.len());
@@ -84,22 +84,13 @@ pub(crate) fn parse_port(digits: &[u8]) -> Result<u16, &'static str> {
     port.ok_or("the port is not a number from 1 to 65535")
 }
 
-/// The scheme in lower case, without a leading `jdbc:`, and the text after `://`.
+/// The scheme in lower case, without a leading `jdbc:`, and the text after its colon.
 pub(crate) fn split_scheme(text: &[u8]) -> Option<(String, &[u8])> {
-    let text = without_jdbc(text);
-    let at = text.windows(3).position(|window| window == b"://")?;
-    let scheme = std::str::from_utf8(&text[..at]).ok()?;
-    is_scheme(scheme.as_bytes()).then(|| (scheme.to_ascii_lowercase(), &text[at + 3..]))
-}
-
-/// A URL without a leading `jdbc:`.
-pub(crate) fn without_jdbc(text: &[u8]) -> &[u8] {
-    let jdbc = text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"jdbc:"));
-    if jdbc { &text[5..] } else { text }
-}
-
-pub(crate) fn is_scheme(text: &[u8]) -> bool {
-    !text.is_empty() && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte))
+    let is_jdbc = text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"jdbc:"));
+    let (scheme, rest) = halves(if is_jdbc { &text[5..] } else { text }, b':')?;
+    let is_inside = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
+    let is_scheme = !scheme.is_empty() && scheme.iter().all(is_inside);
+    is_scheme.then(|| (String::from_utf8_lossy(scheme).to_ascii_lowercase(), rest))
 }
 
 pub(crate) fn halves(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
@@ -149,15 +140,20 @@ pub(crate) fn shown_value(value: &[u8], secret: bool) -> String {
 mod tests {
     use super::*;
 
+    fn parsed(text: &str) -> Result<Url<'_>, String> {
+        let (_, rest) = split_scheme(text.as_bytes()).unwrap();
+        Url::parse(rest.strip_prefix(b"//").unwrap())
+    }
+
     #[track_caller]
     fn hosts(text: &str) -> Vec<(String, Option<u16>)> {
-        let url = Url::parse(split_scheme(text.as_bytes()).unwrap().1).unwrap();
+        let url = parsed(text).unwrap();
         url.hosts.into_iter().map(|host| (String::from_utf8(host.name).unwrap(), host.port)).collect()
     }
 
     #[track_caller]
     fn rejected(text: &str, why: &str) {
-        let error = Url::parse(split_scheme(text.as_bytes()).unwrap().1).unwrap_err();
+        let error = parsed(text).unwrap_err();
         assert!(error.contains(why), "{text}: {error}");
     }
 
@@ -167,10 +163,9 @@ mod tests {
 
     #[test]
     fn a_url_is_split_into_its_parts() {
-        let text = b"JDBC:PostgreSQL+PsycoPG2://u%40:p:w@db:5432/a/b?host=/run&x=%41&x=b#top";
-        let (scheme, rest) = split_scheme(text).unwrap();
-        assert_eq!(scheme, "postgresql+psycopg2");
-        let url = Url::parse(rest).unwrap();
+        let text = "JDBC:PostgreSQL+PsycoPG2://u%40:p:w@db:5432/a/b?host=/run&x=%41&x=b#top";
+        assert_eq!(split_scheme(text.as_bytes()).unwrap().0, "postgresql+psycopg2");
+        let url = parsed(text).unwrap();
         assert_eq!((url.user, url.password), (&b"u%40"[..], Some(&b"p:w"[..])));
         assert_eq!((url.path, url.query), (&b"/a/b"[..], &b"host=/run&x=%41&x=b"[..]));
         assert_eq!(url.value("x"), Some(b"b".to_vec()));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::text::duration::parse_duration;
 use crate::text::names::path_of;
-use crate::text::url::{Host, Url, decoded, halves, is_scheme, parse_port, split_scheme, without_jdbc};
+use crate::text::url::{Host, Url, decoded, halves, parse_port, split_scheme};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
@@ -66,10 +66,16 @@ const SCHEMES: &str = "use `tcp://host:port`, `unix:///path`, `http://host:port/
 
 impl Target {
     pub(crate) fn parse(text: &[u8]) -> Result<Option<Self>, String> {
-        if text.is_empty() || is_sqlite(text) {
+        if text.is_empty() {
             return Ok(None);
         }
-        let (scheme, rest) = split_scheme(text).ok_or_else(|| format!("no scheme; {SCHEMES}"))?;
+        let no_scheme = || format!("no scheme; {SCHEMES}");
+        let (scheme, rest) = split_scheme(text).ok_or_else(no_scheme)?;
+        // There is nothing to wait for in `sqlite:///path`, `sqlite+aiosqlite:///path` or `jdbc:sqlite:path`.
+        if scheme.starts_with("sqlite") {
+            return Ok(None);
+        }
+        let rest = rest.strip_prefix(b"//").ok_or_else(no_scheme)?;
         let target = match scheme.as_str() {
             "unix" => Self::Unix(socket_path(rest)?),
             "file" => parse_file(rest)?,
@@ -98,13 +104,6 @@ pub(crate) const POSTGRES_SOCKET: &str = "the temporary server of the official i
     start answers at this socket, too, before the real one is there";
 pub(crate) const POSTGRES_SOCKET_HINT: &str =
     "a URL with the server's host and port, `postgres://host`, waits for the real one";
-
-/// Matches `sqlite:///path`, `sqlite+aiosqlite:///path`, `jdbc:sqlite:path` and similar URLs.
-fn is_sqlite(text: &[u8]) -> bool {
-    halves(without_jdbc(text), b':').is_some_and(|(scheme, _)| {
-        is_scheme(scheme) && scheme.get(..6).is_some_and(|start| start.eq_ignore_ascii_case(b"sqlite"))
-    })
-}
 
 fn parse_file(rest: &[u8]) -> Result<Target, &'static str> {
     let Some((path, query)) = halves(rest, b'?') else {
