@@ -15,15 +15,13 @@ pub(crate) const CONDITION_RULE: &str =
 pub(crate) struct Condition {
     name: String,
     negated: bool,
-    /// The value of `NAME=value` (unset variables are empty). `None` is `NAME`: not empty, not in [`FALSE`].
+    /// The value of `NAME=value` (unset variables are empty). `None` is `NAME`: [`is_true`].
     pub(crate) value: Option<Template>,
 }
 
-/// The values that mean false, in upper or lower case.
-const FALSE: [&str; 4] = ["false", "no", "off", "0"];
-
+/// Whether a value means true: it is neither empty nor a word for false, in upper or lower case.
 pub(crate) fn is_true(value: &[u8]) -> bool {
-    !value.is_empty() && !FALSE.iter().any(|word| word.as_bytes().eq_ignore_ascii_case(value))
+    !["", "false", "no", "off", "0"].iter().any(|word| word.as_bytes().eq_ignore_ascii_case(value))
 }
 
 #[derive(Clone, Copy)]
@@ -37,14 +35,11 @@ pub(crate) struct Facts<'f> {
 impl Condition {
     /// Parses a condition; `None` if it has no valid form, an error if its value is not a template.
     pub(crate) fn parse(text: &str) -> Result<Option<Self>, String> {
-        let (name, negated, value) = if let Some((before, value)) = text.split_once('=') {
-            let name = before.strip_suffix('!');
-            (name.unwrap_or(before), name.is_some(), Some(Template::parse(value)?))
-        } else {
-            let name = text.strip_prefix('!');
-            (name.unwrap_or(text), name.is_some(), None)
-        };
-        Ok(is_variable_name(name.as_bytes()).then(|| Self { name: name.to_owned(), negated, value }))
+        let (before, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
+        let denied = if value.is_some() { before.strip_suffix('!') } else { before.strip_prefix('!') };
+        let (name, negated) = (denied.unwrap_or(before).to_owned(), denied.is_some());
+        let value = value.map(Template::parse).transpose()?;
+        Ok(is_variable_name(name.as_bytes()).then_some(Self { name, negated, value }))
     }
 
     pub(crate) fn at(mut self, span: Span) -> Self {

@@ -162,9 +162,7 @@ impl Variables {
 
     pub(crate) fn mark_secret(&mut self, name: &[u8]) {
         for place in self.places.get(name).into_iter().flatten() {
-            if let Some(entry) = &mut self.entries[*place] {
-                entry.secret = true;
-            }
+            self.entries[*place].iter_mut().for_each(|entry| entry.secret = true);
         }
     }
 
