@@ -14,9 +14,7 @@ use crate::text::choice::choice;
 use crate::text::escape::escaped;
 use crate::text::names::listed;
 
-choice! {
-    Format { Text = "text", Json = "json", Quiet = "quiet", Verbose = "verbose" }
-}
+choice! { Format { Text = "text", Json = "json", Quiet = "quiet", Verbose = "verbose" } }
 
 impl Format {
     pub(crate) fn rule() -> String {

@@ -58,9 +58,7 @@ pub(crate) struct Step {
     pub(crate) kind: StepKind,
 }
 
-choice! {
-    OnFailure { Stop = "stop", Warn = "warn" }
-}
+choice! { OnFailure { Stop = "stop", Warn = "warn" } }
 
 #[derive(Debug, Clone)]
 pub(crate) enum StepKind {
@@ -97,9 +95,7 @@ impl StepKind {
     }
 }
 
-choice! {
-    Executables { Source = "source", Run = "run" }
-}
+choice! { Executables { Source = "source", Run = "run" } }
 
 /// A program that runs at the same time as the steps of a group.
 #[derive(Debug, Clone)]
