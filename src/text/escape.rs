@@ -45,17 +45,13 @@ pub(crate) fn login(text: &[u8]) -> Option<std::ops::Range<usize>> {
 
 /// Replaces the user information of a text by `***`.
 pub(crate) fn masked(text: &[u8]) -> Vec<u8> {
-    match login(text) {
-        Some(login) => [&text[..login.start], MASK.as_bytes(), &text[login.end..]].concat(),
-        None => text.to_owned(),
-    }
+    let Some(login) = login(text) else { return text.to_owned() };
+    [&text[..login.start], MASK.as_bytes(), &text[login.end..]].concat()
 }
 
 pub(crate) fn shortened(text: String, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text;
-    }
-    text.chars().take(most - 3).collect::<String>() + "..."
+    let is_short = text.chars().count() <= most;
+    if is_short { text } else { text.chars().take(most - 3).collect::<String>() + "..." }
 }
 
 /// Encodes everything but RFC 3986's unreserved characters (section 2.3) as `%XX`.

@@ -85,10 +85,8 @@ impl Failure {
 
     /// Keeps only `what`, because the details may contain a secret. A request to stop has no details.
     pub(crate) fn concealed(self, what: &str) -> Self {
-        if self.is_stop() {
-            return self;
-        }
-        Self::new(self.kind, format!("{what} failed; {WITHHELD}"))
+        let sentence = format!("{what} failed; {WITHHELD}");
+        if self.is_stop() { self } else { Self::new(self.kind, sentence) }
     }
 
     pub(crate) fn and(mut self, more: impl Into<String>) -> Self {

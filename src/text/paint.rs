@@ -19,10 +19,8 @@ impl Paint {
     }
 
     pub(crate) fn bold(self, text: &str) -> String {
-        match self {
-            Self::Terminal if !text.is_empty() => format!("\x1b[1m{text}\x1b[22m"),
-            Self::Terminal | Self::Plain => text.to_owned(),
-        }
+        let is_bold = self == Self::Terminal && !text.is_empty();
+        if is_bold { format!("\x1b[1m{text}\x1b[22m") } else { text.to_owned() }
     }
 }
 

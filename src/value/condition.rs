@@ -111,10 +111,8 @@ impl Judged<'_> {
     }
 
     pub(crate) fn skip_if(&self) -> Option<&str> {
-        match &self.subject {
-            Subject::Variable(condition) if self.key == "skip-if" => Some(&condition.name),
-            Subject::Variable(_) | Subject::Path(..) => None,
-        }
+        let Subject::Variable(condition) = &self.subject else { return None };
+        (self.key == "skip-if").then_some(&condition.name)
     }
 
     pub(crate) fn exact(&self, secrets: &BTreeSet<String>) -> Vec<u8> {

@@ -38,10 +38,7 @@ pub(crate) enum Deferred<T> {
 
 impl<T: Copy> Deferred<T> {
     pub(crate) fn known(&self) -> Option<T> {
-        match self {
-            Self::Known(value) => Some(*value),
-            Self::Template(_) => None,
-        }
+        if let Self::Known(value) = self { Some(*value) } else { None }
     }
 }
 

@@ -152,10 +152,8 @@ impl<'s> Document<'s> {
     /// Parses the first text and merges each later one over it: tables are merged by key, later scalars and
     /// arrays replace earlier ones, but an array whose path is `appended` is added to the earlier one.
     pub(crate) fn read(sources: &'s Sources, appended: fn(&[&str]) -> bool) -> Result<Self, Vec<Mistake>> {
-        match Self::read_on(sources, appended) {
-            (Some(document), mistakes) if mistakes.is_empty() => Ok(document),
-            (_, mistakes) => Err(mistakes),
-        }
+        let (document, mistakes) = Self::read_on(sources, appended);
+        document.filter(|_| mistakes.is_empty()).ok_or(mistakes)
     }
 
     /// Does the same, but also returns a tree if keys defined twice are the only mistakes. The first
