@@ -93,12 +93,9 @@ impl<'t> Parser<'t> {
             let length = after.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
             let (word, after) = after.split_at(length);
             let word = escaped(word);
-            operator = Operator::parse(&word);
-            if operator.is_none() {
-                return Err(format!(
-                    "`${{{name}@{word}` is followed by none of `@url`, `@json`, `@sh`, `@words`"
-                ));
-            }
+            operator = Some(Operator::parse(&word).ok_or_else(|| {
+                format!("`${{{name}@{word}` is followed by none of `@url`, `@json`, `@sh`, `@words`")
+            })?);
             self.words += usize::from(operator == Some(Operator::Words));
             rest = after;
         }
@@ -106,11 +103,9 @@ impl<'t> Parser<'t> {
         let open = || format!("`${{{name}` is not closed by a `}}`");
         let (sign, after) = rest.split_at_checked(1).ok_or_else(open)?;
         let form = std::str::from_utf8(sign).ok().and_then(Form::parse);
-        let Some(form) = form.filter(|form| *form != Form::Plain || !empty_is_unset) else {
-            return Err(format!(
-                "`${{{name}` is followed by none of `}}`, `:-`, `-`, `:?`, `?`, `:+`, `+`, `@`"
-            ));
-        };
+        let form = form.filter(|form| *form != Form::Plain || !empty_is_unset).ok_or_else(|| {
+            format!("`${{{name}` is followed by none of `}}`, `:-`, `-`, `:?`, `?`, `:+`, `+`, `@`")
+        })?;
         self.rest = if form == Form::Plain { rest } else { after };
         self.depth += 1;
         let word = self.parts()?;

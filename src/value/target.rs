@@ -184,10 +184,9 @@ fn http(url: &Url<'_>) -> Result<Protocol, &'static str> {
     let mark: &[u8] = if url.query.is_empty() { b"" } else { b"?" };
     let path = [path, mark, url.query].concat();
     // A blank would end the request target and a line feed the header, so both are rejected.
-    if path.iter().any(|byte| *byte <= b' ' || *byte == 0x7f) {
-        return Err("a blank or a control character in a URL; percent-encode it, as in `%20`");
-    }
-    Ok(Protocol::Http(path))
+    let is_safe = path.iter().all(|byte| *byte > b' ' && *byte != 0x7f);
+    let wrong = "a blank or a control character in a URL; percent-encode it, as in `%20`";
+    is_safe.then_some(Protocol::Http(path)).ok_or(wrong)
 }
 
 fn no_login(url: &Url<'_>) -> Result<(), &'static str> {
@@ -204,10 +203,9 @@ fn postgres(url: &Url<'_>) -> Result<Protocol, &'static str> {
     };
     let user = named("user", url.user, b"postgres");
     let database = named("dbname", url.path.strip_prefix(b"/").unwrap_or_default(), &user);
-    if user.len() > LONGEST_NAME || database.len() > LONGEST_NAME {
-        return Err("the name of the user or of the database is too long");
-    }
-    Ok(Protocol::Postgres { user, database })
+    let fits = user.len() <= LONGEST_NAME && database.len() <= LONGEST_NAME;
+    let wrong = "the name of the user or of the database is too long";
+    fits.then_some(Protocol::Postgres { user, database }).ok_or(wrong)
 }
 
 /// The maximum length of a name in a packet; no server has one that long.
@@ -226,10 +224,8 @@ fn redis(url: &Url<'_>) -> Result<Protocol, &'static str> {
 fn grpc(url: &Url<'_>) -> Result<Protocol, &'static str> {
     no_login(url)?;
     let service = decoded(url.path.strip_prefix(b"/").unwrap_or_default());
-    if service.len() > LONGEST_NAME {
-        return Err("the name of the service is too long");
-    }
-    Ok(Protocol::Grpc(service))
+    let fits = service.len() <= LONGEST_NAME;
+    fits.then_some(Protocol::Grpc(service)).ok_or("the name of the service is too long")
 }
 
 fn places(

@@ -30,18 +30,16 @@ pub(crate) const LARGEST_ID: u32 = 2_147_483_647;
 
 impl Who {
     fn parse(text: &[u8], what: &str) -> Result<Self, String> {
-        if text.is_empty() {
-            return Err(format!("the {what} is empty"));
+        let digits = std::str::from_utf8(text).ok();
+        let id = digits.and_then(|digits| digits.parse().ok()).filter(|id| *id <= LARGEST_ID);
+        match text {
+            [] => Err(format!("the {what} is empty")),
+            _ if text.iter().any(|b| matches!(b, b':' | b'\n' | 0)) => {
+                Err(format!("the {what} contains a character that is not allowed in a {what}"))
+            }
+            _ if !text.iter().all(u8::is_ascii_digit) => Ok(Self::Name(text.to_owned())),
+            _ => id.map(Self::Id).ok_or_else(|| format!("the {what} is larger than {LARGEST_ID}")),
         }
-        if text.iter().any(|b| matches!(b, b':' | b'\n' | 0)) {
-            return Err(format!("the {what} contains a character that is not allowed in a {what}"));
-        }
-        if !text.iter().all(u8::is_ascii_digit) {
-            return Ok(Self::Name(text.to_owned()));
-        }
-        let id = std::str::from_utf8(text).ok().and_then(|digits| digits.parse().ok());
-        let id = id.filter(|id| *id <= LARGEST_ID);
-        id.map(Self::Id).ok_or_else(|| format!("the {what} is larger than {LARGEST_ID}"))
     }
 }
 
