@@ -3,21 +3,15 @@
 use crate::text::names::is_variable_name;
 use crate::text::url::halves;
 
-/// A mistake in an env-file. It never contains a part of the file, which may be a secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Mistake {
-    pub(crate) line: usize,
-    pub(crate) reason: &'static str,
-}
-
 const CARRIAGE_RETURN: &str = "it ends in a carriage return: the file has Windows line endings";
 const BACKSLASH: &str = "a backslash in `\"…\"` can only stand before `\\`, `\"`, `$` and `n`";
 const NUL: &str = "it contains a NUL character, which a variable cannot hold";
 
 type Settings = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// The variables of a file, or the first mistake with its line.
-pub(crate) fn parse(text: &[u8]) -> Result<Settings, Mistake> {
+/// The variables of a file, or the line of the first mistake and a reason without a part of the file, which
+/// may be a secret.
+pub(crate) fn parse(text: &[u8]) -> Result<Settings, (usize, &'static str)> {
     let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
     let mut variables = Vec::new();
     let mut rest = text;
@@ -25,7 +19,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Settings, Mistake> {
         // Every rest ends where the text does.
         let mistake = |(left, reason): Misplaced<'_>| {
             let before = &text[..text.len() - left.len()];
-            Mistake { line: 1 + before.iter().filter(|byte| **byte == b'\n').count(), reason }
+            (1 + before.iter().filter(|byte| **byte == b'\n').count(), reason)
         };
         let here = |reason| Err(mistake((rest, reason)));
         let (line, after_line) = halves(rest, b'\n').unwrap_or((rest, &[]));
@@ -107,9 +101,9 @@ mod tests {
 
     #[track_caller]
     fn refused(text: &str, line: usize, part: &str) {
-        let mistake = parse(text.as_bytes()).expect_err("malformed");
-        assert_eq!(mistake.line, line, "{text:?}: {mistake:?}");
-        assert!(mistake.reason.contains(part), "{text:?}: {mistake:?}");
+        let (found, reason) = parse(text.as_bytes()).expect_err("malformed");
+        assert_eq!(found, line, "{text:?}: {reason}");
+        assert!(reason.contains(part), "{text:?}: {reason}");
     }
 
     #[test]

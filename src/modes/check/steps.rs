@@ -151,9 +151,8 @@ impl Walk<'_, '_> {
         let cannot = |why: &str| format!("cannot use `env-file` {}: {why}", quoted_path(&path));
         match regular_text(&here) {
             Ok(text) => {
-                if let Err(mistake) = env_file::parse(&text) {
-                    let why = format!("line {}: {}", mistake.line, mistake.reason);
-                    self.wrong(value, cannot(&why), None);
+                if let Err((line, reason)) = env_file::parse(&text) {
+                    self.wrong(value, cannot(&format!("line {line}: {reason}")), None);
                 }
             }
             Err(error) if error.kind() == ErrorKind::NotFound && !may_be_missing && !self.is_made(&path) => {

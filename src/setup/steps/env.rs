@@ -74,9 +74,8 @@ impl Setup {
                 let hint = "`if-exists` skips the step where there is no file";
                 if is_missing { failure.hint(hint) } else { failure }
             })?;
-            let parsed = env_file::parse(&text).map_err(|mistake| {
-                failure(format!("line {}: {}", mistake.line, mistake.reason))
-                    .number("line", mistake.line as u64)
+            let parsed = env_file::parse(&text).map_err(|(line, reason)| {
+                failure(format!("line {line}: {reason}")).number("line", line as u64)
             })?;
             let variables = parsed.into_iter().filter(|(name, _)| !is_preverbs_own(name));
             let variables = variables.map(|(name, value)| (name, Some(value))).collect();
