@@ -9,8 +9,7 @@ pub(crate) const MASK: &str = "***";
 /// Replaces a reason that may contain a secret.
 pub(crate) const WITHHELD: &str = "details withheld: they contain a secret";
 
-/// Escapes bytes for a terminal: control characters, characters that reorder text, and invalid UTF-8. A
-/// backslash is doubled only if it would look like an escape. The user information of a URL becomes `***`.
+/// Escapes control characters, characters that reorder text, and invalid UTF-8, and masks a URL's login.
 pub(crate) fn escaped(bytes: &[u8]) -> String {
     let bytes = masked(bytes);
     let mut shown = String::with_capacity(bytes.len());
@@ -71,8 +70,7 @@ pub(crate) fn shell_quoted(value: &[u8]) -> Vec<u8> {
     [b"'", &value.split(|byte| *byte == b'\'').collect::<Vec<_>>().join(&b"'\\''"[..])[..], b"'"].concat()
 }
 
-/// Splits a text with a shell's quotes and backslashes, and no other shell syntax; `None` if a quote is not
-/// closed.
+/// Splits a text with a shell's quotes and backslashes, and nothing else of it; `None` if a quote stays open.
 pub(crate) fn split(text: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut words = Vec::new();
     let mut word: Option<Vec<u8>> = None;

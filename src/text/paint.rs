@@ -24,8 +24,7 @@ impl Paint {
     }
 }
 
-/// Wraps a text. The first line starts after `used` columns, the others at `column`. A word that is too long
-/// for a line gets its own line.
+/// Wraps a text. The first line starts after `used` columns, the others at `column`; no word is split.
 pub(crate) fn wrapped(text: &str, used: usize, column: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();

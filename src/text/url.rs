@@ -1,7 +1,6 @@
-//! URLs as applications write them: their parts, percent-encoding, and the part that may be shown.
-//!
-//! Looser than RFC 3986 where clients are: several hosts with commas, a driver after `+`, a leading `jdbc:`,
-//! an IPv6 address without brackets. Errors never repeat a part of the URL, because it may be a password.
+//! URLs as applications write them, looser than RFC 3986 where clients are: several hosts with commas, a
+//! driver after `+`, a leading `jdbc:`, an IPv6 address without brackets. Errors never repeat a part of the
+//! URL, because it may be a password.
 
 use std::net::Ipv6Addr;
 

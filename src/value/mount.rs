@@ -1,7 +1,6 @@
 //! A mount of `[shim]`, in the format of `-v`. Pure.
 
-/// Splits off the variable of the host that begins a mount, `$HOME` or `$PWD`. It is a whole part of the
-/// path: `$HOMES` is neither.
+/// Splits off the variable of the host that begins a mount, `$HOME` or `$PWD`; `$HOMES` is neither.
 pub(crate) fn split_prefix(mount: &str) -> (&str, &str) {
     let begins = |variable: &&str| {
         let rest = mount.strip_prefix(variable);

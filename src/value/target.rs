@@ -1,7 +1,5 @@
-//! A target for waits and probes, in the notation of the table and the command line.
-//!
-//! An application's own URL works unchanged. Parts that do not matter for the first packets of its protocol
-//! are ignored. Errors never repeat a part of the target, which may be a secret.
+//! A target for waits and probes. An application's own URL works unchanged: parts that do not matter for the
+//! first packets of its protocol are ignored. Errors never repeat a part of a target, which may be a secret.
 
 use std::path::PathBuf;
 use std::time::Duration;

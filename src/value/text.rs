@@ -75,8 +75,7 @@ fn is_plain(fault: &Fault) -> bool {
     fault.state == State::Unset && fault.message.is_none()
 }
 
-/// The `${...}` of a text in the scope, each with its line, up to the first malformed one, which is returned
-/// separately.
+/// The `${...}` in the scope, each with its line, up to the first malformed one, which is returned besides.
 pub(crate) fn references(text: &[u8], scope: &Scope) -> (Vec<(usize, Template)>, Option<Malformed>) {
     let mut found = Vec::new();
     for piece in pieces(text, scope) {

@@ -156,8 +156,7 @@ impl<'s> Document<'s> {
         document.filter(|_| mistakes.is_empty()).ok_or(mistakes)
     }
 
-    /// Does the same, but also returns a tree if keys defined twice are the only mistakes. The first
-    /// definition counts.
+    /// Also returns a tree if keys defined twice are the only mistakes; the first definition counts.
     pub(crate) fn read_on(
         sources: &'s Sources, appended: fn(&[&str]) -> bool,
     ) -> (Option<Self>, Vec<Mistake>) {

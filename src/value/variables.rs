@@ -108,7 +108,7 @@ impl Variables {
         Self::inherited(block.split(|byte| *byte == 0).map(<[u8]>::to_vec))
     }
 
-    /// Adds facts of the machine, which are expanded like variables. They are read only where a text names them.
+    /// Adds facts of the machine, which are expanded like variables, and read only where a text names them.
     pub(crate) fn with_facts(mut self, read: fn(&str) -> Option<u64>) -> Self {
         self.facts = Some(read);
         self
@@ -140,8 +140,7 @@ impl Variables {
         self.get(name).map(|found| found.value).filter(|value| !value.is_empty())
     }
 
-    /// Sets a variable, in the place of the first one with this name or at the end. A secret variable stays
-    /// secret.
+    /// Sets a variable, in the place of the first with this name or at the end. A secret one stays secret.
     pub(crate) fn set(&mut self, name: &[u8], value: impl AsRef<[u8]>, origin: Origin, secret: bool) {
         let text = [name, b"=", value.as_ref(), b"\0"].concat();
         let mut entry = Entry { text, equals: Some(name.len()), secret, origin };
