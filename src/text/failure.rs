@@ -136,22 +136,19 @@ impl Failure {
     }
 
     pub(crate) fn warnings(&self, what: &str) -> Vec<Message> {
-        let warning = |each: &Self| Message {
-            level: Level::Warning,
-            text: format!("{what}{}", each.message.text),
-            ..Message::clone(&each.message)
-        };
-        self.each().into_iter().map(warning).collect()
+        self.each(&|each| {
+            let text = format!("{what}{}", each.message.text);
+            Message { level: Level::Warning, text, ..Message::clone(&each.message) }
+        })
     }
 
     pub(crate) fn messages(&self) -> Vec<Message> {
-        let coded =
-            |each: &Self| Message::clone(&each.message).number("exit-code", u64::from(each.kind.exit_code()));
-        self.each().into_iter().map(coded).collect()
+        self.each(&|each| Message::clone(&each.message).number("exit-code", each.kind.exit_code().into()))
     }
 
-    fn each(&self) -> Vec<&Self> {
-        std::iter::once(self).chain(self.others.iter().flat_map(Self::each)).collect()
+    fn each(&self, message: &dyn Fn(&Self) -> Message) -> Vec<Message> {
+        let others = self.others.iter().flat_map(|other| other.each(message));
+        std::iter::once(message(self)).chain(others).collect()
     }
 }
 
