@@ -62,15 +62,15 @@ impl Origin {
 struct Entry {
     /// The entry as in the environment, with a NUL.
     text: Vec<u8>,
-    /// The position of its `=`, if any.
-    equals: Option<usize>,
     secret: bool,
     origin: Origin,
 }
 
 impl Entry {
     fn named(&self) -> Option<(&[u8], Found<'_>)> {
-        let (name, value) = self.text.split_at(self.equals?);
+        // The search skips the first byte, so that an entry `=x=y` has a name, as in the C library.
+        let equals = 1 + self.text.iter().skip(1).position(|byte| *byte == b'=')?;
+        let (name, value) = self.text.split_at(equals);
         let value = &value[1..value.len() - 1];
         Some((name, Found { value, secret: self.secret, origin: &self.origin }))
     }
@@ -95,10 +95,8 @@ impl Variables {
     pub(crate) fn inherited(entries: impl IntoIterator<Item = Vec<u8>>) -> Self {
         let mut variables = Self::default();
         for mut text in entries {
-            // The search skips the first byte, so that an entry `=x=y` has a name, as in the C library.
-            let equals = text.iter().skip(1).position(|byte| *byte == b'=').map(|at| at + 1);
             text.push(0);
-            variables.push(Entry { text, equals, secret: false, origin: Origin::Inherited });
+            variables.push(Entry { text, secret: false, origin: Origin::Inherited });
         }
         variables
     }
@@ -143,7 +141,7 @@ impl Variables {
     /// Sets a variable, in the place of the first with this name or at the end. A secret one stays secret.
     pub(crate) fn set(&mut self, name: &[u8], value: impl AsRef<[u8]>, origin: Origin, secret: bool) {
         let text = [name, b"=", value.as_ref(), b"\0"].concat();
-        let mut entry = Entry { text, equals: Some(name.len()), secret, origin };
+        let mut entry = Entry { text, secret, origin };
         let Some(places) = self.places.get_mut(name) else { return self.push(entry) };
         for duplicate in places.drain(1..) {
             self.entries[duplicate] = None;
@@ -182,7 +180,7 @@ impl Variables {
     pub(crate) fn longest(&self) -> Option<(&[u8], usize)> {
         let entry = self.present().max_by_key(|entry| entry.text.len())?;
         let size = entry.text.len();
-        Some((&entry.text[..entry.equals.unwrap_or(size - 1)], size))
+        Some((entry.named().map_or(&entry.text[..size - 1], |(name, _)| name), size))
     }
 
     pub(crate) fn size(&self) -> usize {
