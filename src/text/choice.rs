@@ -15,10 +15,9 @@ macro_rules! choice {
         #[allow(dead_code, reason = "not every enum is parsed and shown")]
         impl $type {
             pub(crate) const NAMES: [&'static str; [$word $(, $others)*].len()] = [$word $(, $others)*];
-            pub(crate) const ALL: [Self; Self::NAMES.len()] = [Self::$first $(, Self::$other)*];
 
             pub(crate) fn parse(word: &str) -> Option<Self> {
-                Self::NAMES.iter().position(|name| *name == word).map(|number| Self::ALL[number])
+                [Self::$first $(, Self::$other)*].into_iter().find(|each| each.name() == word)
             }
 
             pub(crate) fn name(self) -> &'static str {

@@ -39,6 +39,8 @@ pub(crate) enum TextError {
 pub(crate) fn expand_text(
     text: &[u8], variables: &Variables, scope: &Scope, continues: &mut dyn FnMut() -> bool,
 ) -> Result<Expanded, TextError> {
+    // The variable is only unset, and the text does not demand that it is set.
+    let is_plain = |fault: &Fault| fault.state == State::Unset && fault.message.is_none();
     let mut out = Expanded::default();
     let mut unset: Vec<(usize, Fault)> = Vec::new();
     for piece in pieces(text, scope) {
@@ -68,11 +70,6 @@ pub(crate) fn expand_text(
         }
     }
     if unset.is_empty() { Ok(out) } else { Err(TextError::Unset(unset)) }
-}
-
-/// Whether a variable is only unset, and the text does not demand that it is set.
-fn is_plain(fault: &Fault) -> bool {
-    fault.state == State::Unset && fault.message.is_none()
 }
 
 /// The `${...}` in the scope, each with its line, up to the first malformed one, which is returned besides.
