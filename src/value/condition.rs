@@ -90,14 +90,12 @@ pub(crate) struct Conditions {
     pub(crate) unless_exists: Vec<Template>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Judged<'c> {
     pub(crate) key: &'static str,
     pub(crate) subject: Subject<'c>,
     pub(crate) holds: Result<bool, Fault>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Subject<'c> {
     Variable(&'c Condition),
     /// A path: as written, and expanded.
