@@ -72,7 +72,7 @@ pub(crate) fn expand_text(
     if unset.is_empty() { Ok(out) } else { Err(TextError::Unset(unset)) }
 }
 
-/// The `${...}` in the scope, each with its line, up to the first malformed one, which is returned besides.
+/// The `${...}` in the scope, each with its line, up to the first malformed one, which is the second value.
 pub(crate) fn references(text: &[u8], scope: &Scope) -> (Vec<(usize, Template)>, Option<Malformed>) {
     let mut found = Vec::new();
     for piece in pieces(text, scope) {
