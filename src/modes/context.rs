@@ -37,9 +37,9 @@ impl Context<'_> {
             let about = ["--help", "-h", "--version", "-V"];
             let is_about_preverb = rest.first().is_some_and(|first| about.iter().any(|each| first == each));
             // `--version` must not wait for a pipe.
-            self.signals.wait_until(is_about_preverb.then(|| Instant::now() + FIRST_REPORT));
+            self.signals.file_deadline = is_about_preverb.then(|| Instant::now() + FIRST_REPORT);
             let sources = self.sources_if_any(table)?;
-            self.signals.wait_until(None);
+            self.signals.file_deadline = None;
             if let Some(sources) = &sources
                 && let Ok(document) = select::read(sources)
                 && Decoder::default().settings(document.root()).leading_dash == LeadingDash::Default

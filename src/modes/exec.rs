@@ -37,7 +37,7 @@ pub(crate) fn step_down(context: Context<'_>, user: &OsStr, command: &[OsString]
     } else if !myself.is(&identity) {
         log.emit(&not_root(myself, &identity.spec.shown()));
     }
-    exec::exec_with(command, &variables, &mut signals)
+    exec::exec(command, &variables, Some(&mut signals))
 }
 
 /// Executes the command with the main process's variables, user and working directory. Returns only on
@@ -45,7 +45,7 @@ pub(crate) fn step_down(context: Context<'_>, user: &OsStr, command: &[OsString]
 pub(crate) fn exec(context: Context<'_>, command: &[OsString]) -> Failure {
     let mut children = Children::new(context.signals);
     match join(&mut children) {
-        Ok(variables) => exec::exec_with(command, &variables, &mut children.signals),
+        Ok(variables) => exec::exec(command, &variables, Some(&mut children.signals)),
         Err(failure) => failure,
     }
 }

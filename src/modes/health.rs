@@ -33,7 +33,7 @@ fn examine(context: Context<'_>, option: Option<PathBuf>, timeout: Duration) -> 
     let Context { variables: own, signals, log, .. } = context;
     let (begun, mut children) = (Instant::now(), Children::new(signals));
     if !timeout.is_zero() {
-        children.signals.wait_until(Some(begun + timeout));
+        children.signals.file_deadline = Some(begun + timeout);
     }
     let main = main_process::find(&mut children, "while probing")?;
     main.is_one_user()?;

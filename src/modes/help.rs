@@ -33,7 +33,7 @@ pub(crate) fn help(mut context: Context<'_>, path: &Path, given: &Options) -> Re
 }
 
 fn verbs(context: &mut Context<'_>, path: &Path, given: &Options) -> Result<String> {
-    context.signals.wait_until(Some(Instant::now() + FIRST_REPORT));
+    context.signals.file_deadline = Some(Instant::now() + FIRST_REPORT);
     let sources = context.read(path)?;
     let document = load::parse(&sources)?;
     let tree = Tree::new(&document);

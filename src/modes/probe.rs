@@ -37,7 +37,7 @@ pub(crate) fn wait(
         return Ok(0);
     }
     children.reap_all();
-    Err(exec::exec_with(command, &variables, &mut children.signals))
+    Err(exec::exec(command, &variables, Some(&mut children.signals)))
 }
 
 pub(crate) fn probe(context: Context<'_>, target: &OsStr, timeout: Duration) -> Result<u8> {
@@ -80,9 +80,9 @@ pub(crate) fn attempt(
         if Instant::now() >= deadline {
             // A program has a guard, which cleans up after SIGTERM.
             if awaited.is_probe() {
-                running.end_now();
+                running.kill(None);
             } else {
-                running.end(15);
+                running.end(15, None);
             }
             while running.ended().is_none() {
                 children.pump(&mut [&mut running], None).map_err(stopped)?;

@@ -87,7 +87,7 @@ pub(crate) fn become_target(words: &[OsString], mut variables: Variables, log: &
         // LISTEN_PIDFDID also identifies the process (sd_listen_fds(3)), and would now name a different one.
         variables.unset(b"LISTEN_PIDFDID");
     }
-    concealed(exec::exec(command, &variables), asked(CONCEAL))
+    concealed(exec::exec(command, &variables, None), asked(CONCEAL))
 }
 
 fn concealed(failure: Failure, conceal: bool) -> Failure {

@@ -80,7 +80,7 @@ struct Lookup {
 
 impl Lookup {
     fn start(host: &str) -> Result<Self, String> {
-        let signals = Signals::of_children().map_err(|failure| failure.sentence())?;
+        let signals = Signals::of(&[]).map_err(|failure| failure.sentence())?;
         let (has_list, list) = search_list(host);
         let (open, found, spare) = (Vec::new(), Vec::new(), Vec::new());
         let mut lookup = Self { children: Children::new(signals), open, found, spare, searched: false, list };
@@ -104,7 +104,7 @@ impl Lookup {
     }
 
     fn end(mut self) {
-        self.open.iter_mut().for_each(|(_, running)| running.end_now());
+        self.open.iter_mut().for_each(|(_, running)| running.kill(None));
         while !self.open.is_empty() {
             let _ = self.answers(None);
         }

@@ -136,7 +136,7 @@ pub(crate) fn wait_for(
 /// Ends all running tries at the same time: waiting for a single one would reap the others.
 fn end_all(children: &mut Children, awaited: &mut [Awaited]) -> std::result::Result<(), Unready> {
     for running in awaited.iter_mut().filter_map(|each| each.running.as_mut()) {
-        running.end_now();
+        running.kill(None);
     }
     loop {
         let running = awaited.iter_mut().filter_map(|each| each.running.as_mut());

@@ -43,7 +43,7 @@ impl Setup {
         let name = exec::program_of(&argv);
         let conceal = secret || variables.hides(name);
         let failure = match &self.plan.init {
-            None => exec::exec_with(&argv, &variables, &mut self.world.children.signals),
+            None => exec::exec(&argv, &variables, Some(&mut self.world.children.signals)),
             Some(options) => {
                 // A supervisor would not know which parts are secret.
                 let located = conceal.then(|| exec::locate(name, &variables));

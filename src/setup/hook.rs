@@ -116,7 +116,7 @@ impl Setup {
         let refusal = running.as_ref().map(Running::last_line).unwrap_or_default();
         let ended = if refusal.is_empty() { ended } else { Ended::NotStarted(refusal) };
         let running = match running {
-            Some(running) if ended.is_success() => running,
+            Some(running) if ended == Ended::Exited(0) => running,
             running => {
                 // How it ended is not secret, but the reason for a failed start names its file.
                 let conceals = self.secret && matches!(ended, Ended::NotStarted(_));
@@ -190,7 +190,7 @@ fn changes(
     let wrong = |what: &str| (what.to_owned(), "");
     let mut changes = Changes::default();
     if let Work::Script(script) = &hook.work {
-        let handed = running.handed_back().and_then(Dump::parse).ok_or_else(|| {
+        let handed = Dump::parse(running.text(Carries::Environment)).ok_or_else(|| {
             let hint = "it replaced the EXIT trap, called `exec`, or can no longer start a program; a \
                         file without the extension `.sh` is run instead of sourced";
             ("ended before its environment could be read back".to_owned(), hint)

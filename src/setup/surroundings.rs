@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Mode;
 
 use crate::sys::{
-    Identity, Refusal, change_directory, change_directory_as, change_directory_to, here, working_directory,
+    Identity, Refusal, change_directory, change_directory_as, change_directory_to, passage, working_directory,
 };
 use crate::text::{Failure, Kind, Result, quoted_path};
 use crate::value::{Origin, Variables};
@@ -57,7 +57,7 @@ impl Surroundings {
     }
 
     fn note_inherited(&mut self) {
-        self.inherited.get_or_insert_with(|| (here(), current_umask()));
+        self.inherited.get_or_insert_with(|| (passage(Path::new(".")).ok(), current_umask()));
     }
 
     pub(crate) fn of(&mut self, root: bool) -> &mut Scope {

@@ -5,8 +5,8 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::time::{Duration, Instant};
 
+use nix::libc::SIGTERM;
 use nix::poll::{PollFd, PollFlags};
-use nix::sys::signal::Signal;
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
 use nix::unistd::Pid;
@@ -76,10 +76,14 @@ impl Children {
     pub(crate) fn pump(&mut self, running: &mut [&mut Running], until: Option<Instant>) -> Result<(), Stop> {
         loop {
             if let Some(stop) = self.has_to_stop() {
-                self.end_all(running, stop);
+                let number = if stop == Stop::COMPANION { SIGTERM } else { stop.0 };
+                for child in running.iter_mut() {
+                    child.end(number, None);
+                }
+                self.wait_for(running, &mut |child, again| child.send(again));
                 return Err(stop);
             }
-            let now = self.look(running);
+            let now = self.reap(running);
             let has_ended = running.iter().any(|child| child.ended().is_some());
             if has_ended || until.is_some_and(|until| until <= now) {
                 return Ok(());
@@ -88,16 +92,6 @@ impl Children {
                 self.poll(running, until);
             }
         }
-    }
-
-    /// Ends children that are due and reaps those that have ended. Returns the time at its start.
-    fn look(&mut self, running: &mut [&mut Running]) -> Instant {
-        let now = Instant::now();
-        for child in running.iter_mut() {
-            child.end_if_due(now);
-        }
-        self.reap(running);
-        now
     }
 
     pub(crate) fn stop(&mut self) -> Option<Stop> {
@@ -116,18 +110,15 @@ impl Children {
         self.companion.as_ref().is_some_and(|companion| companion.status.is_some())
     }
 
-    fn end_all(&mut self, running: &mut [&mut Running], stop: Stop) {
-        let number = if stop == Stop::COMPANION { Signal::SIGTERM as i32 } else { stop.0 };
-        for child in running.iter_mut() {
-            child.end(number);
-        }
+    /// Waits for children that are being ended, and calls `asked` for further requests to stop.
+    fn wait_for(&mut self, running: &mut [&mut Running], asked: &mut dyn FnMut(&mut Running, i32)) {
         while running.iter().any(|child| child.ended().is_none()) {
             if let Some(again) = self.signals.stop() {
-                for child in running.iter() {
-                    child.send(again);
+                for child in running.iter_mut() {
+                    asked(child, again);
                 }
             }
-            self.look(running);
+            self.reap(running);
             if running.iter().any(|child| child.ended().is_none()) {
                 self.poll(running, None);
             }
@@ -144,31 +135,29 @@ impl Children {
         let early = companion.status.is_some();
         companion.terms.grace = Some(grace);
         if early {
-            companion.end_now();
+            companion.kill(None);
         } else {
-            companion.end(signal);
+            companion.end(signal, None);
         }
         let mut stop = None;
-        while companion.ended().is_none() {
-            if let (Some(number), Some((_, kill))) = (self.signals.stop(), &mut companion.ending) {
-                stop = Some(Stop(number));
-                let kill_at = Instant::now() + stopping;
-                if kill_at < *kill {
-                    *kill = kill_at;
-                    companion.terms.grace = Some(stopping);
-                }
+        self.wait_for(&mut [&mut companion], &mut |companion, again| {
+            stop = Some(Stop(again));
+            let kill_at = Instant::now() + stopping;
+            if let Some((_, kill)) = companion.ending.as_mut().filter(|(_, kill)| kill_at < *kill) {
+                *kill = kill_at;
+                companion.terms.grace = Some(stopping);
             }
-            self.look(&mut [&mut companion]);
-            if companion.ended().is_none() {
-                self.poll(&[&mut companion], None);
-            }
-        }
+        });
         Some(CompanionEnd { companion, early, stop })
     }
 
-    /// Reaps every child that has changed its state, also unknown ones, because PID 1 is the parent of every
-    /// orphan.
-    fn reap(&mut self, running: &mut [&mut Running]) {
+    /// Ends children that are due, and reaps every child that has changed its state, also unknown ones,
+    /// because PID 1 is the parent of every orphan. Returns the time at its start.
+    fn reap(&mut self, running: &mut [&mut Running]) -> Instant {
+        let now = Instant::now();
+        for child in running.iter_mut() {
+            child.end_if_due(now);
+        }
         let options = WaitOptions::NOHANG | WaitOptions::UNTRACED;
         #[expect(clippy::disallowed_methods, reason = "the one place that waits")]
         while let Ok(Some((pid, status))) = rustix::process::wait(options) {
@@ -179,7 +168,7 @@ impl Children {
             };
             if let Some(signal) = status.stopping_signal() {
                 if child.ending.is_none() {
-                    child.kill_as(Ended::Stopped(signal));
+                    child.kill(Some(Ended::Stopped(signal)));
                 }
                 continue;
             }
@@ -195,6 +184,7 @@ impl Children {
                 child.alone = !group_works(child.pid);
             }
         }
+        now
     }
 
     /// Accepts the shells that send their environment back, only from a child's own process group and from
@@ -235,12 +225,9 @@ impl Children {
                 wake.push(Instant::now() + GROUP_POLL);
             }
             for pipe in &child.pipes {
-                let flags = if pipe.unsent.is_empty() {
-                    PollFlags::POLLIN
-                } else {
-                    PollFlags::POLLIN | PollFlags::POLLOUT
-                };
-                descriptors.extend(pipe.end.iter().map(|end| PollFd::new(end.as_fd(), flags)));
+                let sends = if pipe.unsent.is_empty() { PollFlags::empty() } else { PollFlags::POLLOUT };
+                let poll = |end| PollFd::new(end, PollFlags::POLLIN | sends);
+                descriptors.extend(pipe.end.iter().map(|end| poll(end.as_fd())));
             }
         }
         let _ = nix::poll::poll(&mut descriptors, timeout(wake.into_iter().min()));

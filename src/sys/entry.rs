@@ -14,7 +14,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, StatVfsMountFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, StatVfsMountFlags, fstat};
 use rustix::io::Errno;
 use rustix::process::{chdir, fchdir};
 
@@ -72,15 +72,14 @@ pub(crate) fn change_directory(path: &Path, root: bool, users: &[&Identity]) -> 
             return entered;
         }
     }
-    let entered = as_one_of(users, &|| chdir(path));
-    if entered != Err(Errno::ACCESS) {
-        return Ok(entered?);
+    match as_one_of(users, &|| chdir(path)) {
+        // The error to report is the one of the users.
+        Err(Errno::ACCESS) => match Walk::new_root_only(path)?.change_directory() {
+            Err(Refusal::NotRoots(_)) => Err(Errno::ACCESS.into()),
+            entered => entered,
+        },
+        entered => Ok(entered?),
     }
-    let mut walk = Walk::new_root_only()?;
-    walk.push(path);
-    let entered = walk.change_directory();
-    // The error to report is the one of the users.
-    if matches!(entered, Err(Refusal::NotRoots(_))) { Err(Errno::ACCESS.into()) } else { entered }
 }
 
 /// Enters a directory that a user chose, as the first of `users` who can.
@@ -100,12 +99,11 @@ fn as_one_of(users: &[&Identity], work: &dyn Fn() -> rustix::io::Result<()>) -> 
     tried.into_iter().find(|result| *result != Err(Errno::ACCESS)).unwrap_or(Err(Errno::ACCESS))
 }
 
-pub(crate) fn here() -> Option<OwnedFd> {
-    rustix::fs::openat(CWD, ".", PATH_ONLY, Mode::empty()).ok()
+/// Opens a directory that is only passed through.
+pub(crate) fn passage(path: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::openat(CWD, path, flags, Mode::empty())
 }
-
-/// The flags for a directory that is only passed through.
-pub(crate) const PATH_ONLY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// The flags for a directory whose name must not be a link.
 pub(crate) const DIRECTORY: OFlags =
@@ -126,7 +124,8 @@ pub(crate) fn can_change(directory: &Stat) -> bool {
 pub(crate) struct Walk {
     pub(crate) at: OwnedFd,
     pub(crate) shown: PathBuf,
-    rest: Vec<OsString>,
+    /// The names that are left, the next one last.
+    pub(crate) rest: Vec<OsString>,
     links: usize,
     /// The length of `rest` at the first link of the path; until `rest` is shorter, the walk is in the link.
     own: usize,
@@ -143,19 +142,22 @@ pub(crate) enum Step {
 
 impl Walk {
     pub(crate) fn begin(path: &Path) -> Result<Self, Refusal> {
-        let start = if path.is_absolute() { "/" } else { "." };
-        let at = rustix::fs::openat(CWD, start, PATH_ONLY, Mode::empty())?;
-        let shown = PathBuf::from(start);
+        let shown = PathBuf::from(if path.is_absolute() { "/" } else { "." });
+        let at = passage(&shown)?;
         let mut walk = Self { at, shown, rest: Vec::new(), links: 0, own: usize::MAX, root_only: false };
         walk.push(path);
         Ok(walk)
     }
 
     /// Starts at `/`, and passes only through directories and links that are root's alone.
-    pub(crate) fn new_root_only() -> Result<Self, Refusal> {
-        let mut walk = Self::begin(Path::new("/"))?;
-        walk.root_only = true;
+    fn new_root_only(path: &Path) -> Result<Self, Refusal> {
+        let start = if path.is_absolute() { PathBuf::from("/") } else { working_directory()? };
+        let mut walk = Self { root_only: true, ..Self::begin(&start)? };
         walk.finish()?;
+        if !path.is_absolute() && place(&rustix::fs::stat(".")?) != place(&fstat(&walk.at)?) {
+            return Err(Refusal::Other("the working directory has been moved".to_owned()));
+        }
+        walk.push(path);
         Ok(walk)
     }
 
@@ -171,23 +173,26 @@ impl Walk {
         }
     }
 
-    fn change_directory(mut self) -> Result<(), Refusal> {
-        if self.finish()?.is_some() { Err(Errno::NOTDIR.into()) } else { Ok(fchdir(&self.at)?) }
+    fn directory(mut self) -> Result<OwnedFd, Refusal> {
+        if self.finish()?.is_some() { Err(Errno::NOTDIR.into()) } else { Ok(self.at) }
+    }
+
+    fn change_directory(self) -> Result<(), Refusal> {
+        Ok(fchdir(self.directory()?)?)
     }
 
     /// Refuses entries that others can change. In root's sticky directories others cannot move root's files.
     fn check(&self, name: &OsStr, status: &Stat) -> Result<(), Refusal> {
         let shown = || quoted_path(&self.shown.join(name));
         let (kind, mode) = (FileType::from_raw_mode(status.st_mode), status.st_mode & 0o7777);
-        if status.st_uid != 0 {
-            return Err(Refusal::NotRoots(format!("{} belongs to uid {}", shown(), status.st_uid)));
-        }
         let is_sticky = kind == FileType::Directory && mode & 0o1000 != 0;
-        if kind != FileType::Symlink && !is_sticky && mode & 0o022 != 0 {
-            let sentence = format!("{} is writable by users other than root (mode {mode:04o})", shown());
-            return Err(Refusal::NotRoots(sentence));
-        }
-        Ok(())
+        Err(Refusal::NotRoots(if status.st_uid != 0 {
+            format!("{} belongs to uid {}", shown(), status.st_uid)
+        } else if kind != FileType::Symlink && !is_sticky && mode & 0o022 != 0 {
+            format!("{} is writable by users other than root (mode {mode:04o})", shown())
+        } else {
+            return Ok(());
+        }))
     }
 
     pub(crate) fn push(&mut self, path: &Path) {
@@ -200,26 +205,20 @@ impl Walk {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let next = match rustix::fs::openat(&self.at, name.as_os_str(), flags, Mode::empty()) {
             Ok(next) => next,
-            Err(Errno::NOENT) if self.root_only && self.status()?.st_mode & 0o022 != 0 => {
+            Err(Errno::NOENT) if self.root_only && fstat(&self.at)?.st_mode & 0o022 != 0 => {
                 let shown = quoted_path(&self.shown.join(&name));
                 return Err(Refusal::NotRoots(format!("{shown} is missing, and others can put it there")));
             }
             Err(Errno::NOENT) => return Ok(Step::Missing(name)),
             Err(errno) => return Err(errno.into()),
         };
-        let status = rustix::fs::fstat(&next)?;
+        let status = fstat(&next)?;
         if self.root_only {
             self.check(&name, &status)?;
         }
         let kind = FileType::from_raw_mode(status.st_mode);
         if kind == FileType::Directory {
-            // The walked path contains no links, so this is the target of `..`.
-            if name == ".." {
-                self.shown.pop();
-            } else {
-                self.shown.push(&name);
-            }
-            self.at = next;
+            self.enter(&name, next);
         } else if kind == FileType::Symlink {
             self.links += 1;
             if self.links > MOST_LINKS {
@@ -231,7 +230,7 @@ impl Walk {
                 let mount = rustix::fs::fstatvfs(&self.at);
                 mount.is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY))
             };
-            if status.st_uid != 0 || (is_open_to_others(&self.status()?) && !is_read_only()) {
+            if status.st_uid != 0 || (is_open_to_others(&fstat(&self.at)?) && !is_read_only()) {
                 return Err(Refusal::Planted(self.shown.join(&name)));
             }
             // This reads the link that was checked; the name may point to another one by now.
@@ -246,30 +245,18 @@ impl Walk {
         Ok(Step::Entered)
     }
 
-    pub(crate) fn status(&self) -> Result<Stat, Refusal> {
-        Ok(rustix::fs::fstat(&self.at)?)
-    }
-
     pub(crate) fn is_in_link(&self) -> bool {
         self.rest.len() >= self.own
     }
 
-    /// Makes a name that was missing the next one again, because it exists by now.
-    pub(crate) fn retry(&mut self, name: OsString) {
-        self.rest.push(name);
-    }
-
-    pub(crate) fn enter(&mut self, name: OsString, directory: OwnedFd) {
-        self.shown.push(name);
+    pub(crate) fn enter(&mut self, name: &OsStr, directory: OwnedFd) {
+        // The walked path contains no links, so this is the target of `..`.
+        if name == ".." {
+            self.shown.pop();
+        } else {
+            self.shown.push(name);
+        }
         self.at = directory;
-    }
-
-    pub(crate) fn is_at_end(&self) -> bool {
-        self.rest.is_empty()
-    }
-
-    pub(crate) fn rest(&self) -> PathBuf {
-        self.rest.iter().rev().collect()
     }
 }
 
@@ -298,19 +285,12 @@ impl Entry {
             _ => (path, ".".into()),
         };
         let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-        let missing = || Refusal::NoDirectory(parent.to_owned());
-        if !Credentials::observe().is_root() {
-            let opened = rustix::fs::openat(CWD, parent, PATH_ONLY, Mode::empty());
-            let refused = |errno: Errno| if errno == Errno::NOENT { missing() } else { errno.into() };
-            return Ok(Self { directory: opened.map_err(refused)?, name });
-        }
-        let mut walk = Walk::begin(parent)?;
-        match walk.finish() {
-            Err(Refusal::System(Errno::NOENT)) => Err(missing()),
-            arrived => match arrived? {
-                None => Ok(Self { directory: walk.at, name }),
-                Some(_) => Err(Errno::NOTDIR.into()),
-            },
+        let is_root = Credentials::observe().is_root();
+        let opened =
+            if is_root { Walk::begin(parent)?.directory() } else { passage(parent).map_err(Refusal::from) };
+        match opened {
+            Err(Refusal::System(Errno::NOENT)) => Err(Refusal::NoDirectory(parent.to_owned())),
+            directory => Ok(Self { directory: directory?, name }),
         }
     }
 
@@ -342,26 +322,17 @@ impl Entry {
     /// Creates a new file atomically: it is written under an unpredictable name, and then renamed over the
     /// old file or link. A failure leaves nothing behind.
     pub(crate) fn replace(&self, content: &[u8], mode: u32, keep: Keep) -> rustix::io::Result<()> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         // It has a leading dot and another extension, so that programs which read `*.conf` never see half a
         // file. The destination's name may already be at the length limit, so this one has a fixed length.
-        let (directory, name) = (&self.directory, unpredictable_name());
-        let file = rustix::fs::openat(directory, &name, flags, Mode::from_raw_mode(0o600))?;
-        let written = write(&file, content, mode, keep)
-            .and_then(|()| rustix::fs::renameat(directory, &name, directory, &self.name));
-        if let Err(errno) = written {
-            let _ = rustix::fs::unlinkat(directory, &name, AtFlags::empty());
-            return Err(errno);
-        }
+        let name = unpredictable_name();
+        let rename = || rustix::fs::renameat(&self.directory, &name, &self.directory, &self.name);
+        write(&self.directory, OsStr::new(&name), content, mode, keep, &rename)?;
         if keep == Keep::AfterCrash { self.sync() } else { Ok(()) }
     }
 
     /// Creates a file that does not exist yet, durably. A failure leaves nothing behind.
     pub(crate) fn create(&self, content: &[u8], mode: u32) -> rustix::io::Result<()> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-        let file = self.open(flags, Mode::from_raw_mode(mode))?;
-        let written = write(&file, content, mode, Keep::AfterCrash).and_then(|()| self.sync());
-        written.inspect_err(|_| self.remove())
+        write(&self.directory, &self.name, content, mode, Keep::AfterCrash, &|| self.sync())
     }
 
     /// Makes the directory's entries durable.
@@ -400,16 +371,7 @@ pub(crate) fn open(path: &Path, flags: OFlags) -> Result<OwnedFd, Refusal> {
 /// The file at `path`, if only root can have made it: every directory and link of the path and the file
 /// itself belong to root, and no other user can change them.
 pub(crate) fn root_only(path: &Path) -> Result<Entry, Refusal> {
-    let mut walk = Walk::new_root_only()?;
-    if !path.is_absolute() {
-        walk.push(&working_directory()?);
-        walk.finish()?;
-        if place(&rustix::fs::stat(".")?) != place(&walk.status()?) {
-            return Err(Refusal::Other("the working directory has been moved".to_owned()));
-        }
-    }
-    walk.push(path);
-    Entry::reached(walk)
+    Entry::reached(Walk::new_root_only(path)?)
 }
 
 pub(crate) fn place(status: &Stat) -> (u64, u64) {
@@ -436,11 +398,19 @@ pub(crate) fn errno_of(error: &std::io::Error) -> Errno {
     Errno::from_io_error(error).unwrap_or(if wants_memory { Errno::NOMEM } else { Errno::IO })
 }
 
-/// Writes a new file, with exactly this mode.
-fn write(file: &OwnedFd, content: &[u8], mode: u32, keep: Keep) -> rustix::io::Result<()> {
-    fill(file, content)?;
-    rustix::fs::fchmod(file, Mode::from_raw_mode(mode))?;
-    if keep == Keep::AfterCrash { sync(file) } else { Ok(()) }
+/// Writes a new file, with exactly this mode, and does the `rest`. A failure leaves nothing behind.
+fn write(
+    directory: &OwnedFd, name: &OsStr, content: &[u8], mode: u32, keep: Keep,
+    rest: &dyn Fn() -> rustix::io::Result<()>,
+) -> rustix::io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(0o600))?;
+    let written = fill(&file, content)
+        .and_then(|()| rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)))
+        .and_then(|()| if keep == Keep::AfterCrash { sync(&file) } else { Ok(()) });
+    written.and_then(|()| rest()).inspect_err(|_| {
+        let _ = rustix::fs::unlinkat(directory, name, AtFlags::empty());
+    })
 }
 
 pub(crate) fn fill(file: &OwnedFd, content: &[u8]) -> rustix::io::Result<()> {

@@ -4,7 +4,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "the system's errors are an open list")]
 
 mod diagnosis;
-mod elf;
+mod format;
 
 use std::convert::Infallible;
 use std::ffi::{CStr, CString, OsStr, OsString};
@@ -21,7 +21,7 @@ use crate::sys::signals::Signals;
 use crate::text::{Failure, Kind, Result, bytes_of, escaped, path_of, quoted, quoted_path, shown_value};
 use crate::value::Variables;
 pub(crate) use diagnosis::{ENDS_IN_CR, NO_BOM, UNIX_LINE_ENDS, defect, diagnose, head};
-pub(crate) use elf::loader;
+pub(crate) use format::{Shebang, base, loader};
 
 /// The directories that are searched if there is no `PATH`: the default of container engines.
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -56,27 +56,24 @@ pub(crate) fn locate(program: &OsStr, variables: &Variables) -> Result<PathBuf> 
     })
 }
 
-pub(crate) fn exec(argv: &[OsString], variables: &Variables) -> Failure {
-    // It is a closure because the function itself would fix one lifetime for the variables.
-    #[expect(clippy::disallowed_methods, reason = "the one place that execs")]
-    let Err(failure) = attempt(argv, variables, |path, argv, envp| nix::unistd::execve(path, argv, envp));
-    failure
-}
-
-/// Replaces this process, which handles `signals`: the restored mask and the exec are adjacent system calls.
+/// Replaces this process. If it handles signals, the restored mask and the exec are adjacent system calls.
 /// Returns only on failure, with the signals handled again.
-pub(crate) fn exec_with(argv: &[OsString], variables: &Variables, signals: &mut Signals) -> Failure {
+pub(crate) fn exec(argv: &[OsString], variables: &Variables, mut signals: Option<&mut Signals>) -> Failure {
     let mut stop = None;
     let attempted = attempt(argv, variables, |path, argv, envp| {
-        signals.catch_a_late_stop();
-        stop = signals.stop();
-        if stop.is_some() {
-            return Err(Errno::EINTR);
+        if let Some(signals) = &mut signals {
+            signals.catch_a_late_stop();
+            stop = signals.stop();
+            if stop.is_some() {
+                return Err(Errno::EINTR);
+            }
+            signals.restore();
         }
-        signals.restore();
         #[expect(clippy::disallowed_methods, reason = "the one place that execs")]
         let Err(error) = nix::unistd::execve(path, argv, envp);
-        signals.block_again();
+        if let Some(signals) = &signals {
+            signals.block_again();
+        }
         Err(error)
     });
     let Err::<Infallible, _>(failure) = attempted;
@@ -90,11 +87,10 @@ pub(crate) fn attempt<T>(
     mut start: impl FnMut(&CStr, &[CString], &[&CStr]) -> nix::Result<T>,
 ) -> Result<T> {
     let program = program_of(argv);
-    let words: Vec<CString> = match argv.iter().map(|word| CString::new(word.as_bytes())).collect() {
-        Ok(words) => words,
-        Err(_) => {
-            return Err(Failure::new(Kind::CannotRun, "an argument of the target contains a NUL character"));
-        }
+    let Ok(words) =
+        argv.iter().map(|word| CString::new(word.as_bytes())).collect::<std::result::Result<Vec<_>, _>>()
+    else {
+        return Err(Failure::new(Kind::CannotRun, "an argument of the target contains a NUL character"));
     };
     let envp = variables.to_envp();
     let by_path = program.as_bytes().contains(&b'/');
@@ -108,21 +104,16 @@ pub(crate) fn attempt<T>(
             Ok(started) => return Ok(started),
             Err(error) => error,
         };
+        let is_meant = || by_path || path.symlink_metadata().is_ok();
         match error {
-            // execvp(3) skips these errors, but remembers a missing permission.
-            Errno::ENOENT | Errno::ENOTDIR | Errno::ESTALE | Errno::ENODEV | Errno::ETIMEDOUT => {
-                let meant = by_path || path.symlink_metadata().is_ok();
-                if meant && refused.is_none() {
-                    refused = Some((path, error));
-                }
-            }
             // A directory that cannot be searched may contain the program. execvp(3) would report that it
             // does; shells do not.
-            Errno::EACCES if !by_path && path.symlink_metadata().is_err() => {
-                closed.extend(path.parent().map(quoted_path));
-            }
-            Errno::EACCES => {
-                if refused.as_ref().is_none_or(|(_, first)| *first != Errno::EACCES) {
+            Errno::EACCES if !is_meant() => closed.extend(path.parent().map(quoted_path)),
+            // execvp(3) skips these errors, but remembers a missing permission.
+            Errno::EACCES if refused.as_ref().is_some_and(|(_, first)| *first == Errno::EACCES) => {}
+            Errno::EACCES => refused = Some((path, error)),
+            Errno::ENOENT | Errno::ENOTDIR | Errno::ESTALE | Errno::ENODEV | Errno::ETIMEDOUT => {
+                if refused.is_none() && is_meant() {
                     refused = Some((path, error));
                 }
             }

@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "the one place that changes ids")]
 
 use std::fmt::Display;
+use std::io::ErrorKind;
 
 use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, getegid, geteuid, getgroups, setegid, seteuid, setgroups, setresgid, setresuid};
@@ -90,23 +91,22 @@ struct User<'a> {
 /// A file of lines with fields, `/etc/passwd` or `/etc/group`; a missing file is empty.
 struct Database {
     path: &'static str,
-    text: Vec<u8>,
-    refused: Option<String>,
+    text: std::io::Result<Vec<u8>>,
 }
 
 impl Database {
     fn read(path: &'static str) -> Self {
-        let read = std::fs::read(path);
-        let refused =
-            read.as_ref().err().filter(|error| error.kind() != std::io::ErrorKind::NotFound).map(reason);
-        Self { path, text: read.unwrap_or_default(), refused }
+        Self { path, text: std::fs::read(path) }
+    }
+
+    fn refused(&self) -> Option<&std::io::Error> {
+        self.text.as_ref().err().filter(|error| error.kind() != ErrorKind::NotFound)
     }
 
     fn lines(&self) -> impl Iterator<Item = Vec<&[u8]>> {
-        let lines = self.text.split(|byte| *byte == b'\n');
-        lines
-            .map(|line| line.split(|byte| *byte == b':').collect::<Vec<_>>())
-            .filter(|line| !line[0].is_empty())
+        let lines = self.text.as_deref().unwrap_or_default().split(|byte| *byte == b'\n');
+        let fields = lines.map(|line| line.split(|byte| *byte == b':').collect::<Vec<_>>());
+        fields.filter(|fields| !fields[0].is_empty())
     }
 
     fn users(&self) -> impl Iterator<Item = User<'_>> {
@@ -126,13 +126,12 @@ impl Database {
     }
 
     fn lacks(&self, what: &str, name: &[u8]) -> Failure {
-        let path = self.path;
-        let shown = quoted(name);
+        let (path, shown) = (self.path, quoted(name));
         // A uid alone needs an entry, because the entry has its group.
         let number = if what == "user" { "`UID:GID`" } else { "a number" };
-        let (sentence, hint) = if let Some(refused) = &self.refused {
+        let (sentence, hint) = if let Some(refused) = self.refused() {
             (
-                format!("cannot look {what} {shown} up: `{path}` cannot be read: {refused}"),
+                format!("cannot look {what} {shown} up: `{path}` cannot be read: {}", reason(refused)),
                 format!("{number} needs no entry there"),
             )
         } else if self.lines().any(|fields| fields[0] == name) {
@@ -148,10 +147,6 @@ impl Database {
         };
         Failure::new(Kind::Identity, sentence).hint(hint)
     }
-}
-
-fn passwd() -> Database {
-    Database::read("/etc/passwd")
 }
 
 pub(crate) fn no_user(spec: &[u8], reason: &str) -> String {
@@ -173,12 +168,12 @@ fn look_up(asked: &Expanded) -> Result<Identity> {
     let spec = asked.bytes.as_slice();
     let parsed = UserSpec::parse(spec);
     let parsed = parsed.map_err(|reason| Failure::new(Kind::Identity, no_user(spec, &reason)))?;
-    let (passwd, group) = (passwd(), || Database::read("/etc/group"));
+    let (passwd, group) = (Database::read("/etc/passwd"), || Database::read("/etc/group"));
     let (uid, user) = match &parsed.user {
         Who::Name(name) => {
             // An image without `/etc/passwd` still has a user `root`.
-            let is_root = *name == b"root" && passwd.text.is_empty() && passwd.refused.is_none();
-            let root = is_root.then_some(User { name, uid: 0, gid: 0, home: b"" });
+            let is_empty = passwd.refused().is_none() && passwd.text.as_ref().map_or(true, Vec::is_empty);
+            let root = (is_empty && *name == b"root").then_some(User { name, uid: 0, gid: 0, home: b"" });
             let found = passwd.users().find(|user| user.name == *name).or(root);
             let found = found.ok_or_else(|| passwd.lacks("user", name))?;
             (found.uid, Some(found))
@@ -215,7 +210,7 @@ fn look_up(asked: &Expanded) -> Result<Identity> {
 }
 
 pub(crate) fn name_of(uid: u32) -> Option<String> {
-    passwd().users().find(|user| user.uid == uid).map(|user| escaped(user.name))
+    Database::read("/etc/passwd").users().find(|user| user.uid == uid).map(|user| escaped(user.name))
 }
 
 fn refused(what: &str, error: impl Display) -> Failure {
@@ -273,27 +268,16 @@ fn desc(error: rustix::io::Errno) -> &'static str {
 
 /// Drops every other capability from the bounding set. This has to precede the loss of the right to do so.
 pub(crate) fn bound(keep: &[Capability]) -> Result<()> {
-    for one in (0..64).map(|number| CapabilitySet::from_bits_retain(1 << number)) {
-        if keep.iter().any(|each| set(*each) == one) {
-            continue;
-        }
+    for one in (0..64).map(Capability).filter(|one| !keep.contains(one)).map(set) {
+        // An error means that the kernel does not know this capability or any higher one.
+        let Ok(is_in_set) = rustix::thread::capability_is_in_bounding_set(one) else { break };
         // Only capabilities in the set need the right to drop them.
-        match rustix::thread::capability_is_in_bounding_set(one) {
-            Ok(true) => {}
-            Ok(false) => continue,
-            // The kernel does not know this capability or any higher one.
-            Err(_) => break,
-        }
-        rustix::thread::remove_capability_from_bounding_set(one).map_err(|error| {
+        if is_in_set && let Err(error) = rustix::thread::remove_capability_from_bounding_set(one) {
             let failure = refused("drop capabilities from the bounding set", desc(error));
-            if error != rustix::io::Errno::PERM {
-                return failure;
-            }
-            failure.hint(
-                "root needs the capability SETPCAP for it; or give the container only those that the table \
-                 keeps",
-            )
-        })?;
+            let hint = "root needs the capability SETPCAP for it; or give the container only those that the \
+                        table keeps";
+            return Err(if error == rustix::io::Errno::PERM { failure.hint(hint) } else { failure });
+        }
     }
     Ok(())
 }

@@ -9,7 +9,6 @@ pub(crate) mod proc;
 pub(crate) mod proof;
 pub(crate) mod read;
 pub(crate) mod running;
-pub(crate) mod shebang;
 pub(crate) mod signals;
 pub(crate) mod spawn;
 pub(crate) mod start;
@@ -22,15 +21,14 @@ pub(crate) use crate::sys::child::{
 };
 pub(crate) use crate::sys::entry::{
     DIRECTORY, Entry, Keep, NONBLOCKING, Refusal, Step, Walk, can_change, change_directory,
-    change_directory_as, change_directory_to, errno_of, fill, here, is_open_to_others, place, regular_text,
-    working_directory,
+    change_directory_as, change_directory_to, errno_of, fill, is_open_to_others, passage, place,
+    regular_text, working_directory,
 };
-pub(crate) use crate::sys::exec::{locate, program_of};
+pub(crate) use crate::sys::exec::{Shebang, base, locate, program_of};
 pub(crate) use crate::sys::identity::{Credentials, Identity, acting_as};
 pub(crate) use crate::sys::proc::{ProcessStat, Status};
 pub(crate) use crate::sys::read::{read_interruptible, read_opened};
 pub(crate) use crate::sys::running::{Carries, GRACE};
-pub(crate) use crate::sys::shebang::{Shebang, base};
 pub(crate) use crate::sys::signals::{
     Caught, Signals, default_in_children, group_lives, send, send_to_all, send_to_group, stop_here,
     without_ttou,

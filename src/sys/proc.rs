@@ -75,23 +75,19 @@ impl Status {
         let field = |name: &str| {
             text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
         };
+        let words = |name| field(name).unwrap_or_default().split_ascii_whitespace();
         // The fields are the real, effective, saved and file system ids.
-        let effective = |name| field(name)?.split_ascii_whitespace().nth(1)?.parse().ok();
-        let differ = |name| {
-            let mut ids = field(name).unwrap_or_default().split_ascii_whitespace().take(3);
-            let first = ids.next();
-            ids.any(|id| Some(id) != first)
-        };
+        let effective = |name| words(name).nth(1)?.parse().ok();
+        let differ = |name| words(name).take(3).any(|id| Some(id) != words(name).next());
         let set = |name| field(name).and_then(|mask| u64::from_str_radix(mask, 16).ok()).unwrap_or(0);
-        let groups = field("Groups").unwrap_or_default().split_ascii_whitespace();
-        // Since Linux 4.1 this lists its numbers in all namespaces.
-        let numbers = field("NSpid").or_else(|| field("Pid")).unwrap_or_default();
+        // Since Linux 4.1 the first one lists its numbers in all namespaces.
+        let numbers = if field("NSpid").is_some() { words("NSpid") } else { words("Pid") };
         Some(Self {
-            numbers: numbers.split_ascii_whitespace().filter_map(|number| number.parse().ok()).collect(),
+            numbers: numbers.filter_map(|number| number.parse().ok()).collect(),
             uid: effective("Uid")?,
             gid: effective("Gid")?,
             ids_differ: differ("Uid") || differ("Gid"),
-            groups: groups.filter_map(|group| group.parse().ok()).collect(),
+            groups: words("Groups").filter_map(|group| group.parse().ok()).collect(),
             umask: field("Umask").and_then(|umask| u32::from_str_radix(umask, 8).ok()),
             permitted: set("CapPrm"),
             bounding: set("CapBnd"),

@@ -14,9 +14,8 @@ use anyhow::{Context as _, anyhow, bail};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::sys::entry::{NONBLOCKING, Refusal, root_only};
-use crate::sys::exec;
-use crate::sys::shebang::Shebang;
+use crate::sys::entry::{Entry, NONBLOCKING, Refusal, root_only};
+use crate::sys::exec::{self, Shebang};
 use crate::text::{Failure, Kind, Result, path_of, quoted_path};
 use crate::value::Variables;
 
@@ -43,11 +42,11 @@ pub(crate) fn program(
     who: &str, argv: &[OsString], variables: &Variables,
 ) -> Result<(PathBuf, Vec<OsString>)> {
     let file = exec::locate(exec::program_of(argv), variables)?;
-    let interpreted = interpreters(&file, variables, DEEPEST).map_err(|why| refused(who, &file, &why))?;
+    let refuse = |why| refused(who, &file, &why);
+    let interpreted = interpreters(&file, variables, DEEPEST).map_err(refuse)?;
     let Some(mut words) = interpreted else { return Ok((file, argv.to_vec())) };
     let found = exec::locate(exec::program_of(&words), variables)?;
-    let safe = proved(&found, variables, DEEPEST).with_context(|| its_interpreter(&found));
-    safe.map_err(|why| refused(who, &file, &why))?;
+    interpreter(&found, variables, DEEPEST).map_err(refuse)?;
     words.push(file.into_os_string());
     words.extend(argv.iter().skip(1).cloned());
     Ok((found, words))
@@ -55,30 +54,30 @@ pub(crate) fn program(
 
 /// Proves a file that root or root's shell reads.
 pub(crate) fn file(path: &Path) -> Proved<()> {
-    root_only(path).map_or_else(|refusal| settled(&refusal), |_| Ok(()))
+    entry(path).map(drop)
 }
 
-/// If a file is missing in root's directories, only root can create it. The code that needs it reports that.
-fn settled(refusal: &Refusal) -> Proved<()> {
-    let is_nothing = matches!(refusal, Refusal::System(Errno::NOENT | Errno::NOTDIR | Errno::LOOP));
-    if is_nothing { Ok(()) } else { bail!("{refusal}") }
+fn entry(path: &Path) -> Proved<Option<Entry>> {
+    match root_only(path) {
+        Ok(entry) => Ok(Some(entry)),
+        // Only root can create a file that is missing here. The code that needs it reports that.
+        Err(Refusal::System(Errno::NOENT | Errno::NOTDIR | Errno::LOOP)) => Ok(None),
+        Err(refusal) => bail!("{refusal}"),
+    }
 }
 
-fn its_interpreter(path: &Path) -> String {
-    format!("its interpreter {} is not safe for root to run", quoted_path(path))
-}
-
-fn proved(path: &Path, variables: &Variables, depth: u32) -> Proved<()> {
-    interpreters(path, variables, depth)?.map_or(Ok(()), |_| closed_path(variables))
+/// Proves an interpreter. What its own `env` looks up is unknown.
+fn interpreter(path: &Path, variables: &Variables, depth: u32) -> Proved<()> {
+    let proved = interpreters(path, variables, depth);
+    proved
+        .and_then(|command| command.map_or(Ok(()), |_| closed_path(variables)))
+        .with_context(|| format!("its interpreter {} is not safe for root to run", quoted_path(path)))
 }
 
 /// Proves a file and its interpreters. For a plain `#!/usr/bin/env X` it returns the arguments, because X
 /// depends on `PATH`, which the caller checks.
 fn interpreters(path: &Path, variables: &Variables, depth: u32) -> Proved<Option<Vec<OsString>>> {
-    let entry = match root_only(path) {
-        Ok(entry) => entry,
-        Err(refusal) => return settled(&refusal).map(|()| None),
-    };
+    let Some(entry) = entry(path)? else { return Ok(None) };
     // Root cannot run a script that root cannot read.
     let Ok(file) = entry.open(NONBLOCKING | OFlags::NOFOLLOW, Mode::empty()).map(File::from) else {
         return Ok(None);
@@ -87,16 +86,12 @@ fn interpreters(path: &Path, variables: &Variables, depth: u32) -> Proved<Option
     if depth == 0 || (&file).take(4096).read_to_end(&mut head).is_err() {
         return Ok(None);
     }
-    let interpreter_is_proved = |name: &[u8], depth| {
-        let interpreter = path_of(name);
-        proved(interpreter, variables, depth).with_context(|| its_interpreter(interpreter))
-    };
-    let Some(Shebang { interpreter, argument: rest }) = Shebang::of(&head) else {
+    let Some(Shebang { interpreter: name, argument: rest }) = Shebang::of(&head) else {
         let loader = exec::loader(&file, &head);
-        return loader.map_or(Ok(()), |loader| interpreter_is_proved(&loader, 0)).map(|()| None);
+        return loader.map_or(Ok(()), |loader| interpreter(path_of(&loader), variables, 0)).map(|()| None);
     };
-    interpreter_is_proved(interpreter, depth - 1)?;
-    if path_of(interpreter).file_name() != Some(OsStr::new("env")) {
+    interpreter(path_of(name), variables, depth - 1)?;
+    if path_of(name).file_name() != Some(OsStr::new("env")) {
         return Ok(None);
     }
     match command_of_env(rest) {
@@ -112,7 +107,7 @@ fn interpreters(path: &Path, variables: &Variables, depth: u32) -> Proved<Option
 pub(crate) fn program_of_env(path: &Path) -> Option<OsString> {
     let head = exec::head(path)?;
     let Shebang { interpreter, argument } = Shebang::of(&head)?;
-    let is_env = Path::new(OsStr::from_bytes(interpreter)).file_name() == Some(OsStr::new("env"));
+    let is_env = path_of(interpreter).file_name() == Some(OsStr::new("env"));
     command_of_env(argument)?.into_iter().next().filter(|_| is_env)
 }
 

@@ -113,6 +113,5 @@ pub(crate) fn program() -> PathBuf {
 
 /// Whether `argv[0]` is one that preverb uses to start its internal modes.
 pub(crate) fn is_part(name: &[u8]) -> bool {
-    let base = name.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
-    name[..base].ends_with(b"/./")
+    name.iter().rposition(|byte| *byte == b'/').is_some_and(|slash| name[..=slash].ends_with(b"/./"))
 }

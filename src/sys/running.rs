@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::signal::Signal;
+use nix::libc::{SIGKILL, SIGTERM, SIGTTIN, SIGTTOU};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, Shutdown, UnixCredentials, recvmsg, shutdown};
 use nix::unistd::Pid;
 use rustix::process::WaitStatus;
@@ -22,7 +22,6 @@ pub(crate) const GRACE: Duration = Duration::from_secs(5);
 /// The maximum size of a child's output: a hook that writes without end must not use up the memory.
 pub(crate) const LONGEST_OUTPUT: usize = 16 << 20;
 const LONGEST_QUOTE: usize = 500;
-const KILL: i32 = 9;
 
 /// The settings of a child.
 #[derive(Debug, Clone, Default)]
@@ -77,7 +76,7 @@ impl Pipe {
         Self { carries, end: Some(end), read: Vec::new(), unsent: unsent.to_vec(), root_only: false }
     }
 
-    fn send(&mut self) {
+    pub(crate) fn send(&mut self) {
         if let Some(end) = self.end.as_ref().filter(|_| !self.unsent.is_empty()) {
             match nix::unistd::write(end, &self.unsent) {
                 Ok(count) => drop(self.unsent.drain(..count)),
@@ -127,30 +126,21 @@ impl Running {
         self.started.checked_add(limit)
     }
 
+    /// The text that it has sent; the last environment if there are several.
     pub(crate) fn text(&self, carries: Carries) -> &[u8] {
-        self.pipes.iter().find(|pipe| pipe.carries == carries).map(|pipe| &*pipe.read).unwrap_or_default()
-    }
-
-    /// The environment that it sent back; the last one if there are several.
-    pub(crate) fn handed_back(&self) -> Option<&[u8]> {
-        let environment = self.pipes.iter().rfind(|pipe| pipe.carries == Carries::Environment);
-        environment.map(|pipe| &*pipe.read)
-    }
-
-    pub(crate) fn send_pipes(&mut self) {
-        self.pipes.iter_mut().for_each(Pipe::send);
+        self.pipes.iter().rfind(|pipe| pipe.carries == carries).map(|pipe| &*pipe.read).unwrap_or_default()
     }
 
     pub(crate) fn read_pipes(&mut self) {
-        self.send_pipes();
-        self.pipes.iter_mut().for_each(|pipe| pipe.read(&mut self.foreign_writer));
-        if self.pipes.iter().all(|pipe| pipe.read.len() <= LONGEST_OUTPUT) {
-            return;
+        for pipe in &mut self.pipes {
+            pipe.send();
+            pipe.read(&mut self.foreign_writer);
         }
-        if self.status.is_some() {
+        let is_too_much = self.pipes.iter().any(|pipe| pipe.read.len() > LONGEST_OUTPUT);
+        if is_too_much && self.status.is_some() {
             self.status = Some(Ended::TooMuchOutput);
-        } else if !self.killed {
-            self.kill_as(Ended::TooMuchOutput);
+        } else if is_too_much && !self.killed {
+            self.kill(Some(Ended::TooMuchOutput));
         }
     }
 
@@ -171,52 +161,35 @@ impl Running {
         self.status.as_ref().filter(|_| self.ending.is_none() || self.killed || self.alone)
     }
 
-    pub(crate) fn end(&mut self, signal: i32) {
-        self.end_as(None, signal);
-    }
-
-    pub(crate) fn end_now(&mut self) {
-        self.end(KILL);
-        self.kill();
-    }
-
-    pub(crate) fn kill_as(&mut self, ended: Ended) {
-        self.end_as(Some(ended), KILL);
-        self.kill();
-    }
-
-    fn end_as(&mut self, counts_as: Option<Ended>, signal: i32) {
+    /// Asks it to end. Its result is `counts_as`, or its own.
+    pub(crate) fn end(&mut self, signal: i32, counts_as: Option<Ended>) {
         self.send(signal);
         if self.ending.is_none() {
             self.ending = Some((counts_as, Instant::now() + self.grace()));
         }
     }
 
+    pub(crate) fn kill(&mut self, counts_as: Option<Ended>) {
+        self.end(SIGKILL, counts_as);
+        self.killed = true;
+    }
+
     /// Ends it past its limit, and kills it past its grace time.
     pub(crate) fn end_if_due(&mut self, now: Instant) {
         let is_late = self.deadline().is_some_and(|deadline| deadline <= now);
         if is_late && self.ending.is_none() && self.status.is_none() {
-            let timed_out = Ended::TimedOut(self.terms.limit.unwrap_or_default());
+            let timed_out = Some(Ended::TimedOut(self.terms.limit.unwrap_or_default()));
             // Unlike a hook, a quiet child (a try) has nothing to clean up.
-            if self.terms.quiet {
-                self.kill_as(timed_out);
-            } else {
-                self.end_as(Some(timed_out), 15);
-            }
+            if self.terms.quiet { self.kill(timed_out) } else { self.end(SIGTERM, timed_out) }
         }
         if !self.killed && self.ending.as_ref().is_some_and(|(_, kill)| *kill <= now) {
-            self.kill();
+            self.kill(None);
         }
     }
 
     pub(crate) fn outlived(&self) -> Option<Duration> {
         let asked = matches!(self.ending, Some((None | Some(Ended::TimedOut(_)), _)));
         (asked && self.killed && !self.terms.quiet).then(|| self.grace())
-    }
-
-    pub(crate) fn kill(&mut self) {
-        self.send(KILL);
-        self.killed = true;
     }
 
     /// Sends a signal to its group, and also to the child itself if it has left the group: its number cannot
@@ -260,10 +233,6 @@ pub(crate) enum Ended {
 }
 
 impl Ended {
-    pub(crate) fn is_success(&self) -> bool {
-        *self == Self::Exited(0)
-    }
-
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Exited(status) => u8::try_from(*status).unwrap_or(u8::MAX),
@@ -277,7 +246,7 @@ impl Ended {
             Self::Exited(status) => format!("exited with status {status}"),
             Self::Signaled(signal) => format!("was ended by {}", signal_name(*signal)),
             Self::Stopped(signal) => {
-                let terminal = [Signal::SIGTTIN as i32, Signal::SIGTTOU as i32].contains(signal);
+                let terminal = [SIGTTIN, SIGTTOU].contains(signal);
                 let why = if terminal { ": a hook cannot use the terminal" } else { "" };
                 format!("was stopped by {}{why}", signal_name(*signal))
             }

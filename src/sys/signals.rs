@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use nix::libc::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -22,9 +23,7 @@ use rustix_libc_wrappers::process::SignalExt as _;
 use crate::text::{Failure, Kind, Result};
 
 /// The signals that request a stop, unless the table changes them.
-const STOP: [i32; 4] =
-    [Signal::SIGTERM as i32, Signal::SIGINT as i32, Signal::SIGHUP as i32, Signal::SIGQUIT as i32];
-const CHILD: i32 = Signal::SIGCHLD as i32;
+const STOP: [i32; 4] = [SIGTERM, SIGINT, SIGHUP, SIGQUIT];
 /// The first signal without a name.
 const FIRST_REAL_TIME: i32 = 32;
 
@@ -41,9 +40,7 @@ pub(crate) struct Signals {
     /// Real-time signals that are not requests. They can only be taken all at once, and are sent again.
     unrequested: Vec<i32>,
     /// The deadline of a wait for a file, if any.
-    file_deadline: Option<Instant>,
-    /// Whether `catch_a_late_stop` has been called.
-    catches: bool,
+    pub(crate) file_deadline: Option<Instant>,
 }
 
 impl Signals {
@@ -52,12 +49,8 @@ impl Signals {
         Self::of(&STOP)
     }
 
-    /// Handles only the ends of children; a stop signal has its default effect.
-    pub(crate) fn of_children() -> Result<Self> {
-        Self::of(&[])
-    }
-
-    fn of(stop: &[i32]) -> Result<Self> {
+    /// Handles these signals as requests to stop, and the ends of children.
+    pub(crate) fn of(stop: &[i32]) -> Result<Self> {
         default_in_children();
         let mut inherited = SigSet::empty();
         let set = set_of(stop);
@@ -66,23 +59,13 @@ impl Signals {
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let descriptor = SignalFd::with_flags(&set, flags).map_err(refused)?;
         let (stop, unrequested) = (stop.to_vec(), Vec::new());
-        Ok(Self {
-            stop,
-            inherited,
-            descriptor,
-            ignored: None,
-            unrequested,
-            file_deadline: None,
-            catches: false,
-        })
+        Ok(Self { stop, inherited, descriptor, ignored: None, unrequested, file_deadline: None })
     }
 
     /// Handles these signals as requests to stop instead of the four.
     pub(crate) fn handle_instead(&mut self, stop: &[i32]) -> Result<()> {
-        let set = set_of(stop);
-        let signals = Signal::iterator().filter(|signal| STOP.contains(&(*signal as i32)));
-        let others: SigSet =
-            signals.filter(|signal| !set.contains(*signal) && !self.inherited.contains(*signal)).collect();
+        let (set, mut others) = (set_of(stop), set_of(&STOP));
+        set.iter().chain(self.inherited.iter()).for_each(|signal| others.remove(signal));
         // All other blocked signals were inherited like that and stay blocked.
         take(&set, &self.descriptor)?;
         others.thread_unblock().map_err(refused)?;
@@ -101,11 +84,6 @@ impl Signals {
             }
         }
         None
-    }
-
-    /// Sets the deadline of a wait for a file; `None` means no limit.
-    pub(crate) fn wait_until(&mut self, until: Option<Instant>) {
-        self.file_deadline = until;
     }
 
     /// Waits until a file is readable, or until a request to stop, which is returned. The error is a timeout.
@@ -140,7 +118,7 @@ impl Signals {
     pub(crate) fn blocked(&self) -> Vec<i32> {
         self.put_back();
         let inherited = |number| Signal::try_from(number).is_ok_and(|signal| self.inherited.contains(signal));
-        self.stop.iter().copied().chain([CHILD]).filter(|number| !inherited(*number)).collect()
+        self.stop.iter().copied().chain([SIGCHLD]).filter(|number| !inherited(*number)).collect()
     }
 
     /// Takes over the signals that the previous preverb has `blocked`, so that children and the target do not
@@ -152,7 +130,7 @@ impl Signals {
         }
         let named = blocked.iter().filter_map(|number| Signal::try_from(*number).ok());
         named.for_each(|signal| self.inherited.remove(signal));
-        self.stop = blocked.iter().copied().filter(|number| *number != CHILD).collect();
+        self.stop = blocked.iter().copied().filter(|number| *number != SIGCHLD).collect();
         take(&set_of(&self.stop), &self.descriptor)?;
         Ok(self.stop())
     }
@@ -161,12 +139,9 @@ impl Signals {
     /// drops its signals (kill(2)), even blocked ones; execve(2) resets this handler. Other processes have
     /// the default action.
     pub(crate) fn catch_a_late_stop(&mut self) {
-        if std::process::id() != 1 || self.catches {
-            return;
-        }
-        self.catches = true;
+        let is_init = std::process::id() == 1;
         for number in self.stop.clone() {
-            if !self.is_ignored(number) {
+            if is_init && !self.is_ignored(number) {
                 let always = Arc::new(AtomicBool::new(true));
                 let _ = signal_hook::flag::register_conditional_shutdown(number, 128 + number, always);
             }
@@ -206,7 +181,7 @@ impl Signals {
         let info = self.descriptor.read_signal().ok().flatten()?;
         let number = info.ssi_signo.cast_signed();
         // The kernel's codes are above 0; those of kill(2), sigqueue(3) and tgkill(2) are not.
-        Some(Caught { number, is_child_event: number == CHILD && info.ssi_code > 0 })
+        Some(Caught { number, is_child_event: number == SIGCHLD && info.ssi_code > 0 })
     }
 
     /// Sleeps until a signal arrives, or until `until`.

@@ -49,15 +49,8 @@ pub(crate) struct Spawn<'a> {
 
 impl<'a> Spawn<'a> {
     pub(crate) fn new(path: PathBuf, argv: Vec<OsString>, variables: &'a Variables) -> Self {
-        Self {
-            path,
-            argv,
-            variables,
-            takes_variables: None,
-            request: None,
-            input: None,
-            terms: Terms::default(),
-        }
+        let terms = Terms::default();
+        Self { path, argv, variables, takes_variables: None, request: None, input: None, terms }
     }
 
     /// Starts the child with this mask, and closes the descriptors that this process `inherited`. The error
@@ -66,26 +59,21 @@ impl<'a> Spawn<'a> {
         let mut actions = PosixSpawnFileActions::init()?;
         let null = null()?;
         let (mut pipes, mut ends) = (Vec::new(), Vec::new());
-        let mut connect = |actions: &mut PosixSpawnFileActions,
-                           carries,
-                           to,
-                           (ours, theirs): (OwnedFd, OwnedFd),
-                           unsent: &[u8]| {
+        // Returns the child's end.
+        let mut connect = |carries, (ours, theirs): (OwnedFd, OwnedFd), unsent: &[u8]| -> Result<RawFd> {
             fcntl(&ours, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-            actions.add_dup2(theirs.as_raw_fd(), to)?;
             let root_only = carries == Carries::Variables && self.takes_variables == Some(Writers::Root);
             pipes.push(Pipe { root_only, ..Pipe::new(carries, ours, unsent) });
+            let end = theirs.as_raw_fd();
             ends.push(theirs);
-            Ok::<(), Errno>(())
+            Ok(end)
         };
         let pipe = || nix::unistd::pipe2(OFlag::O_CLOEXEC);
         let pair = || socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC);
-        match &self.request {
-            Some(request) => connect(&mut actions, Carries::Report, 0, pair()?, request)?,
-            None => actions.add_dup2(null.as_raw_fd(), 0)?,
-        }
+        let request = self.request.as_ref().map(|request| connect(Carries::Report, pair()?, request));
+        actions.add_dup2(request.unwrap_or(Ok(null.as_raw_fd()))?, 0)?;
         if self.terms.quiet {
-            connect(&mut actions, Carries::Output, 2, pipe()?, b"")?;
+            actions.add_dup2(connect(Carries::Output, pipe()?, b"")?, 2)?;
         }
         actions.add_dup2(2, 1)?;
         if let Some(input) = &self.input {
@@ -93,25 +81,21 @@ impl<'a> Spawn<'a> {
             let made = acting_as(self.terms.identity.as_ref(), || Ok(pipe()));
             let (theirs, ours) = made.unwrap_or_else(|_| pipe())?;
             let to = i32::from(self.request.is_some());
-            connect(&mut actions, Carries::Input, to, (ours, theirs), input)?;
+            actions.add_dup2(connect(Carries::Input, (ours, theirs), input)?, to)?;
         }
         // Descriptor 3 is set last. Its source is never 3 itself, because the signals' descriptor and `null`
         // were opened earlier.
-        match self.takes_variables {
-            None => {}
-            Some(Writers::All) => connect(&mut actions, Carries::Variables, VARIABLES_FD, pipe()?, b"")?,
+        if let Some(writers) = self.takes_variables {
             // A pipe does not identify its writers.
-            Some(Writers::Root) => {
-                let pair = pair()?;
-                setsockopt(&pair.0, PassCred, &true)?;
-                shutdown(pair.0.as_raw_fd(), Shutdown::Write)?;
-                connect(&mut actions, Carries::Variables, VARIABLES_FD, pair, b"")?;
+            let ends = if writers == Writers::Root { pair()? } else { pipe()? };
+            if writers == Writers::Root {
+                setsockopt(&ends.0, PassCred, &true)?;
+                shutdown(ends.0.as_raw_fd(), Shutdown::Write)?;
             }
+            actions.add_dup2(connect(Carries::Variables, ends, b"")?, VARIABLES_FD)?;
         }
-        for fd in inherited {
-            if self.takes_variables.is_none() || *fd != VARIABLES_FD {
-                actions.add_close(*fd)?;
-            }
+        for fd in inherited.iter().filter(|fd| self.takes_variables.is_none() || **fd != VARIABLES_FD) {
+            actions.add_close(*fd)?;
         }
         let argv = self.argv.iter().map(|word| CString::new(word.as_bytes()));
         let argv: Vec<CString> = argv.collect::<std::result::Result<_, _>>().map_err(|_| Errno::EINVAL)?;
@@ -130,7 +114,7 @@ impl<'a> Spawn<'a> {
             foreign_writer: None,
             pipes,
         };
-        running.send_pipes();
+        running.pipes.iter_mut().for_each(Pipe::send);
         Ok(running)
     }
 }

@@ -4,7 +4,7 @@
 //! The request goes through standard input, a socket at first, and not through arguments and environment.
 //! Root's internal mode must not start with variables of another user, and others could read arguments.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CStr, OsStr, OsString};
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::AsFd as _;
@@ -108,7 +108,7 @@ pub(crate) fn step_down_and_exec(arguments: &[OsString]) -> Result<u8> {
     let failure = match (request.step_down(), &request.file) {
         (Err(failure), _) => failure,
         (Ok(()), Some(file)) => exec_file(file, &[], &request.argv, &request.variables),
-        (Ok(()), None) => exec(&request.argv, &request.variables),
+        (Ok(()), None) => exec(&request.argv, &request.variables, None),
     };
     if request.refuse(&failure.sentence()) { Ok(failure.kind().exit_code()) } else { Err(failure) }
 }
@@ -125,18 +125,13 @@ pub(crate) fn guard() -> Result<u8> {
     }
     let adjust = |spawn: &mut Spawn<'_>| spawn.terms.grace = Some(Duration::ZERO);
     let started = start_program(&mut children, RunAs::myself(), &request.argv, &request.variables, &adjust);
-    let mut running = match started {
-        Ok(running) => running,
-        Err(failure) => {
-            request.refuse(&failure.sentence());
-            return Ok(1);
-        }
-    };
+    let started = started.map_err(|failure| request.refuse(&failure.sentence()));
+    let Ok(mut running) = started else { return Ok(1) };
     let mut stop = None;
     while running.ended().is_none() && stop.is_none() {
         stop = children.pump(&mut [&mut running], None).err();
     }
-    running.kill();
+    running.kill(None);
     end_all(&mut children);
     let ended = running.ended().cloned();
     if let (None, Some(ended @ Ended::Signaled(_))) = (stop, &ended) {
@@ -178,33 +173,26 @@ pub(crate) struct Received {
     report: File,
 }
 
+/// The field for a value that is secret.
+const SECRET: &[u8] = b"secret";
+
 impl Request<'_> {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut fields = Vec::new();
-        let mut put = |field: &[u8]| {
-            fields.extend_from_slice(field);
-            fields.push(0);
-        };
-        let has_secret_path = self.variables.get(b"PATH").is_some_and(|path| path.secret);
-        put(if has_secret_path { b"secret" } else { b"" });
-        put(self.limit.as_millis().to_string().as_bytes());
-        put(self.file.map(bytes_of).unwrap_or_default());
-        match self.identity {
-            None => put(b""),
-            Some(identity) => {
-                let Identity { uid, gid, groups, .. } = identity;
-                let numbers: Vec<String> = [uid, gid].into_iter().chain(groups).map(u32::to_string).collect();
-                put(numbers.join(" ").as_bytes());
-                put(&identity.spec.bytes);
-                put(if identity.spec.secret { b"secret" } else { b"" });
-            }
-        }
-        put(self.argv.len().to_string().as_bytes());
-        self.argv.iter().for_each(|argument| put(argument.as_bytes()));
-        for entry in self.variables.to_envp() {
-            put(entry.to_bytes());
-        }
-        [fields.len().to_string().as_bytes(), b"\0", &fields].concat()
+        let secret = |is_secret| if is_secret { SECRET } else { b"" };
+        let path = secret(self.variables.get(b"PATH").is_some_and(|path| path.secret));
+        let (limit, file) = (self.limit.as_millis().to_string(), self.file.map(bytes_of).unwrap_or_default());
+        let spec = self.identity.map(|identity| identity.spec.clone()).unwrap_or_default();
+        let ids = self.identity.map(|Identity { uid, gid, groups, .. }| {
+            let ids: Vec<String> = [uid, gid].into_iter().chain(groups).map(u32::to_string).collect();
+            ids.join(" ")
+        });
+        let (ids, count) = (ids.unwrap_or_default(), self.argv.len().to_string());
+        let (ids, count, limit) = (ids.as_bytes(), count.as_bytes(), limit.as_bytes());
+        let mut fields = vec![path, limit, file, ids, &spec.bytes, secret(spec.secret), count];
+        fields.extend(self.argv.iter().map(|argument| argument.as_bytes()));
+        fields.extend(self.variables.to_envp().into_iter().map(CStr::to_bytes));
+        let fields = fields.join(&0);
+        [(fields.len() + 1).to_string().as_bytes(), b"\0", &fields, b"\0"].concat()
     }
 }
 
@@ -232,17 +220,15 @@ impl Received {
             rest = &after[1..];
             Some(field)
         };
-        let has_secret_path = take()? == b"secret";
+        let has_secret_path = take()? == SECRET;
         let limit = Duration::from_millis(number(take()?)?);
         let file = Some(take()?).filter(|file| !file.is_empty()).map(|file| OsStr::from_bytes(file).into());
-        let numbers = take()?.split(|byte| *byte == b' ').map(number).collect::<Option<Vec<u32>>>();
-        let identity = match numbers.as_deref() {
-            Some([uid, gid, groups @ ..]) => {
-                let spec = Expanded { bytes: take()?.to_vec(), secret: take()? == b"secret" };
-                Some(Identity { spec, uid: *uid, gid: *gid, groups: groups.to_vec(), home: Vec::new() })
-            }
-            Some(_) | None => None,
-        };
+        let ids = take()?.split(|byte| *byte == b' ').map(number).collect::<Option<Vec<u32>>>();
+        let spec = Expanded { bytes: take()?.to_vec(), secret: take()? == SECRET };
+        let identity = ids.as_deref().and_then(|ids| {
+            let [uid, gid, groups @ ..] = ids else { return None };
+            Some(Identity { spec, uid: *uid, gid: *gid, groups: groups.to_vec(), home: Vec::new() })
+        });
         let count: usize = number(take()?)?;
         let argv = (0..count).map(|_| take().map(|argument| OsString::from_vec(argument.to_vec())));
         let argv = argv.collect::<Option<_>>()?;

@@ -61,9 +61,9 @@ impl Setup {
                 Failure::new(Kind::Variable, sentence).field("step", label).field("file", &shown)
             };
             let signals = &mut self.world.children.signals;
-            signals.wait_until(until);
+            signals.file_deadline = until;
             let read = acting_as(task.identity.as_ref(), || Ok(read_interruptible(path, LONGEST, signals)))?;
-            self.world.children.signals.wait_until(None);
+            self.world.children.signals.file_deadline = None;
             let read = read.map_err(|stop| stop.failure(&format!("during {}", task.who())))?;
             let text = read.map_err(|error| {
                 if let Some(limit) = limit.filter(|_| error.kind() == ErrorKind::TimedOut) {

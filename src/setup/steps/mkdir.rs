@@ -89,8 +89,8 @@ fn make_as_root(path: &Path, mode: Option<u32>) -> Made<()> {
             Step::Missing(_) if walk.is_in_link() => return Err(Errno::NOTDIR.into()),
             Step::Missing(name) => match make_missing(&walk, &name, mode) {
                 // Another run has made it in the meantime.
-                Err(Refusal::System(Errno::EXIST)) => walk.retry(name),
-                new => walk.enter(name, new?),
+                Err(Refusal::System(Errno::EXIST)) => walk.rest.push(name),
+                new => walk.enter(&name, new?),
             },
         }
     }
@@ -98,8 +98,8 @@ fn make_as_root(path: &Path, mode: Option<u32>) -> Made<()> {
 
 /// Makes the next directory of the path as root, and opens it.
 fn make_missing(walk: &Walk, name: &OsStr, mode: Option<u32>) -> Made<OwnedFd> {
-    let mode = mode.filter(|_| walk.is_at_end());
-    if can_change(&walk.status()?) {
+    let mode = mode.filter(|_| walk.rest.is_empty());
+    if can_change(&fstat(&walk.at)?) {
         return make_marked(walk, name, mode);
     }
     // No other user can replace it, because its parent is root's.
@@ -156,10 +156,10 @@ fn make_one(at: BorrowedFd<'_>, path: &Path, mode: Option<u32>) -> rustix::io::R
 /// missing one, and gives it to the user. Returns the place where the owner makes the rest.
 fn make_for(path: &Path, mode: Option<u32>, owner: &Identity) -> Made<Option<(OwnedFd, PathBuf)>> {
     let mut walk = Walk::begin(path)?;
-    while !walk.is_at_end() {
-        let here = walk.status()?;
+    while !walk.rest.is_empty() {
+        let here = fstat(&walk.at)?;
         if here.st_uid == owner.uid {
-            let rest = walk.rest();
+            let rest = walk.rest.iter().rev().collect();
             return Ok(Some((walk.at, rest)));
         }
         if is_open_to_others(&here) {
@@ -179,7 +179,8 @@ fn make_for(path: &Path, mode: Option<u32>, owner: &Identity) -> Made<Option<(Ow
         given.inspect_err(|_| {
             let _ = rustix::fs::unlinkat(&walk.at, &name, AtFlags::REMOVEDIR);
         })?;
-        return Ok((!walk.is_at_end()).then(|| (new, walk.rest())));
+        let rest: PathBuf = walk.rest.iter().rev().collect();
+        return Ok((!walk.rest.is_empty()).then_some((new, rest)));
     }
     Ok(None)
 }

@@ -13,10 +13,9 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
-use super::elf::{self, Elf};
+use super::format::{self, Elf, Shebang};
 use crate::sys::entry::regular_file;
 use crate::sys::identity::Credentials;
-use crate::sys::shebang::Shebang;
 use crate::text::{Failure, Kind, bytes_of, escaped, path_of, quoted, quoted_path};
 use crate::value::Variables;
 
@@ -62,60 +61,60 @@ fn missing(text: impl Into<String>) -> Failure {
 fn within(kind: Kind, what: &str, why: Failure) -> Failure {
     let (text, hint) = why.into_parts();
     let failure = Failure::new(kind, format!("{what}: {text}"));
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
+    if let Some(hint) = hint { failure.hint(hint) } else { failure }
 }
 
 fn reason(path: &Path, error: Errno, depth: u32) -> Failure {
-    match error {
-        Errno::ENOENT | Errno::ENOTDIR => match (path.metadata(), obstacle(path, DEEPEST)) {
-            (Ok(metadata), _) if metadata.is_dir() => cannot("it is a directory"),
-            // The file exists, so its interpreter or loader is missing.
-            (Ok(_), _) => missing_interpreter(path, error, depth),
-            (Err(_), _) if path.is_symlink() => {
-                let target = std::fs::read_link(path).unwrap_or_default();
-                missing(format!("it is a link to {}, which does not exist", quoted_path(&target)))
-            }
-            (Err(_), Some(part)) if !part.is_dir() => {
-                missing(format!("a part of its path is not a directory: {}", quoted_path(&part)))
-            }
-            // It would be a file without the slash at its end.
-            (Err(_), None) if error == Errno::ENOTDIR => {
-                missing("its path ends in a slash, but it is not a directory")
-            }
-            (Err(_), _) => missing("it does not exist"),
-        },
-        Errno::EACCES => permission(path, depth),
-        Errno::ENOEXEC => no_format(path, depth),
+    cannot(match error {
+        Errno::ENOENT | Errno::ENOTDIR => return not_there(path, error, depth),
+        Errno::EACCES => return permission(path, depth),
+        Errno::ENOEXEC => return no_format(path, depth),
+        Errno::ENAMETOOLONG => return missing("its path is too long"),
         Errno::ELOOP if path.metadata().is_ok() => {
-            cannot("its interpreter is a script, whose interpreter is a script, and so on for too long")
+            "its interpreter is a script, whose interpreter is a script, and so on for too long"
         }
-        Errno::ELOOP => cannot("its path goes through too many symbolic links"),
-        Errno::ETXTBSY => cannot("it is open for writing somewhere (text file busy)"),
-        Errno::ENAMETOOLONG => missing("its path is too long"),
-        Errno::EISDIR => cannot("its interpreter is a directory"),
-        Errno::ELIBBAD => cannot("its ELF loader is not a program for this machine"),
+        Errno::ELOOP => "its path goes through too many symbolic links",
+        Errno::ETXTBSY => "it is open for writing somewhere (text file busy)",
+        Errno::EISDIR => "its interpreter is a directory",
+        Errno::ELIBBAD => "its ELF loader is not a program for this machine",
         // setuid(2) cannot report this error any more, so execve(2) does.
-        Errno::EAGAIN => cannot(
-            "there are too many processes for the limit `nproc` of its user, or for the container's limit",
-        ),
-        Errno::EPERM => cannot(
-            "the kernel does not permit it (a security policy, a set-user-id program, or \
-             file capabilities that the container does not have)",
-        ),
-        Errno::EINVAL => cannot("it is for another processor, or its header is damaged"),
-        other => cannot(other.desc().to_lowercase()),
+        Errno::EAGAIN => {
+            "there are too many processes for the limit `nproc` of its user, or for the container's limit"
+        }
+        Errno::EPERM => {
+            "the kernel does not permit it (a security policy, a set-user-id program, or file capabilities \
+             that the container does not have)"
+        }
+        Errno::EINVAL => "it is for another processor, or its header is damaged",
+        other => return cannot(other.desc().to_lowercase()),
+    })
+}
+
+fn not_there(path: &Path, error: Errno, depth: u32) -> Failure {
+    match (path.metadata(), obstacle(path, DEEPEST)) {
+        (Ok(metadata), _) if metadata.is_dir() => cannot("it is a directory"),
+        // The file exists, so its interpreter or loader is missing.
+        (Ok(_), _) => missing_interpreter(path, error, depth),
+        (Err(_), _) if path.is_symlink() => {
+            let target = std::fs::read_link(path).unwrap_or_default();
+            missing(format!("it is a link to {}, which does not exist", quoted_path(&target)))
+        }
+        (Err(_), Some(part)) if !part.is_dir() => {
+            missing(format!("a part of its path is not a directory: {}", quoted_path(&part)))
+        }
+        // It would be a file without the slash at its end.
+        (Err(_), None) if error == Errno::ENOTDIR => {
+            missing("its path ends in a slash, but it is not a directory")
+        }
+        (Err(_), _) => missing("it does not exist"),
     }
 }
 
 /// The first part of a path that is not a directory or cannot be entered. Links are followed, so it is the
 /// real place.
 fn obstacle(path: &Path, links: u32) -> Option<PathBuf> {
-    let mut parts: Vec<&Path> = path.ancestors().collect();
-    parts.reverse();
-    parts.into_iter().map(|part| if part == "" { Path::new(".") } else { part }).find_map(|part| {
+    let parts: Vec<&Path> = path.ancestors().collect();
+    parts.into_iter().rev().map(|part| if part == "" { Path::new(".") } else { part }).find_map(|part| {
         let link = part.read_link().ok().filter(|_| links > 0);
         let real = link.map(|link| part.parent().unwrap_or(Path::new("")).join(link));
         let may_enter = |found: Metadata| found.is_dir() && access(part, AccessFlags::X_OK).is_ok();
@@ -132,7 +131,7 @@ pub(crate) fn defect(path: &Path) -> Option<Failure> {
     let line = Shebang::of(&head);
     let has_no_format = match line {
         Some(line) => line.interpreter.is_empty() || line.interpreter.len() > LONGEST_INTERPRETER,
-        None => Elf::parse(&head).is_none_or(|elf| !elf.runs) || elf::foreign(&head).is_some(),
+        None => Elf::parse(&head).is_none_or(|elf| !elf.runs) || format::foreign(&head).is_some(),
     };
     let runner = line.map(|line| line.interpreter.to_vec()).or_else(|| loader(path, &head));
     let refused = |error| Some(diagnose(path.as_os_str(), path, error, &[], &Variables::default()));
@@ -149,7 +148,7 @@ pub(crate) fn defect(path: &Path) -> Option<Failure> {
 
 /// The loader of the ELF file at this path, if it has one.
 fn loader(path: &Path, head: &[u8]) -> Option<Vec<u8>> {
-    elf::loader(&File::open(path).ok()?, head)
+    format::loader(&File::open(path).ok()?, head)
 }
 
 pub(crate) fn head(path: &Path) -> Option<Vec<u8>> {
@@ -176,16 +175,14 @@ fn missing_interpreter(path: &Path, error: Errno, depth: u32) -> Failure {
     let head = head(path).unwrap_or_default();
     if let Some(line) = Shebang::of(&head) {
         let name = line.interpreter;
-        if path_of(name).exists() {
-            return interpreter(name, error, depth);
-        }
-        if let Some(name) = name.strip_suffix(b"\r") {
+        let reason = cannot(format!("its interpreter {} does not exist", quoted(name)));
+        return if path_of(name).exists() {
+            interpreter(name, error, depth)
+        } else if let Some(name) = name.strip_suffix(b"\r") {
             let named = if name.is_empty() { "nothing".to_owned() } else { quoted(name) };
             let is_read = "ends in a carriage return (CR), which is read as a part of it";
-            return cannot(format!("its `#!` line names {named} and {is_read}")).hint(UNIX_LINE_ENDS);
-        }
-        let reason = cannot(format!("its interpreter {} does not exist", quoted(name)));
-        return if line.ends_in_cr() {
+            cannot(format!("its `#!` line names {named} and {is_read}")).hint(UNIX_LINE_ENDS)
+        } else if line.ends_in_cr() {
             reason.hint(format!("its `#!` line ends in a carriage return (CR), too: {UNIX_LINE_ENDS}"))
         } else if name.contains(&b'/') {
             reason
@@ -194,7 +191,7 @@ fn missing_interpreter(path: &Path, error: Errno, depth: u32) -> Failure {
                 .hint("the kernel does not search PATH for an interpreter: write `#!/usr/bin/env` before it")
         };
     }
-    if let Some(foreign) = elf::foreign(&head) {
+    if let Some(foreign) = format::foreign(&head) {
         // An emulator is registered for it (binfmt_misc), but this image does not contain it.
         return cannot(format!("{foreign}, and its emulator does not exist")).hint(OTHER_PLATFORM);
     }
@@ -210,11 +207,11 @@ fn no_format(path: &Path, depth: u32) -> Failure {
     let Some(head) = head(path) else {
         return cannot("it is not a program for this machine, and it cannot be read to find out why");
     };
-    if let Some(foreign) = elf::foreign(&head) {
+    if let Some(foreign) = format::foreign(&head) {
         cannot(foreign).hint(OTHER_PLATFORM)
     } else if Elf::parse(&head).is_some_and(|elf| !elf.runs) {
         cannot("it is an object file or a core dump, not a program")
-    } else if head.starts_with(elf::MAGIC) {
+    } else if head.starts_with(format::MAGIC) {
         cannot("it is a damaged binary")
     } else if head.is_empty() {
         cannot("it is empty")
@@ -251,27 +248,23 @@ fn permission(path: &Path, depth: u32) -> Failure {
     if !metadata.is_file() {
         return cannot("it is not a regular file");
     }
-    let mode = metadata.mode() & 0o7777;
-    if mode & 0o111 == 0 {
-        return cannot(format!("it is not executable (mode {mode:04o})"))
-            .hint("`chmod +x` it when the image is built");
-    }
-    let mount = rustix::fs::statvfs(path);
-    if mount.is_ok_and(|mount| mount.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC)) {
-        return cannot("its file system is mounted noexec");
-    }
-    if access(path, AccessFlags::X_OK).is_err() {
-        return cannot(format!("permission denied: {}", rights(&metadata)));
-    }
+    let (mode, mount) = (metadata.mode() & 0o7777, rustix::fs::statvfs(path));
     let head = head(path).unwrap_or_default();
-    if let Some(Shebang { interpreter: name, .. }) = Shebang::of(&head) {
-        return interpreter(name, Errno::EACCES, depth);
-    }
-    if let Some(loader) = loader(path, &head) {
+    if mode & 0o111 == 0 {
+        cannot(format!("it is not executable (mode {mode:04o})"))
+            .hint("`chmod +x` it when the image is built")
+    } else if mount.is_ok_and(|mount| mount.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC)) {
+        cannot("its file system is mounted noexec")
+    } else if access(path, AccessFlags::X_OK).is_err() {
+        cannot(format!("permission denied: {}", rights(&metadata)))
+    } else if let Some(Shebang { interpreter: name, .. }) = Shebang::of(&head) {
+        interpreter(name, Errno::EACCES, depth)
+    } else if let Some(loader) = loader(path, &head) {
         let why = permission(path_of(&loader), depth.saturating_sub(1));
-        return within(why.kind(), &format!("its ELF loader {} cannot be run", quoted(&loader)), why);
+        within(why.kind(), &format!("its ELF loader {} cannot be run", quoted(&loader)), why)
+    } else {
+        cannot("permission denied").hint("its mode permits it; a security policy (AppArmor, SELinux) may not")
     }
-    cannot("permission denied").hint("its mode permits it; a security policy (AppArmor, SELinux) may not")
 }
 
 /// Names the strings that are too large for execve(2): one may have `MAX_ARG_STRLEN` bytes with its NUL, all
@@ -282,21 +275,18 @@ fn too_large(argv: &[OsString], variables: &Variables) -> Failure {
     if let Some((number, word)) = argv.iter().enumerate().find(|(_, word)| word.len() + 1 > longest) {
         return cannot(format!("argument {number} is too large: {} bytes, {takes}", word.len()));
     }
-    let mut largest = String::new();
-    if let Some((name, size)) = variables.longest() {
-        let name = quoted(name);
-        if size > longest {
-            let size = size - 1;
-            return cannot(format!("variable {name} is too large: {size} bytes with its name, {takes}"));
-        }
-        largest = format!(", the largest is {name} with {size}");
+    let largest = variables.longest().map(|(name, size)| (quoted(name), size));
+    if let Some((name, size)) = largest.as_ref().filter(|(_, size)| *size > longest) {
+        return cannot(format!("variable {name} is too large: {} bytes with its name, {takes}", size - 1));
     }
+    let largest = largest.map(|(name, size)| format!(", the largest is {name} with {size}"));
     let stack = rustix::process::getrlimit(rustix::process::Resource::Stack).current;
     let most = stack.map_or(u64::MAX, |stack| stack / 4).clamp(131_072, 6 << 20);
     let words: usize = argv.iter().map(|word| word.len() + 1).sum();
     cannot(format!(
-        "its arguments ({words} bytes) and variables ({} bytes{largest}) are too large together: the kernel \
-         takes {most} with a pointer for each",
+        "its arguments ({words} bytes) and variables ({} bytes{}) are too large together: the kernel takes \
+         {most} with a pointer for each",
         variables.size(),
+        largest.unwrap_or_default(),
     ))
 }
