@@ -29,16 +29,13 @@ pub(crate) fn fact(name: &str) -> Option<u64> {
 fn groups(mount: &Path, own: &[u8]) -> BTreeSet<PathBuf> {
     let mut groups = set_of(["", "cpu", "memory"].map(|name| mount.join(name)));
     for line in String::from_utf8_lossy(own).lines() {
-        let mut fields = line.splitn(3, ':').skip(1);
-        let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };
+        let fields = line.split_once(':').and_then(|(_, fields)| fields.split_once(':'));
+        let Some((controllers, path)) = fields else { continue };
         // Version 2 has a single hierarchy without a name.
         let places: Vec<&str> = match controllers {
             "" => vec!["", "unified"],
             names => std::iter::once(names).chain(names.split(',')).collect(),
         };
-        if !places.iter().any(|place| matches!(*place, "" | "cpu" | "memory")) {
-            continue;
-        }
         // For a group outside of the visible tree, only the mount itself is used.
         let inside = path.trim_start_matches('/');
         let inside = Path::new(if path.contains("/..") { "" } else { inside });

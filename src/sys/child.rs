@@ -5,7 +5,7 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::time::{Duration, Instant};
 
-use nix::libc::SIGTERM;
+use nix::libc::{SIGKILL, SIGTERM};
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
@@ -55,10 +55,8 @@ impl Children {
         Ok(running)
     }
 
-    /// The name of the socket to which shells send their environment.
-    ///
-    /// It is an abstract socket (unix(7)): there is no file, a hook has no descriptor that it could see,
-    /// close or keep open, and the kernel identifies the peer.
+    /// The name of the socket to which shells send their environment. It is abstract (unix(7)): there is no
+    /// file, and no descriptor that a hook could see, close or keep open, and the kernel identifies the peer.
     pub(crate) fn socket(&mut self) -> std::io::Result<String> {
         if let Some((_, name)) = &self.socket {
             return Ok(name.clone());
@@ -70,9 +68,8 @@ impl Children {
         Ok(name)
     }
 
-    /// Lets the children run until one of them has ended, or until `until`, and ends those past their limit.
-    /// Without children it only waits. The error is a request to stop; by then it has ended or killed every
-    /// child.
+    /// Lets the children run until one of them has ended, or until `until`. The error is a request to stop;
+    /// by then it has ended or killed every child.
     pub(crate) fn pump(&mut self, running: &mut [&mut Running], until: Option<Instant>) -> Result<(), Stop> {
         loop {
             if let Some(stop) = self.has_to_stop() {
@@ -134,11 +131,8 @@ impl Children {
         self.reap(&mut [&mut companion]);
         let early = companion.status.is_some();
         companion.terms.grace = Some(grace);
-        if early {
-            companion.kill(None);
-        } else {
-            companion.end(signal, None);
-        }
+        companion.end(if early { SIGKILL } else { signal }, None);
+        companion.killed |= early;
         let mut stop = None;
         self.wait_for(&mut [&mut companion], &mut |companion, again| {
             stop = Some(Stop(again));
@@ -187,9 +181,8 @@ impl Children {
         now
     }
 
-    /// Accepts the shells that send their environment back, only from a child's own process group and from
-    /// the expected user. A leftover process of an earlier hook could join the group of a later hook, which
-    /// may run as root.
+    /// Accepts the shells that send their environment back, only from a child's own process group and user: a
+    /// leftover process of an earlier hook could join the group of a later hook, which may run as root.
     fn accept(&mut self, running: &mut [&mut Running]) {
         let Some((listener, _)) = &self.socket else { return };
         // The loop is limited, because any process of the network namespace can connect.
@@ -256,8 +249,7 @@ impl Children {
         Ok(())
     }
 
-    /// Reaps every dead child, so that the target starts without zombies. Returns whether live processes may
-    /// be left, as children or in a hook's group.
+    /// Reaps every dead child, for the target. Returns whether processes may be left, also in a hook's group.
     pub(crate) fn reap_all(&mut self) -> bool {
         self.reap(&mut []);
         if self.groups.is_empty() {

@@ -3,7 +3,6 @@
 //!
 //! The kernel would follow every link, and would resolve a name again each time. Root follows no link that
 //! another user could have made, and resolves no name twice. Any other user relies on the kernel's checks.
-//! This module does not know the steps.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -14,7 +13,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, StatVfsMountFlags, fstat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, StatVfsMountFlags, fstat, fstatvfs};
 use rustix::io::Errno;
 use rustix::process::{chdir, fchdir};
 
@@ -39,9 +38,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::System(errno) => f.write_str(&of_errno(*errno)),
-            Self::NoDirectory(directory) => {
-                write!(f, "its directory {} does not exist", quoted_path(directory))
-            }
+            Self::NoDirectory(path) => write!(f, "its directory {} does not exist", quoted_path(path)),
             Self::Planted(link) => write!(
                 f,
                 "{} is a symbolic link that users other than root could have created, and root does not \
@@ -115,8 +112,7 @@ pub(crate) fn is_open_to_others(directory: &Stat) -> bool {
     directory.st_uid != 0 || (!group_is_roots && can_change(directory))
 }
 
-/// Does the same, but also distrusts the members of root's own group and of an access control list, whose
-/// mask is stored in the group's bits.
+/// Also distrusts members of root's own group, and of an access control list: the group's bits are its mask.
 pub(crate) fn can_change(directory: &Stat) -> bool {
     directory.st_uid != 0 || (directory.st_mode & 0o022 != 0 && directory.st_mode & 0o1000 == 0)
 }
@@ -226,10 +222,8 @@ impl Walk {
             }
             // No process of this container can create entries on a read-only mount. Kubernetes mounts a
             // `ConfigMap` like that; its directory has the mode 0777.
-            let is_read_only = || {
-                let mount = rustix::fs::fstatvfs(&self.at);
-                mount.is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY))
-            };
+            let is_read_only =
+                || fstatvfs(&self.at).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY));
             if status.st_uid != 0 || (is_open_to_others(&fstat(&self.at)?) && !is_read_only()) {
                 return Err(Refusal::Planted(self.shown.join(&name)));
             }
@@ -286,9 +280,8 @@ impl Entry {
         };
         let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
         let is_root = Credentials::observe().is_root();
-        let opened =
-            if is_root { Walk::begin(parent)?.directory() } else { passage(parent).map_err(Refusal::from) };
-        match opened {
+        let at = if is_root { Walk::begin(parent)?.directory() } else { passage(parent).map_err(Into::into) };
+        match at {
             Err(Refusal::System(Errno::NOENT)) => Err(Refusal::NoDirectory(parent.to_owned())),
             directory => Ok(Self { directory: directory?, name }),
         }
@@ -343,8 +336,7 @@ impl Entry {
     }
 }
 
-/// The flags with which opening a pipe or a terminal in the place of a file does not block. Without further
-/// flags they open for reading.
+/// The flags for reading, with which opening a pipe or a terminal in the place of a file does not block.
 pub(crate) const NONBLOCKING: OFlags = OFlags::NONBLOCK.union(OFlags::NOCTTY);
 
 pub(crate) fn regular_file(path: &Path) -> std::io::Result<File> {
@@ -418,8 +410,7 @@ pub(crate) fn fill(file: &OwnedFd, content: &[u8]) -> rustix::io::Result<()> {
     written.map_err(|error| errno_of(&error))
 }
 
-/// An unpredictable name. The standard library seeds its hashes from the kernel; that is random enough for a
-/// name, and needs neither `/dev/urandom` nor a crate.
+/// The standard library seeds its hashes from the kernel; that needs neither `/dev/urandom` nor a crate.
 pub(crate) fn unpredictable_name() -> String {
     let random = || RandomState::new().build_hasher().finish();
     format!(".preverb-{:016x}{:016x}", random(), random())

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use nix::NixPath as _;
 use nix::errno::Errno;
-use nix::unistd::{AccessFlags, access};
+use nix::unistd::{AccessFlags, access, execve};
 
 use crate::sys::child::Stop;
 use crate::sys::identity::Credentials;
@@ -70,7 +70,7 @@ pub(crate) fn exec(argv: &[OsString], variables: &Variables, mut signals: Option
             signals.restore();
         }
         #[expect(clippy::disallowed_methods, reason = "the one place that execs")]
-        let Err(error) = nix::unistd::execve(path, argv, envp);
+        let Err(error) = execve(path, argv, envp);
         if let Some(signals) = &signals {
             signals.block_again();
         }
@@ -106,8 +106,7 @@ pub(crate) fn attempt<T>(
         };
         let is_meant = || by_path || path.symlink_metadata().is_ok();
         match error {
-            // A directory that cannot be searched may contain the program. execvp(3) would report that it
-            // does; shells do not.
+            // A directory that cannot be searched may have the program. Like shells, this does not assume so.
             Errno::EACCES if !is_meant() => closed.extend(path.parent().map(quoted_path)),
             // execvp(3) skips these errors, but remembers a missing permission.
             Errno::EACCES if refused.as_ref().is_some_and(|(_, first)| *first == Errno::EACCES) => {}
@@ -117,8 +116,7 @@ pub(crate) fn attempt<T>(
                     refused = Some((path, error));
                 }
             }
-            // A directory with a name that is too long cannot have files. The program's own name is the same
-            // for every directory.
+            // A directory with a name that is too long cannot have files.
             Errno::ENAMETOOLONG if program.len() <= LONGEST_NAME => {}
             _ => return Err(diagnose(program, &path, error, argv, variables)),
         }
@@ -134,21 +132,17 @@ pub(crate) fn attempt<T>(
     })
 }
 
-/// Replaces this process by preverb's own file. Its arguments `own` come before `command`, which it will run.
-/// Returns only on failure.
+/// Replaces this process by this file, with the arguments `own` before the `command` that it will run.
 pub(crate) fn exec_file(
     path: &Path, own: &[OsString], command: &[OsString], variables: &Variables,
 ) -> Failure {
     let words = own.iter().chain(command);
     let words: Vec<CString> = words.filter_map(|word| CString::new(word.as_bytes()).ok()).collect();
     #[expect(clippy::disallowed_methods, reason = "the one place that execs")]
-    let Err(error) =
-        path.with_nix_path(|file| nix::unistd::execve(file, &words, &variables.to_envp())).flatten();
+    let Err(error) = path.with_nix_path(|file| execve(file, &words, &variables.to_envp())).flatten();
     match command.first() {
         // The command is the part that is too large.
-        Some(program) if error == Errno::E2BIG => {
-            diagnose(program, Path::new(program), error, command, variables)
-        }
+        Some(name) if error == Errno::E2BIG => diagnose(name, Path::new(name), error, command, variables),
         _ => diagnose(path.as_os_str(), path, error, command, variables),
     }
 }

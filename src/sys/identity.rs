@@ -43,20 +43,16 @@ impl Credentials {
         self.uid == 0
     }
 
-    /// Whether this process already has the identity. For root the groups have to match, too, because
-    /// dropping them is a purpose of a step-down.
+    /// Whether this process already has the identity; root's step-down also drops groups.
     pub(crate) fn is(self, identity: &Identity) -> bool {
-        if (self.uid, self.gid) != (identity.uid, identity.gid) {
-            return false;
-        }
         let mine = || getgroups().unwrap_or_default().into_iter().map(Gid::as_raw).chain([self.gid]);
-        let theirs = identity.groups.iter().copied().chain([identity.gid]);
-        !self.is_root() || set_of(mine()) == set_of(theirs)
+        let theirs = || identity.groups.iter().copied().chain([identity.gid]);
+        (self.uid, self.gid) == (identity.uid, identity.gid)
+            && (!self.is_root() || set_of(mine()) == set_of(theirs()))
     }
 }
 
-/// Drops the ids that a set-user-id or set-group-id file has given to this process. Returns the failure for
-/// everything that it must not do in that case.
+/// Drops ids from a set-user-id or set-group-id file. Returns the failure of what must not be done with them.
 pub(crate) fn give_up_borrowed_ids() -> Option<Failure> {
     let (user, group) = (nix::unistd::getresuid().ok()?, nix::unistd::getresgid().ok()?);
     if user.real == user.effective && group.real == group.effective {
@@ -129,23 +125,17 @@ impl Database {
         let (path, shown) = (self.path, quoted(name));
         // A uid alone needs an entry, because the entry has its group.
         let number = if what == "user" { "`UID:GID`" } else { "a number" };
-        let (sentence, hint) = if let Some(refused) = self.refused() {
-            (
-                format!("cannot look {what} {shown} up: `{path}` cannot be read: {}", reason(refused)),
-                format!("{number} needs no entry there"),
-            )
+        let failure = |sentence: String| Failure::new(Kind::Identity, sentence);
+        if let Some(refused) = self.refused() {
+            failure(format!("cannot look {what} {shown} up: `{path}` cannot be read: {}", reason(refused)))
+                .hint(format!("{number} needs no entry there"))
         } else if self.lines().any(|fields| fields[0] == name) {
-            (
-                format!("{what} {shown} has a line in `{path}` that is damaged"),
-                format!("its ids are missing, or are not whole numbers up to {LARGEST_ID}"),
-            )
+            failure(format!("{what} {shown} has a line in `{path}` that is damaged"))
+                .hint(format!("its ids are missing, or are not whole numbers up to {LARGEST_ID}"))
         } else {
-            (
-                format!("{what} {shown} does not exist"),
-                format!("a {what} is looked up in the image's `{path}`; {number} needs no entry there"),
-            )
-        };
-        Failure::new(Kind::Identity, sentence).hint(hint)
+            failure(format!("{what} {shown} does not exist"))
+                .hint(format!("a {what} is looked up in the image's `{path}`; {number} needs no entry there"))
+        }
     }
 }
 

@@ -98,15 +98,13 @@ impl Status {
 
     pub(crate) fn of(pid: i32) -> Option<Self> {
         let status = Self::parse(&String::from_utf8_lossy(&read(pid, "status").ok()?))?;
-        // Unlike `/proc/PID/ns/user` every user may read the map. An unprivileged process cannot give a user
-        // namespace the same map as its parent's.
+        // Every user may read the map, and only root can give a user namespace the same map as its parent's.
         let map = |pid| read(pid, "uid_map").ok();
         let is_ours = map(pid) == map(std::process::id().cast_signed());
         Some(if is_ours { status } else { Self { permitted: 0, bounding: 0, ambient: 0, ..status } })
     }
 
-    /// Whether a process with these ids may have become the other one: root may become any user, and other
-    /// users need a set-user-id program.
+    /// Whether a process with these ids may have become the other one. Users other than root cannot.
     pub(crate) fn may_become(&self, other: &Self) -> bool {
         self.uid == 0 || (self.uid, self.gid, &self.groups) == (other.uid, other.gid, &other.groups)
     }
@@ -125,8 +123,7 @@ pub(crate) fn ids_at_start(auxiliary: &[u8]) -> Option<[(u32, u32); 2]> {
     Some([(of(11)?, of(12)?), (of(13)?, of(14)?)])
 }
 
-/// The owner of a process's files in `/proc`: its user, or root if other users may not inspect it. (The
-/// directory itself always belongs to its user.)
+/// The owner of a process's files in `/proc`: its user, or root if other users may not inspect it.
 pub(crate) fn owner(pid: i32) -> Option<u32> {
     Some(std::fs::metadata(format!("/proc/{pid}/stat")).ok()?.uid())
 }

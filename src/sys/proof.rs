@@ -79,9 +79,8 @@ fn interpreter(path: &Path, variables: &Variables, depth: u32) -> Proved<()> {
 fn interpreters(path: &Path, variables: &Variables, depth: u32) -> Proved<Option<Vec<OsString>>> {
     let Some(entry) = entry(path)? else { return Ok(None) };
     // Root cannot run a script that root cannot read.
-    let Ok(file) = entry.open(NONBLOCKING | OFlags::NOFOLLOW, Mode::empty()).map(File::from) else {
-        return Ok(None);
-    };
+    let Ok(file) = entry.open(NONBLOCKING | OFlags::NOFOLLOW, Mode::empty()) else { return Ok(None) };
+    let file = File::from(file);
     let mut head = Vec::new();
     if depth == 0 || (&file).take(4096).read_to_end(&mut head).is_err() {
         return Ok(None);
@@ -113,10 +112,7 @@ pub(crate) fn program_of_env(path: &Path) -> Option<OsString> {
 
 /// The command of an `env` without options or variables, as in most scripts.
 fn command_of_env(rest: &[u8]) -> Option<Vec<OsString>> {
-    let (split, rest) = match rest.strip_prefix(b"-S") {
-        Some(rest) => (true, rest.trim_ascii()),
-        None => (false, rest),
-    };
+    let (split, rest) = rest.strip_prefix(b"-S").map_or((false, rest), |rest| (true, rest.trim_ascii()));
     let words: Vec<&[u8]> = rest.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).collect();
     let is_name = words.first().is_some_and(|word| !word.starts_with(b"-"));
     let is_plain = !rest.iter().any(|byte| b"='\"\\$#\r".contains(byte));

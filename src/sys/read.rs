@@ -1,5 +1,4 @@
-//! Reads this process's environment and program path, and files of any kind. A request to stop can interrupt
-//! a read.
+//! Reads this process's environment and program path, and files of any kind until a request to stop.
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
@@ -25,15 +24,11 @@ pub(crate) fn environment() -> Variables {
     }
 }
 
-/// Reads a file that may block, such as a pipe or a terminal. A request to stop ends the wait. A file larger
-/// than `most` is refused.
+/// Reads a file that may block, such as a pipe or a terminal. A file larger than `most` is refused.
 pub(crate) fn read_interruptible(
     path: &Path, most: usize, signals: &mut Signals,
 ) -> Result<std::io::Result<Vec<u8>>, Stop> {
-    match open(path, NONBLOCKING) {
-        Ok(file) => read_opened(&file, most, signals),
-        Err(error) => Ok(Err(error)),
-    }
+    open(path, NONBLOCKING).map_or_else(|error| Ok(Err(error)), |file| read_opened(&file, most, signals))
 }
 
 pub(crate) fn read_opened(
@@ -105,10 +100,8 @@ pub(crate) fn program() -> PathBuf {
         let path = OsStr::from_bytes(rustix::param::linux_execfn().to_bytes());
         std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path))
     });
-    match (path.parent(), path.file_name()) {
-        (Some(directory), Some(name)) => directory.join(".").join(name),
-        _ => path,
-    }
+    let Some((directory, name)) = path.parent().zip(path.file_name()) else { return path };
+    directory.join(".").join(name)
 }
 
 /// Whether `argv[0]` is one that preverb uses to start its internal modes.

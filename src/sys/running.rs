@@ -1,6 +1,4 @@
-//! A running child: its output so far, its input, how it ended, and how to end it.
-//!
-//! It knows only one child. `child.rs` decides which ones have ended or are due, and when to check.
+//! A running child: its output so far, its input, how it ended, and how to end it. `child.rs` decides when.
 
 use std::io::IoSliceMut;
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -92,8 +90,7 @@ impl Pipe {
         }
     }
 
-    /// Reads the available data without blocking. It never waits for the end, because a daemon that a hook
-    /// started may keep the pipe open forever.
+    /// Reads the available data. A daemon that a hook started may keep the pipe open forever.
     fn read(&mut self, foreign_writer: &mut Option<u32>) {
         let mut buffer = [0; 16_384];
         while let Some(end) = self.end.as_ref().filter(|_| self.carries != Carries::Input) {

@@ -1,9 +1,7 @@
-//! Signals: the handled ones, the pending ones, and the target's mask and dispositions. The only user of
-//! signal-hook, of masks and of kill(2).
+//! Signals: the only user of signal-hook, of masks and of kill(2).
 //!
 //! Handled signals are blocked and read from a descriptor. The kernel keeps a blocked signal even for PID 1,
 //! which otherwise never gets a signal without a handler, and also one that was pending when preverb started.
-//! No handler runs at an arbitrary moment.
 
 #![expect(clippy::disallowed_methods, reason = "the one place that sends signals")]
 
@@ -15,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use nix::libc::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
 use rustix_libc_wrappers::process::SignalExt as _;
@@ -54,8 +52,7 @@ impl Signals {
         default_in_children();
         let mut inherited = SigSet::empty();
         let set = set_of(stop);
-        nix::sys::signal::sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), Some(&mut inherited))
-            .map_err(refused)?;
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), Some(&mut inherited)).map_err(refused)?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let descriptor = SignalFd::with_flags(&set, flags).map_err(refused)?;
         let (stop, unrequested) = (stop.to_vec(), Vec::new());
@@ -113,8 +110,7 @@ impl Signals {
         (1..=64).contains(&number) && ignored & (1 << (number - 1)) != 0
     }
 
-    /// The signals that this process itself has blocked, for the preverb that it will exec: they stay blocked
-    /// during the exec, so that no request is lost.
+    /// The signals that this process has blocked. They stay so during the exec of preverb, so none is lost.
     pub(crate) fn blocked(&self) -> Vec<i32> {
         self.put_back();
         let inherited = |number| Signal::try_from(number).is_ok_and(|signal| self.inherited.contains(signal));
@@ -169,9 +165,8 @@ impl Signals {
         }
     }
 
-    /// Takes every signal that can be caught, for a process that forwards them. This includes ignored ones,
-    /// because the kernel keeps a blocked signal in any case. A fault of this process itself is not masked:
-    /// the kernel forces it.
+    /// Takes every signal that can be caught, also ignored ones, for a process that forwards them. A fault of
+    /// this process itself is not masked: the kernel forces it.
     pub(crate) fn take_all(&self) -> Result<()> {
         take(&SigSet::all(), &self.descriptor)
     }
@@ -206,17 +201,15 @@ pub(crate) struct Caught {
     pub(crate) is_child_event: bool,
 }
 
-/// The timeout of poll(2) for a time, at most a minute. It is rounded up: rounded down, the last millisecond
-/// would be a busy loop.
+/// The timeout of poll(2), at most a minute. Rounded down, the last millisecond would be a busy loop.
 pub(crate) fn timeout(until: Option<Instant>) -> PollTimeout {
     let Some(until) = until else { return PollTimeout::NONE };
     let left = until.saturating_duration_since(Instant::now()) + Duration::from_micros(999);
     PollTimeout::try_from(left.as_millis().min(60_000)).unwrap_or(PollTimeout::ZERO)
 }
 
-/// Makes SIGPIPE and SIGCHLD default in every program that this process execs: an exec resets handlers
-/// (signal(7)). Rust ignores SIGPIPE at its start, and a parent may have ignored SIGCHLD, so that waitpid(2)
-/// would lose every status.
+/// Makes SIGPIPE and SIGCHLD default in programs that this process execs, which resets handlers (signal(7)).
+/// Rust ignores SIGPIPE, and a parent may have ignored SIGCHLD, so that waitpid(2) would lose every status.
 pub(crate) fn default_in_children() {
     for signal in [Signal::SIGPIPE, Signal::SIGCHLD] {
         let seen = Arc::new(AtomicBool::new(false));
@@ -274,7 +267,6 @@ pub(crate) fn stop_here() {
 }
 
 /// Does `work` while TTOU is blocked: otherwise a background process that changes the terminal is stopped.
-/// Only TTOU's own bit of the mask changes.
 pub(crate) fn without_ttou<T>(work: impl FnOnce() -> T) -> T {
     let ttou = SigSet::from(Signal::SIGTTOU);
     let before = ttou.thread_swap_mask(SigmaskHow::SIG_BLOCK);

@@ -1,9 +1,8 @@
 //! Starts children. This is the only spawner.
 //!
 //! A child has its own process group, `/dev/null` as standard input, and this process's standard error as
-//! standard output and error. No code runs between fork and exec: if a child must become another user first,
-//! it is preverb in an internal mode (`--preverb-as`), which does that itself and reports a failure through
-//! its standard input.
+//! standard output and error. No code runs between fork and exec: a child that must become another user is
+//! preverb in an internal mode (`--preverb-as`) first.
 
 use std::ffi::{CStr, CString, OsString};
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
@@ -38,11 +37,9 @@ pub(crate) struct Spawn<'a> {
     pub(crate) argv: Vec<OsString>,
     pub(crate) variables: &'a Variables,
     pub(crate) takes_variables: Option<Writers>,
-    /// The request for an internal mode of this program. It is sent through the child's standard input, which
-    /// also carries the report of a failure.
+    /// The request for an internal mode, through standard input, which also carries the report of a failure.
     pub(crate) request: Option<Vec<u8>>,
-    /// The content of its standard input. An internal mode finds it at its standard output, for the program
-    /// that it becomes.
+    /// The content of standard input. An internal mode finds it at its standard output.
     pub(crate) input: Option<Vec<u8>>,
     pub(crate) terms: Terms,
 }
@@ -53,8 +50,7 @@ impl<'a> Spawn<'a> {
         Self { path, argv, variables, takes_variables: None, request: None, input: None, terms }
     }
 
-    /// Starts the child with this mask, and closes the descriptors that this process `inherited`. The error
-    /// is that of execve(2), which `exec.rs` explains, or of making the pipes.
+    /// Starts the child with this mask, and closes the descriptors that this process `inherited`.
     pub(crate) fn start(&self, inherited: &[RawFd], mask: &SigSet) -> Result<Running> {
         let mut actions = PosixSpawnFileActions::init()?;
         let null = null()?;
@@ -83,8 +79,7 @@ impl<'a> Spawn<'a> {
             let to = i32::from(self.request.is_some());
             actions.add_dup2(connect(Carries::Input, (ours, theirs), input)?, to)?;
         }
-        // Descriptor 3 is set last. Its source is never 3 itself, because the signals' descriptor and `null`
-        // were opened earlier.
+        // This is last. Its source is never 3: the signals' descriptor and `null` were opened earlier.
         if let Some(writers) = self.takes_variables {
             // A pipe does not identify its writers.
             let ends = if writers == Writers::Root { pair()? } else { pipe()? };
@@ -119,8 +114,7 @@ impl<'a> Spawn<'a> {
     }
 }
 
-/// Starts the target of a supervisor with this process's streams, descriptors and working directory, in its
-/// own process group and with this mask. The error is that of execve(2), which `exec.rs` explains.
+/// Starts the target of a supervisor with this process's streams and descriptors, and with this mask.
 pub(crate) fn spawn_target(path: &CStr, argv: &[CString], envp: &[&CStr], mask: &SigSet) -> Result<i32> {
     let (actions, attributes) = (PosixSpawnFileActions::init()?, attributes(mask)?);
     #[expect(clippy::disallowed_methods, reason = "one of the two places that spawn")]
@@ -144,8 +138,7 @@ pub(crate) fn null() -> Result<OwnedFd> {
         .or_else(|_| nix::unistd::pipe2(OFlag::O_CLOEXEC).map(|(read, _)| read))
 }
 
-/// The open descriptors above 2. An exec closes the ones that this process itself opened, so closing all of
-/// them in a child only affects inherited ones.
+/// The open descriptors above 2. An exec closes those of this process itself in any case.
 pub(crate) fn inherited_descriptors() -> Vec<RawFd> {
     if let Ok(entries) = std::fs::read_dir("/proc/self/fd") {
         let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<RawFd>().ok());

@@ -1,8 +1,6 @@
 //! Starts a program as this process's user, or as another user through `--preverb-as`. Also the request that
-//! this program sends to itself to start an internal mode: the user, the command and the variables.
-//!
-//! The request goes through standard input, a socket at first, and not through arguments and environment.
-//! Root's internal mode must not start with variables of another user, and others could read arguments.
+//! this program sends to an internal mode, through standard input, which is a socket at first: root's mode
+//! must not start with variables of another user, and others could read arguments.
 
 use std::ffi::{CStr, OsStr, OsString};
 use std::fs::File;
@@ -197,8 +195,7 @@ impl Request<'_> {
 }
 
 impl Received {
-    /// Takes the request from standard input, which is empty afterwards. `None` if it is incomplete: it did
-    /// not come from this program, or the sender has ended.
+    /// Takes the request from standard input, which is empty afterwards. `None` if it is incomplete.
     pub(crate) fn take() -> Option<Self> {
         let mut report = File::from(std::io::stdin().as_fd().try_clone_to_owned().ok()?);
         if let Ok(null) = null() {
@@ -243,8 +240,7 @@ impl Received {
         self.identity.as_ref().map_or(Ok(()), |identity| identity::step_down(identity, None))
     }
 
-    /// Makes the kernel send `signal` to this process when the parent ends for any reason. Returns whether
-    /// the parent is still alive.
+    /// Makes the kernel send `signal` to this process when the parent ends. Returns whether it is alive.
     pub(crate) fn dies_with_the_asker(&self, signal: Signal) -> bool {
         let _ = rustix::process::set_parent_process_death_signal(Some(signal));
         // The parent may have ended earlier.

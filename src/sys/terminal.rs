@@ -1,17 +1,16 @@
 //! Keeps the terminal and the standard streams usable for the target, no matter what a hook changes.
 
 use std::fs::File;
-use std::io::{stderr, stdin, stdout};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
 use nix::unistd::{getpgrp, tcgetpgrp, tcsetpgrp};
+use rustix::stdio::{stderr, stdin, stdout};
 
 use crate::sys::signals::without_ttou;
 
-/// The state of the terminal and the standard streams, which hooks share with the target, before the first
-/// hook.
+/// The state of the terminal and the standard streams before the first hook.
 pub(crate) struct Terminal {
     /// The controlling terminal with its settings, if this process is in its foreground.
     controlling: Option<(File, Termios)>,
@@ -22,7 +21,7 @@ pub(crate) struct Terminal {
 
 impl Terminal {
     pub(crate) fn observe() -> Self {
-        Self { controlling: controlling(), flags: with_streams(|_, stream| flags(stream)) }
+        Self { controlling: controlling(), flags: [stdin(), stdout(), stderr()].map(flags) }
     }
 
     pub(crate) fn restore(&self) {
@@ -36,22 +35,18 @@ impl Terminal {
                 }
             });
         }
-        with_streams(|number, stream| {
-            if let (Some(before), Some(now)) = (self.flags[number], flags(stream))
+        for (stream, before) in [stdin(), stdout(), stderr()].into_iter().zip(self.flags) {
+            if let (Some(before), Some(now)) = (before, flags(stream))
                 && before != now
             {
                 let _ = fcntl(stream, FcntlArg::F_SETFL(before));
             }
-        });
+        }
     }
 }
 
 fn flags(stream: BorrowedFd<'_>) -> Option<OFlag> {
     fcntl(stream, FcntlArg::F_GETFL).ok().map(OFlag::from_bits_retain)
-}
-
-fn with_streams<T>(each: impl Fn(usize, BorrowedFd<'_>) -> T) -> [T; 3] {
-    [each(0, stdin().as_fd()), each(1, stdout().as_fd()), each(2, stderr().as_fd())]
 }
 
 fn controlling() -> Option<(File, Termios)> {

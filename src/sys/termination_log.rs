@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Write as _;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, open};
 
 use crate::text::Failure;
 
@@ -18,9 +18,7 @@ pub(crate) fn write(failure: &Failure) {
         return;
     }
     let safely = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let Ok(file) = rustix::fs::open(PATH, OFlags::WRONLY | OFlags::TRUNC | safely, Mode::empty()) else {
-        return;
-    };
+    let Ok(file) = open(PATH, OFlags::WRONLY | OFlags::TRUNC | safely, Mode::empty()) else { return };
     let messages = failure.messages();
     let text: String = messages.iter().flat_map(|message| ["preverb: ", &message.text, "\n"]).collect();
     // If this write fails, the message is still on standard error.

@@ -35,18 +35,13 @@ const OTHER_SYSTEMS: [&[u8]; 3] = [b"MZ", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xb
 pub(crate) fn diagnose(
     program: &OsStr, path: &Path, error: Errno, argv: &[OsString], variables: &Variables,
 ) -> Failure {
-    let reason = match error {
-        Errno::E2BIG => too_large(argv, variables),
-        _ => reason(path, error, DEEPEST),
-    };
+    let reason =
+        if error == Errno::E2BIG { too_large(argv, variables) } else { reason(path, error, DEEPEST) };
     let failure = within(reason.kind(), &format!("cannot run {}", quoted_path(path)), reason)
         .field("program", escaped(program.as_bytes()))
         .field("file", escaped(bytes_of(path)));
-    if variables.hides(program) {
-        failure.concealed(&format!("running {}", quoted(program.as_bytes())))
-    } else {
-        failure
-    }
+    let what = format!("running {}", quoted(program.as_bytes()));
+    if variables.hides(program) { failure.concealed(&what) } else { failure }
 }
 
 fn cannot(text: impl Into<String>) -> Failure {
@@ -110,8 +105,7 @@ fn not_there(path: &Path, error: Errno, depth: u32) -> Failure {
     }
 }
 
-/// The first part of a path that is not a directory or cannot be entered. Links are followed, so it is the
-/// real place.
+/// The first part of a path that is not a directory or cannot be entered. Links are followed.
 fn obstacle(path: &Path, links: u32) -> Option<PathBuf> {
     let parts: Vec<&Path> = path.ancestors().collect();
     parts.into_iter().rev().map(|part| if part == "" { Path::new(".") } else { part }).find_map(|part| {
@@ -157,13 +151,30 @@ pub(crate) fn head(path: &Path) -> Option<Vec<u8>> {
     Some(head)
 }
 
-fn interpreter(name: &[u8], error: Errno, depth: u32) -> Failure {
-    let path = path_of(name);
+/// Explains the `error` of a script by its interpreter.
+fn interpreter(line: Shebang<'_>, error: Errno, depth: u32) -> Failure {
+    let (name, path) = (line.interpreter, path_of(line.interpreter));
     let its = format!("its interpreter {}", quoted(name));
+    let missing = cannot(format!("{its} does not exist"));
     if name.is_empty() {
         cannot("its `#!` line names no interpreter")
+    } else if name.len() > LONGEST_INTERPRETER {
+        cannot("its `#!` line is too long: the kernel reads only 256 bytes of it")
     } else if path.is_dir() {
         cannot(format!("{its} is a directory"))
+    } else if error != Errno::EACCES && !path.exists() {
+        if let Some(name) = name.strip_suffix(b"\r") {
+            let named = if name.is_empty() { "nothing".to_owned() } else { quoted(name) };
+            let is_read = "ends in a carriage return (CR), which is read as a part of it";
+            cannot(format!("its `#!` line names {named} and {is_read}")).hint(UNIX_LINE_ENDS)
+        } else if line.ends_in_cr() {
+            missing.hint(format!("its `#!` line ends in a carriage return (CR), too: {UNIX_LINE_ENDS}"))
+        } else if name.contains(&b'/') {
+            missing
+        } else {
+            missing
+                .hint("the kernel does not search PATH for an interpreter: write `#!/usr/bin/env` before it")
+        }
     } else if depth == 0 {
         cannot(format!("{its} cannot be run"))
     } else {
@@ -174,40 +185,27 @@ fn interpreter(name: &[u8], error: Errno, depth: u32) -> Failure {
 fn missing_interpreter(path: &Path, error: Errno, depth: u32) -> Failure {
     let head = head(path).unwrap_or_default();
     if let Some(line) = Shebang::of(&head) {
-        let name = line.interpreter;
-        let reason = cannot(format!("its interpreter {} does not exist", quoted(name)));
-        return if path_of(name).exists() {
-            interpreter(name, error, depth)
-        } else if let Some(name) = name.strip_suffix(b"\r") {
-            let named = if name.is_empty() { "nothing".to_owned() } else { quoted(name) };
-            let is_read = "ends in a carriage return (CR), which is read as a part of it";
-            cannot(format!("its `#!` line names {named} and {is_read}")).hint(UNIX_LINE_ENDS)
-        } else if line.ends_in_cr() {
-            reason.hint(format!("its `#!` line ends in a carriage return (CR), too: {UNIX_LINE_ENDS}"))
-        } else if name.contains(&b'/') {
-            reason
-        } else {
-            reason
-                .hint("the kernel does not search PATH for an interpreter: write `#!/usr/bin/env` before it")
-        };
-    }
-    if let Some(foreign) = format::foreign(&head) {
+        interpreter(line, error, depth)
+    } else if let Some(foreign) = format::foreign(&head) {
         // An emulator is registered for it (binfmt_misc), but this image does not contain it.
-        return cannot(format!("{foreign}, and its emulator does not exist")).hint(OTHER_PLATFORM);
+        cannot(format!("{foreign}, and its emulator does not exist")).hint(OTHER_PLATFORM)
+    } else if let Some(loader) = loader(path, &head) {
+        let library = if loader.windows(4).any(|part| part == b"musl") { "musl" } else { "glibc" };
+        cannot(format!("its ELF loader {} does not exist", quoted(&loader))).hint(format!(
+            "it is linked for {library}: use an image with that C library, or link it statically"
+        ))
+    } else {
+        cannot("something that it needs to run does not exist")
     }
-    let Some(loader) = loader(path, &head) else {
-        return cannot("something that it needs to run does not exist");
-    };
-    let library = if loader.windows(4).any(|part| part == b"musl") { "musl" } else { "glibc" };
-    cannot(format!("its ELF loader {} does not exist", quoted(&loader)))
-        .hint(format!("it is linked for {library}: use an image with that C library, or link it statically"))
 }
 
 fn no_format(path: &Path, depth: u32) -> Failure {
     let Some(head) = head(path) else {
         return cannot("it is not a program for this machine, and it cannot be read to find out why");
     };
-    if let Some(foreign) = format::foreign(&head) {
+    if let Some(line) = Shebang::of(&head) {
+        interpreter(line, Errno::ENOEXEC, depth)
+    } else if let Some(foreign) = format::foreign(&head) {
         cannot(foreign).hint(OTHER_PLATFORM)
     } else if Elf::parse(&head).is_some_and(|elf| !elf.runs) {
         cannot("it is an object file or a core dump, not a program")
@@ -215,11 +213,6 @@ fn no_format(path: &Path, depth: u32) -> Failure {
         cannot("it is a damaged binary")
     } else if head.is_empty() {
         cannot("it is empty")
-    } else if let Some(Shebang { interpreter: name, .. }) = Shebang::of(&head) {
-        if name.len() > LONGEST_INTERPRETER {
-            return cannot("its `#!` line is too long: the kernel reads only 256 bytes of it");
-        }
-        interpreter(name, Errno::ENOEXEC, depth)
     } else if OTHER_SYSTEMS.iter().any(|magic| head.starts_with(magic)) {
         cannot("it is a program for another operating system")
     } else if head.starts_with(b"\xef\xbb\xbf#!") {
@@ -257,8 +250,8 @@ fn permission(path: &Path, depth: u32) -> Failure {
         cannot("its file system is mounted noexec")
     } else if access(path, AccessFlags::X_OK).is_err() {
         cannot(format!("permission denied: {}", rights(&metadata)))
-    } else if let Some(Shebang { interpreter: name, .. }) = Shebang::of(&head) {
-        interpreter(name, Errno::EACCES, depth)
+    } else if let Some(line) = Shebang::of(&head) {
+        interpreter(line, Errno::EACCES, depth)
     } else if let Some(loader) = loader(path, &head) {
         let why = permission(path_of(&loader), depth.saturating_sub(1));
         within(why.kind(), &format!("its ELF loader {} cannot be run", quoted(&loader)), why)

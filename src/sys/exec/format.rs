@@ -1,5 +1,4 @@
-//! The first bytes of a program: the header of an ELF file (elf(5)), or the `#!` line of a script, parsed like
-//! in the kernel.
+//! The first bytes of a program: a `#!` line, parsed like in the kernel, or an ELF header (elf(5)).
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -52,8 +51,7 @@ pub(crate) fn base(path: &[u8]) -> &[u8] {
     path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
 }
 
-/// The command after the options and variables of env(1). Those are ignored, because a hook gets the
-/// variables of the run in any case.
+/// The command after the options and variables of env(1). A hook gets the variables of the run in any case.
 fn command_of_env<'w>(words: &mut impl Iterator<Item = &'w [u8]>) -> Option<&'w [u8]> {
     loop {
         let word = words.next()?;
@@ -69,8 +67,7 @@ fn command_of_env<'w>(words: &mut impl Iterator<Item = &'w [u8]>) -> Option<&'w 
 
 pub(super) const MAGIC: &[u8] = b"\x7fELF";
 
-/// The processors that images are built for: the name in Rust, the ELF machine number (elf.h), and the name
-/// in messages.
+/// The processors that images are built for: the name in Rust, the number in elf.h, the name in messages.
 const MACHINES: [(&str, u16, &str); 9] = [
     ("x86", 3, "i386"),
     ("powerpc", 20, "powerpc"),
