@@ -17,8 +17,8 @@ use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
 
 use crate::modes::context::Context;
 use crate::sys::{
-    Caught, Change, Ended, Signals, Stop, default_in_children, exec, group_lives, inherited_descriptors,
-    next_change, proc, read, send, send_to_all, send_to_group, spawn_target, stop_here, without_ttou,
+    Change, Ended, Signals, Stop, default_in_children, exec, group_lives, inherited_descriptors, next_change,
+    proc, read, send, send_to_all, spawn_target, without_ttou,
 };
 use crate::text::{Failure, Format, Kind, Log, Result};
 use crate::value::{Origin, Supervision, Variables};
@@ -129,7 +129,7 @@ fn start(
 /// later, unless it is the only way to reach the terminal.
 fn release_resources(signals: &Signals) {
     let _ = nix::unistd::chdir("/");
-    let own = signals.as_fd().as_raw_fd();
+    let own = signals.descriptor.as_fd().as_raw_fd();
     for descriptor in inherited_descriptors().into_iter().filter(|descriptor| *descriptor != own) {
         let _ = nix::unistd::close(descriptor);
     }
@@ -234,14 +234,11 @@ impl Supervisor<'_> {
         }
     }
 
-    fn pass_on(&mut self, caught: Caught) {
-        if caught.is_child_event {
-            return;
-        }
-        if caught.number == SIGCONT {
+    fn pass_on(&mut self, caught: i32) {
+        if caught == SIGCONT {
             self.hand_over();
         }
-        let Some(number) = self.rewritten(caught.number) else { return };
+        let Some(number) = self.rewritten(caught) else { return };
         self.passed_stop |= [SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU].contains(&number);
         // The terminal has stopped the whole group, so the whole group is continued.
         let was_stopped = number == SIGCONT && self.stopped != Stopped::No;
@@ -249,7 +246,7 @@ impl Supervisor<'_> {
             self.stopped = Stopped::No;
         }
         if self.options.group == Some(true) || was_stopped {
-            send_to_group(self.target, number);
+            send(-self.target, number);
         } else {
             send(self.target, number);
         }
@@ -262,26 +259,26 @@ impl Supervisor<'_> {
 
     fn reap(&mut self) -> Option<Ended> {
         let mut end = None;
-        loop {
-            match next_change() {
-                Change::Ended(pid, ended) if pid == self.target => end = Some(ended),
-                Change::Stopped(pid, signal) if pid == self.target => self.has_stopped(signal),
-                Change::Continued(pid) if pid == self.target => {
+        while let Ok(Some((pid, change))) = next_change() {
+            match change {
+                Change::Ended(_) | Change::Stopped(_) | Change::Continued if pid != self.target => {}
+                Change::Ended(ended) => end = Some(ended),
+                Change::Stopped(signal) => self.has_stopped(signal),
+                Change::Continued => {
                     self.stopped = Stopped::No;
                     self.passed_stop = false;
                     self.hand_over();
                 }
-                Change::Ended(..) | Change::Stopped(..) | Change::Continued(_) => {}
-                Change::Nothing | Change::NoChildren => return end,
             }
         }
+        end
     }
 
     fn has_stopped(&mut self, signal: i32) {
         // A shell brings a running job to the foreground without a signal, and the target has just tried to
         // use the terminal from the background.
         if [SIGTTIN, SIGTTOU].contains(&signal) && self.hand_over() {
-            send_to_group(self.target, SIGCONT);
+            send(-self.target, SIGCONT);
             return;
         }
         // The sender of a stop, or the job's shell, also sends the SIGCONT. If only the target gets that, a
@@ -303,7 +300,7 @@ impl Supervisor<'_> {
             self.pass_on(caught);
         }
         if self.stopped == Stopped::Together {
-            stop_here();
+            send(std::process::id().cast_signed(), SIGSTOP);
         }
     }
 
@@ -343,7 +340,7 @@ impl Supervisor<'_> {
         loop {
             // Signals are read before the dead are reaped, so that a SIGCHLD in between wakes this process.
             while let Some(caught) = self.signals.next() {
-                let number = self.rewritten(caught.number);
+                let number = self.rewritten(caught);
                 if let Some(number) = number.filter(|number| !TARGET_ONLY.contains(number)) {
                     self.signal_leftovers(number);
                 }
@@ -372,7 +369,7 @@ impl Supervisor<'_> {
         let rest = descendants();
         if rest.is_empty() {
             // Without /proc the leftovers are unknown; most of them are in the target's process group.
-            send_to_group(self.target, number);
+            send(-self.target, number);
         }
         for pid in rest {
             send(pid, number);
@@ -383,8 +380,8 @@ impl Supervisor<'_> {
 fn collect() -> bool {
     loop {
         match next_change() {
-            Change::Ended(..) | Change::Stopped(..) | Change::Continued(_) => {}
-            change @ (Change::Nothing | Change::NoChildren) => return matches!(change, Change::NoChildren),
+            Ok(Some(_)) => {}
+            gone => return gone.is_err(),
         }
     }
 }

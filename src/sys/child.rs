@@ -14,7 +14,7 @@ use rustix::process::WaitOptions;
 
 use crate::sys::entry::unpredictable_name;
 use crate::sys::proc;
-use crate::sys::running::{Carries, Pipe, decode};
+use crate::sys::running::{Carries, Pipe};
 pub(crate) use crate::sys::running::{Ended, Running, Stop};
 use crate::sys::signals::{Signals, group_lives, timeout};
 pub(crate) use crate::sys::spawn::{Spawn, Writers, inherited_descriptors, null, spawn_target};
@@ -152,30 +152,27 @@ impl Children {
         for child in running.iter_mut() {
             child.end_if_due(now);
         }
-        let options = WaitOptions::NOHANG | WaitOptions::UNTRACED;
-        #[expect(clippy::disallowed_methods, reason = "the one place that waits")]
-        while let Ok(Some((pid, status))) = rustix::process::wait(options) {
-            let pid = pid.as_raw_nonzero().get();
-            let others = running.iter_mut().map(|child| &mut **child);
-            let Some(child) = others.chain(self.companion.as_mut()).find(|child| child.pid == pid) else {
-                continue;
-            };
-            if let Some(signal) = status.stopping_signal() {
-                if child.ending.is_none() {
+        while let Ok(Some((pid, change))) = next_change() {
+            let mut known = running.iter_mut().map(|child| &mut **child).chain(self.companion.as_mut());
+            let Some(child) = known.find(|child| child.pid == pid) else { continue };
+            match change {
+                Change::Ended(ended) => {
+                    // First the pipes, because the status decides how too much output is treated.
+                    child.read_pipes();
+                    let counts_as = child.ending.as_ref().and_then(|(counts_as, _)| counts_as.clone());
+                    child.status = Some(counts_as.unwrap_or(ended));
+                }
+                Change::Stopped(signal) if child.ending.is_none() => {
                     child.kill(Some(Ended::Stopped(signal)));
                 }
-                continue;
+                Change::Stopped(_) | Change::Continued => {}
             }
-            // The pipes are read before the status is set, because that decides how the output is treated.
-            child.read_pipes();
-            let counts_as = child.ending.as_ref().and_then(|(counts_as, _)| counts_as.clone());
-            child.status = Some(counts_as.unwrap_or_else(|| decode(status)));
         }
         self.accept(running);
         for child in running.iter_mut() {
             child.read_pipes();
-            if child.status.is_some() && child.ending.is_some() && !child.killed {
-                child.alone = !group_works(child.pid);
+            if child.status.is_some() && child.ending.is_some() && !child.killed && !group_works(child.pid) {
+                child.ending = None;
             }
         }
         now
@@ -205,7 +202,7 @@ impl Children {
     /// Sleeps until a signal arrives, a pipe is ready, or a time is reached.
     fn poll(&self, running: &[&mut Running], until: Option<Instant>) {
         let mut wake = Vec::from_iter(until);
-        let mut descriptors = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+        let mut descriptors = vec![PollFd::new(self.signals.descriptor.as_fd(), PollFlags::POLLIN)];
         descriptors.extend(self.socket.iter().map(|(each, _)| PollFd::new(each.as_fd(), PollFlags::POLLIN)));
         for child in running {
             match &child.ending {
@@ -255,34 +252,29 @@ impl Children {
         if self.groups.is_empty() {
             return false;
         }
-        #[expect(clippy::disallowed_methods, reason = "the one place that waits")]
-        let childless = rustix::process::wait(WaitOptions::NOHANG).err() == Some(rustix::io::Errno::CHILD);
-        !childless || self.groups.iter().any(|group| group_lives(*group))
+        next_change().is_ok() || self.groups.iter().any(|group| group_lives(*group))
     }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Change {
-    Ended(i32, Ended),
-    Stopped(i32, i32),
-    Continued(i32),
-    Nothing,
-    NoChildren,
+    Ended(Ended),
+    Stopped(i32),
+    Continued,
 }
 
-pub(crate) fn next_change() -> Change {
+/// The next child that has changed, if any. The error is that there are no children.
+pub(crate) fn next_change() -> rustix::io::Result<Option<(i32, Change)>> {
     let options = WaitOptions::NOHANG | WaitOptions::UNTRACED | WaitOptions::CONTINUED;
     #[expect(clippy::disallowed_methods, reason = "the one place that waits")]
-    let (pid, status) = match rustix::process::wait(options) {
-        Ok(Some((pid, status))) => (pid.as_raw_nonzero().get(), status),
-        Ok(None) => return Change::Nothing,
-        Err(_) => return Change::NoChildren,
+    let Some((pid, status)) = rustix::process::wait(options)? else { return Ok(None) };
+    let change = match (status.stopping_signal(), status.terminating_signal()) {
+        (Some(signal), _) => Change::Stopped(signal),
+        (None, _) if status.continued() => Change::Continued,
+        (None, Some(signal)) => Change::Ended(Ended::Signaled(signal)),
+        (None, None) => Change::Ended(Ended::Exited(status.exit_status().unwrap_or(0))),
     };
-    match status.stopping_signal() {
-        Some(signal) => Change::Stopped(pid, signal),
-        None if status.continued() => Change::Continued(pid),
-        None => Change::Ended(pid, decode(status)),
-    }
+    Ok(Some((pid.as_raw_nonzero().get(), change)))
 }
 
 /// Whether a process group has a live member. Dead ones are members until their parent reaps them, which may

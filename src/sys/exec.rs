@@ -20,7 +20,7 @@ use crate::sys::identity::Credentials;
 use crate::sys::signals::Signals;
 use crate::text::{Failure, Kind, Result, bytes_of, escaped, path_of, quoted, quoted_path, shown_value};
 use crate::value::Variables;
-pub(crate) use diagnosis::{ENDS_IN_CR, NO_BOM, UNIX_LINE_ENDS, defect, diagnose, head};
+pub(crate) use diagnosis::{DEEPEST, ENDS_IN_CR, NO_BOM, UNIX_LINE_ENDS, defect, diagnose, head};
 pub(crate) use format::{Shebang, base, loader};
 
 /// The directories that are searched if there is no `PATH`: the default of container engines.

@@ -30,8 +30,7 @@ pub(crate) use crate::sys::proc::{ProcessStat, Status};
 pub(crate) use crate::sys::read::{read_interruptible, read_opened};
 pub(crate) use crate::sys::running::{Carries, GRACE};
 pub(crate) use crate::sys::signals::{
-    Caught, Signals, default_in_children, group_lives, send, send_to_all, send_to_group, stop_here,
-    without_ttou,
+    Signals, default_in_children, group_lives, send, send_to_all, without_ttou,
 };
 pub(crate) use crate::sys::start::{Received, Request, RunAs, start_mode, start_program};
 pub(crate) use crate::sys::terminal::Terminal;

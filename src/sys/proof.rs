@@ -15,7 +15,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::sys::entry::{Entry, NONBLOCKING, Refusal, root_only};
-use crate::sys::exec::{self, Shebang};
+use crate::sys::exec::{self, DEEPEST, Shebang};
 use crate::text::{Failure, Kind, Result, path_of, quoted_path};
 use crate::value::Variables;
 
@@ -23,9 +23,6 @@ use crate::value::Variables;
 pub(crate) const RULE: &str = "everything that root runs must belong to root and be writable by root alone: \
                                the file, each directory and link on the way to it, and its shell or \
                                interpreter";
-
-/// The maximum depth of interpreters of interpreters; the kernel has the same limit.
-const DEEPEST: u32 = 5;
 
 /// The error explains why something is not root's alone, from the outside in.
 type Proved<T> = anyhow::Result<T>;

@@ -8,10 +8,9 @@ use nix::errno::Errno;
 use nix::libc::{SIGKILL, SIGTERM, SIGTTIN, SIGTTOU};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, Shutdown, UnixCredentials, recvmsg, shutdown};
 use nix::unistd::Pid;
-use rustix::process::WaitStatus;
 
 use crate::sys::identity::{Identity, acting_as};
-use crate::sys::signals::{send, send_to_group};
+use crate::sys::signals::send;
 use crate::text::{Failure, Kind, escaped, readable, shortened};
 use crate::value::signal_name;
 
@@ -44,7 +43,6 @@ pub(crate) struct Running {
     /// While it is being ended: the result to report instead of its own status, and the time of the kill.
     pub(crate) ending: Option<(Option<Ended>, Instant)>,
     pub(crate) killed: bool,
-    pub(crate) alone: bool,
     pub(crate) status: Option<Ended>,
     /// A user other than root who wrote to descriptor 3, if only root may.
     pub(crate) foreign_writer: Option<u32>,
@@ -155,7 +153,7 @@ impl Running {
 
     /// The result, once it has ended. While it is being ended, the rest of its group has to end as well.
     pub(crate) fn ended(&self) -> Option<&Ended> {
-        self.status.as_ref().filter(|_| self.ending.is_none() || self.killed || self.alone)
+        self.status.as_ref().filter(|_| self.ending.is_none() || self.killed)
     }
 
     /// Asks it to end. Its result is `counts_as`, or its own.
@@ -194,10 +192,10 @@ impl Running {
     pub(crate) fn send(&self, signal: i32) {
         let pid = Pid::from_raw(self.pid);
         let has_left = self.status.is_none() && nix::unistd::getpgid(Some(pid)) != Ok(pid);
-        let send = || send_to_group(self.pid, signal) && (!has_left || send(self.pid, signal));
+        let sent = || send(-self.pid, signal) && (!has_left || send(self.pid, signal));
         // Without CAP_KILL only the user may send signals to it.
-        if !send() && self.terms.identity.is_some() {
-            let _ = acting_as(self.terms.identity.as_ref(), || Ok(send()));
+        if !sent() && self.terms.identity.is_some() {
+            let _ = acting_as(self.terms.identity.as_ref(), || Ok(sent()));
         }
     }
 }
@@ -266,9 +264,4 @@ impl Stop {
         let name = signal_name(self.0);
         Failure::new(Kind::Stopped(self.0), format!("stopped by {name} {what}")).field("signal", name)
     }
-}
-
-pub(crate) fn decode(status: WaitStatus) -> Ended {
-    let signaled = status.terminating_signal().map(Ended::Signaled);
-    signaled.unwrap_or_else(|| Ended::Exited(status.exit_status().unwrap_or(0)))
 }

@@ -6,7 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "the one place that sends signals")]
 
 use std::io::ErrorKind;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
+use rustix::process;
 use rustix_libc_wrappers::process::SignalExt as _;
 
 use crate::text::{Failure, Kind, Result};
@@ -32,7 +33,7 @@ fn refused(error: nix::errno::Errno) -> Failure {
 pub(crate) struct Signals {
     stop: Vec<i32>,
     pub(crate) inherited: SigSet,
-    descriptor: SignalFd,
+    pub(crate) descriptor: SignalFd,
     /// The signals that were inherited as ignored, one bit each; read when the first signal arrives.
     ignored: Option<u64>,
     /// Real-time signals that are not requests. They can only be taken all at once, and are sent again.
@@ -171,12 +172,16 @@ impl Signals {
         take(&SigSet::all(), &self.descriptor)
     }
 
-    /// The next signal that has arrived, if any; never blocks.
-    pub(crate) fn next(&self) -> Option<Caught> {
-        let info = self.descriptor.read_signal().ok().flatten()?;
-        let number = info.ssi_signo.cast_signed();
-        // The kernel's codes are above 0; those of kill(2), sigqueue(3) and tgkill(2) are not.
-        Some(Caught { number, is_child_event: number == SIGCHLD && info.ssi_code > 0 })
+    /// The next signal that has arrived, if any, and was not sent because of a child; never blocks.
+    pub(crate) fn next(&self) -> Option<i32> {
+        loop {
+            let info = self.descriptor.read_signal().ok().flatten()?;
+            let number = info.ssi_signo.cast_signed();
+            // The kernel's codes are above 0; those of kill(2), sigqueue(3) and tgkill(2) are not.
+            if number != SIGCHLD || info.ssi_code <= 0 {
+                return Some(number);
+            }
+        }
     }
 
     /// Sleeps until a signal arrives, or until `until`.
@@ -187,18 +192,6 @@ impl Signals {
     pub(crate) fn block_again(&self) {
         let _ = set_of(&self.stop).thread_block();
     }
-}
-
-impl AsFd for Signals {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.descriptor.as_fd()
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Caught {
-    pub(crate) number: i32,
-    pub(crate) is_child_event: bool,
 }
 
 /// The timeout of poll(2), at most a minute. Rounded down, the last millisecond would be a busy loop.
@@ -236,20 +229,12 @@ fn set_of(stop: &[i32]) -> SigSet {
     set
 }
 
-/// Sends any signal to a process. Returns false if that is not permitted; a missing process is ignored.
+/// Sends any signal to a process, or to a group as a negative number, like kill(2). Returns false if that is
+/// not permitted; a missing process is ignored.
 pub(crate) fn send(pid: i32, number: i32) -> bool {
-    sent(pid, number, rustix::process::kill_process)
-}
-
-pub(crate) fn send_to_group(group: i32, number: i32) -> bool {
-    sent(group, number, rustix::process::kill_process_group)
-}
-
-fn sent(
-    pid: i32, number: i32, kill: fn(rustix::process::Pid, rustix::process::Signal) -> rustix::io::Result<()>,
-) -> bool {
+    let kill = if pid < 0 { process::kill_process_group } else { process::kill_process };
     // The numbers that the C library reserves (32 to 34 with musl) cannot be sent.
-    let (pid, signal) = (rustix::process::Pid::from_raw(pid), rustix::process::Signal::from_raw(number));
+    let (pid, signal) = (process::Pid::from_raw(pid.abs()), process::Signal::from_raw(number));
     let (Some(pid), Some(signal)) = (pid, signal) else { return true };
     kill(pid, signal) != Err(rustix::io::Errno::PERM)
 }
@@ -259,11 +244,6 @@ pub(crate) fn send_to_all(number: i32) {
     if let Ok(signal) = Signal::try_from(number) {
         let _ = nix::sys::signal::kill(Pid::from_raw(-1), signal);
     }
-}
-
-/// Stops this process, like Ctrl-Z in a terminal, until it is continued. PID 1 cannot be stopped.
-pub(crate) fn stop_here() {
-    let _ = nix::sys::signal::raise(Signal::SIGSTOP);
 }
 
 /// Does `work` while TTOU is blocked: otherwise a background process that changes the terminal is stopped.

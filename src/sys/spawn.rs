@@ -10,7 +10,6 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use nix::Result;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags};
@@ -18,6 +17,7 @@ use nix::sys::signal::SigSet;
 use nix::sys::socket::sockopt::PassCred;
 use nix::sys::socket::{AddressFamily, Shutdown, SockFlag, SockType, setsockopt, shutdown, socketpair};
 use nix::unistd::Pid;
+use nix::{NixPath, Result};
 
 use crate::sys::identity::acting_as;
 use crate::sys::running::{Carries, Pipe, Running, Terms};
@@ -94,17 +94,13 @@ impl<'a> Spawn<'a> {
         }
         let argv = self.argv.iter().map(|word| CString::new(word.as_bytes()));
         let argv: Vec<CString> = argv.collect::<std::result::Result<_, _>>().map_err(|_| Errno::EINVAL)?;
-        let (attributes, envp) = (attributes(mask)?, self.variables.to_envp());
         let started = Instant::now();
-        #[expect(clippy::disallowed_methods, reason = "one of the two places that spawn")]
-        let pid = nix::spawn::posix_spawn(self.path.as_path(), &actions, &attributes, &argv, &envp)?;
         let mut running = Running {
-            pid: pid.as_raw(),
+            pid: spawn(self.path.as_path(), &actions, &argv, &self.variables.to_envp(), mask)?,
             started,
             terms: self.terms.clone(),
             ending: None,
             killed: false,
-            alone: false,
             status: None,
             foreign_writer: None,
             pipes,
@@ -116,19 +112,19 @@ impl<'a> Spawn<'a> {
 
 /// Starts the target of a supervisor with this process's streams and descriptors, and with this mask.
 pub(crate) fn spawn_target(path: &CStr, argv: &[CString], envp: &[&CStr], mask: &SigSet) -> Result<i32> {
-    let (actions, attributes) = (PosixSpawnFileActions::init()?, attributes(mask)?);
-    #[expect(clippy::disallowed_methods, reason = "one of the two places that spawn")]
-    let pid = nix::spawn::posix_spawn(path, &actions, &attributes, argv, envp)?;
-    Ok(pid.as_raw())
+    spawn(path, &PosixSpawnFileActions::init()?, argv, envp, mask)
 }
 
-/// Sets a new process group and this mask.
-fn attributes(mask: &SigSet) -> Result<PosixSpawnAttr> {
+/// Spawns a process in a new process group, with this mask.
+fn spawn<P: ?Sized + NixPath>(
+    path: &P, actions: &PosixSpawnFileActions, argv: &[CString], envp: &[&CStr], mask: &SigSet,
+) -> Result<i32> {
     let mut attributes = PosixSpawnAttr::init()?;
     attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETPGROUP | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK)?;
     attributes.set_pgroup(Pid::from_raw(0))?;
     attributes.set_sigmask(mask)?;
-    Ok(attributes)
+    #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
+    Ok(nix::spawn::posix_spawn(path, actions, &attributes, argv, envp)?.as_raw())
 }
 
 /// `/dev/null`, or if it is missing, another file that is always at its end.

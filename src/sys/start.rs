@@ -19,7 +19,7 @@ use crate::sys::exec::{attempt, diagnose, exec, exec_file, program_of};
 use crate::sys::identity::{self, Identity};
 use crate::sys::signals::{Signals, default_in_children, send};
 use crate::sys::{proc, proof};
-use crate::text::{Failure, Kind, Result, bytes_of};
+use crate::text::{Failure, Kind, Result, bytes_of, path_of};
 use crate::value::{Expanded, Variables};
 
 #[derive(Debug, Clone, Copy)]
@@ -130,19 +130,8 @@ pub(crate) fn guard() -> Result<u8> {
         stop = children.pump(&mut [&mut running], None).err();
     }
     running.kill(None);
-    end_all(&mut children);
-    let ended = running.ended().cloned();
-    if let (None, Some(ended @ Ended::Signaled(_))) = (stop, &ended) {
-        request.refuse(&ended.describe());
-        return Ok(1);
-    }
-    Ok(ended.map_or(1, |ended| ended.exit_code()))
-}
-
-/// Kills all children and, as they are adopted, their children, until there is none.
-fn end_all(children: &mut Children) {
-    let own = std::process::id().cast_signed();
-    let until = Instant::now() + GUARD_TIMEOUT;
+    // As they are adopted, the children of killed processes are killed next.
+    let (own, until) = (std::process::id().cast_signed(), Instant::now() + GUARD_TIMEOUT);
     while children.reap_all() && Instant::now() < until {
         for (pid, _) in proc::all().into_iter().filter(|(_, process)| process.parent == own) {
             send(pid, 9);
@@ -150,6 +139,12 @@ fn end_all(children: &mut Children) {
         // A request to stop can be ignored, because everything is being ended already.
         let _ = children.sleep(Instant::now() + POLL_INTERVAL);
     }
+    let ended = running.ended().cloned();
+    if let (None, Some(ended @ Ended::Signaled(_))) = (stop, &ended) {
+        request.refuse(&ended.describe());
+        return Ok(1);
+    }
+    Ok(ended.map_or(1, |ended| ended.exit_code()))
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -178,19 +173,17 @@ impl Request<'_> {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let secret = |is_secret| if is_secret { SECRET } else { b"" };
         let path = secret(self.variables.get(b"PATH").is_some_and(|path| path.secret));
-        let (limit, file) = (self.limit.as_millis().to_string(), self.file.map(bytes_of).unwrap_or_default());
-        let spec = self.identity.map(|identity| identity.spec.clone()).unwrap_or_default();
-        let ids = self.identity.map(|Identity { uid, gid, groups, .. }| {
+        let identity = self.identity.map(|Identity { spec, uid, gid, groups, .. }| {
             let ids: Vec<String> = [uid, gid].into_iter().chain(groups).map(u32::to_string).collect();
-            ids.join(" ")
+            (ids.join(" "), spec.clone())
         });
-        let (ids, count) = (ids.unwrap_or_default(), self.argv.len().to_string());
-        let (ids, count, limit) = (ids.as_bytes(), count.as_bytes(), limit.as_bytes());
-        let mut fields = vec![path, limit, file, ids, &spec.bytes, secret(spec.secret), count];
+        let (ids, spec) = identity.unwrap_or_default();
+        let (limit, argc) = (self.limit.as_millis().to_string(), self.argv.len().to_string());
+        let mut fields = vec![path, limit.as_bytes(), self.file.map(bytes_of).unwrap_or_default()];
+        fields.extend([ids.as_bytes(), &spec.bytes, secret(spec.secret), argc.as_bytes()]);
         fields.extend(self.argv.iter().map(|argument| argument.as_bytes()));
         fields.extend(self.variables.to_envp().into_iter().map(CStr::to_bytes));
-        let fields = fields.join(&0);
-        [(fields.len() + 1).to_string().as_bytes(), b"\0", &fields, b"\0"].concat()
+        [fields.len().to_string().as_bytes(), &fields.join(&0), b""].join(&0)
     }
 }
 
@@ -207,30 +200,21 @@ impl Received {
     }
 
     fn decode(bytes: &[u8], report: File) -> Option<Self> {
-        let (length, fields) = bytes.split_at_checked(bytes.iter().position(|byte| *byte == 0)? + 1)?;
-        if number(&length[..length.len() - 1]) != Some(fields.len()) {
-            return None;
-        }
-        let mut rest = fields;
-        let mut take = || {
-            let (field, after) = rest.split_at_checked(rest.iter().position(|byte| *byte == 0)?)?;
-            rest = &after[1..];
-            Some(field)
-        };
-        let has_secret_path = take()? == SECRET;
-        let limit = Duration::from_millis(number(take()?)?);
-        let file = Some(take()?).filter(|file| !file.is_empty()).map(|file| OsStr::from_bytes(file).into());
-        let ids = take()?.split(|byte| *byte == b' ').map(number).collect::<Option<Vec<u32>>>();
-        let spec = Expanded { bytes: take()?.to_vec(), secret: take()? == SECRET };
+        let fields: Vec<&[u8]> = bytes.strip_suffix(b"\0")?.split(|byte| *byte == 0).collect();
+        let (_, fields) = fields.split_first().filter(|(count, rest)| number(count) == Some(rest.len()))?;
+        let [path, limit, file, ids, spec, secret, argc, rest @ ..] = fields else { return None };
+        let (argv, variables) = rest.split_at_checked(number(argc)?)?;
+        let limit = Duration::from_millis(number(limit)?);
+        let file = (!file.is_empty()).then(|| path_of(file).to_owned());
+        let ids = ids.split(|byte| *byte == b' ').map(number).collect::<Option<Vec<u32>>>();
         let identity = ids.as_deref().and_then(|ids| {
             let [uid, gid, groups @ ..] = ids else { return None };
+            let spec = Expanded { bytes: spec.to_vec(), secret: *secret == SECRET };
             Some(Identity { spec, uid: *uid, gid: *gid, groups: groups.to_vec(), home: Vec::new() })
         });
-        let count: usize = number(take()?)?;
-        let argv = (0..count).map(|_| take().map(|argument| OsString::from_vec(argument.to_vec())));
-        let argv = argv.collect::<Option<_>>()?;
-        let mut variables = if rest.is_empty() { Variables::default() } else { Variables::from_block(rest) };
-        if has_secret_path {
+        let argv = argv.iter().map(|argument| OsString::from_vec(argument.to_vec())).collect();
+        let mut variables = Variables::inherited(variables.iter().map(|entry| entry.to_vec()));
+        if *path == SECRET {
             variables.mark_secret(b"PATH");
         }
         Some(Self { identity, file, argv, variables, limit, report })

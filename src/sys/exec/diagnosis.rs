@@ -26,7 +26,7 @@ pub(crate) const UNIX_LINE_ENDS: &str = "save the file with Unix line ends";
 pub(crate) const NO_BOM: &str = "save the file as UTF-8 without BOM";
 const OTHER_PLATFORM: &str = "the image, or the file in it, was built for another platform";
 /// The maximum depth of interpreters of interpreters; the kernel has the same limit.
-const DEEPEST: u32 = 5;
+pub(crate) const DEEPEST: u32 = 5;
 /// The longest interpreter in the 256 bytes of a `#!` line that the kernel reads (`BINPRM_BUF_SIZE`).
 const LONGEST_INTERPRETER: usize = 253;
 /// The first bytes of programs for Windows and macOS.
@@ -235,15 +235,13 @@ fn permission(path: &Path, depth: u32) -> Failure {
         return cannot(format!("permission denied: {} cannot be entered{rights}", quoted_path(&directory)));
     }
     let Ok(metadata) = path.metadata() else { return cannot("permission denied") };
-    if metadata.is_dir() {
-        return cannot("it is a directory");
-    }
-    if !metadata.is_file() {
-        return cannot("it is not a regular file");
-    }
     let (mode, mount) = (metadata.mode() & 0o7777, rustix::fs::statvfs(path));
-    let head = head(path).unwrap_or_default();
-    if mode & 0o111 == 0 {
+    let head = if metadata.is_file() { head(path).unwrap_or_default() } else { Vec::new() };
+    if metadata.is_dir() {
+        cannot("it is a directory")
+    } else if !metadata.is_file() {
+        cannot("it is not a regular file")
+    } else if mode & 0o111 == 0 {
         cannot(format!("it is not executable (mode {mode:04o})"))
             .hint("`chmod +x` it when the image is built")
     } else if mount.is_ok_and(|mount| mount.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC)) {
