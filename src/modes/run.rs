@@ -8,7 +8,7 @@ use crate::modes::verb::{self, Verbs};
 use crate::modes::{explain, list, shim, value_files};
 use crate::plan::{self, Call, Planned};
 use crate::setup::{self, state::World};
-use crate::sys::{Children, Credentials, child, read};
+use crate::sys::{Children, Credentials, Stop, read};
 use crate::table::{Decoder, Tree, failing, merged_declarations};
 use crate::text::{Failure, Kind, Paint, Result};
 use crate::value::is_true;
@@ -21,7 +21,7 @@ impl Context<'_> {
         self.log_as(&settings, options);
         if let Some(stop) = &settings.stop_signals {
             if let Some(number) = self.signals.stop() {
-                return Err(child::Stop(number).failure("before setup"));
+                return Err(Stop(number).failure("before setup"));
             }
             self.signals.handle_instead(stop)?;
         }

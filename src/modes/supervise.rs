@@ -18,7 +18,7 @@ use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
 use crate::modes::context::Context;
 use crate::sys::{
     Change, Ended, Signals, Stop, default_in_children, exec, group_lives, inherited_descriptors, next_change,
-    proc, read, send, send_to_all, spawn_target, without_ttou,
+    proc, read, send, spawn_target, without_ttou,
 };
 use crate::text::{Failure, Format, Kind, Log, Result};
 use crate::value::{Origin, Supervision, Variables};
@@ -363,7 +363,7 @@ impl Supervisor<'_> {
 
     fn signal_leftovers(&self, number: i32) {
         if self.init {
-            send_to_all(number);
+            send(-1, number);
             return;
         }
         let rest = descendants();

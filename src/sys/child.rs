@@ -14,10 +14,8 @@ use rustix::process::WaitOptions;
 
 use crate::sys::entry::unpredictable_name;
 use crate::sys::proc;
-use crate::sys::running::{Carries, Pipe};
-pub(crate) use crate::sys::running::{Ended, Running, Stop};
 use crate::sys::signals::{Signals, group_lives, timeout};
-pub(crate) use crate::sys::spawn::{Spawn, Writers, inherited_descriptors, null, spawn_target};
+use crate::sys::spawn::{Carries, Ended, Pipe, Running, Spawn, Stop, inherited_descriptors};
 
 const GROUP_POLL: Duration = Duration::from_millis(10);
 
@@ -32,7 +30,6 @@ pub(crate) struct Children {
     socket: Option<(UnixListener, String)>,
 }
 
-/// The end of the companion.
 pub(crate) struct CompanionEnd {
     pub(crate) companion: Running,
     /// Whether it ended before it was asked to end.

@@ -26,7 +26,6 @@ const MOST_LINKS: usize = 40;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
     System(Errno),
-    /// The parent directory does not exist.
     NoDirectory(PathBuf),
     /// The path leads through a link that a user other than root could have made.
     Planted(PathBuf),
@@ -128,7 +127,6 @@ pub(crate) struct Walk {
     root_only: bool,
 }
 
-/// The result of one step of a walk.
 pub(crate) enum Step {
     Entered,
     Missing(OsString),
@@ -328,7 +326,6 @@ impl Entry {
         write(&self.directory, &self.name, content, mode, Keep::AfterCrash, &|| self.sync())
     }
 
-    /// Makes the directory's entries durable.
     fn sync(&self) -> rustix::io::Result<()> {
         // A user who can write to a directory may not be able to read it; then it cannot be synced.
         rustix::fs::openat(&self.directory, ".", DIRECTORY, Mode::empty())

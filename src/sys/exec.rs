@@ -15,9 +15,9 @@ use nix::NixPath as _;
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access, execve};
 
-use crate::sys::child::Stop;
 use crate::sys::identity::Credentials;
 use crate::sys::signals::Signals;
+use crate::sys::spawn::Stop;
 use crate::text::{Failure, Kind, Result, bytes_of, escaped, path_of, quoted, quoted_path, shown_value};
 use crate::value::Variables;
 pub(crate) use diagnosis::{DEEPEST, ENDS_IN_CR, NO_BOM, UNIX_LINE_ENDS, defect, diagnose, head};

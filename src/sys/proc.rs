@@ -11,7 +11,6 @@ use crate::text::set_of;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ProcessStat {
     pub(crate) name: Vec<u8>,
-    /// The letter of the state.
     pub(crate) state: u8,
     pub(crate) parent: i32,
     pub(crate) group: i32,

@@ -1,6 +1,7 @@
 //! Reads this process's environment and program path, and files of any kind until a request to stop.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
@@ -9,15 +10,15 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::sys::child::Stop;
 use crate::sys::entry::NONBLOCKING;
 use crate::sys::signals::Signals;
+use crate::sys::spawn::Stop;
 use crate::text::path_of;
 use crate::value::{Variables, from_runtime};
 
 pub(crate) fn environment() -> Variables {
     // The C library's list, which Rust reads, is complete, but Rust skips entries without `=`.
-    let opened = open(Path::new("/proc/self/environ"), OFlags::empty());
+    let opened = File::open("/proc/self/environ").map(OwnedFd::from);
     match opened.and_then(|file| read(&file, usize::MAX, &mut |_| Ok(()))) {
         Ok(bytes) if !bytes.is_empty() => Variables::from_block(&bytes),
         Ok(_) | Err(_) => from_runtime(),
@@ -28,7 +29,8 @@ pub(crate) fn environment() -> Variables {
 pub(crate) fn read_interruptible(
     path: &Path, most: usize, signals: &mut Signals,
 ) -> Result<std::io::Result<Vec<u8>>, Stop> {
-    open(path, NONBLOCKING).map_or_else(|error| Ok(Err(error)), |file| read_opened(&file, most, signals))
+    let opened = rustix::fs::open(path, NONBLOCKING | OFlags::CLOEXEC, Mode::empty());
+    opened.map_or_else(|errno| Ok(Err(errno.into())), |file| read_opened(&file, most, signals))
 }
 
 pub(crate) fn read_opened(
@@ -40,10 +42,6 @@ pub(crate) fn read_opened(
         if stop.is_some() { Err(ErrorKind::Interrupted.into()) } else { Ok(()) }
     });
     stop.map_or(Ok(content), |number| Err(Stop(number)))
-}
-
-fn open(path: &Path, flags: OFlags) -> std::io::Result<OwnedFd> {
-    Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | flags, Mode::empty())?)
 }
 
 /// Reads a whole file with few system calls, and calls `until_ready` when it has no data. A pipe that has no

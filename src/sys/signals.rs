@@ -184,7 +184,6 @@ impl Signals {
         }
     }
 
-    /// Sleeps until a signal arrives, or until `until`.
     pub(crate) fn wait(&self, until: Option<Instant>) {
         let _ = poll(&mut [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)], timeout(until));
     }
@@ -205,8 +204,7 @@ pub(crate) fn timeout(until: Option<Instant>) -> PollTimeout {
 /// Rust ignores SIGPIPE, and a parent may have ignored SIGCHLD, so that waitpid(2) would lose every status.
 pub(crate) fn default_in_children() {
     for signal in [Signal::SIGPIPE, Signal::SIGCHLD] {
-        let seen = Arc::new(AtomicBool::new(false));
-        let _ = signal_hook::flag::register(signal as i32, seen);
+        let _ = signal_hook::flag::register(signal as i32, Arc::new(AtomicBool::new(false)));
     }
 }
 
@@ -229,21 +227,14 @@ fn set_of(stop: &[i32]) -> SigSet {
     set
 }
 
-/// Sends any signal to a process, or to a group as a negative number, like kill(2). Returns false if that is
-/// not permitted; a missing process is ignored.
+/// Sends any signal to a process, to a group as a negative number, or to all (-1), like kill(2). Returns false
+/// if that is not permitted; a missing process is ignored.
 pub(crate) fn send(pid: i32, number: i32) -> bool {
     let kill = if pid < 0 { process::kill_process_group } else { process::kill_process };
     // The numbers that the C library reserves (32 to 34 with musl) cannot be sent.
     let (pid, signal) = (process::Pid::from_raw(pid.abs()), process::Signal::from_raw(number));
     let (Some(pid), Some(signal)) = (pid, signal) else { return true };
     kill(pid, signal) != Err(rustix::io::Errno::PERM)
-}
-
-/// Sends a signal to every other process. Only for PID 1, which owns all of them.
-pub(crate) fn send_to_all(number: i32) {
-    if let Ok(signal) = Signal::try_from(number) {
-        let _ = nix::sys::signal::kill(Pid::from_raw(-1), signal);
-    }
 }
 
 /// Does `work` while TTOU is blocked: otherwise a background process that changes the terminal is stopped.

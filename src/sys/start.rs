@@ -14,10 +14,11 @@ use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::unistd::{AccessFlags, access};
 use rustix::process::Signal;
 
-use crate::sys::child::{Children, Ended, Running, Spawn, null};
+use crate::sys::child::Children;
 use crate::sys::exec::{attempt, diagnose, exec, exec_file, program_of};
 use crate::sys::identity::{self, Identity};
 use crate::sys::signals::{Signals, default_in_children, send};
+use crate::sys::spawn::{Ended, Running, Spawn, null};
 use crate::sys::{proc, proof};
 use crate::text::{Failure, Kind, Result, bytes_of, path_of};
 use crate::value::{Expanded, Variables};
@@ -166,7 +167,6 @@ pub(crate) struct Received {
     report: File,
 }
 
-/// The field for a value that is secret.
 const SECRET: &[u8] = b"secret";
 
 impl Request<'_> {

@@ -140,7 +140,6 @@ pub(crate) fn defect(path: &Path) -> Option<Failure> {
     }
 }
 
-/// The loader of the ELF file at this path, if it has one.
 fn loader(path: &Path, head: &[u8]) -> Option<Vec<u8>> {
     format::loader(&File::open(path).ok()?, head)
 }
