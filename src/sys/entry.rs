@@ -143,8 +143,9 @@ impl Walk {
         Ok(walk)
     }
 
-    /// Starts at `/`, and passes only through directories and links that are root's alone.
-    fn new_root_only(path: &Path) -> Result<Self, Refusal> {
+    /// Passes only through directories and links to a file that are root's alone: they belong to root, and no
+    /// other user can change them.
+    pub(crate) fn new_root_only(path: &Path) -> Result<Self, Refusal> {
         let start = if path.is_absolute() { PathBuf::from("/") } else { working_directory()? };
         let mut walk = Self { root_only: true, ..Self::begin(&start)? };
         walk.finish()?;
@@ -169,6 +170,12 @@ impl Walk {
 
     fn directory(mut self) -> Result<OwnedFd, Refusal> {
         if self.finish()?.is_some() { Err(Errno::NOTDIR.into()) } else { Ok(self.at) }
+    }
+
+    /// The entry at the end, which is `.` for a directory.
+    pub(crate) fn entry(mut self) -> Result<Entry, Refusal> {
+        let name = self.finish()?.unwrap_or(".".into());
+        Ok(Entry { directory: self.at, name })
     }
 
     fn change_directory(self) -> Result<(), Refusal> {
@@ -285,11 +292,6 @@ impl Entry {
         }
     }
 
-    fn reached(mut walk: Walk) -> Result<Self, Refusal> {
-        let name = walk.finish()?.unwrap_or(".".into());
-        Ok(Self { directory: walk.at, name })
-    }
-
     /// The entry in the same directory whose name has `suffix` added.
     pub(crate) fn sibling(&self, suffix: &str) -> rustix::io::Result<Self> {
         let mut name = self.name.clone();
@@ -354,13 +356,7 @@ pub(crate) fn open(path: &Path, flags: OFlags) -> Result<OwnedFd, Refusal> {
         return Ok(rustix::fs::openat(CWD, path, flags | OFlags::CLOEXEC, Mode::empty())?);
     }
     // It may have become a link in the meantime.
-    Ok(Entry::reached(Walk::begin(path)?)?.open(flags | OFlags::NOFOLLOW, Mode::empty())?)
-}
-
-/// The file at `path`, if only root can have made it: every directory and link of the path and the file
-/// itself belong to root, and no other user can change them.
-pub(crate) fn root_only(path: &Path) -> Result<Entry, Refusal> {
-    Entry::reached(Walk::new_root_only(path)?)
+    Ok(Walk::begin(path)?.entry()?.open(flags | OFlags::NOFOLLOW, Mode::empty())?)
 }
 
 pub(crate) fn place(status: &Stat) -> (u64, u64) {

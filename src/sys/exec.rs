@@ -121,15 +121,13 @@ pub(crate) fn attempt<T>(
             _ => return Err(diagnose(program, &path, error, argv, variables)),
         }
     }
-    Err(match refused {
-        Some((path, error)) => diagnose(program, &path, error, argv, variables),
-        None if closed.is_empty() || variables.hides(program) => not_found(program, variables),
-        None => not_found(program, variables).hint(format!(
-            "uid {} cannot search directory {} of that PATH",
-            Credentials::observe().uid,
-            closed.join(", ")
-        )),
-    })
+    if let Some((path, error)) = refused {
+        return Err(diagnose(program, &path, error, argv, variables));
+    }
+    let (uid, directories) = (Credentials::observe().uid, closed.join(", "));
+    let hint = format!("uid {uid} cannot search directory {directories} of that PATH");
+    let failure = not_found(program, variables);
+    Err(if closed.is_empty() || variables.hides(program) { failure } else { failure.hint(hint) })
 }
 
 /// Replaces this process by this file, with the arguments `own` before the `command` that it will run.

@@ -14,7 +14,7 @@ use anyhow::{Context as _, anyhow, bail};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::sys::entry::{Entry, NONBLOCKING, Refusal, root_only};
+use crate::sys::entry::{Entry, NONBLOCKING, Refusal, Walk};
 use crate::sys::exec::{self, DEEPEST, Shebang};
 use crate::text::{Failure, Kind, Result, path_of, quoted_path};
 use crate::value::Variables;
@@ -55,7 +55,7 @@ pub(crate) fn file(path: &Path) -> Proved<()> {
 }
 
 fn entry(path: &Path) -> Proved<Option<Entry>> {
-    match root_only(path) {
+    match Walk::new_root_only(path).and_then(Walk::entry) {
         Ok(entry) => Ok(Some(entry)),
         // Only root can create a file that is missing here. The code that needs it reports that.
         Err(Refusal::System(Errno::NOENT | Errno::NOTDIR | Errno::LOOP)) => Ok(None),

@@ -227,8 +227,8 @@ fn set_of(stop: &[i32]) -> SigSet {
     set
 }
 
-/// Sends any signal to a process, to a group as a negative number, or to all (-1), like kill(2). Returns false
-/// if that is not permitted; a missing process is ignored.
+/// Sends any signal to a process, to a group (its negative number), or to all (-1), like kill(2). Returns
+/// false if that is not permitted; a missing process is ignored.
 pub(crate) fn send(pid: i32, number: i32) -> bool {
     let kill = if pid < 0 { process::kill_process_group } else { process::kill_process };
     // The numbers that the C library reserves (32 to 34 with musl) cannot be sent.

@@ -36,9 +36,7 @@ impl Terminal {
             });
         }
         for (stream, before) in [stdin(), stdout(), stderr()].into_iter().zip(self.flags) {
-            if let (Some(before), Some(now)) = (before, flags(stream))
-                && before != now
-            {
+            if let Some(before) = before.filter(|before| flags(stream).is_some_and(|now| now != *before)) {
                 let _ = fcntl(stream, FcntlArg::F_SETFL(before));
             }
         }
