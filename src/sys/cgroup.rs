@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 
 use crate::text::set_of;
 
-const MOUNT: &str = "/sys/fs/cgroup";
-
 /// Reads a fact. Without a limit, or if it is unknown, this is the value of the machine.
 pub(crate) fn fact(name: &str) -> Option<u64> {
-    let groups = || groups(Path::new(MOUNT), &std::fs::read("/proc/self/cgroup").unwrap_or_default());
+    let own = || std::fs::read("/proc/self/cgroup").unwrap_or_default();
+    let groups = || groups(Path::new("/sys/fs/cgroup"), &own());
     match name {
         "PREVERB_CPUS" => {
             let allowed = rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count().into());

@@ -202,11 +202,8 @@ impl Children {
         let mut descriptors = vec![PollFd::new(self.signals.descriptor.as_fd(), PollFlags::POLLIN)];
         descriptors.extend(self.socket.iter().map(|(each, _)| PollFd::new(each.as_fd(), PollFlags::POLLIN)));
         for child in running {
-            match &child.ending {
-                None => wake.extend(child.deadline()),
-                Some((_, kill)) if !child.killed => wake.push(*kill),
-                Some(_) => {}
-            }
+            let kill = child.ending.as_ref().map(|(_, kill)| Some(*kill).filter(|_| !child.killed));
+            wake.extend(kill.unwrap_or(child.deadline()));
             // The other members of its group are not this process's children, so their end causes no signal.
             if child.status.is_some() && child.ending.is_some() {
                 wake.push(Instant::now() + GROUP_POLL);
@@ -246,10 +243,8 @@ impl Children {
     /// Reaps every dead child, for the target. Returns whether processes may be left, also in a hook's group.
     pub(crate) fn reap_all(&mut self) -> bool {
         self.reap(&mut []);
-        if self.groups.is_empty() {
-            return false;
-        }
-        next_change().is_ok() || self.groups.iter().any(|group| group_lives(*group))
+        let has_children = !self.groups.is_empty() && next_change().is_ok();
+        has_children || self.groups.iter().any(|group| group_lives(*group))
     }
 }
 

@@ -22,6 +22,8 @@ use crate::text::{of_errno, path_of, quoted_path};
 
 /// The maximum number of links in a path, like in the kernel (`path_resolution(7)`).
 const MOST_LINKS: usize = 40;
+const PLANTED: &str = "is a symbolic link that users other than root could have created, and root does not \
+                       follow such links";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -38,12 +40,7 @@ impl fmt::Display for Refusal {
         match self {
             Self::System(errno) => f.write_str(&of_errno(*errno)),
             Self::NoDirectory(path) => write!(f, "its directory {} does not exist", quoted_path(path)),
-            Self::Planted(link) => write!(
-                f,
-                "{} is a symbolic link that users other than root could have created, and root does not \
-                 follow such links",
-                quoted_path(link)
-            ),
+            Self::Planted(link) => write!(f, "{} {PLANTED}", quoted_path(link)),
             Self::NotRoots(sentence) | Self::Other(sentence) => f.write_str(sentence),
         }
     }
@@ -236,10 +233,8 @@ impl Walk {
             let target = rustix::fs::readlinkat(&next, "", Vec::new())?;
             self.own = self.own.min(self.rest.len());
             self.push(path_of(target.as_bytes()));
-        } else if self.rest.is_empty() {
-            return Ok(Step::Other(name));
         } else {
-            return Err(Errno::NOTDIR.into());
+            return if self.rest.is_empty() { Ok(Step::Other(name)) } else { Err(Errno::NOTDIR.into()) };
         }
         Ok(Step::Entered)
     }

@@ -6,7 +6,6 @@
 mod diagnosis;
 mod format;
 
-use std::convert::Infallible;
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -37,12 +36,9 @@ pub(crate) fn candidates(program: &OsStr, variables: &Variables) -> Vec<PathBuf>
     if program.as_bytes().contains(&b'/') {
         return vec![PathBuf::from(program)];
     }
-    // A directory of PATH joined with an empty name would be the directory itself.
-    if program.is_empty() {
-        return Vec::new();
-    }
     let path = variables.get(b"PATH").map_or(DEFAULT_PATH, |found| found.value);
-    let directories = path.split(|byte| *byte == b':');
+    // A directory joined with an empty name would be the directory itself.
+    let directories = path.split(|byte| *byte == b':').filter(|_| !program.is_empty());
     let directories = directories.map(|directory| if directory.is_empty() { b"." } else { directory });
     directories.map(|directory| path_of(directory).join(program)).collect()
 }
@@ -70,13 +66,13 @@ pub(crate) fn exec(argv: &[OsString], variables: &Variables, mut signals: Option
             signals.restore();
         }
         #[expect(clippy::disallowed_methods, reason = "the one place that execs")]
-        let Err(error) = execve(path, argv, envp);
+        let refused = execve(path, argv, envp);
         if let Some(signals) = &signals {
             signals.block_again();
         }
-        Err(error)
+        refused
     });
-    let Err::<Infallible, _>(failure) = attempted;
+    let Err(failure) = attempted;
     stop.map_or(failure, |number| Stop(number).failure("before the target started"))
 }
 
@@ -87,11 +83,9 @@ pub(crate) fn attempt<T>(
     mut start: impl FnMut(&CStr, &[CString], &[&CStr]) -> nix::Result<T>,
 ) -> Result<T> {
     let program = program_of(argv);
-    let Ok(words) =
-        argv.iter().map(|word| CString::new(word.as_bytes())).collect::<std::result::Result<Vec<_>, _>>()
-    else {
-        return Err(Failure::new(Kind::CannotRun, "an argument of the target contains a NUL character"));
-    };
+    let nul = |_| Failure::new(Kind::CannotRun, "an argument of the target contains a NUL character");
+    let words = argv.iter().map(|word| CString::new(word.as_bytes()).map_err(nul));
+    let words = words.collect::<Result<Vec<_>>>()?;
     let envp = variables.to_envp();
     let by_path = program.as_bytes().contains(&b'/');
     let mut refused: Option<(PathBuf, Errno)> = None;

@@ -92,11 +92,11 @@ struct Database {
 
 impl Database {
     fn read(path: &'static str) -> Self {
-        Self { path, text: std::fs::read(path) }
-    }
-
-    fn refused(&self) -> Option<&std::io::Error> {
-        self.text.as_ref().err().filter(|error| error.kind() != ErrorKind::NotFound)
+        let text = match std::fs::read(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+            read => read,
+        };
+        Self { path, text }
     }
 
     fn lines(&self) -> impl Iterator<Item = Vec<&[u8]>> {
@@ -126,7 +126,7 @@ impl Database {
         // A uid alone needs an entry, because the entry has its group.
         let number = if what == "user" { "`UID:GID`" } else { "a number" };
         let failure = |sentence: String| Failure::new(Kind::Identity, sentence);
-        if let Some(refused) = self.refused() {
+        if let Err(refused) = &self.text {
             failure(format!("cannot look {what} {shown} up: `{path}` cannot be read: {}", reason(refused)))
                 .hint(format!("{number} needs no entry there"))
         } else if self.lines().any(|fields| fields[0] == name) {
@@ -162,8 +162,8 @@ fn look_up(asked: &Expanded) -> Result<Identity> {
     let (uid, user) = match &parsed.user {
         Who::Name(name) => {
             // An image without `/etc/passwd` still has a user `root`.
-            let is_empty = passwd.refused().is_none() && passwd.text.as_ref().map_or(true, Vec::is_empty);
-            let root = (is_empty && *name == b"root").then_some(User { name, uid: 0, gid: 0, home: b"" });
+            let is_root = *name == b"root" && passwd.text.as_ref().is_ok_and(Vec::is_empty);
+            let root = is_root.then_some(User { name, uid: 0, gid: 0, home: b"" });
             let found = passwd.users().find(|user| user.name == *name).or(root);
             let found = found.ok_or_else(|| passwd.lacks("user", name))?;
             (found.uid, Some(found))

@@ -10,7 +10,7 @@ use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, Result as Proved, anyhow, bail};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
@@ -23,9 +23,6 @@ use crate::value::Variables;
 pub(crate) const RULE: &str = "everything that root runs must belong to root and be writable by root alone: \
                                the file, each directory and link on the way to it, and its shell or \
                                interpreter";
-
-/// The error explains why something is not root's alone, from the outside in.
-type Proved<T> = anyhow::Result<T>;
 
 /// The failure (exit code 77) of the step `who`, which would run or read a file that is not root's alone.
 pub(crate) fn refused(who: &str, path: &Path, why: &anyhow::Error) -> Failure {

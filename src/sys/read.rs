@@ -59,14 +59,9 @@ fn read(
                 until_ready(file.as_fd())?;
                 waited = true;
             }
-            Ok(_) | Err(Errno::INTR) => {
-                if bytes.len() > most {
-                    return Err(Errno::FBIG.into());
-                }
-                if bytes.len() == bytes.capacity() {
-                    bytes.reserve(bytes.len());
-                }
-            }
+            Ok(_) if bytes.len() > most => return Err(Errno::FBIG.into()),
+            Ok(_) if bytes.len() == bytes.capacity() => bytes.reserve(bytes.len()),
+            Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
     }

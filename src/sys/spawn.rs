@@ -116,8 +116,8 @@ impl<'a> Spawn<'a> {
         for fd in inherited.iter().filter(|fd| self.takes_variables.is_none() || **fd != VARIABLES_FD) {
             actions.add_close(*fd)?;
         }
-        let argv = self.argv.iter().map(|word| CString::new(word.as_bytes()));
-        let argv: Vec<CString> = argv.collect::<std::result::Result<_, _>>().map_err(|_| Errno::EINVAL)?;
+        let argv = self.argv.iter().map(|word| CString::new(word.as_bytes()).map_err(|_| Errno::EINVAL));
+        let argv = argv.collect::<Result<Vec<_>>>()?;
         let started = Instant::now();
         let mut running = Running {
             pid: spawn(self.path.as_path(), &actions, &argv, &self.variables.to_envp(), mask)?,
@@ -247,10 +247,6 @@ impl Pipe {
 }
 
 impl Running {
-    fn grace(&self) -> Duration {
-        self.terms.grace.unwrap_or(GRACE)
-    }
-
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let limit = self.terms.limit.filter(|limit| !limit.is_zero())?;
         self.started.checked_add(limit)
@@ -295,7 +291,7 @@ impl Running {
     pub(crate) fn end(&mut self, signal: i32, counts_as: Option<Ended>) {
         self.send(signal);
         if self.ending.is_none() {
-            self.ending = Some((counts_as, Instant::now() + self.grace()));
+            self.ending = Some((counts_as, Instant::now() + self.terms.grace.unwrap_or(GRACE)));
         }
     }
 
@@ -319,7 +315,7 @@ impl Running {
 
     pub(crate) fn outlived(&self) -> Option<Duration> {
         let asked = matches!(self.ending, Some((None | Some(Ended::TimedOut(_)), _)));
-        (asked && self.killed && !self.terms.quiet).then(|| self.grace())
+        (asked && self.killed && !self.terms.quiet).then(|| self.terms.grace.unwrap_or(GRACE))
     }
 
     /// Sends a signal to its group, and also to the child itself if it has left the group: its number cannot
