@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 
 use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, getegid, geteuid, getgroups, setegid, seteuid, setgroups, setresgid, setresuid};
-use rustix::thread::{CapabilitySet, CapabilitySets};
+use rustix::thread::{self, CapabilitySet, CapabilitySets};
 
 use crate::text::{Failure, Kind, Result, escaped, quoted, reason, set_of};
 use crate::value::{Capability, Expanded, LARGEST_ID, UserSpec, Who};
@@ -55,15 +55,14 @@ impl Credentials {
 /// Drops ids from a set-user-id or set-group-id file. Returns the failure of what must not be done with them.
 pub(crate) fn give_up_borrowed_ids() -> Option<Failure> {
     let (user, group) = (nix::unistd::getresuid().ok()?, nix::unistd::getresgid().ok()?);
-    if user.real == user.effective && group.real == group.effective {
+    let (uid, gid, borrowed) = (user.real, group.real, user.effective);
+    if uid == borrowed && gid == group.effective {
         return None;
     }
-    let given_up = setresgid(group.real, group.real, group.real)
-        .and_then(|()| setresuid(user.real, user.real, user.real));
+    let given_up = setresgid(gid, gid, gid).and_then(|()| setresuid(uid, uid, uid));
     let sentence = format!(
-        "preverb is set-user-id or set-group-id: started by uid {} as uid {}, it only has `--help` and \
-         `--version`",
-        user.real, user.effective
+        "preverb is set-user-id or set-group-id: started by uid {uid} as uid {borrowed}, it only has `--help` \
+         and `--version`"
     );
     let failure = Failure::new(Kind::Identity, sentence).hint("remove the bits: `chmod ug-s`");
     // If the ids cannot be dropped, they are at least not used.
@@ -211,7 +210,7 @@ fn refused_ids(identity: &Identity, part: &str, error: Errno) -> Failure {
     let user = identity.spec.shown();
     let failure = refused(&format!("become user `{user}`: {part}"), error.desc()).field("user", user);
     let needed = CapabilitySet::SETUID | CapabilitySet::SETGID;
-    let has_needed = rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(needed));
+    let has_needed = thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(needed));
     if error == Errno::EINVAL || error == Errno::EPERM && has_needed {
         failure.hint("this user namespace has no such id, or does not permit its groups to be changed")
     } else if error == Errno::EPERM {
@@ -260,9 +259,9 @@ fn desc(error: rustix::io::Errno) -> &'static str {
 pub(crate) fn bound(keep: &[Capability]) -> Result<()> {
     for one in (0..64).map(Capability).filter(|one| !keep.contains(one)).map(set) {
         // An error means that the kernel does not know this capability or any higher one.
-        let Ok(is_in_set) = rustix::thread::capability_is_in_bounding_set(one) else { break };
+        let Ok(is_in_set) = thread::capability_is_in_bounding_set(one) else { break };
         // Only capabilities in the set need the right to drop them.
-        if is_in_set && let Err(error) = rustix::thread::remove_capability_from_bounding_set(one) {
+        if is_in_set && let Err(error) = thread::remove_capability_from_bounding_set(one) {
             let failure = refused("drop capabilities from the bounding set", desc(error));
             let hint = "root needs the capability SETPCAP for it; or give the container only those that the \
                         table keeps";
@@ -275,17 +274,16 @@ pub(crate) fn bound(keep: &[Capability]) -> Result<()> {
 /// Makes the kept capabilities permitted, effective, inheritable and ambient, so that they survive the exec
 /// of a program without file capabilities. If the container lacks one of them, nothing changes.
 pub(crate) fn keep(capabilities: &[Capability]) -> Result<()> {
-    let have = rustix::thread::capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.permitted);
+    let have = thread::capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.permitted);
     if let Some(missing) = capabilities.iter().find(|each| !have.contains(set(**each))) {
         return Err(refused(&format!("keep `{}`", missing.name()), "the container does not have it"));
     }
-    let _ = rustix::thread::clear_ambient_capability_set();
+    let _ = thread::clear_ambient_capability_set();
     let wanted: CapabilitySet = capabilities.iter().copied().map(set).collect();
     let sets = CapabilitySets { effective: wanted, permitted: wanted, inheritable: wanted };
-    rustix::thread::set_capabilities(None, sets)
-        .map_err(|error| refused("keep capabilities", desc(error)))?;
+    thread::set_capabilities(None, sets).map_err(|error| refused("keep capabilities", desc(error)))?;
     for capability in capabilities {
-        rustix::thread::configure_capability_in_ambient_set(set(*capability), true)
+        thread::configure_capability_in_ambient_set(set(*capability), true)
             .map_err(|error| refused(&format!("keep `{}`", capability.name()), desc(error)))?;
     }
     Ok(())
@@ -314,8 +312,8 @@ pub(crate) fn acting_as<T>(identity: Option<&Identity>, work: impl FnOnce() -> R
 /// Makes the given capabilities effective if they are permitted. Inspecting a process requires all of its
 /// capabilities (`ptrace(2)`), and acting as another user makes them ineffective.
 pub(crate) fn raise(capabilities: u64) {
-    if let Ok(mut sets) = rustix::thread::capabilities(None) {
+    if let Ok(mut sets) = thread::capabilities(None) {
         sets.effective |= sets.permitted & CapabilitySet::from_bits_retain(capabilities);
-        let _ = rustix::thread::set_capabilities(None, sets);
+        let _ = thread::set_capabilities(None, sets);
     }
 }
