@@ -10,7 +10,7 @@ pub use crate::table::decode::form::{Described, Form, Noun};
 #[must_use]
 pub fn nouns() -> Vec<Noun> {
     fn noun<T>(name: &'static str, section: &'static str, keys: &[Key<T>]) -> Noun {
-        Noun { name, section, keys: keys.iter().map(Key::describe).collect() }
+        Noun { name, section, keys: keys.iter().map(|key| key.described).collect() }
     }
     vec![
         noun("table", "THE TABLE", settings::TABLE),

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 
-use crate::table::{Named, Settings, Tree, named};
+use crate::table::{Named, Settings, Tree};
 use crate::text::{EnvironmentName, Failure, Kind, NAME_RULE, Result, nearest, shown_value};
 use crate::value::Variables;
 
@@ -76,7 +76,7 @@ pub(crate) fn choose(
         let near = near.filter(|_| !secret);
         near.map_or_else(String::new, |near| format!("did you mean `{near}`? "))
     };
-    let (name, alias) = match named(tree.root(), naming, &name) {
+    let (name, alias) = match tree.named(naming, &name) {
         Named::Itself => (name, None),
         Named::Alias(target) => (target, Some(name)),
         Named::Unlisted => {

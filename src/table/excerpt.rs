@@ -3,74 +3,70 @@
 //! The text may not even be TOML. This module does not know the mistake.
 
 use super::select::{Tree, read};
-use crate::text::{MASK, escaped, shortened, url};
-use crate::value::{Place, Sources, Span};
+use crate::text::{Level, MASK, Message, bytes_of, escaped, quoted, shortened, url};
+use crate::value::{Mistake, Place, Sources, Span};
 
 #[derive(Debug)]
 pub(crate) struct Excerpts<'s> {
     sources: &'s Sources,
-    hidden: Hidden,
-}
-
-#[derive(Debug)]
-enum Hidden {
-    Values(Vec<Span>),
-    /// The texts cannot be parsed, so it is unknown which variables are secret and where a value ends.
-    Unknown,
-    Nothing,
+    /// The values of secrets, in order. `None` if the texts cannot be parsed, so that it is unknown which
+    /// variables are secret and where a value ends.
+    hidden: Option<Vec<Span>>,
 }
 
 impl<'s> Excerpts<'s> {
     pub(crate) fn of(sources: &'s Sources) -> Self {
         let hidden = match read(sources) {
-            Ok(document) => Hidden::Values(Tree::new(&document).secret_values()),
-            Err(_) if sources.all().iter().any(|source| mentions(&source.text, &["secret"])) => {
-                Hidden::Unknown
-            }
-            Err(_) => Hidden::Nothing,
+            Ok(document) => Some(disjoint(Tree::new(&document).secret_values())),
+            Err(_) if sources.all().iter().any(|source| mentions(&source.text, &["secret"])) => None,
+            Err(_) => Some(Vec::new()),
         };
         Self { sources, hidden }
     }
 
-    pub(crate) fn sources(&self) -> &'s Sources {
-        self.sources
-    }
-
     /// The sentence of a mistake, without the quoted value if that is concealed.
     pub(crate) fn sentence<'m>(&self, span: Span, message: &'m str, masked: Option<&'m str>) -> &'m str {
-        let hides = match &self.hidden {
-            Hidden::Values(hidden) => overlapping(hidden, span).next().is_some(),
-            Hidden::Unknown => true,
-            Hidden::Nothing => false,
-        };
-        masked.filter(|_| hides).unwrap_or(message)
+        let is_hidden = self.hidden.as_ref().is_none_or(|hidden| overlapping(hidden, span).next().is_some());
+        masked.filter(|_| is_hidden).unwrap_or(message)
     }
 
-    pub(crate) fn lines(&self, place: &Place<'_>, span: Span) -> (String, String) {
+    pub(crate) fn message(&self, mistake: &Mistake, level: Level) -> Message {
+        let sentence = self.sentence(mistake.span, &mistake.message, mistake.masked.as_deref());
+        let environment =
+            mistake.environment.as_ref().map(|name| format!(" in environment {}", quoted(name)));
+        let sentence = sentence.to_owned() + &environment.unwrap_or_default();
+        let span = self.sources.narrowed(mistake.span);
+        let Some(place) = self.sources.place(span.start) else { return Message::new(level, sentence) };
+        let path = escaped(bytes_of(&place.source.path));
+        let mut message = Message::new(level, format!("{path}:{}:{}: {sentence}", place.line, place.column))
+            .field("file", path)
+            .number("line", place.line as u64)
+            .number("column", place.column as u64);
+        message.lines = self.lines(&place, span);
+        message.hint.clone_from(&mistake.hint);
+        message
+    }
+
+    /// The line of a mistake, and one with marks below it.
+    fn lines(&self, place: &Place<'_>, span: Span) -> Vec<String> {
         let start = place.source.start + place.start;
         let line = Span { start, end: start + place.text.len().max(1) };
         let mut hidden: Vec<Span> = match &self.hidden {
-            Hidden::Values(values) => overlapping(values, line).collect(),
-            Hidden::Unknown if is_guarded(&place.source.text[..place.start], place.text) => vec![line],
-            Hidden::Unknown | Hidden::Nothing => Vec::new(),
+            Some(values) => overlapping(values, line).collect(),
+            None if is_guarded(&place.source.text[..place.start], place.text) => vec![line],
+            None => Vec::new(),
         };
         let text = place.text.as_bytes();
         for login in [url::login(text), url::query(text)].into_iter().flatten() {
-            let mut login = Span { start: start + login.start, end: start + login.end.max(login.start + 1) };
-            // A secret that overlaps with it is merged into it.
-            let reaches = |value: &mut Span| value.start < login.end && login.start < value.end;
-            for value in hidden.extract_if(.., reaches).collect::<Vec<_>>() {
-                login = Span { start: login.start.min(value.start), end: login.end.max(value.end) };
-            }
-            hidden.push(login);
-            hidden.sort_unstable();
+            hidden.push(Span { start: start + login.start, end: start + login.end.max(login.start + 1) });
         }
-        let shown = |from: usize, to: usize| {
+        let hidden = disjoint(hidden);
+        let shown = |mut from: usize, to: usize| {
             let raw = |from: usize, to: usize| {
                 let raw = place.text.get(from.saturating_sub(start)..to.saturating_sub(start));
                 escaped(raw.unwrap_or_default().replace('\t', " ").as_bytes())
             };
-            let (mut text, mut from) = (String::new(), from);
+            let mut text = String::new();
             for value in overlapping(&hidden, Span { start: from, end: to }) {
                 text.push_str(&raw(from, value.start));
                 if value.end <= to || to == line.end {
@@ -87,10 +83,20 @@ impl<'s> Excerpts<'s> {
         let text = shortened(shown(start, line.end), 203);
         let indent = shown(start, at).chars().count().min(text.chars().count());
         let number = place.line.to_string();
-        let marks = "^".repeat(marked.chars().count().clamp(1, 40));
-        let mark = format!("{} | {}{marks}", " ".repeat(number.len()), " ".repeat(indent));
-        (format!("{number} | {text}"), mark)
+        let (width, marks) = (number.len(), "^".repeat(marked.chars().count().clamp(1, 40)));
+        vec![format!("{number} | {text}"), format!("{:width$} | {:indent$}{marks}", "", "")]
     }
+}
+
+/// Sorts spans, and makes one of those that overlap.
+fn disjoint(mut spans: Vec<Span>) -> Vec<Span> {
+    spans.sort_unstable();
+    spans.dedup_by(|next, last| {
+        let overlaps = next.start < last.end;
+        last.end = if overlaps { last.end.max(next.end) } else { last.end };
+        overlaps
+    });
+    spans
 }
 
 fn overlapping(spans: &[Span], span: Span) -> impl Iterator<Item = Span> {
@@ -101,17 +107,16 @@ fn overlapping(spans: &[Span], span: Span) -> impl Iterator<Item = Span> {
 /// Whether a line may contain a secret; `before` is the text above it. In a text that cannot be parsed this
 /// is every line in a section about variables.
 fn is_guarded(before: &str, line: &str) -> bool {
-    let (mut section, mut at, mut in_string) = (0, 0, false);
-    for above in before.split_inclusive('\n') {
-        if !in_string && is_header(above) {
-            section = at;
-        }
-        let quotes = above.matches("\"\"\"").count() + above.matches("'''").count();
-        in_string ^= quotes % 2 == 1;
-        at += above.len();
-    }
     let names = |text| mentions(text, &["env", "variables"]);
-    (in_string || !is_header(line)) && (names(&before[section..]) || names(line))
+    let (mut in_variables, mut in_string) = (names(line), false);
+    for above in before.lines() {
+        if !in_string && is_header(above) {
+            in_variables = names(line);
+        }
+        in_variables |= names(above);
+        in_string ^= (above.matches("\"\"\"").count() + above.matches("'''").count()) % 2 == 1;
+    }
+    in_variables && (in_string || !is_header(line))
 }
 
 fn is_header(line: &str) -> bool {

@@ -1,6 +1,5 @@
 //! Reads the files of the table: the table itself and its drop-ins.
 
-use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -9,9 +8,7 @@ use rustix::io::Errno;
 
 use super::excerpt::Excerpts;
 use crate::sys::{Signals, errno_of};
-use crate::text::{
-    Failure, Kind, Level, Message, Result, bytes_of, escaped, path_of, quoted, quoted_path, reason,
-};
+use crate::text::{Failure, Kind, Level, Result, bytes_of, path_of, quoted_path, reason};
 use crate::value::{Document, Mistake, Sources, Span};
 
 /// The path of the table, unless an option or a variable sets another one.
@@ -40,24 +37,19 @@ pub(crate) fn drop_in_directory(table: &Path) -> PathBuf {
 
 fn drop_ins(table: &Path) -> Result<Vec<PathBuf>> {
     let directory = drop_in_directory(table);
-    let is_one = |name: &OsStr| name.as_bytes().ends_with(b".toml") && !name.as_bytes().starts_with(b".");
-    let listed = std::fs::read_dir(&directory).and_then(|entries| {
-        let names = entries.map(|entry| Ok(entry?.file_name()));
-        names.collect::<std::io::Result<Vec<_>>>()
-    });
-    match listed {
-        Ok(mut names) => {
-            names.retain(|name| is_one(name));
-            names.sort_unstable();
-            Ok(names.into_iter().map(|name| directory.join(name)).collect())
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+    let listed = std::fs::read_dir(&directory)
+        .and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect::<std::io::Result<Vec<_>>>());
+    let mut names = match listed {
+        Ok(names) => names,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => {
-            let shown = quoted_path(&directory);
-            let sentence = format!("cannot read the drop-ins in {shown}: {}", reason(&error));
-            Err(Failure::new(Kind::Table, sentence))
+            let (shown, reason) = (quoted_path(&directory), reason(&error));
+            return Err(Failure::new(Kind::Table, format!("cannot read the drop-ins in {shown}: {reason}")));
         }
-    }
+    };
+    names.retain(|name| name.as_bytes().ends_with(b".toml") && !name.as_bytes().starts_with(b"."));
+    names.sort_unstable();
+    Ok(names.into_iter().map(|name| directory.join(name)).collect())
 }
 
 fn read_one(path: &Path, what: &str, signals: &mut Signals) -> Result<String> {
@@ -66,7 +58,7 @@ fn read_one(path: &Path, what: &str, signals: &mut Signals) -> Result<String> {
     let read = read.map_err(|stop| stop.failure(&format!("while reading the {what} {shown}")))?;
     let bytes = read.map_err(|error| {
         // A lack of descriptors or memory is not a mistake of the table.
-        let wants = [Errno::MFILE, Errno::NFILE, Errno::NOMEM].iter().any(|one| errno_of(&error) == *one);
+        let wants = matches!(errno_of(&error), Errno::MFILE | Errno::NFILE | Errno::NOMEM);
         let kind = if wants { Kind::System } else { Kind::Table };
         let failure = Failure::new(kind, format!("cannot read the {what} {shown}: {}", reason(&error)));
         if what == "table" && error.kind() == ErrorKind::NotFound {
@@ -80,31 +72,12 @@ fn read_one(path: &Path, what: &str, signals: &mut Signals) -> Result<String> {
         Ok(text) => Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)),
         Err(error) => {
             let start = error.utf8_error().valid_up_to();
+            let mistake = Mistake::new(Span { start, end: start + 1 }, "the table is not UTF-8");
             let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
             let sources = Sources::one(path.to_owned(), text);
-            let mistake = Mistake::new(Span { start, end: start + 1 }, "the table is not UTF-8");
-            Err(Failure::of(Kind::Table, message(&Excerpts::of(&sources), &mistake, Level::Error)))
+            Err(Failure::of(Kind::Table, Excerpts::of(&sources).message(&mistake, Level::Error)))
         }
     }
-}
-
-pub(crate) fn message(excerpts: &Excerpts<'_>, mistake: &Mistake, level: Level) -> Message {
-    let mut sentence =
-        excerpts.sentence(mistake.span, &mistake.message, mistake.masked.as_deref()).to_owned();
-    if let Some(environment) = &mistake.environment {
-        sentence = format!("{sentence} in environment {}", quoted(environment));
-    }
-    let span = excerpts.sources().narrowed(mistake.span);
-    let Some(place) = excerpts.sources().place(span.start) else { return Message::new(level, sentence) };
-    let path = escaped(bytes_of(&place.source.path));
-    let (line, mark) = excerpts.lines(&place, span);
-    let mut message = Message::new(level, format!("{path}:{}:{}: {sentence}", place.line, place.column))
-        .field("file", path)
-        .number("line", place.line as u64)
-        .number("column", place.column as u64);
-    message.lines = vec![line, mark];
-    message.hint.clone_from(&mistake.hint);
-    message
 }
 
 pub(crate) fn failing(sources: &Sources, mistakes: &[Mistake]) -> Result<()> {
@@ -112,7 +85,7 @@ pub(crate) fn failing(sources: &Sources, mistakes: &[Mistake]) -> Result<()> {
         return Ok(());
     }
     let excerpts = Excerpts::of(sources);
-    let failure = |mistake| Failure::of(Kind::Table, message(&excerpts, mistake, Level::Error));
+    let failure = |mistake| Failure::of(Kind::Table, excerpts.message(mistake, Level::Error));
     Failure::all(mistakes.iter().map(failure)).map_or(Ok(()), Err)
 }
 

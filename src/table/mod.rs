@@ -15,7 +15,7 @@ pub(crate) use crate::table::decode::decoder::Decoder;
 pub(crate) use crate::table::decode::list::all_steps;
 pub(crate) use crate::table::excerpt::Excerpts;
 pub(crate) use crate::table::load::failing;
-pub(crate) use crate::table::naming::{Named, filter_names, mentioned, named};
+pub(crate) use crate::table::naming::{Named, filter_names};
 pub(crate) use crate::table::select::{Lookup, Selection, Tree};
 pub(crate) use crate::table::types::{
     Declaration, Init, Layer, LeadingDash, Required, Settings, ShimSettings, Unknown, VariableKind, VerbPart,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::table::decode::decoder::Decoder;
 use crate::table::decode::list::all_steps;
+use crate::table::select::Tree;
 use crate::table::types::Naming;
 use crate::text::{EnvironmentName, VerbName, did_you_mean, quoted, set_of};
 use crate::value::{Mistake, Node, Span};
@@ -17,30 +18,64 @@ pub(crate) enum Named {
     Like(String),
 }
 
-/// Resolves a name to an environment. With `names` in the table only those are valid. Otherwise every name is
-/// valid, except names that look like one of the table's: `production` probably means `prod`, which a filter
-/// `!prod` does not exclude.
-pub(crate) fn named(root: Node<'_>, naming: &Naming, name: &EnvironmentName) -> Named {
-    let alias = naming.aliases.iter().find(|(alias, _)| alias == name).map(|(_, target)| target);
-    if naming.names.as_ref().is_some_and(|names| !names.contains(alias.unwrap_or(name))) {
-        return Named::Unlisted;
+impl<'d> Tree<'d> {
+    /// Resolves a name to an environment. With `names` in the table only those are valid. Otherwise every name
+    /// is valid, except names that look like one of the table's: `production` probably means `prod`, which a
+    /// filter `!prod` does not exclude.
+    pub(crate) fn named(self, naming: &Naming, name: &EnvironmentName) -> Named {
+        let alias = naming.aliases.iter().find(|(alias, _)| alias == name).map(|(_, target)| target);
+        if naming.names.as_ref().is_some_and(|names| !names.contains(alias.unwrap_or(name))) {
+            return Named::Unlisted;
+        }
+        if let Some(target) = alias {
+            return Named::Alias(target.clone());
+        }
+        let name = name.as_str();
+        if naming.names.is_some() || name == naming.default() || self.environment(name).is_some() {
+            return Named::Itself;
+        }
+        let mut mentioned = self.mentioned();
+        mentioned.extend(naming.aliases.iter().flat_map(|(alias, target)| [alias.as_str(), target.as_str()]));
+        if mentioned.is_empty() || mentioned.contains(name) {
+            return Named::Itself;
+        }
+        mentioned.insert(naming.default());
+        let like = mentioned.into_iter().find(|other| looks_like(name, other));
+        like.map_or(Named::Itself, |other| Named::Like(other.to_owned()))
     }
-    if let Some(target) = alias {
-        return Named::Alias(target.clone());
+
+    /// The environments that the table defines, and those in filters of steps.
+    pub(crate) fn mentioned<'n>(self) -> BTreeSet<&'n str>
+    where
+        'd: 'n,
+    {
+        let steps = self.layers().into_iter().filter_map(|layer| layer.get("setup")).flat_map(all_steps);
+        let filtered = steps.flat_map(|step| filter_names(step, "environments")).map(|(_, name)| name);
+        set_of(filtered.chain(self.environments()))
     }
-    let name = name.as_str();
-    let is_known = name == naming.default() || has_environment(root, name);
-    if naming.names.is_some() || is_known {
-        return Named::Itself;
+
+    pub(super) fn check_naming(self, naming: &Naming, decoder: &mut Decoder) {
+        let Some(environment) = self.root().get("environment") else { return };
+        let aliases = || environment.below("aliases");
+        for alias in aliases() {
+            let is_listed = naming.names.iter().flatten().any(|name| name.as_str() == alias.key());
+            if is_listed || self.environment(alias.key()).is_some() {
+                let message = format!("alias {} is also an environment", quoted(alias.key()));
+                decoder.mistake(alias.key_span(), message);
+            }
+        }
+        let (Some(names), Some(list)) = (&naming.names, environment.get("names")) else { return };
+        for node in aliases().chain(environment.get("default")) {
+            decoder.mistakes.extend(node.as_str().and_then(|name| unlisted(names, name, node.span())));
+        }
+        for node in self.root().below("environments") {
+            decoder.mistakes.extend(unlisted(names, node.key(), node.key_span()));
+        }
+        if naming.default.is_none() && unlisted(names, naming.default(), list.span()).is_some() {
+            let message = format!("`names` does not have `{}`, which is the default", naming.default());
+            decoder.mistake(list.span(), message).hint("`default` names another one");
+        }
     }
-    let mut mentioned = mentioned(root);
-    mentioned.extend(naming.aliases.iter().flat_map(|(alias, target)| [alias.as_str(), target.as_str()]));
-    if mentioned.is_empty() || mentioned.contains(name) {
-        return Named::Itself;
-    }
-    mentioned.insert(naming.default());
-    let like = mentioned.into_iter().find(|other| looks_like(name, other));
-    like.map_or(Named::Itself, |other| Named::Like(other.to_owned()))
 }
 
 /// Whether two names differ only in case, or one starts with the other and only letters follow.
@@ -48,19 +83,6 @@ fn looks_like(one: &str, other: &str) -> bool {
     let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
     let (start, rest) = long.as_bytes().split_at(short.len());
     start.eq_ignore_ascii_case(short.as_bytes()) && rest.iter().all(u8::is_ascii_alphabetic)
-}
-
-fn has_environment(root: Node<'_>, name: &str) -> bool {
-    root.get("environments").is_some_and(|all| all.get(name).is_some())
-}
-
-/// The environments that the table defines, and those in filters of steps.
-pub(crate) fn mentioned(root: Node<'_>) -> BTreeSet<&str> {
-    let parts = || std::iter::once(root).chain(root.below("environments"));
-    let lists = parts().flat_map(|part| std::iter::once(part).chain(part.below("verbs")));
-    let steps = lists.filter_map(|part| part.get("setup")).flat_map(all_steps);
-    let filtered = steps.flat_map(|step| filter_names(step, "environments")).map(|(_, name)| name);
-    set_of(filtered.chain(parts().skip(1).map(Node::key)))
 }
 
 /// The names in a filter of a step, without their `!`.
@@ -72,37 +94,14 @@ pub(crate) fn filter_names<'d>(step: Node<'d>, filter: &str) -> impl Iterator<It
     })
 }
 
-pub(crate) fn check(root: Node<'_>, naming: &Naming, decoder: &mut Decoder) {
-    let Some(environment) = root.get("environment") else { return };
-    let aliases = || environment.below("aliases");
-    let is_one = |name: &str| {
-        naming.names.iter().flatten().any(|each| each.as_str() == name) || has_environment(root, name)
-    };
-    for alias in aliases().filter(|alias| is_one(alias.key())) {
-        let message = format!("alias {} is also an environment", quoted(alias.key()));
-        decoder.mistake(alias.key_span(), message);
-    }
-    let (Some(names), Some(list)) = (&naming.names, environment.get("names")) else { return };
-    for node in aliases().chain(environment.get("default")) {
-        decoder.mistakes.extend(node.as_str().and_then(|name| unlisted(names, name, node.span())));
-    }
-    for node in root.below("environments") {
-        decoder.mistakes.extend(unlisted(names, node.key(), node.key_span()));
-    }
-    if naming.default.is_none() && unlisted(names, naming.default(), list.span()).is_some() {
-        let message = format!("`names` does not have `{}`, which is the default", naming.default());
-        decoder.mistake(list.span(), message).hint("`default` names another one");
-    }
-}
-
+/// The mistake that an environment is not one of `names`, if it is not.
 pub(crate) fn unlisted(names: &[EnvironmentName], name: &str, span: Span) -> Option<Mistake> {
     let known = || names.iter().map(EnvironmentName::as_str);
     if known().any(|known| known == name) {
         return None;
     }
-    let hint = did_you_mean(name, known());
     let message = format!("environment {} is not one of `names`", quoted(name));
-    Some(Mistake { hint, ..Mistake::new(span, message) })
+    Some(Mistake { hint: did_you_mean(name, known()), ..Mistake::new(span, message) })
 }
 
 #[cfg(test)]
@@ -139,11 +138,12 @@ mod tests {
         let sources = Sources::one("t.toml".into(), table.to_owned());
         let document = Document::read(&sources, |_| false).expect("well-formed");
         let mut decoder = Decoder::default();
-        let settings = decoder.settings(document.root());
+        let tree = Tree::new(&document);
+        let settings = tree.settings(&mut decoder);
         assert_eq!(decoder.mistakes, []);
         for (name, expected) in cases {
             let name = EnvironmentName::parse(name.as_bytes()).expect("a name");
-            assert_eq!(named(document.root(), &settings.environment, &name), *expected, "{table}: {name}");
+            assert_eq!(tree.named(&settings.environment, &name), *expected, "{table}: {name}");
         }
     }
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::table::decode::decoder::{Decoder, Place};
 use crate::table::decode::layer::OF_ENVIRONMENT;
-use crate::table::naming;
-use crate::table::types::{Layer, Settings, VerbPart};
+use crate::table::decode::settings::TABLE;
+use crate::table::types::{Layer, LeadingDash, Settings, Unknown, VerbPart};
 use crate::text::{EnvironmentName, VerbName, did_you_mean, matches, quoted, set_of};
 use crate::value::{Document, Mistake, Node, Shape, Sources, Span};
 
@@ -108,18 +108,14 @@ impl<'d> Tree<'d> {
     /// The variables that any verb or environment declares as secret, and their older names.
     pub(crate) fn secrets(self) -> Vec<String> {
         let variables = || self.layers().into_iter().flat_map(|layer| layer.below("variables"));
-        let is_secret = |variable: &Node<'_>| {
-            // A value that is not a boolean is a mistake; the variable is treated as secret.
-            variable.get("secret").is_some_and(|secret| secret.shape() != Shape::False)
-        };
-        let secrets = set_of(variables().filter(is_secret).map(Node::key));
+        let secrets = set_of(variables().filter(|variable| is_secret(*variable)).map(Node::key));
         let of_secret = variables().filter(|variable| secrets.contains(variable.key()));
         let aliases = of_secret.flat_map(|variable| variable.below("aliases")).filter_map(Node::as_str);
         secrets.iter().copied().chain(aliases).map(str::to_owned).collect()
     }
 
-    /// The places of secret values, in order: values that are assigned to variables or compared with them,
-    /// and values in declarations.
+    /// The places of secret values: values that are assigned to variables or compared with them, and values
+    /// in declarations.
     pub(crate) fn secret_values(self) -> Vec<Span> {
         let secrets = set_of(self.secrets());
         let mut values = Vec::new();
@@ -133,14 +129,6 @@ impl<'d> Tree<'d> {
             });
             values.extend(parts.map(Node::span));
         }
-        values.sort_unstable();
-        // One can be inside another, which begins before it.
-        let mut end = 0;
-        values.retain(|value| {
-            let is_inside = value.end <= end;
-            end = end.max(value.end);
-            !is_inside
-        });
         values
     }
 
@@ -185,21 +173,19 @@ impl<'d> Tree<'d> {
     pub(crate) fn lookup(self, word: &[u8], environment: &str) -> Lookup {
         let Some(word) = VerbName::parse(word) else { return Lookup::Unknown };
         let word = word.as_str();
-        let alias = |environment: &str| {
-            self.all_of(environment, "aliases")
-                .find(|(_, alias)| alias.as_str() == Some(word))
-                .map(|(verb, _)| verb)
+        let find = |environment: &str| {
+            let aliases = || self.all_of(environment, "aliases");
+            let alias = || aliases().find(|(_, alias)| alias.as_str() == Some(word)).map(|(verb, _)| verb);
+            if self.has_verb(word, environment) { Some(word) } else { alias() }
         };
-        let here = Some(word).filter(|_| self.has_verb(word, environment)).or_else(|| alias(environment));
-        if let Some(verb) = here.and_then(|verb| VerbName::parse(verb.as_bytes())) {
+        if let Some(verb) = find(environment).and_then(|verb| VerbName::parse(verb.as_bytes())) {
             return Lookup::Verb(verb);
         }
         let naming = self.root().get("environment");
         let default = naming.and_then(|naming| naming.get("default")?.as_str()).unwrap_or("prod");
         let names = naming.into_iter().flat_map(|naming| naming.below("names")).filter_map(Node::as_str);
         let known = set_of(self.environments().chain(names).chain([default]));
-        let others = known.into_iter().filter(|other| *other != environment);
-        let others = others.filter(|other| self.has_verb(word, other) || alias(other).is_some());
+        let others = known.into_iter().filter(|other| *other != environment && find(other).is_some());
         let elsewhere: Vec<String> = others.map(str::to_owned).collect();
         if elsewhere.is_empty() { Lookup::Unknown } else { Lookup::Elsewhere(elsewhere) }
     }
@@ -224,35 +210,47 @@ impl<'d> Tree<'d> {
             let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
             for (owner, item) in self.all_of(environment, key) {
                 let Some(name) = item.as_str() else { continue };
-                let (shown, of) = (quoted(name), quoted(owner));
-                let mut clash = |other: &str, message: String| {
-                    if verb.is_none_or(|verb| [owner, other].contains(&verb)) {
-                        clashes.push(Mistake::new(item.span(), message));
+                let is_verb = key == "aliases" && self.has_verb(name, environment);
+                for (other, is_verb) in [(is_verb.then_some(name), true), (seen.insert(name, owner), false)] {
+                    let Some(other) = other else { continue };
+                    if verb.is_some_and(|verb| verb != owner && verb != other) {
+                        continue;
                     }
-                };
-                if key == "aliases" && self.has_verb(name, environment) {
-                    clash(name, format!("alias {shown} of verb {of} is also a verb"));
+                    let (shown, of, also) = (quoted(name), quoted(owner), quoted(other));
+                    let message = match (key, other == owner) {
+                        _ if is_verb => format!("alias {shown} of verb {of} is also a verb"),
+                        ("aliases", true) => format!("alias {shown} appears twice in verb {of}"),
+                        ("aliases", false) => {
+                            format!("alias {shown} of verb {of} is also an alias of verb {also}")
+                        }
+                        (_, true) => format!("pattern {shown} is in `match` of verb {of} twice"),
+                        (_, false) => format!("pattern {shown} is in `match` of verbs {also} and {of}"),
+                    };
+                    clashes.push(Mistake::new(item.span(), message));
                 }
-                let Some(other) = seen.insert(name, owner) else { continue };
-                let also = quoted(other);
-                let message = match (key, other == owner) {
-                    ("aliases", true) => format!("alias {shown} appears twice in verb {of}"),
-                    ("aliases", false) => {
-                        format!("alias {shown} of verb {of} is also an alias of verb {also}")
-                    }
-                    (_, true) => format!("pattern {shown} is in `match` of verb {of} twice"),
-                    (_, false) => format!("pattern {shown} is in `match` of verbs {also} and {of}"),
-                };
-                clash(other, message);
             }
         }
         clashes
     }
 
     pub(crate) fn settings(self, decoder: &mut Decoder) -> Settings {
-        let settings = decoder.settings(self.root());
-        naming::check(self.root(), &settings.environment, decoder);
-        decoder.environments.clone_from(&settings.environment.names);
+        let root = self.root();
+        let mut settings = Settings::default();
+        decoder.keys(root, &the_table, TABLE, &mut settings);
+        for (key, asked) in [
+            ("unknown", settings.unknown == Unknown::Default),
+            ("leading-dash", settings.leading_dash == LeadingDash::Default),
+        ] {
+            if let Some(node) = root.get(key).filter(|_| asked && root.get("default").is_none()) {
+                let message = format!("`{key}` is `default`, but the table has no `default` verb");
+                decoder.mistake(node.span(), message).hint("default = \"VERB\"");
+            }
+        }
+        let naming = &mut settings.environment;
+        let variable = root.get("variables").and_then(|variables| variables.get(naming.variable()));
+        naming.is_secret = variable.is_some_and(is_secret);
+        self.check_naming(naming, decoder);
+        decoder.environments.clone_from(&naming.names);
         if let Some((name, span)) = &settings.default
             && !self.everywhere().any(|environment| self.has_verb(name.as_str(), environment))
         {
@@ -267,7 +265,7 @@ impl<'d> Tree<'d> {
     pub(crate) fn select(
         self, decoder: &mut Decoder, environment: &EnvironmentName, verb: Option<&VerbName>,
     ) -> Selection {
-        let table = decoder.layer(self.root(), Place::Table);
+        let table = decoder.layer(self.root(), &the_table);
         let node = self.environment(environment.as_str());
         let layer = node.map(|node| Self::decode_environment(decoder, node)).unwrap_or_default();
         let verb = verb.map(|verb| {
@@ -279,9 +277,9 @@ impl<'d> Tree<'d> {
 
     pub(crate) fn decode_environment(decoder: &mut Decoder, node: Node<'_>) -> Layer {
         let name = node.key();
-        let place = Place::Environment(name);
+        let place: Place<'_> = &|| format!("environment {}", quoted(name));
         if node.shape() != Shape::Table {
-            decoder.mistake(node.span(), format!("{place} must be a table, not {}", node.shape().name()));
+            decoder.mistake(node.span(), format!("{} must be a table, not {}", place(), node.shape().name()));
             return Layer::default();
         }
         if EnvironmentName::parse(name.as_bytes()).is_none() {
@@ -297,22 +295,23 @@ impl<'d> Tree<'d> {
         self, decoder: &mut Decoder, environment: &EnvironmentName, verb: &VerbName,
     ) -> SelectedVerb {
         let (base, over) = self.parts(verb.as_str(), environment.as_str());
-        let place = Place::Verb(verb.as_str());
+        let place: Place<'_> = &|| format!("verb {}", quoted(verb.as_str()));
         let mut part = base.map(|node| decoder.verb(node, place)).unwrap_or_default();
         let mut environment_layer = Layer::default();
         if let Some(node) = over {
-            let mut over = decoder.verb(node, Place::VerbOf(verb.as_str(), environment.as_str()));
+            let mut over = decoder
+                .verb(node, &|| format!("{} of environment {}", place(), quoted(environment.as_str())));
             environment_layer = std::mem::take(&mut over.layer);
             part.span = part.span.or(over.span);
             part.lay(over);
         }
         let has_exec = |node: Node<'_>| node.get("exec").is_some();
         // A mistake in `exec` and a verb that is not a table have already been reported.
-        let written = [base, over].into_iter().flatten();
-        let is_reported = written.into_iter().any(|node| node.shape() != Shape::Table || has_exec(node));
-        if let Some(span) = part.span.filter(|_| part.exec.is_none() && !is_reported) {
-            let elsewhere =
-                self.environments().any(|other| self.parts(verb.as_str(), other).1.is_some_and(has_exec));
+        let is_reported = |node: Node<'_>| node.shape() != Shape::Table || has_exec(node);
+        if let Some(span) = part.span
+            && part.exec.is_none()
+            && ![base, over].into_iter().flatten().any(is_reported)
+        {
             // A drop-in with a typo in a verb's name creates a new verb. Only the first ones are compared,
             // because the time grows with the square of their number.
             let few = decoder.mistakes.len() < 20;
@@ -320,12 +319,22 @@ impl<'d> Tree<'d> {
             let others = others.into_iter().filter(|other| has_exec(*other)).map(Node::key);
             let hint = did_you_mean(verb.as_str(), others);
             let form = || "`exec` is the target's argv: `exec = [\"program\", \"argument\"]`".to_owned();
-            let mistake = decoder.mistake(span, format!("{place} has no `exec`"));
+            let mistake = decoder.mistake(span, format!("{} has no `exec`", place()));
             mistake.hint(hint.unwrap_or_else(form));
-            mistake.environment = elsewhere.then(|| environment.to_string());
+            let mut elsewhere = self.environments().filter_map(|other| self.parts(verb.as_str(), other).1);
+            mistake.environment = elsewhere.any(has_exec).then(|| environment.to_string());
         }
         SelectedVerb { name: verb.clone(), part, environment_layer }
     }
+}
+
+fn the_table() -> String {
+    "the table".to_owned()
+}
+
+/// Whether a variable is declared as secret. It also is if the value is not a boolean, which is a mistake.
+fn is_secret(variable: Node<'_>) -> bool {
+    variable.get("secret").is_some_and(|secret| secret.shape() != Shape::False)
 }
 
 /// Adds the values of secrets in an `env`, and the strings that begin with `SECRET=` or `SECRET!=`, such as

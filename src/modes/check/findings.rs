@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::table::{Excerpts, load};
+use crate::table::Excerpts;
 use crate::text::{Exact, Level, Message, bytes_of, quoted};
 use crate::value::{Mistake, Sources, Span};
 
@@ -174,7 +174,7 @@ impl Findings {
         }
         let excerpts = Excerpts::of(sources);
         let placed = self.placed(&excerpts);
-        messages.extend(placed.iter().map(|(level, mistake)| load::message(&excerpts, mistake, *level)));
+        messages.extend(placed.iter().map(|(level, mistake)| excerpts.message(mistake, *level)));
         messages
     }
 

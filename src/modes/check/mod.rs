@@ -21,7 +21,7 @@ use crate::modes::check::findings::Findings;
 use crate::modes::context::{Context, check_stop, print_json};
 use crate::plan::{self, Why};
 use crate::sys::Credentials;
-use crate::table::{Decoder, Tree, mentioned, select};
+use crate::table::{Decoder, Tree, select};
 use crate::text::{EnvironmentName, Failure, Kind, Level, Result, VerbName, quoted, quoted_path};
 use crate::value::Sources;
 
@@ -74,7 +74,7 @@ fn look(
     let default = settings.environment.default();
     let chosen = context.environment(options, &settings, tree);
     let chosen_name = chosen.as_ref().map_or(default, |chosen| chosen.name.as_str());
-    let mut names = mentioned(tree.root());
+    let mut names = tree.mentioned();
     let asked_for = chosen.as_ref().is_ok_and(|chosen| matches!(chosen.why, Why::Option | Why::Variable));
     if asked_for && settings.environment.names.is_none() && !names.contains(chosen_name) {
         let message = format!(

@@ -12,7 +12,7 @@ use crate::modes::explain::shape::{Explained, ExplainedDeclared, ExplainedInit, 
 use crate::modes::explain::steps::{Expander, Steps, shown};
 use crate::plan::{Arguments, Plan, PlanStep, fault_failure};
 use crate::sys::{Credentials, Identity, identity, read};
-use crate::table::{Settings, Tree, mentioned};
+use crate::table::{Settings, Tree};
 use crate::text::url::masked;
 use crate::text::{Exact, Failure, MASK, Result, VerbName, readable};
 use crate::value::{Expanded, Found, LAYERS, Origin, Probe, StepKind, Variables, signal_name};
@@ -59,7 +59,7 @@ pub(crate) fn explain(
         environment: plan.environment.name.to_string(),
         environment_reason: plan.environment.describe(),
         environment_in_table: plan.environment.listed
-            || mentioned(tree.root()).contains(plan.environment.name.as_str()),
+            || tree.mentioned().contains(plan.environment.name.as_str()),
         variables: changed(plan, inherited, user.as_ref().filter(|_| myself.is_root())),
         declared: plan.declared.iter().map(|name| declared(plan, name)).collect(),
         unset: plan.unset.clone(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::table::decode::form::{Described, Form};
+use crate::table::decode::form::Described;
 use crate::text::{
     DURATION_RULE, EnvironmentName, NAME_RULE, VerbName, did_you_mean, is_variable_name, listed,
     parse_duration, parse_mode, quoted,
@@ -11,89 +11,46 @@ use crate::value::{
     CONDITION_RULE, Condition, Deferred, Mistake, Node, Shape, Span, Template, UserSpec, parse_signal,
 };
 
-/// The place of a key, which becomes text only for a mistake.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Place<'p> {
-    Table,
-    Environment(&'p str),
-    Verb(&'p str),
-    VerbOf(&'p str, &'p str),
-    /// A step of one of the places above.
-    StepOf(&'p Place<'p>),
-    /// A table in one of the places above, named by its key or header.
-    Named(&'p str),
-    Variable(&'p str),
-}
-
-impl std::fmt::Display for Place<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Table => f.write_str("the table"),
-            Self::Environment(name) => write!(f, "environment {}", quoted(name)),
-            Self::Verb(name) => write!(f, "verb {}", quoted(name)),
-            Self::VerbOf(name, environment) => {
-                write!(f, "verb {} of environment {}", quoted(name), quoted(environment))
-            }
-            Self::StepOf(place) => write!(f, "a step of {place}"),
-            Self::Named(name) => f.write_str(&quoted(name)),
-            Self::Variable(name) => write!(f, "`[variables.{name}]`"),
-        }
-    }
-}
+/// Describes the place of a key. It is only called for a mistake.
+pub(crate) type Place<'p> = &'p dyn Fn() -> String;
 
 pub(crate) struct Key<T: 'static> {
-    pub(crate) name: &'static str,
-    pub(crate) form: Form,
-    pub(crate) about: &'static str,
-    pub(crate) reader: fn(&mut Decoder, Node<'_>, &mut T),
-    /// The kinds of steps that accept this key; empty if all do.
-    pub(crate) kinds: &'static [&'static str],
+    pub(crate) described: Described,
+    pub(crate) read: fn(&mut Decoder, Node<'_>, &mut T),
 }
 
-impl<T> Key<T> {
-    pub(crate) fn describe(&self) -> Described {
-        Described { name: self.name, form: self.form, about: self.about, kinds: self.kinds }
-    }
-}
-
-/// The keys of a noun. The reader of a key is a function, or a field with a method of the decoder, for the
-/// value or for each item, or with a choice. A key without a reader is decoded separately.
+/// The keys of a noun. The reader of a key is a field with a method of the decoder, for the value or for each
+/// item, or with a choice, or only a method that checks the value. A key without a reader is decoded
+/// separately.
 macro_rules! keys {
     ($type:ty {
         $($name:literal $([$($kind:literal)+])?, $form:ident $(($of:expr))?, $about:literal, $reader:tt;)+
     }) => {
         &[$(crate::table::decode::decoder::Key {
-            name: $name,
-            form: crate::table::decode::form::Form::$form $(($of))?,
-            about: $about,
-            kinds: &[$($($kind),+)?],
-            reader: crate::table::decode::decoder::keys!(@reader $type, $reader),
+            described: crate::table::decode::form::Described {
+                name: $name,
+                form: crate::table::decode::form::Form::$form $(($of))?,
+                about: $about,
+                kinds: &[$($($kind),+)?],
+            },
+            read: crate::table::decode::decoder::keys!(@reader $type, $reader),
         }),+]
     };
     (@reader $type:ty, ()) => { |_, _, _| {} };
+    (@reader $type:ty, ($method:ident)) => { |decoder, node, _| { decoder.$method(node); } };
     (@reader $type:ty, ($($field:ident).+ = $method:ident)) => {
-        |decoder, node, into: &mut $type| into.$($field).+ = decoder.$method(node)
-    };
-    (@reader $type:ty, ($($field:ident).+ = Some($method:ident))) => {
-        |decoder, node, into: &mut $type| into.$($field).+ = Some(decoder.$method(node))
+        |decoder, node, into: &mut $type| into.$($field).+ = decoder.$method(node).into()
     };
     (@reader $type:ty, ($($field:ident).+ = $list:ident of $method:ident)) => {
-        |decoder, node, into: &mut $type| into.$($field).+ = decoder.$list(node, Decoder::$method)
-    };
-    (@reader $type:ty, ($($field:ident).+ = Some($list:ident of $method:ident))) => {
-        |decoder, node, into: &mut $type| into.$($field).+ = Some(decoder.$list(node, Decoder::$method))
-    };
-    (@reader $type:ty, ($($field:ident).+: Option<$choice:ty>)) => {
-        |decoder, node, into: &mut $type| {
-            into.$($field).+ = decoder.choice(node, &<$choice>::NAMES, <$choice>::parse);
-        }
+        |decoder, node, into: &mut $type| into.$($field).+ = decoder.$list(node, Decoder::$method).into()
     };
     (@reader $type:ty, ($($field:ident).+: $choice:ty)) => {
         |decoder, node, into: &mut $type| {
-            into.$($field).+ = decoder.choice(node, &<$choice>::NAMES, <$choice>::parse).unwrap_or_default();
+            if let Some(value) = decoder.choice(node, &<$choice>::NAMES, <$choice>::parse) {
+                into.$($field).+ = value.into();
+            }
         }
     };
-    (@reader $type:ty, ($function:path)) => { $function };
 }
 
 pub(crate) use keys;
@@ -120,24 +77,24 @@ impl Decoder {
         None
     }
 
-    fn masked_mistake(&mut self, node: Node<'_>, message: String, masked: String, hint: &str) {
+    /// Parses a string; the mistake says that it is `what` if it is not valid.
+    fn valid<T>(
+        &mut self, node: Node<'_>, parse: fn(&str) -> Option<T>, what: &str, hint: &str,
+    ) -> Option<T> {
+        parse(self.string(node)?).or_else(|| self.invalid(node, what, hint))
+    }
+
+    fn invalid<T>(&mut self, node: Node<'_>, what: &str, hint: &str) -> Option<T> {
+        let (key, text) = (quoted(node.key()), quoted(node.as_str().unwrap_or_default()));
+        let message = format!("{key} is {text}, which is {what}");
+        self.refuse_masked(node, message, format!("{key} is {what}"), hint)
+    }
+
+    fn refuse_masked<T>(&mut self, node: Node<'_>, message: String, masked: String, hint: &str) -> Option<T> {
         let mistake = self.mistake(node.span(), message);
         mistake.masked = Some(masked);
         mistake.hint(hint);
-    }
-
-    /// Parses a string; the mistake says that it is `what` if it is not valid.
-    fn valid<T>(
-        &mut self, node: Node<'_>, parse: impl Fn(&str) -> Option<T>, what: &str, hint: &str,
-    ) -> Option<T> {
-        let text = self.string(node)?;
-        let value = parse(text);
-        if value.is_none() {
-            let key = quoted(node.key());
-            let message = format!("{key} is {}, which is {what}", quoted(text));
-            self.masked_mistake(node, message, format!("{key} is {what}"), hint);
-        }
-        value
+        None
     }
 
     pub(crate) fn wrong_type<T>(&mut self, node: Node<'_>, wanted: &str) -> Option<T> {
@@ -157,9 +114,9 @@ impl Decoder {
     /// Decodes a table by its keys. Every unknown key is a mistake.
     pub(crate) fn keys<T>(&mut self, node: Node<'_>, place: Place<'_>, keys: &[Key<T>], into: &mut T) {
         for child in node.children() {
-            match keys.iter().find(|key| key.name == child.key()) {
-                Some(key) => (key.reader)(self, child, into),
-                None => self.unknown_key(child, place, &mut keys.iter().map(|key| key.name)),
+            match keys.iter().find(|key| key.described.name == child.key()) {
+                Some(key) => (key.read)(self, child, into),
+                None => self.unknown_key(child, place, &mut keys.iter().map(|key| key.described.name)),
             }
         }
     }
@@ -177,10 +134,10 @@ impl Decoder {
         &mut self, child: Node<'_>, place: Place<'_>, known: &mut dyn Iterator<Item = &'static str>,
     ) {
         let known: Vec<&str> = known.collect();
-        let key = child.key();
-        let hint = did_you_mean(key, known.iter().copied());
+        let hint = did_you_mean(child.key(), known.iter().copied());
         let hint = hint.unwrap_or_else(|| format!("the keys here are {}", listed(&known)));
-        self.mistake(child.key_span(), format!("unknown key {} in {place}", quoted(key))).hint(hint);
+        let message = format!("unknown key {} in {}", quoted(child.key()), place());
+        self.mistake(child.key_span(), message).hint(hint);
     }
 
     pub(crate) fn string<'d>(&mut self, node: Node<'d>) -> Option<&'d str> {
@@ -222,24 +179,22 @@ impl Decoder {
     }
 
     pub(crate) fn template(&mut self, node: Node<'_>) -> Option<Template> {
-        let parsed = Template::parse(self.string(node)?);
-        self.well_formed(node, parsed).map(|template| template.at(node.span()))
+        self.well_formed(node, Template::parse).map(|template| template.at(node.span()))
     }
 
     pub(crate) fn template_element(&mut self, node: Node<'_>) -> Option<Template> {
-        let parsed = Template::parse_element(self.string(node)?);
-        self.well_formed(node, parsed).map(|template| template.at(node.span()))
+        self.well_formed(node, Template::parse_element).map(|template| template.at(node.span()))
     }
 
     /// The parsed value, or a mistake for a malformed `${`. The reason may quote nearby text.
-    fn well_formed<T>(&mut self, node: Node<'_>, parsed: Result<T, String>) -> Option<T> {
+    fn well_formed<T>(&mut self, node: Node<'_>, parse: fn(&str) -> Result<T, String>) -> Option<T> {
+        let parsed = parse(self.string(node)?);
         let malformed = |reason| {
             let key = quoted(node.key());
             let masked = format!("{key}: a `${{` in it has none of the forms");
-            let hint = "a literal `${` is written `$${`";
-            self.masked_mistake(node, format!("{key}: {reason}"), masked, hint);
+            self.refuse_masked(node, format!("{key}: {reason}"), masked, "a literal `${` is written `$${`")
         };
-        parsed.map_err(malformed).ok()
+        parsed.map_or_else(malformed, Some)
     }
 
     pub(crate) fn items<'d>(&mut self, node: Node<'d>) -> std::vec::IntoIter<Node<'d>> {
@@ -251,6 +206,10 @@ impl Decoder {
 
     pub(crate) fn array<T>(&mut self, node: Node<'_>, read: Read<T>) -> Vec<T> {
         self.items(node).filter_map(|item| read(self, item)).collect()
+    }
+
+    pub(crate) fn map<T>(&mut self, node: Node<'_>, read: Read<T>) -> Vec<T> {
+        self.entries(node).filter_map(|entry| read(self, entry)).collect()
     }
 
     pub(crate) fn list<T>(&mut self, node: Node<'_>, read: Read<T>) -> Vec<T> {
@@ -297,7 +256,7 @@ impl Decoder {
         if !template.is_literal() {
             return Some(Deferred::Template(template));
         }
-        self.valid(node, |_| parse(template.source()), what, hint).map(Deferred::Known)
+        self.valid(node, parse, what, hint).map(Deferred::Known)
     }
 
     pub(crate) fn verb_name(&mut self, node: Node<'_>) -> Option<VerbName> {
@@ -322,21 +281,18 @@ impl Decoder {
     }
 
     pub(crate) fn condition(&mut self, node: Node<'_>) -> Option<Condition> {
-        let parsed = Condition::parse(self.string(node)?);
-        let condition = self.well_formed(node, parsed)?.map(|condition| condition.at(node.span()));
-        self.valid(node, |_| condition.clone(), "not a condition", CONDITION_RULE)
+        let condition = self.well_formed(node, Condition::parse)?;
+        let condition = condition.map(|condition| condition.at(node.span()));
+        condition.or_else(|| self.invalid(node, "not a condition", CONDITION_RULE))
     }
 
     pub(crate) fn user(&mut self, node: Node<'_>) -> Option<Template> {
         let template = self.template(node)?;
-        if template.is_literal()
-            && let Err(reason) = UserSpec::parse(template.source().as_bytes())
-        {
-            let message = format!("`user` is {}: {reason}", quoted(template.source()));
-            self.mistake(node.span(), message).hint("a user is `name`, `uid`, `name:group` or `uid:gid`");
-            return None;
-        }
-        Some(template)
+        let parsed = UserSpec::parse(template.source().as_bytes());
+        let Some(reason) = parsed.err().filter(|_| template.is_literal()) else { return Some(template) };
+        let message = format!("`user` is {}: {reason}", quoted(template.source()));
+        self.mistake(node.span(), message).hint("a user is `name`, `uid`, `name:group` or `uid:gid`");
+        None
     }
 
     pub(crate) fn path(&mut self, node: Node<'_>) -> Option<Template> {

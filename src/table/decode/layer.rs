@@ -10,7 +10,7 @@ pub(crate) const OF_ENVIRONMENT: &[Key<()>] = keys! { () {
     "env", Env, "Variables, over those of the table.", ();
     "variables", ByVariable("variable"), "Declared variables.", ();
     "setup", List("step"), "Steps, after those of the table.", ();
-    "verbs", ByName("verb"), "Changes of verbs, and additional verbs.", (a_table);
+    "verbs", ByName("verb"), "Changes of verbs, and additional verbs.", (is_table);
 } };
 
 pub(crate) const VARIABLE: &[Key<Declaration>] = keys! { Declaration {
@@ -18,18 +18,13 @@ pub(crate) const VARIABLE: &[Key<Declaration>] = keys! { Declaration {
     "default", Text, "Its value when it is unset or empty.", (default = text);
     "required", Required, "Whether, or when, it must not be empty.", (required = required);
     "late", Flag, "Whether a step supplies it.", (late = flag);
-    "type", OneOf(&VariableKind::NAMES), "The form of its value.", (kind: Option<VariableKind>);
-    "one-of", Strings, "Its valid values.", (one_of = Some(array of text));
+    "type", OneOf(&VariableKind::NAMES), "The form of its value.", (kind: VariableKind);
+    "one-of", Strings, "Its valid values.", (one_of = array of text);
     "secret", Flag, "Whether its value is never shown.", (secret = secret);
     "file", Flag, "Whether it may come from a file, as a secret may.", (file = flag);
-    "aliases", Strings, "Older names of it.", (aliases = Some(array of variable_name));
-    "conflicts", Strings, "Variables that exclude it.", (conflicts = Some(array of variable_name));
+    "aliases", Strings, "Older names of it.", (aliases = array of variable_name);
+    "conflicts", Strings, "Variables that exclude it.", (conflicts = array of variable_name);
 } };
-
-/// Reads a key that is a table: only its type is checked here; its content is decoded elsewhere.
-pub(crate) fn a_table<T>(decoder: &mut Decoder, node: Node<'_>, _: &mut T) {
-    decoder.is_table(node);
-}
 
 impl Decoder {
     fn required(&mut self, node: Node<'_>) -> Option<Required> {
@@ -50,18 +45,13 @@ impl Decoder {
 
     /// `env`, `variables` and `setup` of the table, an environment or a verb; `place` names which.
     pub(crate) fn layer(&mut self, node: Node<'_>, place: Place<'_>) -> Layer {
-        let env = node.get("env").map(|env| self.env(env)).unwrap_or_default();
-        let variables = node.get("variables").map(|variables| self.entries(variables)).unwrap_or_default();
-        let variables = variables.filter_map(|child| self.declaration(child)).collect();
-        let setup = node.get("setup").map(|setup| self.steps(setup, place)).unwrap_or_default();
-        Layer { env, variables, setup }
+        let env = node.get("env").map(|env| self.map(env, Self::setting)).unwrap_or_default();
+        let variables = node.get("variables").map(|variables| self.map(variables, Self::declaration));
+        let setup = node.get("setup").map(|setup| self.steps(setup, place, false)).unwrap_or_default();
+        Layer { env, variables: variables.unwrap_or_default(), setup }
     }
 
-    pub(crate) fn env(&mut self, node: Node<'_>) -> Vec<Setting> {
-        self.entries(node).filter_map(|child| self.setting(child)).collect()
-    }
-
-    fn setting(&mut self, node: Node<'_>) -> Option<Setting> {
+    pub(crate) fn setting(&mut self, node: Node<'_>) -> Option<Setting> {
         let name = node.key();
         if name.is_empty() || name.contains(['=', '\0']) {
             return self.refuse(node.key_span(), format!("{} is not a valid variable name", quoted(name)));
@@ -84,8 +74,10 @@ impl Decoder {
             return None;
         }
         let mut declaration = Declaration { name: name.to_owned(), ..Declaration::default() };
-        let is_table = self.is_table(node);
-        is_table.then(|| self.keys(node, Place::Variable(name), VARIABLE, &mut declaration))?;
+        if !self.is_table(node) {
+            return None;
+        }
+        self.keys(node, &|| format!("`[variables.{name}]`"), VARIABLE, &mut declaration);
         Some(declaration)
     }
 }

@@ -1,7 +1,7 @@
 //! The final list of steps: a step of a drop-in can replace or remove a step of an earlier file, or be
 //! inserted before it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::text::{did_you_mean, quoted};
 use crate::value::{Mistake, Node, Shape};
@@ -12,7 +12,6 @@ const OPERATIONS: [&str; 3] = ["replace", "remove", "before"];
 #[derive(Default)]
 struct List<'d> {
     steps: Vec<Node<'d>>,
-    names: BTreeSet<&'d str>,
     /// The last file in which each name occurred.
     met: BTreeMap<&'d str, usize>,
     mistakes: Vec<Mistake>,
@@ -23,7 +22,10 @@ struct List<'d> {
 pub(crate) fn effective(setup: Node<'_>, nested: bool) -> (Vec<Node<'_>>, Vec<Mistake>) {
     let mut list = List::default();
     if setup.shape() == Shape::Array {
-        setup.children().for_each(|step| list.take(step, nested));
+        for step in setup.children() {
+            let taken = list.take(step, nested);
+            list.mistakes.extend(taken.err());
+        }
     }
     (list.steps, list.mistakes)
 }
@@ -46,78 +48,66 @@ fn name_of(step: Node<'_>) -> Option<(Node<'_>, &str)> {
 }
 
 impl<'d> List<'d> {
-    fn mistake(&mut self, at: Node<'_>, message: String, hint: Option<String>) {
-        self.mistakes.push(Mistake { hint, ..Mistake::new(at.span(), message) });
-    }
-
-    fn take(&mut self, step: Node<'d>, nested: bool) {
+    fn take(&mut self, step: Node<'d>, nested: bool) -> Result<(), Mistake> {
+        let mistake = |at: Node<'_>, message: String| Err(Mistake::new(at.span(), message));
+        let (own, file) = (name_of(step), step.file());
+        let met = own.and_then(|(_, name)| self.met.insert(name, file));
+        if let Some((node, name)) = own.filter(|_| met == Some(file)) {
+            return mistake(node, format!("another step of this list is called {}", quoted(name)));
+        }
         let asked = OPERATIONS.iter().filter_map(|key| step.get(key));
         let asked: Vec<_> = asked.filter(|node| node.shape() != Shape::False).collect();
-        if let Some((node, name)) = name_of(step)
-            && self.met.insert(name, step.file()) == Some(step.file())
-        {
-            return self.mistake(node, format!("another step of this list is called {}", quoted(name)), None);
+        let mut at = self.steps.len();
+        if let [first, second, ..] = asked[..] {
+            let (one, other) = (quoted(first.key()), quoted(second.key()));
+            return mistake(second, format!("{one} and {other} exclude each other"));
         }
-        match asked[..] {
-            [] => self.add(step, self.steps.len()),
-            [operation] if nested || step.file() == 0 => {
-                let key = quoted(operation.key());
-                let message =
-                    format!("{key} is only valid in a drop-in, where it changes the list of an earlier file");
-                self.mistake(operation, message, None);
+        if let [operation] = asked[..] {
+            let key = quoted(operation.key());
+            if nested || file == 0 {
+                let rule = "is only valid in a drop-in, where it changes the list of an earlier file";
+                return mistake(operation, format!("{key} {rule}"));
             }
-            [operation] if operation.key() == "before" => match operation.as_str() {
-                None => self.add(step, self.steps.len()),
-                Some(before) => {
-                    if let Some(at) = self.find(operation, before) {
-                        self.add(step, at);
-                    }
-                }
-            },
-            [operation] => {
-                let Some((node, name)) = name_of(step) else {
-                    let message = format!("{} needs the `name` of a step", quoted(operation.key()));
-                    return self.mistake(operation, message, None);
+            if operation.key() != "before" {
+                let Some((node, name)) = own else {
+                    return mistake(operation, format!("{key} needs the `name` of a step"));
                 };
-                let Some(at) = self.find(node, name) else { return };
+                at = self.find(node, name)?;
                 if operation.key() == "replace" {
                     self.steps[at] = step;
-                    return;
+                    return Ok(());
                 }
-                for key in step.children().filter(|child| !["name", "remove"].contains(&child.key())) {
-                    let key_name = quoted(key.key());
-                    let message = format!("a step with `remove` has only a `name`, and not {key_name}");
-                    self.mistakes.push(Mistake::new(key.key_span(), message));
+                let is_extra = |child: &Node<'_>| !["name", "remove"].contains(&child.key());
+                for extra in step.children().filter(is_extra) {
+                    let key = quoted(extra.key());
+                    let message = format!("a step with `remove` has only a `name`, and not {key}");
+                    self.mistakes.push(Mistake::new(extra.key_span(), message));
                 }
                 self.steps.remove(at);
-                self.names.remove(name);
+                return Ok(());
             }
-            [first, second, ..] => {
-                let message =
-                    format!("{} and {} exclude each other", quoted(first.key()), quoted(second.key()));
-                self.mistake(second, message, None);
+            if let Some(before) = operation.as_str() {
+                at = self.find(operation, before)?;
             }
         }
+        if let Some((node, name)) = own
+            && met.is_some()
+            && self.find(node, name).is_ok()
+        {
+            let hint = Some("`replace = true` takes its place, `remove = true` takes it out".to_owned());
+            let message = format!("a step of an earlier file is called {}", quoted(name));
+            return Err(Mistake { hint, ..Mistake::new(node.span(), message) });
+        }
+        self.steps.insert(at, step);
+        Ok(())
     }
 
     /// Finds the step with this name in an earlier file.
-    fn find(&mut self, node: Node<'_>, name: &str) -> Option<usize> {
-        if !self.names.contains(name) {
-            let near = did_you_mean(name, self.names.iter().copied());
-            self.mistake(node, format!("no earlier step of this list is called {}", quoted(name)), near);
-            return None;
-        }
-        self.steps.iter().position(|step| name_of(*step).is_some_and(|(_, each)| each == name))
-    }
-
-    fn add(&mut self, step: Node<'d>, at: usize) {
-        if let Some((node, name)) = name_of(step)
-            && !self.names.insert(name)
-        {
-            let message = format!("a step of an earlier file is called {}", quoted(name));
-            let hint = "`replace = true` takes its place, `remove = true` takes it out".to_owned();
-            return self.mistake(node, message, Some(hint));
-        }
-        self.steps.insert(at, step);
+    fn find(&self, node: Node<'_>, name: &str) -> Result<usize, Mistake> {
+        let names = || self.steps.iter().map(|step| name_of(*step).map_or("", |(_, name)| name));
+        names().position(|each| each == name).ok_or_else(|| {
+            let message = format!("no earlier step of this list is called {}", quoted(name));
+            Mistake { hint: did_you_mean(name, names()), ..Mistake::new(node.span(), message) }
+        })
     }
 }

@@ -1,7 +1,6 @@
 //! The top of the table, without its verbs and environments.
 
-use crate::table::decode::decoder::{Decoder, Key, Place, keys};
-use crate::table::decode::layer::a_table;
+use crate::table::decode::decoder::{Decoder, Key, keys};
 use crate::table::types::{LeadingDash, Naming, Settings, ShimSettings, Unknown};
 use crate::text::{EnvironmentName, Format, NAME_RULE, VerbName, quoted};
 use crate::value::{Node, Shape, Span, split_prefix};
@@ -13,9 +12,9 @@ pub(crate) const TABLE: &[Key<Settings>] = keys! { Settings {
         (unknown: Unknown);
     "leading-dash", OneOf(&LeadingDash::NAMES), "How a first argument that begins with a dash is treated.",
         (leading_dash: LeadingDash);
-    "log", OneOf(&Format::NAMES), "How messages are written.", (log: Option<Format>);
+    "log", OneOf(&Format::NAMES), "How messages are written.", (log: Format);
     "stop-signals", Strings, "The signals that end setup instead of TERM, INT, HUP and QUIT.",
-        (stop_signals = Some(array of stop_request));
+        (stop_signals = array of stop_request);
     "user", Text, "The user of verbs without one, and of `--`.", (user = user);
     "workdir", Path, "The working directory of verbs without one, and of `--`.", (workdir = path);
     "umask", Mode, "The umask of verbs without one, and of `--`.", (umask = umask);
@@ -23,17 +22,18 @@ pub(crate) const TABLE: &[Key<Settings>] = keys! { Settings {
     "env", Env, "Variables set for every verb.", ();
     "variables", ByVariable("variable"), "Declared variables.", ();
     "setup", List("step"), "Steps for every verb.", ();
-    "interpreters", Interpreters, "Programs that run hooks, by the extension of the hook.", (interpreters);
-    "verbs", ByName("verb"), "The verbs.", (a_table);
-    "environments", ByName("environment"), "Settings for one environment, by its name.", (a_table);
-    "shim", Noun("shim"), "How `--shim` runs the image.", (shim = Some(shim));
+    "interpreters", Interpreters, "Programs that run hooks, by the extension of the hook.",
+        (interpreters = map of interpreter);
+    "verbs", ByName("verb"), "The verbs.", (is_table);
+    "environments", ByName("environment"), "Settings for one environment, by its name.", (is_table);
+    "shim", Noun("shim"), "How `--shim` runs the image.", (shim = shim);
 } };
 
 pub(crate) const ENVIRONMENT: &[Key<Naming>] = keys! { Naming {
     "variable", Variable, "The variable that names the environment.", (variable = variable_name);
     "default", Name, "The environment when that variable is unset or empty.", (default = environment_name);
-    "names", Names, "The only valid environments.", (names = Some(array of environment_name));
-    "aliases", NamesByName, "Other names of environments.", (aliases);
+    "names", Names, "The only valid environments.", (names = array of environment_name);
+    "aliases", NamesByName, "Other names of environments.", (aliases = map of alias);
 } };
 
 pub(crate) const SHIM: &[Key<ShimSettings>] = keys! { ShimSettings {
@@ -43,28 +43,27 @@ pub(crate) const SHIM: &[Key<ShimSettings>] = keys! { ShimSettings {
     "network", Text, "The network, as `--network` takes it.", (network = network);
 } };
 
-fn aliases(decoder: &mut Decoder, node: Node<'_>, naming: &mut Naming) {
-    for child in decoder.entries(node) {
-        let alias = EnvironmentName::parse(child.key().as_bytes());
-        if alias.is_none() {
-            let message = format!("{} is not a valid environment name", quoted(child.key()));
-            decoder.mistake(child.key_span(), message).hint(NAME_RULE);
-        }
-        naming.aliases.extend(alias.zip(decoder.environment_name(child)));
-    }
-}
-
 impl Decoder {
+    fn alias(&mut self, node: Node<'_>) -> Option<(EnvironmentName, EnvironmentName)> {
+        let alias = EnvironmentName::parse(node.key().as_bytes());
+        if alias.is_none() {
+            let message = format!("{} is not a valid environment name", quoted(node.key()));
+            self.mistake(node.key_span(), message).hint(NAME_RULE);
+        }
+        let target = self.environment_name(node);
+        alias.zip(target)
+    }
+
     fn default_verb(&mut self, node: Node<'_>) -> Option<(VerbName, Span)> {
         Some((self.verb_name(node)?, node.span()))
     }
 
     fn naming(&mut self, node: Node<'_>) -> Naming {
-        self.table(node, Place::Named("[environment]"), ENVIRONMENT)
+        self.table(node, &|| quoted("[environment]"), ENVIRONMENT)
     }
 
     fn shim(&mut self, node: Node<'_>) -> ShimSettings {
-        self.table(node, Place::Named("[shim]"), SHIM)
+        self.table(node, &|| quoted("[shim]"), SHIM)
     }
 
     fn stop_request(&mut self, node: Node<'_>) -> Option<i32> {
@@ -100,55 +99,34 @@ impl Decoder {
         Some(mount)
     }
 
-    pub(crate) fn settings(&mut self, root: Node<'_>) -> Settings {
-        let mut settings = Settings::default();
-        self.keys(root, Place::Table, TABLE, &mut settings);
-        for (key, asked) in [
-            ("unknown", settings.unknown == Unknown::Default),
-            ("leading-dash", settings.leading_dash == LeadingDash::Default),
-        ] {
-            if let Some(node) = root.get(key).filter(|_| asked && root.get("default").is_none()) {
-                let message = format!("`{key}` is `default`, but the table has no `default` verb");
-                self.mistake(node.span(), message).hint("default = \"VERB\"");
-            }
-        }
-        let variables = root.get("variables");
-        let declared = variables.and_then(|variables| variables.get(settings.environment.variable()));
-        let secret = declared.and_then(|variable| variable.get("secret"));
-        settings.environment.is_secret = secret.is_some_and(|secret| secret.shape() != Shape::False);
-        settings
-    }
-}
-
-fn interpreters(decoder: &mut Decoder, node: Node<'_>, settings: &mut Settings) {
-    for child in decoder.entries(node) {
-        let extension = child.key();
+    fn interpreter(&mut self, node: Node<'_>) -> Option<(String, Vec<String>)> {
+        let extension = node.key();
         if extension.split('.').any(str::is_empty) || extension.contains(['/', '\0']) {
             let message = format!("{} is not an extension", quoted(extension));
             let hint = "write it as `sql` or `sql.gz`, without the first dot";
-            decoder.mistake(child.key_span(), message).hint(hint);
-            continue;
+            self.mistake(node.key_span(), message).hint(hint);
+            return None;
         }
         if matches!(extension.rsplit('.').next(), Some("sh" | "envsh")) {
             let message =
                 format!("interpreter {} would never be used: such files are sourced", quoted(extension));
             let hint = "give the files another extension; the `#!` line of one names its shell";
-            decoder.mistake(child.key_span(), message).hint(hint);
-            continue;
+            self.mistake(node.key_span(), message).hint(hint);
+            return None;
         }
         // It is validated like an argv, but its words are not expanded, because a path follows.
-        if child.as_str().is_some() {
-            decoder.argv(child);
-            continue;
+        if node.as_str().is_some() {
+            self.argv(node);
+            return None;
         }
-        let argv = decoder.array(child, Decoder::text);
-        if argv.first().is_none_or(String::is_empty) {
-            if child.shape() == Shape::Array {
-                let message = format!("{} is empty: its first element is the program", quoted(extension));
-                decoder.mistake(child.span(), message);
-            }
-            continue;
+        let argv = self.array(node, Self::text);
+        if argv.first().is_some_and(|program| !program.is_empty()) {
+            return Some((extension.to_owned(), argv));
         }
-        settings.interpreters.push((extension.to_owned(), argv));
+        if node.shape() == Shape::Array {
+            let message = format!("{} is empty: its first element is the program", quoted(extension));
+            self.mistake(node.span(), message);
+        }
+        None
     }
 }

@@ -1,6 +1,7 @@
 //! Decodes a step of a `setup`.
 
 use crate::table::decode::decoder::{Decoder, Key, Place, keys};
+use crate::table::decode::form::Described;
 use crate::table::decode::list::effective;
 use crate::table::naming::unlisted;
 use crate::text::{NAME_RULE, VerbName, listed, quoted};
@@ -34,15 +35,12 @@ pub(crate) struct Draft {
     only: Option<Vec<Template>>,
     keep_unset: Option<bool>,
     mode: Option<Deferred<u32>>,
-    /// These keys are evaluated before a step is decoded.
-    operation: Option<bool>,
-    before: Option<String>,
 }
 
 pub(crate) const STEP: &[Key<Draft>] = keys! { Draft {
     "run", Argv, "Runs a program.", (run = argv);
     "hooks", Path, "Runs a file, or each file of a directory.", (hooks = path);
-    "env", Env, "Sets variables.", (env = env);
+    "env", Env, "Sets variables.", (env = map of setting);
     "env-file", Paths, "Sets the variables that files name.", (paths = list of path);
     "wait", Probes, "Waits until targets are ready.", (wait = probes);
     // The steps of a group are decoded later, when their place is known.
@@ -76,13 +74,14 @@ pub(crate) const STEP: &[Key<Draft>] = keys! { Draft {
     "to" ["render"], Path, "The file or directory to write.", (to = path);
     "suffix" ["render"], Text, "The ending of template names.", (suffix = suffix);
     "only" ["render"], OneOrMore, "The names that are expanded, with `*` for any text.",
-        (only = Some(list of template));
+        (only = list of template);
     "keep-unset" ["render"], Flag, "Whether `${...}` of unset variables is left unchanged.",
         (keep_unset = flag);
     "mode" ["render" "mkdir"], Mode, "The permission bits of what is written.", (mode = mode);
-    "replace", Flag, "In a drop-in: takes the place of the step of this name.", (operation = flag);
-    "remove", Flag, "In a drop-in: takes out the step of this name.", (operation = flag);
-    "before", Text, "In a drop-in: the step that it comes before.", (before = text);
+    // These keys are evaluated before a step is decoded.
+    "replace", Flag, "In a drop-in: takes the place of the step of this name.", (flag);
+    "remove", Flag, "In a drop-in: takes out the step of this name.", (flag);
+    "before", Text, "In a drop-in: the step that it comes before.", (string);
 } };
 
 impl Decoder {
@@ -129,11 +128,12 @@ impl Decoder {
         filter
     }
 
-    pub(crate) fn steps(&mut self, setup: Node<'_>, place: Place<'_>) -> Vec<Step> {
+    /// The steps of a list, which may be that of a group (`nested`).
+    pub(crate) fn steps(&mut self, setup: Node<'_>, place: Place<'_>, nested: bool) -> Vec<Step> {
         if setup.shape() != Shape::Array {
             return self.wrong_type(setup, "an array of tables").unwrap_or_default();
         }
-        let (steps, mistakes) = effective(setup, matches!(place, Place::StepOf(_)));
+        let (steps, mistakes) = effective(setup, nested);
         self.mistakes.extend(mistakes);
         steps.into_iter().filter_map(|step| self.step(step, place)).collect()
     }
@@ -142,29 +142,33 @@ impl Decoder {
         if !self.is_table(node) {
             return None;
         }
-        let place = Place::StepOf(&place);
+        let place: Place<'_> = &|| format!("a step of {}", place());
         let kinds: Vec<&str> = KINDS.into_iter().filter(|kind| node.get(kind).is_some()).collect();
         let mut draft = Draft::default();
         let has_key = |key: &&Key<Draft>| {
-            let is_kind = KINDS.contains(&key.name);
-            let own = key.kinds.is_empty() || key.kinds.iter().any(|kind| kinds.contains(kind));
-            kinds.is_empty() || if is_kind { kinds.contains(&key.name) } else { own }
+            let Described { name, kinds: own, .. } = key.described;
+            let of = if KINDS.contains(&name) { &[name] } else { own };
+            kinds.is_empty() || of.is_empty() || of.iter().any(|kind| kinds.contains(kind))
         };
         for child in node.children() {
-            let key = STEP.iter().find(|key| key.name == child.key());
+            let key = STEP.iter().find(|key| key.described.name == child.key());
             match (key, &kinds[..]) {
-                (Some(key), _) if has_key(&key) => (key.reader)(self, child, &mut draft),
+                (Some(key), _) if has_key(&key) => (key.read)(self, child, &mut draft),
                 // The key belongs to another kind of step.
-                (Some(key), [kind]) => {
-                    self.mistake(child.key_span(), format!("a `{kind}` step has no {}", quoted(key.name)));
+                (Some(_), [kind]) => {
+                    let message = format!("a `{kind}` step has no {}", quoted(child.key()));
+                    self.mistake(child.key_span(), message);
                 }
-                _ => self.unknown_key(child, place, &mut STEP.iter().filter(has_key).map(|key| key.name)),
+                _ => {
+                    let mut known = STEP.iter().filter(has_key).map(|key| key.described.name);
+                    self.unknown_key(child, place, &mut known);
+                }
             }
         }
         let kind = match kinds[..] {
             [kind] => kind,
             [] => {
-                let message = format!("{place} does not say what to do");
+                let message = format!("{} does not say what to do", place());
                 let hint = format!("a step has one of {}", listed(&KINDS));
                 self.mistake(node.key_span(), message).hint(hint);
                 return None;
@@ -173,7 +177,7 @@ impl Decoder {
                 let list = listed(&kinds).replace(',', " and");
                 let many = if kinds.len() == 2 { "two".to_owned() } else { kinds.len().to_string() };
                 let second = node.get(second).map_or(node.key_span(), Node::key_span);
-                let message = format!("{place} has {list}, which are {many} steps");
+                let message = format!("{} has {list}, which are {many} steps", place());
                 self.mistake(second, message).hint("make each a step of its own");
                 return None;
             }
@@ -211,7 +215,7 @@ impl Decoder {
             "env-file" => StepKind::EnvFile(draft.paths),
             "wait" => StepKind::Wait(draft.wait),
             "setup" => {
-                let steps = node.get("setup").map(|setup| self.steps(setup, place)).unwrap_or_default();
+                let steps = node.get("setup").map(|setup| self.steps(setup, place, true)).unwrap_or_default();
                 let during = draft.during.map(|argv| During { argv, ready, stop_signal });
                 if let Some(inner) = during.as_ref().and_then(|_| steps.iter().find_map(within)) {
                     self.mistake(inner, "a group with `during` is within another one");

@@ -1,6 +1,6 @@
 //! The elements of an argv, and the targets and programs of waits and probes.
 
-use crate::table::decode::decoder::{Decoder, Key, Place, keys};
+use crate::table::decode::decoder::{Decoder, Key, keys};
 use crate::text::escape::masked;
 use crate::text::{quoted, url};
 use crate::value::{
@@ -14,7 +14,7 @@ pub(crate) struct Draft {
 }
 
 pub(crate) const WORDS: &[Key<Draft>] = keys! { Draft {
-    "words", Strings, "The arguments.", (words = Some(array of template_element));
+    "words", Strings, "The arguments.", (words = array of template_element);
     "only-if", Conditions, "Conditions that must all hold.", (when.only_if = list of condition);
     "skip-if", Conditions, "Conditions; if any holds, the arguments are left out.",
         (when.skip_if = list of condition);
@@ -68,7 +68,7 @@ impl Decoder {
             return Some(Element::Arguments);
         }
         let mut draft = Draft::default();
-        self.keys(node, Place::Named(key), WORDS, &mut draft);
+        self.keys(node, &|| quoted(key), WORDS, &mut draft);
         if node.get("words").is_none() {
             let hint = "`{ words = [\"--flag\"], only-if = \"NAME\" }`";
             self.mistake(node.span(), format!("a table in {} needs `words`", quoted(key))).hint(hint);
@@ -87,7 +87,7 @@ impl Decoder {
         let key = node.key();
         if node.shape() == Shape::Table {
             for child in node.children().filter(|child| child.key() != "exec") {
-                self.unknown_key(child, Place::Named(key), &mut ["exec"].into_iter());
+                self.unknown_key(child, &|| quoted(key), &mut ["exec"].into_iter());
             }
             let Some(exec) = node.get("exec") else {
                 return self.refuse(node.span(), format!("a table in {} needs an `exec`", quoted(key)));
