@@ -193,18 +193,6 @@ impl<'d> Tree<'d> {
     /// The clashes of aliases and patterns in this environment, all of them or those that involve `verb`. A
     /// clash that the table alone does not have names the environment.
     pub(crate) fn clashes(self, environment: &str, verb: Option<&str>) -> Vec<Mistake> {
-        let mut clashes = self.clashes_in(environment, verb);
-        if !clashes.is_empty() {
-            // The empty name matches no environment, so this is the table alone.
-            let everywhere = self.clashes_in("", verb);
-            for clash in clashes.iter_mut().filter(|clash| !everywhere.contains(clash)) {
-                clash.environment = Some(environment.to_owned());
-            }
-        }
-        clashes
-    }
-
-    fn clashes_in(self, environment: &str, verb: Option<&str>) -> Vec<Mistake> {
         let mut clashes = Vec::new();
         for key in ["aliases", "match"] {
             let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
@@ -228,6 +216,13 @@ impl<'d> Tree<'d> {
                     };
                     clashes.push(Mistake::new(item.span(), message));
                 }
+            }
+        }
+        // The empty name matches no environment, so it stands for the table alone.
+        if !clashes.is_empty() && !environment.is_empty() {
+            let everywhere = self.clashes("", verb);
+            for clash in clashes.iter_mut().filter(|clash| !everywhere.contains(clash)) {
+                clash.environment = Some(environment.to_owned());
             }
         }
         clashes
@@ -296,19 +291,17 @@ impl<'d> Tree<'d> {
     ) -> SelectedVerb {
         let (base, over) = self.parts(verb.as_str(), environment.as_str());
         let place: Place<'_> = &|| format!("verb {}", quoted(verb.as_str()));
-        let mut part = base.map(|node| decoder.verb(node, place)).unwrap_or_default();
-        let mut environment_layer = Layer::default();
-        if let Some(node) = over {
-            let mut over = decoder
-                .verb(node, &|| format!("{} of environment {}", place(), quoted(environment.as_str())));
-            environment_layer = std::mem::take(&mut over.layer);
-            part.span = part.span.or(over.span);
-            part.lay(over);
+        let mut part = VerbPart::default();
+        if let Some(node) = base {
+            part.layer = decoder.verb(node, place, &mut part);
         }
+        let over_place: Place<'_> =
+            &|| format!("{} of environment {}", place(), quoted(environment.as_str()));
+        let over_layer = over.map(|node| decoder.verb(node, over_place, &mut part)).unwrap_or_default();
         let has_exec = |node: Node<'_>| node.get("exec").is_some();
         // A mistake in `exec` and a verb that is not a table have already been reported.
         let is_reported = |node: Node<'_>| node.shape() != Shape::Table || has_exec(node);
-        if let Some(span) = part.span
+        if let Some(node) = base.or(over)
             && part.exec.is_none()
             && ![base, over].into_iter().flatten().any(is_reported)
         {
@@ -319,12 +312,12 @@ impl<'d> Tree<'d> {
             let others = others.into_iter().filter(|other| has_exec(*other)).map(Node::key);
             let hint = did_you_mean(verb.as_str(), others);
             let form = || "`exec` is the target's argv: `exec = [\"program\", \"argument\"]`".to_owned();
-            let mistake = decoder.mistake(span, format!("{} has no `exec`", place()));
+            let mistake = decoder.mistake(node.key_span(), format!("{} has no `exec`", place()));
             mistake.hint(hint.unwrap_or_else(form));
             let mut elsewhere = self.environments().filter_map(|other| self.parts(verb.as_str(), other).1);
             mistake.environment = elsewhere.any(has_exec).then(|| environment.to_string());
         }
-        SelectedVerb { name: verb.clone(), part, environment_layer }
+        SelectedVerb { name: verb.clone(), part, environment_layer: over_layer }
     }
 }
 

@@ -7,13 +7,6 @@ use crate::value::{
     Capability, Condition, Deferred, Element, Limit, Probe, Setting, Span, Step, Supervision, Template,
 };
 
-/// Takes each of these fields from `over` if it is set.
-macro_rules! lay {
-    ($base:expr, $over:expr, $($field:ident)+) => {
-        $($base.$field = $over.$field.or($base.$field.take());)+
-    };
-}
-
 /// One `[variables.N]`, or the merged ones of several layers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Declaration {
@@ -38,7 +31,10 @@ pub(crate) enum Required {
 
 impl Declaration {
     pub(crate) fn lay(&mut self, over: Self) {
-        lay!(self, over, about default required late kind one_of secret file aliases conflicts);
+        macro_rules! lay {
+            ($($field:ident)+) => { $(self.$field = over.$field.or(self.$field.take());)+ };
+        }
+        lay!(about default required late kind one_of secret file aliases conflicts);
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
@@ -56,21 +52,17 @@ impl Declaration {
 
     /// The rule that this value violates, if any.
     pub(crate) fn broken_rule(&self, value: &[u8], secret: bool) -> Option<String> {
-        match (self.kind, &self.one_of) {
-            (Some(kind), _) if !kind.admits(value) => Some(kind.rule().to_owned()),
-            (_, Some(allowed)) if !allowed.iter().any(|each| each.as_bytes() == value) => {
-                let list = allowed.iter().map(quoted).collect::<Vec<_>>().join(", ");
-                Some(format!("one of {}", if secret { MASK.to_owned() } else { list }))
-            }
-            _ => None,
+        if let Some(kind) = self.kind.filter(|kind| !kind.admits(value)) {
+            return Some(kind.rule().to_owned());
         }
+        let allowed = self.one_of.as_ref()?;
+        let list = || allowed.iter().map(quoted).collect::<Vec<_>>().join(", ");
+        let is_broken = !allowed.iter().any(|each| each.as_bytes() == value);
+        is_broken.then(|| format!("one of {}", if secret { MASK.to_owned() } else { list() }))
     }
 
     pub(crate) fn conditions(&self) -> &[Condition] {
-        match &self.required {
-            Some(Required::If(conditions)) => conditions,
-            Some(Required::No) | None => &[],
-        }
+        if let Some(Required::If(conditions)) = &self.required { conditions } else { &[] }
     }
 
     /// Whether it must not be empty, no matter which other variables are set.
@@ -109,30 +101,27 @@ impl VariableKind {
     }
 
     pub(crate) fn admits(self, value: &[u8]) -> bool {
-        let text = std::str::from_utf8(value);
+        // No kind of text admits an empty one.
+        let text = std::str::from_utf8(value).unwrap_or_default();
         match self {
             Self::String => true,
             Self::Path => value.starts_with(b"/"),
-            Self::Integer => text.is_ok_and(|text| {
+            Self::Integer => {
                 let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
                 !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
-            }),
-            Self::Port => text.is_ok_and(|text| {
+            }
+            Self::Port => {
                 text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
-            }),
-            Self::Boolean => text.is_ok_and(|text| {
-                ["true", "false", "yes", "no", "on", "off", "1", "0"]
-                    .iter()
-                    .any(|word| text.eq_ignore_ascii_case(word))
-            }),
-            Self::Url => text.is_ok_and(|text| {
-                // RFC 3986, section 3.1: a scheme is a letter and then letters, digits, `+`, `-`, `.`.
-                text.split_once("://").is_some_and(|(scheme, rest)| {
-                    scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-                        && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
-                        && !rest.is_empty()
-                        && !text.bytes().any(|b| b.is_ascii_whitespace() || b.is_ascii_control())
-                })
+            }
+            Self::Boolean => ["true", "false", "yes", "no", "on", "off", "1", "0"]
+                .iter()
+                .any(|word| text.eq_ignore_ascii_case(word)),
+            // RFC 3986, section 3.1: a scheme is a letter and then letters, digits, `+`, `-`, `.`.
+            Self::Url => text.split_once("://").is_some_and(|(scheme, rest)| {
+                scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+                    && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+                    && !rest.is_empty()
+                    && !text.bytes().any(|b| b.is_ascii_whitespace() || b.is_ascii_control())
             }),
         }
     }
@@ -216,7 +205,6 @@ pub(crate) fn merged_declarations<'l>(layers: impl IntoIterator<Item = &'l Layer
 
 #[derive(Debug, Default)]
 pub(crate) struct VerbPart {
-    pub(crate) span: Option<Span>,
     pub(crate) about: Option<String>,
     pub(crate) aliases: Option<Vec<VerbName>>,
     /// The patterns of first arguments that call it; `*` matches any text.
@@ -238,35 +226,11 @@ pub(crate) struct VerbPart {
     pub(crate) hidden: Option<bool>,
 }
 
-impl VerbPart {
-    pub(crate) fn lay(&mut self, over: Self) {
-        lay!(self, over, about aliases patterns exec args args_after unset user workdir umask);
-        lay!(self, over, capabilities no_new_privileges health skip_setup_on hidden);
-        self.limits.retain(|each| over.limits.iter().all(|later| later.resource != each.resource));
-        self.limits.extend(over.limits);
-        match (&mut self.init, over.init) {
-            (Some(Init::With(base)), Some(Init::With(over))) => base.lay(over),
-            (base, Some(over)) => *base = Some(over),
-            (_, None) => {}
-        }
-    }
-}
-
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Init {
     Exec,
     Supervise,
     With(Supervision),
-}
-
-impl Supervision {
-    fn lay(&mut self, over: Self) {
-        self.signals.retain(|(from, _)| over.signals.iter().all(|(later, _)| later != from));
-        self.signals.extend(over.signals);
-        self.exit.retain(|(from, _)| over.exit.iter().all(|(later, _)| later != from));
-        self.exit.extend(over.exit);
-        lay!(self, over, group grace);
-    }
 }
 
 #[cfg(test)]

@@ -19,9 +19,8 @@ pub(crate) struct Key<T: 'static> {
     pub(crate) read: fn(&mut Decoder, Node<'_>, &mut T),
 }
 
-/// The keys of a noun. The reader of a key is a field with a method of the decoder, for the value or for each
-/// item, or with a choice, or only a method that checks the value. A key without a reader is decoded
-/// separately.
+/// The keys of a noun. The reader of a key is a method of the decoder, or a field (`_` for none) with a method
+/// for its value or for each item, or with a choice. A key without a reader is decoded separately.
 macro_rules! keys {
     ($type:ty {
         $($name:literal $([$($kind:literal)+])?, $form:ident $(($of:expr))?, $about:literal, $reader:tt;)+
@@ -37,7 +36,8 @@ macro_rules! keys {
         }),+]
     };
     (@reader $type:ty, ()) => { |_, _, _| {} };
-    (@reader $type:ty, ($method:ident)) => { |decoder, node, _| { decoder.$method(node); } };
+    (@reader $type:ty, ($method:ident)) => { |decoder, node, into: &mut $type| decoder.$method(node, into) };
+    (@reader $type:ty, (_ = $method:ident)) => { |decoder, node, _| { decoder.$method(node); } };
     (@reader $type:ty, ($($field:ident).+ = $method:ident)) => {
         |decoder, node, into: &mut $type| into.$($field).+ = decoder.$method(node).into()
     };

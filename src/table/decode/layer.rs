@@ -10,7 +10,7 @@ pub(crate) const OF_ENVIRONMENT: &[Key<()>] = keys! { () {
     "env", Env, "Variables, over those of the table.", ();
     "variables", ByVariable("variable"), "Declared variables.", ();
     "setup", List("step"), "Steps, after those of the table.", ();
-    "verbs", ByName("verb"), "Changes of verbs, and additional verbs.", (is_table);
+    "verbs", ByName("verb"), "Changes of verbs, and additional verbs.", (_ = is_table);
 } };
 
 pub(crate) const VARIABLE: &[Key<Declaration>] = keys! { Declaration {

@@ -24,8 +24,8 @@ pub(crate) const TABLE: &[Key<Settings>] = keys! { Settings {
     "setup", List("step"), "Steps for every verb.", ();
     "interpreters", Interpreters, "Programs that run hooks, by the extension of the hook.",
         (interpreters = map of interpreter);
-    "verbs", ByName("verb"), "The verbs.", (is_table);
-    "environments", ByName("environment"), "Settings for one environment, by its name.", (is_table);
+    "verbs", ByName("verb"), "The verbs.", (_ = is_table);
+    "environments", ByName("environment"), "Settings for one environment, by its name.", (_ = is_table);
     "shim", Noun("shim"), "How `--shim` runs the image.", (shim = shim);
 } };
 

@@ -79,9 +79,9 @@ pub(crate) const STEP: &[Key<Draft>] = keys! { Draft {
         (keep_unset = flag);
     "mode" ["render" "mkdir"], Mode, "The permission bits of what is written.", (mode = mode);
     // These keys are evaluated before a step is decoded.
-    "replace", Flag, "In a drop-in: takes the place of the step of this name.", (flag);
-    "remove", Flag, "In a drop-in: takes out the step of this name.", (flag);
-    "before", Text, "In a drop-in: the step that it comes before.", (string);
+    "replace", Flag, "In a drop-in: takes the place of the step of this name.", (_ = flag);
+    "remove", Flag, "In a drop-in: takes out the step of this name.", (_ = flag);
+    "before", Text, "In a drop-in: the step that it comes before.", (_ = string);
 } };
 
 impl Decoder {

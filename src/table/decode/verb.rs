@@ -1,7 +1,7 @@
 //! Decodes a verb, or the changes that an environment makes to it.
 
 use crate::table::decode::decoder::{Decoder, Key, Place, keys};
-use crate::table::types::{Init, VerbPart};
+use crate::table::types::{Init, Layer, VerbPart};
 use crate::text::{did_you_mean, quoted};
 use crate::value::{Capability, LIMITS, Limit, Node, Shape, Supervision, can_be_caught};
 
@@ -19,11 +19,11 @@ pub(crate) const VERB: &[Key<VerbPart>] = keys! { VerbPart {
     "user", Text, "The user that it runs as.", (user = user);
     "workdir", Path, "Its working directory.", (workdir = path);
     "umask", Mode, "Its umask.", (umask = umask);
-    "limits", Limits, "Its soft limits.", (limits = map of limit);
+    "limits", Limits, "Its soft limits.", (limits);
     "capabilities", Capabilities, "The capabilities that it keeps.", (capabilities = array of capability);
     "no-new-privileges", Flag, "Whether none of its programs can gain privileges.",
         (no_new_privileges = flag);
-    "init", FlagOr("init"), "Whether and how preverb supervises it.", (init = init);
+    "init", FlagOr("init"), "Whether and how preverb supervises it.", (init);
     "health", Probe, "How `--health` finds out whether it is healthy.", (health = probe);
     "skip-setup-on", Strings, "Arguments of the caller that make setup unnecessary.",
         (skip_setup_on = array of text);
@@ -31,20 +31,20 @@ pub(crate) const VERB: &[Key<VerbPart>] = keys! { VerbPart {
 } };
 
 pub(crate) const INIT: &[Key<Supervision>] = keys! { Supervision {
-    "signals", Signals, "Signals that are forwarded as another one, or not at all.", (signals = signals);
+    "signals", Signals, "Signals that are forwarded as another one, or not at all.", (signals);
     "group", Flag, "Whether signals go to its whole group.", (group = flag);
     "grace", Duration, "How long remaining processes may take to end before KILL.", (grace = fixed_duration);
-    "exit", ExitCodes, "Exit codes that are replaced by another one.", (exit = map of exit_code);
+    "exit", ExitCodes, "Exit codes that are replaced by another one.", (exit);
 } };
 
 impl Decoder {
-    pub(crate) fn verb(&mut self, node: Node<'_>, place: Place<'_>) -> VerbPart {
-        let mut verb = VerbPart { span: Some(node.key_span()), ..VerbPart::default() };
-        if self.is_table(node) {
-            self.keys(node, place, VERB, &mut verb);
-            verb.layer = self.layer(node, place);
+    /// Decodes a verb over what its base has set. The result is its own layer.
+    pub(crate) fn verb(&mut self, node: Node<'_>, place: Place<'_>, verb: &mut VerbPart) -> Layer {
+        if !self.is_table(node) {
+            return Layer::default();
         }
-        verb
+        self.keys(node, place, VERB, verb);
+        self.layer(node, place)
     }
 
     fn capability(&mut self, node: Node<'_>) -> Option<Capability> {
@@ -59,15 +59,21 @@ impl Decoder {
         capability
     }
 
-    fn init(&mut self, node: Node<'_>) -> Option<Init> {
-        match node.shape() {
+    fn init(&mut self, node: Node<'_>, verb: &mut VerbPart) {
+        let base = verb.init.take();
+        verb.init = match node.shape() {
             Shape::True => Some(Init::Supervise),
             Shape::False => Some(Init::Exec),
-            Shape::Table => Some(Init::With(self.table(node, &|| quoted("init"), INIT))),
+            Shape::Table => {
+                let mut options =
+                    if let Some(Init::With(base)) = base { base } else { Supervision::default() };
+                self.keys(node, &|| quoted("init"), INIT, &mut options);
+                Some(Init::With(options))
+            }
             Shape::String | Shape::Integer | Shape::Float | Shape::DateTime | Shape::Array => {
                 self.wrong_type(node, "`true`, `false` or a table")
             }
-        }
+        };
     }
 
     fn patterns(&mut self, node: Node<'_>) -> Vec<String> {
@@ -86,6 +92,12 @@ impl Decoder {
         names
     }
 
+    fn limits(&mut self, node: Node<'_>, verb: &mut VerbPart) {
+        let limits = self.map(node, Self::limit);
+        verb.limits.retain(|each| limits.iter().all(|later| later.resource != each.resource));
+        verb.limits.extend(limits);
+    }
+
     fn limit(&mut self, node: Node<'_>) -> Option<Limit> {
         let Some((name, resource)) = LIMITS.into_iter().find(|(name, _)| *name == node.key()) else {
             let mut names = LIMITS.into_iter().map(|(name, _)| name);
@@ -100,6 +112,12 @@ impl Decoder {
         Some(Limit { name, resource, value })
     }
 
+    fn exit(&mut self, node: Node<'_>, options: &mut Supervision) {
+        let codes = self.map(node, Self::exit_code);
+        options.exit.retain(|(from, _)| codes.iter().all(|(later, _)| later != from));
+        options.exit.extend(codes);
+    }
+
     fn exit_code(&mut self, node: Node<'_>) -> Option<(u8, u8)> {
         let from = node.key().parse().ok();
         let to = node.as_integer().and_then(|code| u8::try_from(code).ok());
@@ -111,8 +129,8 @@ impl Decoder {
         from.zip(to)
     }
 
-    fn signals(&mut self, node: Node<'_>) -> Vec<(i32, Option<i32>)> {
-        let mut signals = Vec::new();
+    fn signals(&mut self, node: Node<'_>, options: &mut Supervision) {
+        let mut signals: Vec<(i32, Option<i32>)> = Vec::new();
         for child in self.entries(node) {
             let from = self.signal(child.key_span(), child.key());
             let name = quoted(child.key());
@@ -127,6 +145,7 @@ impl Decoder {
             };
             signals.extend(from.zip(to));
         }
-        signals
+        options.signals.retain(|(from, _)| signals.iter().all(|(later, _)| later != from));
+        options.signals.extend(signals);
     }
 }
