@@ -2,9 +2,20 @@
 //! are not a public interface.
 
 use crate::table::decode::decoder::Key;
-use crate::table::decode::{layer, settings, step, verb, words};
+use crate::table::decode::{settings, step, verb, words};
 
-pub use crate::table::decode::form::{Described, Form, Noun};
+pub use crate::table::decode::decoder::{Described, Form};
+
+/// A table with its own keys.
+#[derive(Debug, Clone)]
+pub struct Noun {
+    /// Its name in the schema.
+    pub name: &'static str,
+    /// The section of preverb.toml(5) that describes its keys.
+    pub section: &'static str,
+    /// Its keys, in the order of that section.
+    pub keys: Vec<Described>,
+}
 
 /// Every noun; the table itself is first.
 #[must_use]
@@ -15,9 +26,9 @@ pub fn nouns() -> Vec<Noun> {
     vec![
         noun("table", "THE TABLE", settings::TABLE),
         noun("selection", "THE CHOICE OF ENVIRONMENT", settings::ENVIRONMENT),
-        noun("environment", "ENVIRONMENTS", layer::OF_ENVIRONMENT),
+        noun("environment", "ENVIRONMENTS", verb::OF_ENVIRONMENT),
         noun("verb", "VERBS", verb::VERB),
-        noun("variable", "DECLARED VARIABLES", layer::VARIABLE),
+        noun("variable", "DECLARED VARIABLES", verb::VARIABLE),
         noun("step", "STEPS", step::STEP),
         noun("words", "ARGUMENTS", words::WORDS),
         noun("init", "SUPERVISION", verb::INIT),

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::table::decode::decoder::{Decoder, Place};
-use crate::table::decode::layer::OF_ENVIRONMENT;
 use crate::table::decode::settings::TABLE;
+use crate::table::decode::verb::OF_ENVIRONMENT;
 use crate::table::types::{Layer, LeadingDash, Settings, Unknown, VerbPart};
 use crate::text::{EnvironmentName, VerbName, did_you_mean, matches, quoted, set_of};
 use crate::value::{Document, Mistake, Node, Shape, Sources, Span};
@@ -231,7 +231,7 @@ impl<'d> Tree<'d> {
     pub(crate) fn settings(self, decoder: &mut Decoder) -> Settings {
         let root = self.root();
         let mut settings = Settings::default();
-        decoder.keys(root, &the_table, TABLE, &mut settings);
+        decoder.keys(root, &|| "the table".to_owned(), TABLE, &mut settings);
         for (key, asked) in [
             ("unknown", settings.unknown == Unknown::Default),
             ("leading-dash", settings.leading_dash == LeadingDash::Default),
@@ -260,7 +260,7 @@ impl<'d> Tree<'d> {
     pub(crate) fn select(
         self, decoder: &mut Decoder, environment: &EnvironmentName, verb: Option<&VerbName>,
     ) -> Selection {
-        let table = decoder.layer(self.root(), &the_table);
+        let table = decoder.layer(self.root(), &|| "the table".to_owned());
         let node = self.environment(environment.as_str());
         let layer = node.map(|node| Self::decode_environment(decoder, node)).unwrap_or_default();
         let verb = verb.map(|verb| {
@@ -319,10 +319,6 @@ impl<'d> Tree<'d> {
         }
         SelectedVerb { name: verb.clone(), part, environment_layer: over_layer }
     }
-}
-
-fn the_table() -> String {
-    "the table".to_owned()
 }
 
 /// Whether a variable is declared as secret. It also is if the value is not a boolean, which is a mistake.

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::table::decode::form::Described;
 use crate::text::{
     DURATION_RULE, EnvironmentName, NAME_RULE, VerbName, did_you_mean, is_variable_name, listed,
     parse_duration, parse_mode, quoted,
@@ -13,6 +12,56 @@ use crate::value::{
 
 /// Describes the place of a key. It is only called for a mistake.
 pub(crate) type Place<'p> = &'p dyn Fn() -> String;
+
+/// The description of a key, for the schema and the documentation.
+#[derive(Debug, Clone, Copy)]
+pub struct Described {
+    /// Its name in the table.
+    pub name: &'static str,
+    /// The form of its value.
+    pub form: Form,
+    /// A one-line description.
+    pub about: &'static str,
+    /// The kinds of steps that accept it; empty if all do.
+    pub kinds: &'static [&'static str],
+}
+
+/// The form of a key's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the test that makes the schema explains each one")]
+pub enum Form {
+    Text,
+    Flag,
+    OneOf(&'static [&'static str]),
+    Name,
+    Names,
+    NamesByName,
+    Variable,
+    Strings,
+    OneOrMore,
+    Conditions,
+    Argv,
+    Arguments,
+    Path,
+    Paths,
+    Mode,
+    Duration,
+    Filter,
+    Required,
+    Env,
+    Interpreters,
+    Limits,
+    Capabilities,
+    Probe,
+    Probes,
+    Signals,
+    ExitCodes,
+    FlagOr(&'static str),
+    Noun(&'static str),
+    ByName(&'static str),
+    ByVariable(&'static str),
+    List(&'static str),
+}
 
 pub(crate) struct Key<T: 'static> {
     pub(crate) described: Described,
@@ -26,9 +75,9 @@ macro_rules! keys {
         $($name:literal $([$($kind:literal)+])?, $form:ident $(($of:expr))?, $about:literal, $reader:tt;)+
     }) => {
         &[$(crate::table::decode::decoder::Key {
-            described: crate::table::decode::form::Described {
+            described: crate::table::decode::decoder::Described {
                 name: $name,
-                form: crate::table::decode::form::Form::$form $(($of))?,
+                form: crate::table::decode::decoder::Form::$form $(($of))?,
                 about: $about,
                 kinds: &[$($($kind),+)?],
             },
@@ -111,22 +160,17 @@ impl Decoder {
         if self.is_table(node) { node.children() } else { Vec::new().into_iter() }
     }
 
-    /// Decodes a table by its keys. Every unknown key is a mistake.
-    pub(crate) fn keys<T>(&mut self, node: Node<'_>, place: Place<'_>, keys: &[Key<T>], into: &mut T) {
-        for child in node.children() {
+    /// Decodes a table by its keys; whether it is one. Every unknown key is a mistake.
+    pub(crate) fn keys<T>(
+        &mut self, node: Node<'_>, place: Place<'_>, keys: &[Key<T>], into: &mut T,
+    ) -> bool {
+        for child in self.entries(node) {
             match keys.iter().find(|key| key.described.name == child.key()) {
                 Some(key) => (key.read)(self, child, into),
                 None => self.unknown_key(child, place, &mut keys.iter().map(|key| key.described.name)),
             }
         }
-    }
-
-    pub(crate) fn table<T: Default>(&mut self, node: Node<'_>, place: Place<'_>, keys: &[Key<T>]) -> T {
-        let mut into = T::default();
-        if self.is_table(node) {
-            self.keys(node, place, keys, &mut into);
-        }
-        into
+        node.shape() == Shape::Table
     }
 
     /// Records a mistake for a key that is not one of `known`.

@@ -4,8 +4,6 @@
 //! reader. Decoding, the JSON schema and the test of the man page use this list.
 
 pub(crate) mod decoder;
-pub(crate) mod form;
-pub(crate) mod layer;
 pub(crate) mod list;
 pub(crate) mod settings;
 pub(crate) mod step;

@@ -18,7 +18,7 @@ pub(crate) const TABLE: &[Key<Settings>] = keys! { Settings {
     "user", Text, "The user of verbs without one, and of `--`.", (user = user);
     "workdir", Path, "The working directory of verbs without one, and of `--`.", (workdir = path);
     "umask", Mode, "The umask of verbs without one, and of `--`.", (umask = umask);
-    "environment", Noun("selection"), "How the environment is chosen.", (environment = naming);
+    "environment", Noun("selection"), "How the environment is chosen.", (naming);
     "env", Env, "Variables set for every verb.", ();
     "variables", ByVariable("variable"), "Declared variables.", ();
     "setup", List("step"), "Steps for every verb.", ();
@@ -26,7 +26,7 @@ pub(crate) const TABLE: &[Key<Settings>] = keys! { Settings {
         (interpreters = map of interpreter);
     "verbs", ByName("verb"), "The verbs.", (_ = is_table);
     "environments", ByName("environment"), "Settings for one environment, by its name.", (_ = is_table);
-    "shim", Noun("shim"), "How `--shim` runs the image.", (shim = shim);
+    "shim", Noun("shim"), "How `--shim` runs the image.", (shim);
 } };
 
 pub(crate) const ENVIRONMENT: &[Key<Naming>] = keys! { Naming {
@@ -58,12 +58,12 @@ impl Decoder {
         Some((self.verb_name(node)?, node.span()))
     }
 
-    fn naming(&mut self, node: Node<'_>) -> Naming {
-        self.table(node, &|| quoted("[environment]"), ENVIRONMENT)
+    fn naming(&mut self, node: Node<'_>, settings: &mut Settings) {
+        self.keys(node, &|| quoted("[environment]"), ENVIRONMENT, &mut settings.environment);
     }
 
-    fn shim(&mut self, node: Node<'_>) -> ShimSettings {
-        self.table(node, &|| quoted("[shim]"), SHIM)
+    fn shim(&mut self, node: Node<'_>, settings: &mut Settings) {
+        self.keys(node, &|| quoted("[shim]"), SHIM, settings.shim.get_or_insert_default());
     }
 
     fn stop_request(&mut self, node: Node<'_>) -> Option<i32> {

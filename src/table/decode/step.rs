@@ -1,7 +1,6 @@
 //! Decodes a step of a `setup`.
 
-use crate::table::decode::decoder::{Decoder, Key, Place, keys};
-use crate::table::decode::form::Described;
+use crate::table::decode::decoder::{Decoder, Described, Key, Place, keys};
 use crate::table::decode::list::effective;
 use crate::table::naming::unlisted;
 use crate::text::{NAME_RULE, VerbName, listed, quoted};
