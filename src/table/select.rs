@@ -323,7 +323,7 @@ impl<'d> Tree<'d> {
 
 /// Whether a variable is declared as secret. It also is if the value is not a boolean, which is a mistake.
 fn is_secret(variable: Node<'_>) -> bool {
-    variable.get("secret").is_some_and(|secret| secret.shape() != Shape::False)
+    variable.get("secret").is_some_and(|secret| secret.as_bool() != Some(false))
 }
 
 /// Adds the values of secrets in an `env`, and the strings that begin with `SECRET=` or `SECRET!=`, such as

@@ -124,8 +124,7 @@ choice! {
     Shape {
         String = "a string",
         Integer = "an integer",
-        True = "a boolean",
-        False = "a boolean",
+        Boolean = "a boolean",
         Float = "a float",
         DateTime = "a date or time",
         Array = "an array",
@@ -238,8 +237,7 @@ impl<'d> Node<'d> {
         match self.value.get_ref() {
             DeValue::String(_) => Shape::String,
             DeValue::Integer(_) => Shape::Integer,
-            DeValue::Boolean(true) => Shape::True,
-            DeValue::Boolean(false) => Shape::False,
+            DeValue::Boolean(_) => Shape::Boolean,
             DeValue::Float(_) => Shape::Float,
             DeValue::Datetime(_) => Shape::DateTime,
             DeValue::Array(_) => Shape::Array,
@@ -271,6 +269,10 @@ impl<'d> Node<'d> {
 
     pub(crate) fn as_str(self) -> Option<&'d str> {
         self.value.get_ref().as_str()
+    }
+
+    pub(crate) fn as_bool(self) -> Option<bool> {
+        self.value.get_ref().as_bool()
     }
 
     pub(crate) fn as_integer(self) -> Option<i64> {
@@ -329,8 +331,7 @@ mod tests {
             Shape::Array => format!("[{}]", children(dump)),
             Shape::String => format!("{:?}", node.as_str().unwrap_or_default()),
             Shape::Integer => node.as_integer().map_or("?".into(), |number| number.to_string()),
-            Shape::True => "true".to_owned(),
-            Shape::False => "false".to_owned(),
+            Shape::Boolean => format!("{:?}", node.as_bool() == Some(true)),
             Shape::Float | Shape::DateTime => node.shape().name().to_owned(),
         }
     }

@@ -109,7 +109,7 @@ fn filter_of_environments(known: &Known<'_>, step: Node<'_>, settings: &Settings
 
 fn declaration(node: Node<'_>, secrets: &[String], findings: &mut Findings) {
     let name = quoted(node.key());
-    if let Some(required) = node.get("required").filter(|node| node.shape() == Shape::True)
+    if let Some(required) = node.get("required").filter(|node| node.as_bool() == Some(true))
         && node.get("default").is_some()
     {
         let message = format!("variable {name} has a default, so `required` has no effect");

@@ -201,21 +201,14 @@ impl Decoder {
 
     /// A non-empty text; `of` describes the named thing.
     pub(crate) fn name_of(&mut self, node: Node<'_>, of: &str) -> Option<String> {
-        let name = self.text(node)?;
-        if !name.is_empty() {
-            return Some(name);
-        }
-        self.refuse(node.span(), format!("`{}` is not the name of {of}", node.key()))
+        let name = Some(self.text(node)?).filter(|name| !name.is_empty());
+        name.or_else(|| self.refuse(node.span(), format!("`{}` is not the name of {of}", node.key())))
     }
 
     pub(crate) fn flag(&mut self, node: Node<'_>) -> Option<bool> {
-        if matches!(node.shape(), Shape::True | Shape::False) {
-            return Some(node.shape() == Shape::True);
-        }
-        self.wrong_type(node, "`true` or `false`")
+        node.as_bool().or_else(|| self.wrong_type(node, "`true` or `false`"))
     }
 
-    /// Parses one of a few names.
     pub(crate) fn choice<T>(
         &mut self, node: Node<'_>, names: &[&str], parse: fn(&str) -> Option<T>,
     ) -> Option<T> {
@@ -285,11 +278,8 @@ impl Decoder {
     }
 
     pub(crate) fn umask(&mut self, node: Node<'_>) -> Option<Deferred<u32>> {
-        let mode = self.mode(node)?;
-        if matches!(mode, Deferred::Known(mode) if mode > 0o777) {
-            return self.refuse(node.span(), "`umask` is larger than 0777");
-        }
-        Some(mode)
+        let umask = Some(self.mode(node)?).filter(|umask| umask.known().is_none_or(|mode| mode <= 0o777));
+        umask.or_else(|| self.refuse(node.span(), "`umask` is larger than 0777"))
     }
 
     /// A value that is known now, or only after its `${...}` are expanded.
@@ -314,10 +304,8 @@ impl Decoder {
 
     pub(crate) fn variable_name(&mut self, node: Node<'_>) -> Option<String> {
         let name = self.string(node)?;
-        if is_variable_name(name.as_bytes()) {
-            return Some(name.to_owned());
-        }
-        self.refuse(node.span(), format!("{} is not a valid variable name", quoted(name)))
+        let valid = is_variable_name(name.as_bytes()).then(|| name.to_owned());
+        valid.or_else(|| self.refuse(node.span(), format!("{} is not a valid variable name", quoted(name))))
     }
 
     pub(crate) fn signal(&mut self, span: Span, text: &str) -> Option<i32> {
@@ -340,10 +328,7 @@ impl Decoder {
     }
 
     pub(crate) fn path(&mut self, node: Node<'_>) -> Option<Template> {
-        let template = self.template(node)?;
-        if template.source().is_empty() {
-            return self.refuse(node.span(), format!("{} is an empty path", quoted(node.key())));
-        }
-        Some(template)
+        let path = Some(self.template(node)?).filter(|path| !path.source().is_empty());
+        path.or_else(|| self.refuse(node.span(), format!("{} is an empty path", quoted(node.key()))))
     }
 }

@@ -56,7 +56,7 @@ impl<'d> List<'d> {
             return mistake(node, format!("another step of this list is called {}", quoted(name)));
         }
         let asked = OPERATIONS.iter().filter_map(|key| step.get(key));
-        let asked: Vec<_> = asked.filter(|node| node.shape() != Shape::False).collect();
+        let asked: Vec<_> = asked.filter(|node| node.as_bool() != Some(false)).collect();
         let mut at = self.steps.len();
         if let [first, second, ..] = asked[..] {
             let (one, other) = (quoted(first.key()), quoted(second.key()));

@@ -77,11 +77,8 @@ impl Decoder {
     }
 
     fn image(&mut self, node: Node<'_>) -> Option<String> {
-        let image = self.name_of(node, "an image")?;
-        if !image.starts_with('-') {
-            return Some(image);
-        }
-        self.refuse(node.span(), "`image` is not the name of an image")
+        let image = Some(self.name_of(node, "an image")?).filter(|image| !image.starts_with('-'));
+        image.or_else(|| self.refuse(node.span(), "`image` is not the name of an image"))
     }
 
     fn network(&mut self, node: Node<'_>) -> Option<String> {

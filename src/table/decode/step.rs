@@ -16,19 +16,19 @@ pub(crate) const KINDS: [&str; 9] =
 #[derive(Default)]
 pub(crate) struct Draft {
     step: Step,
-    run: Option<Vec<Element>>,
+    /// The program of `run` or `during`.
+    argv: Option<Vec<Element>>,
     stdin: Option<Template>,
-    hooks: Option<Template>,
+    /// The path of `hooks`, or the source of `render`.
+    path: Option<Template>,
     shell: Option<Template>,
     executables: Executables,
     env: Vec<Setting>,
     /// The paths of `env-file`, `mkdir` or `chown`.
     paths: Vec<Template>,
-    wait: Vec<Probe>,
-    during: Option<Vec<Element>>,
-    ready: Vec<Probe>,
+    /// The targets of `wait` or `ready`.
+    probes: Vec<Probe>,
     stop_signal: Option<i32>,
-    render: Option<Template>,
     to: Option<Template>,
     suffix: Option<Template>,
     only: Option<Vec<Template>>,
@@ -37,14 +37,14 @@ pub(crate) struct Draft {
 }
 
 pub(crate) const STEP: &[Key<Draft>] = keys! { Draft {
-    "run", Argv, "Runs a program.", (run = argv);
-    "hooks", Path, "Runs a file, or each file of a directory.", (hooks = path);
+    "run", Argv, "Runs a program.", (argv = argv);
+    "hooks", Path, "Runs a file, or each file of a directory.", (path = path);
     "env", Env, "Sets variables.", (env = map of setting);
     "env-file", Paths, "Sets the variables that files name.", (paths = list of path);
-    "wait", Probes, "Waits until targets are ready.", (wait = probes);
+    "wait", Probes, "Waits until targets are ready.", (probes = probes);
     // The steps of a group are decoded later, when their place is known.
     "setup", List("step"), "Runs steps as a group.", ();
-    "render", Path, "Writes a file with its `${...}` expanded.", (render = path);
+    "render", Path, "Writes a file with its `${...}` expanded.", (path = path);
     "mkdir", Paths, "Makes directories.", (paths = list of path);
     "chown", Paths, "Gives trees to a user.", (paths = list of path);
     "name", Text, "Its name in messages, and for drop-ins.", (step.name = text);
@@ -67,8 +67,8 @@ pub(crate) const STEP: &[Key<Draft>] = keys! { Draft {
     "shell" ["hooks"], Text, "The shell of scripts without a `#!` line.", (shell = program);
     "executables" ["hooks"], OneOf(&Executables::NAMES), "Whether an executable script is sourced.",
         (executables: Executables);
-    "during" ["setup"], Argv, "A program that runs during the group.", (during = argv);
-    "ready" ["setup"], Probes, "When that program is ready for the steps.", (ready = probes);
+    "during" ["setup"], Argv, "A program that runs during the group.", (argv = argv);
+    "ready" ["setup"], Probes, "When that program is ready for the steps.", (probes = probes);
     "stop-signal" ["setup"], Text, "The signal that ends that program.", (stop_signal = stop_signal);
     "to" ["render"], Path, "The file or directory to write.", (to = path);
     "suffix" ["render"], Text, "The ending of template names.", (suffix = suffix);
@@ -110,10 +110,9 @@ impl Decoder {
         let mut filter = Filter { present: true, ..Filter::default() };
         for item in self.items(node) {
             let Some(text) = self.string(item) else { continue };
-            let (list, bare) = match text.strip_prefix('!') {
-                Some(bare) => (&mut filter.except, bare),
-                None => (&mut filter.only, text),
-            };
+            let excluded = text.strip_prefix('!');
+            let list = if excluded.is_some() { &mut filter.except } else { &mut filter.only };
+            let bare = excluded.unwrap_or(text);
             if VerbName::parse(bare.as_bytes()).is_some() {
                 list.push(bare.to_owned());
                 if let Some(names) = self.environments.as_ref().filter(|_| node.key() == "environments") {
@@ -203,30 +202,31 @@ impl Decoder {
     }
 
     fn kind(&mut self, node: Node<'_>, kind: &str, place: Place<'_>, draft: Draft) -> Option<StepKind> {
-        let Draft { stdin, shell, executables, ready, stop_signal, suffix, only, mode, .. } = draft;
+        let Draft { argv, path, paths, probes, stdin, shell, executables, mode, .. } = draft;
         Some(match kind {
-            "run" => StepKind::Run { argv: draft.run?, stdin },
+            "run" => StepKind::Run { argv: argv?, stdin },
             "hooks" => {
                 let shell = shell.or_else(|| Template::parse("sh").ok())?;
-                StepKind::Hooks { path: draft.hooks?, shell, executables }
+                StepKind::Hooks { path: path?, shell, executables }
             }
             "env" => StepKind::Env(draft.env),
-            "env-file" => StepKind::EnvFile(draft.paths),
-            "wait" => StepKind::Wait(draft.wait),
+            "env-file" => StepKind::EnvFile(paths),
+            "wait" => StepKind::Wait(probes),
             "setup" => {
                 let steps = node.get("setup").map(|setup| self.steps(setup, place, true)).unwrap_or_default();
-                let during = draft.during.map(|argv| During { argv, ready, stop_signal });
+                let during = argv.map(|argv| During { argv, ready: probes, stop_signal: draft.stop_signal });
                 if let Some(inner) = during.as_ref().and_then(|_| steps.iter().find_map(within)) {
                     self.mistake(inner, "a group with `during` is within another one");
                 }
                 StepKind::Group { steps, during }
             }
             "render" => {
-                let (from, to, keep_unset) = (draft.render?, draft.to?, draft.keep_unset.unwrap_or_default());
-                StepKind::Render(Render { from, to, mode, suffix, only, keep_unset })
+                let keep_unset = draft.keep_unset.unwrap_or_default();
+                let Draft { suffix, only, .. } = draft;
+                StepKind::Render(Render { from: path?, to: draft.to?, mode, suffix, only, keep_unset })
             }
-            "mkdir" => StepKind::Mkdir { paths: draft.paths, mode },
-            _ => StepKind::Chown(draft.paths),
+            "mkdir" => StepKind::Mkdir { paths, mode },
+            _ => StepKind::Chown(paths),
         })
     }
 }

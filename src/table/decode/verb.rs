@@ -79,20 +79,16 @@ impl Decoder {
     }
 
     fn init(&mut self, node: Node<'_>, verb: &mut VerbPart) {
-        let base = verb.init.take();
-        verb.init = match node.shape() {
-            Shape::True => Some(Init::Supervise),
-            Shape::False => Some(Init::Exec),
-            Shape::Table => {
-                let mut options =
-                    if let Some(Init::With(base)) = base { base } else { Supervision::default() };
-                self.keys(node, &|| quoted("init"), INIT, &mut options);
-                Some(Init::With(options))
-            }
-            Shape::String | Shape::Integer | Shape::Float | Shape::DateTime | Shape::Array => {
-                self.wrong_type(node, "`true`, `false` or a table")
-            }
-        };
+        if let Some(is_supervised) = node.as_bool() {
+            verb.init = Some(if is_supervised { Init::Supervise } else { Init::Exec });
+        } else if node.shape() == Shape::Table {
+            let base = if let Some(Init::With(base)) = verb.init.take() { Some(base) } else { None };
+            let mut options = base.unwrap_or_default();
+            self.keys(node, &|| quoted("init"), INIT, &mut options);
+            verb.init = Some(Init::With(options));
+        } else {
+            verb.init = self.wrong_type(node, "`true`, `false` or a table");
+        }
     }
 
     fn patterns(&mut self, node: Node<'_>) -> Vec<String> {
@@ -169,14 +165,13 @@ impl Decoder {
     }
 
     fn required(&mut self, node: Node<'_>) -> Option<Required> {
-        match node.shape() {
-            Shape::True => Some(Required::If(Vec::new())),
-            Shape::False => Some(Required::No),
-            Shape::Array => Some(Required::If(self.list(node, Self::condition))),
-            Shape::String | Shape::Integer | Shape::Float | Shape::DateTime | Shape::Table => {
-                self.wrong_type(node, "`true` or `false`, or an array of conditions")
-            }
+        if node.shape() == Shape::Array {
+            return Some(Required::If(self.list(node, Self::condition)));
         }
+        let Some(is_required) = node.as_bool() else {
+            return self.wrong_type(node, "`true` or `false`, or an array of conditions");
+        };
+        Some(if is_required { Required::If(Vec::new()) } else { Required::No })
     }
 
     /// If the value is not valid, the variable counts as secret.

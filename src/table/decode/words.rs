@@ -41,10 +41,9 @@ impl Decoder {
         if let Some(text) = node.as_str() {
             let text = String::from_utf8_lossy(&masked(text.as_bytes())).into_owned();
             let words: Vec<String> = text.split_whitespace().map(|word| format!("{word:?}")).collect();
-            let key = node.key();
             let what = "must be an array of strings, not a string: no shell splits it";
-            let hint = format!("{key} = [{}]", words.join(", "));
-            self.mistake(node.span(), format!("{} {what}", quoted(key))).hint(hint);
+            let mistake = self.mistake(node.span(), format!("{} {what}", quoted(node.key())));
+            mistake.hint(format!("{} = [{}]", node.key(), words.join(", ")));
             return None;
         }
         let before = self.mistakes.len();
@@ -62,7 +61,7 @@ impl Decoder {
                 let message = format!("{} cannot hold the arguments of the target", quoted(key));
                 let hint = "`{ args = true }` is an element of `run` and of `during`";
                 self.mistake(args.key_span(), message).hint(hint);
-            } else if args.shape() != Shape::True || node.children().count() > 1 {
+            } else if args.as_bool() != Some(true) || node.children().count() > 1 {
                 self.mistake(node.span(), "the arguments of the target are `{ args = true }`");
             }
             return Some(Element::Arguments);
