@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::table::decode::decoder::{Decoder, Place};
 use crate::table::decode::settings::TABLE;
 use crate::table::decode::verb::OF_ENVIRONMENT;
-use crate::table::types::{Layer, LeadingDash, Settings, Unknown, VerbPart};
+use crate::table::types::{Layer, Settings, VerbPart};
 use crate::text::{EnvironmentName, VerbName, did_you_mean, matches, quoted, set_of};
 use crate::value::{Document, Mistake, Node, Shape, Sources, Span};
 
@@ -96,13 +96,8 @@ impl<'d> Tree<'d> {
     }
 
     pub(crate) fn layers(self) -> Vec<Node<'d>> {
-        let mut layers = vec![self.root()];
-        layers.extend(self.root().below("verbs"));
-        for environment in self.root().below("environments") {
-            layers.push(environment);
-            layers.extend(environment.below("verbs"));
-        }
-        layers
+        let places = std::iter::once(self.root()).chain(self.root().below("environments"));
+        places.flat_map(|place| std::iter::once(place).chain(place.below("verbs"))).collect()
     }
 
     /// The variables that any verb or environment declares as secret, and their older names.
@@ -232,14 +227,10 @@ impl<'d> Tree<'d> {
         let root = self.root();
         let mut settings = Settings::default();
         decoder.keys(root, &|| "the table".to_owned(), TABLE, &mut settings);
-        for (key, asked) in [
-            ("unknown", settings.unknown == Unknown::Default),
-            ("leading-dash", settings.leading_dash == LeadingDash::Default),
-        ] {
-            if let Some(node) = root.get(key).filter(|_| asked && root.get("default").is_none()) {
-                let message = format!("`{key}` is `default`, but the table has no `default` verb");
-                decoder.mistake(node.span(), message).hint("default = \"VERB\"");
-            }
+        let asking = ["unknown", "leading-dash"].into_iter().filter_map(|key| root.get(key));
+        for node in asking.filter(|node| node.as_str() == Some("default") && root.get("default").is_none()) {
+            let message = format!("`{}` is `default`, but the table has no `default` verb", node.key());
+            decoder.mistake(node.span(), message).hint("default = \"VERB\"");
         }
         let naming = &mut settings.environment;
         let variable = root.get("variables").and_then(|variables| variables.get(naming.variable()));

@@ -52,8 +52,8 @@ impl Declaration {
 
     /// The rule that this value violates, if any.
     pub(crate) fn broken_rule(&self, value: &[u8], secret: bool) -> Option<String> {
-        if let Some(kind) = self.kind.filter(|kind| !kind.admits(value)) {
-            return Some(kind.rule().to_owned());
+        if let Some(rule) = self.kind.and_then(|kind| kind.broken_rule(value)) {
+            return Some(rule.to_owned());
         }
         let allowed = self.one_of.as_ref()?;
         let list = || allowed.iter().map(quoted).collect::<Vec<_>>().join(", ");
@@ -89,41 +89,38 @@ choice! {
 }
 
 impl VariableKind {
-    pub(crate) fn rule(self) -> &'static str {
-        match self {
-            Self::String => "text",
-            Self::Integer => "a whole number",
-            Self::Port => "a port from 1 to 65535",
-            Self::Boolean => "one of true, false, yes, no, on, off, 1, 0",
-            Self::Url => "a URL with a scheme and `://`",
-            Self::Path => "an absolute path",
-        }
-    }
-
-    pub(crate) fn admits(self, value: &[u8]) -> bool {
-        // No kind of text admits an empty one.
+    /// The rule that this value violates, if it does.
+    pub(crate) fn broken_rule(self, value: &[u8]) -> Option<&'static str> {
+        // No kind of text allows an empty one.
         let text = std::str::from_utf8(value).unwrap_or_default();
-        match self {
-            Self::String => true,
-            Self::Path => value.starts_with(b"/"),
+        let (rule, is_kept) = match self {
+            Self::String => ("text", true),
             Self::Integer => {
                 let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-                !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+                ("a whole number", !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
             }
             Self::Port => {
-                text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
+                let port = text.parse::<u16>().is_ok_and(|port| port > 0);
+                ("a port from 1 to 65535", port && text.bytes().all(|b| b.is_ascii_digit()))
             }
-            Self::Boolean => ["true", "false", "yes", "no", "on", "off", "1", "0"]
-                .iter()
-                .any(|word| text.eq_ignore_ascii_case(word)),
-            // RFC 3986, section 3.1: a scheme is a letter and then letters, digits, `+`, `-`, `.`.
-            Self::Url => text.split_once("://").is_some_and(|(scheme, rest)| {
-                scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-                    && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
-                    && !rest.is_empty()
-                    && !text.bytes().any(|b| b.is_ascii_whitespace() || b.is_ascii_control())
-            }),
-        }
+            Self::Boolean => {
+                let words = ["true", "false", "yes", "no", "on", "off", "1", "0"];
+                let is_one = words.iter().any(|word| text.eq_ignore_ascii_case(word));
+                ("one of true, false, yes, no, on, off, 1, 0", is_one)
+            }
+            Self::Url => {
+                // RFC 3986, section 3.1: a scheme is a letter and then letters, digits, `+`, `-`, `.`.
+                let is_url = text.split_once("://").is_some_and(|(scheme, rest)| {
+                    scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+                        && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+                        && !rest.is_empty()
+                        && !text.bytes().any(|b| b.is_ascii_whitespace() || b.is_ascii_control())
+                });
+                ("a URL with a scheme and `://`", is_url)
+            }
+            Self::Path => ("an absolute path", value.starts_with(b"/")),
+        };
+        (!is_kept).then_some(rule)
     }
 }
 
@@ -241,10 +238,10 @@ mod tests {
     fn values_are_checked_against_their_type() {
         let check = |kind: VariableKind, good: &[&str], bad: &[&str]| {
             for value in good {
-                assert!(kind.admits(value.as_bytes()), "{kind:?} {value}");
+                assert!(kind.broken_rule(value.as_bytes()).is_none(), "{kind:?} {value}");
             }
             for value in bad {
-                assert!(!kind.admits(value.as_bytes()), "{kind:?} {value}");
+                assert!(kind.broken_rule(value.as_bytes()).is_some(), "{kind:?} {value}");
             }
         };
         check(VariableKind::Port, &["1", "65535", "080"], &["0", "65536", "-1", "+1", "x", " 1"]);
@@ -256,6 +253,6 @@ mod tests {
             &["x", "://x", "http://", "1a://x", "http://a b"],
         );
         check(VariableKind::Path, &["/", "/a b"], &["a", "./a"]);
-        assert!(!VariableKind::Port.admits(b"\xff"));
+        assert!(VariableKind::Port.broken_rule(b"\xff").is_some());
     }
 }

@@ -124,10 +124,9 @@ fn declaration(node: Node<'_>, secrets: &[String], findings: &mut Findings) {
     let Some(kind) = kind else { return };
     let is_secret = secrets.iter().any(|each| each == node.key());
     for item in one_of.children() {
-        if let Some(text) = item.as_str().filter(|text| !kind.admits(text.as_bytes())) {
-            let shown = if is_secret { format!("`{MASK}`") } else { quoted(text) };
-            let message = format!("{shown} in `one-of` of variable {name} is not {}", kind.rule());
-            findings.warn(item.span(), message, None);
-        }
+        let Some(text) = item.as_str() else { continue };
+        let Some(rule) = kind.broken_rule(text.as_bytes()) else { continue };
+        let shown = if is_secret { format!("`{MASK}`") } else { quoted(text) };
+        findings.warn(item.span(), format!("{shown} in `one-of` of variable {name} is not {rule}"), None);
     }
 }

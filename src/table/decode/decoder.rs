@@ -126,6 +126,11 @@ impl Decoder {
         None
     }
 
+    pub(crate) fn refuse_with<T>(&mut self, span: Span, message: impl Into<String>, hint: &str) -> Option<T> {
+        self.mistake(span, message).hint(hint);
+        None
+    }
+
     /// Parses a string; the mistake says that it is `what` if it is not valid.
     fn valid<T>(
         &mut self, node: Node<'_>, parse: fn(&str) -> Option<T>, what: &str, hint: &str,
@@ -271,8 +276,8 @@ impl Decoder {
         let key = node.key();
         let hint = format!("{key} = \"{}\"", if key == "umask" { "027" } else { "0755" });
         if node.shape() == Shape::Integer {
-            self.mistake(node.span(), format!("{} must be a string of octal digits", quoted(key))).hint(hint);
-            return None;
+            let message = format!("{} must be a string of octal digits", quoted(key));
+            return self.refuse_with(node.span(), message, &hint);
         }
         self.deferred(node, parse_mode, "not an octal mode", &hint)
     }
@@ -323,8 +328,7 @@ impl Decoder {
         let parsed = UserSpec::parse(template.source().as_bytes());
         let Some(reason) = parsed.err().filter(|_| template.is_literal()) else { return Some(template) };
         let message = format!("`user` is {}: {reason}", quoted(template.source()));
-        self.mistake(node.span(), message).hint("a user is `name`, `uid`, `name:group` or `uid:gid`");
-        None
+        self.refuse_with(node.span(), message, "a user is `name`, `uid`, `name:group` or `uid:gid`")
     }
 
     pub(crate) fn path(&mut self, node: Node<'_>) -> Option<Template> {

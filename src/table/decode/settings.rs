@@ -101,15 +101,13 @@ impl Decoder {
         if extension.split('.').any(str::is_empty) || extension.contains(['/', '\0']) {
             let message = format!("{} is not an extension", quoted(extension));
             let hint = "write it as `sql` or `sql.gz`, without the first dot";
-            self.mistake(node.key_span(), message).hint(hint);
-            return None;
+            return self.refuse_with(node.key_span(), message, hint);
         }
         if matches!(extension.rsplit('.').next(), Some("sh" | "envsh")) {
             let message =
                 format!("interpreter {} would never be used: such files are sourced", quoted(extension));
             let hint = "give the files another extension; the `#!` line of one names its shell";
-            self.mistake(node.key_span(), message).hint(hint);
-            return None;
+            return self.refuse_with(node.key_span(), message, hint);
         }
         // It is validated like an argv, but its words are not expanded, because a path follows.
         if node.as_str().is_some() {
@@ -117,13 +115,11 @@ impl Decoder {
             return None;
         }
         let argv = self.array(node, Self::text);
-        if argv.first().is_some_and(|program| !program.is_empty()) {
-            return Some((extension.to_owned(), argv));
-        }
-        if node.shape() == Shape::Array {
+        let has_program = argv.first().is_some_and(|program| !program.is_empty());
+        if !has_program && node.shape() == Shape::Array {
             let message = format!("{} is empty: its first element is the program", quoted(extension));
-            self.mistake(node.span(), message);
+            return self.refuse(node.span(), message);
         }
-        None
+        has_program.then(|| (extension.to_owned(), argv))
     }
 }

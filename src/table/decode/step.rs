@@ -16,18 +16,15 @@ pub(crate) const KINDS: [&str; 9] =
 #[derive(Default)]
 pub(crate) struct Draft {
     step: Step,
-    /// The program of `run` or `during`.
+    // The next four belong to several kinds, because a step has only one.
     argv: Option<Vec<Element>>,
-    stdin: Option<Template>,
-    /// The path of `hooks`, or the source of `render`.
     path: Option<Template>,
+    paths: Vec<Template>,
+    probes: Vec<Probe>,
+    stdin: Option<Template>,
     shell: Option<Template>,
     executables: Executables,
     env: Vec<Setting>,
-    /// The paths of `env-file`, `mkdir` or `chown`.
-    paths: Vec<Template>,
-    /// The targets of `wait` or `ready`.
-    probes: Vec<Probe>,
     stop_signal: Option<i32>,
     to: Option<Template>,
     suffix: Option<Template>,
@@ -168,16 +165,14 @@ impl Decoder {
             [] => {
                 let message = format!("{} does not say what to do", place());
                 let hint = format!("a step has one of {}", listed(&KINDS));
-                self.mistake(node.key_span(), message).hint(hint);
-                return None;
+                return self.refuse_with(node.key_span(), message, &hint);
             }
             [_, second, ..] => {
                 let list = listed(&kinds).replace(',', " and");
                 let many = if kinds.len() == 2 { "two".to_owned() } else { kinds.len().to_string() };
                 let second = node.get(second).map_or(node.key_span(), Node::key_span);
                 let message = format!("{} has {list}, which are {many} steps", place());
-                self.mistake(second, message).hint("make each a step of its own");
-                return None;
+                return self.refuse_with(second, message, "make each a step of its own");
             }
         };
         self.belong_together(node);

@@ -30,7 +30,7 @@ pub(crate) const VARIABLE: &[Key<Declaration>] = keys! { Declaration {
 pub(crate) const VERB: &[Key<VerbPart>] = keys! { VerbPart {
     "about", Text, "A one-line description for lists.", (about = text);
     "aliases", Names, "Other names of it.", (aliases = array of verb_name);
-    "match", Strings, "Patterns of first arguments that call it.", (patterns = patterns);
+    "match", Strings, "Patterns of first arguments that call it.", (patterns = array of text);
     "exec", Argv, "The target: a program and its first arguments.", (exec = argv);
     "args", Arguments, "Arguments used when the caller gives none.", (args = arguments);
     "args-after", Arguments, "Arguments after those.", (args_after = arguments);
@@ -82,21 +82,13 @@ impl Decoder {
         if let Some(is_supervised) = node.as_bool() {
             verb.init = Some(if is_supervised { Init::Supervise } else { Init::Exec });
         } else if node.shape() == Shape::Table {
-            let base = if let Some(Init::With(base)) = verb.init.take() { Some(base) } else { None };
-            let mut options = base.unwrap_or_default();
+            let base = verb.init.take();
+            let mut options = if let Some(Init::With(base)) = base { base } else { Supervision::default() };
             self.keys(node, &|| quoted("init"), INIT, &mut options);
             verb.init = Some(Init::With(options));
         } else {
             verb.init = self.wrong_type(node, "`true`, `false` or a table");
         }
-    }
-
-    fn patterns(&mut self, node: Node<'_>) -> Vec<String> {
-        let patterns = self.array(node, Self::text);
-        if patterns.iter().any(String::is_empty) {
-            self.mistake(node.span(), "an empty pattern matches nothing");
-        }
-        patterns
     }
 
     fn unset(&mut self, node: Node<'_>) -> Vec<String> {
@@ -194,8 +186,8 @@ impl Decoder {
         }
         if !matches!(node.shape(), Shape::String | Shape::Array | Shape::Table) {
             let message = format!("{} must be a string, not {}", quoted(name), node.shape().name());
-            self.mistake(node.span(), message).hint("every variable is text: put the value in quotes");
-            return None;
+            let hint = "every variable is text: put the value in quotes";
+            return self.refuse_with(node.span(), message, hint);
         }
         let value = self.template(node)?;
         Some(Setting { name: name.to_owned(), value })
@@ -206,8 +198,7 @@ impl Decoder {
         if !is_variable_name(name.as_bytes()) {
             let message = format!("{} is not a valid name for a declared variable", quoted(name));
             let hint = "a name is a letter or `_`, and then letters, digits, `_` and `.`";
-            self.mistake(node.key_span(), message).hint(hint);
-            return None;
+            return self.refuse_with(node.key_span(), message, hint);
         }
         let mut declaration = Declaration { name: name.to_owned(), ..Declaration::default() };
         let place: Place<'_> = &|| format!("`[variables.{name}]`");

@@ -42,9 +42,8 @@ impl Decoder {
             let text = String::from_utf8_lossy(&masked(text.as_bytes())).into_owned();
             let words: Vec<String> = text.split_whitespace().map(|word| format!("{word:?}")).collect();
             let what = "must be an array of strings, not a string: no shell splits it";
-            let mistake = self.mistake(node.span(), format!("{} {what}", quoted(node.key())));
-            mistake.hint(format!("{} = [{}]", node.key(), words.join(", ")));
-            return None;
+            let hint = format!("{} = [{}]", node.key(), words.join(", "));
+            return self.refuse_with(node.span(), format!("{} {what}", quoted(node.key())), &hint);
         }
         let before = self.mistakes.len();
         let elements = self.array(node, Self::element);
@@ -104,8 +103,7 @@ impl Decoder {
             match Target::parse(source) {
                 Err(reason) => return self.refuse(node.span(), mistake(&reason)),
                 Ok(Some(target)) if key == "health" && target.hides_its_path() => {
-                    self.mistake(node.span(), mistake(UNSEEN_PATH)).hint(UNSEEN_PATH_HINT);
-                    return None;
+                    return self.refuse_with(node.span(), mistake(UNSEEN_PATH), UNSEEN_PATH_HINT);
                 }
                 Ok(_) => {}
             }
