@@ -26,7 +26,7 @@ pub fn nouns() -> Vec<Noun> {
     vec![
         noun("table", "THE TABLE", settings::TABLE),
         noun("selection", "THE CHOICE OF ENVIRONMENT", settings::ENVIRONMENT),
-        noun("environment", "ENVIRONMENTS", verb::OF_ENVIRONMENT),
+        noun("environment", "ENVIRONMENTS", verb::ENVIRONMENT),
         noun("verb", "VERBS", verb::VERB),
         noun("variable", "DECLARED VARIABLES", verb::VARIABLE),
         noun("step", "STEPS", step::STEP),

@@ -42,7 +42,7 @@ impl Context<'_> {
             self.signals.file_deadline = None;
             if let Some(sources) = &sources
                 && let Ok(document) = select::read(sources)
-                && Tree::new(&document).settings(&mut Decoder::default()).leading_dash == LeadingDash::Default
+                && document.settings(&mut Decoder::default()).leading_dash == LeadingDash::Default
             {
                 return cli::parse_for_program(arguments, other_name);
             }

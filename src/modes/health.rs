@@ -11,7 +11,7 @@ use crate::modes::main_process;
 use crate::modes::probe::attempt;
 use crate::setup::awaited_of;
 use crate::sys::{Children, cgroup, read};
-use crate::table::{Decoder, Tree, load, merged_declarations, opaque};
+use crate::table::{Decoder, load, merged_declarations, opaque};
 use crate::text::{EnvironmentName, Failure, Kind, Result, VerbName, path_of, quoted, quoted_path};
 use crate::value::{Facts, UNSEEN_PATH, UNSEEN_PATH_HINT};
 
@@ -71,7 +71,7 @@ fn examine(context: Context<'_>, option: Option<PathBuf>, timeout: Duration) -> 
     let sources = early.map_or_else(|| load::read(&path, &mut children.signals), Ok)?;
 
     let document = load::parse(&sources)?;
-    let tree = Tree::new(&document);
+    let tree = &document;
     if let (None, None) = tree.parts(verb.as_str(), environment.as_str()) {
         let table = quoted_path(&path);
         return Err(unhealthy(format!(

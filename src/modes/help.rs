@@ -8,7 +8,7 @@ use std::time::Instant;
 use crate::cli::{OPTIONS, Options};
 use crate::modes::context::{Context, print};
 use crate::modes::list;
-use crate::table::{Decoder, Tree, failing, load};
+use crate::table::{Decoder, failing, load};
 use crate::text::{FIRST_REPORT, Paint, Result};
 
 const USAGE: &str = "\
@@ -36,7 +36,7 @@ fn verbs(context: &mut Context<'_>, path: &Path, given: &Options) -> Result<Stri
     context.signals.file_deadline = Some(Instant::now() + FIRST_REPORT);
     let sources = context.read(path)?;
     let document = load::parse(&sources)?;
-    let tree = Tree::new(&document);
+    let tree = &document;
     let mut decoder = Decoder::default();
     let settings = tree.settings(&mut decoder);
     failing(&sources, &decoder.mistakes)?;

@@ -10,7 +10,7 @@ use crate::cli::{self, Action, Invocation, Options, Request, TableMode};
 use crate::modes::context::{Context, check_stop, print};
 use crate::modes::{check, exec, health, help, probe, supervise};
 use crate::sys::{Signals, cgroup, identity, read, start, termination_log};
-use crate::table::{Tree, load, select};
+use crate::table::{load, select};
 use crate::text::{BUG, Format, Log, Result};
 
 pub(crate) fn run() -> ExitCode {
@@ -100,7 +100,7 @@ fn dispatch(name: &OsStr, words: Vec<OsString>, log: &mut Log, starts_target: &m
     let other_name = !base.is_empty() && base != "preverb";
     if other_name && let Some(sources) = start.sources_if_any(None)? {
         if let Ok(document) = select::read(&sources)
-            && let tree = Tree::new(&document)
+            && let tree = &document
             && start.is_verb(tree, base)
         {
             start.check_log(&Options::default())?;
@@ -136,7 +136,7 @@ fn dispatch(name: &OsStr, words: Vec<OsString>, log: &mut Log, starts_target: &m
         Action::Table(mode) => {
             let sources = start.read(&table)?;
             let document = load::parse(&sources)?;
-            start.with_tree(&options, mode, Tree::new(&document))
+            start.with_tree(&options, mode, &document)
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The text may not even be TOML. This module does not know the mistake.
 
-use super::select::{Tree, read};
+use super::select::read;
 use crate::text::{Level, MASK, Message, bytes_of, escaped, quoted, shortened, url};
 use crate::value::{Mistake, Place, Sources, Span};
 
@@ -17,7 +17,7 @@ pub(crate) struct Excerpts<'s> {
 impl<'s> Excerpts<'s> {
     pub(crate) fn of(sources: &'s Sources) -> Self {
         let hidden = match read(sources) {
-            Ok(document) => Some(disjoint(Tree::new(&document).secret_values())),
+            Ok(document) => Some(disjoint(document.secret_values())),
             Err(_) if sources.all().iter().any(|source| mentions(&source.text, &["secret"])) => None,
             Err(_) => Some(Vec::new()),
         };

@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::table::decode::decoder::Decoder;
 use crate::table::decode::list::all_steps;
-use crate::table::select::Tree;
 use crate::table::types::Naming;
 use crate::text::{EnvironmentName, VerbName, did_you_mean, quoted, set_of};
-use crate::value::{Mistake, Node, Span};
+use crate::value::{Document, Mistake, Node, Span};
 
 /// The meaning of a name from the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,11 +17,11 @@ pub(crate) enum Named {
     Like(String),
 }
 
-impl<'d> Tree<'d> {
+impl<'d> Document<'d> {
     /// Resolves a name to an environment. With `names` in the table only those are valid. Otherwise every name
     /// is valid, except names that look like one of the table's: `production` probably means `prod`, which a
     /// filter `!prod` does not exclude.
-    pub(crate) fn named(self, naming: &Naming, name: &EnvironmentName) -> Named {
+    pub(crate) fn named(&'d self, naming: &Naming, name: &EnvironmentName) -> Named {
         let alias = naming.aliases.iter().find(|(alias, _)| alias == name).map(|(_, target)| target);
         if naming.names.as_ref().is_some_and(|names| !names.contains(alias.unwrap_or(name))) {
             return Named::Unlisted;
@@ -45,7 +44,7 @@ impl<'d> Tree<'d> {
     }
 
     /// The environments that the table defines, and those in filters of steps.
-    pub(crate) fn mentioned<'n>(self) -> BTreeSet<&'n str>
+    pub(crate) fn mentioned<'n>(&'d self) -> BTreeSet<&'n str>
     where
         'd: 'n,
     {
@@ -54,7 +53,7 @@ impl<'d> Tree<'d> {
         set_of(filtered.chain(self.environments()))
     }
 
-    pub(super) fn check_naming(self, naming: &Naming, decoder: &mut Decoder) {
+    pub(super) fn check_naming(&'d self, naming: &Naming, decoder: &mut Decoder) {
         let Some(environment) = self.root().get("environment") else { return };
         let aliases = || environment.below("aliases");
         for alias in aliases() {
@@ -107,7 +106,7 @@ pub(crate) fn unlisted(names: &[EnvironmentName], name: &str, span: Span) -> Opt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::toml::{Document, Sources};
+    use crate::value::Sources;
 
     #[test]
     fn similar_names_are_recognized() {
@@ -138,12 +137,11 @@ mod tests {
         let sources = Sources::one("t.toml".into(), table.to_owned());
         let document = Document::read(&sources, |_| false).expect("well-formed");
         let mut decoder = Decoder::default();
-        let tree = Tree::new(&document);
-        let settings = tree.settings(&mut decoder);
+        let settings = document.settings(&mut decoder);
         assert_eq!(decoder.mistakes, []);
         for (name, expected) in cases {
             let name = EnvironmentName::parse(name.as_bytes()).expect("a name");
-            assert_eq!(tree.named(&settings.environment, &name), *expected, "{table}: {name}");
+            assert_eq!(document.named(&settings.environment, &name), *expected, "{table}: {name}");
         }
     }
 

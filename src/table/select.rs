@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::table::decode::decoder::{Decoder, Place};
 use crate::table::decode::settings::TABLE;
-use crate::table::decode::verb::OF_ENVIRONMENT;
 use crate::table::types::{Layer, Settings, VerbPart};
 use crate::text::{EnvironmentName, VerbName, did_you_mean, matches, quoted, set_of};
 use crate::value::{Document, Mistake, Node, Shape, Sources, Span};
@@ -54,54 +53,40 @@ fn is_setup(path: &[&str]) -> bool {
     )
 }
 
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Tree<'d> {
-    document: &'d Document<'d>,
-}
+/// The tree of the whole table, merged.
+pub(crate) type Tree<'d> = &'d Document<'d>;
 
-impl<'d> Tree<'d> {
-    pub(crate) fn new(document: &'d Document<'d>) -> Self {
-        Self { document }
-    }
-
-    pub(crate) fn sources(self) -> &'d Sources {
-        self.document.sources
-    }
-
-    pub(crate) fn root(self) -> Node<'d> {
-        self.document.root()
-    }
-
-    fn verbs(self, environment: &str) -> (Option<Node<'d>>, Option<Node<'d>>) {
+impl<'d> Document<'d> {
+    fn verbs(&'d self, environment: &str) -> (Option<Node<'d>>, Option<Node<'d>>) {
         let over = self.environment(environment).and_then(|environment| environment.get("verbs"));
         (self.root().get("verbs"), over)
     }
 
-    pub(crate) fn environment(self, name: &str) -> Option<Node<'d>> {
+    pub(crate) fn environment(&'d self, name: &str) -> Option<Node<'d>> {
         self.root().get("environments")?.get(name)
     }
 
-    pub(crate) fn environments(self) -> impl Iterator<Item = &'d str> + use<'d> {
+    pub(crate) fn environments(&'d self) -> impl Iterator<Item = &'d str> + use<'d> {
         self.root().below("environments").map(Node::key)
     }
 
     /// The table alone, as an environment with an empty name, and all environments.
-    pub(crate) fn everywhere(self) -> impl Iterator<Item = &'d str> + use<'d> {
+    pub(crate) fn everywhere(&'d self) -> impl Iterator<Item = &'d str> + use<'d> {
         std::iter::once("").chain(self.environments())
     }
 
-    pub(crate) fn parts(self, verb: &str, environment: &str) -> (Option<Node<'d>>, Option<Node<'d>>) {
+    pub(crate) fn parts(&'d self, verb: &str, environment: &str) -> (Option<Node<'d>>, Option<Node<'d>>) {
         let (base, over) = self.verbs(environment);
         (base.and_then(|verbs| verbs.get(verb)), over.and_then(|verbs| verbs.get(verb)))
     }
 
-    pub(crate) fn layers(self) -> Vec<Node<'d>> {
+    pub(crate) fn layers(&'d self) -> Vec<Node<'d>> {
         let places = std::iter::once(self.root()).chain(self.root().below("environments"));
         places.flat_map(|place| std::iter::once(place).chain(place.below("verbs"))).collect()
     }
 
     /// The variables that any verb or environment declares as secret, and their older names.
-    pub(crate) fn secrets(self) -> Vec<String> {
+    pub(crate) fn secrets(&'d self) -> Vec<String> {
         let variables = || self.layers().into_iter().flat_map(|layer| layer.below("variables"));
         let secrets = set_of(variables().filter(|variable| is_secret(*variable)).map(Node::key));
         let of_secret = variables().filter(|variable| secrets.contains(variable.key()));
@@ -111,7 +96,7 @@ impl<'d> Tree<'d> {
 
     /// The places of secret values: values that are assigned to variables or compared with them, and values
     /// in declarations.
-    pub(crate) fn secret_values(self) -> Vec<Span> {
+    pub(crate) fn secret_values(&'d self) -> Vec<Span> {
         let secrets = set_of(self.secrets());
         let mut values = Vec::new();
         assigned(self.root(), &secrets, &mut values);
@@ -128,25 +113,25 @@ impl<'d> Tree<'d> {
     }
 
     /// The names of the verbs in this environment: the table's, then the environment's own.
-    pub(crate) fn verb_names(self, environment: &str) -> Vec<&'d str> {
+    pub(crate) fn verb_names(&'d self, environment: &str) -> Vec<&'d str> {
         self.verb_nodes(environment).into_iter().map(Node::key).collect()
     }
 
-    fn verb_nodes(self, environment: &str) -> Vec<Node<'d>> {
+    fn verb_nodes(&'d self, environment: &str) -> Vec<Node<'d>> {
         let (base, over) = self.verbs(environment);
         let is_new = |node: &Node<'d>| base.is_none_or(|base| base.get(node.key()).is_none());
         let own = over.into_iter().flat_map(Node::children).filter(is_new);
         base.into_iter().flat_map(Node::children).chain(own).collect()
     }
 
-    fn has_verb(self, name: &str, environment: &str) -> bool {
+    fn has_verb(&'d self, name: &str, environment: &str) -> bool {
         let (base, over) = self.parts(name, environment);
         base.is_some() || over.is_some()
     }
 
     /// The items of an array of each verb in this environment, with the name of the verb.
     pub(crate) fn all_of(
-        self, environment: &str, key: &'static str,
+        &'d self, environment: &str, key: &'static str,
     ) -> impl Iterator<Item = (&'d str, Node<'d>)> + use<'d> {
         let (_, over) = self.verbs(environment);
         self.verb_nodes(environment).into_iter().flat_map(move |verb| {
@@ -157,7 +142,7 @@ impl<'d> Tree<'d> {
 
     /// The verb with the longest `match` pattern that matches this word. If several patterns have the same
     /// length, the first one wins.
-    pub(crate) fn matching(self, word: &[u8], environment: &str) -> Option<VerbName> {
+    pub(crate) fn matching(&'d self, word: &[u8], environment: &str) -> Option<VerbName> {
         let patterns =
             self.all_of(environment, "match").filter_map(|(verb, item)| Some((verb, item.as_str()?)));
         let fitting = patterns.filter(|(_, text)| matches(text.as_bytes(), word));
@@ -165,7 +150,7 @@ impl<'d> Tree<'d> {
         best.and_then(|(verb, _)| VerbName::parse(verb.as_bytes()))
     }
 
-    pub(crate) fn lookup(self, word: &[u8], environment: &str) -> Lookup {
+    pub(crate) fn lookup(&'d self, word: &[u8], environment: &str) -> Lookup {
         let Some(word) = VerbName::parse(word) else { return Lookup::Unknown };
         let word = word.as_str();
         let find = |environment: &str| {
@@ -187,7 +172,7 @@ impl<'d> Tree<'d> {
 
     /// The clashes of aliases and patterns in this environment, all of them or those that involve `verb`. A
     /// clash that the table alone does not have names the environment.
-    pub(crate) fn clashes(self, environment: &str, verb: Option<&str>) -> Vec<Mistake> {
+    pub(crate) fn clashes(&'d self, environment: &str, verb: Option<&str>) -> Vec<Mistake> {
         let mut clashes = Vec::new();
         for key in ["aliases", "match"] {
             let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
@@ -223,7 +208,7 @@ impl<'d> Tree<'d> {
         clashes
     }
 
-    pub(crate) fn settings(self, decoder: &mut Decoder) -> Settings {
+    pub(crate) fn settings(&'d self, decoder: &mut Decoder) -> Settings {
         let root = self.root();
         let mut settings = Settings::default();
         decoder.keys(root, &|| "the table".to_owned(), TABLE, &mut settings);
@@ -249,11 +234,11 @@ impl<'d> Tree<'d> {
     }
 
     pub(crate) fn select(
-        self, decoder: &mut Decoder, environment: &EnvironmentName, verb: Option<&VerbName>,
+        &'d self, decoder: &mut Decoder, environment: &EnvironmentName, verb: Option<&VerbName>,
     ) -> Selection {
         let table = decoder.layer(self.root(), &|| "the table".to_owned());
         let node = self.environment(environment.as_str());
-        let layer = node.map(|node| Self::decode_environment(decoder, node)).unwrap_or_default();
+        let layer = node.map(|node| decoder.environment(node)).unwrap_or_default();
         let verb = verb.map(|verb| {
             decoder.mistakes.extend(self.clashes(environment.as_str(), Some(verb.as_str())));
             self.verb(decoder, environment, verb)
@@ -261,24 +246,10 @@ impl<'d> Tree<'d> {
         Selection { table, environment: layer, verb }
     }
 
-    pub(crate) fn decode_environment(decoder: &mut Decoder, node: Node<'_>) -> Layer {
-        let name = node.key();
-        let place: Place<'_> = &|| format!("environment {}", quoted(name));
-        if node.shape() != Shape::Table {
-            decoder.mistake(node.span(), format!("{} must be a table, not {}", place(), node.shape().name()));
-            return Layer::default();
-        }
-        if EnvironmentName::parse(name.as_bytes()).is_none() {
-            decoder.mistake(node.key_span(), format!("{} is not a valid environment name", quoted(name)));
-        }
-        decoder.keys(node, place, OF_ENVIRONMENT, &mut ());
-        decoder.layer(node, place)
-    }
-
     /// Decodes a verb for this environment, without the layers of the table and of the environment, which are
     /// the same for every verb.
     pub(crate) fn verb(
-        self, decoder: &mut Decoder, environment: &EnvironmentName, verb: &VerbName,
+        &'d self, decoder: &mut Decoder, environment: &EnvironmentName, verb: &VerbName,
     ) -> SelectedVerb {
         let (base, over) = self.parts(verb.as_str(), environment.as_str());
         let place: Place<'_> = &|| format!("verb {}", quoted(verb.as_str()));

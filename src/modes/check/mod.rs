@@ -38,8 +38,7 @@ pub(crate) fn check(
     if refused.is_none() {
         let (document, mistakes) = select::read_on(&sources);
         findings.mistakes(mistakes);
-        refused = document
-            .and_then(|document| look(&mut context, path, options, Tree::new(&document), &mut findings));
+        refused = document.and_then(|document| look(&mut context, path, options, &document, &mut findings));
         if let Some(failure) = refused.take_if(|failure| failure.is_stop()) {
             return Err(failure);
         }
@@ -99,7 +98,7 @@ fn look(
     };
     // An environment with an invalid name is decoded only to report its errors.
     for node in tree.environments().filter_map(|name| tree.environment(name)) {
-        Tree::decode_environment(&mut decoder, node);
+        decoder.environment(node);
     }
     let mut verbs = BTreeSet::new();
     let environments: Vec<EnvironmentName> =

@@ -3,11 +3,11 @@
 
 use crate::table::decode::decoder::{Decoder, Key, Place, keys};
 use crate::table::types::{Declaration, Init, Layer, Required, VariableKind, VerbPart};
-use crate::text::{did_you_mean, is_variable_name, quoted};
+use crate::text::{EnvironmentName, did_you_mean, is_variable_name, quoted};
 use crate::value::{Capability, LIMITS, Limit, Node, Setting, Shape, Supervision, can_be_caught};
 
 /// The keys of an environment. Its layer and its verbs are decoded separately.
-pub(crate) const OF_ENVIRONMENT: &[Key<()>] = keys! { () {
+pub(crate) const ENVIRONMENT: &[Key<()>] = keys! { () {
     "env", Env, "Variables, over those of the table.", ();
     "variables", ByVariable("variable"), "Declared variables.", ();
     "setup", List("step"), "Steps, after those of the table.", ();
@@ -60,6 +60,20 @@ pub(crate) const INIT: &[Key<Supervision>] = keys! { Supervision {
 } };
 
 impl Decoder {
+    pub(crate) fn environment(&mut self, node: Node<'_>) -> Layer {
+        let name = node.key();
+        let place: Place<'_> = &|| format!("environment {}", quoted(name));
+        if node.shape() != Shape::Table {
+            self.mistake(node.span(), format!("{} must be a table, not {}", place(), node.shape().name()));
+            return Layer::default();
+        }
+        if EnvironmentName::parse(name.as_bytes()).is_none() {
+            self.mistake(node.key_span(), format!("{} is not a valid environment name", quoted(name)));
+        }
+        self.keys(node, place, ENVIRONMENT, &mut ());
+        self.layer(node, place)
+    }
+
     /// Decodes a verb over what its base has set. The result is its own layer.
     pub(crate) fn verb(&mut self, node: Node<'_>, place: Place<'_>, verb: &mut VerbPart) -> Layer {
         let is_table = self.keys(node, place, VERB, verb);
