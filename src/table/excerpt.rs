@@ -6,7 +6,6 @@ use super::select::read;
 use crate::text::{Level, MASK, Message, bytes_of, escaped, quoted, shortened, url};
 use crate::value::{Mistake, Place, Sources, Span};
 
-#[derive(Debug)]
 pub(crate) struct Excerpts<'s> {
     sources: &'s Sources,
     /// The values of secrets, in order. `None` if the texts cannot be parsed, so that it is unknown which

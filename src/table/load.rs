@@ -90,8 +90,7 @@ pub(crate) fn failing(sources: &Sources, mistakes: &[Mistake]) -> Result<()> {
 }
 
 pub(crate) fn parse(sources: &Sources) -> Result<Document<'_>> {
-    super::select::read(sources).or_else(|mistakes| {
-        failing(sources, &mistakes)?;
-        Err(Failure::new(Kind::Table, "cannot read the table"))
-    })
+    let (document, mistakes) = super::select::read_on(sources);
+    failing(sources, &mistakes)?;
+    document.ok_or_else(|| Failure::new(Kind::Table, "cannot read the table"))
 }

@@ -79,12 +79,8 @@ pub(crate) fn opaque(declarations: &[Declaration]) -> BTreeSet<String> {
 choice! {
     /// The `type` of a declared variable.
     VariableKind {
-        String = "string",
-        Integer = "integer",
-        Port = "port",
-        Boolean = "boolean",
-        Url = "url",
-        Path = "path",
+        String = "string", Integer = "integer", Port = "port",
+        Boolean = "boolean", Url = "url", Path = "path",
     }
 }
 

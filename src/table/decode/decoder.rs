@@ -111,6 +111,7 @@ pub(crate) struct Decoder {
 }
 
 type Read<T> = fn(&mut Decoder, Node<'_>) -> Option<T>;
+type Parse<T> = fn(&str) -> Option<T>;
 
 impl Decoder {
     /// Records a mistake; the result can take a hint.
@@ -132,9 +133,7 @@ impl Decoder {
     }
 
     /// Parses a string; the mistake says that it is `what` if it is not valid.
-    fn valid<T>(
-        &mut self, node: Node<'_>, parse: fn(&str) -> Option<T>, what: &str, hint: &str,
-    ) -> Option<T> {
+    fn valid<T>(&mut self, node: Node<'_>, parse: Parse<T>, what: &str, hint: &str) -> Option<T> {
         parse(self.string(node)?).or_else(|| self.invalid(node, what, hint))
     }
 
@@ -214,9 +213,7 @@ impl Decoder {
         node.as_bool().or_else(|| self.wrong_type(node, "`true` or `false`"))
     }
 
-    pub(crate) fn choice<T>(
-        &mut self, node: Node<'_>, names: &[&str], parse: fn(&str) -> Option<T>,
-    ) -> Option<T> {
+    pub(crate) fn choice<T>(&mut self, node: Node<'_>, names: &[&str], parse: Parse<T>) -> Option<T> {
         self.valid(node, parse, "not one of its values", &format!("it is one of {}", listed(names)))
     }
 
@@ -289,7 +286,7 @@ impl Decoder {
 
     /// A value that is known now, or only after its `${...}` are expanded.
     fn deferred<T>(
-        &mut self, node: Node<'_>, parse: fn(&str) -> Option<T>, what: &str, hint: &str,
+        &mut self, node: Node<'_>, parse: Parse<T>, what: &str, hint: &str,
     ) -> Option<Deferred<T>> {
         let template = self.template(node)?;
         if !template.is_literal() {

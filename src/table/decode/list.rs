@@ -32,13 +32,11 @@ pub(crate) fn effective(setup: Node<'_>, nested: bool) -> (Vec<Node<'_>>, Vec<Mi
 
 /// The final steps of a list, including those of its groups.
 pub(crate) fn all_steps(setup: Node<'_>) -> Vec<Node<'_>> {
-    let (mut steps, _) = effective(setup, false);
-    let mut at = 0;
+    let (mut steps, mut at) = (effective(setup, false).0, 0);
     while let Some(step) = steps.get(at) {
+        let group = step.get("setup").map(|group| effective(group, true).0);
+        steps.extend(group.unwrap_or_default());
         at += 1;
-        if let Some(group) = step.get("setup") {
-            steps.extend(effective(group, true).0);
-        }
     }
     steps
 }

@@ -138,20 +138,22 @@ impl Decoder {
             return None;
         }
         let place: Place<'_> = &|| format!("a step of {}", place());
-        let kinds: Vec<&str> = KINDS.into_iter().filter(|kind| node.get(kind).is_some()).collect();
-        let mut draft = Draft::default();
+        let kinds: Vec<Node<'_>> = KINDS.into_iter().filter_map(|kind| node.get(kind)).collect();
         let has_key = |key: &&Key<Draft>| {
             let Described { name, kinds: own, .. } = key.described;
             let of = if KINDS.contains(&name) { &[name] } else { own };
-            kinds.is_empty() || of.is_empty() || of.iter().any(|kind| kinds.contains(kind))
+            kinds.is_empty()
+                || of.is_empty()
+                || of.iter().any(|name| kinds.iter().any(|kind| kind.key() == *name))
         };
+        let mut draft = Draft::default();
         for child in node.children() {
             let key = STEP.iter().find(|key| key.described.name == child.key());
             match (key, &kinds[..]) {
                 (Some(key), _) if has_key(&key) => (key.read)(self, child, &mut draft),
                 // The key belongs to another kind of step.
                 (Some(_), [kind]) => {
-                    let message = format!("a `{kind}` step has no {}", quoted(child.key()));
+                    let message = format!("a `{}` step has no {}", kind.key(), quoted(child.key()));
                     self.mistake(child.key_span(), message);
                 }
                 _ => {
@@ -160,26 +162,24 @@ impl Decoder {
                 }
             }
         }
-        let kind = match kinds[..] {
-            [kind] => kind,
+        match kinds[..] {
+            [kind] => {
+                self.belong_together(node);
+                self.of_kind(kind, place, draft)
+            }
             [] => {
                 let message = format!("{} does not say what to do", place());
                 let hint = format!("a step has one of {}", listed(&KINDS));
-                return self.refuse_with(node.key_span(), message, &hint);
+                self.refuse_with(node.key_span(), message, &hint)
             }
             [_, second, ..] => {
-                let list = listed(&kinds).replace(',', " and");
-                let many = if kinds.len() == 2 { "two".to_owned() } else { kinds.len().to_string() };
-                let second = node.get(second).map_or(node.key_span(), Node::key_span);
+                let names: Vec<&str> = kinds.iter().map(|kind| kind.key()).collect();
+                let list = listed(&names).replace(',', " and");
+                let many = if names.len() == 2 { "two".to_owned() } else { names.len().to_string() };
                 let message = format!("{} has {list}, which are {many} steps", place());
-                return self.refuse_with(second, message, "make each a step of its own");
+                self.refuse_with(second.key_span(), message, "make each a step of its own")
             }
-        };
-        self.belong_together(node);
-        let span = node.get(kind).map_or(node.span(), Node::key_span);
-        let step = std::mem::take(&mut draft.step);
-        let kind = self.kind(node, kind, place, draft)?;
-        Some(Step { span, kind, ..step })
+        }
     }
 
     /// Checks keys that have no meaning without another one.
@@ -196,19 +196,20 @@ impl Decoder {
         }
     }
 
-    fn kind(&mut self, node: Node<'_>, kind: &str, place: Place<'_>, draft: Draft) -> Option<StepKind> {
-        let Draft { argv, path, paths, probes, stdin, shell, executables, mode, .. } = draft;
-        Some(match kind {
-            "run" => StepKind::Run { argv: argv?, stdin },
+    fn of_kind(&mut self, kind: Node<'_>, place: Place<'_>, draft: Draft) -> Option<Step> {
+        let Draft { step, argv, path, paths, probes, mode, .. } = draft;
+        let span = kind.key_span();
+        let kind = match kind.key() {
+            "run" => StepKind::Run { argv: argv?, stdin: draft.stdin },
             "hooks" => {
-                let shell = shell.or_else(|| Template::parse("sh").ok())?;
-                StepKind::Hooks { path: path?, shell, executables }
+                let shell = draft.shell.or_else(|| Template::parse("sh").ok())?;
+                StepKind::Hooks { path: path?, shell, executables: draft.executables }
             }
             "env" => StepKind::Env(draft.env),
             "env-file" => StepKind::EnvFile(paths),
             "wait" => StepKind::Wait(probes),
             "setup" => {
-                let steps = node.get("setup").map(|setup| self.steps(setup, place, true)).unwrap_or_default();
+                let steps = self.steps(kind, place, true);
                 let during = argv.map(|argv| During { argv, ready: probes, stop_signal: draft.stop_signal });
                 if let Some(inner) = during.as_ref().and_then(|_| steps.iter().find_map(within)) {
                     self.mistake(inner, "a group with `during` is within another one");
@@ -216,13 +217,14 @@ impl Decoder {
                 StepKind::Group { steps, during }
             }
             "render" => {
-                let keep_unset = draft.keep_unset.unwrap_or_default();
-                let Draft { suffix, only, .. } = draft;
+                let Draft { suffix, only, keep_unset, .. } = draft;
+                let keep_unset = keep_unset.unwrap_or_default();
                 StepKind::Render(Render { from: path?, to: draft.to?, mode, suffix, only, keep_unset })
             }
             "mkdir" => StepKind::Mkdir { paths, mode },
             _ => StepKind::Chown(paths),
-        })
+        };
+        Some(Step { span, kind, ..step })
     }
 }
 
