@@ -61,7 +61,7 @@ impl List {
             selection.verb = Some(tree.verb(decoder, environment, &name));
             let Some(verb) = &selection.verb else { continue };
             let is_hidden = verb.part.hidden == Some(true);
-            let own = [&verb.part.layer, &verb.environment_layer].map(|layer| &layer.variables);
+            let own = verb.layers.each_ref().map(|layer| &layer.variables);
             if own.iter().any(|own| !own.is_empty()) {
                 let mut declarations = merged_declarations(selection.layers());
                 declarations.retain(|each| own.iter().any(|own| own.iter().any(|own| own.name == each.name)));

@@ -15,7 +15,7 @@ use crate::value::is_true;
 
 impl Context<'_> {
     pub(crate) fn with_tree(mut self, options: &Options, mode: TableMode, tree: Tree<'_>) -> Result<u8> {
-        let sources = tree.sources();
+        let sources = tree.sources;
         let mut decoder = Decoder::default();
         let settings = tree.settings(&mut decoder);
         self.log_as(&settings, options);

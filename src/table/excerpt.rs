@@ -60,11 +60,11 @@ impl<'s> Excerpts<'s> {
             hidden.push(Span { start: start + login.start, end: start + login.end.max(login.start + 1) });
         }
         let hidden = disjoint(hidden);
+        let raw = |from: usize, to: usize| {
+            let raw = place.text.get(from.saturating_sub(start)..to.saturating_sub(start));
+            escaped(raw.unwrap_or_default().replace('\t', " ").as_bytes())
+        };
         let shown = |mut from: usize, to: usize| {
-            let raw = |from: usize, to: usize| {
-                let raw = place.text.get(from.saturating_sub(start)..to.saturating_sub(start));
-                escaped(raw.unwrap_or_default().replace('\t', " ").as_bytes())
-            };
             let mut text = String::new();
             for value in overlapping(&hidden, Span { start: from, end: to }) {
                 text.push_str(&raw(from, value.start));

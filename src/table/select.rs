@@ -10,15 +10,14 @@ use crate::value::{Document, Mistake, Node, Shape, Sources, Span};
 
 #[derive(Debug, Default)]
 pub(crate) struct Selection {
-    pub(crate) table: Layer,
-    pub(crate) environment: Layer,
+    /// The table's layer and the environment's.
+    layers: [Layer; 2],
     pub(crate) verb: Option<SelectedVerb>,
 }
 
 impl Selection {
     pub(crate) fn layers(&self) -> impl Iterator<Item = &Layer> {
-        let verb = self.verb.iter().flat_map(|verb| [&verb.part.layer, &verb.environment_layer]);
-        [&self.table, &self.environment].into_iter().chain(verb)
+        self.layers.iter().chain(self.verb.iter().flat_map(|verb| &verb.layers))
     }
 }
 
@@ -26,7 +25,8 @@ impl Selection {
 pub(crate) struct SelectedVerb {
     pub(crate) name: VerbName,
     pub(crate) part: VerbPart,
-    pub(crate) environment_layer: Layer,
+    /// Its own layer and that of the environment's changes to it.
+    pub(crate) layers: [Layer; 2],
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -238,12 +238,12 @@ impl<'d> Document<'d> {
     ) -> Selection {
         let table = decoder.layer(self.root(), &|| "the table".to_owned());
         let node = self.environment(environment.as_str());
-        let layer = node.map(|node| decoder.environment(node)).unwrap_or_default();
+        let layers = [table, node.map(|node| decoder.environment(node)).unwrap_or_default()];
         let verb = verb.map(|verb| {
             decoder.mistakes.extend(self.clashes(environment.as_str(), Some(verb.as_str())));
             self.verb(decoder, environment, verb)
         });
-        Selection { table, environment: layer, verb }
+        Selection { layers, verb }
     }
 
     /// Decodes a verb for this environment, without the layers of the table and of the environment, which are
@@ -254,12 +254,10 @@ impl<'d> Document<'d> {
         let (base, over) = self.parts(verb.as_str(), environment.as_str());
         let place: Place<'_> = &|| format!("verb {}", quoted(verb.as_str()));
         let mut part = VerbPart::default();
-        if let Some(node) = base {
-            part.layer = decoder.verb(node, place, &mut part);
-        }
         let over_place: Place<'_> =
             &|| format!("{} of environment {}", place(), quoted(environment.as_str()));
-        let over_layer = over.map(|node| decoder.verb(node, over_place, &mut part)).unwrap_or_default();
+        let layers = [(base, place), (over, over_place)]
+            .map(|(node, place)| node.map(|node| decoder.verb(node, place, &mut part)).unwrap_or_default());
         let has_exec = |node: Node<'_>| node.get("exec").is_some();
         // A mistake in `exec` and a verb that is not a table have already been reported.
         let is_reported = |node: Node<'_>| node.shape() != Shape::Table || has_exec(node);
@@ -279,7 +277,7 @@ impl<'d> Document<'d> {
             let mut elsewhere = self.environments().filter_map(|other| self.parts(verb.as_str(), other).1);
             mistake.environment = elsewhere.any(has_exec).then(|| environment.to_string());
         }
-        SelectedVerb { name: verb.clone(), part, environment_layer: over_layer }
+        SelectedVerb { name: verb.clone(), part, layers }
     }
 }
 

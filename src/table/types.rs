@@ -205,7 +205,6 @@ pub(crate) struct VerbPart {
     pub(crate) exec: Option<Vec<Element>>,
     pub(crate) args: Option<Vec<Element>>,
     pub(crate) args_after: Option<Vec<Element>>,
-    pub(crate) layer: Layer,
     pub(crate) unset: Option<Vec<String>>,
     pub(crate) user: Option<Template>,
     pub(crate) workdir: Option<Template>,

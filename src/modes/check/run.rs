@@ -42,7 +42,7 @@ pub(super) fn walk(
     let user = part.and_then(|part| part.user.as_ref()).or(image.settings.user.as_ref());
     // Like in a run, the user is looked up before any step.
     walk.identity = user.and_then(|user| walk.user(user));
-    let sources = image.tree.sources().all();
+    let sources = image.tree.sources.all();
     let drop_ins = sources.first().map(|table| load::drop_in_directory(&table.path));
     let drop_ins = drop_ins.filter(|directory| directory.is_dir());
     for path in sources.iter().map(|source| &source.path).chain(&drop_ins) {

@@ -114,40 +114,34 @@ impl Decoder {
     }
 
     fn limits(&mut self, node: Node<'_>, verb: &mut VerbPart) {
-        let limits = self.map(node, Self::limit);
-        verb.limits.retain(|each| limits.iter().all(|later| later.resource != each.resource));
-        verb.limits.extend(limits);
-    }
-
-    fn limit(&mut self, node: Node<'_>) -> Option<Limit> {
-        let Some((name, resource)) = LIMITS.into_iter().find(|(name, _)| *name == node.key()) else {
-            let mut names = LIMITS.into_iter().map(|(name, _)| name);
-            self.unknown_key(node, &|| quoted("limits"), &mut names);
-            return None;
-        };
-        let value = node.as_integer().and_then(|number| u64::try_from(number).ok());
-        if value.is_none() && node.as_str() != Some("unlimited") {
-            let message = format!("limit {} must be a whole number or \"unlimited\"", quoted(node.key()));
-            return self.refuse(node.span(), message);
+        for child in self.entries(node) {
+            let Some((name, resource)) = LIMITS.into_iter().find(|(name, _)| *name == child.key()) else {
+                let mut names = LIMITS.into_iter().map(|(name, _)| name);
+                self.unknown_key(child, &|| quoted("limits"), &mut names);
+                continue;
+            };
+            let value = child.as_integer().and_then(|number| u64::try_from(number).ok());
+            if value.is_none() && child.as_str() != Some("unlimited") {
+                let key = quoted(child.key());
+                self.mistake(child.span(), format!("limit {key} must be a whole number or \"unlimited\""));
+            }
+            verb.limits.retain(|each| each.resource != resource);
+            verb.limits.push(Limit { name, resource, value });
         }
-        Some(Limit { name, resource, value })
     }
 
     fn exit(&mut self, node: Node<'_>, options: &mut Supervision) {
-        let codes = self.map(node, Self::exit_code);
-        options.exit.retain(|(from, _)| codes.iter().all(|(later, _)| later != from));
-        options.exit.extend(codes);
-    }
-
-    fn exit_code(&mut self, node: Node<'_>) -> Option<(u8, u8)> {
-        let from = node.key().parse().ok();
-        let to = node.as_integer().and_then(|code| u8::try_from(code).ok());
-        for (span, code) in [(node.key_span(), from), (node.span(), to)] {
-            if code.is_none() {
-                self.mistake(span, "an exit code is a number from 0 to 255");
+        for child in self.entries(node) {
+            let from = child.key().parse().ok();
+            let to = child.as_integer().and_then(|code| u8::try_from(code).ok());
+            for (span, code) in [(child.key_span(), from), (child.span(), to)] {
+                if code.is_none() {
+                    self.mistake(span, "an exit code is a number from 0 to 255");
+                }
             }
+            options.exit.retain(|(earlier, _)| Some(*earlier) != from);
+            options.exit.extend(from.zip(to));
         }
-        from.zip(to)
     }
 
     fn signals(&mut self, node: Node<'_>, options: &mut Supervision) {
