@@ -125,38 +125,36 @@ impl<'d> Document<'d> {
     }
 
     fn has_verb(&'d self, name: &str, environment: &str) -> bool {
-        let (base, over) = self.parts(name, environment);
-        base.is_some() || over.is_some()
+        !matches!(self.parts(name, environment), (None, None))
     }
 
-    /// The items of an array of each verb in this environment, with the name of the verb.
+    /// The strings in an array of each verb in this environment, with the name of the verb and their places.
     pub(crate) fn all_of(
         &'d self, environment: &str, key: &'static str,
-    ) -> impl Iterator<Item = (&'d str, Node<'d>)> + use<'d> {
+    ) -> impl Iterator<Item = (&'d str, &'d str, Span)> + use<'d> {
         let (_, over) = self.verbs(environment);
         self.verb_nodes(environment).into_iter().flat_map(move |verb| {
             let list = over.and_then(|over| over.get(verb.key())?.get(key)).or_else(|| verb.get(key));
-            list.into_iter().flat_map(Node::children).map(move |item| (verb.key(), item))
+            let items = list.into_iter().flat_map(Node::children);
+            items.filter_map(move |item| Some((verb.key(), item.as_str()?, item.span())))
         })
     }
 
     /// The verb with the longest `match` pattern that matches this word. If several patterns have the same
     /// length, the first one wins.
     pub(crate) fn matching(&'d self, word: &[u8], environment: &str) -> Option<VerbName> {
-        let patterns =
-            self.all_of(environment, "match").filter_map(|(verb, item)| Some((verb, item.as_str()?)));
-        let fitting = patterns.filter(|(_, text)| matches(text.as_bytes(), word));
+        let patterns = self.all_of(environment, "match");
+        let fitting = patterns.filter(|(_, pattern, _)| matches(pattern.as_bytes(), word));
         let best = fitting.reduce(|best, next| if next.1.len() > best.1.len() { next } else { best });
-        best.and_then(|(verb, _)| VerbName::parse(verb.as_bytes()))
+        best.and_then(|(verb, ..)| VerbName::parse(verb.as_bytes()))
     }
 
     pub(crate) fn lookup(&'d self, word: &[u8], environment: &str) -> Lookup {
         let Some(word) = VerbName::parse(word) else { return Lookup::Unknown };
         let word = word.as_str();
         let find = |environment: &str| {
-            let aliases = || self.all_of(environment, "aliases");
-            let alias = || aliases().find(|(_, alias)| alias.as_str() == Some(word)).map(|(verb, _)| verb);
-            if self.has_verb(word, environment) { Some(word) } else { alias() }
+            let alias = || self.all_of(environment, "aliases").find(|(_, alias, _)| *alias == word);
+            if self.has_verb(word, environment) { Some(word) } else { alias().map(|(verb, ..)| verb) }
         };
         if let Some(verb) = find(environment).and_then(|verb| VerbName::parse(verb.as_bytes())) {
             return Lookup::Verb(verb);
@@ -176,14 +174,11 @@ impl<'d> Document<'d> {
         let mut clashes = Vec::new();
         for key in ["aliases", "match"] {
             let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
-            for (owner, item) in self.all_of(environment, key) {
-                let Some(name) = item.as_str() else { continue };
+            for (owner, name, span) in self.all_of(environment, key) {
                 let is_verb = key == "aliases" && self.has_verb(name, environment);
                 for (other, is_verb) in [(is_verb.then_some(name), true), (seen.insert(name, owner), false)] {
-                    let Some(other) = other else { continue };
-                    if verb.is_some_and(|verb| verb != owner && verb != other) {
-                        continue;
-                    }
+                    let involves = |other: &&str| verb.is_none_or(|verb| verb == owner || verb == *other);
+                    let Some(other) = other.filter(involves) else { continue };
                     let (shown, of, also) = (quoted(name), quoted(owner), quoted(other));
                     let message = match (key, other == owner) {
                         _ if is_verb => format!("alias {shown} of verb {of} is also a verb"),
@@ -194,7 +189,7 @@ impl<'d> Document<'d> {
                         (_, true) => format!("pattern {shown} is in `match` of verb {of} twice"),
                         (_, false) => format!("pattern {shown} is in `match` of verbs {also} and {of}"),
                     };
-                    clashes.push(Mistake::new(item.span(), message));
+                    clashes.push(Mistake::new(span, message));
                 }
             }
         }

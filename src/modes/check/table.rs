@@ -58,7 +58,7 @@ impl<'t> Known<'t> {
     fn of(tree: Tree<'t>, environments: &[&'t str]) -> Self {
         let aliases = tree.everywhere().flat_map(|environment| tree.all_of(environment, "aliases"));
         let mut known = BTreeMap::new();
-        known.extend(aliases.filter_map(|(verb, alias)| Some((alias.as_str()?, verb))));
+        known.extend(aliases.map(|(verb, alias, _)| (alias, verb)));
         Self {
             verbs: set_of(tree.everywhere().flat_map(|environment| tree.verb_names(environment))),
             aliases: known,

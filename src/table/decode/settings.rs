@@ -70,10 +70,9 @@ impl Decoder {
         let text = self.string(node)?;
         let signal = self.signal(node.span(), text)?;
         // KILL and STOP cannot be caught. CHLD and the faults do not request a stop.
-        if matches!(signal, 4 | 5 | 7 | 8 | 9 | 11 | 13 | 17 | 18 | 19 | 31) {
-            return self.refuse(node.span(), format!("{} cannot be a stop signal", quoted(text)));
-        }
-        Some(signal)
+        let signal =
+            Some(signal).filter(|signal| !matches!(signal, 4 | 5 | 7 | 8 | 9 | 11 | 13 | 17..=19 | 31));
+        signal.or_else(|| self.refuse(node.span(), format!("{} cannot be a stop signal", quoted(text))))
     }
 
     fn image(&mut self, node: Node<'_>) -> Option<String> {

@@ -87,11 +87,8 @@ impl Decoder {
 
     fn stop_signal(&mut self, node: Node<'_>) -> Option<i32> {
         let text = self.string(node)?;
-        let signal = self.signal(node.span(), text);
-        if signal.is_some_and(|signal| !can_be_caught(signal)) {
-            self.mistake(node.span(), format!("{} cannot be caught", quoted(text)));
-        }
-        signal
+        let signal = Some(self.signal(node.span(), text)?).filter(|signal| can_be_caught(*signal));
+        signal.or_else(|| self.refuse(node.span(), format!("{} cannot be caught", quoted(text))))
     }
 
     fn suffix(&mut self, node: Node<'_>) -> Option<Template> {

@@ -82,14 +82,12 @@ impl Decoder {
 
     fn capability(&mut self, node: Node<'_>) -> Option<Capability> {
         let text = self.string(node)?;
-        let capability = Capability::parse(text);
-        if capability.is_none() {
+        Capability::parse(text).or_else(|| {
             let upper = text.to_ascii_uppercase();
             let near = did_you_mean(upper.trim_start_matches("CAP_"), Capability::names());
             let hint = near.unwrap_or_else(|| "capabilities(7) lists them".to_owned());
-            self.mistake(node.span(), format!("{} is not a capability", quoted(text))).hint(hint);
-        }
-        capability
+            self.refuse_with(node.span(), format!("{} is not a capability", quoted(text)), &hint)
+        })
     }
 
     fn init(&mut self, node: Node<'_>, verb: &mut VerbPart) {
@@ -197,8 +195,7 @@ impl Decoder {
             let hint = "every variable is text: put the value in quotes";
             return self.refuse_with(node.span(), message, hint);
         }
-        let value = self.template(node)?;
-        Some(Setting { name: name.to_owned(), value })
+        Some(Setting { name: name.to_owned(), value: self.template(node)? })
     }
 
     fn declaration(&mut self, node: Node<'_>) -> Option<Declaration> {

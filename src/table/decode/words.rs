@@ -26,11 +26,10 @@ pub(crate) const WORDS: &[Key<Draft>] = keys! { Draft {
 impl Decoder {
     pub(crate) fn argv(&mut self, node: Node<'_>) -> Option<Vec<Element>> {
         let elements = self.arguments(node)?;
-        let key = quoted(node.key());
         let message = match elements.first() {
-            None => format!("{key} is empty: its first element is the program"),
+            None => format!("{} is empty: its first element is the program", quoted(node.key())),
             Some(Element::Template(first)) if first.source().is_empty() => {
-                format!("the first element of {key} is empty: it is the program")
+                format!("the first element of {} is empty: it is the program", quoted(node.key()))
             }
             Some(_) => return Some(elements),
         };
@@ -87,9 +86,8 @@ impl Decoder {
             for child in node.children().filter(|child| child.key() != "exec") {
                 self.unknown_key(child, &|| quoted(key), &mut ["exec"].into_iter());
             }
-            let Some(exec) = node.get("exec") else {
-                return self.refuse(node.span(), format!("a table in {} needs an `exec`", quoted(key)));
-            };
+            let missing = || format!("a table in {} needs an `exec`", quoted(key));
+            let exec = node.get("exec").or_else(|| self.refuse(node.span(), missing()))?;
             return self.argv(exec).map(Probe::Exec);
         }
         if node.as_str().is_none() {
