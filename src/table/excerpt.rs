@@ -30,9 +30,9 @@ impl<'s> Excerpts<'s> {
     }
 
     pub(crate) fn message(&self, mistake: &Mistake, level: Level) -> Message {
+        let environment = mistake.environment.as_ref();
+        let environment = environment.map(|name| format!(" in environment {}", quoted(name)));
         let sentence = self.sentence(mistake.span, &mistake.message, mistake.masked.as_deref());
-        let environment =
-            mistake.environment.as_ref().map(|name| format!(" in environment {}", quoted(name)));
         let sentence = sentence.to_owned() + &environment.unwrap_or_default();
         let span = self.sources.narrowed(mistake.span);
         let Some(place) = self.sources.place(span.start) else { return Message::new(level, sentence) };

@@ -18,9 +18,9 @@ pub(crate) enum Named {
 }
 
 impl<'d> Document<'d> {
-    /// Resolves a name to an environment. With `names` in the table only those are valid. Otherwise every name
-    /// is valid, except names that look like one of the table's: `production` probably means `prod`, which a
-    /// filter `!prod` does not exclude.
+    /// Resolves a name to an environment. With `names` in the table only those are valid. Otherwise every
+    /// name is valid, except names that look like one of the table's: `production` probably means `prod`,
+    /// which a filter `!prod` does not exclude.
     pub(crate) fn named(&'d self, naming: &Naming, name: &EnvironmentName) -> Named {
         let alias = naming.aliases.iter().find(|(alias, _)| alias == name).map(|(_, target)| target);
         if naming.names.as_ref().is_some_and(|names| !names.contains(alias.unwrap_or(name))) {
@@ -33,7 +33,7 @@ impl<'d> Document<'d> {
         if naming.names.is_some() || name == naming.default() || self.environment(name).is_some() {
             return Named::Itself;
         }
-        let mut mentioned = self.mentioned();
+        let mut mentioned: BTreeSet<&str> = self.mentioned();
         mentioned.extend(naming.aliases.iter().flat_map(|(alias, target)| [alias.as_str(), target.as_str()]));
         if mentioned.is_empty() || mentioned.contains(name) {
             return Named::Itself;
@@ -44,10 +44,7 @@ impl<'d> Document<'d> {
     }
 
     /// The environments that the table defines, and those in filters of steps.
-    pub(crate) fn mentioned<'n>(&'d self) -> BTreeSet<&'n str>
-    where
-        'd: 'n,
-    {
+    pub(crate) fn mentioned(&'d self) -> BTreeSet<&'d str> {
         let steps = self.layers().into_iter().filter_map(|layer| layer.get("setup")).flat_map(all_steps);
         let filtered = steps.flat_map(|step| filter_names(step, "environments")).map(|(_, name)| name);
         set_of(filtered.chain(self.environments()))

@@ -68,8 +68,8 @@ pub(crate) struct Key<T: 'static> {
     pub(crate) read: fn(&mut Decoder, Node<'_>, &mut T),
 }
 
-/// The keys of a noun. The reader of a key is a method of the decoder, or a field (`_` for none) with a method
-/// for its value or for each item, or with a choice. A key without a reader is decoded separately.
+/// The keys of a noun. The reader of a key is a method of the decoder, or a field (`_` for none) with a
+/// method for its value or for each item, or with a choice. A key without a reader is decoded separately.
 macro_rules! keys {
     ($type:ty {
         $($name:literal $([$($kind:literal)+])?, $form:ident $(($of:expr))?, $about:literal, $reader:tt;)+

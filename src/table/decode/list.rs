@@ -55,28 +55,31 @@ impl<'d> List<'d> {
         }
         let asked = OPERATIONS.iter().filter_map(|key| step.get(key));
         let asked: Vec<_> = asked.filter(|node| node.as_bool() != Some(false)).collect();
-        let mut at = self.steps.len();
-        if let [first, second, ..] = asked[..] {
-            let (one, other) = (quoted(first.key()), quoted(second.key()));
-            return mistake(second, format!("{one} and {other} exclude each other"));
-        }
-        if let [operation] = asked[..] {
-            let key = quoted(operation.key());
-            if nested || file == 0 {
-                let rule = "is only valid in a drop-in, where it changes the list of an earlier file";
-                return mistake(operation, format!("{key} {rule}"));
+        let at = match asked[..] {
+            [] => self.steps.len(),
+            [first, second, ..] => {
+                let (one, other) = (quoted(first.key()), quoted(second.key()));
+                return mistake(second, format!("{one} and {other} exclude each other"));
             }
-            if operation.key() != "before" {
+            [operation] if nested || file == 0 => {
+                let rule = "is only valid in a drop-in, where it changes the list of an earlier file";
+                return mistake(operation, format!("{} {rule}", quoted(operation.key())));
+            }
+            [operation] if operation.key() == "before" => match operation.as_str() {
+                Some(before) => self.find(operation, before)?,
+                None => self.steps.len(),
+            },
+            [operation] => {
                 let Some((node, name)) = own else {
+                    let key = quoted(operation.key());
                     return mistake(operation, format!("{key} needs the `name` of a step"));
                 };
-                at = self.find(node, name)?;
+                let at = self.find(node, name)?;
                 if operation.key() == "replace" {
                     self.steps[at] = step;
                     return Ok(());
                 }
-                let is_extra = |child: &Node<'_>| !["name", "remove"].contains(&child.key());
-                for extra in step.children().filter(is_extra) {
+                for extra in step.children().filter(|child| !["name", "remove"].contains(&child.key())) {
                     let key = quoted(extra.key());
                     let message = format!("a step with `remove` has only a `name`, and not {key}");
                     self.mistakes.push(Mistake::new(extra.key_span(), message));
@@ -84,10 +87,7 @@ impl<'d> List<'d> {
                 self.steps.remove(at);
                 return Ok(());
             }
-            if let Some(before) = operation.as_str() {
-                at = self.find(operation, before)?;
-            }
-        }
+        };
         if let Some((node, name)) = own
             && met.is_some()
             && self.find(node, name).is_ok()
@@ -102,10 +102,11 @@ impl<'d> List<'d> {
 
     /// Finds the step with this name in an earlier file.
     fn find(&self, node: Node<'_>, name: &str) -> Result<usize, Mistake> {
-        let names = || self.steps.iter().map(|step| name_of(*step).map_or("", |(_, name)| name));
-        names().position(|each| each == name).ok_or_else(|| {
+        let names = || self.steps.iter().map(|step| name_of(*step).map(|(_, name)| name));
+        names().position(|each| each == Some(name)).ok_or_else(|| {
+            let hint = did_you_mean(name, names().flatten());
             let message = format!("no earlier step of this list is called {}", quoted(name));
-            Mistake { hint: did_you_mean(name, names()), ..Mistake::new(node.span(), message) }
+            Mistake { hint, ..Mistake::new(node.span(), message) }
         })
     }
 }
