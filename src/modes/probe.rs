@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use crate::modes::context::Context;
 use crate::ready;
-use crate::ready::{Awaited, Unready, awaited_word, not_ready, probed_word, start, wait_for};
+use crate::ready::wait::{Awaited, awaited_word, not_ready, probed_word, start, wait_for};
 use crate::sys::{Children, Received, RunAs, Stop, exec, read};
 use crate::text::{Failure, Kind, Result, readable};
 use crate::value::{Target, Variables};
@@ -25,13 +25,10 @@ pub(crate) fn wait(
         .filter_map(|target| awaited_word(target, &program).transpose())
         .collect::<Result<Vec<_>>>()?;
     let mut children = Children::new(signals);
-    let try_one = |children: &mut Children, each: &Awaited, limit| {
-        start(children, RunAs::myself(), each, &variables, limit)
-    };
-    match wait_for(&mut children, *log, awaited, timeout, &try_one) {
-        Ok(()) => {}
-        Err(Unready::Stopped(stop)) => return Err(stop.failure("while waiting")),
-        Err(Unready::TimedOut(awaited)) => return Err(not_ready(&awaited, timeout, "wait:")),
+    let waited = wait_for(&mut children, *log, awaited, timeout, RunAs::myself(), &variables);
+    let unready = waited.map_err(|stop| stop.failure("while waiting"))?;
+    if !unready.is_empty() {
+        return Err(not_ready(&unready, timeout, "wait:"));
     }
     if command.is_empty() {
         return Ok(0);
@@ -64,18 +61,15 @@ pub(crate) fn attempt(
     let limit = if timeout.is_zero() { NO_LIMIT } else { timeout };
     let deadline = begun + limit;
     awaited.limit = Some(deadline.saturating_duration_since(Instant::now()));
-    // The child has no limit of its own: the caller waits, so the child is ended at the deadline.
-    awaited.guard = Some(read::program());
-    let mut running = match start(children, RunAs::myself(), &awaited, variables, Duration::ZERO) {
+    let mut running = match start(children, RunAs::myself(), &awaited, variables) {
         Ok(running) => running,
         Err(reason) => return Ok(Some(awaited.shown_reason(&reason).to_owned())),
     };
     let stopped = |stop: Stop| stop.failure("while probing");
     loop {
         children.pump(&mut [&mut running], Some(deadline)).map_err(stopped)?;
-        if let Some(ended) = running.ended() {
-            let reason = awaited.verdict(&running, ended).err();
-            return Ok(reason.map(|reason| awaited.shown_reason(&reason).to_owned()));
+        if let Some(verdict) = awaited.verdict(&running) {
+            return Ok(verdict.err().map(|reason| awaited.shown_reason(&reason).to_owned()));
         }
         if Instant::now() >= deadline {
             // A program has a guard, which cleans up after SIGTERM.

@@ -15,7 +15,3 @@ pub(crate) mod postgres;
 pub(crate) mod redis;
 pub(crate) mod tls;
 pub(crate) mod wait;
-
-pub(crate) use crate::ready::wait::{
-    Awaited, Unready, awaited_word, not_ready, probed_word, start, wait_for,
-};

@@ -1,12 +1,11 @@
 //! A `wait` step: waits until all of its targets are ready.
 
 use std::path::Path;
-use std::time::Duration;
 
 use crate::plan::target::{expand, expand_argv};
-use crate::ready::wait::{Awaited, Unready, not_ready, start, wait_for};
-use crate::setup::state::{Setup, Task, existence};
-use crate::sys::{Children, Terminal, program_of, proof};
+use crate::ready::wait::{Awaited, not_ready, wait_for};
+use crate::setup::state::{Setup, Task, World, existence};
+use crate::sys::{Terminal, program_of, proof};
 use crate::text::{Failure, Kind, Result, WAIT_TIMEOUT};
 use crate::value::{Expanded, Facts, Probe};
 
@@ -37,19 +36,15 @@ impl Setup {
         if targets.iter().any(|target| matches!(target, Probe::Exec(_))) {
             self.terminal.get_or_insert_with(Terminal::observe);
         }
-        let run_as = task.run_as(&self.world.program);
-        let start = |children: &mut Children, each: &Awaited, limit: Duration| {
-            start(children, run_as, each, &environment, limit)
-        };
-        let waited = wait_for(&mut self.world.children, self.world.log, awaited, timeout, &start);
+        let World { children, log, program, .. } = &mut self.world;
+        let waited = wait_for(children, *log, awaited, timeout, task.run_as(program), &environment);
         self.restore_terminal();
-        waited.map_err(|unready| match unready {
-            Unready::Stopped(stop) => stop.failure(&format!("while {what} waited")),
-            Unready::TimedOut(awaited) => {
-                let what = if task.step.step.name.is_some() { &what } else { "wait" };
-                not_ready(&awaited, timeout, &format!("{what}:")).field("step", label)
-            }
-        })
+        let unready = waited.map_err(|stop| stop.failure(&format!("while {what} waited")))?;
+        if unready.is_empty() {
+            return Ok(());
+        }
+        let what = if task.step.step.name.is_some() { &what } else { "wait" };
+        Err(not_ready(&unready, timeout, &format!("{what}:")).field("step", label))
     }
 }
 
