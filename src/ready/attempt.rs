@@ -4,31 +4,48 @@
 //! A try keeps to its limit, except in calls that have none: the system's resolver, and a file on a file
 //! system that hangs. So the caller runs each try in a process that it can end.
 
-use std::time::Duration;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
 
-use crate::ready::clock::Clock;
-use crate::ready::connection::{Address, Connection};
+use crate::ready::connection::{Address, Clock, Connection, WATCHED};
 use crate::ready::names::{any_address, compact};
-use crate::ready::{amqp, file, grpc, http, kafka, mongodb, mysql, postgres, redis, tls};
+use crate::ready::{amqp, grpc, http, kafka, mongodb, mysql, postgres, redis, tls};
+use crate::text::reason;
 use crate::value::target::{Place, Protocol, Target};
 
 /// Tries `target` once, for at most `limit`. The error is a short phrase with the reason.
 pub(crate) fn attempt(target: &Target, limit: Duration) -> Result<(), String> {
     let clock = Clock::start(limit);
     match target {
-        Target::File { path, max_age } => file::look_at(path, *max_age),
+        Target::File { path, max_age } => look_at(path, *max_age),
         Target::Unix(path) => Connection::open(Address::Unix(path), clock).map(drop),
         Target::Server { protocol, places } => any_place(protocol, places, clock),
     }
 }
 
-/// The time for which a TCP connection has to stay open.
-const WATCHED: Duration = Duration::from_millis(20);
-
 /// The time for which a try of this target has to watch before it succeeds.
 pub(super) fn watched(target: &Target) -> Duration {
     let is_tcp = matches!(target, Target::Server { protocol: Protocol::Tcp, .. });
     if is_tcp { WATCHED } else { Duration::ZERO }
+}
+
+/// A file is ready if it exists, or if a program has touched it recently (a heartbeat).
+fn look_at(path: &Path, max_age: Option<Duration>) -> Result<(), String> {
+    let modified = match std::fs::metadata(path).and_then(|metadata| metadata.modified()) {
+        Ok(modified) => modified,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Err("does not exist".to_owned()),
+        Err(error) => return Err(reason(&error)),
+    };
+    let Some(max_age) = max_age else { return Ok(()) };
+    match SystemTime::now().duration_since(modified) {
+        // The age is shown in whole seconds, except that a young file is not `0 s` old.
+        Ok(age) if age > max_age && age.as_secs() == 0 => Err(format!("is {} ms old", age.as_millis())),
+        Ok(age) if age > max_age => Err(format!("is {} s old", age.as_secs())),
+        Ok(_) => Ok(()),
+        // The file would look fresh until that time, even if its program has died.
+        Err(_) => Err("has a time in the future".to_owned()),
+    }
 }
 
 /// The target is ready as soon as one place is ready.
@@ -56,7 +73,7 @@ fn ask(protocol: &Protocol, address: Address<'_>, clock: Clock, host: &str, port
     match protocol {
         // docker-proxy, or a load balancer without a backend, accepts connections for a missing server. It
         // closes or resets them as soon as it notices.
-        Protocol::Tcp => open()?.stays_open(WATCHED),
+        Protocol::Tcp => open()?.stays_open(),
         Protocol::Http(path) => http::ask(open()?, host, port, path),
         Protocol::Postgres { user, database } => postgres::ask(open()?, user, database),
         // MySQL needs two connections at the same time.

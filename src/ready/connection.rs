@@ -1,26 +1,65 @@
-//! A connection to a server. Answers are read with a deadline and a fixed size limit, no matter what length
-//! the server announces. A protocol's parser is a pure function of the bytes received so far.
+//! A connection to a server, and its time limit. Answers are read with a deadline and a fixed size limit, no
+//! matter what length the server announces. A protocol's parser is a pure function of the bytes received so far.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_linger, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
-use crate::ready::clock::Clock;
 use crate::text::{of_errno, reason};
 
 /// The maximum size of an answer.
 const LONGEST: usize = 16 * 1024;
 
-/// The number of bytes that are drained before a close, and the time for it, so that a server that is still
-/// writing sees no reset.
-const REST_MAX: usize = 64 * 1024;
-const REST_LIMIT: Duration = Duration::from_millis(20);
+/// The time for which a TCP connection has to stay open, and for which the rest of an answer is drained.
+pub(crate) const WATCHED: Duration = Duration::from_millis(20);
+
+/// A time limit, and how much of it is left.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock {
+    pub(crate) begun: Instant,
+    pub(crate) limit: Duration,
+}
+
+impl Clock {
+    pub(crate) fn start(limit: Duration) -> Self {
+        Self { begun: Instant::now(), limit }
+    }
+
+    pub(crate) fn rest(self) -> Duration {
+        self.limit.saturating_sub(self.begun.elapsed())
+    }
+
+    /// The time that is left, or an error if none is: the system reads a timeout of zero as no timeout.
+    fn left(self) -> Result<Duration, String> {
+        Some(self.rest()).filter(|rest| !rest.is_zero()).ok_or_else(|| self.expired())
+    }
+
+    pub(crate) fn share(self, parts: usize) -> Self {
+        Self::start(self.rest() / u32::try_from(parts).unwrap_or(u32::MAX).max(1))
+    }
+
+    fn expired(self) -> String {
+        format!("no answer within {}", rounded(self.limit))
+    }
+}
+
+/// Formats a limit: `5 s`, `2.5 s`, `500 ms`. From a second on, it is rounded to tenths of a second.
+pub(crate) fn rounded(limit: Duration) -> String {
+    // A share of a limit has lost some microseconds to earlier work.
+    let millis = (limit.as_micros() + 500) / 1000;
+    let tenths = (millis + 50) / 100;
+    match (tenths / 10, tenths % 10) {
+        (0, _) => format!("{millis} ms"),
+        (seconds, 0) => format!("{seconds} s"),
+        (seconds, tenth) => format!("{seconds}.{tenth} s"),
+    }
+}
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Address<'a> {
@@ -102,11 +141,11 @@ impl Connection {
         }
     }
 
-    /// Fails if the other side ends the connection within this time. It does not have to send anything.
-    pub(crate) fn stays_open(&mut self, time: Duration) -> Result<(), String> {
-        self.clock = self.clock.at_most(time);
+    /// Fails if the other side ends the connection soon. It does not have to send anything.
+    pub(crate) fn stays_open(mut self) -> Result<(), String> {
+        self.clock = Clock::start(self.clock.rest().min(WATCHED));
         loop {
-            match self.clock.left().and_then(|_| self.read()) {
+            match self.read() {
                 Ok(0) => return Err("connection closed at once".to_owned()),
                 // The content does not matter.
                 Ok(_) => self.seen.clear(),
@@ -118,16 +157,8 @@ impl Connection {
 
     /// Drains the rest of an answer, for a short time. Closing a socket with unread bytes resets the
     /// connection, which many servers would log for each probe.
-    pub(crate) fn drain(mut self) {
-        self.clock = self.clock.at_most(REST_LIMIT);
-        let mut count = 0;
-        while count < REST_MAX
-            && let Ok(read) = self.read()
-            && read > 0
-        {
-            count += read;
-            self.seen.clear();
-        }
+    pub(crate) fn drain(self) {
+        let _ = self.stays_open();
     }
 }
 
@@ -153,9 +184,8 @@ fn is_self(stream: &TcpStream) -> bool {
 fn connect_unix(path: &Path, clock: Clock) -> Result<OwnedFd, String> {
     // The standard library's connect has no timeout: it hangs while the server's queue is full.
     let address = SocketAddrUnix::new(path).map_err(of_errno)?;
-    let flags = SocketFlags::CLOEXEC;
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None);
-    let socket = socket.map_err(of_errno)?;
+    let (family, kind) = (AddressFamily::UNIX, SocketType::STREAM);
+    let socket = rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None).map_err(of_errno)?;
     loop {
         // The send timeout also applies to connect.
         set_socket_timeout(&socket, Timeout::Send, Some(clock.left()?)).map_err(of_errno)?;
@@ -187,6 +217,22 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         assert!(!is_self(&stream));
+    }
+
+    #[test]
+    fn limits_are_rounded_in_messages() {
+        for (micros, text) in [
+            (0, "0 ms"),
+            (200_000, "200 ms"),
+            (199_987, "200 ms"),
+            (949_000, "949 ms"),
+            (1_000_000, "1 s"),
+            (2_500_000, "2.5 s"),
+            (4_999_871, "5 s"),
+            (60_000_000, "60 s"),
+        ] {
+            assert_eq!(rounded(Duration::from_micros(micros)), text);
+        }
     }
 
     #[test]

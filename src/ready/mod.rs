@@ -2,9 +2,7 @@
 
 pub(crate) mod amqp;
 pub(crate) mod attempt;
-mod clock;
 mod connection;
-mod file;
 pub(crate) mod grpc;
 pub(crate) mod http;
 pub(crate) mod kafka;

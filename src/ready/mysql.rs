@@ -9,8 +9,7 @@
 //! first connection but refuse the application's login. That is why a second connection is made while the
 //! first one waits.
 
-use crate::ready::clock::Clock;
-use crate::ready::connection::{Address, Connection, Parsed};
+use crate::ready::connection::{Address, Clock, Connection, Parsed};
 
 /// It fits into the maximum length of a name, and explains itself in the server's log.
 const USER: &[u8] = b"preverb-readiness-no-such-user";

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use dns_lookup::{AddrFamily, AddrInfoHints, SockType, getaddrinfo};
 
-use crate::ready::clock::{Clock, rounded};
+use crate::ready::connection::{Clock, rounded};
 use crate::sys::{Carries, Children, Received, Request, Running, Signals, Spawn, read, start_mode};
 use crate::value::Variables;
 
@@ -37,42 +37,37 @@ enum Asked {
 pub(crate) fn any_address(
     host: &str, port: u16, clock: Clock, one: &dyn Fn(SocketAddr, Clock) -> Result<(), String>,
 ) -> Result<(), String> {
-    let mut errors = Vec::new();
     if let Ok(address) = host.parse::<IpAddr>() {
         return one(SocketAddr::new(address, port), clock);
     }
+    let mut errors = Vec::new();
     let mut lookup = Lookup::start(host)?;
     while let Some(addresses) = lookup.next(clock, !errors.is_empty()) {
         for (before, address) in addresses.iter().enumerate() {
             let parts = addresses.len() - before + usize::from(!lookup.open.is_empty());
             match one(SocketAddr::new(*address, port), clock.share(parts)) {
-                Ok(()) => {
-                    lookup.end();
-                    return Ok(());
-                }
+                Ok(()) => return Ok(()),
                 Err(error) => errors.push((address.to_string(), error)),
             }
         }
     }
-    let unanswered = !lookup.open.is_empty();
-    lookup.end();
-    if !errors.is_empty() {
-        return Err(compact(&errors, NAMED));
-    }
-    if unanswered {
-        return Err(format!("name did not resolve within {}", rounded(clock.limit())));
-    }
-    Err("name does not resolve".to_owned())
+    Err(if !errors.is_empty() {
+        compact(&errors, NAMED)
+    } else if lookup.open.is_empty() {
+        "name does not resolve".to_owned()
+    } else {
+        format!("name did not resolve within {}", rounded(clock.limit))
+    })
 }
 
 struct Lookup {
     children: Children,
     open: Vec<(Asked, Running)>,
-    /// Addresses from the lookup with the search list, if there is one.
-    found: Vec<IpAddr>,
-    /// Addresses of the absolute name. They are used only if the others are missing.
+    /// Addresses from the lookup with the search list, if there is one; `None` before the first.
+    found: Option<Vec<IpAddr>>,
+    found_at: Instant,
+    /// Addresses of the absolute name, which may belong to another host. They are used only without the others.
     spare: Vec<IpAddr>,
-    searched: bool,
     /// The names that the search list makes of this one. They are asked for by themselves if the resolver
     /// gets stuck at the first one: musl waits for a name server that answers SERVFAIL.
     list: Vec<String>,
@@ -82,8 +77,8 @@ impl Lookup {
     fn start(host: &str) -> Result<Self, String> {
         let signals = Signals::of(&[]).map_err(|failure| failure.sentence())?;
         let (has_list, list) = search_list(host);
-        let (open, found, spare) = (Vec::new(), Vec::new(), Vec::new());
-        let mut lookup = Self { children: Children::new(signals), open, found, spare, searched: false, list };
+        let (children, open, spare) = (Children::new(signals), Vec::new(), Vec::new());
+        let mut lookup = Self { children, open, found: None, found_at: Instant::now(), spare, list };
         lookup.ask(Asked::Searched, host)?;
         if has_list && !host.ends_with('.') {
             lookup.ask(Asked::Absolute, &format!("{host}."))?;
@@ -103,66 +98,65 @@ impl Lookup {
         Ok(())
     }
 
-    fn end(mut self) {
-        self.open.iter_mut().for_each(|(_, running)| running.kill(None));
-        while !self.open.is_empty() {
-            let _ = self.answers(None);
-        }
-    }
-
-    fn answers(&mut self, until: Option<Instant>) -> Vec<(Asked, Vec<IpAddr>)> {
+    /// Takes the answers that arrive until then, and returns whether there is one.
+    fn has_answer(&mut self, until: Option<Instant>) -> bool {
         let mut running: Vec<&mut Running> = self.open.iter_mut().map(|(_, running)| running).collect();
         // A request to stop ends this whole process.
         let _ = self.children.pump(&mut running, until);
-        let ended = self.open.extract_if(.., |(_, running)| running.ended().is_some());
-        ended.map(|(asked, running)| (asked, parsed(running.text(Carries::Output)))).collect()
+        let before = self.open.len();
+        for (asked, running) in self.open.extract_if(.., |(_, running)| running.ended().is_some()) {
+            let lines = std::str::from_utf8(running.text(Carries::Output)).unwrap_or_default().lines();
+            let addresses: Vec<IpAddr> = lines.filter_map(|line| line.parse().ok()).collect();
+            if asked == Asked::Absolute {
+                self.spare.extend(addresses);
+            } else if !addresses.is_empty() {
+                self.found.get_or_insert_default().extend(addresses);
+                self.found_at = Instant::now();
+            }
+        }
+        self.open.len() < before
     }
 
     /// The next addresses to try; `None` if no more will arrive in time. After others have `failed` it waits
     /// for a shorter time, because the next try will look up the name again.
     fn next(&mut self, clock: Clock, failed: bool) -> Option<Vec<IpAddr>> {
         let begun = Instant::now();
-        let mut met = begun;
-        let patience = if failed { clock.limit() / (2 * SEARCH_SHARE) } else { clock.limit() };
+        let patience = if failed { clock.limit / (2 * SEARCH_SHARE) } else { clock.limit };
         while !self.open.is_empty() {
-            let searching = self.open.iter().any(|(asked, _)| *asked == Asked::Searched);
-            let wait = match (self.found.is_empty(), self.spare.is_empty()) {
-                (false, _) if searching => RESOLUTION_DELAY.saturating_sub(met.elapsed()),
-                (true, false) if searching => (clock.limit() / SEARCH_SHARE).saturating_sub(clock.used()),
-                (false, _) | (true, false) => Duration::ZERO,
-                (true, true) if searching && !self.list.is_empty() => {
-                    (clock.limit() / SEARCH_SHARE).saturating_sub(clock.used())
-                }
-                (true, true) => patience.saturating_sub(begun.elapsed()),
+            let is_searching = self.open.iter().any(|(asked, _)| *asked == Asked::Searched);
+            let has_found = self.found.as_ref().is_some_and(|found| !found.is_empty());
+            let has_any = has_found || !self.spare.is_empty();
+            let wait = if has_any && !is_searching {
+                Duration::ZERO
+            } else if has_found {
+                RESOLUTION_DELAY.saturating_sub(self.found_at.elapsed())
+            } else if has_any || is_searching && !self.list.is_empty() {
+                (clock.limit / SEARCH_SHARE).saturating_sub(clock.begun.elapsed())
+            } else {
+                patience.saturating_sub(begun.elapsed())
             };
             // The parent ends this try slightly after its limit; the lookups have to end before that.
-            let rest = clock.rest().saturating_sub(clock.limit() / 10);
-            let answers = self.answers(Some(Instant::now() + wait.min(rest)));
-            if answers.is_empty() {
+            let rest = clock.rest().saturating_sub(clock.limit / 10);
+            if !self.has_answer(Some(Instant::now() + wait.min(rest))) {
                 let list = std::mem::take(&mut self.list);
-                let is_stuck = searching && self.found.is_empty() && self.spare.is_empty();
+                let is_stuck = is_searching && !has_any;
                 let ask = |name: &String| self.ask(Asked::Searched, name);
                 if !is_stuck || list.is_empty() || list.iter().try_for_each(ask).is_err() {
                     break;
                 }
             }
-            for (asked, addresses) in answers {
-                match asked {
-                    Asked::Searched if addresses.is_empty() => {}
-                    Asked::Searched => {
-                        met = Instant::now();
-                        self.found.extend(addresses);
-                    }
-                    Asked::Absolute => self.spare.extend(addresses),
-                }
-            }
         }
-        if !self.found.is_empty() {
-            // The absolute name may belong to another host.
-            self.searched = true;
+        let next = std::mem::take(self.found.as_mut().unwrap_or(&mut self.spare));
+        Some(next).filter(|next| !next.is_empty())
+    }
+}
+
+impl Drop for Lookup {
+    fn drop(&mut self) {
+        self.open.iter_mut().for_each(|(_, running)| running.kill(None));
+        while !self.open.is_empty() {
+            self.has_answer(None);
         }
-        let next = if self.searched { &mut self.found } else { &mut self.spare };
-        Some(std::mem::take(next)).filter(|next| !next.is_empty())
     }
 }
 
@@ -178,20 +172,12 @@ pub(crate) fn lookup() -> u8 {
     let Some([family, name]) = request.as_ref().map(|request| &request.argv[..]) else { return 1 };
     let name = name.to_string_lossy();
     let family = if family == IPV6 { AddrFamily::Inet6 } else { AddrFamily::Inet };
-    let hints = AddrInfoHints {
-        address: family.into(),
-        socktype: SockType::Stream.into(),
-        ..AddrInfoHints::default()
-    };
+    let (address, socktype) = (family.into(), SockType::Stream.into());
+    let hints = AddrInfoHints { address, socktype, ..AddrInfoHints::default() };
     let found = getaddrinfo(Some(&name), None, Some(hints)).into_iter().flatten().flatten();
     let lines: Vec<String> = found.map(|entry| entry.sockaddr.ip().to_string()).collect();
     let _ = std::io::stderr().write_all(lines.join("\n").as_bytes());
     0
-}
-
-fn parsed(lines: &[u8]) -> Vec<IpAddr> {
-    let lines = std::str::from_utf8(lines).unwrap_or_default().lines();
-    lines.filter_map(|line| line.parse().ok()).collect()
 }
 
 /// Whether there is a search list (resolv.conf(5)), and the names that it makes of this one.
