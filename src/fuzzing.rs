@@ -80,10 +80,10 @@ fn judged(protocol: u8, mut bytes: &[u8]) -> Result<Option<String>, String> {
             format!("{:?}", (redis::judge_auth(&line), redis::judge_ping(&line, line.len() % 2 == 0)))
         }),
         3 => {
-            let Some(packet) = take(&mut bytes, mysql::packet)? else { return Ok(None) };
-            mysql::greeting(&packet.payload)?;
+            let Some((_, payload)) = take(&mut bytes, mysql::packet)? else { return Ok(None) };
+            mysql::greeting(&payload)?;
             let reply = take(&mut bytes, mysql::packet)?;
-            reply.map(|packet| format!("{:?}", mysql::reply(&packet.payload)))
+            reply.map(|(_, payload)| format!("{:?}", mysql::reply(&payload)))
         }
         4 => take(&mut bytes, amqp::start)?.map(|()| ready()),
         5 => take(&mut bytes, kafka::versions)?.map(|()| ready()),

@@ -13,24 +13,17 @@ pub(crate) fn ask(mut connection: Connection) -> Result<(), String> {
 
 /// Parses the start of a Connection.Start: a method frame of channel 0, class 10, method 10.
 pub(crate) fn start(bytes: &[u8]) -> Parsed<()> {
-    if bytes.starts_with(b"AMQP") {
-        return Err("the server speaks another version of AMQP".to_owned());
+    let may_be = |start: &[u8]| start.iter().zip(bytes).all(|(expected, byte)| byte == expected);
+    match bytes.first_chunk::<11>() {
+        _ if bytes.starts_with(b"AMQP") => Err("the server speaks another version of AMQP".to_owned()),
+        Some([1, 0, 0, size @ .., 0, 10, 0, 10])
+            if (4..=LONGEST_FRAME).contains(&u32::from_be_bytes(*size)) =>
+        {
+            Ok(Some(((), 11)))
+        }
+        None if may_be(&[1, 0, 0]) || may_be(b"AMQP") => Ok(None),
+        _ => Err("the answer is not from an AMQP broker".to_owned()),
     }
-    let Some(frame) = bytes.first_chunk::<11>() else {
-        let may_be_start = bytes.iter().zip([1, 0, 0]).all(|(byte, expected)| *byte == expected);
-        let may_be_header = b"AMQP".starts_with(bytes);
-        return if may_be_start || may_be_header { Ok(None) } else { foreign() };
-    };
-    let [kind, channel @ .., _, _, _, _, _, _, _, _] = frame;
-    let size = u32::from_be_bytes([frame[3], frame[4], frame[5], frame[6]]);
-    let method = [frame[7], frame[8], frame[9], frame[10]];
-    let is_start =
-        *kind == 1 && *channel == [0, 0] && method == [0, 10, 0, 10] && (4..=LONGEST_FRAME).contains(&size);
-    if is_start { Ok(Some(((), 11))) } else { foreign() }
-}
-
-fn foreign<T>() -> Parsed<T> {
-    Err("the answer is not from an AMQP broker".to_owned())
 }
 
 #[cfg(test)]

@@ -74,7 +74,7 @@ fn ask(protocol: &Protocol, address: Address<'_>, clock: Clock, host: &str, port
         // docker-proxy, or a load balancer without a backend, accepts connections for a missing server. It
         // closes or resets them as soon as it notices.
         Protocol::Tcp => open()?.stays_open(),
-        Protocol::Http(path) => http::ask(open()?, host, port, path),
+        Protocol::Http(path) => http::ask(open()?, &http::authority(host, port), path),
         Protocol::Postgres { user, database } => postgres::ask(open()?, user, database),
         // MySQL needs two connections at the same time.
         Protocol::Mysql => mysql::ask(address, clock),
@@ -82,10 +82,7 @@ fn ask(protocol: &Protocol, address: Address<'_>, clock: Clock, host: &str, port
         Protocol::Amqp => amqp::ask(open()?),
         Protocol::Mongodb => mongodb::ask(open()?),
         Protocol::Kafka => kafka::ask(open()?),
-        Protocol::Grpc(service) => {
-            let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-            grpc::ask(open()?, &format!("{host}:{port}"), service)
-        }
+        Protocol::Grpc(service) => grpc::ask(open()?, &http::authority(host, port), service),
         Protocol::Tls { .. } => tls::ask(open()?, host),
     }
 }

@@ -6,7 +6,7 @@
 use crate::ready::connection::{Connection, Parsed};
 
 /// The maximum frame size. Servers may send twice as much, but this service does not.
-const LONGEST_FRAME: u32 = 8 * 1024;
+const LONGEST_FRAME: usize = 8 * 1024;
 const LONGEST_MESSAGE: usize = 64;
 
 const DATA: u8 = 0;
@@ -24,13 +24,12 @@ const PADDED: u8 = 8;
 pub(crate) fn ask(mut connection: Connection, authority: &str, service: &[u8]) -> Result<(), String> {
     connection.send(&request(authority, service));
     let mut body = Vec::new();
-    let mut is_first = true;
+    let mut next = connection.receive(frame)?;
+    // A server's first frame is SETTINGS.
+    if next.kind != SETTINGS {
+        return Err(FOREIGN.to_owned());
+    }
     loop {
-        let next = connection.receive(frame)?;
-        // A server's first frame is SETTINGS.
-        if std::mem::take(&mut is_first) && next.kind != SETTINGS {
-            return Err(FOREIGN.to_owned());
-        }
         if next.kind == SETTINGS && next.flags & ACK == 0 {
             connection.send(&written(SETTINGS, ACK, 0, &[]));
         }
@@ -38,6 +37,7 @@ pub(crate) fn ask(mut connection: Connection, authority: &str, service: &[u8]) -
             connection.drain();
             return verdict;
         }
+        next = connection.receive(frame)?;
     }
 }
 
@@ -57,20 +57,16 @@ fn written(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 fn request(authority: &str, service: &[u8]) -> Vec<u8> {
-    let mut headers = vec![
-        // :method POST, :scheme http
-        0x83, 0x86,
-    ];
-    // The indexes of names in the static table: :path, :authority, content-type.
+    // The indexes in the static table: of `:method POST` and `:scheme http`, and of the names `:path`,
+    // `:authority` and `content-type`.
+    let mut headers = vec![0x83, 0x86];
     for (name, value) in [
         (&[4][..], &b"/grpc.health.v1.Health/Check"[..]),
         (&[1], authority.as_bytes()),
         (&[0x0f, 0x10], b"application/grpc"),
         (b"\0\x02te", b"trailers"),
     ] {
-        headers.extend_from_slice(name);
-        headers.extend(integer(value.len()));
-        headers.extend_from_slice(value);
+        headers.extend([name, &integer(value.len()), value].concat());
     }
     // Field 1 of the request is the service; without it, the request is about the whole server.
     let message =
@@ -88,24 +84,18 @@ fn request(authority: &str, service: &[u8]) -> Vec<u8> {
 
 /// Encodes a length with a prefix of seven bits (RFC 7541, section 5.1), for a string without Huffman coding.
 fn integer(value: usize) -> Vec<u8> {
-    match u8::try_from(value) {
-        Ok(small) if small < 127 => vec![small],
-        Ok(_) | Err(_) => [&[127][..], &varint(value - 127)].concat(),
-    }
+    if value < 127 { varint(value) } else { [&[127][..], &varint(value - 127)].concat() }
 }
 
 /// Seven bits in each byte, lowest first. Both protocols use this encoding.
 fn varint(mut value: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
-    loop {
-        let low = u8::try_from(value & 0x7f).unwrap_or_default();
+    while value > 0x7f {
+        bytes.push(value.to_le_bytes()[0] | 0x80);
         value >>= 7;
-        if value == 0 {
-            bytes.push(low);
-            return bytes;
-        }
-        bytes.push(low | 0x80);
     }
+    bytes.push(value.to_le_bytes()[0]);
+    bytes
 }
 
 pub(crate) fn frame(bytes: &[u8]) -> Parsed<Frame> {
@@ -113,11 +103,10 @@ pub(crate) fn frame(bytes: &[u8]) -> Parsed<Frame> {
         // An HTTP/1 server may answer in text and then send nothing else.
         return if bytes.starts_with(b"HTTP") { Err(FOREIGN.to_owned()) } else { Ok(None) };
     };
-    let length = u32::from_be_bytes([0, *high, *middle, *low]);
+    let length = usize::try_from(u32::from_be_bytes([0, *high, *middle, *low])).unwrap_or(usize::MAX);
     if length > LONGEST_FRAME {
         return Err(FOREIGN.to_owned());
     }
-    let length = usize::try_from(length).unwrap_or(usize::MAX);
     let Some(payload) = rest.get(..length) else { return Ok(None) };
     let stream = u32::from_be_bytes(*stream) & 0x7fff_ffff;
     Ok(Some((Frame { kind: *kind, flags: *flags, stream, payload: payload.to_owned() }, length + 9)))
@@ -133,18 +122,15 @@ pub(crate) fn verdict(frame: &Frame, body: &mut Vec<u8>) -> Option<Result<(), St
                 data = rest.get(..rest.len().saturating_sub(usize::from(*padding))).unwrap_or_default();
             }
             body.extend_from_slice(data);
-            let status = match message(body) {
-                Err(reason) => return Some(Err(reason)),
-                Ok(Some(status)) => status,
-                Ok(None) if frame.flags & END_STREAM != 0 => return refused("the answer has no message"),
-                Ok(None) => return None,
-            };
-            match status {
-                1 => Some(Ok(())),
-                2 => refused("the service is NOT_SERVING"),
-                3 => refused("the server does not know the service"),
+            match message(body) {
+                Ok(None) if frame.flags & END_STREAM != 0 => refused("the answer has no message"),
+                Ok(None) => None,
+                Ok(Some(1)) => Some(Ok(())),
+                Ok(Some(2)) => refused("the service is NOT_SERVING"),
+                Ok(Some(3)) => refused("the server does not know the service"),
                 // Some servers send this together with the error for an unknown service.
-                _ => refused("the service's state is UNKNOWN, or the server does not know it"),
+                Ok(Some(_)) => refused("the service's state is UNKNOWN, or the server does not know it"),
+                Err(reason) => Some(Err(reason)),
             }
         }
         (HEADERS, 1) if frame.flags & END_STREAM != 0 => {
@@ -159,15 +145,12 @@ pub(crate) fn verdict(frame: &Frame, body: &mut Vec<u8>) -> Option<Result<(), St
 fn message(body: &[u8]) -> Result<Option<u8>, String> {
     let Some(([compressed, length @ ..], message)) = body.split_first_chunk::<5>() else { return Ok(None) };
     let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
-    if *compressed != 0 || length > LONGEST_MESSAGE {
-        return Err("the answer is not from a health service".to_owned());
-    }
     match message.get(..length) {
-        None => Ok(None),
+        None if *compressed == 0 && length <= LONGEST_MESSAGE => Ok(None),
         // A field with the value 0 is omitted.
-        Some([]) => Ok(Some(0)),
-        Some([8, status]) => Ok(Some(*status)),
-        Some(_) => Err("the answer is not from a health service".to_owned()),
+        Some([]) if *compressed == 0 => Ok(Some(0)),
+        Some([8, status]) if *compressed == 0 => Ok(Some(*status)),
+        _ => Err("the answer is not from a health service".to_owned()),
     }
 }
 

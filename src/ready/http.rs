@@ -5,19 +5,22 @@ use crate::ready::connection::{Connection, Parsed};
 /// The part of an answer in which the status has to appear.
 const ANSWER_MAX: usize = 8 * 1024;
 
-pub(crate) fn ask(mut connection: Connection, host: &str, port: u16, path: &[u8]) -> Result<(), String> {
-    connection.send(&request(host, port, path));
+pub(crate) fn ask(mut connection: Connection, authority: &str, path: &[u8]) -> Result<(), String> {
+    connection.send(&request(authority, path));
     let code = connection.receive(status)?;
     connection.drain();
     if (200..400).contains(&code) { Ok(()) } else { Err(format!("answered {code}")) }
 }
 
-fn request(host: &str, port: u16, path: &[u8]) -> Vec<u8> {
-    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    let port = if port == 80 { String::new() } else { format!(":{port}") };
-    let version = env!("CARGO_PKG_VERSION");
+/// The host and the port of a server, with an IPv6 address in brackets.
+pub(crate) fn authority(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+fn request(authority: &str, path: &[u8]) -> Vec<u8> {
+    let (host, version) = (authority.strip_suffix(":80").unwrap_or(authority), env!("CARGO_PKG_VERSION"));
     let rest = format!(
-        " HTTP/1.1\r\nHost: {host}{port}\r\nUser-Agent: preverb/{version}\r\n\
+        " HTTP/1.1\r\nHost: {host}\r\nUser-Agent: preverb/{version}\r\n\
          Accept: */*\r\nConnection: close\r\n\r\n"
     );
     [b"GET ", path, rest.as_bytes()].concat()
@@ -61,16 +64,10 @@ fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Parses the code of `HTTP/1.1 200 OK`; a server may omit the phrase and the blank before it.
 fn status_of_line(line: &[u8]) -> Option<u16> {
-    let rest = line.strip_prefix(b"HTTP/1.")?;
-    let (minor, rest) = rest.split_first()?;
-    let rest = rest.strip_prefix(b" ")?;
-    let (code, rest) = rest.split_at_checked(3)?;
-    let is_code = minor.is_ascii_digit() && code.iter().all(u8::is_ascii_digit);
-    if !is_code || !matches!(rest.first(), None | Some(b' ')) {
-        return None;
-    }
-    let code = std::str::from_utf8(code).ok()?.parse().ok()?;
-    (code >= 100).then_some(code)
+    let [b'0'..=b'9', b' ', code @ ..] = line.strip_prefix(b"HTTP/1.")? else { return None };
+    let code = code.split(|byte| *byte == b' ').next()?;
+    let is_code = code.len() == 3 && code.iter().all(u8::is_ascii_digit) && code[0] != b'0';
+    std::str::from_utf8(code).ok().filter(|_| is_code)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -116,7 +113,7 @@ mod tests {
 
     #[test]
     fn an_ipv6_host_is_put_in_brackets() {
-        let request = String::from_utf8(request("::1", 80, b"/")).unwrap();
+        let request = String::from_utf8(request(&authority("::1", 80), b"/")).unwrap();
         assert!(request.contains("\r\nHost: [::1]\r\n"), "{request}");
     }
 }

@@ -8,7 +8,7 @@ const REQUEST: &[u8] = b"\0\0\0\x11\0\x12\0\0\0\0\0\x07\0\x07preverb";
 /// The maximum size of an answer: six bytes for each of about a hundred APIs.
 const LONGEST: u32 = 12 * 1024;
 /// The error of a broker that no longer supports version 0, sent in version 0.
-const UNSUPPORTED_VERSION: u16 = 35;
+const UNSUPPORTED_VERSION: u8 = 35;
 
 pub(crate) fn ask(mut connection: Connection) -> Result<(), String> {
     connection.send(REQUEST);
@@ -23,15 +23,10 @@ pub(crate) fn versions(bytes: &[u8]) -> Parsed<()> {
     if !(10..=LONGEST).contains(&size) {
         return foreign();
     }
-    let Some((head, _)) = rest.split_first_chunk::<10>() else { return Ok(None) };
-    let [id @ .., error_high, error_low, _, _, _, _] = head;
-    let error = u16::from_be_bytes([*error_high, *error_low]);
-    let count = u32::from_be_bytes([head[6], head[7], head[8], head[9]]);
-    if *id != [0, 0, 0, 7] || ![0, UNSUPPORTED_VERSION].contains(&error) {
-        return foreign();
-    }
+    let Some(head) = rest.first_chunk::<10>() else { return Ok(None) };
+    let [0, 0, 0, 7, 0, 0 | UNSUPPORTED_VERSION, count @ ..] = head else { return foreign() };
     // Later versions of the answer have more fields after the APIs.
-    if u64::from(count) * 6 + 10 > u64::from(size) {
+    if u64::from(u32::from_be_bytes(*count)) * 6 + 10 > u64::from(size) {
         return foreign();
     }
     let whole = usize::try_from(size).unwrap_or(usize::MAX);
@@ -57,7 +52,7 @@ mod tests {
 
     #[test]
     fn a_broker_that_lists_its_versions_is_ready() {
-        for error in [0, UNSUPPORTED_VERSION] {
+        for error in [0, UNSUPPORTED_VERSION.into()] {
             let answer = answer(7, error, 61);
             assert_eq!(versions(&answer), Ok(Some(((), answer.len()))));
             for end in 0..answer.len() {

@@ -8,7 +8,7 @@ const HELLO: &[u8] = b"hello";
 const IS_MASTER: &[u8] = b"isMaster";
 const OP_MSG: u32 = 2013;
 /// The maximum size of an answer; that of a set with fifty members has about 5 KiB.
-const LONGEST: u32 = 15 * 1024;
+const LONGEST: usize = 15 * 1024;
 /// The size of a message header, in bytes.
 const HEAD: usize = 16;
 
@@ -46,9 +46,8 @@ pub(crate) fn ask(mut connection: Connection) -> Result<(), String> {
 
 fn request(command: &[u8]) -> Vec<u8> {
     let fields = [b"\x10", command, b"\0\x01\0\0\0\x02$db\0\x06\0\0\0admin\0\0"].concat();
-    let document = [&length(fields.len() + 4)[..], &fields].concat();
     // There are no flags, and one section of kind 0 with one document.
-    let body = [&[0, 0, 0, 0, 0][..], &document].concat();
+    let body = [&[0; 5][..], &length(fields.len() + 4), &fields].concat();
     let head = [length(body.len() + HEAD), 1_u32.to_le_bytes(), [0; 4], OP_MSG.to_le_bytes()];
     [head.as_flattened(), &body].concat()
 }
@@ -61,17 +60,14 @@ pub(crate) fn message(bytes: &[u8]) -> Parsed<State> {
     let foreign = || Err("the answer is not from MongoDB".to_owned());
     let Some(head) = bytes.first_chunk::<HEAD>() else { return Ok(None) };
     let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-    let size = number(0);
+    let size = usize::try_from(number(0)).unwrap_or(usize::MAX);
     if number(12) != OP_MSG || number(8) != 1 || !(26..=LONGEST).contains(&size) {
         return foreign();
     }
-    let size = usize::try_from(size).unwrap_or(usize::MAX);
     let Some(body) = bytes.get(HEAD..size) else { return Ok(None) };
     // The first four bytes are flags.
-    match body.get(4..).and_then(|section| section.strip_prefix(b"\0")).and_then(document) {
-        Some(state) => Ok(Some((state, size))),
-        None => foreign(),
-    }
+    let state = body.get(4..).and_then(|section| document(section.strip_prefix(b"\0")?));
+    state.map_or_else(foreign, |state| Ok(Some((state, size))))
 }
 
 /// Reads the relevant fields of a BSON document; `None` if it is malformed.

@@ -35,7 +35,7 @@ struct Login {
 impl Login {
     fn greeted(address: Address<'_>, clock: Clock) -> Result<Self, String> {
         let mut connection = Connection::open(address, clock)?;
-        let Packet { sequence, payload } = connection.receive(packet)?;
+        let (sequence, payload) = connection.receive(packet)?;
         greeting(&payload)?;
         Ok(Self { connection, sequence })
     }
@@ -48,12 +48,12 @@ impl Login {
 
     /// Logs in as a user that does not exist, and returns whether the server accepts logins.
     fn end(mut self) -> Result<(), String> {
-        const CHARSET: u8 = 33;
-        let head = [CAPABILITIES.to_le_bytes(), (1_u32 << 24).to_le_bytes()];
-        let rest = [&[CHARSET][..], &[0; 23], USER, b"\0\0mysql_native_password\0"].concat();
-        self.send(&[head.as_flattened(), &rest].concat());
+        let (longest_packet, charset) = (1_u32 << 24, 33);
+        let head =
+            [&CAPABILITIES.to_le_bytes()[..], &longest_packet.to_le_bytes(), &[charset], &[0; 23]].concat();
+        self.send(&[&head[..], USER, b"\0\0mysql_native_password\0"].concat());
         for _ in 0..ROUNDS {
-            let Packet { sequence, payload } = self.connection.receive(packet)?;
+            let (sequence, payload) = self.connection.receive(packet)?;
             self.sequence = sequence;
             match reply(&payload)? {
                 Reply::Continue(password) => {
@@ -70,21 +70,14 @@ impl Login {
     }
 }
 
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Packet {
-    sequence: u8,
-    pub(crate) payload: Vec<u8>,
-}
-
-pub(crate) fn packet(bytes: &[u8]) -> Parsed<Packet> {
+/// Parses a packet: its number in the sequence, and its payload.
+pub(crate) fn packet(bytes: &[u8]) -> Parsed<(u8, Vec<u8>)> {
     let Some(([low, middle, high, sequence], rest)) = bytes.split_first_chunk() else { return Ok(None) };
     let length = usize::try_from(u32::from_le_bytes([*low, *middle, *high, 0])).unwrap_or(usize::MAX);
     if !(1..=LONGEST_PACKET).contains(&length) {
         return Err(FOREIGN.to_owned());
     }
-    let packet =
-        rest.get(..length).map(|payload| Packet { sequence: *sequence, payload: payload.to_owned() });
-    Ok(packet.map(|packet| (packet, length + 4)))
+    Ok(rest.get(..length).map(|payload| ((*sequence, payload.to_owned()), length + 4)))
 }
 
 const FOREIGN: &str = "the answer is not from MySQL";
@@ -92,15 +85,12 @@ const FOREIGN: &str = "the answer is not from MySQL";
 pub(crate) fn greeting(payload: &[u8]) -> Result<(), String> {
     match payload {
         [10, ..] => Ok(()),
-        [0xff, low, high, ..] => {
-            let known = match u16::from_le_bytes([*low, *high]) {
-                1040 => TOO_MANY,
-                1129 => "the server has blocked this host after too many broken connections (error 1129)",
-                1130 => "the server refuses connections from this host (error 1130)",
-                code => return Err(format!("the server refuses connections: error {code}")),
-            };
-            Err(known.to_owned())
-        }
+        [0xff, low, high, ..] => Err(match u16::from_le_bytes([*low, *high]) {
+            1040 => TOO_MANY.into(),
+            1129 => "the server has blocked this host after too many broken connections (error 1129)".into(),
+            1130 => "the server refuses connections from this host (error 1130)".into(),
+            code => format!("the server refuses connections: error {code}"),
+        }),
         _ => Err(FOREIGN.to_owned()),
     }
 }
@@ -138,8 +128,7 @@ mod tests {
     #[test]
     fn a_packet_is_parsed_only_when_it_is_complete() {
         let bytes = b"\x02\0\0\x07\x0aXrest";
-        let whole = Packet { sequence: 7, payload: b"\x0aX".to_vec() };
-        assert_eq!(packet(bytes), Ok(Some((whole, 6))));
+        assert_eq!(packet(bytes), Ok(Some(((7, b"\x0aX".to_vec()), 6))));
         for end in 0..6 {
             assert_eq!(packet(&bytes[..end]), Ok(None), "{end}");
         }

@@ -12,9 +12,8 @@ const LONGEST_LINE: usize = 1024;
 pub(crate) fn ask(mut connection: Connection, login: Option<&Password>) -> Result<(), String> {
     let mut request = Vec::new();
     if let Some(Password { user, password }) = login {
-        let user = (!user.is_empty()).then_some(&user[..]);
-        let words: Vec<&[u8]> = [&b"AUTH"[..]].into_iter().chain(user).chain([&password[..]]).collect();
-        request.extend(command(&words));
+        let words: &[&[u8]] = if user.is_empty() { &[b"AUTH", password] } else { &[b"AUTH", user, password] };
+        request.extend(command(words));
     }
     request.extend(command(&[b"PING"]));
     connection.send(&request);
@@ -27,9 +26,7 @@ pub(crate) fn ask(mut connection: Connection, login: Option<&Password>) -> Resul
 fn command(words: &[&[u8]]) -> Vec<u8> {
     let mut command = format!("*{}\r\n", words.len()).into_bytes();
     for word in words {
-        command.extend(format!("${}\r\n", word.len()).into_bytes());
-        command.extend_from_slice(word);
-        command.extend_from_slice(b"\r\n");
+        command.extend([format!("${}\r\n", word.len()).as_bytes(), word, b"\r\n"].concat());
     }
     command
 }

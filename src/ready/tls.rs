@@ -55,14 +55,12 @@ fn extension(kind: u8, bytes: &[u8]) -> Vec<u8> {
 }
 
 pub(crate) fn answer(bytes: &[u8]) -> Parsed<()> {
-    let foreign = || Err("the answer is not TLS".to_owned());
     match bytes {
         [21, 3, _, _, _, _, description, ..] => Err(format!("the server refuses TLS: alert {description}")),
         [22, 3, _, _, _, 2, ..] => Ok(Some(((), bytes.len()))),
-        [21 | 22, 3, _, _, _, ..] if bytes.len() > 6 => foreign(),
-        [22, 3, _, _, _, kind, ..] if *kind != 2 => foreign(),
-        [] | [21 | 22] | [21 | 22, 3, ..] => Ok(None),
-        _ => foreign(),
+        [] | [21 | 22] | [21, 3, ..] => Ok(None),
+        [22, 3, rest @ ..] if rest.len() < 4 => Ok(None),
+        _ => Err("the answer is not TLS".to_owned()),
     }
 }
 
