@@ -6,7 +6,7 @@ use crate::cli::{Options, TableMode};
 use crate::modes::context::{Context, check_stop, print, print_json};
 use crate::modes::verb::{self, Verbs};
 use crate::modes::{explain, list, shim, value_files};
-use crate::plan::{self, Call, Planned};
+use crate::plan;
 use crate::setup::{self, state::World};
 use crate::sys::{Children, Credentials, Stop, read};
 use crate::table::{Decoder, Tree, failing, merged_declarations};
@@ -56,9 +56,9 @@ impl Context<'_> {
         failing(sources, &decoder.mistakes)?;
         let declarations = merged_declarations(selection.layers());
         let files = value_files::value_files(&declarations, &self.variables, &mut self.signals)?;
-        let call = Call { words, skip_setup };
-        let Planned { plan, failures, warnings } =
-            plan::plan(environment, &settings, &selection, call, &self.variables, &files);
+        let (words, inherited) = (words.unwrap_or_default(), &self.variables);
+        let (plan, failures, warnings) =
+            plan::plan(environment, &settings, &selection, words, skip_setup, inherited, &files);
         if let Some(json) = json {
             let health = selection.verb.as_ref().and_then(|verb| verb.part.health.as_ref());
             let (explained, failures) =

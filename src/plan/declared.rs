@@ -1,19 +1,21 @@
 //! Declared variables: the source of each value, and whether the value is valid. Pure.
 
 use std::collections::BTreeSet;
-use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 
 use crate::plan::layers::Building;
-use crate::plan::value_file::ValueFile;
 use crate::table::{Declaration, Required};
-use crate::text::{Failure, Kind, escaped, quoted, shown_value};
-use crate::value::{Facts, Origin, Variables};
+use crate::text::{Failure, Kind, bytes_of, escaped, quoted, quoted_path, shown_value};
+use crate::value::{Facts, Origin};
 
-#[derive(Clone, Copy)]
-pub(super) struct Rules<'r> {
-    pub(super) opaque: &'r BTreeSet<String>,
-    pub(super) secrets: &'r BTreeSet<String>,
-    pub(super) require: bool,
+/// The content of a file with the value of a declared variable, as an input of the plan.
+#[derive(Debug)]
+pub(crate) struct ValueFile {
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+    /// The variable that names the file, without its `_FILE`: the declared name or an old name.
+    pub(crate) named_by: Option<String>,
+    pub(crate) content: Result<Vec<u8>, String>,
 }
 
 impl Building {
@@ -26,10 +28,9 @@ impl Building {
             if secret {
                 declaration.names().for_each(|name| self.variables.mark_secret(name.as_bytes()));
             }
-            let is_given = |name: &str| self.variables.non_empty(name.as_bytes()).is_some();
             if let Some(file) = files.iter().find(|file| file.name == name) {
                 self.take_from_file(declaration, file);
-            } else if let Some(given) = declaration.names().find(|name| is_given(name))
+            } else if let Some(given) = declaration.names().find(|name| self.is_given(name))
                 && given != name
                 && let Some(found) = self.variables.get(given.as_bytes())
             {
@@ -38,7 +39,7 @@ impl Building {
                 self.variables.set(name.as_bytes(), value, Origin::Alias(given.to_owned()), secret);
             }
             if let Some(default) = &declaration.default
-                && self.variables.non_empty(name.as_bytes()).is_none()
+                && !self.is_given(name)
                 && !self.missing.contains(name)
             {
                 self.variables.set(name.as_bytes(), default, Origin::Default, secret);
@@ -46,57 +47,55 @@ impl Building {
         }
     }
 
+    fn is_given(&self, name: &str) -> bool {
+        self.variables.non_empty(name.as_bytes()).is_some()
+    }
+
     fn take_from_file(&mut self, declaration: &Declaration, file: &ValueFile) {
         let name = declaration.name.as_str();
-        let path = file.path.as_os_str().as_bytes();
-        let both =
-            file.named_by.as_deref().filter(|name| self.variables.non_empty(name.as_bytes()).is_some());
-        match (&file.content, both) {
-            (_, Some(both)) => {
-                let sentence = format!("variables `{both}` and `{both}_FILE` are both set: set only one");
-                self.fail(name, failure(declaration, sentence));
-            }
-            (Ok(value), None) => {
-                if let Some(named_by) = file.named_by.as_ref().filter(|named_by| *named_by != name) {
-                    self.renamed(&format!("{named_by}_FILE"), &format!("{name}_FILE"));
-                }
-                let origin = Origin::File { path: path.to_vec(), named_by: file.named_by.clone() };
-                self.variables.set(name.as_bytes(), value, origin, declaration.is_secret());
-            }
-            (Err(reason), None) => {
-                let path = quoted(path);
-                let sentence = format!("cannot read the value of variable `{name}` from {path}: {reason}");
-                self.fail(name, failure(declaration, sentence));
-            }
-        }
+        let named_by = file.named_by.as_deref();
         // A variable with an old name is left as it was given.
-        if file.named_by.as_deref() == Some(name) {
+        if named_by == Some(name) {
             self.variables.unset(format!("{name}_FILE").as_bytes());
         }
+        let sentence = match (&file.content, named_by.filter(|name| self.is_given(name))) {
+            (_, Some(both)) => format!("variables `{both}` and `{both}_FILE` are both set: set only one"),
+            (Err(reason), None) => {
+                let path = quoted_path(&file.path);
+                format!("cannot read the value of variable `{name}` from {path}: {reason}")
+            }
+            (Ok(value), None) => {
+                if let Some(named_by) = named_by.filter(|named_by| *named_by != name) {
+                    self.renamed(&format!("{named_by}_FILE"), &format!("{name}_FILE"));
+                }
+                let path = bytes_of(&file.path).to_vec();
+                let origin = Origin::File { path, named_by: file.named_by.clone() };
+                return self.variables.set(name.as_bytes(), value, origin, declaration.is_secret());
+            }
+        };
+        self.fail(name, failure(declaration, sentence));
     }
 
     fn renamed(&mut self, old: &str, name: &str) {
         self.warnings.push(format!("variable `{old}` is an old name of `{name}`, and its value is used"));
     }
 
-    pub(super) fn check(&mut self, declarations: &[Declaration], rules: Rules<'_>) {
+    pub(super) fn check(&mut self, declarations: &[Declaration], opaque: &BTreeSet<String>) {
         let mut reported: BTreeSet<[&str; 2]> = BTreeSet::new();
         for declaration in declarations {
             let name = declaration.name.as_str();
+            let facts = Facts { variables: &self.variables, opaque, exists: &|_| false };
             if declaration.late != Some(true)
                 && !self.missing.contains(name)
-                && let Some(failure) = judge(declaration, &self.variables, rules)
+                && let Some(failure) = judge(declaration, facts, &self.secrets)
             {
                 self.fail(name, failure);
             }
-            let is_given = |name: &str| self.variables.non_empty(name.as_bytes()).is_some();
             let conflicts = declaration.conflicts.iter().flatten().map(String::as_str);
-            let conflicts: Vec<&str> =
-                conflicts.filter(|other| *other != name && is_given(name) && is_given(other)).collect();
-            for other in conflicts {
+            for other in conflicts.filter(|other| *other != name) {
                 // Both variables may declare the conflict.
                 let pair = if name < other { [name, other] } else { [other, name] };
-                if reported.insert(pair) {
+                if self.is_given(name) && self.is_given(other) && reported.insert(pair) {
                     let sentence =
                         format!("variables `{name}` and `{other}` are both set, but only one of them may be");
                     self.fail(name, failure(declaration, sentence));
@@ -115,11 +114,13 @@ fn failure(declaration: &Declaration, sentence: String) -> Failure {
 }
 
 /// The error in the value of a declared variable, if any: it is missing or not valid.
-pub(super) fn judge(declaration: &Declaration, variables: &Variables, rules: Rules<'_>) -> Option<Failure> {
+pub(super) fn judge(
+    declaration: &Declaration, facts: Facts<'_>, secrets: &BTreeSet<String>,
+) -> Option<Failure> {
     let name = declaration.name.as_str();
-    let found = variables.get(name.as_bytes());
+    let found = facts.variables.get(name.as_bytes());
     let Some(found) = found.filter(|found| !found.value.is_empty()) else {
-        let why = required(declaration, variables, rules)?;
+        let why = required(declaration, facts, secrets)?;
         let state = match found.map(|found| found.origin) {
             None => "and is not set".to_owned(),
             Some(Origin::File { path, .. }) => format!("and the file {} is empty", quoted(path)),
@@ -137,17 +138,13 @@ pub(super) fn judge(declaration: &Declaration, variables: &Variables, rules: Rul
     Some(failure(declaration, format!("variable `{name}` is `{shown}`, and must be {rule}")))
 }
 
-fn required(declaration: &Declaration, variables: &Variables, rules: Rules<'_>) -> Option<String> {
-    let conditions = match &declaration.required {
-        Some(Required::If(conditions)) if rules.require => conditions,
-        Some(Required::If(_) | Required::No) | None => return None,
-    };
-    let facts = Facts { variables, opaque: rules.opaque, exists: &|_| false };
+fn required(declaration: &Declaration, facts: Facts<'_>, secrets: &BTreeSet<String>) -> Option<String> {
+    let Some(Required::If(conditions)) = &declaration.required else { return None };
     // If a condition cannot be judged, the variable stays required.
-    let hold = conditions.iter().all(|condition| condition.holds(facts).unwrap_or(true));
+    let is_required = conditions.iter().all(|condition| condition.holds(facts).unwrap_or(true));
     let shown: Vec<String> =
-        conditions.iter().map(|condition| quoted(condition.exact(rules.secrets))).collect();
+        conditions.iter().map(|condition| quoted(condition.exact(secrets))).collect();
     let because =
         if shown.is_empty() { String::new() } else { format!(" because of {}", shown.join(" and ")) };
-    hold.then_some(because)
+    is_required.then_some(because)
 }

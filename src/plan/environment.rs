@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 
 use crate::table::{Named, Settings, Tree};
-use crate::text::{EnvironmentName, Failure, Kind, NAME_RULE, Result, nearest, shown_value};
+use crate::text::{self, EnvironmentName, Failure, Kind, NAME_RULE, Result, nearest, shown_value};
 use crate::value::Variables;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub(crate) fn choose(
     option: Option<&OsString>, settings: &Settings, variables: &Variables, tree: Tree<'_>,
 ) -> Result<Environment> {
     let naming = &settings.environment;
-    let variable = naming.variable().to_owned();
+    let variable = naming.variable();
     let (given, why, kind) = if let Some(name) = option {
         (name.as_bytes(), Why::Option, Kind::Usage)
     } else if let Some(value) = variables.non_empty(variable.as_bytes()) {
@@ -55,45 +55,40 @@ pub(crate) fn choose(
         let why = if naming.default.is_some() { Why::TableDefault } else { Why::BuiltIn };
         (naming.default().as_bytes(), why, Kind::Table)
     };
-    let secret = kind == Kind::Variable && naming.is_secret;
-    let refused = |kind, reason: &str, hint: String| {
-        let shown = shown_value(given, secret);
-        let subject = match &why {
-            Why::Option => "option `--environment`".to_owned(),
-            Why::Variable => format!("variable `{variable}`"),
-            Why::TableDefault | Why::BuiltIn => "the default environment".to_owned(),
-        };
-        let mut failure = Failure::new(kind, format!("{subject} is `{shown}`, which {reason}"));
-        if !hint.is_empty() {
-            failure = failure.hint(hint);
-        }
-        if why == Why::Variable { failure.field("variable", &variable) } else { failure }
-    };
-    let Some(name) = EnvironmentName::parse(given) else {
-        return Err(refused(kind, "is not a valid environment name", NAME_RULE.to_owned()));
-    };
-    let did_you_mean = |near: Option<&str>| {
-        let near = near.filter(|_| !secret);
-        near.map_or_else(String::new, |near| format!("did you mean `{near}`? "))
-    };
-    let (name, alias) = match tree.named(naming, &name) {
-        Named::Itself => (name, None),
-        Named::Alias(target) => (target, Some(name)),
-        Named::Unlisted => {
+    let secret = why == Why::Variable && naming.is_secret;
+    let listed = naming.names.is_some();
+    let chosen = |name, alias| Environment { name, alias, why, variable: variable.to_owned(), listed };
+    let name = EnvironmentName::parse(given).map(|name| (tree.named(naming, &name), name));
+    let (kind, reason, hint) = match name {
+        None => (kind, "is not a valid environment name".to_owned(), NAME_RULE.to_owned()),
+        Some((Named::Itself, name)) => return Ok(chosen(name, None)),
+        Some((Named::Alias(target), alias)) => return Ok(chosen(target, Some(alias))),
+        Some((Named::Unlisted, name)) => {
             let known: Vec<&str> = naming.names.iter().flatten().map(EnvironmentName::as_str).collect();
             let aliases = naming.aliases.iter().map(|(alias, _)| alias.as_str());
-            let near = did_you_mean(nearest(name.as_str(), known.iter().copied().chain(aliases)));
-            let hint = format!("{near}the environments are `{}`", known.join("`, `"));
-            return Err(refused(Kind::Variable, "is not an environment of this table", hint));
+            let near = nearest(name.as_str(), known.iter().copied().chain(aliases)).filter(|_| !secret);
+            let near = near.map_or_else(String::new, |near| format!("did you mean `{near}`? "));
+            let hint = format!("{near}the environments are {}", text::listed(&known));
+            (Kind::Variable, "is not an environment of this table".to_owned(), hint)
         }
-        Named::Like(other) => {
-            let reason = if secret {
-                "looks like an environment of the table but is not one".to_owned()
-            } else {
-                format!("looks like environment `{other}` but is not it")
-            };
-            return Err(refused(Kind::Variable, &reason, did_you_mean(Some(&other)).trim_end().to_owned()));
+        Some((Named::Like(_), _)) if secret => {
+            let reason = "looks like an environment of the table but is not one".to_owned();
+            (Kind::Variable, reason, String::new())
+        }
+        Some((Named::Like(other), _)) => {
+            let reason = format!("looks like environment `{other}` but is not it");
+            (Kind::Variable, reason, format!("did you mean `{other}`?"))
         }
     };
-    Ok(Environment { name, alias, why, variable, listed: naming.names.is_some() })
+    let subject = match why {
+        Why::Option => "option `--environment`".to_owned(),
+        Why::Variable => format!("variable `{variable}`"),
+        Why::TableDefault | Why::BuiltIn => "the default environment".to_owned(),
+    };
+    let shown = shown_value(given, secret);
+    let mut failure = Failure::new(kind, format!("{subject} is `{shown}`, which {reason}"));
+    if !hint.is_empty() {
+        failure = failure.hint(hint);
+    }
+    Err(if why == Why::Variable { failure.field("variable", variable) } else { failure })
 }

@@ -7,7 +7,7 @@ use crate::plan::environment::{Environment, Why};
 use crate::plan::target::fault_failure;
 use crate::table::{Declaration, Layer};
 use crate::text::{Failure, VerbName, quoted, set_of};
-use crate::value::{Expanded, Fault, OWN_LAYER, OWN_LAYER_HINT, Origin, Template, Variables, own_names};
+use crate::value::{Expanded, OWN_LAYER, OWN_LAYER_HINT, Origin, Template, Variables, own_names};
 
 #[derive(Default)]
 pub(super) struct Building {
@@ -15,10 +15,9 @@ pub(super) struct Building {
     pub(super) failures: Vec<Failure>,
     pub(super) failed: BTreeSet<String>,
     pub(super) missing: BTreeSet<String>,
-    /// Variables that an expansion found unset, once each, with the failure. They are reported at the end,
-    /// unless the check of the declarations has reported a better error.
+    /// Variables that an expansion found unset, with the failure. Each is reported at the end, unless the check
+    /// of the declarations has reported a better error.
     unset: Vec<(String, Failure)>,
-    found_unset: BTreeSet<String>,
     pub(super) secrets: BTreeSet<String>,
     pub(super) warnings: Vec<String>,
 }
@@ -55,9 +54,6 @@ impl Building {
     }
 
     pub(super) fn layer(&mut self, layer: &Layer, origin: &Origin) {
-        if layer.env.is_empty() {
-            return;
-        }
         let missing_below = self.missing.clone();
         let values: Vec<_> =
             layer.env.iter().map(|setting| setting.value.expand_all(&self.variables)).collect();
@@ -71,34 +67,26 @@ impl Building {
                 }
                 Err(missing) => {
                     self.missing.insert(setting.name.clone());
-                    for fault in missing.iter().filter(|fault| !missing_below.contains(&fault.name)) {
-                        let is_own = fault.name != setting.name && own.contains(&*fault.name);
-                        self.unset(fault, &quoted(&setting.name), is_own);
+                    for fault in missing.into_iter().filter(|fault| !missing_below.contains(&fault.name)) {
+                        let name = fault.name.clone();
+                        let mut failure = fault_failure(fault, &quoted(&setting.name));
+                        if name != setting.name && own.contains(&*name) {
+                            failure = failure.hint(format!("`{name}` {OWN_LAYER}: {OWN_LAYER_HINT}"));
+                        }
+                        self.unset.push((name, failure));
                     }
                 }
             }
         }
     }
 
-    fn unset(&mut self, unset: &Fault, what: &str, is_own: bool) {
-        let name = &unset.name;
-        if self.found_unset.insert(name.clone()) {
-            let mut failure = fault_failure(unset.clone(), what);
-            if is_own {
-                failure = failure.hint(format!("`{name}` {OWN_LAYER}: {OWN_LAYER_HINT}"));
-            }
-            self.unset.push((name.clone(), failure));
-        }
-    }
-
     pub(super) fn expand(&mut self, template: &Template, what: &str) -> Option<Expanded> {
-        let expanded = template.expand_all(&self.variables);
-        for fault in expanded.as_ref().err().into_iter().flatten() {
-            if !self.missing.contains(&fault.name) {
-                self.unset(fault, what, false);
-            }
-        }
-        expanded.ok()
+        let faults = match template.expand_all(&self.variables) {
+            Ok(expanded) => return Some(expanded),
+            Err(faults) => faults.into_iter().filter(|fault| !self.missing.contains(&fault.name)),
+        };
+        self.unset.extend(faults.map(|fault| (fault.name.clone(), fault_failure(fault, what))));
+        None
     }
 
     /// Reports the variables that expansions found unset, unless they have been reported already.

@@ -5,18 +5,17 @@ mod declared;
 pub(crate) mod environment;
 mod layers;
 pub(crate) mod target;
-pub(crate) mod value_file;
 
+pub(crate) use crate::plan::declared::ValueFile;
 pub(crate) use crate::plan::environment::{Environment, Why, choose};
 pub(crate) use crate::plan::target::{Arguments, Target, fault_failure};
-pub(crate) use crate::plan::value_file::ValueFile;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::Duration;
 
-use crate::plan::declared::{Rules, judge};
+use crate::plan::declared::judge;
 use crate::plan::layers::Building;
 use crate::table::{Declaration, Init, Selection, Settings, VerbPart, merged_declarations, opaque};
 use crate::text::{
@@ -66,8 +65,8 @@ impl Plan {
     }
 
     pub(crate) fn judge_late(&self, variables: &Variables) -> Result<()> {
-        let rules = Rules { opaque: &self.opaque, secrets: &self.secrets, require: true };
-        let failures = self.late.iter().filter_map(|declaration| judge(declaration, variables, rules));
+        let facts = self.facts(variables, &|_| false);
+        let failures = self.late.iter().filter_map(|declaration| judge(declaration, facts, &self.secrets));
         Failure::all(failures).map_or(Ok(()), Err)
     }
 }
@@ -88,7 +87,7 @@ impl PlanStep {
             inner = std::mem::take(steps);
         }
         let steps = inner.iter().map(|each| Self::of(each, step.user.as_ref(), skip)).collect();
-        Self { label: label(&step), skip: skip(&step), steps, step }
+        Self { label: label(&step, &Template::shown_source), skip: skip(&step), steps, step }
     }
 
     /// Whether the variables that it sets are dropped at its end.
@@ -132,7 +131,7 @@ impl PlanStep {
 
     /// The label of the step in messages: its name, or its kind and its value, expanded if possible.
     pub(crate) fn label_with(&self, variables: &Variables) -> String {
-        labelled(&self.step, &|template| {
+        label(&self.step, &|template| {
             template.expand(variables).map_or_else(|_| template.shown_source(), |expanded| expanded.shown())
         })
     }
@@ -155,16 +154,12 @@ fn settle<T: Copy>(
 
 const LONGEST_LABEL: usize = 200;
 
-pub(crate) fn label(step: &Step) -> String {
-    labelled(step, &Template::shown_source)
-}
-
-fn labelled(step: &Step, show: &dyn Fn(&Template) -> String) -> String {
-    if let Some(name) = &step.name {
-        return escaped(name.as_bytes());
-    }
+fn label(step: &Step, show: &dyn Fn(&Template) -> String) -> String {
     let called = called(step, &|template| show(template).into_bytes());
-    shortened(String::from_utf8_lossy(&called).into_owned(), LONGEST_LABEL)
+    match &step.name {
+        Some(name) => escaped(name.as_bytes()),
+        None => shortened(String::from_utf8_lossy(&called).into_owned(), LONGEST_LABEL),
+    }
 }
 
 /// The name of a step, or its kind and its value, where `show` formats each template.
@@ -191,25 +186,13 @@ pub(crate) fn called(step: &Step, show: &dyn Fn(&Template) -> Vec<u8>) -> Vec<u8
     words.join(&b' ')
 }
 
-#[derive(Debug)]
-pub(crate) struct Call {
-    pub(crate) words: Option<Vec<OsString>>,
-    pub(crate) skip_setup: Option<String>,
-}
-
-#[derive(Debug)]
-pub(crate) struct Planned {
-    pub(crate) plan: Plan,
-    pub(crate) failures: Vec<Failure>,
-    /// Warnings do not prevent the plan from being performed.
-    pub(crate) warnings: Vec<String>,
-}
-
+/// Plans a call with the arguments `given`. Returns the plan, the failures that prevent it from being
+/// performed, and warnings.
 pub(crate) fn plan(
-    environment: Environment, settings: &Settings, selection: &Selection, call: Call, inherited: &Variables,
-    files: &[ValueFile],
-) -> Planned {
-    let declarations = merged_declarations(selection.layers());
+    environment: Environment, settings: &Settings, selection: &Selection, given: Vec<OsString>,
+    skip_setup: Option<String>, inherited: &Variables, files: &[ValueFile],
+) -> (Plan, Vec<Failure>, Vec<String>) {
+    let mut declarations = merged_declarations(selection.layers());
     let verb = selection.verb.as_ref();
     let verb_name = verb.map(|verb| verb.name.clone());
 
@@ -223,22 +206,22 @@ pub(crate) fn plan(
     let none = VerbPart::default();
     let own = verb.map_or(&none, |verb| &verb.part);
     let skip_on = own.skip_setup_on.as_deref().unwrap_or_default();
-    let given = call.words.as_deref().unwrap_or_default();
     let asked = given.iter().find(|word| skip_on.iter().any(|each| each.as_bytes() == word.as_bytes()));
-    let opaque = opaque(&declarations);
-    let secrets = std::mem::take(&mut building.secrets);
     let require = asked.is_none();
-    building.check(&declarations, Rules { opaque: &opaque, secrets: &secrets, require });
+    for declaration in declarations.iter_mut().filter(|_| !require) {
+        declaration.required = None;
+    }
+    let opaque = opaque(&declarations);
+    building.check(&declarations, &opaque);
 
-    let user = own.user.as_ref().or(settings.user.as_ref());
-    let workdir = own.workdir.as_ref().or(settings.workdir.as_ref());
     let mut umask = own.umask.as_ref().or(settings.umask.as_ref()).cloned();
     let rule = "a umask is octal and at most `0777`, such as `027`";
     let parse_umask = |text: &str| parse_mode(text).filter(|mode| *mode <= 0o777);
-    if let Err(failure) = settle(&mut umask, &building.variables, "umask", parse_umask, rule) {
-        building.failures.push(failure);
-    }
+    let settled = settle(&mut umask, &building.variables, "umask", parse_umask, rule);
+    building.failures.extend(settled.err());
+    let user = own.user.as_ref().or(settings.user.as_ref());
     let user = user.and_then(|template| building.expand(template, "`user`"));
+    let workdir = own.workdir.as_ref().or(settings.workdir.as_ref());
     let workdir = workdir.and_then(|template| building.expand(template, "`workdir`"));
     if workdir.as_ref().is_some_and(|workdir| workdir.bytes.is_empty()) {
         building.failures.push(Failure::new(Kind::Variable, "`workdir` expands to nothing"));
@@ -246,7 +229,7 @@ pub(crate) fn plan(
 
     building.report_unset(|name| !require && declarations.iter().any(|each| each.name == name));
 
-    let skip_all = call.skip_setup.or_else(|| {
+    let skip_all = skip_setup.or_else(|| {
         asked.map(|word| format!("the caller gave {}, which is in `skip-setup-on`", quoted(word.as_bytes())))
     });
     let steps = steps(selection, &environment.name, skip_all.as_ref());
@@ -258,17 +241,15 @@ pub(crate) fn plan(
 
     let mut parameters: Vec<OsString> = verb_name.iter().map(|verb| OsString::from(verb.as_str())).collect();
     parameters.extend(given.iter().cloned());
-    let arguments = match call.words {
-        Some(words) if !words.is_empty() => Arguments::Given(words),
-        _ => Arguments::Default(own.args.clone().unwrap_or_default()),
-    };
+    let default = || Arguments::Default(own.args.clone().unwrap_or_default());
+    let arguments = if given.is_empty() { default() } else { Arguments::Given(given) };
     let plan = Plan {
         verb: verb_name,
         environment,
         variables: building.variables,
         unset: own.unset.clone().unwrap_or_default(),
         missing: building.missing,
-        secrets,
+        secrets: building.secrets,
         opaque,
         late: declarations.iter().filter(|each| require && each.late == Some(true)).cloned().collect(),
         declared: declarations.into_iter().map(|each| each.name).collect(),
@@ -292,7 +273,7 @@ pub(crate) fn plan(
         },
         interpreters: interpreters(settings),
     };
-    Planned { plan, failures: building.failures, warnings: building.warnings }
+    (plan, building.failures, building.warnings)
 }
 
 pub(crate) fn steps(
