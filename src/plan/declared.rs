@@ -120,7 +120,14 @@ pub(super) fn judge(
     let name = declaration.name.as_str();
     let found = facts.variables.get(name.as_bytes());
     let Some(found) = found.filter(|found| !found.value.is_empty()) else {
-        let why = required(declaration, facts, secrets)?;
+        let Some(Required::If(conditions)) = &declaration.required else { return None };
+        // If a condition cannot be judged, the variable stays required.
+        if !conditions.iter().all(|condition| condition.holds(facts).unwrap_or(true)) {
+            return None;
+        }
+        let shown = conditions.iter().map(|condition| quoted(condition.exact(secrets)));
+        let shown = shown.collect::<Vec<_>>().join(" and ");
+        let why = if shown.is_empty() { String::new() } else { format!(" because of {shown}") };
         let state = match found.map(|found| found.origin) {
             None => "and is not set".to_owned(),
             Some(Origin::File { path, .. }) => format!("and the file {} is empty", quoted(path)),
@@ -136,15 +143,4 @@ pub(super) fn judge(
     let shown = shown_value(found.value, found.secret);
     let rule = declaration.broken_rule(found.value, declaration.is_secret())?;
     Some(failure(declaration, format!("variable `{name}` is `{shown}`, and must be {rule}")))
-}
-
-fn required(declaration: &Declaration, facts: Facts<'_>, secrets: &BTreeSet<String>) -> Option<String> {
-    let Some(Required::If(conditions)) = &declaration.required else { return None };
-    // If a condition cannot be judged, the variable stays required.
-    let is_required = conditions.iter().all(|condition| condition.holds(facts).unwrap_or(true));
-    let shown: Vec<String> =
-        conditions.iter().map(|condition| quoted(condition.exact(secrets))).collect();
-    let because =
-        if shown.is_empty() { String::new() } else { format!(" because of {}", shown.join(" and ")) };
-    is_required.then_some(because)
 }

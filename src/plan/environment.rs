@@ -24,8 +24,6 @@ pub(crate) struct Environment {
     pub(crate) why: Why,
     /// The variable that selects the environment.
     pub(crate) variable: String,
-    /// Whether the table lists this name in `names`.
-    pub(crate) listed: bool,
 }
 
 impl Environment {
@@ -56,8 +54,7 @@ pub(crate) fn choose(
         (naming.default().as_bytes(), why, Kind::Table)
     };
     let secret = why == Why::Variable && naming.is_secret;
-    let listed = naming.names.is_some();
-    let chosen = |name, alias| Environment { name, alias, why, variable: variable.to_owned(), listed };
+    let chosen = |name, alias| Environment { name, alias, why, variable: variable.to_owned() };
     let name = EnvironmentName::parse(given).map(|name| (tree.named(naming, &name), name));
     let (kind, reason, hint) = match name {
         None => (kind, "is not a valid environment name".to_owned(), NAME_RULE.to_owned()),

@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use crate::ready::connection::{Address, Clock, Connection, WATCHED};
+use crate::ready::connection::{Address, Clock, Connection};
 use crate::ready::names::{any_address, compact};
 use crate::ready::{amqp, grpc, http, kafka, mongodb, mysql, postgres, redis, tls};
 use crate::text::reason;
@@ -22,12 +22,6 @@ pub(crate) fn attempt(target: &Target, limit: Duration) -> Result<(), String> {
         Target::Unix(path) => Connection::open(Address::Unix(path), clock).map(drop),
         Target::Server { protocol, places } => any_place(protocol, places, clock),
     }
-}
-
-/// The time for which a try of this target has to watch before it succeeds.
-pub(super) fn watched(target: &Target) -> Duration {
-    let is_tcp = matches!(target, Target::Server { protocol: Protocol::Tcp, .. });
-    if is_tcp { WATCHED } else { Duration::ZERO }
 }
 
 /// A file is ready if it exists, or if a program has touched it recently (a heartbeat).
@@ -59,10 +53,8 @@ fn any_place(protocol: &Protocol, places: &[Place], clock: Clock) -> Result<(), 
                 ask(protocol, Address::Tcp(address), clock, host, *port)
             }),
         };
-        match ready {
-            Ok(()) => return Ok(()),
-            Err(error) => errors.push((format!("host {}", tried + 1), error)),
-        }
+        let Err(error) = ready else { return Ok(()) };
+        errors.push((format!("host {}", tried + 1), error));
     }
     // The places are numbered, because their names are parts of the target.
     Err(compact(&errors, usize::MAX))

@@ -126,16 +126,14 @@ impl Connection {
     fn read(&mut self) -> Result<usize, String> {
         let mut chunk = [0; 1024];
         loop {
-            let late = || format!("connected, but {}", self.clock.expired());
-            let left = self.clock.left().map_err(|_| late())?;
+            let left = self.clock.left().map_err(|error| format!("connected, but {error}"))?;
             set_socket_timeout(&self.socket, Timeout::Recv, Some(left)).map_err(of_errno)?;
             match rustix::net::recv(&self.socket, &mut chunk, RecvFlags::empty()) {
                 Ok((count, _)) => {
                     self.seen.extend_from_slice(chunk.get(..count).unwrap_or_default());
                     return Ok(count);
                 }
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Err(late()),
+                Err(Errno::INTR | Errno::AGAIN) => {}
                 Err(error) => return Err(of_errno(error)),
             }
         }
@@ -191,8 +189,7 @@ fn connect_unix(path: &Path, clock: Clock) -> Result<OwnedFd, String> {
         set_socket_timeout(&socket, Timeout::Send, Some(clock.left()?)).map_err(of_errno)?;
         match rustix::net::connect(&socket, &address) {
             Ok(()) => return Ok(socket),
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => return Err(clock.expired()),
+            Err(Errno::INTR | Errno::AGAIN) => {}
             Err(Errno::PROTOTYPE) => return Err("is not a stream socket".to_owned()),
             Err(Errno::NOENT) => return Err("does not exist".to_owned()),
             Err(error) => return Err(of_errno(error)),

@@ -34,32 +34,25 @@ pub(crate) fn status(all: &[u8]) -> Parsed<u16> {
         _ => Err("no status in the first 8 KiB of the answer".to_owned()),
     };
     let not_http = || Err("answer is not HTTP/1".to_owned());
-    let mut bytes = all;
+    let (mut bytes, mut begins) = (all, true);
     loop {
         // This is checked from the first byte on, because other protocols may never end a line.
-        if bytes.iter().zip(BEGIN).any(|(byte, expected)| byte != expected) {
+        if begins && bytes.iter().zip(BEGIN).any(|(byte, expected)| byte != expected) {
             return not_http();
         }
-        let Some((line, rest)) = split_line(bytes) else { return unfinished() };
-        match status_of_line(line) {
-            None => return not_http(),
-            // 101 would change the protocol, so nothing readable follows.
-            Some(code) if code >= 200 || code == 101 => return Ok(Some((code, all.len()))),
-            Some(_) => {}
+        let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else { return unfinished() };
+        let line = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
+        if begins {
+            match status_of_line(line) {
+                None => return not_http(),
+                // 101 would change the protocol, so nothing readable follows.
+                Some(code) if code >= 200 || code == 101 => return Ok(Some((code, all.len()))),
+                Some(_) => {}
+            }
         }
-        bytes = rest;
-        let mut line = line;
-        while !line.is_empty() {
-            let Some(next) = split_line(bytes) else { return unfinished() };
-            (line, bytes) = next;
-        }
+        // The next answer follows the empty line after the headers of an interim one.
+        (bytes, begins) = (&bytes[end + 1..], line.is_empty());
     }
-}
-
-fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = bytes.iter().position(|byte| *byte == b'\n')?;
-    let line = &bytes[..at];
-    Some((line.strip_suffix(b"\r").unwrap_or(line), &bytes[at + 1..]))
 }
 
 /// Parses the code of `HTTP/1.1 200 OK`; a server may omit the phrase and the blank before it.

@@ -103,16 +103,11 @@ fn document(bytes: &[u8]) -> Option<State> {
 fn value_length(kind: u8, value: &[u8]) -> Option<usize> {
     let counted = || usize::try_from(u32::from_le_bytes(*value.first_chunk()?)).ok();
     match kind {
-        // double, date, timestamp, 64-bit integer
-        0x01 | 0x09 | 0x11 | 0x12 => Some(8),
-        // string, code, symbol: a length, and so many bytes
-        0x02 | 0x0d | 0x0e => counted()?.checked_add(4),
-        // document, array: their length counts itself
-        0x03 | 0x04 => counted(),
-        // binary: a length, a kind, and so many bytes
-        0x05 => counted()?.checked_add(5),
-        // undefined, null, the two ends of all values
-        0x06 | 0x0a | 0x7f | 0xff => Some(0),
+        0x01 | 0x09 | 0x11 | 0x12 => Some(8), // double, date, timestamp, 64-bit integer
+        0x02 | 0x0d | 0x0e => counted()?.checked_add(4), // string, code, symbol: a length, and so many bytes
+        0x03 | 0x04 => counted(),             // document, array: their length counts itself
+        0x05 => counted()?.checked_add(5),    // binary: a length, a kind, and so many bytes
+        0x06 | 0x0a | 0x7f | 0xff => Some(0), // undefined, null, the two ends of all values
         0x07 => Some(12),
         0x08 => Some(1),
         0x10 => Some(4),

@@ -21,53 +21,41 @@ const LONGEST_PACKET: usize = 4096;
 const ROUNDS: usize = 5;
 
 pub(crate) fn ask(address: Address<'_>, clock: Clock) -> Result<(), String> {
-    let first = Login::greeted(address, clock)?;
+    let first = greeted(address, clock)?;
     // The first login has to complete even if the second one fails.
-    let second = Login::greeted(address, clock).and_then(Login::end);
-    first.end().and(second)
+    let second = greeted(address, clock).and_then(log_in);
+    log_in(first).and(second)
 }
 
-struct Login {
-    connection: Connection,
-    sequence: u8,
+/// A connection whose server accepts logins so far, and the number of its last packet.
+fn greeted(address: Address<'_>, clock: Clock) -> Result<(Connection, u8), String> {
+    let mut connection = Connection::open(address, clock)?;
+    let (sequence, payload) = connection.receive(packet)?;
+    greeting(&payload).map(|()| (connection, sequence))
 }
 
-impl Login {
-    fn greeted(address: Address<'_>, clock: Clock) -> Result<Self, String> {
-        let mut connection = Connection::open(address, clock)?;
-        let (sequence, payload) = connection.receive(packet)?;
-        greeting(&payload)?;
-        Ok(Self { connection, sequence })
-    }
-
-    fn send(&mut self, payload: &[u8]) {
+/// Logs in as a user that does not exist, and returns whether the server accepts logins.
+fn log_in((mut connection, mut sequence): (Connection, u8)) -> Result<(), String> {
+    let (longest_packet, charset) = (1_u32 << 24, 33);
+    let head =
+        [&CAPABILITIES.to_le_bytes()[..], &longest_packet.to_le_bytes(), &[charset], &[0; 23]].concat();
+    let mut payload = [&head[..], USER, b"\0\0mysql_native_password\0"].concat();
+    for _ in 0..ROUNDS {
         let [low, middle, high, ..] = u32::try_from(payload.len()).unwrap_or_default().to_le_bytes();
-        let head = [low, middle, high, self.sequence.wrapping_add(1)];
-        self.connection.send(&[&head, payload].concat());
-    }
-
-    /// Logs in as a user that does not exist, and returns whether the server accepts logins.
-    fn end(mut self) -> Result<(), String> {
-        let (longest_packet, charset) = (1_u32 << 24, 33);
-        let head =
-            [&CAPABILITIES.to_le_bytes()[..], &longest_packet.to_le_bytes(), &[charset], &[0; 23]].concat();
-        self.send(&[&head[..], USER, b"\0\0mysql_native_password\0"].concat());
-        for _ in 0..ROUNDS {
-            let (sequence, payload) = self.connection.receive(packet)?;
-            self.sequence = sequence;
-            match reply(&payload)? {
-                Reply::Continue(password) => {
-                    self.send(&password);
-                    continue;
-                }
-                Reply::Welcome => self.connection.send(b"\x01\0\0\0\x01"),
-                Reply::Refused => {}
+        connection.send(&[&[low, middle, high, sequence.wrapping_add(1)], &payload[..]].concat());
+        (sequence, payload) = connection.receive(packet)?;
+        match reply(&payload)? {
+            Reply::Continue(password) => {
+                payload = password;
+                continue;
             }
-            self.connection.drain();
-            return Ok(());
+            Reply::Welcome => connection.send(b"\x01\0\0\0\x01"),
+            Reply::Refused => {}
         }
-        Err("the login does not complete".to_owned())
+        connection.drain();
+        return Ok(());
     }
+    Err("the login does not complete".to_owned())
 }
 
 /// Parses a packet: its number in the sequence, and its payload.

@@ -45,10 +45,9 @@ pub(crate) fn any_address(
     while let Some(addresses) = lookup.next(clock, !errors.is_empty()) {
         for (before, address) in addresses.iter().enumerate() {
             let parts = addresses.len() - before + usize::from(!lookup.open.is_empty());
-            match one(SocketAddr::new(*address, port), clock.share(parts)) {
-                Ok(()) => return Ok(()),
-                Err(error) => errors.push((address.to_string(), error)),
-            }
+            let ready = one(SocketAddr::new(*address, port), clock.share(parts));
+            let Err(error) = ready else { return Ok(()) };
+            errors.push((address.to_string(), error));
         }
     }
     Err(if !errors.is_empty() {

@@ -7,12 +7,13 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::ready::attempt::watched;
+use crate::ready::connection::WATCHED;
 use crate::sys::{Children, Ended, Request, RunAs, Running, Spawn, Stop, read, start_mode, start_program};
 use crate::text::{
     FIRST_REPORT, Failure, Kind, Level, Log, Message, REPORT_INTERVAL, WITHHELD, escaped, listed, pause,
     quoted, readable, url,
 };
+use crate::value::target::Protocol;
 use crate::value::{Target, UNSEEN_PATH, UNSEEN_PATH_HINT, Variables};
 
 /// The time limit of one built-in try. A program may run as long as the wait lasts.
@@ -26,6 +27,7 @@ pub(crate) struct Awaited {
     probe: Option<Target>,
     /// The time limit of a single try, at which its caller ends it.
     pub(crate) limit: Option<Duration>,
+    /// The error of the last try that has ended.
     error: String,
     /// Whether its arguments contain a secret, so that its error is not shown.
     pub(crate) secret: bool,
@@ -47,7 +49,7 @@ impl Awaited {
             argv,
             probe: None,
             limit: None,
-            error: "it was not tried".to_owned(),
+            error: "no answer in time".to_owned(),
             secret: false,
             next: Instant::now(),
             running: None,
@@ -106,7 +108,8 @@ impl Awaited {
     /// Schedules the next try. The pause before it is shorter by the time that the try has to watch, so that
     /// watching does not delay the result.
     fn has_failed(&mut self, reason: String, waited: Duration) {
-        let watched = self.probe.as_ref().map_or(Duration::ZERO, watched);
+        let watches = matches!(self.probe, Some(Target::Server { protocol: Protocol::Tcp, .. }));
+        let watched = if watches { WATCHED } else { Duration::ZERO };
         let pause = pause(waited).saturating_sub(watched).max(pause(Duration::ZERO));
         (self.error, self.running, self.next) = (reason, None, Instant::now() + pause);
     }
@@ -164,14 +167,10 @@ fn end_all(children: &mut Children, awaited: &mut [Awaited]) -> Result<(), Stop>
     loop {
         let mut left: Vec<_> = running(awaited).filter(|running| running.ended().is_none()).collect();
         if left.is_empty() {
-            break;
+            return Ok(());
         }
         children.pump(&mut left, None)?;
     }
-    for each in awaited.iter_mut().filter(|each| each.running.is_some() && each.tries == 1) {
-        "no answer in time".clone_into(&mut each.error);
-    }
-    Ok(())
 }
 
 pub(crate) fn not_ready(awaited: &[Awaited], timeout: Duration, what: &str) -> Failure {

@@ -58,7 +58,7 @@ pub(crate) fn explain(
         verb: plan.verb.as_ref().map(ToString::to_string),
         environment: plan.environment.name.to_string(),
         environment_reason: plan.environment.describe(),
-        environment_in_table: plan.environment.listed
+        environment_in_table: settings.environment.names.is_some()
             || tree.mentioned().contains(plan.environment.name.as_str()),
         variables: changed(plan, inherited, user.as_ref().filter(|_| myself.is_root())),
         declared: plan.declared.iter().map(|name| declared(plan, name)).collect(),
