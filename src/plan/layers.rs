@@ -15,8 +15,8 @@ pub(super) struct Building {
     pub(super) failures: Vec<Failure>,
     pub(super) failed: BTreeSet<String>,
     pub(super) missing: BTreeSet<String>,
-    /// Variables that an expansion found unset, with the failure. Each is reported at the end, unless the check
-    /// of the declarations has reported a better error.
+    /// Variables that an expansion found unset, with the failure. Each is reported at the end, unless the
+    /// check of the declarations has reported a better error.
     unset: Vec<(String, Failure)>,
     pub(super) secrets: BTreeSet<String>,
     pub(super) warnings: Vec<String>,

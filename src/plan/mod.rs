@@ -96,10 +96,8 @@ impl PlanStep {
     }
 
     pub(crate) fn all(&self) -> Vec<&Self> {
-        if self.skip.is_some() {
-            return Vec::new();
-        }
-        std::iter::once(self).chain(self.steps.iter().flat_map(Self::all)).collect()
+        let all = std::iter::once(self).chain(self.steps.iter().flat_map(Self::all));
+        all.filter(|_| self.skip.is_none()).collect()
     }
 
     pub(crate) fn limit(&self) -> Option<Duration> {
@@ -144,11 +142,9 @@ fn settle<T: Copy>(
     let Some(Deferred::Template(template)) = value else { return Ok(()) };
     let expanded = target::expand(template, variables, &format!("`{key}`"))?;
     let known = std::str::from_utf8(&expanded.bytes).ok().and_then(parse);
-    if known.is_none() {
-        let sentence = format!("`{key}` is `{}`, which is not valid", expanded.shown());
-        return Err(Failure::new(Kind::Variable, sentence).hint(rule));
-    }
-    *value = known.map(Deferred::Known);
+    let sentence = || format!("`{key}` is `{}`, which is not valid", expanded.shown());
+    let known = known.ok_or_else(|| Failure::new(Kind::Variable, sentence()).hint(rule))?;
+    *value = Some(Deferred::Known(known));
     Ok(())
 }
 

@@ -1,14 +1,12 @@
-//! One try of a target. No message contains a part of the target, which may be a secret; the caller knows how
-//! to show it.
-//!
-//! A try keeps to its limit, except in calls that have none: the system's resolver, and a file on a file
-//! system that hangs. So the caller runs each try in a process that it can end.
+//! One try of a target. No message contains a part of the target, which may be a secret. A try keeps to its
+//! limit, except in calls that have none: the system's resolver, and a file on a file system that hangs. So
+//! the caller runs each try in a process that it can end.
 
 use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use crate::ready::connection::{Address, Clock, Connection};
+use crate::ready::connection::{Clock, Connection, Open};
 use crate::ready::names::{any_address, compact};
 use crate::ready::{amqp, grpc, http, kafka, mongodb, mysql, postgres, redis, tls};
 use crate::text::reason;
@@ -19,18 +17,17 @@ pub(crate) fn attempt(target: &Target, limit: Duration) -> Result<(), String> {
     let clock = Clock::start(limit);
     match target {
         Target::File { path, max_age } => look_at(path, *max_age),
-        Target::Unix(path) => Connection::open(Address::Unix(path), clock).map(drop),
+        Target::Unix(path) => Connection::unix(path, clock).map(drop),
         Target::Server { protocol, places } => any_place(protocol, places, clock),
     }
 }
 
 /// A file is ready if it exists, or if a program has touched it recently (a heartbeat).
 fn look_at(path: &Path, max_age: Option<Duration>) -> Result<(), String> {
-    let modified = match std::fs::metadata(path).and_then(|metadata| metadata.modified()) {
-        Ok(modified) => modified,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Err("does not exist".to_owned()),
-        Err(error) => return Err(reason(&error)),
-    };
+    let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified());
+    let modified = modified.map_err(|error| {
+        if error.kind() == ErrorKind::NotFound { "does not exist".to_owned() } else { reason(&error) }
+    })?;
     let Some(max_age) = max_age else { return Ok(()) };
     match SystemTime::now().duration_since(modified) {
         // The age is shown in whole seconds, except that a young file is not `0 s` old.
@@ -48,9 +45,9 @@ fn any_place(protocol: &Protocol, places: &[Place], clock: Clock) -> Result<(), 
     for (tried, place) in places.iter().enumerate() {
         let clock = clock.share(places.len() - tried);
         let ready = match place {
-            Place::Unix(path) => ask(protocol, Address::Unix(path), clock, "localhost", 0),
+            Place::Unix(path) => ask(protocol, &|| Connection::unix(path, clock), "localhost", 0),
             Place::Tcp { host, port } => any_address(host, *port, clock, &|address, clock| {
-                ask(protocol, Address::Tcp(address), clock, host, *port)
+                ask(protocol, &|| Connection::tcp(address, clock), host, *port)
             }),
         };
         let Err(error) = ready else { return Ok(()) };
@@ -60,8 +57,7 @@ fn any_place(protocol: &Protocol, places: &[Place], clock: Clock) -> Result<(), 
     Err(compact(&errors, usize::MAX))
 }
 
-fn ask(protocol: &Protocol, address: Address<'_>, clock: Clock, host: &str, port: u16) -> Result<(), String> {
-    let open = || Connection::open(address, clock);
+fn ask(protocol: &Protocol, open: &Open<'_>, host: &str, port: u16) -> Result<(), String> {
     match protocol {
         // docker-proxy, or a load balancer without a backend, accepts connections for a missing server. It
         // closes or resets them as soon as it notices.
@@ -69,7 +65,7 @@ fn ask(protocol: &Protocol, address: Address<'_>, clock: Clock, host: &str, port
         Protocol::Http(path) => http::ask(open()?, &http::authority(host, port), path),
         Protocol::Postgres { user, database } => postgres::ask(open()?, user, database),
         // MySQL needs two connections at the same time.
-        Protocol::Mysql => mysql::ask(address, clock),
+        Protocol::Mysql => mysql::ask(open),
         Protocol::Redis(login) => redis::ask(open()?, login.as_ref()),
         Protocol::Amqp => amqp::ask(open()?),
         Protocol::Mongodb => mongodb::ask(open()?),

@@ -1,5 +1,5 @@
-//! A connection to a server, and its time limit. Answers are read with a deadline and a fixed size limit, no
-//! matter what length the server announces. A protocol's parser is a pure function of the bytes received so far.
+//! A connection to a server, and its time limit. Answers have a fixed size limit, no matter what length the
+//! server announces. A protocol's parser is a pure function of the bytes received so far.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
@@ -61,11 +61,8 @@ pub(crate) fn rounded(limit: Duration) -> String {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Address<'a> {
-    Tcp(SocketAddr),
-    Unix(&'a Path),
-}
+/// Opens a connection to the server that is tried.
+pub(crate) type Open<'o> = dyn Fn() -> Result<Connection, String> + 'o;
 
 /// The result of a parser for the bytes so far: `None` (incomplete), or a value and the bytes that it used.
 pub(crate) type Parsed<T> = Result<Option<(T, usize)>, String>;
@@ -78,22 +75,42 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn open(address: Address<'_>, clock: Clock) -> Result<Self, String> {
-        let socket = match address {
-            Address::Tcp(address) => connect(address, clock)?,
-            Address::Unix(path) => connect_unix(path, clock)?,
-        };
-        Ok(Self { socket, clock, seen: Vec::new() })
+    pub(crate) fn tcp(address: SocketAddr, clock: Clock) -> Result<Self, String> {
+        let stream = TcpStream::connect_timeout(&address, clock.left()?).map_err(|error| {
+            let is_timeout = [ErrorKind::TimedOut, ErrorKind::WouldBlock].contains(&error.kind());
+            if is_timeout { clock.expired() } else { reason(&error) }
+        })?;
+        if is_self(&stream) {
+            // With a linger of zero the port is free at once; TIME_WAIT would keep it from the server.
+            let _ = set_socket_linger(&stream, Some(Duration::ZERO));
+            return Err("connection refused".to_owned());
+        }
+        Ok(Self { socket: stream.into(), clock, seen: Vec::new() })
+    }
+
+    pub(crate) fn unix(path: &Path, clock: Clock) -> Result<Self, String> {
+        // The standard library's connect has no timeout: it hangs while the server's queue is full.
+        let address = SocketAddrUnix::new(path).map_err(of_errno)?;
+        let (family, kind) = (AddressFamily::UNIX, SocketType::STREAM);
+        let socket = rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None).map_err(of_errno)?;
+        loop {
+            // The send timeout also applies to connect.
+            set_socket_timeout(&socket, Timeout::Send, Some(clock.left()?)).map_err(of_errno)?;
+            match rustix::net::connect(&socket, &address) {
+                Ok(()) => return Ok(Self { socket, clock, seen: Vec::new() }),
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                Err(Errno::PROTOTYPE) => return Err("is not a stream socket".to_owned()),
+                Err(Errno::NOENT) => return Err("does not exist".to_owned()),
+                Err(error) => return Err(of_errno(error)),
+            }
+        }
     }
 
     /// Sends bytes. A server may answer and close before it has read everything: then its answer counts. If
     /// there is none, the read reports the error.
     pub(crate) fn send(&self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let Ok(left) = self.clock.left() else { return };
-            if set_socket_timeout(&self.socket, Timeout::Send, Some(left)).is_err() {
-                return;
-            }
+        let limits = |left| set_socket_timeout(&self.socket, Timeout::Send, Some(left)).is_ok();
+        while !bytes.is_empty() && self.clock.left().is_ok_and(limits) {
             match rustix::net::send(&self.socket, bytes, SendFlags::NOSIGNAL) {
                 Ok(sent) => bytes = bytes.get(sent..).unwrap_or_default(),
                 Err(Errno::INTR) => {}
@@ -160,41 +177,10 @@ impl Connection {
     }
 }
 
-fn connect(address: SocketAddr, clock: Clock) -> Result<OwnedFd, String> {
-    let stream = TcpStream::connect_timeout(&address, clock.left()?).map_err(|error| {
-        let is_timeout = [ErrorKind::TimedOut, ErrorKind::WouldBlock].contains(&error.kind());
-        if is_timeout { clock.expired() } else { reason(&error) }
-    })?;
-    if is_self(&stream) {
-        // With a linger of zero the port is free at once. Otherwise TIME_WAIT would keep it from the server.
-        let _ = set_socket_linger(&stream, Some(Duration::ZERO));
-        return Err("connection refused".to_owned());
-    }
-    Ok(stream.into())
-}
-
 /// Whether the stream is connected to itself. If nothing listens on a local port in the ephemeral range, the
 /// kernel may give this port to the probe as its own source port.
 fn is_self(stream: &TcpStream) -> bool {
     stream.local_addr().is_ok_and(|local| stream.peer_addr().is_ok_and(|peer| local == peer))
-}
-
-fn connect_unix(path: &Path, clock: Clock) -> Result<OwnedFd, String> {
-    // The standard library's connect has no timeout: it hangs while the server's queue is full.
-    let address = SocketAddrUnix::new(path).map_err(of_errno)?;
-    let (family, kind) = (AddressFamily::UNIX, SocketType::STREAM);
-    let socket = rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None).map_err(of_errno)?;
-    loop {
-        // The send timeout also applies to connect.
-        set_socket_timeout(&socket, Timeout::Send, Some(clock.left()?)).map_err(of_errno)?;
-        match rustix::net::connect(&socket, &address) {
-            Ok(()) => return Ok(socket),
-            Err(Errno::INTR | Errno::AGAIN) => {}
-            Err(Errno::PROTOTYPE) => return Err("is not a stream socket".to_owned()),
-            Err(Errno::NOENT) => return Err("does not exist".to_owned()),
-            Err(error) => return Err(of_errno(error)),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -243,7 +229,7 @@ mod tests {
                 while stream.write_all(&[0; 4096]).is_ok() {}
             });
             let clock = Clock::start(Duration::from_secs(20));
-            let mut connection = Connection::open(Address::Tcp(address), clock).unwrap();
+            let mut connection = Connection::tcp(address, clock).unwrap();
             let endless: Result<(), String> = connection.receive(|_| Ok(None));
             assert_eq!(endless, Err("the answer is longer than 16 KiB".to_owned()));
             let most = connection.seen.len();

@@ -3,9 +3,6 @@
 
 use crate::ready::connection::{Connection, Parsed};
 
-/// The command of `{hello: 1, $db: "admin"}`, and its name before 4.4.2.
-const HELLO: &[u8] = b"hello";
-const IS_MASTER: &[u8] = b"isMaster";
 const OP_MSG: u32 = 2013;
 /// The maximum size of an answer; that of a set with fifty members has about 5 KiB.
 const LONGEST: usize = 15 * 1024;
@@ -14,36 +11,34 @@ const HEAD: usize = 16;
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct State {
-    role: Role,
+    role: Option<Role>,
     ok: bool,
 }
 
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 enum Role {
-    #[default]
-    None,
     Primary,
     Secondary,
     Arbiter,
 }
 
 pub(crate) fn ask(mut connection: Connection) -> Result<(), String> {
-    let mut state = State::default();
-    for command in [HELLO, IS_MASTER] {
-        connection.send(&request(command));
+    connection.send(&request(b"hello"));
+    let mut state = connection.receive(message)?;
+    if !state.ok {
+        // The name of the command before 4.4.2.
+        connection.send(&request(b"isMaster"));
         state = connection.receive(message)?;
-        if state.ok {
-            break;
-        }
     }
     match state.role {
-        Role::Primary | Role::Secondary => Ok(()),
-        Role::Arbiter => Err("it is an arbiter, which holds no data".to_owned()),
-        Role::None if state.ok => Err("it is neither a primary nor a secondary yet".to_owned()),
-        Role::None => Err("the answer is an error".to_owned()),
+        Some(Role::Primary | Role::Secondary) => Ok(()),
+        Some(Role::Arbiter) => Err("it is an arbiter, which holds no data".to_owned()),
+        None if state.ok => Err("it is neither a primary nor a secondary yet".to_owned()),
+        None => Err("the answer is an error".to_owned()),
     }
 }
 
+/// A request with the document `{command: 1, $db: "admin"}`.
 fn request(command: &[u8]) -> Vec<u8> {
     let fields = [b"\x10", command, b"\0\x01\0\0\0\x02$db\0\x06\0\0\0admin\0\0"].concat();
     // There are no flags, and one section of kind 0 with one document.
@@ -89,9 +84,9 @@ fn document(bytes: &[u8]) -> Option<State> {
             _ => value.iter().any(|byte| *byte != 0),
         };
         match name {
-            b"isWritablePrimary" | b"ismaster" if is_true => state.role = Role::Primary,
-            b"secondary" if is_true => state.role = Role::Secondary,
-            b"arbiterOnly" if is_true => state.role = Role::Arbiter,
+            b"isWritablePrimary" | b"ismaster" if is_true => state.role = Some(Role::Primary),
+            b"secondary" if is_true => state.role = Some(Role::Secondary),
+            b"arbiterOnly" if is_true => state.role = Some(Role::Arbiter),
             b"ok" => state.ok = is_true,
             _ => {}
         }
@@ -143,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_request_is_the_documented_one() {
-        let request = request(HELLO);
+        let request = request(b"hello");
         assert_eq!(request.len(), 52);
         assert_eq!(request[..4], 52_u32.to_le_bytes());
         assert_eq!(request[21..25], 31_u32.to_le_bytes());
@@ -154,14 +149,14 @@ mod tests {
         let primary =
             [&b"\x03topologyVersion\0\x05\0\0\0\0\x08isWritablePrimary\0\x01\x09localTime\0........"[..], OK]
                 .concat();
-        assert_eq!(state(&primary), State { role: Role::Primary, ok: true });
+        assert_eq!(state(&primary), State { role: Some(Role::Primary), ok: true });
         let old = [&b"\x08ismaster\0\x01\x10maxWireVersion\0\x06\0\0\0"[..], OK].concat();
-        assert_eq!(state(&old), State { role: Role::Primary, ok: true });
+        assert_eq!(state(&old), State { role: Some(Role::Primary), ok: true });
         let secondary =
             [&b"\x08isWritablePrimary\0\0\x08secondary\0\x01\x04hosts\0\x05\0\0\0\0"[..], OK].concat();
-        assert_eq!(state(&secondary), State { role: Role::Secondary, ok: true });
+        assert_eq!(state(&secondary), State { role: Some(Role::Secondary), ok: true });
         let arbiter = [&b"\x08arbiterOnly\0\x01"[..], OK].concat();
-        assert_eq!(state(&arbiter), State { role: Role::Arbiter, ok: true });
+        assert_eq!(state(&arbiter), State { role: Some(Role::Arbiter), ok: true });
         let error = b"\x01ok\0\0\0\0\0\0\0\0\0\x02errmsg\0\x03\0\0\0no\0\x10code\0\x3b\0\0\0";
         assert_eq!(state(error), State::default());
     }

@@ -5,11 +5,10 @@
 //! including the application. So each connection logs in as a user that does not exist: the server refuses
 //! the login, which completes the handshake.
 //!
-//! A server accepts one connection beyond its limit, for an administrator. So a full server would greet the
-//! first connection but refuse the application's login. That is why a second connection is made while the
-//! first one waits.
+//! A full server still greets one connection, for an administrator, but would refuse the application's login.
+//! That is why a second connection is made while the first one waits.
 
-use crate::ready::connection::{Address, Clock, Connection, Parsed};
+use crate::ready::connection::{Connection, Open, Parsed};
 
 /// It fits into the maximum length of a name, and explains itself in the server's log.
 const USER: &[u8] = b"preverb-readiness-no-such-user";
@@ -20,16 +19,16 @@ const LONGEST_PACKET: usize = 4096;
 /// The maximum number of packets in a login.
 const ROUNDS: usize = 5;
 
-pub(crate) fn ask(address: Address<'_>, clock: Clock) -> Result<(), String> {
-    let first = greeted(address, clock)?;
+pub(crate) fn ask(open: &Open<'_>) -> Result<(), String> {
+    let first = greeted(open)?;
     // The first login has to complete even if the second one fails.
-    let second = greeted(address, clock).and_then(log_in);
+    let second = greeted(open).and_then(log_in);
     log_in(first).and(second)
 }
 
 /// A connection whose server accepts logins so far, and the number of its last packet.
-fn greeted(address: Address<'_>, clock: Clock) -> Result<(Connection, u8), String> {
-    let mut connection = Connection::open(address, clock)?;
+fn greeted(open: &Open<'_>) -> Result<(Connection, u8), String> {
+    let mut connection = open()?;
     let (sequence, payload) = connection.receive(packet)?;
     greeting(&payload).map(|()| (connection, sequence))
 }

@@ -65,7 +65,7 @@ struct Lookup {
     /// Addresses from the lookup with the search list, if there is one; `None` before the first.
     found: Option<Vec<IpAddr>>,
     found_at: Instant,
-    /// Addresses of the absolute name, which may belong to another host. They are used only without the others.
+    /// Addresses of the absolute name, which may be another host's. They are used only without the others.
     spare: Vec<IpAddr>,
     /// The names that the search list makes of this one. They are asked for by themselves if the resolver
     /// gets stuck at the first one: musl waits for a name server that answers SERVFAIL.

@@ -1,9 +1,8 @@
 //! PostgreSQL (its documentation, "Frontend/Backend Protocol": sections "Message Formats" and "Error and
 //! Notice Message Fields"; appendix "Error Codes").
 //!
-//! The probe starts a login and does not complete it: it sends the user and the database, but no password. A
-//! server that accepts logins asks for a password or rejects this login. A server that starts, recovers,
-//! stops or is full reports that instead.
+//! The probe starts a login with the user and the database, and sends no password. A server that accepts
+//! logins asks for one or rejects this login. One that starts, recovers, stops or is full reports that.
 
 use crate::ready::connection::{Connection, Parsed};
 

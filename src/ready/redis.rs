@@ -32,14 +32,11 @@ fn command(words: &[&[u8]]) -> Vec<u8> {
 }
 
 pub(crate) fn line(bytes: &[u8]) -> Parsed<Vec<u8>> {
-    let foreign = || Err("the answer is not from Redis".to_owned());
-    if !matches!(bytes.first(), None | Some(b'+' | b'-')) {
-        return foreign();
-    }
+    let is_answer = matches!(bytes.first(), None | Some(b'+' | b'-'));
     match bytes.windows(2).take(LONGEST_LINE).position(|end| end == b"\r\n") {
-        Some(at) => Ok(Some((bytes[..at].to_vec(), at + 2))),
-        None if bytes.len() > LONGEST_LINE => foreign(),
-        None => Ok(None),
+        Some(at) if is_answer => Ok(Some((bytes[..at].to_vec(), at + 2))),
+        None if is_answer && bytes.len() <= LONGEST_LINE => Ok(None),
+        _ => Err("the answer is not from Redis".to_owned()),
     }
 }
 

@@ -90,9 +90,8 @@ impl Awaited {
 
     /// Records a try that has ended, and reports if it was successful.
     fn is_ready(&mut self, waited: Duration, log: Log) -> bool {
-        let Some(verdict) = self.running.as_ref().and_then(|running| self.verdict(running)) else {
-            return false;
-        };
+        let verdict = self.running.as_ref().and_then(|running| self.verdict(running));
+        let Some(verdict) = verdict else { return false };
         let Err(reason) = verdict else {
             // The first try can take as long as the others are waited for.
             if self.tries > 1 || waited >= FIRST_REPORT {
