@@ -9,7 +9,6 @@ use crate::text::{Failure, Kind, bytes_of, escaped, quoted, quoted_path, shown_v
 use crate::value::{Facts, Origin};
 
 /// The content of a file with the value of a declared variable, as an input of the plan.
-#[derive(Debug)]
 pub(crate) struct ValueFile {
     pub(crate) name: String,
     pub(crate) path: PathBuf,

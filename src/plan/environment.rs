@@ -82,8 +82,8 @@ pub(crate) fn choose(
         Why::Variable => format!("variable `{variable}`"),
         Why::TableDefault | Why::BuiltIn => "the default environment".to_owned(),
     };
-    let shown = shown_value(given, secret);
-    let mut failure = Failure::new(kind, format!("{subject} is `{shown}`, which {reason}"));
+    let sentence = format!("{subject} is `{}`, which {reason}", shown_value(given, secret));
+    let mut failure = Failure::new(kind, sentence);
     if !hint.is_empty() {
         failure = failure.hint(hint);
     }

@@ -27,7 +27,6 @@ use crate::value::{
     Supervision, Template, Variables,
 };
 
-#[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) verb: Option<VerbName>,
     pub(crate) environment: Environment,

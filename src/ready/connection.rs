@@ -67,7 +67,6 @@ pub(crate) type Open<'o> = dyn Fn() -> Result<Connection, String> + 'o;
 /// The result of a parser for the bytes so far: `None` (incomplete), or a value and the bytes that it used.
 pub(crate) type Parsed<T> = Result<Option<(T, usize)>, String>;
 
-#[derive(Debug)]
 pub(crate) struct Connection {
     socket: OwnedFd,
     clock: Clock,

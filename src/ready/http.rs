@@ -29,10 +29,6 @@ fn request(authority: &str, path: &[u8]) -> Vec<u8> {
 /// Finds the status of the first answer that is not interim.
 pub(crate) fn status(all: &[u8]) -> Parsed<u16> {
     const BEGIN: &[u8] = b"HTTP/1.";
-    let unfinished = || match all.len() {
-        ..=ANSWER_MAX => Ok(None),
-        _ => Err("no status in the first 8 KiB of the answer".to_owned()),
-    };
     let not_http = || Err("answer is not HTTP/1".to_owned());
     let (mut bytes, mut begins) = (all, true);
     loop {
@@ -40,7 +36,10 @@ pub(crate) fn status(all: &[u8]) -> Parsed<u16> {
         if begins && bytes.iter().zip(BEGIN).any(|(byte, expected)| byte != expected) {
             return not_http();
         }
-        let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else { return unfinished() };
+        let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
+            let late = "no status in the first 8 KiB of the answer";
+            return if all.len() > ANSWER_MAX { Err(late.to_owned()) } else { Ok(None) };
+        };
         let line = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
         if begins {
             match status_of_line(line) {

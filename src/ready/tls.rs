@@ -14,25 +14,24 @@ pub(crate) fn ask(mut connection: Connection, host: &str) -> Result<(), String> 
 /// because no key is derived from them.
 fn hello(host: &str) -> Vec<u8> {
     // A valid point of the curve: its base point.
-    let mut key = [0; 32];
-    key[0] = 9;
+    let key = [&[9][..], &[0; 31]].concat();
     let mut extensions = Vec::new();
+    let mut extend = |kind: u8, bytes: &[u8]| extensions.extend([&[0, kind][..], &counted(bytes)].concat());
     // A server name cannot be an address.
     if host.parse::<IpAddr>().is_err() {
         let name = [&[0][..], &counted(host.trim_end_matches('.').as_bytes())].concat();
-        extensions.extend(extension(0, &counted(&name)));
+        extend(0, &counted(&name));
     }
     // supported_groups: x25519, P-256, P-384.
-    extensions.extend(extension(10, &counted(&[0, 29, 0, 23, 0, 24])));
+    extend(10, &counted(&[0, 29, 0, 23, 0, 24]));
     // ec_point_formats: uncompressed.
-    extensions.extend(extension(11, &[1, 0]));
+    extend(11, &[1, 0]);
     // signature_algorithms: ECDSA, RSA-PSS, RSA, Ed25519.
-    let algorithms = [4, 3, 5, 3, 6, 3, 8, 4, 8, 5, 8, 6, 4, 1, 5, 1, 6, 1, 8, 7];
-    extensions.extend(extension(13, &counted(&algorithms)));
+    extend(13, &counted(&[4, 3, 5, 3, 6, 3, 8, 4, 8, 5, 8, 6, 4, 1, 5, 1, 6, 1, 8, 7]));
     // supported_versions: 1.3, 1.2.
-    extensions.extend(extension(43, &[4, 3, 4, 3, 3]));
+    extend(43, &[4, 3, 4, 3, 3]);
     // key_share: one for x25519.
-    extensions.extend(extension(51, &counted(&[&[0, 29][..], &counted(&key)].concat())));
+    extend(51, &counted(&[&[0, 29][..], &counted(&key)].concat()));
     // AES and ChaCha20 of 1.3; ECDHE with AES-GCM, ChaCha20 and AES-CBC; RSA with AES for old servers.
     let suites = [
         0x13, 1, 0x13, 2, 0x13, 3, 0xc0, 0x2b, 0xc0, 0x2f, 0xc0, 0x2c, 0xc0, 0x30, 0xcc, 0xa9, 0xcc, 0xa8,
@@ -48,10 +47,6 @@ fn hello(host: &str) -> Vec<u8> {
 fn counted(bytes: &[u8]) -> Vec<u8> {
     let length = u16::try_from(bytes.len()).unwrap_or_default();
     [&length.to_be_bytes(), bytes].concat()
-}
-
-fn extension(kind: u8, bytes: &[u8]) -> Vec<u8> {
-    [&[0, kind][..], &counted(bytes)].concat()
 }
 
 pub(crate) fn answer(bytes: &[u8]) -> Parsed<()> {

@@ -19,7 +19,6 @@ use crate::value::{Target, UNSEEN_PATH, UNSEEN_PATH_HINT, Variables};
 /// The time limit of one built-in try. A program may run as long as the wait lasts.
 const TRY: Duration = Duration::from_secs(5);
 
-#[derive(Debug)]
 pub(crate) struct Awaited {
     pub(crate) shown: String,
     /// A program with its arguments; for a built-in probe these are preverb and the target.
