@@ -8,7 +8,7 @@ pub(crate) mod target;
 
 pub(crate) use crate::plan::declared::ValueFile;
 pub(crate) use crate::plan::environment::{Environment, Why, choose};
-pub(crate) use crate::plan::target::{Arguments, Target, fault_failure};
+pub(crate) use crate::plan::target::{Target, fault_failure};
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -236,8 +236,6 @@ pub(crate) fn plan(
 
     let mut parameters: Vec<OsString> = verb_name.iter().map(|verb| OsString::from(verb.as_str())).collect();
     parameters.extend(given.iter().cloned());
-    let default = || Arguments::Default(own.args.clone().unwrap_or_default());
-    let arguments = if given.is_empty() { default() } else { Arguments::Given(given) };
     let plan = Plan {
         verb: verb_name,
         environment,
@@ -263,7 +261,8 @@ pub(crate) fn plan(
         },
         target: Target {
             exec: own.exec.clone().unwrap_or_default(),
-            arguments,
+            args: own.args.as_ref().filter(|_| given.is_empty()).cloned().unwrap_or_default(),
+            given,
             after: own.args_after.clone().unwrap_or_default(),
         },
         interpreters: interpreters(settings),

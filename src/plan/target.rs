@@ -6,18 +6,13 @@ use std::os::unix::ffi::OsStrExt as _;
 use crate::text::{Failure, Kind, Result};
 use crate::value::{Element, Expanded, Facts, Fault, Template, Variables, words};
 
-#[derive(Debug, Clone)]
 pub(crate) struct Target {
     pub(crate) exec: Vec<Element>,
-    pub(crate) arguments: Arguments,
-    pub(crate) after: Vec<Element>,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) enum Arguments {
-    Default(Vec<Element>),
+    /// The default arguments, unless the caller has given some.
+    pub(crate) args: Vec<Element>,
     /// The caller's arguments, byte for byte.
-    Given(Vec<OsString>),
+    pub(crate) given: Vec<OsString>,
+    pub(crate) after: Vec<Element>,
 }
 
 impl Target {
@@ -33,10 +28,8 @@ impl Target {
         let expand = |elements: &[Element], what| {
             words::expand(elements, facts, &|| Ok(Vec::new())).map_err(|fault| (fault, what))
         };
-        let mut arguments = match &self.arguments {
-            Arguments::Default(args) => expand(args, "`args`")?,
-            Arguments::Given(given) => given.iter().map(|word| Expanded::open(word.as_bytes())).collect(),
-        };
+        let mut arguments = expand(&self.args, "`args`")?;
+        arguments.extend(self.given.iter().map(|word| Expanded::open(word.as_bytes())));
         arguments.extend(expand(&self.after, "`args-after`")?);
         Ok(arguments)
     }

@@ -1,15 +1,11 @@
 //! AMQP 0-9-1 (its specification, sections 2.3.5 "Frame Details" and 4.2.2 "Protocol Header"). A broker that
 //! accepts logins answers the protocol header with Connection.Start.
 
-use crate::ready::connection::{Connection, Parsed};
+use crate::ready::connection::Parsed;
 
+pub(crate) const HEADER: &[u8] = b"AMQP\0\0\x09\x01";
 /// The maximum size of a Connection.Start. The real limit is negotiated only after it.
 const LONGEST_FRAME: u32 = 128 * 1024;
-
-pub(crate) fn ask(mut connection: Connection) -> Result<(), String> {
-    connection.send(b"AMQP\0\0\x09\x01");
-    connection.receive(start)
-}
 
 /// Parses the start of a Connection.Start: a method frame of channel 0, class 10, method 10.
 pub(crate) fn start(bytes: &[u8]) -> Parsed<()> {

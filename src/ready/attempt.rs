@@ -67,11 +67,11 @@ fn ask(protocol: &Protocol, open: &Open<'_>, host: &str, port: u16) -> Result<()
         // MySQL needs two connections at the same time.
         Protocol::Mysql => mysql::ask(open),
         Protocol::Redis(login) => redis::ask(open()?, login.as_ref()),
-        Protocol::Amqp => amqp::ask(open()?),
+        Protocol::Amqp => open()?.exchange(amqp::HEADER, amqp::start),
         Protocol::Mongodb => mongodb::ask(open()?),
-        Protocol::Kafka => kafka::ask(open()?),
+        Protocol::Kafka => open()?.exchange(kafka::REQUEST, kafka::versions),
         Protocol::Grpc(service) => grpc::ask(open()?, &http::authority(host, port), service),
-        Protocol::Tls { .. } => tls::ask(open()?, host),
+        Protocol::Tls { .. } => open()?.exchange(&tls::hello(host), tls::answer),
     }
 }
 

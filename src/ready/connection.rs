@@ -118,6 +118,11 @@ impl Connection {
         }
     }
 
+    pub(crate) fn exchange<T>(&mut self, request: &[u8], parse: fn(&[u8]) -> Parsed<T>) -> Result<T, String> {
+        self.send(request);
+        self.receive(parse)
+    }
+
     pub(crate) fn receive<T>(&mut self, parse: fn(&[u8]) -> Parsed<T>) -> Result<T, String> {
         loop {
             if let Some((value, count)) = parse(&self.seen)? {

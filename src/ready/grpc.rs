@@ -22,9 +22,8 @@ const END_HEADERS: u8 = 4;
 const PADDED: u8 = 8;
 
 pub(crate) fn ask(mut connection: Connection, authority: &str, service: &[u8]) -> Result<(), String> {
-    connection.send(&request(authority, service));
     let mut body = Vec::new();
-    let mut next = connection.receive(frame)?;
+    let mut next = connection.exchange(&request(authority, service), frame)?;
     // A server's first frame is SETTINGS.
     if next.kind != SETTINGS {
         return Err(FOREIGN.to_owned());

@@ -6,8 +6,7 @@ use crate::ready::connection::{Connection, Parsed};
 const ANSWER_MAX: usize = 8 * 1024;
 
 pub(crate) fn ask(mut connection: Connection, authority: &str, path: &[u8]) -> Result<(), String> {
-    connection.send(&request(authority, path));
-    let code = connection.receive(status)?;
+    let code = connection.exchange(&request(authority, path), status)?;
     connection.drain();
     if (200..400).contains(&code) { Ok(()) } else { Err(format!("answered {code}")) }
 }

@@ -1,19 +1,14 @@
 //! Kafka (its documentation, "Protocol": "Protocol Request Header", "`ApiVersions` API"): a broker that is up
 //! answers `ApiVersions`, which needs no login.
 
-use crate::ready::connection::{Connection, Parsed};
+use crate::ready::connection::Parsed;
 
 /// `ApiVersions`, version 0, correlation id 7, client id `preverb`.
-const REQUEST: &[u8] = b"\0\0\0\x11\0\x12\0\0\0\0\0\x07\0\x07preverb";
+pub(crate) const REQUEST: &[u8] = b"\0\0\0\x11\0\x12\0\0\0\0\0\x07\0\x07preverb";
 /// The maximum size of an answer: six bytes for each of about a hundred APIs.
 const LONGEST: u32 = 12 * 1024;
 /// The error of a broker that no longer supports version 0, sent in version 0.
 const UNSUPPORTED_VERSION: u8 = 35;
-
-pub(crate) fn ask(mut connection: Connection) -> Result<(), String> {
-    connection.send(REQUEST);
-    connection.receive(versions)
-}
 
 /// Parses the whole answer: its size, the correlation id, the error, the number of APIs, six bytes for each.
 pub(crate) fn versions(bytes: &[u8]) -> Parsed<()> {

@@ -23,12 +23,10 @@ enum Role {
 }
 
 pub(crate) fn ask(mut connection: Connection) -> Result<(), String> {
-    connection.send(&request(b"hello"));
-    let mut state = connection.receive(message)?;
+    let mut state = connection.exchange(&request(b"hello"), message)?;
     if !state.ok {
         // The name of the command before 4.4.2.
-        connection.send(&request(b"isMaster"));
-        state = connection.receive(message)?;
+        state = connection.exchange(&request(b"isMaster"), message)?;
     }
     match state.role {
         Some(Role::Primary | Role::Secondary) => Ok(()),

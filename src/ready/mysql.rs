@@ -41,8 +41,8 @@ fn log_in((mut connection, mut sequence): (Connection, u8)) -> Result<(), String
     let mut payload = [&head[..], USER, b"\0\0mysql_native_password\0"].concat();
     for _ in 0..ROUNDS {
         let [low, middle, high, ..] = u32::try_from(payload.len()).unwrap_or_default().to_le_bytes();
-        connection.send(&[&[low, middle, high, sequence.wrapping_add(1)], &payload[..]].concat());
-        (sequence, payload) = connection.receive(packet)?;
+        let request = [&[low, middle, high, sequence.wrapping_add(1)], &payload[..]].concat();
+        (sequence, payload) = connection.exchange(&request, packet)?;
         match reply(&payload)? {
             Reply::Continue(password) => {
                 payload = password;

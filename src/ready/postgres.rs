@@ -13,8 +13,8 @@ const LONGEST_ERROR: usize = 30_000;
 pub(crate) fn ask(mut connection: Connection, user: &[u8], database: &[u8]) -> Result<(), String> {
     let body = [&VERSION.to_be_bytes(), &b"user\0"[..], user, b"\0database\0", database, b"\0\0"].concat();
     let length = u32::try_from(body.len() + 4).unwrap_or_default();
-    connection.send(&[&length.to_be_bytes()[..], &body].concat());
-    if connection.receive(answer)? == Login::Done {
+    let request = [&length.to_be_bytes()[..], &body].concat();
+    if connection.exchange(&request, answer)? == Login::Done {
         // The last connections are reserved for superusers; a server reports that only at this point.
         while connection.receive(until_ready)? == Login::Open {}
         // Terminate. If the server waits for a password, it would log this as a wrong one.

@@ -10,17 +10,11 @@ use crate::value::Password;
 const LONGEST_LINE: usize = 1024;
 
 pub(crate) fn ask(mut connection: Connection, login: Option<&Password>) -> Result<(), String> {
-    let mut request = Vec::new();
     if let Some(Password { user, password }) = login {
         let words: &[&[u8]] = if user.is_empty() { &[b"AUTH", password] } else { &[b"AUTH", user, password] };
-        request.extend(command(words));
+        judge_auth(&connection.exchange(&command(words), line)?)?;
     }
-    request.extend(command(&[b"PING"]));
-    connection.send(&request);
-    if login.is_some() {
-        judge_auth(&connection.receive(line)?)?;
-    }
-    judge_ping(&connection.receive(line)?, login.is_some())
+    judge_ping(&connection.exchange(&command(&[b"PING"]), line)?, login.is_some())
 }
 
 fn command(words: &[&[u8]]) -> Vec<u8> {

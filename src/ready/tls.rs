@@ -3,16 +3,11 @@
 
 use std::net::IpAddr;
 
-use crate::ready::connection::{Connection, Parsed};
-
-pub(crate) fn ask(mut connection: Connection, host: &str) -> Result<(), String> {
-    connection.send(&hello(host));
-    connection.receive(answer)
-}
+use crate::ready::connection::Parsed;
 
 /// A hello for TLS 1.3 and 1.2, so that servers of both versions answer. Its random parts need not be random,
 /// because no key is derived from them.
-fn hello(host: &str) -> Vec<u8> {
+pub(crate) fn hello(host: &str) -> Vec<u8> {
     // A valid point of the curve: its base point.
     let key = [&[9][..], &[0; 31]].concat();
     let mut extensions = Vec::new();

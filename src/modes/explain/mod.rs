@@ -10,7 +10,7 @@ pub(crate) mod text;
 
 use crate::modes::explain::shape::{Explained, ExplainedDeclared, ExplainedInit, ExplainedVariable, Problem};
 use crate::modes::explain::steps::{Expander, Steps, shown};
-use crate::plan::{Arguments, Plan, PlanStep, fault_failure};
+use crate::plan::{Plan, PlanStep, fault_failure};
 use crate::sys::{Credentials, Identity, identity, read};
 use crate::table::{Settings, Tree};
 use crate::text::url::masked;
@@ -30,12 +30,8 @@ pub(crate) fn explain(
     let health = health.map(|probe| Expander::new(facts, &plan.target).probe(probe));
     let mut now = Expander::new(facts, &plan.target);
     let mut argv = now.argv(&plan.target.exec);
-    match &plan.target.arguments {
-        Arguments::Default(args) => argv.extend(now.argv(args)),
-        Arguments::Given(given) => {
-            argv.extend(given.iter().map(|given| Exact(masked(given.as_encoded_bytes()))));
-        }
-    }
+    argv.extend(now.argv(&plan.target.args));
+    argv.extend(plan.target.given.iter().map(|given| Exact(masked(given.as_encoded_bytes()))));
     argv.extend(now.argv(&plan.target.after));
     let mut unexpanded = Vec::new();
     for (element, fault) in now.unexpanded {
