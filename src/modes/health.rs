@@ -13,7 +13,7 @@ use crate::setup::awaited_of;
 use crate::sys::{Children, cgroup, read};
 use crate::table::{Decoder, load, merged_declarations, opaque};
 use crate::text::{EnvironmentName, Failure, Kind, Result, VerbName, path_of, quoted, quoted_path};
-use crate::value::{Facts, UNSEEN_PATH, UNSEEN_PATH_HINT};
+use crate::value::{Facts, Target, UNSEEN_PATH, UNSEEN_PATH_HINT};
 
 pub(crate) fn health(context: Context<'_>, table: Option<PathBuf>, timeout: Duration) -> Result<u8> {
     examine(context, table, timeout).map(|()| 0).map_err(|failure| {
@@ -101,7 +101,7 @@ fn examine(context: Context<'_>, option: Option<PathBuf>, timeout: Duration) -> 
         log.debug(|| format!("`health` of verb `{verb}` has nothing to probe: healthy"));
         return Ok(());
     };
-    if awaited.hides_its_path() {
+    if awaited.probe.as_ref().is_some_and(Target::hides_its_path) {
         return Err(unhealthy(format!("`health` of verb `{verb}`: {UNSEEN_PATH}")).hint(UNSEEN_PATH_HINT));
     }
     let shown = awaited.shown.clone();

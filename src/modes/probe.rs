@@ -73,7 +73,7 @@ pub(crate) fn attempt(
         }
         if Instant::now() >= deadline {
             // A program has a guard, which cleans up after SIGTERM.
-            if awaited.is_probe() {
+            if awaited.probe.is_some() {
                 running.kill(None);
             } else {
                 running.end(15, None);

@@ -74,9 +74,8 @@ struct Lookup {
 
 impl Lookup {
     fn start(host: &str) -> Result<Self, String> {
-        let signals = Signals::of(&[]).map_err(|failure| failure.sentence())?;
-        let (has_list, list) = search_list(host);
-        let (children, open, spare) = (Children::new(signals), Vec::new(), Vec::new());
+        let children = Children::new(Signals::of(&[]).map_err(|failure| failure.sentence())?);
+        let ((has_list, list), open, spare) = (search_list(host), Vec::new(), Vec::new());
         let mut lookup = Self { children, open, found: None, found_at: Instant::now(), spare, list };
         lookup.ask(Asked::Searched, host)?;
         if has_list && !host.ends_with('.') {
@@ -87,7 +86,7 @@ impl Lookup {
 
     fn ask(&mut self, asked: Asked, name: &str) -> Result<(), String> {
         let (program, variables) = (read::program(), &Variables::default());
-        for family in [IPV4, IPV6] {
+        for family in ["4", "6"] {
             let argv = &[family.into(), name.into()];
             let request = Request { identity: None, file: None, argv, variables, limit: Duration::ZERO };
             let quiet = |spawn: &mut Spawn<'_>| spawn.terms.quiet = true;
@@ -159,18 +158,15 @@ impl Drop for Lookup {
     }
 }
 
-const IPV4: &str = "4";
-const IPV6: &str = "6";
-
-/// `--preverb-lookup`: asks the system's resolver for one name and one family, and writes the addresses to
-/// standard error, for the parent process.
+/// `--preverb-lookup`: asks the system's resolver for one name in one family, `4` or `6`, and writes the
+/// addresses to standard error, for the parent process.
 pub(crate) fn lookup() -> u8 {
     // If the parent process is killed, nothing else would end a hanging lookup.
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     let request = Received::take();
     let Some([family, name]) = request.as_ref().map(|request| &request.argv[..]) else { return 1 };
     let name = name.to_string_lossy();
-    let family = if family == IPV6 { AddrFamily::Inet6 } else { AddrFamily::Inet };
+    let family = if family == "6" { AddrFamily::Inet6 } else { AddrFamily::Inet };
     let (address, socktype) = (family.into(), SockType::Stream.into());
     let hints = AddrInfoHints { address, socktype, ..AddrInfoHints::default() };
     let found = getaddrinfo(Some(&name), None, Some(hints)).into_iter().flatten().flatten();

@@ -23,7 +23,8 @@ pub(crate) struct Awaited {
     pub(crate) shown: String,
     /// A program with its arguments; for a built-in probe these are preverb and the target.
     pub(crate) argv: Vec<OsString>,
-    probe: Option<Target>,
+    /// The target of a built-in probe, whose message is complete.
+    pub(crate) probe: Option<Target>,
     /// The time limit of a single try, at which its caller ends it.
     pub(crate) limit: Option<Duration>,
     /// The error of the last try that has ended.
@@ -56,16 +57,6 @@ impl Awaited {
         }
     }
 
-    /// Whether the probe is built in; its message is then complete.
-    pub(crate) fn is_probe(&self) -> bool {
-        self.probe.is_some()
-    }
-
-    /// Whether the answer could not show the state that its path asks for.
-    pub(crate) fn hides_its_path(&self) -> bool {
-        self.probe.as_ref().is_some_and(Target::hides_its_path)
-    }
-
     pub(crate) fn shown_reason<'r>(&self, reason: &'r str) -> &'r str {
         if self.secret { WITHHELD } else { reason }
     }
@@ -76,7 +67,7 @@ impl Awaited {
         if *ended == Ended::Exited(0) {
             return Some(Ok(()));
         }
-        let is_explained = (self.is_probe() || running.has_reported()) && !line.is_empty();
+        let is_explained = (self.probe.is_some() || running.has_reported()) && !line.is_empty();
         Some(Err(if let Ended::TimedOut(limit) = ended {
             format!("no answer within {}", readable(*limit))
         } else if *ended == Ended::Exited(1) && is_explained {
@@ -184,12 +175,12 @@ pub(crate) fn start(
 ) -> Result<Running, String> {
     let adjust = |spawn: &mut Spawn<'_>| {
         spawn.terms.quiet = true;
-        spawn.terms.limit = Some(TRY).filter(|_| awaited.is_probe() && awaited.limit.is_none());
+        spawn.terms.limit = Some(TRY).filter(|_| awaited.probe.is_some() && awaited.limit.is_none());
         spawn.terms.grace = run_as.grace;
     };
     let (identity, file) = (run_as.identity, None);
     let started = match (&awaited.argv[..], awaited.limit) {
-        ([program, argv @ ..], limit) if awaited.is_probe() => {
+        ([program, argv @ ..], limit) if awaited.probe.is_some() => {
             let (variables, limit) = (&Variables::default(), limit.unwrap_or(TRY));
             let request = Request { identity, file, argv, variables, limit };
             start_mode(children, Path::new(program), "--preverb-probe", &request, &adjust)
@@ -218,12 +209,13 @@ pub(crate) fn awaited_word(target: &OsStr, program: &Path) -> Result<Option<Awai
 
 /// Parses a target of `--probe`; the probe has to see its whole path.
 pub(crate) fn probed_word(target: &OsStr, program: &Path) -> Result<Option<Awaited>, Failure> {
-    let awaited = awaited_word(target, program)?;
-    if let Some(awaited) = awaited.as_ref().filter(|awaited| awaited.hides_its_path()) {
-        let sentence = format!("`{}` cannot be probed: {UNSEEN_PATH}", awaited.shown);
-        return Err(Failure::new(Kind::Usage, sentence).hint(UNSEEN_PATH_HINT));
+    match awaited_word(target, program)? {
+        Some(Awaited { shown, probe: Some(probe), .. }) if probe.hides_its_path() => {
+            let sentence = format!("`{shown}` cannot be probed: {UNSEEN_PATH}");
+            Err(Failure::new(Kind::Usage, sentence).hint(UNSEEN_PATH_HINT))
+        }
+        awaited => Ok(awaited),
     }
-    Ok(awaited)
 }
 
 #[cfg(test)]

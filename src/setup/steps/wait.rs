@@ -23,7 +23,7 @@ impl Setup {
             // A refusal would show the path of the program.
             each.secret |= variables.hides(program_of(&each.argv));
             // A program that does not exist yet may appear later.
-            if !each.is_probe()
+            if each.probe.is_none()
                 && let Err(failure) = proof::program(&what, &each.argv, variables)
                 && failure.kind() == Kind::Identity
             {
