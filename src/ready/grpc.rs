@@ -70,8 +70,8 @@ fn request(authority: &str, service: &[u8]) -> Vec<u8> {
     // Field 1 of the request is the service; without it, the request is about the whole server.
     let message =
         if service.is_empty() { Vec::new() } else { [&[0x0a][..], &varint(service.len()), service].concat() };
-    let length = u32::try_from(message.len()).unwrap_or_default();
-    let data = [&[0][..], &length.to_be_bytes(), &message].concat();
+    let length = u32::try_from(message.len()).unwrap_or_default().to_be_bytes();
+    let data = [&[0][..], &length, &message].concat();
     [
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
         written(SETTINGS, 0, 0, &[]),

@@ -35,9 +35,8 @@ fn greeted(open: &Open<'_>) -> Result<(Connection, u8), String> {
 
 /// Logs in as a user that does not exist, and returns whether the server accepts logins.
 fn log_in((mut connection, mut sequence): (Connection, u8)) -> Result<(), String> {
-    let (longest_packet, charset) = (1_u32 << 24, 33);
-    let head =
-        [&CAPABILITIES.to_le_bytes()[..], &longest_packet.to_le_bytes(), &[charset], &[0; 23]].concat();
+    let (packet_limit, charset) = (1_u32 << 24, 33);
+    let head = [&CAPABILITIES.to_le_bytes()[..], &packet_limit.to_le_bytes(), &[charset], &[0; 23]].concat();
     let mut payload = [&head[..], USER, b"\0\0mysql_native_password\0"].concat();
     for _ in 0..ROUNDS {
         let [low, middle, high, ..] = u32::try_from(payload.len()).unwrap_or_default().to_le_bytes();
