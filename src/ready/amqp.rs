@@ -3,6 +3,7 @@
 
 use crate::ready::connection::Parsed;
 
+/// The header of protocol version 0-9-1.
 pub(crate) const HEADER: &[u8] = b"AMQP\0\0\x09\x01";
 /// The maximum size of a Connection.Start. The real limit is negotiated only after it.
 const LONGEST_FRAME: u32 = 128 * 1024;
