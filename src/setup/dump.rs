@@ -1,6 +1,4 @@
 //! The results of a hook: the environment of the shell that sourced it, and its text on descriptor 3.
-//!
-//! This module parses both and finds the changes. It starts no processes.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -16,8 +14,7 @@ use crate::sys::{read, working_directory};
 use crate::text::{bytes_of, is_shell_name, path_of, quoted};
 use crate::value::{Document, Shape, Sources, Variables};
 
-/// `--preverb-dump SOCKET`: sends this process's environment back. The receiver knows the hook, and reports
-/// missing data.
+/// `--preverb-dump SOCKET`: sends this process's environment back. The receiver reports missing data.
 pub(crate) fn dump(words: &[OsString]) -> u8 {
     let name = words.first().map(|word| word.as_bytes()).unwrap_or_default();
     let send = || -> std::io::Result<usize> {
@@ -43,8 +40,7 @@ impl Dump {
         let variables = read::environment();
         let entries = variables.to_envp();
         let mut dump = bytes_of(&working_directory().unwrap_or_default()).to_vec();
-        dump.push(0);
-        dump.extend(format!("{:o}\0{}\0", current_umask(), entries.len()).bytes());
+        dump.extend(format!("\0{:o}\0{}\0", current_umask(), entries.len()).bytes());
         for entry in entries {
             dump.extend_from_slice(entry.to_bytes_with_nul());
         }
@@ -54,8 +50,8 @@ impl Dump {
     pub(crate) fn parse(dump: &[u8]) -> Option<Self> {
         let mut fields = dump.strip_suffix(b"\0")?.split(|byte| *byte == 0);
         let directory = path_of(fields.next()?).to_owned();
-        let umask = octal(fields.next()?)?;
-        let count: usize = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
+        let umask = u32::from_str_radix(str::from_utf8(fields.next()?).ok()?, 8).ok()?;
+        let count: usize = str::from_utf8(fields.next()?).ok()?.parse().ok()?;
         let entries: Vec<Vec<u8>> = fields.map(<[u8]>::to_vec).collect();
         (entries.len() == count).then(|| Self { directory, umask, variables: Variables::inherited(entries) })
     }
@@ -67,28 +63,19 @@ impl Dump {
             variables.named().map(|(name, found)| (name, found.value)).collect()
         };
         let (had, has) = (index(before), index(&self.variables));
-        let mut variables = Vec::new();
-        for (name, _) in self.variables.named() {
-            let after = has.get(name).copied();
-            if had.get(name).copied() != after && !is_the_shells_own(name, after) {
-                variables.push((name.to_vec(), after.map(<[u8]>::to_vec)));
-            }
-        }
-        for (name, _) in before.named() {
+        let unset = before.named().filter(|(name, _)| {
             // A shell drops names that it does not support; that is not an unset.
             let is_function = name.starts_with(b"BASH_FUNC_") && name.ends_with(b"%%");
-            let holds = is_shell_name(name) || (is_function && is_bash());
-            if !has.contains_key(name) && holds && !is_the_shells_own(name, None) {
-                variables.push((name.to_vec(), None));
-            }
-        }
+            !has.contains_key(name) && (is_shell_name(name) || (is_function && is_bash()))
+        });
+        let names = self.variables.named().chain(unset).map(|(name, _)| (name, has.get(name).copied()));
+        let variables = names
+            .filter(|(name, after)| had.get(name).copied() != *after && !is_the_shells_own(name, *after))
+            .map(|(name, after)| (name.to_vec(), after.map(<[u8]>::to_vec)))
+            .collect();
         let directory = Some(self.directory.clone()).filter(|path| !path.as_os_str().is_empty());
         Changes { variables, directory, umask: Some(self.umask) }
     }
-}
-
-fn octal(digits: &[u8]) -> Option<u32> {
-    u32::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok()
 }
 
 /// Variables about the shell itself, or with bash's options: if they were exported, a hook's `set -e` would
@@ -98,8 +85,7 @@ const SHELLS_OWN: &str = "SHLVL _ OLDPWD PWD SHELLOPTS BASHOPTS PPID LINENO RAND
                           BASHPID BASH_VERSION BASH_VERSINFO BASH_SUBSHELL BASH_COMMAND BASH_ARGC BASH_ARGV \
                           BASH_ARGV0 BASH_EXECUTION_STRING BASH_LINENO BASH_SOURCE";
 
-/// Whether the shell itself makes this change, to a value or to unset: every shell resets some variables when
-/// it starts.
+/// Whether the shell itself makes this change: every shell resets some variables when it starts.
 fn is_the_shells_own(name: &[u8], after: Option<&[u8]>) -> bool {
     match name {
         b"IFS" => after == Some(b" \t\n"),

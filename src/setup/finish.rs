@@ -6,7 +6,7 @@ use rustix::process::{Rlimit, getrlimit, setrlimit};
 
 use crate::setup::state::{Setup, existence};
 use crate::setup::users;
-use crate::sys::{exec, identity, proc, start};
+use crate::sys::{Terminal, exec, identity, proc, start};
 use crate::text::escape::escaped;
 use crate::text::{Failure, Format, Kind, Level, Log, Message, Result, VerbName};
 use crate::value::{Expanded, Limit, Origin, Supervision, Variables};
@@ -18,10 +18,9 @@ impl Setup {
             self.look_again()?;
             self.identity.as_ref().map_or(Ok(()), users::verify)?;
         }
-        let root =
-            self.world.myself.is_root() && self.identity.as_ref().is_none_or(|identity| identity.uid == 0);
+        let root = self.is_root(self.identity.as_ref());
         self.enter_for_target(root)?;
-        self.restore_terminal();
+        self.terminal.iter().for_each(Terminal::restore);
         let mut variables = self.surroundings.variables(root).clone();
         self.name_verb(&mut variables);
         self.plan.judge_late(&variables)?;
@@ -42,23 +41,18 @@ impl Setup {
         self.step_down()?;
         let name = exec::program_of(&argv);
         let conceal = secret || variables.hides(name);
-        let failure = match &self.plan.init {
-            None => exec::exec(&argv, &variables, Some(&mut self.world.children.signals)),
-            Some(options) => {
-                // A supervisor would not know which parts are secret.
-                let located = conceal.then(|| exec::locate(name, &variables));
-                if let Some(Err(failure)) = located {
-                    failure
-                } else {
-                    let supervision = Supervision {
-                        conceal,
-                        blocked: self.world.children.signals.blocked(),
-                        ..options.clone()
-                    };
-                    // The program is preverb itself; the target's PATH may not contain it.
-                    let own = own_arguments(&supervision, self.world.log.format, &variables);
-                    exec::exec_file(start::itself(&self.world.program), &own, &argv, &variables)
-                }
+        let init = self.plan.init.as_ref();
+        // A supervisor would not know which parts are secret.
+        let located = init.filter(|_| conceal).map(|_| exec::locate(name, &variables));
+        let failure = match (init, located) {
+            (_, Some(Err(failure))) => failure,
+            (None, _) => exec::exec(&argv, &variables, Some(&mut self.world.children.signals)),
+            (Some(options), _) => {
+                let blocked = self.world.children.signals.blocked();
+                let supervision = Supervision { conceal, blocked, ..options.clone() };
+                // The program is preverb itself; the target's PATH may not contain it.
+                let own = own_arguments(&supervision, self.world.log.format, &variables);
+                exec::exec_file(start::itself(&self.world.program), &own, &argv, &variables)
             }
         };
         // Later messages must not be subject to the target's limits: with `fsize = 0` they would fail.

@@ -39,9 +39,9 @@ pub(super) struct Script {
 impl Script {
     /// The argv of the script's shell, which starts `preverb` to send its environment to `socket`.
     ///
-    /// The environment is sent at the end of the file. A hook may end earlier with `exit 0`, so an EXIT trap
-    /// also sends it, unless that has been done. If the hook sets its own EXIT trap, that one runs. The
-    /// status is masked first, because wait(2) reports 8 bits, while `$?` in a small shell can be any number.
+    /// The environment is sent at the end of the file or, as a hook may end with `exit 0`, by an EXIT trap
+    /// (unless the hook sets its own). The status is masked, because wait(2) reports 8 bits, while `$?` in a
+    /// small shell can be any number.
     ///
     /// The program is a child of the shell: bash also runs the EXIT trap when a signal ends it, with a status
     /// of 0, and must still end by that signal. If the program cannot start or send, the hook itself has not
@@ -73,8 +73,7 @@ impl Script {
 
 impl Setup {
     pub(super) fn hook(&mut self, task: &Task<'_>, hook: &Hook) -> Result<()> {
-        let log = self.world.log;
-        let label = &task.step.label;
+        let (log, label, name) = (self.world.log, &task.step.label, &hook.name);
         self.terminal.get_or_insert_with(Terminal::observe);
         let variables = self.variables_of(task);
         if task.kept_root {
@@ -86,55 +85,83 @@ impl Setup {
                 && failure.kind() == Kind::Identity
             {
                 self.secret |= variables.hides(&program);
-                return Err(failure.field("hook", &hook.name).field("step", label));
+                return Err(failure.field("hook", name).field("step", label));
             }
         }
         let environment = self.plan.environment.name.to_string();
-        let report = |text: &str| {
+        let report = |text: String| {
             Message::new(Level::Info, text)
-                .field("hook", &hook.name)
+                .field("hook", name)
                 .field("step", label)
                 .field("environment", &environment)
         };
-        log.emit(&report(&format!("running hook `{}`", hook.name)));
-        let (ended, running) = match self.start(task, hook, &variables) {
-            Err(failure) if failure.kind() == Kind::Identity => return Err(failure),
-            Err(failure) => (Ended::NotStarted(failure.sentence()), None),
-            Ok(mut running) => {
-                let ended = self.world.children.run(&mut running, REPORT_INTERVAL, &|so_far| {
-                    log.emit(&report(&format!("hook `{}` still runs after {}", hook.name, readable(so_far))));
-                });
-                let ended = ended.map_err(|stop| {
-                    self.restore_terminal();
-                    let failure = stop.failure(&format!("while hook `{}` ran", hook.name));
-                    with_kill(failure, Some(&running)).field("hook", &hook.name).field("step", label)
-                })?;
-                (ended, Some(running))
-            }
-        };
-        self.restore_terminal();
-        let refusal = running.as_ref().map(Running::last_line).unwrap_or_default();
-        let ended = if refusal.is_empty() { ended } else { Ended::NotStarted(refusal) };
-        let running = match running {
-            Some(running) if ended == Ended::Exited(0) => running,
-            running => {
-                // How it ended is not secret, but the reason for a failed start names its file.
-                let conceals = self.secret && matches!(ended, Ended::NotStarted(_));
-                let ended = if conceals { Ended::NotStarted(WITHHELD.to_owned()) } else { ended };
-                let failure = self.hook_failure(&hook.name, task, &ended.describe());
-                return Err(with_kill(failure, running.as_ref()));
-            }
-        };
-        let duration = running.started.elapsed();
-        let changes = changes(hook, &running, &variables).map_err(|(what, hint)| {
-            let failure = self.hook_failure(&hook.name, task, &what);
-            if hint.is_empty() { failure } else { failure.hint(hint) }
+        log.emit(&report(format!("running hook `{name}`")));
+        let started = self.start(task, hook, &variables);
+        let mut running = self.started(started, name, task, self.secret)?;
+        let ended = self.world.children.run(&mut running, REPORT_INTERVAL, &|so_far| {
+            log.emit(&report(format!("hook `{name}` still runs after {}", readable(so_far))));
+        });
+        self.terminal.iter().for_each(Terminal::restore);
+        let ended = ended.map_err(|stop| {
+            let failure = stop.failure(&format!("while hook `{name}` ran"));
+            with_kill(failure, &running).field("hook", name).field("step", label)
         })?;
-        let origin = Origin::Hook(hook.name.clone());
-        self.surroundings.absorb(&changes, task.root, &origin, &self.plan.secrets);
-        let message = report(&format!("hook `{}` done in {}", hook.name, readable(duration)));
+        let refusal = running.last_line();
+        if !refusal.is_empty() || ended != Ended::Exited(0) {
+            // How it ended is not secret, but the reason for a failed start names its file.
+            let ended = if refusal.is_empty() { ended } else { not_started(refusal, self.secret) };
+            return Err(with_kill(self.hook_failure(name, task, &ended.describe()), &running));
+        }
+        let duration = running.started.elapsed();
+        let changes = self.changes(task, hook, &running, &variables)?;
+        self.surroundings.absorb(&changes, task.root, &Origin::Hook(name.clone()), &self.plan.secrets);
+        let message = report(format!("hook `{name}` done in {}", readable(duration)));
         log.emit(&message.number("duration-ms", u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)));
         Ok(())
+    }
+
+    /// A hook that could not be started has failed, unless it is one that root must not run.
+    pub(super) fn started(
+        &self, started: Result<Running>, hook: &str, task: &Task<'_>, secret: bool,
+    ) -> Result<Running> {
+        started.map_err(|failure| {
+            if failure.kind() == Kind::Identity {
+                return failure;
+            }
+            self.hook_failure(hook, task, &not_started(failure.sentence(), secret).describe())
+        })
+    }
+
+    /// The changes of a hook that has succeeded: those of its shell, and those that it wrote to descriptor 3.
+    fn changes(
+        &self, task: &Task<'_>, hook: &Hook, running: &Running, before: &Variables,
+    ) -> Result<Changes> {
+        let wrong = |what: &str| self.hook_failure(&hook.name, task, what);
+        let mut changes = Changes::default();
+        if let Work::Script(script) = &hook.work {
+            let handed = Dump::parse(running.text(Carries::Environment)).ok_or_else(|| {
+                wrong("ended before its environment could be read back").hint(
+                    "it replaced the EXIT trap, called `exec`, or can no longer start a program; a file \
+                     without the extension `.sh` is run instead of sourced",
+                )
+            })?;
+            changes = handed.changes(before, || script.is_bash(before));
+            if working_directory().unwrap_or_default() == handed.directory {
+                changes.directory = None;
+            } else if changes.directory.is_none() {
+                return Err(wrong("ended in a working directory that no longer exists"));
+            }
+            changes.umask = changes.umask.filter(|umask| *umask != current_umask());
+        }
+        if let Some(uid) = running.foreign_writer {
+            let what = "which wrote to descriptor 3: only root may write to it";
+            return Err(wrong(&format!("stepped down to uid {uid}, {what}")));
+        }
+        let written = written_variables(running.text(Carries::Variables))
+            .map_err(|reason| wrong(&format!("wrote to descriptor 3 {reason}")))?;
+        let written = written.into_iter().filter(|(name, _)| !is_preverbs_own(name));
+        changes.variables.extend(written.map(|(name, value)| (name, Some(value))));
+        Ok(changes)
     }
 
     /// The file that a shell of root starts as preverb. If another user may have replaced the file at this
@@ -165,8 +192,7 @@ impl Setup {
                 (&socket, Some(uid))
             }
         };
-        let is_root =
-            self.world.myself.is_root() && task.identity.as_ref().is_none_or(|identity| identity.uid == 0);
+        let is_root = self.is_root(task.identity.as_ref());
         if is_root {
             self.users.may_change();
         }
@@ -182,41 +208,12 @@ impl Setup {
     }
 }
 
-/// The changes of a hook: those from its shell, and those from descriptor 3. The error is the end of a
-/// sentence about the hook, and a hint.
-fn changes(
-    hook: &Hook, running: &Running, before: &Variables,
-) -> std::result::Result<Changes, (String, &'static str)> {
-    let wrong = |what: &str| (what.to_owned(), "");
-    let mut changes = Changes::default();
-    if let Work::Script(script) = &hook.work {
-        let handed = Dump::parse(running.text(Carries::Environment)).ok_or_else(|| {
-            let hint = "it replaced the EXIT trap, called `exec`, or can no longer start a program; a \
-                        file without the extension `.sh` is run instead of sourced";
-            ("ended before its environment could be read back".to_owned(), hint)
-        })?;
-        changes = handed.changes(before, || script.is_bash(before));
-        if working_directory().unwrap_or_default() == handed.directory {
-            changes.directory = None;
-        } else if changes.directory.is_none() {
-            return Err(wrong("ended in a working directory that no longer exists"));
-        }
-        changes.umask = changes.umask.filter(|umask| *umask != current_umask());
-    }
-    if let Some(uid) = running.foreign_writer {
-        let what =
-            format!("stepped down to uid {uid}, which wrote to descriptor 3: only root may write to it");
-        return Err(wrong(&what));
-    }
-    let written = written_variables(running.text(Carries::Variables))
-        .map_err(|reason| wrong(&format!("wrote to descriptor 3 {reason}")))?;
-    let written = written.into_iter().filter(|(name, _)| !is_preverbs_own(name));
-    changes.variables.extend(written.map(|(name, value)| (name, Some(value))));
-    Ok(changes)
+pub(super) fn not_started(why: String, secret: bool) -> Ended {
+    Ended::NotStarted(if secret { WITHHELD.to_owned() } else { why })
 }
 
-fn with_kill(failure: Failure, running: Option<&Running>) -> Failure {
-    match running.and_then(Running::outlived) {
+fn with_kill(failure: Failure, running: &Running) -> Failure {
+    match running.outlived() {
         Some(grace) => failure.and(format!("it did not end within {}, and was killed", readable(grace))),
         None => failure,
     }

@@ -30,7 +30,7 @@ pub(crate) enum How {
     Interpret(Vec<OsString>),
     Skip(String),
     /// It cannot be run but must not be skipped: the end of a sentence about it, and a hint.
-    Fail(String, String),
+    Fail(String, &'static str),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -43,10 +43,8 @@ pub(crate) struct Rules<'r> {
 
 #[derive(Clone, Copy)]
 enum Extension<'r> {
-    /// The extension is `sh` or `envsh`.
-    Script {
-        sourced: bool,
-    },
+    Sh,
+    Envsh,
     Interpreted(&'r [String]),
     Other,
 }
@@ -54,7 +52,7 @@ enum Extension<'r> {
 impl<'r> Rules<'r> {
     /// Whether this script is run because of the rules, where the default is to source it.
     pub(crate) fn runs(self, file: &HookFile) -> bool {
-        let is_script = matches!(self.extension(&file.path), Extension::Script { .. });
+        let is_script = matches!(self.extension(&file.path), Extension::Sh | Extension::Envsh);
         self.executables == Executables::Run && is_script && matches!(file.how, How::Run | How::RunBy(_))
     }
 
@@ -64,12 +62,13 @@ impl<'r> Rules<'r> {
             let stem = name.strip_suffix(extension.as_bytes()).and_then(|name| name.strip_suffix(b"."));
             stem.is_some_and(|stem| !stem.is_empty())
         };
-        if ends_in("sh") || ends_in("envsh") {
-            return Extension::Script { sourced: ends_in("envsh") };
-        }
         let fits = self.interpreters.iter().filter(|(extension, _)| ends_in(extension));
-        let longest = fits.max_by_key(|(extension, _)| extension.len());
-        longest.map_or(Extension::Other, |(_, argv)| Extension::Interpreted(argv))
+        match fits.max_by_key(|(extension, _)| extension.len()) {
+            _ if ends_in("sh") => Extension::Sh,
+            _ if ends_in("envsh") => Extension::Envsh,
+            Some((_, argv)) => Extension::Interpreted(argv),
+            None => Extension::Other,
+        }
     }
 }
 
@@ -78,8 +77,7 @@ impl HookFile {
         escaped(self.path.file_name().unwrap_or(self.path.as_os_str()).as_bytes())
     }
 
-    /// Whether it is the named file itself and its path is secret. A file in a directory has its own name,
-    /// which is not secret.
+    /// Whether its path is secret. A file in a named directory has its own name, which is not secret.
     pub(crate) fn is_secret(&self, named: &Expanded) -> bool {
         named.secret && bytes_of(&self.path) == named.bytes
     }
@@ -132,22 +130,23 @@ pub(crate) fn hook(path: PathBuf, rules: Rules<'_>) -> HookFile {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             How::Skip("it is a broken link; create its target, or remove it".to_owned())
         }
-        Err(error) => fail(format!("cannot be inspected: {}", reason(&error)), READABLE),
+        Err(error) => How::Fail(format!("cannot be inspected: {}", reason(&error)), READABLE),
         Ok(metadata) if metadata.is_dir() && matches!(extension, Extension::Other) => {
             How::Skip("it is a directory; subdirectories are not searched for hooks".to_owned())
         }
-        Ok(metadata) if metadata.is_dir() => fail(
-            "is a directory, and should be a file",
+        Ok(metadata) if metadata.is_dir() => How::Fail(
+            "is a directory, and should be a file".to_owned(),
             "a mount whose source does not exist makes a directory of that name",
         ),
         Ok(metadata) if !metadata.is_file() => How::Skip("it is not a regular file".to_owned()),
         Ok(metadata) => {
             let is_executable = metadata.permissions().mode() & 0o111 != 0;
             match extension {
-                Extension::Script { sourced } => {
-                    let runs = is_executable && rules.executables == Executables::Run && !sourced;
+                Extension::Sh => {
+                    let runs = is_executable && rules.executables == Executables::Run;
                     script(&path, rules, is_executable, runs)
                 }
+                Extension::Envsh => script(&path, rules, is_executable, false),
                 Extension::Interpreted(_) | Extension::Other if is_executable => program(&path),
                 Extension::Interpreted(argv) => How::Interpret(argv.iter().map(OsString::from).collect()),
                 Extension::Other => How::Skip(no_rule(&path)),
@@ -158,10 +157,6 @@ pub(crate) fn hook(path: PathBuf, rules: Rules<'_>) -> HookFile {
 }
 
 const READABLE: &str = "a hook runs as the step's user, who must be able to reach and read it";
-
-fn fail(what: impl Into<String>, hint: &str) -> How {
-    How::Fail(what.into(), hint.to_owned())
-}
 
 fn no_rule(path: &Path) -> String {
     match path.extension().filter(|extension| !extension.is_empty()).and_then(OsStr::to_str) {
@@ -180,9 +175,7 @@ fn script(path: &Path, rules: Rules<'_>, is_executable: bool, runs: bool) -> How
         Ok(text) => text,
         // The kernel may be able to run a file that this process cannot read.
         Err(_) if runs => return How::Run,
-        Err(error) => {
-            return fail(format!("cannot be read: {}", reason(&error)), READABLE);
-        }
+        Err(error) => return How::Fail(format!("cannot be read: {}", reason(&error)), READABLE),
     };
     if text.starts_with(BOM) {
         return with_bom();
@@ -190,17 +183,14 @@ fn script(path: &Path, rules: Rules<'_>, is_executable: bool, runs: bool) -> How
     let line = Shebang::of(&text);
     let command = line.and_then(Shebang::command);
     if let Some((program, _)) = command.as_ref().filter(|(program, _)| !is_shell(program)) {
-        return if is_executable {
-            program_with(line)
-        } else {
-            let what = format!("is a script for {}, and not executable", quoted(base(program)));
-            fail(what, "`chmod +x` it to have it run; only scripts for sh, dash, ash or bash are sourced")
-        };
+        let what = format!("is a script for {}, and not executable", quoted(base(program)));
+        let hint = "`chmod +x` it to have it run; only scripts for sh, dash, ash or bash are sourced";
+        return if is_executable { program_with(line) } else { How::Fail(what, hint) };
     }
     if let Some(line) = text.split(|byte| *byte == b'\n').position(|line| line.ends_with(b"\r")) {
         let number = line + 1;
         let what = format!("has a carriage return (CR) at the end of line {number}, a Windows line ending");
-        return fail(what, exec::UNIX_LINE_ENDS);
+        return How::Fail(what, exec::UNIX_LINE_ENDS);
     }
     match command {
         Some(_) if runs => How::Run,
@@ -223,7 +213,7 @@ fn is_shell(program: &[u8]) -> bool {
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
 fn with_bom() -> How {
-    fail("begins with a byte order mark (BOM)", exec::NO_BOM)
+    How::Fail("begins with a byte order mark (BOM)".to_owned(), exec::NO_BOM)
 }
 
 /// An executable file that is run directly. Unreadable files can still be run, and a byte order mark without
@@ -238,7 +228,7 @@ fn program(path: &Path) -> How {
 
 fn program_with(line: Option<Shebang<'_>>) -> How {
     if line.is_some_and(Shebang::ends_in_cr) {
-        return fail(format!("has a `#!` line that {}", exec::ENDS_IN_CR), exec::UNIX_LINE_ENDS);
+        return How::Fail(format!("has a `#!` line that {}", exec::ENDS_IN_CR), exec::UNIX_LINE_ENDS);
     }
     How::Run
 }

@@ -12,7 +12,7 @@ pub(crate) mod users;
 
 pub(crate) use crate::setup::hook_files::{How, Rules};
 pub(crate) use crate::setup::state::not_root;
-pub(crate) use crate::setup::steps::render::{FindError, Templates};
+pub(crate) use crate::setup::steps::render::Templates;
 pub(crate) use crate::setup::steps::wait::awaited_of;
 
 use std::cell::Cell;
@@ -20,7 +20,6 @@ use std::time::{Duration, Instant};
 
 use crate::plan::target::{expand, fault_failure};
 use crate::plan::{Plan, PlanStep};
-use crate::setup::once::Outcome;
 use crate::setup::state::{Setup, Task, World};
 use crate::setup::steps::render::Rendering;
 use crate::setup::steps::{mkdir, progress, render};
@@ -29,14 +28,12 @@ use crate::text::{Failure, Kind, Level, Message, Result, quoted, readable, reaso
 use crate::value::{Deferred, During, OnFailure, Render, Scope, StepKind};
 
 pub(crate) fn perform(plan: Plan, world: World) -> Failure {
-    let mut setup = match Setup::prepare(plan, world) {
-        Ok(setup) => setup,
-        Err(failure) => return failure,
-    };
-    let steps = std::mem::take(&mut setup.plan.steps);
-    match steps.iter().try_for_each(|step| setup.step(step)).and_then(|()| setup.become_target()) {
-        Ok(failure) | Err(failure) => failure,
-    }
+    let performed = Setup::prepare(plan, world).and_then(|mut setup| {
+        let steps = std::mem::take(&mut setup.plan.steps);
+        steps.iter().try_for_each(|step| setup.step(step))?;
+        setup.become_target()
+    });
+    performed.unwrap_or_else(|failure| failure)
 }
 
 impl Setup {
@@ -64,8 +61,7 @@ impl Setup {
         step.label_with(self.surroundings.variables(false))
     }
 
-    /// Performs the steps of a group. Its timeout limits all of them together; with `during` it limits the
-    /// wait for that program instead.
+    /// Performs the steps of a group. Its timeout limits all of them, or the wait for its `during` program.
     fn group(&mut self, task: &Task<'_>, during: Option<&During>) -> Result<()> {
         let step = task.step;
         self.once(task, |setup| {
@@ -93,7 +89,7 @@ impl Setup {
             }
             // The failures of its steps already omit secrets.
             setup.secret = false;
-            done.map(|()| Outcome::Done)
+            done.map(|()| true)
         })
     }
 
@@ -184,10 +180,7 @@ impl Setup {
     }
 
     fn rendering(&mut self, task: &Task<'_>, render: &Render) -> Result<Rendering> {
-        let suffix = match &render.suffix {
-            Some(suffix) => self.expand(suffix, task, "suffix")?.bytes,
-            None => render::SUFFIX.into(),
-        };
+        let suffix = render.suffix.as_ref().map(|suffix| self.expand(suffix, task, "suffix")).transpose()?;
         let variables = self.surroundings.variables(task.root);
         let only = |name| expand(name, variables, "`only`").map(|expanded| expanded.bytes);
         let only =
@@ -196,7 +189,7 @@ impl Setup {
             from: self.path(&render.from, task, "render")?,
             to: self.path(&render.to, task, "to")?,
             mode: render.mode.as_ref().and_then(Deferred::known),
-            suffix,
+            suffix: suffix.map_or(render::SUFFIX.into(), |suffix| suffix.bytes),
             scope: Scope { only, keep_unset: render.keep_unset },
             roots_step: task.kept_root.then(|| task.who()),
         })

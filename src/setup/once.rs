@@ -16,18 +16,13 @@ use rustix::io::Errno;
 use crate::plan::secret_marker;
 use crate::setup::state::{Place, Setup, Task};
 use crate::setup::steps::mkdir::mkdir;
+use crate::setup::surroundings::Changes;
 use crate::sys::{Children, DIRECTORY, Entry, Identity, Keep, NONBLOCKING, Refusal, acting_as, entry, place};
 use crate::text::{
     FIRST_REPORT, Failure, Kind, Level, Log, Message, REPORT_INTERVAL, Result, bytes_of, escaped,
     of_errno as why, path_of, pause, quoted_path, readable,
 };
-use crate::value::{Expanded, Template};
-
-/// The result of a step that succeeded.
-pub(super) enum Outcome {
-    Done,
-    Nothing,
-}
+use crate::value::{Expanded, Origin, Template};
 
 /// The variable with the value of the old marker, for a step with `per`.
 const PREVIOUS: &[u8] = b"PREVERB_PREVIOUS";
@@ -36,9 +31,10 @@ const MODE: Mode = Mode::from_raw_mode(0o644);
 const LONGEST: u64 = 1 << 20;
 
 impl Setup {
-    /// Does `work`. If the step has a marker, it does so only if that does not exist yet.
+    /// Does `work`, which returns whether there was anything to do. If the step has a marker, it does so only
+    /// if that does not exist yet.
     pub(super) fn once(
-        &mut self, task: &Task<'_>, work: impl FnOnce(&mut Self) -> Result<Outcome>,
+        &mut self, task: &Task<'_>, work: impl FnOnce(&mut Self) -> Result<bool>,
     ) -> Result<()> {
         let step = &task.step.step;
         let Some(once) = &step.once else { return work(self).map(|_| ()) };
@@ -66,25 +62,25 @@ impl Setup {
                 && task.root
                 && self.surroundings.are_split()
             {
-                let sentence = format!(
-                    "{} does not take the value in {} as root: the file belongs to another user",
-                    task.who(),
-                    marker.shown()
-                );
+                let (who, shown) = (task.who(), marker.shown());
+                let what = format!("does not take the value in {shown} as root");
+                let sentence = format!("{who} {what}: the file belongs to another user");
                 let failure = Failure::new(Kind::Identity, sentence).field("step", task.step.label.as_str());
                 return Err(failure.hint("if the value is right, make the file root's: `chown root`"));
             }
-            self.surroundings.set_for_all(PREVIOUS, previous);
+            let variables = vec![(PREVIOUS.to_vec(), previous.map(<[u8]>::to_vec))];
+            let changes = Changes { variables, ..Changes::default() };
+            self.surroundings.absorb(&changes, true, &Origin::Preverb, &self.plan.secrets);
         }
         let outer = self.locked.len();
-        self.locked.extend(lock.directory);
+        self.locked.extend(lock.as_ref().map(|lock| lock.directory));
         let done = work(self);
         self.locked.truncate(outer);
         self.return_to(outside, task)?;
         match done {
-            Ok(Outcome::Done) => marker.write(&before),
+            Ok(true) => marker.write(&before),
             // With a marker, a volume that is mounted next time would never be set up.
-            Ok(Outcome::Nothing) => Ok(()),
+            Ok(false) => Ok(()),
             Err(failure) if marker.per.is_none() && marker.look().is_ok_and(|found| found.is_some()) => {
                 let shown = marker.shown();
                 Err(failure.and(format!("{shown} exists now, so the next start will treat the step as done")))
@@ -210,44 +206,39 @@ impl<'s> Marker<'s> {
         })
     }
 
-    /// Locks the marker and waits while another run holds the lock. `held` are the directories that this run
-    /// has already locked.
-    fn lock(&self, held: &[Place], log: Log, children: &mut Children) -> Result<Lock<'s>> {
+    /// Locks the marker and waits while another run holds the lock. Takes no lock if this run already holds the
+    /// directory, which is then one of `held`, or if nothing can be locked.
+    fn lock(&self, held: &[Place], log: Log, children: &mut Children) -> Result<Option<Lock<'s>>> {
         let refused = |errno| match errno {
             Errno::LOOP => self.refused("lock", &"its lock file is a symbolic link"),
             _ => self.refused("lock", &why(errno)),
         };
         let entry = self.entry()?;
         let directory = place(&fstat(&entry.directory).map_err(refused)?);
-        let mut lock = Lock { directory: None, file: None, held: None, writer: self.writer };
         if held.contains(&directory) {
-            return Ok(lock);
+            return Ok(None);
         }
         let (step, shown) = (self.step, self.shown());
-        let say = |level, sentence: String| log.emit(&Message::new(level, sentence).field("step", step));
+        let say = |level, what: String| {
+            log.emit(&Message::new(level, format!("step `{step}` {what}")).field("step", step));
+        };
         let started = Instant::now();
         let mut say_at = FIRST_REPORT;
+        let mut file = None;
         loop {
-            match acting_as(self.writer, || lock.attempt(&entry).map_err(refused))? {
-                Tried::Held => {
-                    lock.directory = Some(directory);
-                    return Ok(lock);
+            match acting_as(self.writer, || try_lock(&entry, &mut file).map_err(refused))? {
+                Ok(held) => return Ok(Some(Lock { directory, file, held, writer: self.writer })),
+                Err(Errno::WOULDBLOCK) => {}
+                Err(errno) => {
+                    say(Level::Warning, format!("runs without a lock of {shown}: {}", why(errno)));
+                    return Ok(None);
                 }
-                Tried::Impossible(errno) => {
-                    lock.file = None;
-                    let sentence = format!("step `{step}` runs without a lock of {shown}: {}", why(errno));
-                    say(Level::Warning, sentence);
-                    return Ok(lock);
-                }
-                Tried::Again => continue,
-                Tried::Busy => {}
             }
             let waited = started.elapsed();
             if waited >= say_at {
                 let is_first = say_at == FIRST_REPORT;
                 let how_long = if is_first { String::new() } else { format!(", {}", readable(waited)) };
-                let who = format!("waits for the lock of {shown}, which another run holds{how_long}");
-                say(Level::Info, format!("step `{step}` {who}"));
+                say(Level::Info, format!("waits for the lock of {shown}, which another run holds{how_long}"));
                 say_at = if is_first { REPORT_INTERVAL } else { say_at + REPORT_INTERVAL };
             }
             children.sleep(Instant::now() + pause(waited)).map_err(|stop| {
@@ -256,8 +247,7 @@ impl<'s> Marker<'s> {
         }
     }
 
-    /// The entry of the marker. A missing directory is created for the writer, who has to be able to write to
-    /// it.
+    /// The entry of the marker, in a directory that the writer can write to. A missing directory is created.
     fn entry(&self) -> Result<Entry> {
         let find = || acting_as(self.writer, || Ok(Entry::find(&self.path)));
         let mut found = find()?;
@@ -280,22 +270,20 @@ impl<'s> Marker<'s> {
 
 /// The right to run the step. Dropping it releases the lock.
 struct Lock<'m> {
-    /// The marker's directory, if this run holds the lock.
-    directory: Option<Place>,
-    /// The lock file next to the marker, if the directory cannot be locked (NFS locks only files that are
-    /// open for writing).
+    /// The marker's directory.
+    directory: Place,
+    /// The lock file, if the directory cannot be locked: NFS locks only files that are open for writing.
     file: Option<Entry>,
-    held: Option<OwnedFd>,
+    held: OwnedFd,
     writer: Option<&'m Identity>,
 }
 
 impl Drop for Lock<'_> {
-    /// Removes a lock file while it is still locked, so that no other run can hold a lock on a removed file
-    /// without knowing it.
+    /// Removes a lock file while it is locked: no other run must unknowingly hold a lock on a removed file.
     fn drop(&mut self) {
-        if let (Some(file), Some(held), Some(_)) = (&self.file, &self.held, self.directory) {
+        if let Some(file) = &self.file {
             let _ = acting_as(self.writer, || {
-                if is_at(held, file).unwrap_or(false) {
+                if is_at(&self.held, file).unwrap_or(false) {
                     file.remove();
                 }
                 Ok(())
@@ -304,52 +292,33 @@ impl Drop for Lock<'_> {
     }
 }
 
-enum Tried {
-    Held,
-    Busy,
-    /// The method has changed: the file was removed or created at the same moment, or the directory cannot be
-    /// locked.
-    Again,
-    Impossible(Errno),
-}
-
-impl Lock<'_> {
-    fn attempt(&mut self, marker: &Entry) -> rustix::io::Result<Tried> {
-        let locked = |file: OwnedFd| {
-            let operation = FlockOperation::NonBlockingLockExclusive;
-            rustix::io::retry_on_intr(|| rustix::fs::flock(&file, operation)).map(|()| file)
-        };
-        let Some(file) = &self.file else {
-            let opened = rustix::fs::openat(&marker.directory, ".", DIRECTORY, Mode::empty());
-            return Ok(match opened.and_then(locked) {
-                Err(Errno::WOULDBLOCK) => Tried::Busy,
-                Err(_) => {
-                    self.file = Some(marker.sibling(".lock")?);
-                    Tried::Again
-                }
-                Ok(held) => {
-                    self.held = Some(held);
-                    Tried::Held
-                }
-            });
-        };
-        let opened = match open_file(file) {
-            Err(Errno::NOENT) => return Ok(Tried::Again),
-            opened => opened?,
-        };
-        Ok(match locked(opened) {
-            Err(Errno::WOULDBLOCK) => Tried::Busy,
-            Err(errno) => {
-                file.remove();
-                Tried::Impossible(errno)
-            }
+/// Tries to lock the marker's directory or, if that is impossible, the lock file, which is then in `file`. The
+/// inner result is the one of flock(2).
+fn try_lock(marker: &Entry, file: &mut Option<Entry>) -> rustix::io::Result<rustix::io::Result<OwnedFd>> {
+    let locked = |file: OwnedFd| {
+        let operation = FlockOperation::NonBlockingLockExclusive;
+        rustix::io::retry_on_intr(|| rustix::fs::flock(&file, operation)).map(|()| file)
+    };
+    let directory = || rustix::fs::openat(&marker.directory, ".", DIRECTORY, Mode::empty());
+    let file = match file {
+        Some(file) => file,
+        None => match directory().and_then(locked) {
+            Err(errno) if errno != Errno::WOULDBLOCK => file.insert(marker.sibling(".lock")?),
+            tried => return Ok(tried),
+        },
+    };
+    loop {
+        match open_file(file).map(locked) {
+            // It was removed or created at this moment.
+            Err(Errno::NOENT) => {}
             // The last holder may have removed it between open and lock; then this lock is worthless.
-            Ok(held) if !is_at(&held, file)? => Tried::Again,
-            Ok(held) => {
-                self.held = Some(held);
-                Tried::Held
+            Ok(Ok(held)) if !is_at(&held, file)? => {}
+            Ok(Err(errno)) if errno != Errno::WOULDBLOCK => {
+                file.remove();
+                return Ok(Err(errno));
             }
-        })
+            tried => return tried,
+        }
     }
 }
 

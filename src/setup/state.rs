@@ -9,7 +9,7 @@ use crate::plan::target::expand;
 use crate::plan::{Plan, PlanStep};
 use crate::setup::surroundings::{Scope, Surroundings};
 use crate::setup::users::Users;
-use crate::sys::{Children, Credentials, Identity, Refusal, RunAs, Terminal, acting_as, read};
+use crate::sys::{Children, Credentials, Identity, Refusal, RunAs, Terminal, acting_as, proof, read};
 use crate::text::{Failure, Kind, Level, Log, Message, Result, WITHHELD, path_of};
 use crate::value::{Expanded, Origin, StepKind, Template, Variables};
 
@@ -52,6 +52,12 @@ impl Task<'_> {
         format!("step `{}`", self.step.label)
     }
 
+    /// Fails (exit code 77) if the step explicitly runs as root and others can change this file.
+    pub(super) fn prove(&self, path: &Path) -> Result<()> {
+        let proved = if self.kept_root { proof::file(path) } else { Ok(()) };
+        proved.map_err(|why| proof::refused(&self.who(), path, &why).field("step", &self.step.label))
+    }
+
     pub(super) fn run_as<'a>(&'a self, preverb: &'a Path) -> RunAs<'a> {
         RunAs {
             identity: self.identity.as_ref(),
@@ -64,7 +70,7 @@ impl Task<'_> {
 
 impl Setup {
     pub(super) fn prepare(plan: Plan, world: World) -> Result<Self> {
-        let surroundings = Surroundings::new(plan.variables.clone());
+        let surroundings = Surroundings::new(plan.variables.clone(), plan.umask);
         let mut setup = Self {
             plan,
             world,
@@ -78,31 +84,24 @@ impl Setup {
             deadline: None,
             locked: Vec::new(),
         };
-        let mut home = None;
         let steps = setup.plan.steps.iter().flat_map(PlanStep::all);
         let users: Vec<&Template> = steps.filter_map(|step| step.step.user.as_ref()).collect();
         for user in &users {
             // A missing user is reported when the step's turn comes.
-            if let Ok(spec) = expand(user, setup.surroundings.variables(true), "`user`") {
+            if let Ok(spec) = user.expand(setup.surroundings.variables(true)) {
                 let _ = setup.users.look_first(&spec);
             }
         }
         let steps_have_users = !users.is_empty();
-        if let Some(user) = &setup.plan.user {
-            let identity = setup.users.look_first(user)?;
-            // Root gets the home of the user even if it already is that user.
-            home = setup.world.myself.is_root().then(|| identity.clone());
-            setup.identity = setup.become_of(identity);
-        }
-        let unprivileged = setup.identity.as_ref().is_some_and(|identity| identity.uid != 0);
-        if setup.world.myself.is_root() && (unprivileged || steps_have_users) {
+        let user = setup.plan.user.as_ref().map(|user| setup.users.look_first(user)).transpose()?;
+        setup.identity = user.clone().and_then(|user| setup.become_of(user));
+        let is_root = setup.world.myself.is_root();
+        if is_root && (steps_have_users || !setup.is_root(setup.identity.as_ref())) {
             setup.surroundings.split();
         }
-        if let Some(identity) = home {
+        // Root gets the home of the user even if it already is that user.
+        if let Some(identity) = user.filter(|_| is_root) {
             set_home(&mut setup.surroundings.of(identity.uid == 0).variables, &identity);
-        }
-        if let Some(umask) = setup.plan.umask {
-            setup.surroundings.set_umask(umask);
         }
         Ok(setup)
     }
@@ -115,11 +114,15 @@ impl Setup {
         if self.world.myself.is_root() {
             return Some(identity);
         }
-        if !self.warned_of_user {
-            self.warned_of_user = true;
+        if !std::mem::replace(&mut self.warned_of_user, true) {
             self.world.log.emit(&not_root(self.world.myself, &identity.spec.shown()));
         }
         None
+    }
+
+    /// Whether a process that this one starts with this identity runs as root.
+    pub(super) fn is_root(&self, identity: Option<&Identity>) -> bool {
+        self.world.myself.is_root() && identity.is_none_or(|identity| identity.uid == 0)
     }
 
     pub(super) fn look_again(&mut self) -> Result<()> {
@@ -134,27 +137,26 @@ impl Setup {
 
     pub(super) fn task_of<'s>(&mut self, step: &'s PlanStep) -> Result<Task<'s>> {
         self.look_again()?;
-        let root = self.world.myself.is_root();
-        // Root always does these steps itself, so variables of other users must not influence them.
-        let always_root = root && matches!(step.step.kind, StepKind::Mkdir { .. } | StepKind::Chown(_));
-        let Some(template) = &step.step.user else {
-            let identity = self.identity.clone();
-            let root = root && identity.as_ref().is_none_or(|identity| identity.uid == 0);
-            let home = identity.clone();
-            return Ok(Task { step, identity, home, root: root || always_root, kept_root: false });
+        let myself = self.world.myself;
+        let (identity, home, kept_root) = match &step.step.user {
+            None => (self.identity.clone(), self.identity.clone(), false),
+            Some(template) => {
+                // Only root's variables may decide which user root becomes.
+                let spec = expand(template, self.surroundings.variables(true), "`user`")?;
+                let user = self.users.look_up(&spec)?;
+                if myself.is_root() && user.uid == 0 {
+                    // Root with another group, such as `root:adm`, is a different identity.
+                    (Some(user.clone()).filter(|user| user.gid != myself.gid), Some(user), true)
+                } else {
+                    let identity = self.become_of(user);
+                    (identity.clone(), identity, false)
+                }
+            }
         };
-        // Only root's variables may decide which user root becomes.
-        let spec = expand(template, self.surroundings.variables(true), "`user`")?;
-        let identity = self.users.look_up(&spec)?;
-        if root && identity.uid == 0 {
-            // Root with another group, such as `root:adm`, is a different identity.
-            let home = Some(identity);
-            let identity = home.clone().filter(|who| who.gid != self.world.myself.gid);
-            return Ok(Task { step, identity, home, root: true, kept_root: true });
-        }
-        let identity = self.become_of(identity);
-        let root = (root && identity.is_none()) || always_root;
-        Ok(Task { step, home: identity.clone(), identity, root, kept_root: false })
+        // Root always does these steps itself, so variables of other users must not influence them.
+        let is_roots = matches!(step.step.kind, StepKind::Mkdir { .. } | StepKind::Chown(_));
+        let root = self.is_root(identity.as_ref().filter(|_| !is_roots));
+        Ok(Task { step, identity, home, root, kept_root })
     }
 
     pub(super) fn variables_of(&self, task: &Task<'_>) -> Variables {
@@ -236,12 +238,6 @@ impl Setup {
             .field("hook", hook)
             .field("step", &task.step.label)
             .field("environment", environment)
-    }
-
-    pub(super) fn restore_terminal(&self) {
-        if let Some(terminal) = &self.terminal {
-            terminal.restore();
-        }
     }
 }
 

@@ -42,22 +42,17 @@ pub(crate) struct Surroundings {
 }
 
 impl Surroundings {
-    pub(crate) fn new(variables: Variables) -> Self {
-        let root = Scope { variables, directory: None, umask: None, is_users_choice: false };
+    pub(crate) fn new(variables: Variables, umask: Option<u32>) -> Self {
+        let root = Scope { variables, directory: None, umask, is_users_choice: false };
         Self { root, others: None, directory: None, umask: None, inherited: None }
     }
 
     pub(crate) fn split(&mut self) {
-        self.note_inherited();
-        self.others = Some(self.root.clone());
+        self.others = Some(self.scopes().0);
     }
 
     pub(crate) fn are_split(&self) -> bool {
         self.others.is_some()
-    }
-
-    fn note_inherited(&mut self) {
-        self.inherited.get_or_insert_with(|| (passage(Path::new(".")).ok(), current_umask()));
     }
 
     pub(crate) fn of(&mut self, root: bool) -> &mut Scope {
@@ -72,26 +67,12 @@ impl Surroundings {
     }
 
     pub(crate) fn scopes(&mut self) -> (Scope, Option<Scope>) {
-        self.note_inherited();
+        self.inherited.get_or_insert_with(|| (passage(Path::new(".")).ok(), current_umask()));
         (self.root.clone(), self.others.clone())
     }
 
     pub(crate) fn return_to(&mut self, scopes: (Scope, Option<Scope>)) {
         (self.root, self.others) = scopes;
-    }
-
-    fn both(&mut self) -> impl Iterator<Item = &mut Scope> {
-        std::iter::once(&mut self.root).chain(self.others.as_mut())
-    }
-
-    pub(crate) fn set_for_all(&mut self, name: &[u8], value: Option<&[u8]>) {
-        self.both().for_each(|scope| set_or_unset(scope, name, value, &Origin::Preverb, false));
-    }
-
-    pub(crate) fn set_umask(&mut self, umask: u32) {
-        self.both().for_each(|each| each.umask = Some(umask));
-        self.umask = Some(umask);
-        rustix::process::umask(Mode::from_raw_mode(umask));
     }
 
     /// Sets the working directory of this process, and of every set in which no hook has changed it, unless
@@ -105,15 +86,14 @@ impl Surroundings {
         change_directory(path, root, users)?;
         // A relative path would lead elsewhere from another directory.
         let path = if path.is_absolute() { path.to_owned() } else { working_directory()? };
-        for each in self.both() {
+        for each in std::iter::once(&mut self.root).chain(self.others.as_mut()) {
             each.directory.get_or_insert_with(|| path.clone());
         }
         self.directory = Some(path);
         Ok(())
     }
 
-    /// Gives this process the working directory and umask of the next task, which runs as root or as one of
-    /// these users.
+    /// Gives this process the directory and umask of the next task, which runs as root or as one of `users`.
     pub(crate) fn enter(&mut self, root: bool, users: &[&Identity]) -> Result<()> {
         let Scope { directory, umask, is_users_choice, .. } = self.of(root);
         let (directory, umask, is_users_choice) = (directory.clone(), *umask, *is_users_choice);
@@ -140,8 +120,7 @@ impl Surroundings {
         Ok(())
     }
 
-    /// Applies the changes of a hook. Changes by root's hooks apply to all steps, changes by other hooks only
-    /// to steps that do not run as root.
+    /// Applies the changes of a hook: those by root to all steps, others to steps that do not run as root.
     pub(crate) fn absorb(
         &mut self, changes: &Changes, root: bool, origin: &Origin, secrets: &BTreeSet<String>,
     ) {
@@ -150,7 +129,10 @@ impl Surroundings {
         for scope in roots.into_iter().chain(self.others.as_mut()) {
             for (name, value) in &changes.variables {
                 let is_secret = std::str::from_utf8(name).is_ok_and(|name| secrets.contains(name));
-                set_or_unset(scope, name, value.as_deref(), origin, is_secret);
+                match value {
+                    Some(value) => scope.variables.set(name, value, origin.clone(), is_secret),
+                    None => scope.variables.unset(name),
+                }
             }
             if changes.directory.is_some() {
                 scope.directory.clone_from(&changes.directory);
@@ -158,13 +140,6 @@ impl Surroundings {
             }
             scope.umask = changes.umask.or(scope.umask);
         }
-    }
-}
-
-fn set_or_unset(scope: &mut Scope, name: &[u8], value: Option<&[u8]>, origin: &Origin, is_secret: bool) {
-    match value {
-        Some(value) => scope.variables.set(name, value, origin.clone(), is_secret),
-        None => scope.variables.unset(name),
     }
 }
 

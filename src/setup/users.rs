@@ -23,9 +23,7 @@ struct Known {
 
 impl Users {
     pub(crate) fn look_first(&mut self, spec: &Expanded) -> Result<Identity> {
-        let found = identity::resolve(spec)?;
-        self.note(&found);
-        Ok(found)
+        Ok(self.note(identity::resolve(spec)?))
     }
 
     /// Looks up a user, possibly again. Fails (exit code 77) if the user does not exist, or if anyone but
@@ -50,17 +48,17 @@ impl Users {
                 return Err(Failure::new(Kind::Identity, sentence).hint(ONLY_ROOT));
             }
         }
-        self.note(&now);
-        Ok(now)
+        Ok(self.note(now))
     }
 
     pub(crate) fn may_change(&mut self) {
         self.known.iter_mut().for_each(|known| known.is_current = false);
     }
 
-    fn note(&mut self, identity: &Identity) {
+    fn note(&mut self, identity: Identity) -> Identity {
         self.known.retain(|known| known.identity.spec.bytes != identity.spec.bytes);
         self.known.push(Known { identity: identity.clone(), is_current: true });
+        identity
     }
 }
 

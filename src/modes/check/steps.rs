@@ -10,7 +10,7 @@ use crate::modes::check::known::Value;
 use crate::modes::check::walk::Walk;
 use crate::plan::{self, PlanStep};
 use crate::setup::steps::render;
-use crate::setup::{FindError, How, Rules, Templates, hook_files};
+use crate::setup::{How, Rules, Templates, hook_files};
 use crate::sys::{Identity, proof, read, regular_text};
 use crate::text::{Level, bytes_of, escaped, quoted_path, reason};
 use crate::value::{
@@ -233,12 +233,9 @@ impl Walk<'_, '_> {
     }
 
     fn templates(&mut self, from: &Value, source: &Path, to: &Path, suffix: &[u8], scope: &Scope) {
-        let files = match render::find(source, to, suffix, &mut || Ok(())) {
+        let files = match render::find(source, to, suffix, None, &mut || Ok(())) {
             Err(_) if self.is_made(source) => return,
-            Err(FindError::At(path, refusal)) => {
-                let message = format!("cannot read template {}: {refusal}", quoted_path(&path));
-                return self.wrong(from, message, None);
-            }
+            Err(failure) => return self.wrong(from, failure.sentence(), None),
             Ok(Templates::Other) => {
                 let message = format!("template {} is neither a file nor a directory", quoted_path(source));
                 return self.wrong(from, message, None);
@@ -249,7 +246,7 @@ impl Walk<'_, '_> {
             }
             Ok(Templates::File) => vec![source.to_owned()],
             Ok(Templates::Tree(files)) => files.into_iter().map(|file| source.join(file)).collect(),
-            Ok(Templates::Missing) | Err(FindError::Ended(_)) => return,
+            Ok(Templates::Missing) => return,
         };
         for file in files {
             let Ok(text) = regular_text(&file) else { continue };

@@ -32,12 +32,14 @@ const ITSELF: &str = "";
 
 impl Setup {
     pub(in crate::setup) fn chown(&mut self, task: &Task<'_>, paths: &[Template]) -> Result<()> {
+        let log = self.world.log;
+        let warn = |what: &str| {
+            let message = Message::new(Level::Warning, format!("{} {what}", task.who()));
+            log.emit(&message.field("step", &task.step.label));
+        };
         if !self.world.myself.is_root() {
-            if !self.warned_of_chown {
-                self.warned_of_chown = true;
-                let message = format!("{} does nothing: only root can change the owner of files", task.who());
-                let message = Message::new(Level::Warning, message).field("step", &task.step.label);
-                self.world.log.emit(&message);
+            if !std::mem::replace(&mut self.warned_of_chown, true) {
+                warn("does nothing: only root can change the owner of files");
             }
             return Ok(());
         }
@@ -47,12 +49,8 @@ impl Setup {
             (None, Some(user)) if !task.kept_root => self.users.look_up(user)?,
             _ => identity::resolve(&Expanded::open("0:0"))?,
         };
-        let log = self.world.log;
-        let warn = |reason: &str| {
-            let message = Message::new(Level::Warning, format!("{} skips {reason}", task.who()));
-            log.emit(&message.field("step", &task.step.label));
-        };
-        chown(&paths, &owner, &warn, &mut progress::of_step(task.step, &mut self.world))
+        let skips = |reason: &str| warn(&format!("skips {reason}"));
+        chown(&paths, &owner, &skips, &mut progress::of_step(task.step, &mut self.world))
     }
 }
 
@@ -125,13 +123,12 @@ impl ChownWalk<'_> {
         let entry = Entry::find(tree).map_err(|refusal| self.refused(tree, &refusal))?;
         self.tick()?;
         let (at, name) = (entry.directory.as_fd(), entry.name.as_os_str());
-        let refused = |giving: &Self, errno| giving.refused(tree, &why(errno));
-        let top = look(at, name).map_err(|errno| refused(self, errno))?;
-        if top.kind != FileType::Directory {
-            return self.chown_file(at, name, &top).map_err(|errno| refused(self, errno));
-        }
-        let (open, top) = enter(at, name).map_err(|errno| refused(self, errno))?;
-        self.walk(open, top)
+        let found = look(at, name).and_then(|top| {
+            let is_tree = top.kind == FileType::Directory;
+            if is_tree { enter(at, name).map(Some) } else { self.chown_file(at, name, &top).map(|()| None) }
+        });
+        let entered = found.map_err(|errno| self.refused(tree, &why(errno)))?;
+        entered.map_or(Ok(()), |(open, top)| self.walk(open, top))
     }
 
     /// Walks a tree without recursion, because a deep tree would exhaust the program's stack.
@@ -178,18 +175,13 @@ impl ChownWalk<'_> {
                 continue;
             }
             self.tick()?;
-            let given = look(at, name).and_then(|found| {
-                if found.mount != seen.mount {
-                    return Ok(());
-                }
-                if found.kind == FileType::Directory {
-                    below.push(name.to_owned());
-                    return Ok(());
-                }
-                self.chown_file(at, name, &found)
-            });
-            if given != Err(Errno::NOENT) {
-                self.checked(given, at, name)?;
+            match look(at, name) {
+                Ok(found) if found.mount != seen.mount => {}
+                Ok(found) if found.kind == FileType::Directory => below.push(name.to_owned()),
+                found => match found.and_then(|found| self.chown_file(at, name, &found)) {
+                    Err(Errno::NOENT) => {}
+                    given => self.checked(given, at, name)?,
+                },
             }
         }
         Ok(Listed { seen, below })

@@ -1,12 +1,12 @@
-//! `during` of a group: a program that runs at the same time as the steps of the group, such as the temporary
-//! server of a database.
+//! `during` of a group: a program that runs next to its steps, such as the temporary server of a database.
 
 use std::ffi::OsString;
 use std::time::Duration;
 
+use crate::setup::hook::not_started;
 use crate::setup::state::{Setup, Task};
 use crate::sys::{CompanionEnd, Ended, GRACE, Stop, Terminal, start_program};
-use crate::text::{Failure, Kind, Level, Message, Result, WITHHELD, readable};
+use crate::text::{Failure, Kind, Level, Message, Result, readable};
 use crate::value::{During, Expanded, signal_name};
 
 /// The grace time of the program, unless the step sets it or the run was asked to stop: a database that has
@@ -32,65 +32,50 @@ impl Setup {
         let argv: Vec<OsString> = words.into_iter().map(Expanded::into_word).collect();
         let variables = self.variables_of(task);
         let run_as = task.run_as(&self.world.program);
-        match start_program(&mut self.world.children, run_as, &argv, &variables, &|_| {}) {
-            Ok(running) => self.world.children.companion = Some(running),
-            Err(failure) if failure.kind() == Kind::Identity => return Err(failure),
-            Err(failure) => {
-                return Err(self.hook_failure(&name, task, &not_started(failure.sentence(), secret)));
-            }
-        }
+        let started = start_program(&mut self.world.children, run_as, &argv, &variables, &|_| {});
+        self.world.children.companion = Some(self.started(started, &name, task, secret)?);
         let done = self.wait(task, &during.ready).and_then(|()| inner(self));
         let signal = during.stop_signal.unwrap_or(TERM);
-        let grace = task.step.grace();
-        let (calm, stopping) = (grace.unwrap_or(GRACE_DURING), grace.unwrap_or(GRACE));
+        let (calm, stopping) = task.step.grace().map_or((GRACE_DURING, GRACE), |grace| (grace, grace));
         let grace = if done.as_ref().is_err_and(Failure::is_stop) { stopping } else { calm };
-        let end_of_companion = self.world.children.end_companion(signal, grace, stopping);
-        self.restore_terminal();
-        let Some(end_of_companion) = end_of_companion else { return done };
-        let bad_end =
-            bad_end(&end_of_companion, signal, secret).map(|what| self.hook_failure(&name, task, &what));
+        let end = self.world.children.end_companion(signal, grace, stopping);
+        self.terminal.iter().for_each(Terminal::restore);
+        let Some(end) = end else { return done };
         let stopped = |by: &Failure| by.is_stop() && by.kind() != Kind::Stopped(Stop::COMPANION.0);
-        let asked = match (done, end_of_companion.stop) {
-            (Err(failure), _) if !end_of_companion.early || stopped(&failure) => Err(failure),
-            (Ok(()), Some(stop)) if !end_of_companion.early => {
+        let asked = match (done, end.stop) {
+            (Err(failure), _) if !end.early || stopped(&failure) => Err(failure),
+            (Ok(()), Some(stop)) if !end.early => {
                 Err(stop.failure(&format!("while hook `{name}` ended")).field("hook", &name))
             }
             // The program's early end explains the failure of a step.
             (Ok(()) | Err(_), _) => Ok(()),
         };
-        let Some(bad_end) = bad_end else {
-            let lasted = readable(end_of_companion.companion.started.elapsed());
-            report(format!("hook `{name}` ended after {lasted}"));
-            return asked;
-        };
-        if asked.is_ok() {
-            return Err(bad_end);
+        let bad_end = bad_end(&end, signal, secret).map(|what| self.hook_failure(&name, task, &what));
+        match (bad_end, &asked) {
+            (None, _) => {
+                let lasted = readable(end.companion.started.elapsed());
+                report(format!("hook `{name}` ended after {lasted}"));
+            }
+            (Some(bad_end), Ok(())) => return Err(bad_end),
+            (Some(bad_end), Err(_)) => log.warn(bad_end.sentence()),
         }
-        log.warn(bad_end.sentence());
         asked
     }
 }
 
-fn not_started(why: String, secret: bool) -> String {
-    Ended::NotStarted(if secret { WITHHELD.to_owned() } else { why }).describe()
-}
-
 /// Describes how the program ended, if that counts as a failure.
-fn bad_end(end_of_companion: &CompanionEnd, signal: i32, secret: bool) -> Option<String> {
-    let companion = &end_of_companion.companion;
-    let report = companion.last_line();
+fn bad_end(end: &CompanionEnd, signal: i32, secret: bool) -> Option<String> {
+    let report = end.companion.last_line();
     if !report.is_empty() {
-        return Some(not_started(report, secret));
+        return Some(not_started(report, secret).describe());
     }
-    let ended = companion.ended()?;
-    let how = ended.describe();
-    let by = signal_name(signal);
-    if end_of_companion.early {
-        return Some(format!("{how} before it was asked to end"));
-    }
-    if let Some(grace) = companion.outlived() {
-        return Some(format!("did not end within {} of {by}, and was killed", readable(grace)));
-    }
+    let ended = end.companion.ended()?;
+    let (how, by) = (ended.describe(), signal_name(signal));
     let well = [Ended::Exited(0), Ended::Signaled(signal), Ended::Exited(128 + signal)];
-    (!well.contains(ended)).then(|| format!("{how} when it was asked to end by {by}"))
+    match end.companion.outlived() {
+        _ if end.early => Some(format!("{how} before it was asked to end")),
+        Some(grace) => Some(format!("did not end within {} of {by}, and was killed", readable(grace))),
+        None if well.contains(ended) => None,
+        None => Some(format!("{how} when it was asked to end by {by}")),
+    }
 }

@@ -8,7 +8,7 @@ use crate::setup::dump::is_preverbs_own;
 use crate::setup::state::{Setup, Task};
 use crate::setup::steps::progress::timed_out;
 use crate::setup::surroundings::Changes;
-use crate::sys::{acting_as, proof, read_interruptible};
+use crate::sys::{acting_as, read_interruptible};
 use crate::text::{Failure, Kind, Result, path_of, reason};
 use crate::value::{Origin, Setting, Template, env_file};
 
@@ -50,11 +50,7 @@ impl Setup {
         for template in paths {
             let expanded = self.expand(template, task, "env-file")?;
             let path = path_of(&expanded.bytes);
-            if task.kept_root
-                && let Err(why) = proof::file(path)
-            {
-                return Err(proof::refused(&task.who(), path, &why).field("step", label));
-            }
+            task.prove(path)?;
             let shown = expanded.shown();
             let failure = |reason: String| {
                 let sentence = format!("{} cannot use `{shown}`: {reason}", task.who());
@@ -66,13 +62,14 @@ impl Setup {
             self.world.children.signals.file_deadline = None;
             let read = read.map_err(|stop| stop.failure(&format!("during {}", task.who())))?;
             let text = read.map_err(|error| {
-                if let Some(limit) = limit.filter(|_| error.kind() == ErrorKind::TimedOut) {
-                    return timed_out(label, limit);
-                }
                 let failure = failure(reason(&error));
-                let is_missing = error.kind() == ErrorKind::NotFound;
-                let hint = "`if-exists` skips the step where there is no file";
-                if is_missing { failure.hint(hint) } else { failure }
+                match (error.kind(), limit) {
+                    (ErrorKind::TimedOut, Some(limit)) => timed_out(label, limit),
+                    (ErrorKind::NotFound, _) => {
+                        failure.hint("`if-exists` skips the step where there is no file")
+                    }
+                    _ => failure,
+                }
             })?;
             let parsed = env_file::parse(&text).map_err(|(line, reason)| {
                 failure(format!("line {line}: {reason}")).number("line", line as u64)

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use crate::plan::target::{expand, fault_failure, with_program};
 use crate::setup::hook::{Hook, Script, Work};
 use crate::setup::hook_files::{self, How, Rules};
-use crate::setup::once::Outcome;
 use crate::setup::state::{Setup, Task, existence};
 use crate::sys::{acting_as, proof, working_directory};
 use crate::text::{Level, MASK, Message, Result, WITHHELD, bytes_of, path_of};
@@ -26,7 +25,7 @@ impl Setup {
             };
             let work = Work::Program(words.into_iter().map(Expanded::into_word).collect());
             setup.hook(task, &Hook { name, work, input })?;
-            Ok(Outcome::Done)
+            Ok(true)
         })
     }
 
@@ -59,9 +58,10 @@ impl Setup {
                 setup.hook_failure(&named.shown(), task, &format!("cannot be read: {reason}"))
             })?;
             if files.is_empty() && !exists {
-                let (who, named) = (task.who(), named.shown());
-                setup.world.log.debug(|| format!("{who} has nothing to do: `{named}` does not exist"));
-                return Ok(Outcome::Nothing);
+                let debug =
+                    || format!("{} has nothing to do: `{}` does not exist", task.who(), named.shown());
+                setup.world.log.debug(debug);
+                return Ok(false);
             }
             let listed_in = working_directory().unwrap_or_default();
             for file in files {
@@ -71,7 +71,7 @@ impl Setup {
                 let base = if moved { &*listed_in } else { Path::new("") };
                 setup.hook_file(task, &named, base.join(file), rules)?;
             }
-            Ok(Outcome::Done)
+            Ok(true)
         })
     }
 
@@ -81,34 +81,26 @@ impl Setup {
         let file = acting_as(task.identity.as_ref(), || Ok(hook_files::hook(path, rules)))?;
         let is_secret = file.is_secret(named);
         let name = if is_secret { MASK.to_owned() } else { file.name() };
-        let (label, shown) = (&task.step.label, file.shown(named));
-        let path = runnable(&file.path);
-        if task.kept_root
-            && !matches!(file.how, How::Skip(_) | How::Fail(..))
-            && let Err(why) = proof::file(&path)
-        {
-            let failure = proof::refused(&task.who(), &path, &why);
-            return Err(failure.field("hook", &name).field("step", label));
-        }
-        let (first, parameters): (Vec<OsString>, &[OsString]) = match file.how {
+        let (shown, path) = (file.shown(named), runnable(&file.path));
+        let program = |first: Vec<OsString>, parameters: &[OsString]| {
+            let path = path.clone().into_os_string();
+            Work::Program(first.into_iter().chain([path]).chain(parameters.iter().cloned()).collect())
+        };
+        let work = match file.how {
             How::Skip(reason) => {
                 let reason = if is_secret { WITHHELD } else { &reason };
                 let message = format!("`{shown}` in {} is skipped: {reason}", task.who());
-                let message = Message::new(Level::Warning, message).field("hook", &name).field("step", label);
-                self.world.log.emit(&message);
+                let message = Message::new(Level::Warning, message).field("hook", &name);
+                self.world.log.emit(&message.field("step", &task.step.label));
                 return Ok(());
             }
             How::Fail(what, hint) => return Err(self.hook_failure(&name, task, &what).hint(hint)),
-            How::Source { shell, options } => {
-                let work = Work::Script(Script { shell, options, path });
-                return self.hook(task, &Hook { name, work, input: None });
-            }
-            How::Run => (Vec::new(), &self.plan.parameters),
-            How::RunBy(shell) => (vec![shell], &self.plan.parameters),
-            How::Interpret(interpreter) => (interpreter, &[]),
+            How::Source { shell, options } => Work::Script(Script { shell, options, path: path.clone() }),
+            How::Run => program(Vec::new(), &self.plan.parameters),
+            How::RunBy(shell) => program(vec![shell], &self.plan.parameters),
+            How::Interpret(interpreter) => program(interpreter, &[]),
         };
-        let argv = first.into_iter().chain([path.into_os_string()]).chain(parameters.iter().cloned());
-        let work = Work::Program(argv.collect());
+        task.prove(&path).map_err(|failure| failure.field("hook", &name))?;
         self.hook(task, &Hook { name, work, input: None })
     }
 }
@@ -117,6 +109,9 @@ impl Setup {
 /// would look like an option.
 fn runnable(path: &Path) -> PathBuf {
     let bytes = bytes_of(path);
-    let has_slash = bytes.contains(&b'/');
-    if has_slash && !bytes.starts_with(b"-") { path.to_owned() } else { Path::new(".").join(path) }
+    if bytes.contains(&b'/') && !bytes.starts_with(b"-") {
+        path.to_owned()
+    } else {
+        Path::new(".").join(path)
+    }
 }

@@ -34,19 +34,17 @@ pub(crate) fn mkdir(
 ) -> Result<()> {
     for path in paths {
         progress()?;
-        let make_here = || {
-            if Credentials::observe().is_root() {
-                make_as_root(path, mode)
-            } else {
-                Ok(make(CWD, path, mode)?)
-            }
+        let make_here = || match Credentials::observe() {
+            _ if path.as_os_str().is_empty() => Err(Errno::NOENT.into()),
+            myself if myself.is_root() => make_as_root(path, mode, None).map(|_| ()),
+            _ => Ok(make(CWD, path, mode)?),
         };
         let mut made = acting_as(owner, || Ok(make_here()))?;
         // Only root can act as another user, so this process is root at this point.
-        if let (Err(Refusal::System(Errno::ACCESS | Errno::PERM)), Some(user)) = (&made, owner)
-            && user.uid != 0
+        if let Err(Refusal::System(Errno::ACCESS | Errno::PERM)) = &made
+            && owner.is_some_and(|owner| owner.uid != 0)
         {
-            made = match make_for(path, mode, user) {
+            made = match make_as_root(path, mode, owner) {
                 Ok(Some((at, rest))) => {
                     acting_as(owner, || Ok(make(at.as_fd(), &rest, mode)))?.map_err(Refusal::from)
                 }
@@ -65,33 +63,53 @@ pub(crate) fn mkdir(
 
 fn make(at: BorrowedFd<'_>, path: &Path, mode: Option<u32>) -> rustix::io::Result<()> {
     let parts: Vec<&Path> = path.ancestors().filter(|each| !each.as_os_str().is_empty()).collect();
-    for part in parts.iter().rev() {
-        if !make_one(at, part, mode.filter(|_| *part == path))? {
-            return Err(Errno::NOENT);
-        }
-    }
-    if parts.is_empty() { Err(Errno::NOENT) } else { Ok(()) }
+    parts.iter().rev().try_for_each(|part| make_one(at, part, mode.filter(|_| *part == path)))
 }
 
 /// Makes a directory with its parents as root. It walks the path itself, because the kernel would follow
 /// every link, and a path that is resolved twice can lead to two places.
-fn make_as_root(path: &Path, mode: Option<u32>) -> Made<()> {
-    if path.as_os_str().is_empty() {
-        return Err(Errno::NOENT.into());
-    }
+///
+/// For an owner, who cannot do it, it passes through root's own directories, makes only the first missing one,
+/// and gives it away. Returns the place where the owner makes the rest.
+fn make_as_root(
+    path: &Path, mode: Option<u32>, owner: Option<&Identity>,
+) -> Made<Option<(OwnedFd, PathBuf)>> {
     let mut walk = Walk::begin(path)?;
     loop {
-        match walk.step()? {
-            Step::Entered => {}
-            Step::Arrived => return Ok(()),
+        if let Some(owner) = owner.filter(|_| !walk.rest.is_empty()) {
+            let here = fstat(&walk.at)?;
+            if here.st_uid == owner.uid {
+                let rest = walk.rest.iter().rev().collect();
+                return Ok(Some((walk.at, rest)));
+            }
+            if is_open_to_others(&here) {
+                return Err(Refusal::Other(format!(
+                    "root creates nothing below {}, which users other than root can write to",
+                    quoted_path(&walk.shown)
+                )));
+            }
+        }
+        let name = match walk.step()? {
+            Step::Entered => continue,
+            Step::Arrived => return Ok(None),
             Step::Other(_) => return Err(Errno::NOTDIR.into()),
             // A broken link is an obstacle.
             Step::Missing(_) if walk.is_in_link() => return Err(Errno::NOTDIR.into()),
-            Step::Missing(name) => match make_missing(&walk, &name, mode) {
-                // Another run has made it in the meantime.
-                Err(Refusal::System(Errno::EXIST)) => walk.rest.push(name),
-                new => walk.enter(&name, new?),
-            },
+            Step::Missing(name) => name,
+        };
+        match (make_missing(&walk, &name, mode), owner) {
+            // Another run has made it in the meantime.
+            (Err(Refusal::System(Errno::EXIST)), _) => walk.rest.push(name),
+            (new, None) => walk.enter(&name, new?),
+            (new, Some(owner)) => {
+                let (new, uid, gid) = (new?, Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
+                // If it could not be given away, the next run would believe that it had been.
+                rustix::fs::fchown(&new, Some(uid), Some(gid)).inspect_err(|_| {
+                    let _ = rustix::fs::unlinkat(&walk.at, &name, AtFlags::REMOVEDIR);
+                })?;
+                let rest = walk.rest.iter().rev().collect();
+                return Ok((!walk.rest.is_empty()).then_some((new, rest)));
+            }
         }
     }
 }
@@ -103,8 +121,8 @@ fn make_missing(walk: &Walk, name: &OsStr, mode: Option<u32>) -> Made<OwnedFd> {
         return make_marked(walk, name, mode);
     }
     // No other user can replace it, because its parent is root's.
-    let is_there = make_one(walk.at.as_fd(), Path::new(name), mode)?;
-    if is_there { Ok(openat(&walk.at, name, DIRECTORY, Mode::empty())?) } else { Err(Errno::NOENT.into()) }
+    make_one(walk.at.as_fd(), Path::new(name), mode)?;
+    Ok(openat(&walk.at, name, DIRECTORY, Mode::empty())?)
 }
 
 /// Makes one directory as root where others can move root's files, and opens it. It must not be an exchanged
@@ -128,61 +146,25 @@ fn make_marked(walk: &Walk, name: &OsStr, mode: Option<u32>) -> Made<OwnedFd> {
     Ok(new)
 }
 
-/// Makes one directory unless it exists. Returns false if its parent is missing.
-fn make_one(at: BorrowedFd<'_>, path: &Path, mode: Option<u32>) -> rustix::io::Result<bool> {
+/// Makes one directory unless it exists.
+fn make_one(at: BorrowedFd<'_>, path: &Path, mode: Option<u32>) -> rustix::io::Result<()> {
     let first = Mode::from_raw_mode(if mode.is_some() { PRIVATE_MODE } else { DEFAULT });
     match mkdirat(at, path, first) {
-        Err(Errno::NOENT) => return Ok(false),
         Err(Errno::EXIST) => {
             // A link to a directory counts as one, a broken link does not.
             let status = rustix::fs::statat(at, path, AtFlags::empty());
             let kind = status.map(|status| FileType::from_raw_mode(status.st_mode));
-            return if kind == Ok(FileType::Directory) { Ok(true) } else { Err(Errno::NOTDIR) };
+            return if kind == Ok(FileType::Directory) { Ok(()) } else { Err(Errno::NOTDIR) };
         }
         made => made?,
     }
-    if let Some(mode) = mode {
-        let new = openat(at, path, DIRECTORY, Mode::empty())?;
-        // If others can write here, it may have been replaced, and root must not open that one up for them.
-        if fstat(&new)?.st_uid != Credentials::observe().uid {
-            return Err(Errno::EXIST);
-        }
-        fchmod(&new, Mode::from_raw_mode(mode))?;
+    let Some(mode) = mode else { return Ok(()) };
+    let new = openat(at, path, DIRECTORY, Mode::empty())?;
+    // If others can write here, it may have been replaced, and root must not open that one up for them.
+    if fstat(&new)?.st_uid != Credentials::observe().uid {
+        return Err(Errno::EXIST);
     }
-    Ok(true)
-}
-
-/// Makes a directory as root for a user who cannot: it walks through root's own directories, makes the first
-/// missing one, and gives it to the user. Returns the place where the owner makes the rest.
-fn make_for(path: &Path, mode: Option<u32>, owner: &Identity) -> Made<Option<(OwnedFd, PathBuf)>> {
-    let mut walk = Walk::begin(path)?;
-    while !walk.rest.is_empty() {
-        let here = fstat(&walk.at)?;
-        if here.st_uid == owner.uid {
-            let rest = walk.rest.iter().rev().collect();
-            return Ok(Some((walk.at, rest)));
-        }
-        if is_open_to_others(&here) {
-            return Err(Refusal::Other(format!(
-                "root creates nothing below {}, which users other than root can write to",
-                quoted_path(&walk.shown)
-            )));
-        }
-        let name = match walk.step()? {
-            Step::Entered | Step::Arrived => continue,
-            Step::Other(_) => return Err(Errno::NOTDIR.into()),
-            Step::Missing(name) => name,
-        };
-        let new = make_missing(&walk, &name, mode)?;
-        let given = rustix::fs::fchown(&new, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)));
-        // If it could not be given away, the next run would believe that it had been.
-        given.inspect_err(|_| {
-            let _ = rustix::fs::unlinkat(&walk.at, &name, AtFlags::REMOVEDIR);
-        })?;
-        let rest: PathBuf = walk.rest.iter().rev().collect();
-        return Ok((!walk.rest.is_empty()).then_some((new, rest)));
-    }
-    Ok(None)
+    fchmod(&new, Mode::from_raw_mode(mode))
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Checks whether a step in this process may continue. Such steps may handle thousands of files on a slow
-//! file system, so they call this before each piece of work.
+//! Checks whether a step in this process may continue. It may handle many files on a slow file system, so it
+//! checks before each piece of work.
 
 use std::time::{Duration, Instant};
 
@@ -13,8 +13,7 @@ pub(crate) type Progress<'a> = dyn FnMut() -> Result<()> + 'a;
 /// The interval between two looks at the signals; a shorter step makes none.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The check for the step `label`, which began at `started`. It fails after a request to stop or past the
-/// timeout, and reports a long step.
+/// The check for a step. It fails after a request to stop or past the timeout, and reports a long step.
 pub(crate) fn of<'a>(
     label: &'a str, limit: Option<Duration>, started: Instant, log: Log, children: &'a mut Children,
 ) -> impl FnMut() -> Result<()> + 'a {

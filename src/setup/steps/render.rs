@@ -106,11 +106,7 @@ type Sources = (Vec<PathBuf>, Vec<(PathBuf, PathBuf)>);
 
 fn sources(what: &Rendering, writer: Option<&Identity>, progress: &mut Progress<'_>) -> Result<Sources> {
     let Rendering { from, to, suffix, .. } = what;
-    let found = find(from, to, suffix, progress).map_err(|trouble| match trouble {
-        FindError::At(path, refusal) => unreadable(&path, &refusal, writer),
-        FindError::Ended(failure) => failure,
-    })?;
-    match found {
+    match find(from, to, suffix, writer, progress)? {
         Templates::Missing => Ok(Sources::default()),
         Templates::Other => Err(no_file(from, " and not a directory")),
         Templates::File if is_directorys(to) => {
@@ -141,11 +137,6 @@ pub(crate) enum Templates {
     Missing,
 }
 
-pub(crate) enum FindError {
-    At(PathBuf, Refusal),
-    Ended(Failure),
-}
-
 fn open(path: &Path) -> Outcome<(OwnedFd, FileType)> {
     let file = entry::open(path, NONBLOCKING)?;
     let kind = FileType::from_raw_mode(fstat(&file)?.st_mode);
@@ -162,25 +153,24 @@ fn is_directorys(path: &Path) -> bool {
     bytes_of(path).ends_with(b"/")
 }
 
-/// Finds the templates of `from`, which is rendered to `to`. Names with a leading dot are skipped, so that
-/// each file of a mounted `ConfigMap` is found once.
+/// Finds the templates of `from`, which `writer` reads and renders to `to`.
 pub(crate) fn find(
-    from: &Path, to: &Path, suffix: &[u8], progress: &mut Progress<'_>,
-) -> std::result::Result<Templates, FindError> {
+    from: &Path, to: &Path, suffix: &[u8], writer: Option<&Identity>, progress: &mut Progress<'_>,
+) -> Result<Templates> {
     let (_, kind) = match open(from) {
         Err(Refusal::System(Errno::NOENT)) if is_directorys(from) || is_directorys(to) => {
             return Ok(Templates::Missing);
         }
-        opened => opened.map_err(|refusal| FindError::At(from.to_owned(), refusal))?,
+        opened => opened.map_err(|refusal| unreadable(from, &refusal, writer))?,
     };
     if kind == FileType::Directory {
-        let mut tree = Tree { top: from, suffix, above: Vec::new(), found: Vec::new(), progress };
+        let mut tree = Tree { top: from, suffix, writer, above: Vec::new(), found: Vec::new(), progress };
         tree.walk(Path::new(""))?;
         sort(&mut tree.found);
         return Ok(Templates::Tree(tree.found));
     }
     if is_directorys(from) {
-        return Err(FindError::At(from.to_owned(), Errno::NOTDIR.into()));
+        return Err(unreadable(from, &Errno::NOTDIR.into(), writer));
     }
     Ok(if kind == FileType::RegularFile { Templates::File } else { Templates::Other })
 }
@@ -188,17 +178,19 @@ pub(crate) fn find(
 struct Tree<'t, 'p> {
     top: &'t Path,
     suffix: &'t [u8],
+    writer: Option<&'t Identity>,
     above: Vec<(u64, u64)>,
     found: Vec<PathBuf>,
     progress: &'t mut Progress<'p>,
 }
 
 impl Tree<'_, '_> {
-    fn walk(&mut self, below: &Path) -> std::result::Result<(), FindError> {
-        (self.progress)().map_err(FindError::Ended)?;
+    fn walk(&mut self, below: &Path) -> Result<()> {
+        (self.progress)()?;
         let path = self.top.join(below);
         // This directory is closed before its subdirectories are entered, so few are open at a time.
-        let directories = self.list(below, &path).map_err(|refusal| FindError::At(path, refusal))?;
+        let directories = self.list(below, &path);
+        let directories = directories.map_err(|refusal| unreadable(&path, &refusal, self.writer))?;
         directories.iter().try_for_each(|name| self.walk(&below.join(name)))?;
         self.above.pop();
         Ok(())

@@ -38,7 +38,7 @@ impl Setup {
         }
         let World { children, log, program, .. } = &mut self.world;
         let waited = wait_for(children, *log, awaited, timeout, task.run_as(program), &environment);
-        self.restore_terminal();
+        self.terminal.iter().for_each(Terminal::restore);
         let unready = waited.map_err(|stop| stop.failure(&format!("while {what} waited")))?;
         if unready.is_empty() {
             return Ok(());
