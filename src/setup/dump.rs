@@ -73,7 +73,8 @@ impl Dump {
             .filter(|(name, after)| had.get(name).copied() != *after && !is_the_shells_own(name, *after))
             .map(|(name, after)| (name.to_vec(), after.map(<[u8]>::to_vec)))
             .collect();
-        let directory = Some(self.directory.clone()).filter(|path| !path.as_os_str().is_empty());
+        let has_moved = working_directory().unwrap_or_default() != self.directory;
+        let directory = has_moved.then(|| self.directory.clone());
         Changes { variables, directory, umask: Some(self.umask) }
     }
 }

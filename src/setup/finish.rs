@@ -19,7 +19,7 @@ impl Setup {
             self.identity.as_ref().map_or(Ok(()), users::verify)?;
         }
         let root = self.is_root(self.identity.as_ref());
-        self.enter_for_target(root)?;
+        self.enter(root, None)?;
         self.terminal.iter().for_each(Terminal::restore);
         let mut variables = self.surroundings.variables(root).clone();
         self.name_verb(&mut variables);

@@ -2,7 +2,6 @@
 
 pub(crate) mod dump;
 pub(crate) mod finish;
-mod hook;
 pub(crate) mod hook_files;
 pub(crate) mod once;
 pub(crate) mod state;
@@ -111,7 +110,7 @@ impl Setup {
             step.cap(deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)));
         }
         let task = Task { step: &step, ..task };
-        self.enter(&task)?;
+        self.enter(task.root, Some(&task))?;
         self.secret = false;
         let done = self.dispatch(&task);
         // A hook's failure already omits its secrets.
@@ -127,7 +126,7 @@ impl Setup {
         if when.is_empty() {
             return Ok(false);
         }
-        self.enter(task)?;
+        self.enter(task.root, Some(task))?;
         let label = self.label_of(task.step);
         let hidden = Cell::new(None);
         let exists = |path: &[u8]| {

@@ -43,14 +43,15 @@ impl Setup {
         let per = per.map(|per| per.bytes);
         let marker = Marker { path, per, step: &task.step.label, writer: task.identity.as_ref() };
         let log = self.world.log;
-        let skip = || log.debug(|| format!("{} is skipped: {} exists", task.who(), marker.shown()));
-        if marker.is_done(&marker.look()?) {
+        let skip =
+            || log.debug(|| format!("{} is skipped: {} exists", task.who(), quoted_path(&marker.path)));
+        if marker.is_done(marker.look()?.as_ref()) {
             skip();
             return Ok(());
         }
         let lock = marker.lock(&self.locked, log, &mut self.world.children)?;
         let before = marker.look()?;
-        if marker.is_done(&before) {
+        if marker.is_done(before.as_ref()) {
             skip();
             return Ok(());
         }
@@ -62,7 +63,7 @@ impl Setup {
                 && task.root
                 && self.surroundings.are_split()
             {
-                let (who, shown) = (task.who(), marker.shown());
+                let (who, shown) = (task.who(), quoted_path(&marker.path));
                 let what = format!("does not take the value in {shown} as root");
                 let sentence = format!("{who} {what}: the file belongs to another user");
                 let failure = Failure::new(Kind::Identity, sentence).field("step", task.step.label.as_str());
@@ -78,11 +79,11 @@ impl Setup {
         self.locked.truncate(outer);
         self.return_to(outside, task)?;
         match done {
-            Ok(true) => marker.write(&before),
+            Ok(true) => marker.write(before.as_ref()),
             // With a marker, a volume that is mounted next time would never be set up.
             Ok(false) => Ok(()),
             Err(failure) if marker.per.is_none() && marker.look().is_ok_and(|found| found.is_some()) => {
-                let shown = marker.shown();
+                let shown = quoted_path(&marker.path);
                 Err(failure.and(format!("{shown} exists now, so the next start will treat the step as done")))
             }
             Err(failure) => Err(failure),
@@ -108,7 +109,7 @@ fn marker_path(path: &[u8]) -> PathBuf {
 
 pub(crate) fn is_done(path: &[u8], per: Option<Vec<u8>>) -> bool {
     let marker = Marker { path: marker_path(path), per, step: "", writer: None };
-    marker.look().is_ok_and(|found| marker.is_done(&found))
+    marker.look().is_ok_and(|found| marker.is_done(found.as_ref()))
 }
 
 struct Marker<'s> {
@@ -118,9 +119,7 @@ struct Marker<'s> {
     writer: Option<&'s Identity>,
 }
 
-/// The state of a marker: missing, or its content, which is read only for a step with `per`.
-type Found = Option<Content>;
-
+/// The state of a marker that exists. Its content is read only for a step with `per`.
 #[derive(PartialEq, Eq)]
 struct Content {
     bytes: Vec<u8>,
@@ -137,26 +136,21 @@ impl Content {
 }
 
 impl<'s> Marker<'s> {
-    fn shown(&self) -> String {
-        quoted_path(&self.path)
-    }
-
-    fn is_done(&self, found: &Found) -> bool {
+    fn is_done(&self, found: Option<&Content>) -> bool {
         match &self.per {
             None => found.is_some(),
-            Some(per) => found.as_ref().and_then(Content::value) == Some(per),
+            Some(per) => found.and_then(Content::value) == Some(per),
         }
     }
 
     fn refused(&self, what: &str, reason: &dyn Display) -> Failure {
-        let sentence =
-            format!("cannot {what} {}, the marker of step `{}`: {reason}", self.shown(), self.step);
-        Failure::new(Kind::System, sentence)
-            .field("step", self.step)
-            .field("file", escaped(bytes_of(&self.path)))
+        let (step, shown) = (self.step, quoted_path(&self.path));
+        let sentence = format!("cannot {what} {shown}, the marker of step `{step}`: {reason}");
+        let failure = Failure::new(Kind::System, sentence).field("step", step);
+        failure.field("file", escaped(bytes_of(&self.path)))
     }
 
-    fn look(&self) -> Result<Found> {
+    fn look(&self) -> Result<Option<Content>> {
         acting_as(self.writer, || {
             match rustix::fs::stat(&self.path) {
                 Err(Errno::NOENT) if self.path.is_symlink() => {
@@ -167,9 +161,9 @@ impl<'s> Marker<'s> {
                 Ok(_) if self.per.is_none() => return Ok(Some(Content { bytes: Vec::new(), uid: 0 })),
                 Ok(_) => {}
             }
-            let file =
-                entry::open(&self.path, NONBLOCKING).map_err(|refusal| self.refused("read", &refusal))?;
-            let uid = fstat(&file).map_err(|errno| self.refused("read", &why(errno)))?.st_uid;
+            let opened = entry::open(&self.path, NONBLOCKING);
+            let owned = opened.and_then(|file| Ok((fstat(&file)?.st_uid, file)));
+            let (uid, file) = owned.map_err(|refusal| self.refused("read", &refusal))?;
             let mut bytes = Vec::new();
             let read = std::fs::File::from(file).take(LONGEST).read_to_end(&mut bytes);
             let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
@@ -184,12 +178,12 @@ impl<'s> Marker<'s> {
     }
 
     /// Writes the marker unless the step has created it; `before` is its state before the step.
-    fn write(&self, before: &Found) -> Result<()> {
+    fn write(&self, before: Option<&Content>) -> Result<()> {
         let found = self.look()?;
         if self.per.is_none() && found.is_some() {
             return Ok(());
         }
-        if found != *before {
+        if found.as_ref() != before {
             let reason = "the step created it itself, but `per` needs a marker that preverb wrote";
             return Err(self.refused("write", &reason));
         }
@@ -218,7 +212,7 @@ impl<'s> Marker<'s> {
         if held.contains(&directory) {
             return Ok(None);
         }
-        let (step, shown) = (self.step, self.shown());
+        let (step, shown) = (self.step, quoted_path(&self.path));
         let say = |level, what: String| {
             log.emit(&Message::new(level, format!("step `{step}` {what}")).field("step", step));
         };

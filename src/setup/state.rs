@@ -195,39 +195,26 @@ impl Setup {
         many.iter().map(|template| self.path(template, task, key)).collect()
     }
 
-    /// Enters the surroundings of the next task, and `workdir` as soon as it exists.
-    pub(super) fn enter(&mut self, task: &Task<'_>) -> Result<()> {
-        match self.enter_as(task.root, task.identity.as_ref())? {
-            // A step may still create it. If it is missing at the end, that is reported then.
-            None | Some(Refusal::System(Errno::NOENT | Errno::NOTDIR)) => Ok(()),
-            Some(refusal) => Err(self.workdir_failure(&refusal)),
-        }
-    }
-
-    pub(super) fn enter_for_target(&mut self, root: bool) -> Result<()> {
-        let refusal = self.enter_as(root, None)?;
-        refusal.map_or(Ok(()), |refusal| Err(self.workdir_failure(&refusal)))
-    }
-
-    fn enter_as(&mut self, root: bool, user: Option<&Identity>) -> Result<Option<Refusal>> {
-        let users = users(user, self.identity.as_ref());
+    /// Enters the surroundings of the next task, or of the target, and `workdir` as soon as it exists.
+    pub(super) fn enter(&mut self, root: bool, task: Option<&Task<'_>>) -> Result<()> {
+        let users = users(task.and_then(|task| task.identity.as_ref()), self.identity.as_ref());
         self.surroundings.enter(root, &users)?;
-        let Some(workdir) = &self.plan.workdir else { return Ok(None) };
-        let path = path_of(&workdir.bytes);
-        Ok(self.surroundings.set_workdir(path, root, &users).err())
+        let Some(workdir) = &self.plan.workdir else { return Ok(()) };
+        match self.surroundings.set_workdir(path_of(&workdir.bytes), root, &users) {
+            Ok(()) => Ok(()),
+            // A step may still create it. If it is missing at the end, that is reported then.
+            Err(Refusal::System(Errno::NOENT | Errno::NOTDIR)) if task.is_some() => Ok(()),
+            Err(refusal) => {
+                let reason = if workdir.secret { WITHHELD.to_owned() } else { refusal.to_string() };
+                let sentence = format!("cannot enter `workdir` `{}`: {reason}", workdir.shown());
+                Err(Failure::new(Kind::System, sentence).field("workdir", workdir.shown()))
+            }
+        }
     }
 
     pub(super) fn return_to(&mut self, scopes: (Scope, Option<Scope>), task: &Task<'_>) -> Result<()> {
         self.surroundings.return_to(scopes);
         self.surroundings.enter(task.root, &users(task.identity.as_ref(), self.identity.as_ref()))
-    }
-
-    fn workdir_failure(&self, refusal: &Refusal) -> Failure {
-        let shown = self.plan.workdir.as_ref().map(Expanded::shown).unwrap_or_default();
-        let is_secret = self.plan.workdir.as_ref().is_some_and(|workdir| workdir.secret);
-        let reason = if is_secret { WITHHELD.to_owned() } else { refusal.to_string() };
-        Failure::new(Kind::System, format!("cannot enter `workdir` `{shown}`: {reason}"))
-            .field("workdir", shown)
     }
 
     /// Makes a failure of a hook that names the hook, its step and the environment.

@@ -18,15 +18,11 @@ use rustix::io::Errno;
 use crate::setup::state::{Setup, Task};
 use crate::setup::steps::progress::{self, Progress};
 use crate::sys::{DIRECTORY, Entry, Identity, identity, place};
-use crate::text::{
-    Failure, Kind, Level, Message, Result, bytes_of, escaped, of_errno as why, quoted, quoted_path,
-};
+use crate::text::{Failure, Kind, Level, Message, Result, bytes_of, escaped, of_errno as why, quoted_path};
 use crate::value::{Expanded, Template};
 
 /// The number of directories of a branch that are kept open.
 const OPEN_LEVELS: usize = 16;
-/// The number of entries between two calls of `progress`.
-const ENTRIES_PER_TICK: u32 = 256;
 /// The name that means the open file or directory itself.
 const ITSELF: &str = "";
 
@@ -54,17 +50,15 @@ impl Setup {
     }
 }
 
-/// Gives the trees at `paths` to `owner`, changing only entries that differ, and directories last. `progress`
-/// decides from time to time whether to continue. Entries that vanish meanwhile are skipped.
+/// Gives the trees at `paths` to `owner`, changing only entries that differ, and directories last. Entries
+/// that vanish meanwhile are skipped.
 ///
 /// In the directory part of a path only root's links are followed; a link at the end is changed itself.
 pub(crate) fn chown(
     paths: &[PathBuf], owner: &Identity, warn: &dyn Fn(&str), progress: &mut Progress<'_>,
 ) -> Result<()> {
-    let mut giving = ChownWalk { owner, warn, progress, entries: 0, tree: Path::new("") };
-    for path in paths {
-        giving.tree = path;
-        giving.tree()?;
+    for tree in paths {
+        ChownWalk { owner, warn, progress: &mut *progress, tree }.start()?;
     }
     Ok(())
 }
@@ -74,7 +68,6 @@ struct ChownWalk<'a> {
     /// Reports a skipped entry and the reason.
     warn: &'a dyn Fn(&str),
     progress: &'a mut Progress<'a>,
-    entries: u32,
     tree: &'a Path,
 }
 
@@ -111,62 +104,59 @@ fn enter(at: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<(OwnedFd, Seen)
     Ok((open, seen))
 }
 
-struct Listed {
+/// A directory of the branch that the walk is in.
+struct Opened {
+    open: Option<OwnedFd>,
     seen: Seen,
     /// The subdirectories that are still to be entered.
     below: Vec<OsString>,
 }
 
 impl ChownWalk<'_> {
-    fn tree(&mut self) -> Result<()> {
-        let tree = self.tree;
-        let entry = Entry::find(tree).map_err(|refusal| self.refused(tree, &refusal))?;
-        self.tick()?;
+    fn start(&mut self) -> Result<()> {
+        let entry = Entry::find(self.tree).map_err(|refusal| self.refused(self.tree, &refusal))?;
+        (self.progress)()?;
         let (at, name) = (entry.directory.as_fd(), entry.name.as_os_str());
         let found = look(at, name).and_then(|top| {
             let is_tree = top.kind == FileType::Directory;
             if is_tree { enter(at, name).map(Some) } else { self.chown_file(at, name, &top).map(|()| None) }
         });
-        let entered = found.map_err(|errno| self.refused(tree, &why(errno)))?;
+        let entered = found.map_err(|errno| self.refused(self.tree, &why(errno)))?;
         entered.map_or(Ok(()), |(open, top)| self.walk(open, top))
     }
 
     /// Walks a tree without recursion, because a deep tree would exhaust the program's stack.
-    fn walk(&mut self, mut here: OwnedFd, top: Seen) -> Result<()> {
-        let mut level = self.list(here.as_fd(), top)?;
-        // Directories far above are closed, and reopened from below later.
-        let mut above: Vec<(Option<OwnedFd>, Listed)> = Vec::new();
-        loop {
-            if let Some(name) = level.below.pop() {
-                match enter(here.as_fd(), &name) {
+    fn walk(&mut self, open: OwnedFd, top: Seen) -> Result<()> {
+        let mut levels = vec![self.list(open, top)?];
+        while let [above @ .., Opened { open: Some(here), seen, below }] = &mut levels[..] {
+            let here = here.as_fd();
+            if let Some(name) = below.pop() {
+                match enter(here, &name) {
                     // Only the state of the open directory is reliable, so it is read again.
                     Ok((open, seen)) if seen.mount == top.mount => {
-                        let below = self.list(open.as_fd(), seen)?;
-                        let outer = std::mem::replace(&mut here, open);
-                        above.push((Some(outer), std::mem::replace(&mut level, below)));
-                        if let Some(far) = above.len().checked_sub(OPEN_LEVELS) {
-                            above[far].0 = None;
+                        levels.push(self.list(open, seen)?);
+                        // Directories far above are closed, and reopened from below later.
+                        if let Some(far) = levels.len().checked_sub(OPEN_LEVELS + 1) {
+                            levels[far].open = None;
                         }
                     }
                     // The entry is another mount, or has been replaced.
                     Ok(_) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
-                    Err(errno) => return self.checked(Err(errno), here.as_fd(), &name),
+                    Err(errno) => return self.checked(Err(errno), here, &name),
                 }
                 continue;
             }
-            let next = match above.pop() {
-                Some((Some(held), next)) => Some((held, next)),
-                Some((None, next)) => Some((self.enter_again(here.as_fd(), &next.seen)?, next)),
-                None => None,
-            };
-            let itself = OsStr::new(ITSELF);
-            self.checked(self.give(here.as_fd(), &level.seen), here.as_fd(), itself)?;
-            let Some(next) = next else { return Ok(()) };
-            (here, level) = next;
+            if let Some(Opened { open: open @ None, seen, .. }) = above.last_mut() {
+                *open = Some(self.enter_again(here, seen)?);
+            }
+            self.checked(self.give(here, seen), here, OsStr::new(ITSELF))?;
+            levels.pop();
         }
+        Ok(())
     }
 
-    fn list(&mut self, at: BorrowedFd<'_>, seen: Seen) -> Result<Listed> {
+    fn list(&mut self, open: OwnedFd, seen: Seen) -> Result<Opened> {
+        let at = open.as_fd();
         let mut below = Vec::new();
         for entry in self.checked(Dir::read_from(at), at, OsStr::new(ITSELF))? {
             let entry = self.checked(entry, at, OsStr::new(ITSELF))?;
@@ -174,7 +164,7 @@ impl ChownWalk<'_> {
             if name == "." || name == ".." {
                 continue;
             }
-            self.tick()?;
+            (self.progress)()?;
             match look(at, name) {
                 Ok(found) if found.mount != seen.mount => {}
                 Ok(found) if found.kind == FileType::Directory => below.push(name.to_owned()),
@@ -184,7 +174,7 @@ impl ChownWalk<'_> {
                 },
             }
         }
-        Ok(Listed { seen, below })
+        Ok(Opened { open: Some(open), seen, below })
     }
 
     /// Reopens the directory that contains `below`.
@@ -230,11 +220,6 @@ impl ChownWalk<'_> {
         rustix::fs::chownat(at, ITSELF, Some(uid), Some(gid), flags)
     }
 
-    fn tick(&mut self) -> Result<()> {
-        self.entries = self.entries.wrapping_add(1);
-        if self.entries % ENTRIES_PER_TICK == 1 { (self.progress)() } else { Ok(()) }
-    }
-
     fn checked<T>(&self, result: rustix::io::Result<T>, at: BorrowedFd<'_>, name: &OsStr) -> Result<T> {
         result.map_err(|errno| {
             let directory = self.path_of(at);
@@ -249,14 +234,11 @@ impl ChownWalk<'_> {
     }
 
     fn refused(&self, path: &Path, reason: &dyn std::fmt::Display) -> Failure {
-        let (path, tree, reason) = (bytes_of(path), bytes_of(self.tree), reason.to_string());
-        let in_tree = if path == tree { String::new() } else { format!(" in {}", quoted_path(self.tree)) };
-        let sentence = format!(
-            "cannot change the owner of {}{in_tree} to user `{}`: {reason}",
-            quoted(path),
-            self.owner.spec.shown()
-        );
-        let failure = Failure::new(Kind::System, sentence).field("path", escaped(path));
+        let (shown, user, reason) = (quoted_path(path), self.owner.spec.shown(), reason.to_string());
+        let tree = Some(quoted_path(self.tree)).filter(|tree| *tree != shown);
+        let in_tree = tree.map(|tree| format!(" in {tree}")).unwrap_or_default();
+        let sentence = format!("cannot change the owner of {shown}{in_tree} to user `{user}`: {reason}");
+        let failure = Failure::new(Kind::System, sentence).field("path", escaped(bytes_of(path)));
         if [why(Errno::PERM), why(Errno::ACCESS), why(Errno::ROFS)].contains(&reason) {
             failure.hint(
                 "it needs the capability CHOWN and a file system that is not read-only; \

@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use crate::setup::hook::not_started;
 use crate::setup::state::{Setup, Task};
+use crate::setup::steps::hooks::not_started;
 use crate::sys::{CompanionEnd, Ended, GRACE, Stop, Terminal, start_program};
 use crate::text::{Failure, Kind, Level, Message, Result, readable};
 use crate::value::{During, Expanded, signal_name};
