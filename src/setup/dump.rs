@@ -17,9 +17,16 @@ use crate::value::{Document, Shape, Sources, Variables};
 /// `--preverb-dump SOCKET`: sends this process's environment back. The receiver reports missing data.
 pub(crate) fn dump(words: &[OsString]) -> u8 {
     let name = words.first().map(|word| word.as_bytes()).unwrap_or_default();
+    let variables = read::environment();
+    let entries = variables.to_envp();
+    let mut dump = bytes_of(&working_directory().unwrap_or_default()).to_vec();
+    dump.extend(format!("\0{:o}\0{}\0", current_umask(), entries.len()).bytes());
+    for entry in entries {
+        dump.extend_from_slice(entry.to_bytes_with_nul());
+    }
     let send = || -> std::io::Result<usize> {
         let mut socket = UnixStream::connect_addr(&SocketAddr::from_abstract_name(name)?)?;
-        socket.write_all(&Dump::of_this_process())?;
+        socket.write_all(&dump)?;
         socket.shutdown(Shutdown::Write)?;
         // The process stays alive until the receiver closes the socket, so that its group can be looked up.
         socket.read_to_end(&mut Vec::new())
@@ -27,56 +34,36 @@ pub(crate) fn dump(words: &[OsString]) -> u8 {
     u8::from(send().is_err())
 }
 
-/// The state of a shell at the end of a hook.
-pub(crate) struct Dump {
-    /// Empty if it is unreachable or no longer exists.
-    pub(crate) directory: PathBuf,
-    pub(crate) umask: u32,
-    pub(crate) variables: Variables,
+/// The changes of the shell that sent this dump; `None` if it is incomplete. If `is_bash`, exported functions
+/// (`BASH_FUNC_name%%`) count, too. The directory is empty if it is unreachable or no longer exists.
+pub(super) fn changes(dump: &[u8], before: &Variables, is_bash: impl Fn() -> bool) -> Option<Changes> {
+    let mut fields = dump.strip_suffix(b"\0")?.split(|byte| *byte == 0);
+    let directory = path_of(fields.next()?).to_owned();
+    let umask = u32::from_str_radix(str::from_utf8(fields.next()?).ok()?, 8).ok()?;
+    let count: usize = str::from_utf8(fields.next()?).ok()?.parse().ok()?;
+    let entries: Vec<Vec<u8>> = fields.map(<[u8]>::to_vec).collect();
+    if entries.len() != count {
+        return None;
+    }
+    let after = Variables::inherited(entries);
+    let (had, has) = (values(before), values(&after));
+    let unset = before.named().filter(|(name, _)| {
+        // A shell drops names that it does not support; that is not an unset.
+        let is_function = name.starts_with(b"BASH_FUNC_") && name.ends_with(b"%%");
+        !has.contains_key(name) && (is_shell_name(name) || (is_function && is_bash()))
+    });
+    let names = after.named().chain(unset).map(|(name, _)| (name, has.get(name).copied()));
+    let variables = names
+        .filter(|(name, after)| had.get(name).copied() != *after && !is_the_shells_own(name, *after))
+        .map(|(name, after)| (name.to_vec(), after.map(<[u8]>::to_vec)))
+        .collect();
+    let has_moved = working_directory().unwrap_or_default() != directory;
+    Some(Changes { variables, directory: has_moved.then_some(directory), umask: Some(umask) })
 }
 
-impl Dump {
-    pub(crate) fn of_this_process() -> Vec<u8> {
-        let variables = read::environment();
-        let entries = variables.to_envp();
-        let mut dump = bytes_of(&working_directory().unwrap_or_default()).to_vec();
-        dump.extend(format!("\0{:o}\0{}\0", current_umask(), entries.len()).bytes());
-        for entry in entries {
-            dump.extend_from_slice(entry.to_bytes_with_nul());
-        }
-        dump
-    }
-
-    pub(crate) fn parse(dump: &[u8]) -> Option<Self> {
-        let mut fields = dump.strip_suffix(b"\0")?.split(|byte| *byte == 0);
-        let directory = path_of(fields.next()?).to_owned();
-        let umask = u32::from_str_radix(str::from_utf8(fields.next()?).ok()?, 8).ok()?;
-        let count: usize = str::from_utf8(fields.next()?).ok()?.parse().ok()?;
-        let entries: Vec<Vec<u8>> = fields.map(<[u8]>::to_vec).collect();
-        (entries.len() == count).then(|| Self { directory, umask, variables: Variables::inherited(entries) })
-    }
-
-    /// The changes of the shell. If `is_bash`, exported functions (`BASH_FUNC_name%%`) count, too.
-    pub(super) fn changes<'v>(&'v self, before: &'v Variables, is_bash: impl Fn() -> bool) -> Changes {
-        // Lookups use an index, because there can be very many. For duplicate names a shell takes the last.
-        let index = |variables: &'v Variables| -> HashMap<&'v [u8], &'v [u8]> {
-            variables.named().map(|(name, found)| (name, found.value)).collect()
-        };
-        let (had, has) = (index(before), index(&self.variables));
-        let unset = before.named().filter(|(name, _)| {
-            // A shell drops names that it does not support; that is not an unset.
-            let is_function = name.starts_with(b"BASH_FUNC_") && name.ends_with(b"%%");
-            !has.contains_key(name) && (is_shell_name(name) || (is_function && is_bash()))
-        });
-        let names = self.variables.named().chain(unset).map(|(name, _)| (name, has.get(name).copied()));
-        let variables = names
-            .filter(|(name, after)| had.get(name).copied() != *after && !is_the_shells_own(name, *after))
-            .map(|(name, after)| (name.to_vec(), after.map(<[u8]>::to_vec)))
-            .collect();
-        let has_moved = working_directory().unwrap_or_default() != self.directory;
-        let directory = has_moved.then(|| self.directory.clone());
-        Changes { variables, directory, umask: Some(self.umask) }
-    }
+/// An index for lookups, because there can be very many. For duplicate names a shell takes the last.
+fn values(variables: &Variables) -> HashMap<&[u8], &[u8]> {
+    variables.named().map(|(name, found)| (name, found.value)).collect()
 }
 
 /// Variables about the shell itself, or with bash's options: if they were exported, a hook's `set -e` would
@@ -165,10 +152,11 @@ mod tests {
 
     #[test]
     fn an_incomplete_dump_is_rejected() {
-        let dump = Dump::parse(b"/tmp\x0022\x002\0A=1\0B=2\0").expect("whole");
-        assert_eq!((bytes_of(&dump.directory), dump.umask), (&b"/tmp"[..], 0o22));
+        let parse = |dump: &[u8]| changes(dump, &Variables::default(), || false);
+        let whole = parse(b"/tmp\x0022\x002\0A=1\0B=2\0").expect("whole");
+        assert_eq!((whole.directory, whole.umask), (Some(PathBuf::from("/tmp")), Some(0o22)));
         for broken in [&b""[..], b"/tmp\x0022\x002\0A=1\0", b"/tmp\x0022\x002\0A=1\0B=2", b"/tmp\0"] {
-            assert!(Dump::parse(broken).is_none(), "{broken:?}");
+            assert!(parse(broken).is_none(), "{broken:?}");
         }
     }
 
@@ -178,8 +166,7 @@ mod tests {
             ["IFS=:", "PPID=1", "OPTIND=5", "PS1=x", "RANDOM=1"].map(|entry| entry.as_bytes().to_vec()),
         );
         let check = |after: &[u8], expected: &[(&[u8], Option<&[u8]>)]| {
-            let dump = Dump::parse(after).expect("whole");
-            let changes = dump.changes(&before, || false).variables;
+            let changes = changes(after, &before, || false).expect("whole").variables;
             let expected: Vec<_> =
                 expected.iter().map(|(name, value)| (name.to_vec(), value.map(<[u8]>::to_vec))).collect();
             assert_eq!(changes, expected);
@@ -196,8 +183,8 @@ mod tests {
         let before = Variables::inherited(
             ["A=1", "B=1", "my.var=x", "D=1", "D=2", "SHLVL=1"].map(|entry| entry.as_bytes().to_vec()),
         );
-        let after = Dump::parse(b"/\x0022\x006\0A=2\0D=2\0PWD=/\0SHLVL=2\0_=x\0NEW=n\0").expect("whole");
-        let changes = after.changes(&before, || false).variables;
+        let after = b"/\x0022\x006\0A=2\0D=2\0PWD=/\0SHLVL=2\0_=x\0NEW=n\0";
+        let changes = changes(after, &before, || false).expect("whole").variables;
         assert_eq!(
             changes,
             [
@@ -211,8 +198,8 @@ mod tests {
     #[test]
     fn a_missing_function_was_unset_in_bash_but_dropped_by_other_shells() {
         let before = Variables::inherited([b"BASH_FUNC_f%%=() {  :\n}".to_vec(), b"my.var=1".to_vec()]);
-        let after = Dump::parse(b"/\x0022\x000\0").expect("whole");
-        assert_eq!(after.changes(&before, || true).variables, [(b"BASH_FUNC_f%%".to_vec(), None)]);
-        assert_eq!(after.changes(&before, || false).variables, []);
+        let unset = |is_bash| changes(b"/\x0022\x000\0", &before, || is_bash).expect("whole").variables;
+        assert_eq!(unset(true), [(b"BASH_FUNC_f%%".to_vec(), None)]);
+        assert_eq!(unset(false), []);
     }
 }

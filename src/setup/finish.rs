@@ -88,10 +88,10 @@ impl Setup {
         match keep.map_or(Ok(()), identity::keep) {
             // The operator chose the user, so its rights are known; one warning is enough.
             Err(_) if self.warned_of_user => {}
-            Err(failure) if !root => self
-                .world
-                .log
-                .warn(format!("continuing with the capabilities that it has: {}", failure.sentence())),
+            Err(failure) if !root => {
+                let sentence = failure.sentence();
+                self.world.log.warn(format!("continuing with the capabilities that it has: {sentence}"));
+            }
             kept => kept?,
         }
         if self.plan.no_new_privileges { identity::no_new_privileges() } else { Ok(()) }
@@ -129,9 +129,8 @@ fn name_leftovers(log: Log, groups: &[i32]) {
     // Hooks have their own groups. A process in this group was a child of the program that preverb replaced.
     let group = nix::unistd::getpgrp().as_raw();
     for (pid, process) in proc::all() {
-        let orphan = process.parent == own && process.group != group;
-        let ours = orphan || groups.contains(&process.group);
-        if pid == own || !ours || process.state == b'Z' {
+        let is_orphan = process.parent == own && process.group != group;
+        if pid == own || process.state == b'Z' || !(is_orphan || groups.contains(&process.group)) {
             continue;
         }
         let name = escaped(&process.name);

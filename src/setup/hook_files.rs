@@ -142,11 +142,7 @@ pub(crate) fn hook(path: PathBuf, rules: Rules<'_>) -> HookFile {
         Ok(metadata) => {
             let is_executable = metadata.permissions().mode() & 0o111 != 0;
             match extension {
-                Extension::Sh => {
-                    let runs = is_executable && rules.executables == Executables::Run;
-                    script(&path, rules, is_executable, runs)
-                }
-                Extension::Envsh => script(&path, rules, is_executable, false),
+                Extension::Sh | Extension::Envsh => script(&path, rules, is_executable),
                 Extension::Interpreted(_) | Extension::Other if is_executable => program(&path),
                 Extension::Interpreted(argv) => How::Interpret(argv.iter().map(OsString::from).collect()),
                 Extension::Other => How::Skip(no_rule(&path)),
@@ -170,7 +166,9 @@ fn no_rule(path: &Path) -> String {
 
 /// A `*.sh` or `*.envsh` file: the shell of its `#!` line sources or runs it, or the step's shell if there is
 /// no such line. If the line names another program, the file is run directly.
-fn script(path: &Path, rules: Rules<'_>, is_executable: bool, runs: bool) -> How {
+fn script(path: &Path, rules: Rules<'_>, is_executable: bool) -> How {
+    let may_run = is_executable && rules.executables == Executables::Run;
+    let runs = may_run && matches!(rules.extension(path), Extension::Sh);
     let text = match regular_text(path) {
         Ok(text) => text,
         // The kernel may be able to run a file that this process cannot read.

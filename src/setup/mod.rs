@@ -17,14 +17,13 @@ pub(crate) use crate::setup::steps::wait::awaited_of;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use crate::plan::target::{expand, fault_failure};
+use crate::plan::target::fault_failure;
 use crate::plan::{Plan, PlanStep};
 use crate::setup::state::{Setup, Task, World};
-use crate::setup::steps::render::Rendering;
-use crate::setup::steps::{mkdir, progress, render};
+use crate::setup::steps::{mkdir, progress};
 use crate::sys::{acting_as, read};
 use crate::text::{Failure, Kind, Level, Message, Result, quoted, readable, reason};
-use crate::value::{Deferred, During, OnFailure, Render, Scope, StepKind};
+use crate::value::{Deferred, During, OnFailure, StepKind};
 
 pub(crate) fn perform(plan: Plan, world: World) -> Failure {
     let performed = Setup::prepare(plan, world).and_then(|mut setup| {
@@ -75,12 +74,10 @@ impl Setup {
                 setup.deadline = own.into_iter().chain(outer).min();
                 let done = inner(setup);
                 setup.deadline = outer;
-                let is_over = own.is_some_and(|own| own <= Instant::now());
-                done.map_err(|failure| match limit {
-                    Some(limit) if is_over && !failure.is_stop() => {
-                        failure.and(format!("{} may take {} in all", task.who(), readable(limit)))
-                    }
-                    Some(_) | None => failure,
+                let exceeded = limit.filter(|_| own.is_some_and(|own| own <= Instant::now()));
+                done.map_err(|failure| match exceeded.filter(|_| !failure.is_stop()) {
+                    Some(limit) => failure.and(format!("{} may take {} in all", task.who(), readable(limit))),
+                    None => failure,
                 })
             };
             if during.is_some() || done.is_err() {
@@ -162,12 +159,7 @@ impl Setup {
             StepKind::EnvFile(paths) => self.env_file(task, paths),
             StepKind::Group { during, .. } => self.group(task, during.as_ref()),
             StepKind::Wait(targets) => self.wait(task, targets),
-            StepKind::Render(render) => {
-                let what = self.rendering(task, render)?;
-                let variables = self.surroundings.variables(task.root);
-                let mut progress = progress::of_step(task.step, &mut self.world);
-                render::render(&what, variables, task.identity.as_ref(), &mut progress)
-            }
+            StepKind::Render(render) => self.render(task, render),
             StepKind::Mkdir { paths, mode } => {
                 let paths = self.paths(paths, task, "mkdir")?;
                 let mode = mode.as_ref().and_then(Deferred::known);
@@ -176,21 +168,5 @@ impl Setup {
             }
             StepKind::Chown(paths) => self.chown(task, paths),
         }
-    }
-
-    fn rendering(&mut self, task: &Task<'_>, render: &Render) -> Result<Rendering> {
-        let suffix = render.suffix.as_ref().map(|suffix| self.expand(suffix, task, "suffix")).transpose()?;
-        let variables = self.surroundings.variables(task.root);
-        let only = |name| expand(name, variables, "`only`").map(|expanded| expanded.bytes);
-        let only =
-            render.only.as_ref().map(|names| names.iter().map(only).collect::<Result<_>>()).transpose()?;
-        Ok(Rendering {
-            from: self.path(&render.from, task, "render")?,
-            to: self.path(&render.to, task, "to")?,
-            mode: render.mode.as_ref().and_then(Deferred::known),
-            suffix: suffix.map_or(render::SUFFIX.into(), |suffix| suffix.bytes),
-            scope: Scope { only, keep_unset: render.keep_unset },
-            roots_step: task.kept_root.then(|| task.who()),
-        })
     }
 }

@@ -14,7 +14,7 @@ use rustix::fs::{Access, AtFlags, FileType, FlockOperation, Mode, OFlags, fstat}
 use rustix::io::Errno;
 
 use crate::plan::secret_marker;
-use crate::setup::state::{Place, Setup, Task};
+use crate::setup::state::{Setup, Task};
 use crate::setup::steps::mkdir::mkdir;
 use crate::setup::surroundings::Changes;
 use crate::sys::{Children, DIRECTORY, Entry, Identity, Keep, NONBLOCKING, Refusal, acting_as, entry, place};
@@ -42,9 +42,8 @@ impl Setup {
         let per = step.per.as_ref().map(|per| self.open_value(per, task, "per")).transpose()?;
         let per = per.map(|per| per.bytes);
         let marker = Marker { path, per, step: &task.step.label, writer: task.identity.as_ref() };
-        let log = self.world.log;
-        let skip =
-            || log.debug(|| format!("{} is skipped: {} exists", task.who(), quoted_path(&marker.path)));
+        let (log, shown) = (self.world.log, quoted_path(&marker.path));
+        let skip = || log.debug(|| format!("{} is skipped: {shown} exists", task.who()));
         if marker.is_done(marker.look()?.as_ref()) {
             skip();
             return Ok(());
@@ -63,9 +62,8 @@ impl Setup {
                 && task.root
                 && self.surroundings.are_split()
             {
-                let (who, shown) = (task.who(), quoted_path(&marker.path));
-                let what = format!("does not take the value in {shown} as root");
-                let sentence = format!("{who} {what}: the file belongs to another user");
+                let what = format!("{} does not take the value in {shown} as root", task.who());
+                let sentence = format!("{what}: the file belongs to another user");
                 let failure = Failure::new(Kind::Identity, sentence).field("step", task.step.label.as_str());
                 return Err(failure.hint("if the value is right, make the file root's: `chown root`"));
             }
@@ -83,7 +81,6 @@ impl Setup {
             // With a marker, a volume that is mounted next time would never be set up.
             Ok(false) => Ok(()),
             Err(failure) if marker.per.is_none() && marker.look().is_ok_and(|found| found.is_some()) => {
-                let shown = quoted_path(&marker.path);
                 Err(failure.and(format!("{shown} exists now, so the next start will treat the step as done")))
             }
             Err(failure) => Err(failure),
@@ -152,12 +149,11 @@ impl<'s> Marker<'s> {
 
     fn look(&self) -> Result<Option<Content>> {
         acting_as(self.writer, || {
+            let refused = |reason: &dyn Display| Err(self.refused("look for", reason));
             match rustix::fs::stat(&self.path) {
-                Err(Errno::NOENT) if self.path.is_symlink() => {
-                    return Err(self.refused("look for", &"it is a broken link"));
-                }
+                Err(Errno::NOENT) if self.path.is_symlink() => return refused(&"it is a broken link"),
                 Err(Errno::NOENT) => return Ok(None),
-                Err(errno) => return Err(self.refused("look for", &why(errno))),
+                Err(errno) => return refused(&why(errno)),
                 Ok(_) if self.per.is_none() => return Ok(Some(Content { bytes: Vec::new(), uid: 0 })),
                 Ok(_) => {}
             }
@@ -200,9 +196,9 @@ impl<'s> Marker<'s> {
         })
     }
 
-    /// Locks the marker and waits while another run holds the lock. Takes no lock if this run already holds the
-    /// directory, which is then one of `held`, or if nothing can be locked.
-    fn lock(&self, held: &[Place], log: Log, children: &mut Children) -> Result<Option<Lock<'s>>> {
+    /// Locks the marker and waits while another run holds the lock. There is no lock if this run already
+    /// holds the directory, as one of `held`, or if nothing can be locked.
+    fn lock(&self, held: &[(u64, u64)], log: Log, children: &mut Children) -> Result<Option<Lock<'s>>> {
         let refused = |errno| match errno {
             Errno::LOOP => self.refused("lock", &"its lock file is a symbolic link"),
             _ => self.refused("lock", &why(errno)),
@@ -235,7 +231,8 @@ impl<'s> Marker<'s> {
                 say(Level::Info, format!("waits for the lock of {shown}, which another run holds{how_long}"));
                 say_at = if is_first { REPORT_INTERVAL } else { say_at + REPORT_INTERVAL };
             }
-            children.sleep(Instant::now() + pause(waited)).map_err(|stop| {
+            let slept = children.sleep(Instant::now() + pause(waited));
+            slept.map_err(|stop| {
                 stop.failure(&format!("while step `{step}` waited for the lock of {shown}"))
             })?;
         }
@@ -265,7 +262,7 @@ impl<'s> Marker<'s> {
 /// The right to run the step. Dropping it releases the lock.
 struct Lock<'m> {
     /// The marker's directory.
-    directory: Place,
+    directory: (u64, u64),
     /// The lock file, if the directory cannot be locked: NFS locks only files that are open for writing.
     file: Option<Entry>,
     held: OwnedFd,
@@ -286,8 +283,8 @@ impl Drop for Lock<'_> {
     }
 }
 
-/// Tries to lock the marker's directory or, if that is impossible, the lock file, which is then in `file`. The
-/// inner result is the one of flock(2).
+/// Tries to lock the marker's directory or, if that is impossible, the lock file, which is then in `file`.
+/// The inner result is the one of flock(2).
 fn try_lock(marker: &Entry, file: &mut Option<Entry>) -> rustix::io::Result<rustix::io::Result<OwnedFd>> {
     let locked = |file: OwnedFd| {
         let operation = FlockOperation::NonBlockingLockExclusive;

@@ -33,10 +33,9 @@ pub(crate) struct Setup {
     pub(super) secret: bool,
     /// The deadline of the groups in progress.
     pub(super) deadline: Option<Instant>,
-    pub(super) locked: Vec<Place>,
+    /// The directories of the markers that are locked, by device and inode.
+    pub(super) locked: Vec<(u64, u64)>,
 }
-
-pub(super) type Place = (u64, u64);
 
 pub(crate) struct Task<'s> {
     pub(crate) step: &'s PlanStep,
@@ -221,10 +220,8 @@ impl Setup {
     pub(super) fn hook_failure(&self, hook: &str, task: &Task<'_>, what: &str) -> Failure {
         let environment = self.plan.environment.name.as_str();
         let sentence = format!("hook `{hook}` of {} in environment `{environment}` {what}", task.who());
-        Failure::new(Kind::Hook, sentence)
-            .field("hook", hook)
-            .field("step", &task.step.label)
-            .field("environment", environment)
+        let failure = Failure::new(Kind::Hook, sentence).field("hook", hook).field("step", &task.step.label);
+        failure.field("environment", environment)
     }
 }
 
@@ -243,9 +240,8 @@ pub(crate) fn existence(identity: Option<&Identity>) -> impl Fn(&[u8]) -> bool {
 }
 
 pub(crate) fn not_root(myself: Credentials, user: &str) -> Message {
-    let uid = myself.uid;
-    Message::new(Level::Warning, format!("continuing as uid {uid}: only root can switch to user `{user}`"))
-        .field("user", user)
+    let text = format!("continuing as uid {}: only root can switch to user `{user}`", myself.uid);
+    Message::new(Level::Warning, text).field("user", user)
 }
 
 fn set_home(variables: &mut Variables, identity: &Identity) {

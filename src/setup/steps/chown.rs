@@ -87,8 +87,7 @@ fn look(at: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<Seen> {
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT;
     let status = rustix::fs::statat(at, name, flags)?;
     let mount = rustix::fs::statx(at, name, flags, StatxFlags::MNT_ID).ok();
-    let has_number =
-        |mount: &Statx| StatxFlags::from_bits_retain(mount.stx_mask).contains(StatxFlags::MNT_ID);
+    let has_number = |mount: &Statx| mount.stx_mask & StatxFlags::MNT_ID.bits() != 0;
     Ok(Seen {
         mount: mount.filter(has_number).map_or(status.st_dev, |mount| mount.stx_mnt_id),
         place: place(&status),
@@ -239,14 +238,10 @@ impl ChownWalk<'_> {
         let in_tree = tree.map(|tree| format!(" in {tree}")).unwrap_or_default();
         let sentence = format!("cannot change the owner of {shown}{in_tree} to user `{user}`: {reason}");
         let failure = Failure::new(Kind::System, sentence).field("path", escaped(bytes_of(path)));
-        if [why(Errno::PERM), why(Errno::ACCESS), why(Errno::ROFS)].contains(&reason) {
-            failure.hint(
-                "it needs the capability CHOWN and a file system that is not read-only; \
-                 `on-failure = \"warn\"` continues without",
-            )
-        } else {
-            failure
-        }
+        let hint = "it needs the capability CHOWN and a file system that is not read-only; \
+                    `on-failure = \"warn\"` continues without";
+        let is_denied = [why(Errno::PERM), why(Errno::ACCESS), why(Errno::ROFS)].contains(&reason);
+        if is_denied { failure.hint(hint) } else { failure }
     }
 }
 

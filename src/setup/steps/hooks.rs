@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::plan::target::{expand, fault_failure, with_program};
-use crate::setup::dump::{Dump, is_preverbs_own, written_variables};
+use crate::setup::dump::{self, is_preverbs_own, written_variables};
 use crate::setup::hook_files::{self, How, Rules};
 use crate::setup::state::{Setup, Task, existence};
 use crate::setup::surroundings::{Changes, current_umask};
@@ -78,9 +78,8 @@ impl Setup {
                 setup.hook_failure(&named.shown(), task, &format!("cannot be read: {reason}"))
             })?;
             if files.is_empty() && !exists {
-                let debug =
-                    || format!("{} has nothing to do: `{}` does not exist", task.who(), named.shown());
-                setup.world.log.debug(debug);
+                let (who, named) = (task.who(), named.shown());
+                setup.world.log.debug(|| format!("{who} has nothing to do: `{named}` does not exist"));
                 return Ok(false);
             }
             let listed_in = working_directory().unwrap_or_default();
@@ -136,10 +135,8 @@ impl Setup {
         }
         let environment = self.plan.environment.name.to_string();
         let report = |text: String| {
-            Message::new(Level::Info, text)
-                .field("hook", name)
-                .field("step", label)
-                .field("environment", &environment)
+            let message = Message::new(Level::Info, text).field("hook", name).field("step", label);
+            message.field("environment", &environment)
         };
         log.emit(&report(format!("running hook `{name}`")));
         let started = self.start(task, hook, &variables);
@@ -185,13 +182,11 @@ impl Setup {
         let wrong = |what: &str| self.hook_failure(&hook.name, task, what);
         let mut changes = Changes::default();
         if hook.script.is_some() {
-            let handed = Dump::parse(running.text(Carries::Environment)).ok_or_else(|| {
-                wrong("ended before its environment could be read back").hint(
-                    "it replaced the EXIT trap, called `exec`, or can no longer start a program; a file \
-                     without the extension `.sh` is run instead of sourced",
-                )
-            })?;
-            changes = handed.changes(before, || is_bash(&hook.argv, before));
+            let hint = "it replaced the EXIT trap, called `exec`, or can no longer start a program; a file \
+                        without the extension `.sh` is run instead of sourced";
+            let lost = || wrong("ended before its environment could be read back").hint(hint);
+            let dump = running.text(Carries::Environment);
+            changes = dump::changes(dump, before, || is_bash(&hook.argv, before)).ok_or_else(lost)?;
             if changes.directory == Some(PathBuf::new()) {
                 return Err(wrong("ended in a working directory that no longer exists"));
             }
@@ -252,8 +247,8 @@ impl Setup {
 
 /// The command with which a shell sources a script, and starts `preverb` to send its environment to `socket`.
 ///
-/// The environment is sent at the end of the file or, as a hook may end with `exit 0`, by an EXIT trap (unless
-/// the hook sets its own). The status is masked, because wait(2) reports 8 bits, while `$?` in a small shell
+/// The environment is sent at the end of the file or, as a hook may end with `exit 0`, by an EXIT trap, if
+/// the hook sets no other. The status is masked, because wait(2) reports 8 bits, while `$?` in a small shell
 /// can be any number.
 ///
 /// The program is a child of the shell: bash also runs the EXIT trap when a signal ends it, with a status of

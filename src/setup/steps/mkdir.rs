@@ -69,8 +69,8 @@ fn make(at: BorrowedFd<'_>, path: &Path, mode: Option<u32>) -> rustix::io::Resul
 /// Makes a directory with its parents as root. It walks the path itself, because the kernel would follow
 /// every link, and a path that is resolved twice can lead to two places.
 ///
-/// For an owner, who cannot do it, it passes through root's own directories, makes only the first missing one,
-/// and gives it away. Returns the place where the owner makes the rest.
+/// For an owner, who cannot do it, it passes through root's own directories, makes only the first missing
+/// one, and gives it away. Returns the place where the owner makes the rest.
 fn make_as_root(
     path: &Path, mode: Option<u32>, owner: Option<&Identity>,
 ) -> Made<Option<(OwnedFd, PathBuf)>> {

@@ -1,7 +1,7 @@
 //! `render`: writes a file, or the files of a tree, with `${...}` expanded.
 //!
-//! It knows templates and destinations, but not the table. The user who writes also reads the templates, so
-//! that root never reads a file that the user cannot read. `--check` uses the same search.
+//! The user who writes also reads the templates, so that root never reads a file that the user cannot read.
+//! `--check` uses the same search.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
@@ -14,13 +14,15 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, statat};
 use rustix::io::Errno;
 
+use crate::plan::target::expand;
+use crate::setup::state::{Setup, Task};
 use crate::setup::steps::mkdir::mkdir;
-use crate::setup::steps::progress::Progress;
+use crate::setup::steps::progress::{self, Progress};
 use crate::sys::{
     Credentials, Entry, Identity, Keep, NONBLOCKING, Refusal, acting_as, entry, errno_of, fill, place, proof,
 };
 use crate::text::{Failure, Kind, Result, bytes_of, escaped, quoted_path as shown};
-use crate::value::{Expanded, HINT, Scope, TextError, Variables, expand_text};
+use crate::value::{Deferred, Expanded, HINT, Render, Scope, TextError, Variables, expand_text};
 
 pub(crate) const SUFFIX: &str = ".template";
 /// The maximum size of a template, which is held in memory.
@@ -31,102 +33,173 @@ const PRIVATE: u32 = 0o600;
 
 type Outcome<T> = std::result::Result<T, Refusal>;
 
-pub(crate) struct Rendering {
-    pub(crate) from: PathBuf,
-    pub(crate) to: PathBuf,
-    pub(crate) mode: Option<u32>,
-    pub(crate) suffix: Vec<u8>,
-    pub(crate) scope: Scope,
-    /// The label of the step if it runs explicitly as root. Then its templates must be root's, too.
-    pub(crate) roots_step: Option<String>,
-}
-
-/// Renders the file `from` to `to`, or all templates of the tree `from` into the tree `to`.
-///
-/// All templates are expanded before the first file is written: if variables are unset, all of them are
-/// reported and no file changes. A link at the destination is replaced, not followed. A file that is already
-/// right is left alone.
-pub(crate) fn render(
-    what: &Rendering, variables: &Variables, writer: Option<&Identity>, progress: &mut Progress<'_>,
-) -> Result<()> {
-    let (directories, files) = acting_as(writer, || {
-        let (directories, sources) = sources(what, writer, progress)?;
-        let mut files = Vec::new();
-        let mut failures = Vec::new();
-        for (template, to) in sources {
-            progress()?;
-            if let Some(step) = &what.roots_step
-                && let Err(why) = proof::file(&template)
-            {
-                return Err(proof::refused(step, &template, &why));
-            }
-            match expanded(&template, variables, &what.scope, writer, progress) {
-                Ok(content) => files.push((to, content)),
-                Err(mut several) if several.last().is_some_and(Failure::is_stop) => {
-                    return Err(several.swap_remove(0));
-                }
-                Err(several) => failures.extend(several),
-            }
-        }
-        // The hint appears once, and not if a template is unreadable.
-        if let Some(last) = failures.pop() {
-            failures.push(if last.kind() == Kind::System { last } else { last.hint(HINT) });
-        }
-        Failure::all(failures).map_or(Ok((directories, files)), Err)
-    })?;
-    mkdir(&directories, None, writer, progress)?;
-    acting_as(writer, || {
-        for (to, content) in files {
-            progress()?;
-            write(&to, &content, what.mode, writer)?;
-        }
-        Ok(())
-    })
-}
-
-fn unreadable(path: &Path, refusal: &Refusal, writer: Option<&Identity>) -> Failure {
-    let sentence = format!("cannot read template {}: {refusal}", shown(path));
-    let failure = Failure::new(Kind::System, sentence).field("template", escaped(bytes_of(path)));
-    match (refusal, writer) {
-        (Refusal::System(Errno::ACCESS), Some(writer)) => failure.hint(format!(
-            "the template is read as user `{}`, because the file is written for that user",
-            writer.spec.shown()
-        )),
-        _ => failure,
+impl Setup {
+    pub(in crate::setup) fn render(&mut self, task: &Task<'_>, render: &Render) -> Result<()> {
+        let suffix = render.suffix.as_ref().map(|suffix| self.expand(suffix, task, "suffix")).transpose()?;
+        let variables = self.surroundings.variables(task.root);
+        let only = |name| expand(name, variables, "`only`").map(|expanded| expanded.bytes);
+        let only = render.only.as_ref().map(|names| names.iter().map(only).collect::<Result<_>>());
+        let only = only.transpose()?;
+        let rendering = Rendering {
+            from: self.path(&render.from, task, "render")?,
+            to: self.path(&render.to, task, "to")?,
+            mode: render.mode.as_ref().and_then(Deferred::known),
+            suffix: suffix.map_or(SUFFIX.into(), |suffix| suffix.bytes),
+            scope: Scope { only, keep_unset: render.keep_unset },
+            roots_step: task.kept_root.then(|| task.who()),
+            variables: self.surroundings.variables(task.root),
+            writer: task.identity.as_ref(),
+        };
+        rendering.perform(&mut progress::of_step(task.step, &mut self.world))
     }
 }
 
-fn no_file(path: &Path, or: &str) -> Failure {
-    Failure::new(Kind::System, format!("template {} is not a file{or}", shown(path)))
-        .field("template", escaped(bytes_of(path)))
+/// The file `from` is rendered to `to`, or all templates of the tree `from` into the tree `to`.
+struct Rendering<'r> {
+    from: PathBuf,
+    to: PathBuf,
+    mode: Option<u32>,
+    suffix: Vec<u8>,
+    scope: Scope,
+    /// The label of the step if it runs explicitly as root. Then its templates must be root's, too.
+    roots_step: Option<String>,
+    variables: &'r Variables,
+    writer: Option<&'r Identity>,
 }
 
 /// The directories to make, and each template with its destination.
 type Sources = (Vec<PathBuf>, Vec<(PathBuf, PathBuf)>);
 
-fn sources(what: &Rendering, writer: Option<&Identity>, progress: &mut Progress<'_>) -> Result<Sources> {
-    let Rendering { from, to, suffix, .. } = what;
-    match find(from, to, suffix, writer, progress)? {
-        Templates::Missing => Ok(Sources::default()),
-        Templates::Other => Err(no_file(from, " and not a directory")),
-        Templates::File if is_directorys(to) => {
-            Err(Failure::new(Kind::System, format!("cannot write {}: {} is a file", shown(to), shown(from)))
-                .hint("`to` ends in a slash, so the template must be a directory"))
-        }
-        Templates::File => Ok((Vec::new(), vec![(from.clone(), to.clone())])),
-        Templates::Tree(below) => {
-            let (mut directories, mut sources) = Sources::default();
-            for template in below {
-                let name = bytes_of(&template);
-                let file = to.join(OsStr::from_bytes(name.strip_suffix(&suffix[..]).unwrap_or(name)));
-                directories.extend(file.parent().map(Path::to_owned));
-                sources.push((from.join(template), file));
+impl Rendering<'_> {
+    /// All templates are expanded before the first file is written: if variables are unset, all of them are
+    /// reported and no file changes. A link at the destination is replaced, not followed. A file that is
+    /// already right is left alone.
+    fn perform(&self, progress: &mut Progress<'_>) -> Result<()> {
+        let (directories, files) = acting_as(self.writer, || {
+            let (directories, sources) = self.sources(progress)?;
+            let (mut files, mut failures) = (Vec::new(), Vec::new());
+            for (template, to) in sources {
+                progress()?;
+                if let Some(step) = &self.roots_step
+                    && let Err(why) = proof::file(&template)
+                {
+                    return Err(proof::refused(step, &template, &why));
+                }
+                match self.expanded(&template, progress) {
+                    Ok(content) => files.push((to, content)),
+                    Err(mut several) if several.last().is_some_and(Failure::is_stop) => {
+                        return Err(several.swap_remove(0));
+                    }
+                    Err(several) => failures.extend(several),
+                }
             }
-            sort(&mut directories);
-            directories.dedup();
-            Ok((directories, sources))
+            // The hint appears once, and not if a template is unreadable.
+            if let Some(last) = failures.pop() {
+                failures.push(if last.kind() == Kind::System { last } else { last.hint(HINT) });
+            }
+            Failure::all(failures).map_or(Ok((directories, files)), Err)
+        })?;
+        mkdir(&directories, None, self.writer, progress)?;
+        acting_as(self.writer, || {
+            for (to, content) in files {
+                progress()?;
+                self.write(&to, &content)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn sources(&self, progress: &mut Progress<'_>) -> Result<Sources> {
+        let Self { from, to, suffix, .. } = self;
+        match find(from, to, suffix, self.writer, progress)? {
+            Templates::Missing => Ok(Sources::default()),
+            Templates::Other => Err(no_file(from, " and not a directory")),
+            Templates::File if is_directorys(to) => Err(Failure::new(
+                Kind::System,
+                format!("cannot write {}: {} is a file", shown(to), shown(from)),
+            )
+            .hint("`to` ends in a slash, so the template must be a directory")),
+            Templates::File => Ok((Vec::new(), vec![(from.clone(), to.clone())])),
+            Templates::Tree(below) => {
+                let (mut directories, mut sources) = Sources::default();
+                for template in below {
+                    let name = bytes_of(&template);
+                    let file = to.join(OsStr::from_bytes(name.strip_suffix(&suffix[..]).unwrap_or(name)));
+                    directories.extend(file.parent().map(Path::to_owned));
+                    sources.push((from.join(template), file));
+                }
+                sort(&mut directories);
+                directories.dedup();
+                Ok((directories, sources))
+            }
         }
     }
+
+    fn expanded(
+        &self, template: &Path, progress: &mut Progress<'_>,
+    ) -> std::result::Result<Expanded, Vec<Failure>> {
+        let refused = |refusal| vec![unreadable(template, &refusal, self.writer)];
+        let (file, kind) = open(template).map_err(refused)?;
+        if kind != FileType::RegularFile {
+            // It is not skipped: a directory with such a name is usually a mistake in a mount.
+            return Err(vec![no_file(template, "")]);
+        }
+        let mut text = Vec::new();
+        let read = File::from(file).take(LONGEST + 1).read_to_end(&mut text);
+        let length = read.map_err(|error| refused(errno_of(&error).into()))?;
+        if length as u64 > LONGEST {
+            return Err(refused(Errno::FBIG.into()));
+        }
+        let name = escaped(bytes_of(template));
+        let failure = |kind, sentence: String, line: usize| {
+            Failure::new(kind, sentence).field("template", &name).number("line", line as u64)
+        };
+        let mut ended = Vec::new();
+        let expanded = expand_text(&text, self.variables, &self.scope, &mut || {
+            ended.extend(progress().err());
+            ended.is_empty()
+        });
+        expanded.map_err(|error| match error {
+            TextError::Interrupted => ended,
+            TextError::Unset(unset) => {
+                let needed = unset.into_iter().map(|(line, unset)| {
+                    let sentence = format!("{}: line {line} of template `{name}` needs it", unset.sentence());
+                    failure(Kind::Variable, sentence, line).field("variable", unset.name)
+                });
+                needed.collect()
+            }
+            TextError::Malformed((line, reason)) => {
+                vec![failure(Kind::Table, format!("{name}:{line}: {reason}"), line)]
+            }
+        })
+    }
+
+    fn write(&self, to: &Path, content: &Expanded) -> Result<()> {
+        let wanted = Wanted {
+            content: &content.bytes,
+            mode: self.mode.unwrap_or(if content.secret { PRIVATE } else { PUBLIC }),
+            strictly: self.mode.is_some() || content.secret,
+        };
+        Entry::find(to).and_then(|entry| put(&entry, &wanted)).map_err(|reason| {
+            let by =
+                self.writer.map(|writer| format!(" as user `{}`", writer.spec.shown())).unwrap_or_default();
+            Failure::new(Kind::System, format!("cannot write {}{by}: {reason}", shown(to)))
+                .field("file", escaped(bytes_of(to)))
+        })
+    }
+}
+
+fn unreadable(path: &Path, refusal: &Refusal, writer: Option<&Identity>) -> Failure {
+    let sentence = format!("cannot read template {}: {refusal}", shown(path));
+    let failure = Failure::new(Kind::System, sentence).field("template", escaped(bytes_of(path)));
+    let is_denied = *refusal == Refusal::System(Errno::ACCESS);
+    let Some(user) = writer.filter(|_| is_denied).map(|writer| writer.spec.shown()) else { return failure };
+    failure.hint(format!("the template is read as user `{user}`, because the file is written for that user"))
+}
+
+fn no_file(path: &Path, or: &str) -> Failure {
+    Failure::new(Kind::System, format!("template {} is not a file{or}", shown(path)))
+        .field("template", escaped(bytes_of(path)))
 }
 
 pub(crate) enum Templates {
@@ -230,63 +303,10 @@ impl Tree<'_, '_> {
     }
 }
 
-fn expanded(
-    template: &Path, variables: &Variables, scope: &Scope, writer: Option<&Identity>,
-    progress: &mut Progress<'_>,
-) -> std::result::Result<Expanded, Vec<Failure>> {
-    let refused = |refusal| vec![unreadable(template, &refusal, writer)];
-    let (file, kind) = open(template).map_err(refused)?;
-    if kind != FileType::RegularFile {
-        // It is not skipped: a directory with such a name is usually a mistake in a mount.
-        return Err(vec![no_file(template, "")]);
-    }
-    let mut text = Vec::new();
-    let read = File::from(file).take(LONGEST + 1).read_to_end(&mut text);
-    let length = read.map_err(|error| refused(errno_of(&error).into()))?;
-    if length as u64 > LONGEST {
-        return Err(refused(Errno::FBIG.into()));
-    }
-    let name = escaped(bytes_of(template));
-    let failure = |kind, sentence: String, line: usize| {
-        Failure::new(kind, sentence).field("template", &name).number("line", line as u64)
-    };
-    let mut ended = Vec::new();
-    let expanded = expand_text(&text, variables, scope, &mut || {
-        ended.extend(progress().err());
-        ended.is_empty()
-    });
-    expanded.map_err(|error| match error {
-        TextError::Interrupted => ended,
-        TextError::Unset(unset) => {
-            let needed = unset.into_iter().map(|(line, unset)| {
-                let sentence = format!("{}: line {line} of template `{name}` needs it", unset.sentence());
-                failure(Kind::Variable, sentence, line).field("variable", unset.name)
-            });
-            needed.collect()
-        }
-        TextError::Malformed((line, reason)) => {
-            vec![failure(Kind::Table, format!("{name}:{line}: {reason}"), line)]
-        }
-    })
-}
-
 struct Wanted<'a> {
     content: &'a [u8],
     mode: u32,
     strictly: bool,
-}
-
-fn write(to: &Path, content: &Expanded, mode: Option<u32>, writer: Option<&Identity>) -> Result<()> {
-    let wanted = Wanted {
-        content: &content.bytes,
-        mode: mode.unwrap_or(if content.secret { PRIVATE } else { PUBLIC }),
-        strictly: mode.is_some() || content.secret,
-    };
-    Entry::find(to).and_then(|entry| put(&entry, &wanted)).map_err(|reason| {
-        let by = writer.map(|writer| format!(" as user `{}`", writer.spec.shown())).unwrap_or_default();
-        Failure::new(Kind::System, format!("cannot write {}{by}: {reason}", shown(to)))
-            .field("file", escaped(bytes_of(to)))
-    })
 }
 
 fn put(entry: &Entry, wanted: &Wanted<'_>) -> Outcome<()> {
@@ -386,8 +406,8 @@ mod tests {
     ) -> Result<()> {
         let suffix = SUFFIX.into();
         let (from, to, scope) = (from.into(), to.into(), Scope::default());
-        let what = Rendering { from, to, mode, suffix, scope, roots_step: None };
-        super::render(&what, variables, writer, &mut || Ok(()))
+        let what = Rendering { from, to, mode, suffix, scope, roots_step: None, variables, writer };
+        what.perform(&mut || Ok(()))
     }
 
     fn variables() -> Variables {
