@@ -80,13 +80,8 @@ fn is_the_shells_own(name: &[u8], after: Option<&[u8]>) -> bool {
         b"OPTIND" | b"OPTERR" => after == Some(b"1"),
         b"PS4" => after == Some(b"+ "),
         b"PS1" | b"PS2" => after.is_none(),
-        _ => is_preverbs_own(name) || SHELLS_OWN.split(' ').any(|own| own.as_bytes() == name),
+        _ => SHELLS_OWN.split(' ').any(|own| own.as_bytes() == name),
     }
-}
-
-/// Whether only preverb sets this variable.
-pub(super) fn is_preverbs_own(name: &[u8]) -> bool {
-    matches!(name, b"PREVERB_VERB" | b"PREVERB_ENVIRONMENT")
 }
 
 type Written = (Vec<u8>, Vec<u8>);
@@ -94,9 +89,6 @@ type Written = (Vec<u8>, Vec<u8>);
 /// Parses the variables that a hook wrote to descriptor 3: a flat TOML table of strings (the `exec.d`
 /// protocol of the Cloud Native Buildpacks' launch specification). The error completes a sentence.
 pub(crate) fn written_variables(text: &[u8]) -> Result<Vec<Written>, String> {
-    if text.is_empty() {
-        return Ok(Vec::new());
-    }
     let text = std::str::from_utf8(text).map_err(|_| "something that is not UTF-8".to_owned())?;
     let sources = Sources::one(PathBuf::from("descriptor 3"), text.to_owned());
     let document = Document::read(&sources, |_| false).map_err(|mistakes| {

@@ -41,35 +41,32 @@ pub(crate) struct Rules<'r> {
     pub(crate) executables: Executables,
 }
 
-#[derive(Clone, Copy)]
-enum Extension<'r> {
-    Sh,
-    Envsh,
-    Interpreted(&'r [String]),
-    Other,
-}
-
 impl<'r> Rules<'r> {
     /// Whether this script is run because of the rules, where the default is to source it.
     pub(crate) fn runs(self, file: &HookFile) -> bool {
-        let is_script = matches!(self.extension(&file.path), Extension::Sh | Extension::Envsh);
-        self.executables == Executables::Run && is_script && matches!(file.how, How::Run | How::RunBy(_))
+        let is_run = matches!(file.how, How::Run | How::RunBy(_));
+        is_run && is_script(&file.path) && self.executables == Executables::Run
     }
 
-    fn extension(self, path: &Path) -> Extension<'r> {
-        let name = path.file_name().unwrap_or_default().as_bytes();
-        let ends_in = |extension: &str| {
-            let stem = name.strip_suffix(extension.as_bytes()).and_then(|name| name.strip_suffix(b"."));
-            stem.is_some_and(|stem| !stem.is_empty())
-        };
-        let fits = self.interpreters.iter().filter(|(extension, _)| ends_in(extension));
-        match fits.max_by_key(|(extension, _)| extension.len()) {
-            _ if ends_in("sh") => Extension::Sh,
-            _ if ends_in("envsh") => Extension::Envsh,
-            Some((_, argv)) => Extension::Interpreted(argv),
-            None => Extension::Other,
-        }
+    /// The interpreter of the longest extension that fits.
+    fn interpreter(self, path: &Path) -> Option<&'r [String]> {
+        let fits = self.interpreters.iter().filter(|(extension, _)| ends_in(path, extension));
+        fits.max_by_key(|(extension, _)| extension.len()).map(|(_, argv)| &**argv)
     }
+
+    fn knows(self, path: &Path) -> bool {
+        is_script(path) || self.interpreter(path).is_some()
+    }
+}
+
+fn is_script(path: &Path) -> bool {
+    ends_in(path, "sh") || ends_in(path, "envsh")
+}
+
+fn ends_in(path: &Path, extension: &str) -> bool {
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    let stem = name.strip_suffix(extension.as_bytes()).and_then(|name| name.strip_suffix(b"."));
+    stem.is_some_and(|stem| !stem.is_empty())
 }
 
 impl HookFile {
@@ -101,7 +98,7 @@ pub(crate) fn hooks(path: &Path, rules: Rules<'_>) -> Result<Vec<HookFile>, Stri
 /// The paths of the files of a `hooks` step, in order; a missing directory has none. The rule for a file is
 /// chosen only when its turn comes, because an earlier hook may have changed it or made it executable.
 pub(crate) fn hook_paths(path: &Path, rules: Rules<'_>) -> Result<Vec<PathBuf>, String> {
-    let is_file = !matches!(rules.extension(path), Extension::Other);
+    let is_file = rules.knows(path);
     let metadata = path.metadata();
     if let Err(error) = &metadata
         && matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
@@ -123,7 +120,6 @@ pub(crate) fn hook_paths(path: &Path, rules: Rules<'_>) -> Result<Vec<PathBuf>, 
 }
 
 pub(crate) fn hook(path: PathBuf, rules: Rules<'_>) -> HookFile {
-    let extension = rules.extension(&path);
     let how = match path.metadata() {
         // A file that has disappeared since the listing is a missing program; it is not skipped.
         Err(error) if error.kind() == ErrorKind::NotFound && !path.is_symlink() => How::Run,
@@ -131,7 +127,7 @@ pub(crate) fn hook(path: PathBuf, rules: Rules<'_>) -> HookFile {
             How::Skip("it is a broken link; create its target, or remove it".to_owned())
         }
         Err(error) => How::Fail(format!("cannot be inspected: {}", reason(&error)), READABLE),
-        Ok(metadata) if metadata.is_dir() && matches!(extension, Extension::Other) => {
+        Ok(metadata) if metadata.is_dir() && !rules.knows(&path) => {
             How::Skip("it is a directory; subdirectories are not searched for hooks".to_owned())
         }
         Ok(metadata) if metadata.is_dir() => How::Fail(
@@ -141,11 +137,11 @@ pub(crate) fn hook(path: PathBuf, rules: Rules<'_>) -> HookFile {
         Ok(metadata) if !metadata.is_file() => How::Skip("it is not a regular file".to_owned()),
         Ok(metadata) => {
             let is_executable = metadata.permissions().mode() & 0o111 != 0;
-            match extension {
-                Extension::Sh | Extension::Envsh => script(&path, rules, is_executable),
-                Extension::Interpreted(_) | Extension::Other if is_executable => program(&path),
-                Extension::Interpreted(argv) => How::Interpret(argv.iter().map(OsString::from).collect()),
-                Extension::Other => How::Skip(no_rule(&path)),
+            match rules.interpreter(&path) {
+                _ if is_script(&path) => script(&path, rules, is_executable),
+                _ if is_executable => program(&path),
+                Some(argv) => How::Interpret(argv.iter().map(OsString::from).collect()),
+                None => How::Skip(no_rule(&path)),
             }
         }
     };
@@ -167,8 +163,7 @@ fn no_rule(path: &Path) -> String {
 /// A `*.sh` or `*.envsh` file: the shell of its `#!` line sources or runs it, or the step's shell if there is
 /// no such line. If the line names another program, the file is run directly.
 fn script(path: &Path, rules: Rules<'_>, is_executable: bool) -> How {
-    let may_run = is_executable && rules.executables == Executables::Run;
-    let runs = may_run && matches!(rules.extension(path), Extension::Sh);
+    let runs = is_executable && rules.executables == Executables::Run && ends_in(path, "sh");
     let text = match regular_text(path) {
         Ok(text) => text,
         // The kernel may be able to run a file that this process cannot read.

@@ -163,7 +163,7 @@ impl Setup {
             StepKind::Mkdir { paths, mode } => {
                 let paths = self.paths(paths, task, "mkdir")?;
                 let mode = mode.as_ref().and_then(Deferred::known);
-                let mut progress = progress::of_step(task.step, &mut self.world);
+                let mut progress = progress::of(task.step, Instant::now(), &mut self.world);
                 mkdir::mkdir(&paths, mode, task.identity.as_ref(), &mut progress)
             }
             StepKind::Chown(paths) => self.chown(task, paths),

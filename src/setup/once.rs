@@ -22,7 +22,7 @@ use crate::text::{
     FIRST_REPORT, Failure, Kind, Level, Log, Message, REPORT_INTERVAL, Result, bytes_of, escaped,
     of_errno as why, path_of, pause, quoted_path, readable,
 };
-use crate::value::{Expanded, Origin, Template};
+use crate::value::{Origin, Template};
 
 /// The variable with the value of the old marker, for a step with `per`.
 const PREVIOUS: &[u8] = b"PREVERB_PREVIOUS";
@@ -38,9 +38,8 @@ impl Setup {
     ) -> Result<()> {
         let step = &task.step.step;
         let Some(once) = &step.once else { return work(self).map(|_| ()) };
-        let path = marker_path(&self.open_value(once, task, "once")?.bytes);
+        let path = marker_path(&self.open_value(once, task, "once")?);
         let per = step.per.as_ref().map(|per| self.open_value(per, task, "per")).transpose()?;
-        let per = per.map(|per| per.bytes);
         let marker = Marker { path, per, step: &task.step.label, writer: task.identity.as_ref() };
         let (log, shown) = (self.world.log, quoted_path(&marker.path));
         let skip = || log.debug(|| format!("{} is skipped: {shown} exists", task.who()));
@@ -87,14 +86,14 @@ impl Setup {
         }
     }
 
-    fn open_value(&mut self, template: &Template, task: &Task<'_>, key: &str) -> Result<Expanded> {
+    fn open_value(&mut self, template: &Template, task: &Task<'_>, key: &str) -> Result<Vec<u8>> {
         let expanded = self.expand(template, task, key)?;
         if expanded.secret {
             // The failure does not contain the secret.
             self.secret = false;
             return Err(secret_marker(&task.step.label, key));
         }
-        Ok(expanded)
+        Ok(expanded.bytes)
     }
 }
 
@@ -231,10 +230,8 @@ impl<'s> Marker<'s> {
                 say(Level::Info, format!("waits for the lock of {shown}, which another run holds{how_long}"));
                 say_at = if is_first { REPORT_INTERVAL } else { say_at + REPORT_INTERVAL };
             }
-            let slept = children.sleep(Instant::now() + pause(waited));
-            slept.map_err(|stop| {
-                stop.failure(&format!("while step `{step}` waited for the lock of {shown}"))
-            })?;
+            let waiting = format!("while step `{step}` waited for the lock of {shown}");
+            children.sleep(Instant::now() + pause(waited)).map_err(|stop| stop.failure(&waiting))?;
         }
     }
 
@@ -249,12 +246,10 @@ impl<'s> Marker<'s> {
         let entry = found.map_err(|refusal| self.refused("lock", &refusal))?;
         acting_as(self.writer, || {
             let access = Access::WRITE_OK | Access::EXEC_OK;
-            match rustix::fs::accessat(&entry.directory, ".", access, AtFlags::EACCESS) {
-                Err(errno @ (Errno::ACCESS | Errno::PERM | Errno::ROFS)) => {
-                    Err(self.refused("write", &why(errno)))
-                }
-                Ok(()) | Err(_) => Ok(entry),
-            }
+            let asked = rustix::fs::accessat(&entry.directory, ".", access, AtFlags::EACCESS);
+            let denied =
+                asked.err().filter(|errno| [Errno::ACCESS, Errno::PERM, Errno::ROFS].contains(errno));
+            denied.map_or(Ok(entry), |errno| Err(self.refused("write", &why(errno))))
         })
     }
 }

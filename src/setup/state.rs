@@ -58,12 +58,8 @@ impl Task<'_> {
     }
 
     pub(super) fn run_as<'a>(&'a self, preverb: &'a Path) -> RunAs<'a> {
-        RunAs {
-            identity: self.identity.as_ref(),
-            preverb,
-            kept_root: self.kept_root,
-            grace: self.step.grace(),
-        }
+        let (identity, grace) = (self.identity.as_ref(), self.step.grace());
+        RunAs { identity, preverb, kept_root: self.kept_root, grace }
     }
 }
 

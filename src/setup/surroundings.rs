@@ -1,7 +1,5 @@
-//! The surroundings of a step: variables, working directory and umask.
-//!
-//! If root steps down, there are two sets: a step that runs as root must not see the exports of hooks that do
-//! not run as root, so root's set is kept apart.
+//! The surroundings of a step: variables, working directory and umask. If root steps down, root's are kept
+//! apart, because a step that runs as root must not see the exports of hooks that do not.
 
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
@@ -75,8 +73,7 @@ impl Surroundings {
         (self.root, self.others) = scopes;
     }
 
-    /// Sets the working directory of this process, and of every set in which no hook has changed it, unless
-    /// the current set already has one.
+    /// Enters `workdir`, unless a hook has chosen another directory, and sets it for all steps without one.
     pub(crate) fn set_workdir(
         &mut self, path: &Path, root: bool, users: &[&Identity],
     ) -> std::result::Result<(), Refusal> {
@@ -127,7 +124,7 @@ impl Surroundings {
         let shared = root || self.others.is_none();
         let roots = shared.then_some(&mut self.root);
         for scope in roots.into_iter().chain(self.others.as_mut()) {
-            for (name, value) in &changes.variables {
+            for (name, value) in changes.variables.iter().filter(|(name, _)| !is_preverbs_own(name)) {
                 let is_secret = std::str::from_utf8(name).is_ok_and(|name| secrets.contains(name));
                 match value {
                     Some(value) => scope.variables.set(name, value, origin.clone(), is_secret),
@@ -141,6 +138,11 @@ impl Surroundings {
             scope.umask = changes.umask.or(scope.umask);
         }
     }
+}
+
+/// Whether only preverb sets this variable.
+pub(super) fn is_preverbs_own(name: &[u8]) -> bool {
+    matches!(name, b"PREVERB_VERB" | b"PREVERB_ENVIRONMENT")
 }
 
 pub(crate) fn current_umask() -> u32 {

@@ -1,7 +1,6 @@
-//! The users of a run: who they were before the first step, and who they are after a hook of root. Such a
-//! hook may renumber them, as images do to match the owner of a volume.
-//!
-//! Other changes to `/etc/passwd` do not influence which user root becomes.
+//! The users of a run: who they were before the first step, and who they are after a hook of root, which may
+//! renumber them, as images do to match the owner of a volume. Other changes to `/etc/passwd` do not decide
+//! which user root becomes.
 
 use std::path::Path;
 
@@ -43,7 +42,10 @@ impl Users {
             }
         } else {
             refuse_new_root(before, &now)?;
-            if !is_number(spec) && !only_root_can_change() {
+            // If all ids are numbers, no file decides them.
+            let parsed = UserSpec::parse(&spec.bytes).map(|parsed| (parsed.user, parsed.group));
+            let is_number = matches!(parsed, Ok((Who::Id(_), Some(Who::Id(_)))));
+            if !is_number && !only_root_can_change() {
                 let sentence = format!("user `{}` has changed since the run began", spec.shown());
                 return Err(Failure::new(Kind::Identity, sentence).hint(ONLY_ROOT));
             }
@@ -71,12 +73,6 @@ pub(crate) fn verify(identity: &Identity) -> Result<()> {
 }
 
 const ONLY_ROOT: &str = "only root may be able to change `/etc/passwd` and `/etc/group`";
-
-/// Whether all ids are numbers, so that no file decides them.
-fn is_number(spec: &Expanded) -> bool {
-    let parsed = UserSpec::parse(&spec.bytes);
-    parsed.is_ok_and(|parsed| matches!((parsed.user, parsed.group), (Who::Id(_), Some(Who::Id(_)))))
-}
 
 fn refuse_new_root(before: Option<&Identity>, now: &Identity) -> Result<()> {
     let Some(before) = before.filter(|before| before.uid != 0 && now.uid == 0) else { return Ok(()) };

@@ -1,16 +1,13 @@
-//! `chown`: changes the owner of trees.
+//! `chown`: changes the owner of trees. As with chown(1), programs lose their set-user-id and -group-id bits.
 //!
 //! It can walk a tree that others change at the same time, and never follows a link or crosses a mount. Only
-//! the directories near the deepest one are kept open, so that the number of descriptors does not grow with
-//! the tree. For those above, it remembers the names that are still to be entered.
-//!
-//! As with chown(1), the kernel clears the set-user-id and set-group-id bits of a program whose owner
-//! changes. They are not restored.
+//! the directories near the deepest one are kept open, so that the number of descriptors does not grow.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Statx, StatxFlags, Uid};
 use rustix::io::Errno;
@@ -46,7 +43,7 @@ impl Setup {
             _ => identity::resolve(&Expanded::open("0:0"))?,
         };
         let skips = |reason: &str| warn(&format!("skips {reason}"));
-        chown(&paths, &owner, &skips, &mut progress::of_step(task.step, &mut self.world))
+        chown(&paths, &owner, &skips, &mut progress::of(task.step, Instant::now(), &mut self.world))
     }
 }
 
@@ -145,8 +142,13 @@ impl ChownWalk<'_> {
                 }
                 continue;
             }
-            if let Some(Opened { open: open @ None, seen, .. }) = above.last_mut() {
-                *open = Some(self.enter_again(here, seen)?);
+            if let Some(Opened { open: closed @ None, seen: outer, .. }) = above.last_mut() {
+                let (open, now) = self.checked(enter(here, OsStr::new("..")), here, OsStr::new(ITSELF))?;
+                if now.place != outer.place {
+                    // If another user has moved it, root could end up anywhere.
+                    return Err(self.refused(&self.path_of(here), &"it was moved in the meantime"));
+                }
+                *closed = Some(open);
             }
             self.checked(self.give(here, seen), here, OsStr::new(ITSELF))?;
             levels.pop();
@@ -174,17 +176,6 @@ impl ChownWalk<'_> {
             }
         }
         Ok(Opened { open: Some(open), seen, below })
-    }
-
-    /// Reopens the directory that contains `below`.
-    fn enter_again(&self, below: BorrowedFd<'_>, seen: &Seen) -> Result<OwnedFd> {
-        let up = OsStr::new("..");
-        let (open, now) = self.checked(enter(below, up), below, OsStr::new(ITSELF))?;
-        if now.place != seen.place {
-            // If another user has moved it, root could end up anywhere.
-            return Err(self.refused(&self.path_of(below), &"it was moved in the meantime"));
-        }
-        Ok(open)
     }
 
     /// Changes the owner of a non-directory. A file with other names that the user does not own is skipped,

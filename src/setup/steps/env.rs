@@ -4,10 +4,9 @@ use std::io::ErrorKind;
 use std::time::Instant;
 
 use crate::plan::target::fault_failure;
-use crate::setup::dump::is_preverbs_own;
 use crate::setup::state::{Setup, Task};
 use crate::setup::steps::progress::timed_out;
-use crate::setup::surroundings::Changes;
+use crate::setup::surroundings::{Changes, is_preverbs_own};
 use crate::sys::{acting_as, read_interruptible};
 use crate::text::{Failure, Kind, Result, path_of, reason};
 use crate::value::{Origin, Setting, Template, env_file};
@@ -74,8 +73,7 @@ impl Setup {
             let parsed = env_file::parse(&text).map_err(|(line, reason)| {
                 failure(format!("line {line}: {reason}")).number("line", line as u64)
             })?;
-            let variables = parsed.into_iter().filter(|(name, _)| !is_preverbs_own(name));
-            let variables = variables.map(|(name, value)| (name, Some(value))).collect();
+            let variables = parsed.into_iter().map(|(name, value)| (name, Some(value))).collect();
             let changes = Changes { variables, ..Changes::default() };
             let origin = Origin::Step(label.clone());
             self.surroundings.absorb(&changes, task.root, &origin, &self.plan.secrets);

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::plan::target::{expand, fault_failure, with_program};
-use crate::setup::dump::{self, is_preverbs_own, written_variables};
+use crate::setup::dump::{self, written_variables};
 use crate::setup::hook_files::{self, How, Rules};
 use crate::setup::state::{Setup, Task, existence};
 use crate::setup::surroundings::{Changes, current_umask};
@@ -198,8 +198,7 @@ impl Setup {
         }
         let written = written_variables(running.text(Carries::Variables))
             .map_err(|reason| wrong(&format!("wrote to descriptor 3 {reason}")))?;
-        let written = written.into_iter().filter(|(name, _)| !is_preverbs_own(name));
-        changes.variables.extend(written.map(|(name, value)| (name, Some(value))));
+        changes.variables.extend(written.into_iter().map(|(name, value)| (name, Some(value))));
         Ok(changes)
     }
 

@@ -5,19 +5,19 @@ use std::time::{Duration, Instant};
 
 use crate::plan::PlanStep;
 use crate::setup::state::World;
-use crate::sys::Children;
-use crate::text::{Failure, Kind, Level, Log, Message, REPORT_INTERVAL, Result, readable};
+use crate::text::{Failure, Kind, Level, Message, REPORT_INTERVAL, Result, readable};
 
 pub(crate) type Progress<'a> = dyn FnMut() -> Result<()> + 'a;
 
 /// The interval between two looks at the signals; a shorter step makes none.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The check for a step. It fails after a request to stop or past the timeout, and reports a long step.
+/// The check for a step that began at `started`. It fails after a request to stop or past the timeout, and
+/// reports a long step.
 pub(crate) fn of<'a>(
-    label: &'a str, limit: Option<Duration>, started: Instant, log: Log, children: &'a mut Children,
+    step: &'a PlanStep, started: Instant, world: &'a mut World,
 ) -> impl FnMut() -> Result<()> + 'a {
-    let limit = limit.filter(|limit| !limit.is_zero());
+    let (label, limit) = (&step.label, step.limit().filter(|limit| !limit.is_zero()));
     let (mut look, mut say) = (started + POLL_INTERVAL, started + REPORT_INTERVAL);
     move || {
         let now = Instant::now();
@@ -28,12 +28,12 @@ pub(crate) fn of<'a>(
             return Ok(());
         }
         look = now + POLL_INTERVAL;
-        if let Some(stop) = children.stop() {
+        if let Some(stop) = world.children.stop() {
             return Err(stop.failure(&format!("during step `{label}`")));
         }
         if now >= say {
             let sentence = format!("step `{label}` still runs after {}", readable(now - started));
-            log.emit(&Message::new(Level::Info, sentence).field("step", label));
+            world.log.emit(&Message::new(Level::Info, sentence).field("step", label));
             say += REPORT_INTERVAL;
         }
         Ok(())
@@ -45,34 +45,39 @@ pub(crate) fn timed_out(label: &str, limit: Duration) -> Failure {
     Failure::new(Kind::System, sentence).field("step", label)
 }
 
-/// The check for a step that begins now.
-pub(crate) fn of_step<'a>(step: &'a PlanStep, world: &'a mut World) -> impl FnMut() -> Result<()> + 'a {
-    of(&step.label, step.limit(), Instant::now(), world.log, &mut world.children)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
     use crate::sys::entry::testing::{Needs, alone};
     use crate::sys::signals::Signals;
-    use crate::text::log::Format;
-
-    const TEXT: Log = Log { format: Format::Text };
+    use crate::sys::{Children, Credentials};
+    use crate::text::Log;
+    use crate::value::{Deferred, Step};
 
     fn ago(duration: Duration) -> Instant {
         Instant::now().checked_sub(duration).expect("the machine runs for longer")
     }
 
-    fn children() -> Children {
-        Children::new(Signals::handle().expect("signals are handled"))
+    fn world() -> World {
+        let children = Children::new(Signals::handle().expect("signals are handled"));
+        let (log, myself) = (Log::default(), Credentials::observe());
+        World { log, program: PathBuf::new(), myself, children }
+    }
+
+    fn step(limit: Option<u64>) -> PlanStep {
+        let timeout = limit.map(|limit| Deferred::Known(Duration::from_secs(limit)));
+        let step = Step { timeout, ..Step::default() };
+        PlanStep { step, label: "it".to_owned(), skip: None, steps: Vec::new() }
     }
 
     #[test]
     fn a_long_step_is_reported_and_ends_when_asked_to_stop() {
         let test = "a_long_step_is_reported_and_ends_when_asked_to_stop";
         let printed = alone(module_path!(), test, Needs::Process, || {
-            let mut children = children();
-            let mut progress = of("it", None, ago(REPORT_INTERVAL), TEXT, &mut children);
+            let (step, mut world) = (step(None), world());
+            let mut progress = of(&step, ago(REPORT_INTERVAL), &mut world);
             progress().expect("it may continue");
             nix::sys::signal::raise(nix::sys::signal::Signal::SIGTERM).expect("raised");
             let deadline = Instant::now() + Duration::from_secs(10);
@@ -94,10 +99,9 @@ mod tests {
     fn a_step_ends_at_its_timeout_and_zero_means_none() {
         let test = "a_step_ends_at_its_timeout_and_zero_means_none";
         alone(module_path!(), test, Needs::Process, || {
-            let mut children = children();
+            let mut world = world();
             let started = ago(Duration::from_secs(2));
-            let mut after =
-                |limit| of("it", Some(Duration::from_secs(limit)), started, TEXT, &mut children)();
+            let mut after = |limit| of(&step(Some(limit)), started, &mut world)();
             let failure = after(1).expect_err("too long");
             assert_eq!(failure.kind(), Kind::System);
             assert_eq!(failure.sentence(), "step `it` took longer than its timeout of 1 s");

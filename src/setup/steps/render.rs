@@ -1,7 +1,5 @@
-//! `render`: writes a file, or the files of a tree, with `${...}` expanded.
-//!
-//! The user who writes also reads the templates, so that root never reads a file that the user cannot read.
-//! `--check` uses the same search.
+//! `render`: writes a file, or the files of a tree, with `${...}` expanded. The user who writes also reads
+//! the templates, so that root never reads a file that the user cannot read.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
@@ -10,6 +8,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, statat};
 use rustix::io::Errno;
@@ -50,7 +49,7 @@ impl Setup {
             variables: self.surroundings.variables(task.root),
             writer: task.identity.as_ref(),
         };
-        rendering.perform(&mut progress::of_step(task.step, &mut self.world))
+        rendering.perform(&mut progress::of(task.step, Instant::now(), &mut self.world))
     }
 }
 
@@ -346,9 +345,8 @@ fn special(entry: &Entry) -> Option<&'static str> {
 /// Whether the file is already right and belongs to this user. Then a read-only file system is not a problem,
 /// and programs that watch the file see no change.
 fn is_already(entry: &Entry, wanted: &Wanted<'_>) -> bool {
-    let Ok(file) = entry.open(NONBLOCKING | OFlags::NOFOLLOW, Mode::empty()).map(File::from) else {
-        return false;
-    };
+    let opened = entry.open(NONBLOCKING | OFlags::NOFOLLOW, Mode::empty());
+    let Ok(file) = opened.map(File::from) else { return false };
     let length = wanted.content.len() as u64;
     let fits = |found: Metadata| {
         let (mode, uid) = (found.mode() & 0o7777, Credentials::observe().uid);
