@@ -79,12 +79,8 @@ impl Setup {
         self.plan.limits.iter().try_for_each(set_limit)?;
         let keep = self.plan.capabilities.as_deref();
         let root = self.world.myself.is_root();
-        if let Some(keep) = keep.filter(|_| root) {
-            identity::bound(keep)?;
-        }
-        if let Some(identity) = &self.identity {
-            identity::step_down(identity, keep)?;
-        }
+        keep.filter(|_| root).map_or(Ok(()), identity::bound)?;
+        self.identity.as_ref().map_or(Ok(()), |identity| identity::step_down(identity, keep))?;
         match keep.map_or(Ok(()), identity::keep) {
             // The operator chose the user, so its rights are known; one warning is enough.
             Err(_) if self.warned_of_user => {}

@@ -92,27 +92,26 @@ impl Surroundings {
 
     /// Gives this process the directory and umask of the next task, which runs as root or as one of `users`.
     pub(crate) fn enter(&mut self, root: bool, users: &[&Identity]) -> Result<()> {
-        let Scope { directory, umask, is_users_choice, .. } = self.of(root);
-        let (directory, umask, is_users_choice) = (directory.clone(), *umask, *is_users_choice);
-        if directory != self.directory {
-            let entered = match (&directory, &self.inherited) {
-                (Some(path), _) if is_users_choice => change_directory_as(path, users),
+        let scope = self.others.as_ref().filter(|_| !root).unwrap_or(&self.root);
+        if scope.directory != self.directory {
+            let entered = match (&scope.directory, &self.inherited) {
+                (Some(path), _) if scope.is_users_choice => change_directory_as(path, users),
                 (Some(path), _) => change_directory(path, root, users),
                 (None, Some((Some(inherited), _))) => change_directory_to(inherited, users),
                 (None, _) => Ok(()),
             };
             entered.map_err(|refusal| {
-                let shown = quoted_path(directory.as_deref().unwrap_or(Path::new(".")));
+                let shown = quoted_path(scope.directory.as_deref().unwrap_or(Path::new(".")));
                 Failure::new(Kind::System, format!("cannot enter {shown}: {refusal}"))
             })?;
-            self.directory = directory;
+            self.directory.clone_from(&scope.directory);
         }
         let inherited = self.inherited.as_ref().map(|(_, umask)| *umask);
-        if umask != self.umask
-            && let Some(wanted) = umask.or(inherited)
+        if scope.umask != self.umask
+            && let Some(wanted) = scope.umask.or(inherited)
         {
             rustix::process::umask(Mode::from_raw_mode(wanted));
-            self.umask = umask;
+            self.umask = scope.umask;
         }
         Ok(())
     }

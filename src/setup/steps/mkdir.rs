@@ -114,20 +114,15 @@ fn make_as_root(
     }
 }
 
-/// Makes the next directory of the path as root, and opens it.
+/// Makes the next directory of the path as root, and opens it. Where others can move root's files, it must
+/// not be an exchanged directory of root, whose mode would be changed or which would get new directories.
 fn make_missing(walk: &Walk, name: &OsStr, mode: Option<u32>) -> Made<OwnedFd> {
     let mode = mode.filter(|_| walk.rest.is_empty());
-    if can_change(&fstat(&walk.at)?) {
-        return make_marked(walk, name, mode);
+    if !can_change(&fstat(&walk.at)?) {
+        // No other user can replace it, because its parent is root's.
+        make_one(walk.at.as_fd(), Path::new(name), mode)?;
+        return Ok(openat(&walk.at, name, DIRECTORY, Mode::empty())?);
     }
-    // No other user can replace it, because its parent is root's.
-    make_one(walk.at.as_fd(), Path::new(name), mode)?;
-    Ok(openat(&walk.at, name, DIRECTORY, Mode::empty())?)
-}
-
-/// Makes one directory as root where others can move root's files, and opens it. It must not be an exchanged
-/// directory of root, whose mode would be changed or which would get new directories.
-fn make_marked(walk: &Walk, name: &OsStr, mode: Option<u32>) -> Made<OwnedFd> {
     let umask = rustix::process::umask(Mode::empty());
     let made = mkdirat(&walk.at, name, Mode::from_raw_mode(MARKED_MODE));
     rustix::process::umask(umask);
