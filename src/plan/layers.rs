@@ -41,6 +41,7 @@ impl Building {
         let given = environment.alias.as_ref().unwrap_or(&environment.name).as_str();
         let variable = environment.variable.as_bytes();
         if environment.why == Why::Option
+            && variable != b"PREVERB_ENVIRONMENT"
             && self.variables.get(variable).is_none_or(|found| found.value != given.as_bytes())
         {
             self.variables.set(variable, given, Origin::Option, false);
