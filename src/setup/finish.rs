@@ -8,8 +8,8 @@ use crate::setup::state::{Setup, existence};
 use crate::setup::users;
 use crate::sys::{Terminal, exec, identity, proc, start};
 use crate::text::escape::escaped;
-use crate::text::{Failure, Format, Kind, Level, Log, Message, Result, VerbName};
-use crate::value::{Expanded, Limit, Origin, Supervision, Variables};
+use crate::text::{Failure, Format, Kind, Level, Log, Message, Result};
+use crate::value::{Expanded, Limit, Supervision, Variables};
 
 impl Setup {
     /// Becomes the target. Returns only on failure.
@@ -22,7 +22,6 @@ impl Setup {
         self.enter(root, None)?;
         self.terminal.iter().for_each(Terminal::restore);
         let mut variables = self.surroundings.variables(root).clone();
-        self.name_verb(&mut variables);
         self.plan.judge_late(&variables)?;
         let exists = existence(self.identity.as_ref());
         let words = self.plan.target.argv(self.plan.facts(&variables, &exists))?;
@@ -60,19 +59,6 @@ impl Setup {
             let _ = setrlimit(resource, Rlimit { current, maximum: getrlimit(resource).maximum });
         }
         Ok(if secret { failure.concealed("running the target") } else { failure })
-    }
-
-    /// Restores the variables that name the verb, because a hook may have changed them.
-    fn name_verb(&self, variables: &mut Variables) {
-        let environment = self.plan.environment.name.as_str();
-        let verb = self.plan.verb.as_ref().map(VerbName::as_str);
-        for (name, value) in [(&b"PREVERB_ENVIRONMENT"[..], Some(environment)), (b"PREVERB_VERB", verb)] {
-            match value {
-                None => variables.unset(name),
-                Some(value) if variables.get(name).is_some_and(|found| found.value == value.as_bytes()) => {}
-                Some(value) => variables.set(name, value, Origin::Preverb, false),
-            }
-        }
     }
 
     fn step_down(&self) -> Result<()> {

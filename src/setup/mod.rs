@@ -11,7 +11,6 @@ pub(crate) mod users;
 
 pub(crate) use crate::setup::hook_files::{How, Rules};
 pub(crate) use crate::setup::state::not_root;
-pub(crate) use crate::setup::steps::render::Templates;
 pub(crate) use crate::setup::steps::wait::awaited_of;
 
 use std::cell::Cell;

@@ -9,8 +9,8 @@ use crate::modes::check::image;
 use crate::modes::check::known::Value;
 use crate::modes::check::walk::Walk;
 use crate::plan::{self, PlanStep};
-use crate::setup::steps::render;
-use crate::setup::{How, Rules, Templates, hook_files};
+use crate::setup::steps::render::{self, Templates};
+use crate::setup::{How, Rules, hook_files};
 use crate::sys::{Identity, proof, read, regular_text};
 use crate::text::{Level, bytes_of, escaped, quoted_path, reason};
 use crate::value::{
