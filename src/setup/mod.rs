@@ -108,16 +108,14 @@ impl Setup {
         let task = Task { step: &step, ..task };
         self.enter(task.root, Some(&task))?;
         self.secret = false;
-        let done = self.dispatch(&task);
-        // A hook's failure already omits its secrets.
-        done.map_err(|failure| {
+        self.dispatch(&task).map_err(|failure| {
+            // A hook's failure already omits its secrets.
             let conceals = self.secret && failure.kind() != Kind::Hook;
             if conceals { failure.concealed(&task.who()) } else { failure }
         })
     }
 
     fn is_skipped(&mut self, task: &Task<'_>) -> Result<bool> {
-        let log = self.world.log;
         let when = &task.step.step.when;
         if when.is_empty() {
             return Ok(false);
@@ -143,9 +141,11 @@ impl Setup {
         let is_callers =
             |name: &&str| facts.variables.get(name.as_bytes()).is_some_and(|found| found.origin.is_callers());
         if let Some(name) = condition.skip_if().filter(is_callers) {
-            log.emit(&Message::new(Level::Info, message).field("step", &label).field("variable", name));
+            self.world
+                .log
+                .emit(&Message::new(Level::Info, message).field("step", &label).field("variable", name));
         } else {
-            log.debug(|| message);
+            self.world.log.debug(|| message);
         }
         Ok(true)
     }

@@ -62,11 +62,10 @@ impl Setup {
             let read = read.map_err(|stop| stop.failure(&format!("during {}", task.who())))?;
             let text = read.map_err(|error| {
                 let failure = failure(reason(&error));
+                let hint = "`if-exists` skips the step where there is no file";
                 match (error.kind(), limit) {
                     (ErrorKind::TimedOut, Some(limit)) => timed_out(label, limit),
-                    (ErrorKind::NotFound, _) => {
-                        failure.hint("`if-exists` skips the step where there is no file")
-                    }
+                    (ErrorKind::NotFound, _) => failure.hint(hint),
                     _ => failure,
                 }
             })?;
@@ -75,8 +74,7 @@ impl Setup {
             })?;
             let variables = parsed.into_iter().map(|(name, value)| (name, Some(value))).collect();
             let changes = Changes { variables, ..Changes::default() };
-            let origin = Origin::Step(label.clone());
-            self.surroundings.absorb(&changes, task.root, &origin, &self.plan.secrets);
+            self.surroundings.absorb(&changes, task.root, &Origin::Step(label.clone()), &self.plan.secrets);
         }
         Ok(())
     }

@@ -168,10 +168,9 @@ impl Setup {
         &self, started: Result<Running>, hook: &str, task: &Task<'_>, secret: bool,
     ) -> Result<Running> {
         started.map_err(|failure| {
-            if failure.kind() == Kind::Identity {
-                return failure;
-            }
-            self.hook_failure(hook, task, &not_started(failure.sentence(), secret).describe())
+            let what = not_started(failure.sentence(), secret).describe();
+            let is_refused = failure.kind() == Kind::Identity;
+            if is_refused { failure } else { self.hook_failure(hook, task, &what) }
         })
     }
 
