@@ -140,8 +140,8 @@ impl Walk {
         Ok(walk)
     }
 
-    /// Passes only through directories and links to a file that are root's alone: they belong to root, and no
-    /// other user can change them.
+    /// Passes only through directories and links, and to a file, that are root's alone: they belong to root,
+    /// and no other user can change them.
     pub(crate) fn new_root_only(path: &Path) -> Result<Self, Refusal> {
         let start = if path.is_absolute() { PathBuf::from("/") } else { working_directory()? };
         let mut walk = Self { root_only: true, ..Self::begin(&start)? };

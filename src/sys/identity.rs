@@ -61,8 +61,8 @@ pub(crate) fn give_up_borrowed_ids() -> Option<Failure> {
     }
     let given_up = setresgid(gid, gid, gid).and_then(|()| setresuid(uid, uid, uid));
     let sentence = format!(
-        "preverb is set-user-id or set-group-id: started by uid {uid} as uid {borrowed}, it only has `--help` \
-         and `--version`"
+        "preverb is set-user-id or set-group-id: started by uid {uid} as uid {borrowed}, it only has \
+         `--help` and `--version`"
     );
     let failure = Failure::new(Kind::Identity, sentence).hint("remove the bits: `chmod ug-s`");
     // If the ids cannot be dropped, they are at least not used.
