@@ -17,7 +17,7 @@ pub(super) struct Context {
     pub(super) verb: Option<String>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Found {
     level: Level,
     message: String,
@@ -36,8 +36,8 @@ struct Place {
 impl Place {
     fn found(&mut self, level: Level, message: String, hint: Option<&str>) -> &mut Found {
         let at = self.found.iter().position(|found| found.message == message).unwrap_or_else(|| {
-            let (hint, contexts, environments) = (hint.map(str::to_owned), Vec::new(), Vec::new());
-            self.found.push(Found { level, message, masked: None, hint, contexts, environments });
+            let hint = hint.map(str::to_owned);
+            self.found.push(Found { level, message, hint, ..Found::default() });
             self.found.len() - 1
         });
         &mut self.found[at]
@@ -47,8 +47,8 @@ impl Place {
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     contexts: Vec<Context>,
-    places: BTreeMap<Span, Place>,
-    elsewhere: Vec<(Level, String, Option<String>)>,
+    /// The findings without a place come first.
+    places: BTreeMap<Option<Span>, Place>,
 }
 
 #[derive(Debug, Serialize)]
@@ -68,7 +68,7 @@ impl Findings {
 
     pub(super) fn examine(&mut self, span: Span) -> usize {
         let now = self.contexts.len();
-        let examined = &mut self.places.entry(span).or_default().examined;
+        let examined = &mut self.places.entry(Some(span)).or_default().examined;
         if examined.last() != Some(&now) {
             examined.push(now);
         }
@@ -77,7 +77,7 @@ impl Findings {
 
     pub(super) fn add(&mut self, level: Level, span: Span, message: String, hint: Option<&str>) {
         let now = self.examine(span);
-        let found = self.places.entry(span).or_default().found(level, message, hint);
+        let found = self.places.entry(Some(span)).or_default().found(level, message, hint);
         if level < found.level {
             (found.level, found.hint) = (level, hint.map(str::to_owned));
             found.contexts.clear();
@@ -87,24 +87,18 @@ impl Findings {
         }
     }
 
-    pub(super) fn table(&mut self, level: Level, span: Span, message: String, hint: Option<&str>) {
+    /// Adds a finding that does not depend on the verb or the environment.
+    pub(super) fn table(&mut self, level: Level, span: Option<Span>, message: String, hint: Option<&str>) {
         self.places.entry(span).or_default().found(level, message, hint);
     }
 
     pub(super) fn warn(&mut self, span: Span, message: String, hint: Option<&str>) {
-        self.table(Level::Warning, span, message, hint);
-    }
-
-    pub(super) fn elsewhere(&mut self, level: Level, message: String, hint: Option<String>) {
-        let found = (level, message, hint);
-        if !self.elsewhere.contains(&found) {
-            self.elsewhere.push(found);
-        }
+        self.table(Level::Warning, Some(span), message, hint);
     }
 
     pub(super) fn mistakes(&mut self, mistakes: Vec<Mistake>) {
         for mistake in mistakes {
-            let place = self.places.entry(mistake.span).or_default();
+            let place = self.places.entry(Some(mistake.span)).or_default();
             let found = place.found(Level::Error, mistake.message, mistake.hint.as_deref());
             found.masked = mistake.masked;
             if let Some(environment) = mistake.environment.filter(|name| !found.environments.contains(name)) {
@@ -114,23 +108,23 @@ impl Findings {
     }
 
     pub(super) fn has(&self, level: Level) -> bool {
-        let mut found = self.places.values().flat_map(|place| &place.found);
-        found.any(|each| each.level == level) || self.elsewhere.iter().any(|(each, ..)| *each == level)
+        self.places.values().flat_map(|place| &place.found).any(|found| found.level == level)
     }
 
-    fn placed(&self, excerpts: &Excerpts<'_>) -> Vec<(Level, Mistake)> {
+    fn all(&self, excerpts: &Excerpts<'_>) -> Vec<(Level, Option<Span>, String, Option<String>)> {
         let mut all = Vec::new();
         for (span, place) in &self.places {
             for found in &place.found {
-                let sentence = excerpts.sentence(*span, &found.message, found.masked.as_deref());
+                let masked = found.masked.as_deref();
+                let sentence = excerpts.sentence(span.unwrap_or_default(), &found.message, masked);
                 let message = if !found.environments.is_empty() {
                     format!("{sentence} {}", named("in environment", &found.environments))
-                } else if !found.contexts.is_empty() && found.contexts != place.examined {
-                    format!("{}: {sentence}", self.where_it_is(found, place))
-                } else {
+                } else if found.contexts.is_empty() || found.contexts == place.examined {
                     sentence.to_owned()
+                } else {
+                    format!("{}: {sentence}", self.where_it_is(found, place))
                 };
-                all.push((found.level, Mistake { hint: found.hint.clone(), ..Mistake::new(*span, message) }));
+                all.push((found.level, *span, message, found.hint.clone()));
             }
         }
         all
@@ -138,15 +132,13 @@ impl Findings {
 
     fn where_it_is(&self, found: &Found, place: &Place) -> String {
         let context = |number: &usize| &self.contexts[number - 1];
-        let (mut environments, mut verbs, mut command) = (Vec::new(), Vec::new(), false);
-        for context in found.contexts.iter().map(context) {
-            if !environments.contains(&context.environment) {
-                environments.push(context.environment.clone());
+        let (mut environments, mut verbs) = (Vec::new(), Vec::new());
+        for Context { environment, verb } in found.contexts.iter().map(context) {
+            if !environments.contains(environment) {
+                environments.push(environment.clone());
             }
-            match &context.verb {
-                None => command = true,
-                Some(verb) if !verbs.contains(verb) => verbs.push(verb.clone()),
-                Some(_) => {}
+            if !verbs.contains(verb) {
+                verbs.push(verb.clone());
             }
         }
         let all = |such: &dyn Fn(&Context) -> bool| {
@@ -155,57 +147,49 @@ impl Findings {
         if all(&|context| environments.contains(&context.environment)) {
             return named("in environment", &environments);
         }
-        if all(&|context| context.verb.as_ref().map_or(command, |verb| verbs.contains(verb))) {
-            return for_verbs(&verbs, command);
+        if all(&|context| verbs.contains(&context.verb)) {
+            return for_verbs(&verbs);
         }
-        let Some(first) = found.contexts.first().map(context) else { return String::new() };
-        let verb = for_verbs(first.verb.as_slice(), first.verb.is_none());
+        let first = context(&found.contexts[0]);
         let more = match found.contexts.len() {
             1 => String::new(),
             number => format!(" and {} more", number - 1),
         };
+        let verb = for_verbs(std::slice::from_ref(&first.verb));
         format!("{verb} in environment {}{more}", quoted(&first.environment))
     }
 
     pub(super) fn messages(&self, sources: &Sources) -> Vec<Message> {
-        let mut messages = Vec::new();
-        for (level, text, hint) in &self.elsewhere {
-            messages.push(Message { hint: hint.clone(), ..Message::new(*level, text) });
-        }
         let excerpts = Excerpts::of(sources);
-        let placed = self.placed(&excerpts);
-        messages.extend(placed.iter().map(|(level, mistake)| excerpts.message(mistake, *level)));
-        messages
+        let message = |(level, span, text, hint)| match span {
+            Some(span) => excerpts.message(&Mistake { hint, ..Mistake::new(span, text) }, level),
+            None => Message { hint, ..Message::new(level, text) },
+        };
+        self.all(&excerpts).into_iter().map(message).collect()
     }
 
     pub(super) fn list(&self, sources: &Sources) -> Vec<Listed> {
-        let mut list = Vec::new();
-        for (level, message, hint) in self.elsewhere.clone() {
-            let level = level.name();
-            list.push(Listed { level, message, file: None, line: None, column: None, hint });
-        }
-        for (level, Mistake { span, message, hint, .. }) in self.placed(&Excerpts::of(sources)) {
-            let place = sources.place(sources.narrowed(span).start);
-            list.push(Listed {
+        let listed = |(level, span, message, hint): (Level, Option<Span>, _, _)| {
+            let place = span.and_then(|span| sources.place(sources.narrowed(span).start));
+            Listed {
                 level: level.name(),
                 message,
                 file: place.as_ref().map(|place| Exact(bytes_of(&place.source.path).to_vec())),
                 line: place.as_ref().map(|place| place.line),
                 column: place.as_ref().map(|place| place.column),
                 hint,
-            });
-        }
-        list
+            }
+        };
+        self.all(&Excerpts::of(sources)).into_iter().map(listed).collect()
     }
 }
 
-fn for_verbs(verbs: &[String], command: bool) -> String {
-    let mut text = if verbs.is_empty() { String::new() } else { named("for verb", verbs) };
-    if command {
-        text.push_str(if text.is_empty() { "for" } else { " and for" });
-        text.push_str(" a command after `--`");
-    }
-    text
+/// Names the verbs that are concerned; `None` is a command after `--`.
+fn for_verbs(verbs: &[Option<String>]) -> String {
+    let names: Vec<String> = verbs.iter().flatten().cloned().collect();
+    let command = if verbs.contains(&None) { "for a command after `--`" } else { "" };
+    let verbs = if names.is_empty() { String::new() } else { named("for verb", &names) };
+    if verbs.is_empty() || command.is_empty() { verbs + command } else { format!("{verbs} and {command}") }
 }
 
 fn named(what: &str, names: &[String]) -> String {

@@ -116,26 +116,26 @@ fn inserts(reference: &Reference) -> bool {
     reference.form != Form::Alternative
 }
 
-/// The first secret that goes into a URL without encoding.
-pub(super) fn plain_in_url(template: &Template, is_secret: &dyn Fn(&str) -> bool) -> Option<String> {
-    fn find(parts: &[Part], mut in_url: bool, is_secret: &dyn Fn(&str) -> bool) -> Option<String> {
-        for part in parts {
-            match part {
-                Part::Literal(text) => in_url |= text.windows(3).any(|window| window == b"://"),
-                Part::Variable(reference) => {
-                    let encoded = reference.operator == Some(Operator::Url);
-                    if in_url && inserts(reference) && !encoded && is_secret(&reference.name) {
-                        return Some(reference.name.clone());
-                    }
-                    if let Some(name) = find(&reference.word, in_url, is_secret) {
-                        return Some(name);
-                    }
+/// The first secret that goes into a URL without encoding; `in_url` is whether a URL begins before the parts.
+pub(super) fn plain_in_url(
+    parts: &[Part], mut in_url: bool, is_secret: &dyn Fn(&str) -> bool,
+) -> Option<String> {
+    for part in parts {
+        match part {
+            Part::Literal(text) => in_url |= text.windows(3).any(|window| window == b"://"),
+            Part::Variable(reference) => {
+                let is_plain = inserts(reference) && reference.operator != Some(Operator::Url);
+                if in_url && is_plain && is_secret(&reference.name) {
+                    return Some(reference.name.clone());
+                }
+                let inner = plain_in_url(&reference.word, in_url, is_secret);
+                if inner.is_some() {
+                    return inner;
                 }
             }
         }
-        None
     }
-    find(&template.parts, false, is_secret)
+    None
 }
 
 #[cfg(test)]
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_secret_in_a_url_is_found_unless_it_is_encoded() {
-        let found = |text: &str| plain_in_url(&template(text), &|name| name == "S");
+        let found = |text: &str| plain_in_url(template(text).parts(), false, &|name| name == "S");
         assert_eq!(found("postgres://app:${S}@db/app").as_deref(), Some("S"));
         assert_eq!(found("http://db/?token=${S:-x}").as_deref(), Some("S"));
         assert_eq!(found("${URL:-http://u:${S@sh}@h}").as_deref(), Some("S"));

@@ -2,7 +2,7 @@
 //! those that an operator or a hook may set or change.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::Path;
 
 use crate::modes::check::image::Image;
 use crate::table::{Declaration, opaque};
@@ -21,8 +21,8 @@ pub(super) struct Value {
 }
 
 impl Value {
-    pub(super) fn path(&self) -> PathBuf {
-        path_of(&self.bytes).to_owned()
+    pub(super) fn path(&self) -> &Path {
+        path_of(&self.bytes)
     }
 }
 
@@ -159,15 +159,15 @@ impl<'k> Known<'k> {
         missing
     }
 
-    /// The message and hint for an unset variable; `siblings` are the other variables of the same `env`.
-    pub(super) fn sentence(&self, unset: &Fault, siblings: &BTreeSet<&str>) -> (String, String) {
+    /// The message and hint for an unset variable, which may be a sibling: one that the same `env` sets.
+    pub(super) fn sentence(&self, unset: &Fault, is_sibling: bool) -> (String, String) {
         let name = &unset.name;
         let key = if name.contains('.') { format!("\"{name}\"") } else { name.clone() };
         if name == "PREVERB_VERB" {
             let hint = "write `${PREVERB_VERB:-}`, or set it for the verbs that need it";
             return ("variable `PREVERB_VERB` is not set".to_owned(), hint.to_owned());
         }
-        if siblings.contains(name.as_str()) {
+        if is_sibling {
             return (format!("variable `{name}` {OWN_LAYER}"), OWN_LAYER_HINT.to_owned());
         }
         let (state, hint) = if self.declared.contains(name) {

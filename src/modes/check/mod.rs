@@ -51,7 +51,7 @@ pub(crate) fn check(
     match refused {
         Some(failure) if json || findings.has(Level::Error) => {
             let (message, hint) = failure.into_parts();
-            findings.elsewhere(Level::Error, message, hint);
+            findings.table(Level::Error, None, message, hint.as_deref());
         }
         refused => unreported = refused,
     }
@@ -81,7 +81,7 @@ fn look(
              every environment",
             quoted(chosen_name)
         );
-        findings.elsewhere(Level::Info, message, None);
+        findings.table(Level::Info, None, message, None);
     }
     names.extend([default, chosen_name]);
     names.extend(settings.environment.names.iter().flatten().map(EnvironmentName::as_str));

@@ -15,7 +15,7 @@ pub(super) fn check(
     for place in std::iter::once(root).chain(root.below("environments")) {
         for verb in place.below("verbs").filter(|verb| VerbName::parse(verb.key().as_bytes()).is_none()) {
             let message = format!("{} is not a valid verb name", quoted(verb.key()));
-            findings.table(Level::Error, verb.key_span(), message, Some(NAME_RULE));
+            findings.table(Level::Error, Some(verb.key_span()), message, Some(NAME_RULE));
         }
     }
     let known = Known::of(tree, environments);
@@ -89,7 +89,8 @@ fn filter_of_environments(known: &Known<'_>, step: Node<'_>, settings: &Settings
         if let Some((_, target)) = naming.aliases.iter().find(|(alias, _)| alias.as_str() == name) {
             let message =
                 format!("`environments` names {shown}, which is an alias: a step is matched by `{target}`");
-            findings.table(Level::Error, item.span(), message, Some(&format!("name `{target}`")));
+            let hint = format!("name `{target}`");
+            findings.table(Level::Error, Some(item.span()), message, Some(&hint));
             continue;
         }
         if naming.names.is_none() && item.as_str().is_some_and(|text| text.starts_with('!')) {

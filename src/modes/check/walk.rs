@@ -1,7 +1,6 @@
 //! A simulated run: what is known so far, how errors are reported at a place, and the checks of the argv,
 //! conditions and `env` there.
 
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -21,30 +20,42 @@ use crate::value::{
 /// The hint if the verb's user can change a file that decides what runs.
 pub(super) const ROOTS: &str = "make it and its directory root's, and writable by root alone: `chmod go-w`";
 
+/// The circumstances of the current step.
+#[derive(Clone, Default)]
+pub(super) struct Now {
+    /// The user who runs it, if that user is known.
+    pub(super) runner: Option<Identity>,
+    /// Whether it names root as its user.
+    pub(super) is_roots: bool,
+    /// Whether a run may skip it.
+    pub(super) may_be_skipped: bool,
+    /// Whether a failure is only a warning; a refusal (77) is never one.
+    pub(super) may_fail: bool,
+}
+
 pub(super) struct Walk<'w, 'i> {
     pub(super) image: &'w Image<'i>,
     pub(super) findings: &'w mut Findings,
     pub(super) known: Known<'i>,
+    /// The verb's user.
     pub(super) identity: Option<Identity>,
+    pub(super) now: Now,
     pub(super) directory: Option<PathBuf>,
     pub(super) earlier: bool,
-    /// Whether a run may skip the current step.
-    pub(super) may_be_skipped: bool,
-    /// Whether a failure of the step is only a warning; a refusal (77) is never one.
-    pub(super) may_fail: bool,
     pub(super) made: Vec<PathBuf>,
 }
 
 impl Walk<'_, '_> {
     /// The value of a template if it is known. Missing variables are reported.
     pub(super) fn value(&mut self, template: &Template) -> Option<Value> {
-        self.value_with_siblings(template, &BTreeSet::new())
+        self.value_beside(template, &|_| false)
     }
 
-    fn value_with_siblings(&mut self, template: &Template, siblings: &BTreeSet<&str>) -> Option<Value> {
+    /// The same for a value of an `env`, which does not see the other variables of that `env`.
+    fn value_beside(&mut self, template: &Template, is_sibling: &dyn Fn(&str) -> bool) -> Option<Value> {
         self.findings.examine(template.span);
         for unset in self.known.missing(template) {
-            let (message, hint) = self.known.sentence(&unset, siblings);
+            let (message, hint) = self.known.sentence(&unset, is_sibling(&unset.name));
             self.warn(template.span, message, Some(&hint));
         }
         self.known.value(template)
@@ -54,7 +65,7 @@ impl Walk<'_, '_> {
     pub(super) fn path(&mut self, template: &Template, key: &str) -> Option<Value> {
         let value = self.value(template)?;
         if value.bytes.is_empty() {
-            self.wrong(&value, format!("`{key}` expands to nothing"), None);
+            self.wrong(&value, format!("`{key}` expands to nothing"));
             return None;
         }
         Some(value)
@@ -68,50 +79,45 @@ impl Walk<'_, '_> {
 
     pub(super) fn user(&mut self, template: &Template) -> Option<Identity> {
         let value = self.value(template)?;
-        match identity::resolve(&Expanded::open(&*value.bytes)) {
-            Ok(identity) => Some(identity),
-            Err(failure) => {
-                let (message, hint) = failure.into_parts();
-                // It ends a run even if the step may fail.
-                let may_fail = std::mem::take(&mut self.may_fail);
-                self.wrong(&value, message, hint.as_deref());
-                self.may_fail = may_fail;
-                None
-            }
-        }
+        // A missing user ends a run even if the step may fail.
+        let may_fail = std::mem::take(&mut self.now.may_fail);
+        let resolved = identity::resolve(&Expanded::open(&*value.bytes));
+        let identity = resolved.map_err(|failure| self.refused(&value, failure.into_parts())).ok();
+        self.now.may_fail = may_fail;
+        identity
+    }
+
+    pub(super) fn wrong(&mut self, value: &Value, message: String) {
+        self.refused(value, (message, None));
     }
 
     /// Reports a problem. It is only a warning if the value is not certain or an earlier step can fix it.
-    pub(super) fn wrong(&mut self, value: &Value, message: String, hint: Option<&str>) {
+    pub(super) fn refused(&mut self, value: &Value, (message, hint): Problem) {
         // A refusal to run something as root ends a run even if the step may fail.
-        let may_fail = self.may_fail && hint != Some(proof::RULE);
-        let is_sure = value.is_fixed && !self.earlier && !self.may_be_skipped && !may_fail;
-        let level = if is_sure { Level::Error } else { Level::Warning };
-        let why = if self.earlier {
-            "an earlier step may fix that"
-        } else if self.may_be_skipped || may_fail {
-            "a run may do without the step"
+        let may_fail = self.now.may_fail && hint.as_deref() != Some(proof::RULE);
+        let (level, why) = if self.earlier {
+            (Level::Warning, Some("an earlier step may fix that"))
+        } else if self.now.may_be_skipped || may_fail {
+            (Level::Warning, Some("a run may do without the step"))
+        } else if !value.is_fixed {
+            (Level::Warning, Some("its variables may have other values in a run"))
         } else {
-            "its variables may have other values in a run"
+            (Level::Error, None)
         };
-        let hint = hint.or_else(|| (level == Level::Warning).then_some(why));
-        self.findings.add(level, value.span, message, hint);
+        self.findings.add(level, value.span, message, hint.as_deref().or(why));
     }
 
     pub(super) fn warn(&mut self, span: Span, message: String, hint: Option<&str>) {
         self.findings.add(Level::Warning, span, message, hint);
     }
 
-    pub(super) fn viewer<'s>(&self, identity: Option<&'s Identity>) -> Viewer<'s> {
-        Viewer { identity, myself: self.image.myself }
+    pub(super) fn viewer(&self) -> Viewer<'_> {
+        Viewer { identity: self.now.runner.as_ref(), myself: self.image.myself }
     }
 
     pub(super) fn here(&self, path: &Path) -> Option<PathBuf> {
-        if path.is_absolute() {
-            Some(path.to_owned())
-        } else {
-            self.directory.as_ref().map(|here| here.join(path))
-        }
+        let absolute = || path.is_absolute().then(|| path.to_owned());
+        self.directory.as_ref().map(|here| here.join(path)).or_else(absolute)
     }
 
     /// Normalizes a path so that two paths can be compared. Until the working directory is entered, a run is
@@ -120,10 +126,10 @@ impl Walk<'_, '_> {
         let below = self.here(path).unwrap_or_else(|| path.to_owned());
         let mut place = PathBuf::new();
         for part in self.image.beginning.join(below).components() {
-            match part {
-                Component::ParentDir => drop(place.pop()),
-                Component::CurDir => {}
-                Component::Prefix(_) | Component::RootDir | Component::Normal(_) => place.push(part),
+            if part == Component::ParentDir {
+                place.pop();
+            } else {
+                place.push(part);
             }
         }
         place
@@ -138,25 +144,21 @@ impl Walk<'_, '_> {
         self.made.iter().any(|made| made.starts_with(&place) || place.starts_with(made))
     }
 
-    /// Checks a program that `runner` runs; `own` is the step's own user.
-    pub(super) fn program(
-        &mut self, span: Span, program: &OsStr, runner: Option<&Identity>, own: Option<&Identity>,
-    ) -> Result<(), Problem> {
-        let unseen = self.known.is_open("PATH") || self.image.secrets.iter().any(|name| name == "PATH");
+    /// Checks a program that the current step or the verb runs.
+    pub(super) fn program(&mut self, span: Span, program: &OsStr) -> Result<(), Problem> {
+        let unseen = self.known.is_open("PATH") || self.known.is_secret("PATH");
         let has_slash = program.as_bytes().contains(&b'/');
-        let cannot_be_known = if has_slash { self.is_made(Path::new(program)) } else { unseen };
-        if cannot_be_known {
+        if if has_slash { self.is_made(Path::new(program)) } else { unseen } {
             return Ok(());
         }
-        let (variables, directory) = (&self.known.variables, self.directory.as_deref());
-        let Some(file) = image::program(program, variables, directory, self.viewer(runner))? else {
-            return Ok(());
-        };
+        let variables = &self.known.variables;
+        let find = |name: &OsStr| image::program(name, variables, self.directory.as_deref(), self.viewer());
+        let Some(file) = find(program)? else { return Ok(()) };
         if let Some(name) = proof::program_of_env(&file).filter(|_| !unseen) {
-            image::program(&name, variables, directory, self.viewer(runner))
+            find(&name)
                 .map_err(|(why, hint)| (format!("interpreter of {}: {why}", quoted_path(&file)), hint))?;
         }
-        if own.is_some_and(|own| own.uid == 0) {
+        if self.now.is_roots {
             let proved = proof::program("preverb", &[file.into_os_string()], variables);
             let refused = proved.err().filter(|failure| failure.kind() == Kind::Identity);
             return refused.map_or(Ok(()), |failure| Err(failure.into_parts()));
@@ -173,7 +175,8 @@ impl Walk<'_, '_> {
     /// The verb's user, if that user is not root and can change this file.
     pub(super) fn who_can_change(&self, file: &Path) -> Option<String> {
         let user = self.identity.as_ref().filter(|user| user.uid != 0)?;
-        self.viewer(Some(user)).can_change(file).then(|| user.spec.shown())
+        let viewer = Viewer { identity: Some(user), myself: self.image.myself };
+        viewer.can_change(file).then(|| user.spec.shown())
     }
 
     pub(super) fn conditions(&mut self, when: &Conditions) {
@@ -183,22 +186,21 @@ impl Walk<'_, '_> {
 
     /// Applies an `env`. If the step may be skipped, the values of its variables are unknown afterwards.
     pub(super) fn settings(&mut self, settings: &[Setting], origin: &Origin) {
-        let (mut names, mut values) = (own_names(settings), Vec::new());
+        let names = own_names(settings);
+        let mut values = Vec::new();
         for Setting { name, value } in settings {
             self.bare_dollar(value);
             let is_secret = |name: &str| self.image.secrets.iter().any(|secret| secret == name);
-            if let Some(name) = plain_in_url(value, &is_secret) {
+            if let Some(name) = plain_in_url(&value.parts, false, &is_secret) {
                 let message = format!(
                     "secret `{name}` is put into a URL unescaped: `@`, `/`, `#` or `%` in it changes the URL"
                 );
                 self.warn(value.span, message, Some(&format!("write `${{{name}@url}}`")));
             }
-            let was_there = names.remove(name.as_str());
-            values.push(self.value_with_siblings(value, &names));
-            names.extend(was_there.then_some(name.as_str()));
+            values.push(self.value_beside(value, &|other| other != name && names.contains(other)));
         }
         for (setting, value) in settings.iter().zip(values) {
-            self.known.lay(setting, value.filter(|_| !self.may_be_skipped && !self.may_fail), origin);
+            self.known.lay(setting, value.filter(|_| !self.now.may_be_skipped && !self.now.may_fail), origin);
         }
     }
 
@@ -228,10 +230,8 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Checks an argv, given in parts. The first part begins with a program, which the step's `own` user or
-    /// the verb's user runs.
-    pub(super) fn argv(&mut self, parts: &[&[Element]], own: Option<&Identity>) {
-        let runner = own.or(self.identity.as_ref()).cloned();
+    /// Checks an argv, given in parts. The first part begins with a program.
+    pub(super) fn argv(&mut self, parts: &[&[Element]]) {
         let program = parts.first().and_then(|argv| argv.first());
         let mut words = Vec::new();
         for element in parts.iter().copied().flatten() {
@@ -241,10 +241,9 @@ impl Walk<'_, '_> {
                     if let Some(value) = self.value(template)
                         && program.is_some_and(|program| std::ptr::eq(program, element))
                         && !template.is_words()
-                        && let name = OsStr::from_bytes(&value.bytes)
-                        && let Err((message, hint)) = self.program(value.span, name, runner.as_ref(), own)
+                        && let Err(problem) = self.program(value.span, OsStr::from_bytes(&value.bytes))
                     {
-                        self.wrong(&value, message, hint.as_deref());
+                        self.refused(&value, problem);
                     }
                 }
                 Element::Words { words: templates, when } => {
@@ -261,18 +260,18 @@ impl Walk<'_, '_> {
         self.habits(&words);
     }
 
-    pub(super) fn probe(&mut self, probe: &Probe, key: &str, own: Option<&Identity>) {
+    pub(super) fn probe(&mut self, probe: &Probe, key: &str) {
         let template = match probe {
-            Probe::Exec(argv) => return self.argv(&[argv], own),
+            Probe::Exec(argv) => return self.argv(&[argv]),
             Probe::Url(template) => template,
         };
         let Some(value) = self.value(template) else { return };
         let shown = quoted(url::shown(&value.bytes));
         let message = |reason: &str| format!("{shown} in `{key}`: {reason}");
         match Target::parse(&value.bytes) {
-            Err(reason) => self.wrong(&value, message(&reason), None),
+            Err(reason) => self.wrong(&value, message(&reason)),
             Ok(Some(target)) if key == "health" && target.hides_its_path() => {
-                self.wrong(&value, message(UNSEEN_PATH), Some(UNSEEN_PATH_HINT));
+                self.refused(&value, (message(UNSEEN_PATH), Some(UNSEEN_PATH_HINT.to_owned())));
             }
             Ok(Some(target)) if target.is_postgres_socket() => {
                 let message = message(POSTGRES_SOCKET);
