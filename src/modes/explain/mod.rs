@@ -15,7 +15,7 @@ use crate::sys::{Credentials, Identity, identity, read};
 use crate::table::{Settings, Tree};
 use crate::text::url::masked;
 use crate::text::{Exact, Failure, MASK, Result, VerbName, readable};
-use crate::value::{Expanded, Found, LAYERS, Origin, Probe, StepKind, Variables, signal_name};
+use crate::value::{Expanded, Found, LAYERS, Limit, Origin, Probe, StepKind, Variables, signal_name};
 
 /// Explains a plan, and the problems that would end its run. It only looks up the files of hook directories,
 /// the paths of conditions, and users.
@@ -35,18 +35,22 @@ pub(crate) fn explain(
     argv.extend(now.argv(&plan.target.after));
     let mut unexpanded = Vec::new();
     for (element, fault) in now.unexpanded {
+        unexpanded.push(element);
         let is_known = plan.missing.contains(&fault.name) || plan.late_names().any(|name| name == fault.name);
         let fails = !walk.changes.may_set(&fault.name) && !is_known;
         if fails && !failures.iter().any(|failure| failure.has_field("variable", fault.name.as_str())) {
             failures.push(fault_failure(fault, "the target"));
         }
-        unexpanded.push(element);
     }
     if !plan.late_names().any(|name| walk.changes.may_set(name)) {
         failures.extend(plan.judge_late(&walk.variables).err());
     }
     let user = plan.user.as_ref().map(|user| (user, identity::resolve(user)));
     failures.extend(plan.user.as_ref().and_then(|user| identity::resolve(user).err()));
+    let limit = |Limit { resource, value }: &Limit| {
+        let value = value.map_or("unlimited".to_owned(), |value| value.to_string());
+        format!("{}={value}", resource.name)
+    };
     let problem =
         |failure: &Failure| Problem { message: failure.sentence(), exit_code: failure.kind().exit_code() };
     let problems = failures.iter().map(problem).collect();
@@ -65,26 +69,12 @@ pub(crate) fn explain(
         user_note: user.as_ref().map(|(user, identity)| user_note(user, identity, myself)),
         workdir: plan.workdir.as_ref().map(shown),
         umask: plan.umask.map(|umask| format!("{umask:04o}")),
-        limits: plan
-            .limits
-            .iter()
-            .map(|limit| {
-                let value = limit.value.map_or("unlimited".to_owned(), |value| value.to_string());
-                format!("{}={value}", limit.name)
-            })
-            .collect(),
-        capabilities: plan
-            .capabilities
-            .as_ref()
-            .map(|capabilities| capabilities.iter().map(|capability| capability.name()).collect()),
+        limits: plan.limits.iter().map(limit).collect(),
+        capabilities: plan.capabilities.as_ref().map(|all| all.iter().map(|each| each.name()).collect()),
         no_new_privileges: plan.no_new_privileges,
         supervised: plan.init.is_some(),
         init: plan.init.as_ref().map(|init| ExplainedInit {
-            signals: init
-                .signals
-                .iter()
-                .map(|(from, to)| (short(*from), to.map_or("none".to_owned(), short).into()))
-                .collect(),
+            signals: init.signals.iter().map(|(from, to)| (short(*from), becomes(*to).into())).collect(),
             group: init.group.unwrap_or(false),
             grace: init.grace.map(readable),
             exit: init.exit.iter().map(|(from, to)| (from.to_string(), (*to).into())).collect(),
@@ -110,6 +100,10 @@ fn declared(plan: &Plan, name: &str) -> ExplainedDeclared {
         None => Exact(b"nowhere".into()),
     };
     ExplainedDeclared { name: name.to_owned(), value: found.map(value), source }
+}
+
+fn becomes(signal: Option<i32>) -> String {
+    signal.map_or("none".to_owned(), short)
 }
 
 fn short(signal: i32) -> String {
@@ -144,26 +138,25 @@ fn changed(
     plan: &Plan, inherited: &Variables, user: Option<&(&Expanded, Result<Identity>)>,
 ) -> Vec<ExplainedVariable> {
     let mut changed = Vec::new();
-    let mut add = |name: &[u8], value: Option<Exact>, layer: Exact, replaces: bool| {
-        changed.push(ExplainedVariable { name: Exact(name.to_vec()), value, layer, replaces });
+    let mut add = |name: &[u8], value: Option<Exact>, origin: &Origin, replaces: bool| {
+        let (name, layer) = (Exact(name.to_vec()), layer(origin, plan));
+        changed.push(ExplainedVariable { name, value, layer, replaces });
     };
     let is_ours = plan.variables.get(b"HOME").is_none_or(|found| *found.origin == Origin::Inherited);
     if let Some((user, Ok(identity))) = user.filter(|_| is_ours) {
-        let home = &*identity.home;
-        if inherited.get(b"HOME").map(|found| found.value) != Some(home) {
-            let home = Exact(if user.secret { MASK.into() } else { home.to_vec() });
-            add(b"HOME", Some(home), layer(&Origin::User, plan), false);
+        let found = Found { value: &identity.home, secret: user.secret, origin: &Origin::User };
+        if inherited.get(b"HOME").map(|found| found.value) != Some(found.value) {
+            add(b"HOME", Some(value(found)), found.origin, false);
         }
     }
     for (name, found) in plan.variables.named() {
         let before = inherited.get(name);
         if before.is_none_or(|before| before.value != found.value) {
-            let replaces = before.is_some() && LAYERS.contains(found.origin);
-            add(name, Some(value(found)), layer(found.origin, plan), replaces);
+            add(name, Some(value(found)), found.origin, before.is_some() && LAYERS.contains(found.origin));
         }
     }
     for (name, _) in inherited.named().filter(|(name, _)| plan.variables.get(name).is_none()) {
-        add(name, None, layer(&Origin::Preverb, plan), false);
+        add(name, None, &Origin::Preverb, false);
     }
     changed.sort_by(|one, other| one.name.cmp(&other.name));
     changed.dedup_by(|a, b| a.name == b.name);
@@ -171,13 +164,11 @@ fn changed(
 }
 
 fn removed(plan: &Plan) -> Vec<String> {
-    let sets = |step: &PlanStep| {
-        let kind = &step.step.kind;
+    let sets = plan.steps.iter().flat_map(PlanStep::all).any(|step| {
         matches!(
-            kind,
+            step.step.kind,
             StepKind::Run { .. } | StepKind::Hooks { .. } | StepKind::Env(_) | StepKind::EnvFile(_)
         )
-    };
-    let sets = plan.steps.iter().flat_map(PlanStep::all).any(sets);
+    });
     plan.unset.iter().filter(|name| sets || plan.variables.get(name.as_bytes()).is_some()).cloned().collect()
 }

@@ -14,13 +14,13 @@ use crate::setup::{How, Rules, hook_files, once};
 use crate::sys::{Credentials, Identity, identity};
 use crate::text::{Exact, MASK, WITHHELD, bytes_of, escaped, path_of, readable, shell_quoted, url};
 use crate::value::{
-    Deferred, Element, Expanded, Facts, Fault, Judged, Origin, Probe, StepKind, Subject, Target as Probed,
-    Template, Variables,
+    Deferred, Element, Expanded, Facts, Fault, Judged, Origin, Probe, Setting, StepKind, Subject,
+    Target as Probed, Template, Variables,
 };
 
 pub(super) struct Expander<'n> {
-    pub(super) facts: Facts<'n>,
-    pub(super) target: &'n Target,
+    facts: Facts<'n>,
+    target: &'n Target,
     pub(super) unexpanded: Vec<(Unexpanded, Fault)>,
 }
 
@@ -30,36 +30,25 @@ impl<'n> Expander<'n> {
     }
 
     pub(super) fn text(&mut self, template: &Template) -> Exact {
-        self.expanded(template).map_or_else(|| written(template), |expanded| shown(&expanded))
-    }
-
-    fn expanded(&mut self, template: &Template) -> Option<Expanded> {
-        template.expand(self.facts.variables).map_err(|fault| self.note(template.source(), fault)).ok()
-    }
-
-    fn note(&mut self, element: &str, fault: Fault) {
-        let element = String::from_utf8_lossy(&url::masked(element.as_bytes())).into_owned();
-        let unexpanded = Unexpanded { element, message: fault.sentence() };
-        self.unexpanded.push((unexpanded, fault));
-    }
-
-    /// The mask, for a value that is a secret whether or not it can be expanded.
-    fn secret(&mut self, template: &Template) -> Exact {
-        if let Err(fault) = template.expand(self.facts.variables) {
-            self.note(MASK, fault);
+        match template.expand(self.facts.variables) {
+            Ok(expanded) => shown(&expanded),
+            Err(fault) => self.unexpanded(template.source(), fault),
         }
-        Exact(MASK.into())
     }
 
-    pub(super) fn texts(&mut self, templates: &[Template]) -> Vec<Exact> {
+    /// Notes an element that cannot be expanded, and returns it as it is written.
+    fn unexpanded(&mut self, element: &str, fault: Fault) -> Exact {
+        let written = url::masked(element.as_bytes());
+        let element = String::from_utf8_lossy(&written).into_owned();
+        self.unexpanded.push((Unexpanded { element, message: fault.sentence() }, fault));
+        Exact(written)
+    }
+
+    fn texts(&mut self, templates: &[Template]) -> Vec<Exact> {
         templates.iter().map(|template| self.text(template)).collect()
     }
 
-    pub(super) fn optional(&mut self, template: Option<&Template>) -> Option<Exact> {
-        template.map(|template| self.text(template))
-    }
-
-    pub(super) fn duration(&mut self, value: Option<&Deferred<Duration>>) -> Option<Exact> {
+    fn duration(&mut self, value: Option<&Deferred<Duration>>) -> Option<Exact> {
         match value? {
             Deferred::Known(value) => Some(Exact(readable(*value).into_bytes())),
             Deferred::Template(template) => Some(self.text(template)),
@@ -75,7 +64,7 @@ impl<'n> Expander<'n> {
                 Ok(expanded) => words.extend(expanded.iter().map(shown)),
                 Err(fault) => {
                     words.extend(element.templates().iter().map(written));
-                    self.note(&element.source(), fault);
+                    self.unexpanded(&element.source(), fault);
                 }
             }
         }
@@ -86,11 +75,7 @@ impl<'n> Expander<'n> {
         match probe {
             Probe::Exec(argv) => Exact(self.argv(argv).iter().map(quoted).collect::<Vec<_>>().join(&b' ')),
             Probe::Url(template) => match template.expand(self.facts.variables) {
-                Err(fault) => {
-                    let shown = url::masked(without_query(template.source()).as_bytes());
-                    self.note(&String::from_utf8_lossy(&shown), fault);
-                    Exact(shown)
-                }
+                Err(fault) => self.unexpanded(without_query(template.source()), fault),
                 // The only possible query of a file target is its `max-age`.
                 Ok(url) if matches!(Probed::parse(&url.bytes), Ok(Some(Probed::File { .. }))) => shown(&url),
                 Ok(target) if target.secret => Exact(MASK.into()),
@@ -98,10 +83,6 @@ impl<'n> Expander<'n> {
             },
         }
     }
-}
-
-pub(super) fn text(template: &Template, variables: &Variables) -> Vec<u8> {
-    template.expand(variables).map_or_else(|_| written(template), |value| shown(&value)).0
 }
 
 /// A target as it is written, up to its query; a `?` inside `${...}` does not begin one.
@@ -173,7 +154,8 @@ impl<'p> Steps<'p> {
         let identity = self.actor(planned);
         let exists = existence(identity.as_ref());
         let facts = self.plan.facts(&variables, &exists);
-        let mut now = Expander::new(facts, &self.plan.target);
+        let target = &self.plan.target;
+        let mut now = Expander::new(facts, target);
         let secrets = &self.plan.secrets;
         let mut reason = planned.skip.clone();
         let mut conditions = Vec::new();
@@ -188,7 +170,7 @@ impl<'p> Steps<'p> {
                 reason = Some(judged.reason(secrets));
             }
         }
-        let once = now.optional(step.once.as_ref());
+        let once = step.once.as_ref().map(|once| now.text(once));
         let per = step.per.as_ref().and_then(|per| per.expand(&variables).ok());
         if reason.is_none()
             && let Some(Ok(marker)) = step.once.as_ref().map(|once| once.expand(&variables))
@@ -201,23 +183,23 @@ impl<'p> Steps<'p> {
         let runs = reason.is_none();
         let may_run = planned.skip.is_none() && (runs || conditions.iter().any(|each| each.open));
         let mut explained = ExplainedStep {
-            step: Exact(called(step, &|template| text(template, &variables))),
+            step: Exact(called(step, &|template| Expander::new(facts, target).text(template).0)),
             kind: step.kind.name(),
             runs,
             reason,
             conditions,
-            user: now.optional(step.user.as_ref()),
+            user: step.user.as_ref().map(|user| now.text(user)),
             timeout: now.duration(step.timeout.as_ref()),
             grace: now.duration(step.grace.as_ref()),
             on_failure: step.on_failure.name(),
             once,
-            per: now.optional(step.per.as_ref()),
+            per: step.per.as_ref().map(|per| now.text(per)),
             ..ExplainedStep::default()
         };
         self.does(planned, identity.as_ref(), &mut now, &mut explained, may_run);
         explained.unexpanded = now.unexpanded.into_iter().map(|(unexpanded, _)| unexpanded).collect();
         if may_run {
-            self.changed_by(planned, runs);
+            self.changed_by(planned, runs, &variables);
         }
         explained
     }
@@ -246,7 +228,7 @@ impl<'p> Steps<'p> {
             StepKind::Run { argv, stdin } => {
                 explained.does = now.argv(argv);
                 explained.lines = vec![line(&explained.does)];
-                explained.stdin = now.optional(stdin.as_ref());
+                explained.stdin = stdin.as_ref().map(|stdin| now.text(stdin));
             }
             StepKind::Hooks { path, shell, executables } => {
                 explained.does = vec![now.text(path)];
@@ -258,7 +240,11 @@ impl<'p> Steps<'p> {
             StepKind::Env(settings) => {
                 for setting in settings {
                     let is_secret = self.plan.secrets.contains(&setting.name);
-                    let value = if is_secret { now.secret(&setting.value) } else { now.text(&setting.value) };
+                    let value = match setting.value.expand(now.facts.variables) {
+                        Err(fault) if is_secret => now.unexpanded(MASK, fault),
+                        Ok(_) if is_secret => Exact(MASK.into()),
+                        Ok(_) | Err(_) => now.text(&setting.value),
+                    };
                     explained.does.push(Exact([setting.name.as_bytes(), b"=", &value.0].concat()));
                 }
                 explained.lines = each(&explained.does);
@@ -300,7 +286,7 @@ impl<'p> Steps<'p> {
         }
     }
 
-    fn changed_by(&mut self, step: &PlanStep, runs: bool) {
+    fn changed_by(&mut self, step: &PlanStep, runs: bool, before: &Variables) {
         match &step.step.kind {
             // The steps of a group have already recorded their changes.
             StepKind::Wait(_) | StepKind::Group { .. } => {}
@@ -311,14 +297,12 @@ impl<'p> Steps<'p> {
             }
             StepKind::EnvFile(_) => self.changes.anything = true,
             StepKind::Env(settings) => {
-                let values: Vec<_> =
-                    settings.iter().map(|each| (each, each.value.expand(&self.variables))).collect();
-                for (setting, value) in values {
-                    self.changes.names.insert(setting.name.clone());
-                    if let Some(value) = value.ok().filter(|_| runs) {
-                        let secret = value.secret || self.plan.secrets.contains(&setting.name);
+                for Setting { name, value } in settings {
+                    self.changes.names.insert(name.clone());
+                    if runs && let Ok(value) = value.expand(before) {
+                        let secret = value.secret || self.plan.secrets.contains(name);
                         let origin = Origin::Step(step.label.clone());
-                        self.variables.set(setting.name.as_bytes(), value.bytes, origin, secret);
+                        self.variables.set(name.as_bytes(), value.bytes, origin, secret);
                     }
                 }
             }
@@ -344,23 +328,17 @@ fn hooks(
     for file in files {
         let shown = file.shown(&named);
         let path = if named.secret { shown.clone().into_bytes() } else { bytes_of(&file.path).to_vec() };
-        let (how, program, reason): (_, &[OsString], _) = match &file.how {
-            How::Source { shell, .. } => ("source", from_ref(shell), None),
-            How::Run => ("run", &[], None),
-            How::Interpret(argv) => ("interpret", argv, None),
-            How::RunBy(shell) => ("interpret", from_ref(shell), None),
-            How::Skip(_) if file.is_secret(&named) => ("skip", &[], Some(WITHHELD.to_owned())),
-            How::Skip(reason) => ("skip", &[], Some(reason.clone())),
-            How::Fail(what, _) => ("fail", &[], Some(format!("it {what}"))),
+        let (how, before, program, reason): (_, _, &[OsString], _) = match &file.how {
+            How::Source { shell, .. } => ("source", ": sourced by ", from_ref(shell), None),
+            How::Run => ("run", ": run", &[], None),
+            How::Interpret(argv) => ("interpret", ": run by ", argv, None),
+            How::RunBy(shell) => ("interpret", ": run by ", from_ref(shell), None),
+            How::Skip(_) if file.is_secret(&named) => ("skip", SKIPPED, &[], Some(WITHHELD.to_owned())),
+            How::Skip(reason) => ("skip", SKIPPED, &[], Some(reason.clone())),
+            How::Fail(what, _) => ("fail", ": fails: ", &[], Some(format!("it {what}"))),
         };
         let program: Vec<Exact> = program.iter().map(|word| Exact(word.as_bytes().to_vec())).collect();
-        explained.lines.push(match (how, &reason) {
-            ("skip", Some(reason)) => format!("{shown}{SKIPPED}{reason}"),
-            (_, Some(reason)) => format!("{shown}: fails: {reason}"),
-            ("source", None) => format!("{shown}: sourced by {}", line(&program)),
-            ("interpret", None) => format!("{shown}: run by {}", line(&program)),
-            _ => format!("{shown}: run"),
-        });
+        explained.lines.push(format!("{shown}{before}{}", reason.clone().unwrap_or_else(|| line(&program))));
         explained.files.push(ExplainedFile { path: Exact(path), how, program, reason });
     }
 }

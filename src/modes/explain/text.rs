@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::modes::explain::shape::{Explained, ExplainedStep};
+use crate::modes::explain::shape::{Explained, ExplainedInit, ExplainedStep};
 use crate::modes::explain::steps::{SKIPPED, line};
 use crate::text::{Exact, Paint, escaped, hanging, shortened, wrapped};
 use crate::value::OnFailure;
@@ -34,24 +34,20 @@ impl Lines {
         }
     }
 
-    fn list(&mut self, heading: &str, items: &[String]) {
-        self.prose(heading, &if items.is_empty() { "none".to_owned() } else { items.join(" ") });
-    }
-
     /// A text of the user, which is not wrapped, and a remark after it. The remark moves to the next line if
     /// it does not fit.
     fn aside(&mut self, indent: usize, text: &str, aside: &str) {
-        let used = indent + text.chars().count();
-        let mut lines = wrapped(aside, used + 2, indent + 2);
-        let before = format!("{:indent$}{text}", "");
-        if aside.is_empty() || used + 2 + lines[0].chars().count() <= 80 {
-            self.push(format!("{before}  {}", lines.remove(0)).trim_end());
-        } else {
-            self.push(&before);
-            lines = wrapped(aside, indent + 2, indent + 2);
+        let (used, next) = (indent + text.chars().count() + 2, " ".repeat(indent + 2));
+        let mut before = format!("{:indent$}{text}  ", "");
+        let mut lines = wrapped(aside, used, next.len());
+        if !aside.is_empty() && used + lines[0].chars().count() > 80 {
+            self.push(&before[..before.len() - 2]);
+            before.clone_from(&next);
+            lines = wrapped(aside, next.len(), next.len());
         }
         for line in lines {
-            self.push(&format!("{:1$}{line}", "", indent + 2));
+            self.push(format!("{before}{line}").trim_end());
+            before.clone_from(&next);
         }
     }
 }
@@ -102,51 +98,28 @@ pub(crate) fn text(explained: &Explained, paint: Paint) -> String {
     for (number, step) in explained.steps.iter().enumerate() {
         step_lines(&mut lines, &format!("  {}. ", number + 1), step);
     }
-    if let Some(user) = &explained.user {
-        let note = explained.user_note.as_ref().map(|note| format!("  ({note})")).unwrap_or_default();
-        lines.prose("user", &format!("{}{note}", shown(user)));
-    }
-    if let Some(workdir) = &explained.workdir {
-        lines.item("workdir", &shown(workdir));
-    }
-    if let Some(umask) = &explained.umask {
-        lines.item("umask", umask);
-    }
-    if !explained.limits.is_empty() {
-        lines.list("limits", &explained.limits);
-    }
-    if let Some(capabilities) = &explained.capabilities {
-        lines.list("capabilities", capabilities);
-    }
-    if explained.no_new_privileges {
-        lines.item("privileges", "none can be gained by an exec");
-    }
-    if let Some(init) = &explained.init {
-        let mut text = "preverb stays and supervises".to_owned();
-        for (signal, becomes) in &init.signals {
-            let _ = match becomes.as_str().unwrap_or_default() {
-                "none" => write!(text, "; {signal} is not forwarded"),
-                other => write!(text, "; {signal} is forwarded as {other}"),
-            };
+    let words = |words: &Vec<String>| if words.is_empty() { "none".to_owned() } else { words.join(" ") };
+    let note = explained.user_note.as_ref().map(|note| format!("  ({note})")).unwrap_or_default();
+    let limits = Some(&explained.limits).filter(|limits| !limits.is_empty());
+    let facts = [
+        ("user", explained.user.as_ref().map(|user| shown(user) + &note)),
+        ("workdir", explained.workdir.as_ref().map(shown)),
+        ("umask", explained.umask.clone()),
+        ("limits", limits.map(words)),
+        ("capabilities", explained.capabilities.as_ref().map(words)),
+        ("privileges", explained.no_new_privileges.then(|| "none can be gained by an exec".to_owned())),
+        ("init", explained.init.as_ref().map(supervision)),
+        ("stop signals", explained.stop_signals.as_ref().map(words)),
+        ("health", explained.health.as_ref().map(shown)),
+        ("target", Some(line(&explained.argv))),
+    ];
+    for (heading, text) in facts {
+        match text {
+            Some(text) if matches!(heading, "workdir" | "health" | "target") => lines.item(heading, &text),
+            Some(text) => lines.prose(heading, &text),
+            None => {}
         }
-        if init.group {
-            text.push_str("; signals go to the target's group");
-        }
-        if let Some(grace) = &init.grace {
-            let _ = write!(text, "; leftover processes have {grace} to end");
-        }
-        for (from, to) in &init.exit {
-            let _ = write!(text, "; exit code {from} becomes {to}");
-        }
-        lines.prose("init", &text);
     }
-    if let Some(signals) = &explained.stop_signals {
-        lines.list("stop signals", signals);
-    }
-    if let Some(health) = &explained.health {
-        lines.item("health", &shown(health));
-    }
-    lines.item("target", &line(&explained.argv));
     for each in &explained.unexpanded {
         let element = escaped(each.element.as_bytes());
         lines.prose("", &format!("`{element}` cannot be expanded yet: {}", each.message));
@@ -156,6 +129,26 @@ pub(crate) fn text(explained: &Explained, paint: Paint) -> String {
         lines.prose(heading, &format!("with exit code {}: {}", problem.exit_code, problem.message));
     }
     lines.out
+}
+
+fn supervision(init: &ExplainedInit) -> String {
+    let mut text = "preverb stays and supervises".to_owned();
+    for (signal, becomes) in &init.signals {
+        let _ = match becomes.as_str().unwrap_or_default() {
+            "none" => write!(text, "; {signal} is not forwarded"),
+            other => write!(text, "; {signal} is forwarded as {other}"),
+        };
+    }
+    if init.group {
+        text.push_str("; signals go to the target's group");
+    }
+    if let Some(grace) = &init.grace {
+        let _ = write!(text, "; leftover processes have {grace} to end");
+    }
+    for (from, to) in &init.exit {
+        let _ = write!(text, "; exit code {from} becomes {to}");
+    }
+    text
 }
 
 fn step_lines(lines: &mut Lines, before: &str, step: &ExplainedStep) {
