@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::table::Excerpts;
-use crate::text::{Exact, Level, Message, bytes_of, quoted};
+use crate::text::{EnvironmentName, Exact, Level, Message, bytes_of, quoted};
 use crate::value::{Mistake, Sources, Span};
 
 #[derive(Debug)]
-pub(super) struct Context {
-    pub(super) environment: String,
-    pub(super) verb: Option<String>,
+struct Context {
+    environment: String,
+    verb: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -62,8 +62,10 @@ pub(super) struct Listed {
 }
 
 impl Findings {
-    pub(super) fn enter(&mut self, context: Context) {
-        self.contexts.push(context);
+    /// Enters a verb, or a command after `--`, in an environment. What is found from now on is found there.
+    pub(super) fn enter(&mut self, environment: &EnvironmentName, verb: Option<&str>) {
+        let (environment, verb) = (environment.to_string(), verb.map(str::to_owned));
+        self.contexts.push(Context { environment, verb });
     }
 
     pub(super) fn examine(&mut self, span: Span) -> usize {

@@ -31,58 +31,48 @@ pub(super) fn bare_dollar(template: &Template, is_known: &dyn Fn(&str) -> bool) 
     None
 }
 
-#[derive(Debug, Default)]
-pub(super) struct Argv {
-    pub(super) code: Option<usize>,
-    pub(super) reads_dollars: bool,
+/// The words of an argv that are literal, without the directories of a path; the others are empty.
+fn literals<'t>(words: &[Option<&'t Template>]) -> Vec<&'t str> {
+    let literal = |word: Option<&'t Template>| word.filter(|word| word.is_literal());
+    let base = |word| literal(word).and_then(|word| word.source().rsplit('/').next());
+    words.iter().map(|word| base(*word).unwrap_or_default()).collect()
 }
 
-impl Argv {
-    pub(super) fn of(words: &[Option<&Template>]) -> Self {
-        let base = |word: Option<&Template>| match word {
-            Some(word) if word.is_literal() => {
-                word.source().rsplit('/').next().unwrap_or_default().to_owned()
+/// Whether a program in this argv gives `$` a meaning of its own.
+pub(super) fn reads_dollars(words: &[Option<&Template>]) -> bool {
+    literals(words).iter().any(|word| READ_DOLLARS.contains(word))
+}
+
+/// The number of the word that is the program text of a shell.
+pub(super) fn program_text(words: &[Option<&Template>]) -> Option<usize> {
+    let words = literals(words);
+    let mut at = words.iter().position(|word| SHELLS.contains(word))? + 1;
+    let mut runs_text = false;
+    while let Some(option) = words.get(at).filter(|word| word.starts_with(['-', '+'])) {
+        at += 1;
+        match *option {
+            "--" => break,
+            "--rcfile" | "--init-file" => at += 1,
+            long if long.starts_with("--") => {}
+            short => {
+                runs_text |= short.starts_with('-') && short.contains('c');
+                // Each of these options takes the next argument, as in `-euo pipefail`.
+                at += short.matches(['o', 'O']).count();
             }
-            _ => String::new(),
-        };
-        let words: Vec<String> = words.iter().copied().map(base).collect();
-        let reads_dollars = words.iter().any(|word| READ_DOLLARS.contains(&word.as_str()));
-        let shell = words.iter().position(|word| SHELLS.contains(&word.as_str()));
-        let code = shell.and_then(|shell| {
-            let (mut at, mut runs_text) = (shell + 1, false);
-            while let Some(option) = words.get(at).filter(|word| word.starts_with(['-', '+'])) {
-                at += 1;
-                match option.as_str() {
-                    "--" => break,
-                    "--rcfile" | "--init-file" => at += 1,
-                    long if long.starts_with("--") => {}
-                    short => {
-                        runs_text |= short.starts_with('-') && short.contains('c');
-                        // Each of these options takes the next argument, as in `-euo pipefail`.
-                        at += short.matches(['o', 'O']).count();
-                    }
-                }
-            }
-            runs_text.then_some(at)
-        });
-        Self { code, reads_dollars }
+        }
     }
+    runs_text.then_some(at)
 }
 
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Pasted {
-    pub(super) name: String,
-    pub(super) in_quotes: bool,
-}
-
-pub(super) fn pasted(code: &Template) -> Vec<Pasted> {
+/// The variables that are pasted into program text, and whether each is inside quotes.
+pub(super) fn pasted(code: &Template) -> Vec<(String, bool)> {
     let mut found = Vec::new();
     paste(&code.parts, &mut None, &mut found);
     found
 }
 
 /// `quote` is the quote that is open before the parts; afterwards, the one that is open after them.
-fn paste(parts: &[Part], quote: &mut Option<u8>, found: &mut Vec<Pasted>) {
+fn paste(parts: &[Part], quote: &mut Option<u8>, found: &mut Vec<(String, bool)>) {
     for part in parts {
         match part {
             Part::Literal(text) => {
@@ -101,7 +91,7 @@ fn paste(parts: &[Part], quote: &mut Option<u8>, found: &mut Vec<Pasted>) {
                 let in_quotes = quote.is_some();
                 let is_quoted = reference.operator == Some(Operator::Sh) && !in_quotes;
                 if inserts(reference) && !is_quoted && !HARMLESS.contains(&name.as_str()) {
-                    found.push(Pasted { name: name.clone(), in_quotes });
+                    found.push((name.clone(), in_quotes));
                 }
                 if reference.form != Form::Demand {
                     paste(&reference.word, &mut quote.clone(), found);
@@ -163,7 +153,7 @@ mod tests {
     fn the_program_text_of_a_shell_is_found() {
         let code = |argv: &[&str]| {
             let templates: Vec<Template> = argv.iter().map(|word| template(word)).collect();
-            Argv::of(&templates.iter().map(Some).collect::<Vec<_>>()).code
+            program_text(&templates.iter().map(Some).collect::<Vec<_>>())
         };
         assert_eq!(code(&["sh", "-c", "x"]), Some(2));
         assert_eq!(code(&["/bin/bash", "-euo", "pipefail", "-xc", "x", "y"]), Some(4));
@@ -179,9 +169,7 @@ mod tests {
     fn values_pasted_into_code_are_found_unless_they_are_quoted() {
         let names = |code: &str| {
             let found = pasted(&template(code)).into_iter();
-            found
-                .map(|each| format!("{}{}", each.name, if each.in_quotes { "!" } else { "" }))
-                .collect::<Vec<_>>()
+            found.map(|(name, in_quotes)| name + if in_quotes { "!" } else { "" }).collect::<Vec<_>>()
         };
         assert_eq!(names("echo ${NAME:-admin}"), ["NAME"]);
         assert_eq!(names("echo \"${NAME@sh}\""), ["NAME!"]);

@@ -1,6 +1,7 @@
 //! The image: its variables, programs and directories. It is only read, as the user in question if this
 //! process may act as another user.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::io::ErrorKind;
@@ -21,7 +22,7 @@ pub(super) struct Image<'i> {
     pub(super) inherited: &'i Variables,
     pub(super) interpreters: Vec<(String, Vec<String>)>,
     pub(super) myself: Credentials,
-    pub(super) secrets: &'i [String],
+    pub(super) secrets: &'i BTreeSet<String>,
     pub(super) beginning: PathBuf,
 }
 
@@ -51,15 +52,10 @@ impl Viewer<'_> {
 
     /// Whether the file mode gives this user one of these `rights`, which name all three classes.
     fn may(self, rights: u32, metadata: &Metadata) -> bool {
-        let class = match self.identity {
+        let class = match self.identity.filter(|user| user.uid != 0) {
             None => 0o777,
-            Some(identity) if identity.uid == 0 => 0o777,
-            Some(identity) if identity.uid == metadata.uid() => 0o700,
-            Some(Identity { gid, groups, .. })
-                if *gid == metadata.gid() || groups.contains(&metadata.gid()) =>
-            {
-                0o070
-            }
+            Some(user) if user.uid == metadata.uid() => 0o700,
+            Some(user) if user.gid == metadata.gid() || user.groups.contains(&metadata.gid()) => 0o070,
             Some(_) => 0o007,
         };
         metadata.mode() & class & rights != 0
@@ -86,25 +82,18 @@ fn rights(metadata: &Metadata) -> String {
     format!(" (mode {:04o}, uid {}, gid {})", metadata.mode() & 0o7777, metadata.uid(), metadata.gid())
 }
 
-/// The file that a program resolves to; `None` if that is unknown.
+/// The file that a program resolves to; `None` if that is unknown. `here` finds a path in the directory of the
+/// run, unless a step makes that directory.
 pub(super) fn program(
-    program: &OsStr, variables: &Variables, directory: Option<&Path>, viewer: Viewer<'_>,
+    program: &OsStr, variables: &Variables, here: &dyn Fn(&Path) -> Option<PathBuf>, viewer: Viewer<'_>,
 ) -> Result<Option<PathBuf>, Problem> {
     let mut refused = None;
     for path in exec::candidates(program, variables) {
-        let path = match directory {
-            _ if path.is_absolute() => path,
-            Some(directory) => directory.join(path),
-            // The content of a directory that a step makes is unknown.
-            None => return Ok(None),
-        };
+        let Some(path) = here(&path) else { return Ok(None) };
         match viewer.metadata(&path) {
             None => return Ok(None),
             Some(Ok(metadata)) if metadata.is_file() && viewer.may(0o111, &metadata) => {
-                return match exec::defect(&path) {
-                    Some(failure) => Err(failure.into_parts()),
-                    None => Ok(Some(path)),
-                };
+                return exec::defect(&path).map_or(Ok(Some(path)), |failure| Err(failure.into_parts()));
             }
             Some(Err(error)) if error.kind() != ErrorKind::PermissionDenied => {}
             Some(Err(_)) if viewer.is_another() => return Ok(None),

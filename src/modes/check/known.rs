@@ -27,13 +27,15 @@ impl Value {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Known<'k> {
+pub(super) struct Known {
     pub(super) variables: Variables,
-    open: BTreeSet<String>,
-    fixed: BTreeSet<String>,
+    /// Variables that are set to an unknown value.
+    pub(super) open: BTreeSet<String>,
+    /// Variables that only the table sets.
+    pub(super) fixed: BTreeSet<String>,
     declared: BTreeSet<String>,
-    secrets: &'k [String],
-    derived: BTreeSet<String>,
+    /// Variables that are secret, or made from one: they stay secret.
+    pub(super) secrets: BTreeSet<String>,
     pub(super) opaque: BTreeSet<String>,
     /// Whether an env-file that is not in the image may set any variable.
     pub(super) may_be_anything: bool,
@@ -43,15 +45,15 @@ pub(super) struct Known<'k> {
     pub(super) needed: Vec<String>,
 }
 
-impl<'k> Known<'k> {
+impl Known {
     pub(super) fn new(
-        image: &Image<'k>, environment: &EnvironmentName, verb: Option<&str>, declarations: &[Declaration],
+        image: &Image<'_>, environment: &EnvironmentName, verb: Option<&str>, declarations: &[Declaration],
     ) -> Self {
         let (secrets, naming) = (image.secrets, &image.settings.environment);
         let mut known = Self {
             variables: image.inherited.clone(),
             declared: set_of(declarations.iter().map(|declaration| declaration.name.clone())),
-            secrets,
+            secrets: secrets.clone(),
             opaque: opaque(declarations),
             ..Self::default()
         };
@@ -65,15 +67,14 @@ impl<'k> Known<'k> {
             known.variables.mark_secret(name.as_bytes());
         }
         for declaration in declarations {
-            let name = declaration.name.as_bytes();
-            if known.variables.non_empty(name).is_some() {
+            let Declaration { name, default, .. } = declaration;
+            if known.variables.non_empty(name.as_bytes()).is_some() {
                 continue;
             }
-            if let Some(default) = &declaration.default {
-                let secret = secrets.contains(&declaration.name);
-                known.variables.set(name, default, Origin::Default, secret);
+            if let Some(default) = default {
+                known.variables.set(name.as_bytes(), default, Origin::Default, secrets.contains(name));
             } else if declaration.is_required() {
-                known.open(&declaration.name);
+                known.open(name);
             }
         }
         for name in ALWAYS {
@@ -98,7 +99,7 @@ impl<'k> Known<'k> {
         if is_fixed {
             self.fixed.insert(name.to_owned());
         }
-        let secret = self.secrets.iter().any(|each| each == name);
+        let secret = self.secrets.contains(name);
         self.variables.set(name.as_bytes(), value, origin, secret);
     }
 
@@ -114,8 +115,8 @@ impl<'k> Known<'k> {
             Some(value) => self.set(&setting.name, &value.bytes, origin.clone(), value.is_fixed),
             None => self.open(&setting.name),
         }
-        if setting.value.names().into_iter().any(|name| self.is_secret(name)) {
-            self.derived.insert(setting.name.clone());
+        if setting.value.names().into_iter().any(|name| self.secrets.contains(name)) {
+            self.secrets.insert(setting.name.clone());
         }
     }
 
@@ -123,26 +124,15 @@ impl<'k> Known<'k> {
     pub(super) fn value(&self, template: &Template) -> Option<Value> {
         let names = template.names();
         let value = template.expand(&self.variables).ok()?;
-        let is_known = !value.secret && !names.iter().any(|name| self.is_open(name));
-        let is_fixed = names.iter().all(|name| self.is_fixed(name));
+        let is_known = !value.secret && !names.iter().any(|name| self.open.contains(*name));
+        let is_fixed = names.iter().all(|name| self.fixed.contains(*name));
         is_known.then_some(Value { bytes: value.bytes, is_fixed, span: template.span })
     }
 
-    pub(super) fn is_secret(&self, name: &str) -> bool {
-        self.derived.contains(name) || self.secrets.iter().any(|each| each == name)
-    }
-
     pub(super) fn is_known(&self, name: &str) -> bool {
-        self.variables.get(name.as_bytes()).is_some() || self.is_open(name) || self.declared.contains(name)
-    }
-
-    pub(super) fn is_open(&self, name: &str) -> bool {
-        self.open.contains(name)
-    }
-
-    /// Whether only the table sets this variable.
-    pub(super) fn is_fixed(&self, name: &str) -> bool {
-        self.fixed.contains(name)
+        self.variables.get(name.as_bytes()).is_some()
+            || self.open.contains(name)
+            || self.declared.contains(name)
     }
 
     /// The variables that a template needs and that are not known to be set. A hook that runs earlier may
@@ -153,7 +143,7 @@ impl<'k> Known<'k> {
         };
         let mut missing = template.expand_all(&self.variables).err().unwrap_or_default();
         missing.retain(|unset| {
-            let is_set = self.is_open(&unset.name) || self.needed.contains(&unset.name);
+            let is_set = self.open.contains(&unset.name) || self.needed.contains(&unset.name);
             !self.may_be_anything && !is_set && !is_mentioned(&unset.name)
         });
         missing
@@ -162,7 +152,6 @@ impl<'k> Known<'k> {
     /// The message and hint for an unset variable, which may be a sibling: one that the same `env` sets.
     pub(super) fn sentence(&self, unset: &Fault, is_sibling: bool) -> (String, String) {
         let name = &unset.name;
-        let key = if name.contains('.') { format!("\"{name}\"") } else { name.clone() };
         if name == "PREVERB_VERB" {
             let hint = "write `${PREVERB_VERB:-}`, or set it for the verbs that need it";
             return ("variable `PREVERB_VERB` is not set".to_owned(), hint.to_owned());
@@ -170,16 +159,13 @@ impl<'k> Known<'k> {
         if is_sibling {
             return (format!("variable `{name}` {OWN_LAYER}"), OWN_LAYER_HINT.to_owned());
         }
+        let key = if name.contains('.') { format!("\"{name}\"") } else { name.clone() };
         let (state, hint) = if self.declared.contains(name) {
-            (
-                "is not required and has no default",
-                format!("make `[variables.{key}]` required, or give it a default"),
-            )
+            let hint = format!("make `[variables.{key}]` required, or give it a default");
+            ("is not required and has no default", hint)
         } else {
-            (
-                "is not declared, and nothing sets it",
-                format!("declare it, `[variables.{key}]`, or write `${{{name}:-default}}`"),
-            )
+            let hint = format!("declare it, `[variables.{key}]`, or write `${{{name}:-default}}`");
+            ("is not declared, and nothing sets it", hint)
         };
         (format!("variable `{name}` {state}: without it the run fails"), hint)
     }

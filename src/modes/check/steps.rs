@@ -41,7 +41,7 @@ impl Walk<'_, '_> {
         for judged in step.when.judge(facts) {
             // A path may be mounted at run time.
             let is_fixed = matches!(&judged.subject, Subject::Variable(condition)
-                if condition.names().iter().all(|name| self.known.is_fixed(name)));
+                if condition.names().iter().all(|name| self.known.fixed.contains(*name)));
             if !is_fixed || self.earlier {
                 may_be_skipped = true;
             } else if judged.skips() {
@@ -68,7 +68,7 @@ impl Walk<'_, '_> {
             self.now.is_roots = self.now.runner.as_ref().is_some_and(|user| user.uid == 0);
         }
         self.values(&step.per);
-        if let Some(key) = plan::secret_in_marker(step, &|name| self.known.is_secret(name)) {
+        if let Some(key) = plan::secret_in_marker(step, &|name| self.known.secrets.contains(name)) {
             let marker = if key == "once" { &step.once } else { &step.per };
             let span = marker.as_ref().map_or(step.span, |marker| marker.span);
             let message = plan::secret_marker(&planned.label, key).sentence();

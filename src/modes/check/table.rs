@@ -4,12 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::modes::check::findings::Findings;
+use crate::table::types::Naming;
 use crate::table::{Lookup, Settings, Tree, VariableKind, all_steps, filter_names};
 use crate::text::{Level, MASK, NAME_RULE, VerbName, did_you_mean, quoted, set_of};
 use crate::value::{Node, Shape};
 
 pub(super) fn check(
-    tree: Tree<'_>, settings: &Settings, environments: &[&str], secrets: &[String], findings: &mut Findings,
+    tree: Tree<'_>, settings: &Settings, environments: &[&str], secrets: &BTreeSet<String>,
+    findings: &mut Findings,
 ) {
     let root = tree.root();
     for place in std::iter::once(root).chain(root.below("environments")) {
@@ -18,11 +20,15 @@ pub(super) fn check(
             findings.table(Level::Error, Some(verb.key_span()), message, Some(NAME_RULE));
         }
     }
-    let known = Known::of(tree, environments);
+    let verbs = set_of(tree.everywhere().flat_map(|environment| tree.verb_names(environment)));
+    let all = tree.everywhere().flat_map(|environment| tree.all_of(environment, "aliases"));
+    let mut aliases = BTreeMap::new();
+    aliases.extend(all.map(|(verb, alias, _)| (alias, verb)));
+    let known = set_of(tree.environments().chain(environments.iter().copied()));
     for part in tree.layers() {
         for step in part.get("setup").into_iter().flat_map(all_steps) {
-            filter_of_verbs(&known, step, findings);
-            filter_of_environments(&known, step, settings, findings);
+            filter_of_verbs(&verbs, &aliases, step, findings);
+            filter_of_environments(&known, step, &settings.environment, findings);
         }
         for variable in part.below("variables") {
             declaration(variable, secrets, findings);
@@ -48,33 +54,16 @@ pub(super) fn check(
     }
 }
 
-struct Known<'t> {
-    verbs: BTreeSet<&'t str>,
-    aliases: BTreeMap<&'t str, &'t str>,
-    environments: BTreeSet<&'t str>,
-}
-
-impl<'t> Known<'t> {
-    fn of(tree: Tree<'t>, environments: &[&'t str]) -> Self {
-        let aliases = tree.everywhere().flat_map(|environment| tree.all_of(environment, "aliases"));
-        let mut known = BTreeMap::new();
-        known.extend(aliases.map(|(verb, alias, _)| (alias, verb)));
-        Self {
-            verbs: set_of(tree.everywhere().flat_map(|environment| tree.verb_names(environment))),
-            aliases: known,
-            environments: set_of(tree.environments().chain(environments.iter().copied())),
-        }
-    }
-}
-
-fn filter_of_verbs(known: &Known<'_>, step: Node<'_>, findings: &mut Findings) {
-    for (item, name) in filter_names(step, "verbs").filter(|(_, name)| !known.verbs.contains(name)) {
+fn filter_of_verbs(
+    verbs: &BTreeSet<&str>, aliases: &BTreeMap<&str, &str>, step: Node<'_>, findings: &mut Findings,
+) {
+    for (item, name) in filter_names(step, "verbs").filter(|(_, name)| !verbs.contains(name)) {
         let shown = quoted(name);
-        let (what, hint) = match known.aliases.get(name) {
+        let (what, hint) = match aliases.get(name) {
             Some(verb) => {
                 ("an alias: a step is matched by the verb's own name", Some(format!("use `{verb}`")))
             }
-            None => ("not a verb", did_you_mean(name, known.verbs.iter().copied())),
+            None => ("not a verb", did_you_mean(name, verbs.iter().copied())),
         };
         findings.warn(item.span(), format!("`verbs` names {shown}, which is {what}"), hint.as_deref());
     }
@@ -82,8 +71,7 @@ fn filter_of_verbs(known: &Known<'_>, step: Node<'_>, findings: &mut Findings) {
 
 /// An environment need not be mentioned elsewhere, but a name that is close to another one is likely a typo.
 /// An excluded name can be mistyped too.
-fn filter_of_environments(known: &Known<'_>, step: Node<'_>, settings: &Settings, findings: &mut Findings) {
-    let naming = &settings.environment;
+fn filter_of_environments(known: &BTreeSet<&str>, step: Node<'_>, naming: &Naming, findings: &mut Findings) {
     for (item, name) in filter_names(step, "environments") {
         let shown = quoted(name);
         if let Some((_, target)) = naming.aliases.iter().find(|(alias, _)| alias.as_str() == name) {
@@ -99,8 +87,8 @@ fn filter_of_environments(known: &Known<'_>, step: Node<'_>, settings: &Settings
                 "list the environments in `names` of `[environment]`, so that no other name is accepted";
             findings.warn(item.span(), message, Some(hint));
         }
-        if !known.environments.contains(name)
-            && let Some(hint) = did_you_mean(name, known.environments.iter().copied())
+        if !known.contains(name)
+            && let Some(hint) = did_you_mean(name, known.iter().copied())
         {
             let message = format!("`environments` names {shown}, which nothing else mentions");
             findings.warn(item.span(), message, Some(&hint));
@@ -108,7 +96,7 @@ fn filter_of_environments(known: &Known<'_>, step: Node<'_>, settings: &Settings
     }
 }
 
-fn declaration(node: Node<'_>, secrets: &[String], findings: &mut Findings) {
+fn declaration(node: Node<'_>, secrets: &BTreeSet<String>, findings: &mut Findings) {
     let name = quoted(node.key());
     if let Some(required) = node.get("required").filter(|node| node.as_bool() == Some(true))
         && node.get("default").is_some()
@@ -123,7 +111,7 @@ fn declaration(node: Node<'_>, secrets: &[String], findings: &mut Findings) {
     }
     let kind = node.get("type").and_then(Node::as_str).and_then(VariableKind::parse);
     let Some(kind) = kind else { return };
-    let is_secret = secrets.iter().any(|each| each == node.key());
+    let is_secret = secrets.contains(node.key());
     for item in one_of.children() {
         let Some(text) = item.as_str() else { continue };
         let Some(rule) = kind.broken_rule(text.as_bytes()) else { continue };

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use crate::modes::check::findings::Findings;
-use crate::modes::check::habits::{Argv, Pasted, bare_dollar, pasted, plain_in_url};
+use crate::modes::check::habits::{bare_dollar, pasted, plain_in_url, program_text, reads_dollars};
 use crate::modes::check::image::{self, Image, Problem, Viewer};
 use crate::modes::check::known::{Known, Value};
 use crate::sys::{Identity, identity, proof};
@@ -36,7 +36,7 @@ pub(super) struct Now {
 pub(super) struct Walk<'w, 'i> {
     pub(super) image: &'w Image<'i>,
     pub(super) findings: &'w mut Findings,
-    pub(super) known: Known<'i>,
+    pub(super) known: Known,
     /// The verb's user.
     pub(super) identity: Option<Identity>,
     pub(super) now: Now,
@@ -146,13 +146,13 @@ impl Walk<'_, '_> {
 
     /// Checks a program that the current step or the verb runs.
     pub(super) fn program(&mut self, span: Span, program: &OsStr) -> Result<(), Problem> {
-        let unseen = self.known.is_open("PATH") || self.known.is_secret("PATH");
+        let unseen = self.known.open.contains("PATH") || self.known.secrets.contains("PATH");
         let has_slash = program.as_bytes().contains(&b'/');
         if if has_slash { self.is_made(Path::new(program)) } else { unseen } {
             return Ok(());
         }
         let variables = &self.known.variables;
-        let find = |name: &OsStr| image::program(name, variables, self.directory.as_deref(), self.viewer());
+        let find = |name: &OsStr| image::program(name, variables, &|path| self.here(path), self.viewer());
         let Some(file) = find(program)? else { return Ok(()) };
         if let Some(name) = proof::program_of_env(&file).filter(|_| !unseen) {
             find(&name)
@@ -190,8 +190,8 @@ impl Walk<'_, '_> {
         let mut values = Vec::new();
         for Setting { name, value } in settings {
             self.bare_dollar(value);
-            let is_secret = |name: &str| self.image.secrets.iter().any(|secret| secret == name);
-            if let Some(name) = plain_in_url(&value.parts, false, &is_secret) {
+            if let Some(name) = plain_in_url(&value.parts, false, &|name| self.image.secrets.contains(name))
+            {
                 let message = format!(
                     "secret `{name}` is put into a URL unescaped: `@`, `/`, `#` or `%` in it changes the URL"
                 );
@@ -212,16 +212,16 @@ impl Walk<'_, '_> {
     }
 
     fn habits(&mut self, words: &[Option<&Template>]) {
-        let argv = Argv::of(words);
+        let (text, reads_dollars) = (program_text(words), reads_dollars(words));
         for (number, template) in words.iter().enumerate() {
             let Some(template) = template else { continue };
-            if argv.code != Some(number) {
-                if !argv.reads_dollars {
+            if text != Some(number) {
+                if !reads_dollars {
                     self.bare_dollar(template);
                 }
                 continue;
             }
-            for Pasted { name, in_quotes } in pasted(template) {
+            for (name, in_quotes) in pasted(template) {
                 let (into, how) = if in_quotes { ("quotes in the", " without quotes") } else { ("the", "") };
                 let message = format!("`${{{name}}}` is pasted into {into} program text of a shell");
                 let hint = format!("write `\"${name}\"`, which the shell expands, or `${{{name}@sh}}`{how}");

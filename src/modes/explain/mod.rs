@@ -47,9 +47,9 @@ pub(crate) fn explain(
     }
     let user = plan.user.as_ref().map(|user| (user, identity::resolve(user)));
     failures.extend(plan.user.as_ref().and_then(|user| identity::resolve(user).err()));
-    let limit = |Limit { resource, value }: &Limit| {
+    let limit = |Limit { name, value, .. }: &Limit| {
         let value = value.map_or("unlimited".to_owned(), |value| value.to_string());
-        format!("{}={value}", resource.name)
+        format!("{name}={value}")
     };
     let problem =
         |failure: &Failure| Problem { message: failure.sentence(), exit_code: failure.kind().exit_code() };
