@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::cli::{self, Dashes, Options, Request};
 use crate::plan::{Environment, choose};
 use crate::sys::{Signals, Stop};
-use crate::table::{Decoder, LeadingDash, Lookup, Settings, Tree, load, select};
+use crate::table::{Decoder, LeadingDash, Settings, Tree, load, select};
 use crate::text::{FIRST_REPORT, Failure, Format, Kind, Log, Result, quoted, reason};
 use crate::value::{Sources, Variables};
 
@@ -34,8 +34,8 @@ impl Context<'_> {
     pub(crate) fn parse(&mut self, arguments: Vec<OsString>, other_name: bool) -> Result<Request> {
         let (table, rest) = if other_name { (None, &*arguments) } else { cli::after_table(&arguments) };
         if cli::begins_with_option(rest) && (other_name || !cli::begins_with_mode(rest)) {
-            let about = ["--help", "-h", "--version", "-V"];
-            let is_about_preverb = rest.first().is_some_and(|first| about.iter().any(|each| first == each));
+            let first = rest.first().map(|first| first.as_bytes());
+            let is_about_preverb = matches!(first, Some(b"--help" | b"-h" | b"--version" | b"-V"));
             // `--version` must not wait for a pipe.
             self.signals.file_deadline = is_about_preverb.then(|| Instant::now() + FIRST_REPORT);
             let sources = self.sources_if_any(table)?;
@@ -69,14 +69,6 @@ impl Context<'_> {
             Some((_, sources)) => Ok(sources),
             None => load::read(path, &mut self.signals),
         }
-    }
-
-    /// Whether the name that preverb was started under is a verb or an alias, in this or another environment.
-    pub(crate) fn is_verb(&self, tree: Tree<'_>, name: &OsStr) -> bool {
-        let settings = tree.settings(&mut Decoder::default());
-        let environment = self.environment(&Options::default(), &settings, tree);
-        let environment = environment.as_ref().map_or("", |environment| environment.name.as_str());
-        tree.lookup(name.as_bytes(), environment) != Lookup::Unknown
     }
 
     pub(crate) fn environment(

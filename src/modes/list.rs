@@ -53,18 +53,16 @@ impl List {
         decoder.mistakes.extend(tree.clashes(environment.as_str(), None));
         let (mut verbs, mut concealed) = (Vec::new(), BTreeSet::new());
         let mut variables = listed(merged_declarations(selection.layers()), None, &mut concealed);
-        let mut names: Vec<String> =
-            tree.verb_names(environment.as_str()).iter().map(ToString::to_string).collect();
-        names.sort_unstable();
-        for name in names {
+        for name in set_of(tree.verb_names(environment.as_str())) {
             let Some(name) = VerbName::parse(name.as_bytes()) else { continue };
             selection.verb = Some(tree.verb(decoder, environment, &name));
             let Some(verb) = &selection.verb else { continue };
             let is_hidden = verb.part.hidden == Some(true);
-            let own = verb.layers.each_ref().map(|layer| &layer.variables);
-            if own.iter().any(|own| !own.is_empty()) {
+            let own = verb.layers.iter().flat_map(|layer| &layer.variables);
+            let own = set_of(own.map(|declaration| declaration.name.as_str()));
+            if !own.is_empty() {
                 let mut declarations = merged_declarations(selection.layers());
-                declarations.retain(|each| own.iter().any(|own| own.iter().any(|own| own.name == each.name)));
+                declarations.retain(|declaration| own.contains(declaration.name.as_str()));
                 let own = listed(declarations, Some(name.as_str()), &mut concealed);
                 variables.extend(own.into_iter().filter(|_| !is_hidden));
             }
@@ -129,9 +127,9 @@ fn column(entries: &[Entry<'_>]) -> Vec<String> {
     let width = widths.max().unwrap_or(0);
     let mut lines = Vec::new();
     for (name, about, notes) in entries {
-        let about = about.as_ref().map(|about| escaped(about.as_bytes())).unwrap_or_default();
-        let notes = if notes.is_empty() { String::new() } else { format!("({})", notes.join("; ")) };
-        let text = [about.as_str(), notes.as_str()].join(" ");
+        let about = about.as_ref().map(|about| escaped(about.as_bytes()));
+        let notes = joined("(", notes, "; ").map(|notes| notes + ")");
+        let text = about.into_iter().chain(notes).collect::<Vec<_>>().join(" ");
         let mut before = format!("  {name:width$}  ");
         if name.chars().count() > width && !text.trim().is_empty() {
             lines.push(before.trim_end().to_owned());
@@ -143,20 +141,21 @@ fn column(entries: &[Entry<'_>]) -> Vec<String> {
 }
 
 fn verb_lines(list: &List) -> Vec<String> {
-    let entry = |verb: &'_ ListedVerb| {
+    if list.verbs.is_empty() {
+        return vec!["  (none)".to_owned()];
+    }
+    let notes = |verb: &ListedVerb| {
         let default = verb.default.then(|| "default".to_owned());
-        let aliases = (!verb.aliases.is_empty()).then(|| format!("also {}", verb.aliases.join(", ")));
-        default.into_iter().chain(aliases).collect()
+        default.into_iter().chain(joined("also ", &verb.aliases, ", ")).collect()
     };
-    let entries: Vec<Entry<'_>> =
-        list.verbs.iter().map(|verb| (verb.name.as_str(), &verb.about, entry(verb))).collect();
-    if entries.is_empty() { vec!["  (none)".to_owned()] } else { column(&entries) }
+    column(&list.verbs.iter().map(|verb| (&*verb.name, &verb.about, notes(verb))).collect::<Vec<_>>())
+}
+
+fn joined(before: &str, names: &[String], between: &str) -> Option<String> {
+    (!names.is_empty()).then(|| format!("{before}{}", names.join(between)))
 }
 
 fn notes(variable: &ListedVariable) -> Vec<String> {
-    let list = |before: &str, names: &[String], between| {
-        (!names.is_empty()).then(|| format!("{before}{}", names.join(between)))
-    };
     let escape = |value: &String| escaped(value.as_bytes());
     let one_of = variable.one_of.as_ref();
     let notes = [
@@ -164,11 +163,11 @@ fn notes(variable: &ListedVariable) -> Vec<String> {
         one_of.map(|values| values.iter().map(escape).collect::<Vec<_>>().join("|")),
         variable.default.as_ref().map(|default| format!("default {}", escape(default))),
         variable.required.then(|| "required".to_owned()),
-        list("required if ", &variable.required_if, " and "),
+        joined("required if ", &variable.required_if, " and "),
         variable.late.then(|| "a step supplies it".to_owned()),
         variable.file.then(|| format!("or in the file of {}_FILE", variable.name)),
-        list("formerly ", &variable.aliases, ", "),
-        list("not with ", &variable.conflicts, ", "),
+        joined("formerly ", &variable.aliases, ", "),
+        joined("not with ", &variable.conflicts, ", "),
         variable.secret.then(|| "secret".to_owned()),
         variable.verb.as_ref().map(|verb| format!("for {verb}")),
     ];
@@ -180,9 +179,8 @@ pub(crate) fn text(list: &List, paint: Paint) -> String {
     lines.extend(verb_lines(list));
     if !list.variables.is_empty() {
         lines.extend([String::new(), paint.bold("Variables:")]);
-        let entries: Vec<Entry<'_>> =
-            list.variables.iter().map(|each| (each.name.as_str(), &each.about, notes(each))).collect();
-        lines.extend(column(&entries));
+        let entries = list.variables.iter().map(|each| (&*each.name, &each.about, notes(each)));
+        lines.extend(column(&entries.collect::<Vec<_>>()));
     }
     lines.join("\n") + "\n"
 }

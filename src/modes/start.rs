@@ -10,7 +10,7 @@ use crate::cli::{self, Action, Invocation, Options, Request, TableMode};
 use crate::modes::context::{Context, check_stop, print};
 use crate::modes::{check, exec, health, help, probe, supervise};
 use crate::sys::{Signals, cgroup, identity, read, start, termination_log};
-use crate::table::{load, select};
+use crate::table::{Lookup, load, select};
 use crate::text::{BUG, Format, Log, Result};
 
 pub(crate) fn run() -> ExitCode {
@@ -95,17 +95,16 @@ fn dispatch(name: &OsStr, words: Vec<OsString>, log: &mut Log, starts_target: &m
         start.log.format = format;
     }
 
-    // A link to preverb with the name of a verb runs that verb.
+    // A link to preverb with the name of a verb runs that verb. It may be a verb of another environment.
     let base = Path::new(name).file_name().unwrap_or_default();
     let other_name = !base.is_empty() && base != "preverb";
     if other_name && let Some(sources) = start.sources_if_any(None)? {
         if let Ok(document) = select::read(&sources)
-            && let tree = &document
-            && start.is_verb(tree, base)
+            && document.lookup(base.as_bytes(), "") != Lookup::Unknown
         {
             start.check_log(&Options::default())?;
             let mode = TableMode::Run(Invocation::Verb(base.to_owned(), words));
-            return start.with_tree(&Options::default(), mode, tree);
+            return start.with_tree(&Options::default(), mode, &document);
         }
         start.early = Some((start.table(None), sources));
     }

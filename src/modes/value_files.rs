@@ -31,9 +31,8 @@ pub(crate) fn value_files(
             if named_by.is_none() && content.as_ref().is_err_and(is_missing) {
                 return Ok(false);
             }
-            let content = content.map_err(|error| reason(&error)).and_then(trimmed);
-            let named_by = named_by.map(str::to_owned);
-            files.push(ValueFile { name: name.to_owned(), path, named_by, content });
+            let content = content.map_err(|error| reason(&error)).and_then(|content| trimmed(&content));
+            files.push(ValueFile { name: name.into(), path, named_by: named_by.map(Into::into), content });
             Ok(true)
         };
         let mut given = false;
@@ -56,8 +55,7 @@ pub(crate) fn value_files(
 /// Root follows no link that another user could have made: the link could lead to a file that this user
 /// cannot read. Descriptors that the caller left open are trusted.
 fn read(path: &Path, signals: &mut Signals) -> std::result::Result<std::io::Result<Vec<u8>>, Stop> {
-    let descriptors = ["/dev/fd", "/proc/self/fd", "/dev/stdin"];
-    if descriptors.iter().any(|descriptors| path.starts_with(descriptors)) {
+    if ["/dev/fd", "/proc/self/fd", "/dev/stdin"].iter().any(|descriptors| path.starts_with(descriptors)) {
         return read_interruptible(path, LONGEST, signals);
     }
     match entry::open(path, NONBLOCKING) {
@@ -67,21 +65,15 @@ fn read(path: &Path, signals: &mut Signals) -> std::result::Result<std::io::Resu
     }
 }
 
-fn trimmed(content: Vec<u8>) -> std::result::Result<Vec<u8>, String> {
-    let mut content = match content.strip_prefix("\u{feff}".as_bytes()) {
-        Some(rest) => rest.to_vec(),
-        None => content,
-    };
-    while content.last() == Some(&b'\n') {
-        content.pop();
-        if content.last() == Some(&b'\r') {
-            content.pop();
-        }
+fn trimmed(content: &[u8]) -> std::result::Result<Vec<u8>, String> {
+    let mut content = content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(content);
+    while let Some(line) = content.strip_suffix(b"\n") {
+        content = line.strip_suffix(b"\r").unwrap_or(line);
     }
     if content.contains(&0) {
         return Err("it contains a NUL character, which a variable cannot hold".to_owned());
     }
-    Ok(content)
+    Ok(content.to_vec())
 }
 
 #[cfg(test)]
@@ -90,10 +82,10 @@ mod tests {
 
     #[test]
     fn trailing_newlines_and_a_bom_are_removed() {
-        assert_eq!(trimmed(b"a\n\n".to_vec()), Ok(b"a".to_vec()));
-        assert_eq!(trimmed(b" a \r\n".to_vec()), Ok(b" a ".to_vec()));
-        assert_eq!(trimmed(b"\n".to_vec()), Ok(Vec::new()));
-        assert_eq!(trimmed("\u{feff}a\u{feff}\n".as_bytes().to_vec()), Ok("a\u{feff}".as_bytes().to_vec()));
-        assert!(trimmed(b"a\0b".to_vec()).is_err());
+        assert_eq!(trimmed(b"a\n\n"), Ok(b"a".to_vec()));
+        assert_eq!(trimmed(b" a \r\n"), Ok(b" a ".to_vec()));
+        assert_eq!(trimmed(b"\n"), Ok(Vec::new()));
+        assert_eq!(trimmed("\u{feff}a\u{feff}\n".as_bytes()), Ok("a\u{feff}".as_bytes().to_vec()));
+        assert!(trimmed(b"a\0b").is_err());
     }
 }

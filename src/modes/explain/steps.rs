@@ -238,24 +238,21 @@ impl<'p> Steps<'p> {
                 hooks(path, rules, identity, now, explained);
             }
             StepKind::Env(settings) => {
-                for setting in settings {
-                    let is_secret = self.plan.secrets.contains(&setting.name);
-                    let value = match setting.value.expand(now.facts.variables) {
+                for Setting { name, value } in settings {
+                    let is_secret = self.plan.secrets.contains(name);
+                    let value = match value.expand(now.facts.variables) {
                         Err(fault) if is_secret => now.unexpanded(MASK, fault),
                         Ok(_) if is_secret => Exact(MASK.into()),
-                        Ok(_) | Err(_) => now.text(&setting.value),
+                        Ok(_) | Err(_) => now.text(value),
                     };
-                    explained.does.push(Exact([setting.name.as_bytes(), b"=", &value.0].concat()));
+                    explained.does.push(Exact([name.as_bytes(), b"=", &value.0].concat()));
                 }
-                explained.lines = each(&explained.does);
             }
             StepKind::EnvFile(paths) | StepKind::Mkdir { paths, .. } | StepKind::Chown(paths) => {
                 explained.does = now.texts(paths);
-                explained.lines = each(&explained.does);
             }
             StepKind::Wait(targets) => {
                 explained.does = targets.iter().map(|target| now.probe(target)).collect();
-                explained.lines = each(&explained.does);
             }
             StepKind::Group { during, .. } => {
                 if let Some(during) = during {
@@ -283,6 +280,9 @@ impl<'p> Steps<'p> {
                     explained.lines.push("unset variables stay".to_owned());
                 }
             }
+        }
+        if explained.lines.is_empty() {
+            explained.lines = each(&explained.does);
         }
     }
 
