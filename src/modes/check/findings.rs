@@ -1,7 +1,7 @@
 //! The findings of `--check`. Each is reported once, even if several environments and verbs share it.
 //!
-//! An error fails in every run, and no operator can avoid it. A warning may fail or do something unintended.
-//! An info is not a problem.
+//! An error fails in every run in which nothing is mounted, and no operator can avoid it. A warning may fail
+//! or do something unintended. An info is not a problem.
 
 use std::collections::BTreeMap;
 

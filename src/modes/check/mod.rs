@@ -1,8 +1,7 @@
 //! `--check`: reports everything that is wrong with the table and with the files that it names, in one run.
 //!
 //! It walks through every verb in every environment that the table mentions, and in the default and the
-//! chosen environment. An *error* fails in every run in which nothing is mounted; a *warning* may fail. The
-//! keys of `--json` are in preverb(1). `--check` reads the image and changes nothing.
+//! chosen environment. It reads the image and changes nothing. The keys of `--json` are in preverb(1).
 
 mod findings;
 mod habits;

@@ -37,12 +37,12 @@ pub(crate) fn explain(
     for (element, fault) in now.unexpanded {
         unexpanded.push(element);
         let is_known = plan.missing.contains(&fault.name) || plan.late_names().any(|name| name == fault.name);
-        let fails = !walk.changes.may_set(&fault.name) && !is_known;
+        let fails = !walk.may_set(&fault.name) && !is_known;
         if fails && !failures.iter().any(|failure| failure.has_field("variable", fault.name.as_str())) {
             failures.push(fault_failure(fault, "the target"));
         }
     }
-    if !plan.late_names().any(|name| walk.changes.may_set(name)) {
+    if !plan.late_names().any(|name| walk.may_set(name)) {
         failures.extend(plan.judge_late(&walk.variables).err());
     }
     let user = plan.user.as_ref().map(|user| (user, identity::resolve(user)));

@@ -116,8 +116,10 @@ fn quoted(Exact(word): &Exact) -> Vec<u8> {
     }
 }
 
-#[derive(Debug, Clone, Default)]
-pub(super) struct Changes {
+pub(super) struct Steps<'p> {
+    plan: &'p Plan,
+    myself: Credentials,
+    pub(super) variables: Variables,
     /// Whether the value of any variable may have changed.
     anything: bool,
     /// Otherwise, the variables that may have changed.
@@ -125,23 +127,15 @@ pub(super) struct Changes {
     files: bool,
 }
 
-impl Changes {
+impl<'p> Steps<'p> {
+    pub(super) fn new(plan: &'p Plan, myself: Credentials) -> Self {
+        let variables = plan.variables.clone();
+        Self { plan, myself, variables, anything: false, names: BTreeSet::new(), files: false }
+    }
+
     /// Whether an earlier step may set this variable.
     pub(super) fn may_set(&self, name: &str) -> bool {
         self.anything || self.names.contains(name)
-    }
-}
-
-pub(super) struct Steps<'p> {
-    plan: &'p Plan,
-    myself: Credentials,
-    pub(super) variables: Variables,
-    pub(super) changes: Changes,
-}
-
-impl<'p> Steps<'p> {
-    pub(super) fn new(plan: &'p Plan, myself: Credentials) -> Self {
-        Self { plan, myself, variables: plan.variables.clone(), changes: Changes::default() }
     }
 
     pub(super) fn explain(&mut self, steps: &[PlanStep]) -> Vec<ExplainedStep> {
@@ -216,7 +210,7 @@ impl<'p> Steps<'p> {
             Subject::Variable(condition) => (condition.names(), false),
             Subject::Path(template, _) => (template.names(), true),
         };
-        is_path && self.changes.files || names.into_iter().any(|name| self.changes.may_set(name))
+        is_path && self.files || names.into_iter().any(|name| self.may_set(name))
     }
 
     fn does(
@@ -262,12 +256,12 @@ impl<'p> Steps<'p> {
                     explained.lines.extend(ready.map(|target| format!("once {target} is ready")));
                 }
                 // Variables that the steps of a group set may be limited to the group.
-                let before = (self.variables.clone(), self.changes.clone());
+                let before = (self.variables.clone(), self.anything, self.names.clone(), self.files);
                 explained.steps = self.explain(&step.steps);
                 if step.is_closed() || !may_run {
-                    let files = self.changes.files && may_run;
-                    (self.variables, self.changes) = before;
-                    self.changes.files |= files;
+                    let files = self.files && may_run;
+                    (self.variables, self.anything, self.names, self.files) = before;
+                    self.files |= files;
                 }
             }
             StepKind::Render(render) => {
@@ -290,15 +284,15 @@ impl<'p> Steps<'p> {
         match &step.step.kind {
             // The steps of a group have already recorded their changes.
             StepKind::Wait(_) | StepKind::Group { .. } => {}
-            StepKind::Render(_) | StepKind::Mkdir { .. } | StepKind::Chown(_) => self.changes.files = true,
+            StepKind::Render(_) | StepKind::Mkdir { .. } | StepKind::Chown(_) => self.files = true,
             StepKind::Run { .. } | StepKind::Hooks { .. } => {
-                self.changes.files = true;
-                self.changes.anything |= !step.is_closed();
+                self.files = true;
+                self.anything |= !step.is_closed();
             }
-            StepKind::EnvFile(_) => self.changes.anything = true,
+            StepKind::EnvFile(_) => self.anything = true,
             StepKind::Env(settings) => {
                 for Setting { name, value } in settings {
-                    self.changes.names.insert(name.clone());
+                    self.names.insert(name.clone());
                     if runs && let Ok(value) = value.expand(before) {
                         let secret = value.secret || self.plan.secrets.contains(name);
                         let origin = Origin::Step(step.label.clone());

@@ -85,11 +85,8 @@ pub(crate) fn text(explained: &Explained, paint: Paint) -> String {
     let width = explained.declared.iter().map(|each| each.name.chars().count()).max().unwrap_or(0);
     for each in &explained.declared {
         let value = each.value.as_ref().map_or(String::new(), |value| format!(" = {}", shown(value)));
-        lines.aside(
-            2,
-            format!("{:width$}{value}", each.name).trim_end(),
-            &format!("({})", shown(&each.source)),
-        );
+        let row = format!("{:width$}{value}", each.name);
+        lines.aside(2, row.trim_end(), &format!("({})", shown(&each.source)));
     }
     lines.push(&paint.bold("steps"));
     if explained.steps.is_empty() {
