@@ -11,11 +11,8 @@ use crate::table::Excerpts;
 use crate::text::{EnvironmentName, Exact, Level, Message, bytes_of, quoted};
 use crate::value::{Mistake, Sources, Span};
 
-#[derive(Debug)]
-struct Context {
-    environment: String,
-    verb: Option<String>,
-}
+/// An environment, and a verb or a command after `--`.
+type Context = (String, Option<String>);
 
 #[derive(Debug, Default)]
 struct Found {
@@ -62,10 +59,9 @@ pub(super) struct Listed {
 }
 
 impl Findings {
-    /// Enters a verb, or a command after `--`, in an environment. What is found from now on is found there.
+    /// Enters a context; later findings are found there.
     pub(super) fn enter(&mut self, environment: &EnvironmentName, verb: Option<&str>) {
-        let (environment, verb) = (environment.to_string(), verb.map(str::to_owned));
-        self.contexts.push(Context { environment, verb });
+        self.contexts.push((environment.to_string(), verb.map(str::to_owned)));
     }
 
     pub(super) fn examine(&mut self, span: Span) -> usize {
@@ -135,7 +131,7 @@ impl Findings {
     fn where_it_is(&self, found: &Found, place: &Place) -> String {
         let context = |number: &usize| &self.contexts[number - 1];
         let (mut environments, mut verbs) = (Vec::new(), Vec::new());
-        for Context { environment, verb } in found.contexts.iter().map(context) {
+        for (environment, verb) in found.contexts.iter().map(context) {
             if !environments.contains(environment) {
                 environments.push(environment.clone());
             }
@@ -146,19 +142,19 @@ impl Findings {
         let all = |such: &dyn Fn(&Context) -> bool| {
             place.examined.iter().filter(|number| such(context(number))).eq(&found.contexts)
         };
-        if all(&|context| environments.contains(&context.environment)) {
+        if all(&|(environment, _)| environments.contains(environment)) {
             return named("in environment", &environments);
         }
-        if all(&|context| verbs.contains(&context.verb)) {
+        if all(&|(_, verb)| verbs.contains(verb)) {
             return for_verbs(&verbs);
         }
-        let first = context(&found.contexts[0]);
+        let (environment, verb) = context(&found.contexts[0]);
         let more = match found.contexts.len() {
             1 => String::new(),
             number => format!(" and {} more", number - 1),
         };
-        let verb = for_verbs(std::slice::from_ref(&first.verb));
-        format!("{verb} in environment {}{more}", quoted(&first.environment))
+        let verb = for_verbs(std::slice::from_ref(verb));
+        format!("{verb} in environment {}{more}", quoted(environment))
     }
 
     pub(super) fn messages(&self, sources: &Sources) -> Vec<Message> {

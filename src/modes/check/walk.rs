@@ -148,7 +148,8 @@ impl Walk<'_, '_> {
     pub(super) fn program(&mut self, span: Span, program: &OsStr) -> Result<(), Problem> {
         let unseen = self.known.open.contains("PATH") || self.known.secrets.contains("PATH");
         let has_slash = program.as_bytes().contains(&b'/');
-        if if has_slash { self.is_made(Path::new(program)) } else { unseen } {
+        let cannot_be_known = if has_slash { self.is_made(Path::new(program)) } else { unseen };
+        if cannot_be_known {
             return Ok(());
         }
         let variables = &self.known.variables;

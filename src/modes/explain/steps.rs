@@ -63,6 +63,7 @@ impl<'n> Expander<'n> {
             match element.expand(facts, &arguments) {
                 Ok(expanded) => words.extend(expanded.iter().map(shown)),
                 Err(fault) => {
+                    let written = |template: &Template| Exact(url::masked(template.source().as_bytes()));
                     words.extend(element.templates().iter().map(written));
                     self.unexpanded(&element.source(), fault);
                 }
@@ -90,10 +91,6 @@ fn without_query(source: &str) -> &str {
     let is_outside = |at: usize| source[..at].matches("${").count() <= source[..at].matches('}').count();
     let query = source.match_indices('?').find(|(at, _)| is_outside(*at));
     query.map_or(source, |(at, _)| &source[..at])
-}
-
-fn written(template: &Template) -> Exact {
-    Exact(url::masked(template.source().as_bytes()))
 }
 
 pub(super) fn shown(value: &Expanded) -> Exact {
