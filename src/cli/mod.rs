@@ -12,7 +12,7 @@ pub(crate) use crate::cli::request::{Action, Invocation, Options, Request, Table
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
-use crate::cli::options::{Rest, Start, action, common, is_mode, option, parse_options, unknown_option};
+use crate::cli::options::{action, common, has_dash, is_mode, option, parse_options, unknown_option};
 use crate::text::{Format, Result};
 
 /// The FILE of a leading `--table FILE`, and the arguments after it. Nothing else can be parsed before the
@@ -30,7 +30,13 @@ pub(crate) fn after_table(arguments: &[OsString]) -> (Option<&OsStr>, &[OsString
 
 /// Whether these arguments begin with an option. The table says who owns it.
 pub(crate) fn begins_with_option(arguments: &[OsString]) -> bool {
-    arguments.first().is_some_and(|first| first.as_bytes().starts_with(b"-") && first != "--")
+    arguments.first().is_some_and(|first| has_dash(first) && first != "--")
+}
+
+/// Whether these arguments begin with a mode of preverb's, whatever the table says about a leading dash.
+/// (The options that follow `--explain` depend on the table.)
+pub(crate) fn begins_with_mode(arguments: &[OsString]) -> bool {
+    arguments.first().is_some_and(|first| is_mode(first) && first != "--explain")
 }
 
 /// The request where the table has `leading-dash = "default"`: the arguments belong to the default verb
@@ -38,7 +44,7 @@ pub(crate) fn begins_with_option(arguments: &[OsString]) -> bool {
 /// its own nor a verb's; then no argument is preverb's.
 pub(crate) fn parse_for_program(arguments: Vec<OsString>, other_name: bool) -> Result<Request> {
     let (table, rest) = if other_name { (None, &*arguments) } else { after_table(&arguments) };
-    if begins_with_option(rest) && (other_name || !rest.first().is_some_and(|first| is_mode(first))) {
+    if begins_with_option(rest) && (other_name || !is_mode(&rest[0])) {
         let options = Options { table: table.map(OsStr::to_owned), ..Options::default() };
         let action = Action::Table(TableMode::Run(Invocation::Default(rest.to_vec())));
         return Ok(Request { options, action });
@@ -55,74 +61,52 @@ pub(crate) enum Dashes {
     Program,
 }
 
-pub(crate) fn parse(arguments: Vec<OsString>, dashes: Dashes) -> Result<Request> {
-    let (options, rest) = split(arguments, dashes);
+pub(crate) fn parse(mut options: Vec<OsString>, dashes: Dashes) -> Result<Request> {
+    let rest = options.split_off(own_options(&options, dashes).len());
     let explains = dashes == Dashes::Program && options.iter().any(|option| option == "--explain");
-    if rest.start == Start::Dash && !explains {
-        let word = rest.words.first().map(OsString::as_os_str).unwrap_or_default();
-        let action = match word.as_bytes() {
+    if begins_with_option(&rest) && !explains {
+        let action = match rest[0].as_bytes() {
             b"--help" | b"-h" => Action::Help,
             b"--version" | b"-V" => Action::Version,
-            _ => return Err(unknown_option(word, &options)),
+            _ => return Err(unknown_option(&rest[0], &options)),
         };
         return Ok(Request { options: common(&parse_options(&options)?)?, action });
     }
     if options.is_empty() {
-        let action = Action::Table(TableMode::Run(rest.invocation()?));
+        let action = Action::Table(TableMode::Run(Invocation::of(rest)?));
         return Ok(Request { options: Options::default(), action });
     }
     let matches = parse_options(&options)?;
     Ok(Request { options: common(&matches)?, action: action(&matches, rest)? })
 }
 
-fn split(arguments: Vec<OsString>, dashes: Dashes) -> (Vec<OsString>, Rest) {
-    let mut options = Vec::new();
+/// preverb's own options, before they are parsed: they end at the verb, at `--`, or at an option that is
+/// unknown or the program's.
+fn own_options(arguments: &[OsString], dashes: Dashes) -> &[OsString] {
     // Standalone modes have no verb and own the arguments before `--`.
     let (mut standalone, mut explain) = (false, false);
-    let mut arguments = arguments.into_iter();
-    while let Some(argument) = arguments.next() {
-        if argument == "--" {
-            return (options, Rest { start: Start::Command, words: arguments.collect() });
-        }
-        let is_dash = argument.as_bytes().starts_with(b"-");
-        if !is_dash && standalone {
-            options.push(argument);
+    let mut end = 0;
+    while let Some(argument) = arguments.get(end).filter(|argument| *argument != "--") {
+        if standalone && !has_dash(argument) {
+            end += 1;
             continue;
         }
-        let known = option(&argument).filter(|(name, _)| {
+        let known = option(argument).filter(|(name, _)| {
             let of_run = matches!(*name, "table" | "environment" | "skip-setup" | "log" | "json");
             !matches!(*name, "help" | "version") && (dashes == Dashes::Preverb || !explain || of_run)
         });
-        let Some((name, takes_value)) = known else {
-            let start = if is_dash { Start::Dash } else { Start::Verb };
-            return (options, Rest { start, words: std::iter::once(argument).chain(arguments).collect() });
-        };
+        let Some((name, takes_value)) = known else { break };
         standalone |= matches!(name, "as" | "supervise" | "wait" | "probe" | "exec");
         explain |= name == "explain";
-        let has_value = argument.as_bytes().contains(&b'=');
-        options.push(argument);
-        if takes_value && !has_value {
-            options.extend(arguments.next());
-        }
+        end += if takes_value && !argument.as_bytes().contains(&b'=') { 2 } else { 1 };
     }
-    (options, Rest { start: Start::Verb, words: Vec::new() })
-}
-
-/// Whether these arguments begin with a mode of preverb's, whatever the table says about a leading dash.
-/// (The options that follow `--explain` depend on the table.)
-pub(crate) fn begins_with_mode(arguments: &[OsString]) -> bool {
-    arguments.first().is_some_and(|first| is_mode(first) && first != "--explain")
-}
-
-/// preverb's own options, before they are parsed: they end at the verb or at an unknown option.
-fn own_options(arguments: &[OsString]) -> Vec<OsString> {
-    if begins_with_option(arguments) { split(arguments.to_vec(), Dashes::Preverb).0 } else { Vec::new() }
+    &arguments[..end.min(arguments.len())]
 }
 
 /// Whether these arguments ask for a mode that starts no target, even if there is an error in them.
 pub(crate) fn only_report(arguments: &[OsString]) -> bool {
-    let own = own_options(arguments);
-    own.iter()
+    own_options(arguments, Dashes::Preverb)
+        .iter()
         .filter_map(|argument| option(argument))
         .any(|(name, _)| matches!(name, "list" | "check" | "explain" | "health" | "shim" | "probe" | "exec"))
 }
@@ -130,7 +114,7 @@ pub(crate) fn only_report(arguments: &[OsString]) -> bool {
 /// The format that `--log` asks for. It is found before the options are parsed, so that an error in another
 /// option is reported in this format.
 pub(crate) fn log_format(arguments: &[OsString]) -> Option<Format> {
-    let own = own_options(arguments);
+    let own = own_options(arguments, Dashes::Preverb);
     let value = own.iter().enumerate().find_map(|(index, argument)| {
         match argument.as_bytes().strip_prefix(b"--log")? {
             b"" => Some(own.get(index + 1)?.as_bytes()),

@@ -65,50 +65,37 @@ pub(crate) const OPTIONS: [(&str, &[Definition]); 3] = [
 const MODES: [&str; 10] =
     ["list", "check", "explain", "health", "shim", "as", "supervise", "wait", "probe", "exec"];
 
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Rest {
-    pub(super) start: Start,
-    pub(super) words: Vec<OsString>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Start {
-    Verb,
-    Command,
-    /// An argument with a dash that is not an option of preverb, or that the table gives to the program.
-    Dash,
-}
-
-impl Rest {
-    fn is_nothing(&self) -> bool {
-        self.start == Start::Verb && self.words.is_empty()
-    }
-
-    pub(super) fn invocation(self) -> Result<Invocation> {
-        let mut words = self.words;
-        Ok(match self.start {
-            Start::Verb if words.is_empty() => Invocation::None,
-            Start::Verb => Invocation::Verb(words.remove(0), words),
-            Start::Command if words.is_empty() => {
+impl Invocation {
+    /// The invocation by the arguments that follow preverb's own options.
+    pub(super) fn of(mut words: Vec<OsString>) -> Result<Self> {
+        Ok(match words.first() {
+            None => Self::None,
+            Some(first) if first == "--" && words.len() == 1 => {
                 return Err(usage("no command after `--`").hint("preverb -- COMMAND [ARGUMENT]..."));
             }
-            Start::Command => Invocation::Command(words),
-            Start::Dash => Invocation::Default(words),
+            Some(first) if first == "--" => Self::Command(words.split_off(1)),
+            Some(first) if has_dash(first) => Self::Default(words),
+            Some(_) => Self::Verb(words.remove(0), words),
         })
     }
 }
 
+pub(super) fn has_dash(argument: &OsStr) -> bool {
+    argument.as_bytes().starts_with(b"-")
+}
+
+fn definitions() -> impl Iterator<Item = &'static Definition> {
+    OPTIONS.iter().flat_map(|(_, options)| *options)
+}
+
 pub(super) fn command() -> Command {
-    let options = OPTIONS.iter().flat_map(|(_, options)| *options);
-    let options = options.filter(|(name, ..)| !matches!(*name, "help" | "version"));
+    let options = definitions().filter(|(name, ..)| !matches!(*name, "help" | "version"));
     let options = options.map(|(name, value, ..)| {
         let option = Arg::new(*name).long(*name);
         if value.is_empty() {
-            option.action(ArgAction::SetTrue)
-        } else {
-            let option = option.value_name(*value).value_parser(clap::value_parser!(OsString));
-            option.action(ArgAction::Set).allow_hyphen_values(true)
+            return option.action(ArgAction::SetTrue);
         }
+        option.value_parser(clap::value_parser!(OsString)).allow_hyphen_values(true)
     });
     Command::new("preverb")
         .disable_help_flag(true)
@@ -117,10 +104,12 @@ pub(super) fn command() -> Command {
         .arg(Arg::new("targets").num_args(0..).value_parser(clap::value_parser!(OsString)))
 }
 
+/// The option that an argument names, and whether it takes a value.
 pub(super) fn option(argument: &OsStr) -> Option<(&'static str, bool)> {
     let name = argument.as_bytes().strip_prefix(b"--")?.split(|byte| *byte == b'=').next()?;
-    let mut all = OPTIONS.iter().flat_map(|(_, options)| *options);
-    all.find(|(known, ..)| known.as_bytes() == name).map(|(name, value, ..)| (*name, !value.is_empty()))
+    definitions()
+        .find(|(known, ..)| known.as_bytes() == name)
+        .map(|(name, value, ..)| (*name, !value.is_empty()))
 }
 
 pub(super) fn is_mode(argument: &OsStr) -> bool {
@@ -134,21 +123,25 @@ pub(super) fn unknown_option(word: &OsStr, before: &[OsString]) -> Failure {
     let failure = usage(format!("unknown option {}", quoted(bytes))).field("option", escaped(bytes));
     let name = String::from_utf8_lossy(bytes);
     let name = name.split('=').next().unwrap_or_default();
-    let known = OPTIONS.iter().flat_map(|(_, options)| *options).filter(|(.., help)| !help.is_empty());
+    let known = definitions().filter(|(.., help)| !help.is_empty());
     let known: Vec<String> = known.map(|(name, ..)| format!("--{name}")).collect();
-    if let Some(hint) = did_you_mean(name, known.iter().map(String::as_str)) {
-        return failure.hint(hint);
-    }
     // gosu and tini are called without a `--` between the mode and the command.
-    let mut modes = before.iter().filter_map(|argument| option(argument));
-    match modes.find(|(name, _)| TAKE_COMMAND.contains(name)) {
-        None => failure.hint("`preverb --help` lists the options"),
-        Some((mode, _)) => failure
-            .hint(format!("a command stands after `--`: `preverb --{mode} ... -- COMMAND [ARGUMENT]...`")),
-    }
+    let takes_command = |name: &&str| matches!(*name, "as" | "supervise" | "wait" | "exec");
+    let mut modes = before.iter().filter_map(|argument| Some(option(argument)?.0)).filter(takes_command);
+    failure.hint(if let Some(hint) = did_you_mean(name, known.iter().map(String::as_str)) {
+        hint
+    } else if let Some(mode) = modes.next() {
+        format!("a command stands after `--`: `{}`", with_command(mode))
+    } else {
+        SEE_HELP.to_owned()
+    })
 }
 
-const TAKE_COMMAND: [&str; 4] = ["as", "supervise", "wait", "exec"];
+const SEE_HELP: &str = "`preverb --help` lists the options";
+
+fn with_command(mode: &str) -> String {
+    format!("preverb --{mode} ... -- COMMAND [ARGUMENT]...")
+}
 
 pub(super) fn parse_options(options: &[OsString]) -> Result<ArgMatches> {
     let argv = std::iter::once(OsString::from("preverb")).chain(options.iter().cloned());
@@ -158,14 +151,13 @@ pub(super) fn parse_options(options: &[OsString]) -> Result<ArgMatches> {
             _ => "",
         };
         #[expect(clippy::wildcard_enum_match_arm, reason = "the parser's errors are an open list")]
-        let what = match error.kind() {
-            ErrorKind::ArgumentConflict => "is given twice",
-            ErrorKind::TooManyValues => "takes no value",
-            _ => "needs a value",
-        };
-        let hint = match (error.kind(), option) {
-            (ErrorKind::ArgumentConflict, "--wait") => "several targets follow one `--wait`: `--wait A B`",
-            _ => "`preverb --help` lists the options",
+        let (what, hint) = match error.kind() {
+            ErrorKind::ArgumentConflict if option == "--wait" => {
+                ("is given twice", "several targets follow one `--wait`: `--wait A B`")
+            }
+            ErrorKind::ArgumentConflict => ("is given twice", SEE_HELP),
+            ErrorKind::TooManyValues => ("takes no value", SEE_HELP),
+            _ => ("needs a value", SEE_HELP),
         };
         usage(format!("option `{option}` {what}")).hint(hint)
     })
@@ -173,94 +165,84 @@ pub(super) fn parse_options(options: &[OsString]) -> Result<ArgMatches> {
 
 pub(super) fn common(matches: &ArgMatches) -> Result<Options> {
     let value = |name: &str| matches.get_one::<OsString>(name).cloned();
-    let log = value("log").map(|text| {
-        let shown = || quoted(text.as_bytes());
-        Format::of(text.as_bytes()).ok_or_else(|| {
-            usage(format!("option `--log` is {}, which is not a log format", shown())).hint(Format::rule())
-        })
-    });
+    let log = parsed(matches, "log", ["a log format", &Format::rule()], Format::parse)?;
     let (table, environment) = (value("table"), value("environment"));
-    Ok(Options { table, environment, skip_setup: matches.get_flag("skip-setup"), log: log.transpose()? })
+    Ok(Options { table, environment, skip_setup: matches.get_flag("skip-setup"), log })
 }
 
-pub(super) fn action(matches: &ArgMatches, mut rest: Rest) -> Result<Action> {
+/// `rest` are the arguments that follow the options.
+pub(super) fn action(matches: &ArgMatches, rest: Vec<OsString>) -> Result<Action> {
     let given = |name: &str| matches.value_source(name) == Some(ValueSource::CommandLine);
-    let mode = match MODES.into_iter().filter(|mode| given(mode)).collect::<Vec<_>>()[..] {
-        [] => "",
-        [mode] => mode,
-        [first, second, ..] => {
-            return Err(usage(format!("`--{first}` and `--{second}` cannot be used together")));
-        }
-    };
-    let json = matches.get_flag("json");
-    let strict = matches.get_flag("strict");
+    let mut modes = MODES.into_iter().filter(|mode| given(mode));
+    let mode = modes.next().unwrap_or_default();
+    if let Some(second) = modes.next() {
+        return Err(usage(format!("`--{mode}` and `--{second}` cannot be used together")));
+    }
     let timeout = duration(matches, "timeout")?;
     let supervision = supervision(matches)?;
-    for (name, _, modes, _) in OPTIONS.iter().flat_map(|(_, options)| *options) {
+    for (name, _, modes, _) in definitions() {
         if !modes.is_empty() && !modes.contains(&mode) && given(name) {
             let modes = modes.iter().map(|mode| format!("`--{mode}`")).collect::<Vec<_>>().join(" or ");
             return Err(usage(format!("option `--{name}` requires {modes}")));
         }
     }
-    let usage_of_command = format!("preverb --{mode} ... -- COMMAND [ARGUMENT]...");
     let targets: Vec<OsString> = matches.get_many("targets").into_iter().flatten().cloned().collect();
     if let Some(word) = targets.first().filter(|_| mode != "wait") {
         let sentence = format!("`--{mode}` takes no argument {} before `--`", quoted(word.as_bytes()));
-        return Err(usage(sentence).hint(usage_of_command));
+        return Err(usage(sentence).hint(with_command(mode)));
     }
+    let (is_command, words) = match &*rest {
+        [first, words @ ..] if first == "--" => (true, words),
+        words => (false, words),
+    };
     let takes_nothing = match mode {
-        "list" | "check" | "health" | "probe" => !rest.is_nothing(),
-        "shim" => rest.start != Start::Verb,
+        "list" | "check" | "health" | "probe" => !rest.is_empty(),
+        "shim" => is_command,
         _ => false,
     };
     if takes_nothing {
-        let word = rest.words.first().map_or(OsStr::new("--"), OsString::as_os_str);
+        let word = words.first().map_or(OsStr::new("--"), OsString::as_os_str);
         return Err(usage(format!("`--{mode}` takes no argument {}", quoted(word.as_bytes()))));
     }
-    let command = |rest: Rest| {
-        if rest.start == Start::Command && !rest.words.is_empty() {
-            Ok(rest.words)
-        } else {
-            Err(usage(format!("`--{mode}` needs a command after `--`")).hint(usage_of_command))
+    let command = || {
+        if is_command && !words.is_empty() {
+            return Ok(words.to_vec());
         }
+        Err(usage(format!("`--{mode}` needs a command after `--`")).hint(with_command(mode)))
     };
+    let json = matches.get_flag("json");
     let value = || matches.get_one::<OsString>(mode).cloned().unwrap_or_default();
     let probe_timeout = timeout.unwrap_or(PROBE_TIMEOUT);
     Ok(match mode {
-        "" => Action::Table(TableMode::Run(rest.invocation()?)),
-        "explain" => Action::Table(TableMode::Explain { words: rest.invocation()?, json }),
+        "" => Action::Table(TableMode::Run(Invocation::of(rest)?)),
+        "explain" => Action::Table(TableMode::Explain { words: Invocation::of(rest)?, json }),
         "list" => Action::Table(TableMode::List { json }),
-        "check" => Action::Check { json, strict },
+        "check" => Action::Check { json, strict: matches.get_flag("strict") },
         "health" => Action::Health { timeout: probe_timeout },
-        "shim" if rest.words.len() > 1 => {
-            return Err(usage(format!("`--shim` takes one verb, not {} arguments", rest.words.len())));
+        "shim" if words.len() > 1 => {
+            return Err(usage(format!("`--shim` takes one verb, not {} arguments", words.len())));
         }
-        "shim" => Action::Table(TableMode::Shim { verb: rest.words.pop() }),
-        "as" => Action::As { user: value(), command: command(rest)? },
-        "supervise" => Action::Supervise { options: supervision, command: command(rest)? },
+        "shim" => Action::Table(TableMode::Shim { verb: words.first().cloned() }),
+        "as" => Action::As { user: value(), command: command()? },
+        "supervise" => Action::Supervise { options: supervision, command: command()? },
         "wait" if targets.is_empty() => {
             return Err(usage("`--wait` needs a target").hint("preverb --wait tcp://db:5432 -- COMMAND"));
         }
         "wait" => {
-            let command = if rest.is_nothing() { Vec::new() } else { command(rest)? };
+            let command = if rest.is_empty() { Vec::new() } else { command()? };
             Action::Wait { targets, timeout: timeout.unwrap_or(WAIT_TIMEOUT), command }
         }
         "probe" => Action::Probe { target: value(), timeout: probe_timeout },
-        _ => Action::Exec { command: command(rest)? },
+        _ => Action::Exec { command: command()? },
     })
 }
 
 fn duration(matches: &ArgMatches, name: &str) -> Result<Option<Duration>> {
-    let Some(text) = matches.get_one::<OsString>(name) else { return Ok(None) };
-    let duration = text.to_str().and_then(parse_duration);
-    duration.map(Some).ok_or_else(|| {
-        usage(format!("option `--{name}` is {}, which is not a duration", quoted(text.as_bytes())))
-            .hint(DURATION_RULE)
-    })
+    parsed(matches, name, ["a duration", DURATION_RULE], parse_duration)
 }
 
 fn supervision(matches: &ArgMatches) -> Result<Supervision> {
-    let rule = ["which is not a list of signals", "write it as in `TERM=QUIT,HUP=none`"];
+    let rule = ["a list of signals", "write it as in `TERM=QUIT,HUP=none`"];
     let blocked = list(matches, "blocked", rule, &parse_signal)?;
     let signals = list(matches, "signals", rule, &|pair| {
         let (from, to) = pair.split_once('=')?;
@@ -277,7 +259,7 @@ fn supervision(matches: &ArgMatches) -> Result<Supervision> {
         };
         return Err(usage(format!("signal {} {what}", quoted(from))));
     }
-    let rule = ["which is not a list of exit codes", "write it as in `143=0,130=0`; each code is 0 to 255"];
+    let rule = ["a list of exit codes", "write it as in `143=0,130=0`; each code is 0 to 255"];
     let exit: Vec<(u8, u8)> = list(matches, "exit", rule, &|pair| {
         let (from, to) = pair.split_once('=')?;
         Some((from.parse().ok()?, to.parse().ok()?))
@@ -298,13 +280,22 @@ fn supervision(matches: &ArgMatches) -> Result<Supervision> {
 }
 
 fn list<'m, T>(
-    matches: &'m ArgMatches, name: &str, [what, hint]: [&str; 2], read: &dyn Fn(&'m str) -> Option<T>,
+    matches: &'m ArgMatches, name: &str, rule: [&str; 2], read: &dyn Fn(&'m str) -> Option<T>,
 ) -> Result<Vec<T>> {
-    let Some(list) = matches.get_one::<OsString>(name) else { return Ok(Vec::new()) };
-    let items = list.to_str().and_then(|list| list.split(',').map(read).collect());
-    items.ok_or_else(|| usage(format!("option `--{name}` is {}, {what}", quoted(list.as_bytes()))).hint(hint))
+    Ok(parsed(matches, name, rule, |list| list.split(',').map(read).collect())?.unwrap_or_default())
 }
 
-pub(super) fn usage(sentence: impl Into<String>) -> Failure {
+/// The value of an option, which is `what`.
+fn parsed<'m, T>(
+    matches: &'m ArgMatches, name: &str, [what, hint]: [&str; 2], read: impl Fn(&'m str) -> Option<T>,
+) -> Result<Option<T>> {
+    let Some(text) = matches.get_one::<OsString>(name) else { return Ok(None) };
+    text.to_str().and_then(read).map(Some).ok_or_else(|| {
+        let value = quoted(text.as_bytes());
+        usage(format!("option `--{name}` is {value}, which is not {what}")).hint(hint)
+    })
+}
+
+fn usage(sentence: impl Into<String>) -> Failure {
     Failure::new(Kind::Usage, sentence.into())
 }
