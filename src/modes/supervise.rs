@@ -4,21 +4,21 @@
 //! exit code. Like a shell does for its jobs, it gives the terminal to a target with its own process group.
 //! It knows nothing of users and tables.
 
-use std::ffi::{CString, OsString};
+use std::ffi::{CStr, CString, OsString};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::libc::{SIGCHLD, SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU};
 use nix::sys::stat::Mode;
-use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
+use nix::unistd::{Pid, close, dup2_stderr, dup2_stdin, dup2_stdout, getpgrp, tcgetpgrp, tcsetpgrp};
+use rustix::stdio::{stderr, stdin, stdout};
 
 use crate::modes::context::Context;
 use crate::sys::{
     Change, Ended, Signals, Stop, default_in_children, exec, group_lives, inherited_descriptors, next_change,
-    proc, read, send, spawn_target, without_ttou,
+    proc, program_of, read, send, spawn_target, without_ttou,
 };
 use crate::text::{Failure, Format, Kind, Log, Result};
 use crate::value::{Origin, Supervision, Variables};
@@ -41,26 +41,31 @@ pub(crate) fn supervise(context: Context<'_>, options: &Supervision, command: &[
     signals.take_all()?;
     // `--health` finds a supervisor by its process name; the file may have any name.
     let _ = rustix::thread::set_name(c"preverb");
-    if std::process::id() != 1 {
+    if !is_init() {
         // PID 1 gets every orphan anyway. Children do not inherit this setting (prctl(2)).
         let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
     }
     let own_terminal = terminal();
-    let foreground = own_terminal.as_ref().is_some_and(is_ours);
-    let started = start(command, &variables, &signals, foreground, options.conceal, *log);
+    let terminal = match &own_terminal {
+        None => Terminal::Absent,
+        Some(terminal) if is_ours(terminal) => Terminal::Lent,
+        Some(_) => Terminal::Present,
+    };
+    let started = start(command, &variables, &signals, terminal, options.conceal, *log);
     let target = started.map_err(|failure| concealed(failure, options.conceal))?;
     // `--health` reads the target from this name: at most 15 bytes, so a process id of 7 digits fits.
     if let Ok(name) = CString::new(format!("preverb:{target}")) {
         let _ = rustix::thread::set_name(&name);
     }
-    let terminal = match &own_terminal {
-        None => Terminal::Absent,
-        Some(_) if foreground => Terminal::Lent,
-        Some(_) => Terminal::Present,
-    };
     drop((variables, own_terminal));
     release_resources(&signals);
-    let ended = watch(signals, options, target, terminal);
+    let (stopped, passed_stop) = (Stopped::No, false);
+    let mut supervisor = Supervisor { signals, options, target, terminal, stopped, passed_stop };
+    let ended = supervisor.run();
+    supervisor.take_back();
+    if let Some(grace) = options.grace {
+        supervisor.end_leftovers(grace);
+    }
     Ok(options.exit_code(ended.exit_code()))
 }
 
@@ -71,19 +76,16 @@ pub(crate) fn become_target(words: &[OsString], mut variables: Variables, log: &
     let Some((tasks, command)) = words.split_first() else {
         return Failure::new(Kind::Usage, format!("`{TARGET_MODE}` is for preverb itself"));
     };
-    let each = tasks.as_bytes().split(|byte| *byte == b',');
-    let asked = |task: &str| each.clone().any(|each| each == task.as_bytes());
-    log.format = each.clone().find_map(Format::of).unwrap_or_default();
-    let own = std::process::id();
+    let tasks: Vec<&[u8]> = tasks.as_bytes().split(|byte| *byte == b',').collect();
+    let asked = |task: &str| tasks.contains(&task.as_bytes());
+    log.format = tasks.iter().find_map(|task| Format::of(task)).unwrap_or_default();
     if asked(FOREGROUND)
         && let Some(terminal) = terminal()
     {
-        without_ttou(|| {
-            let _ = tcsetpgrp(&terminal, getpgrp());
-        });
+        let _ = without_ttou(|| tcsetpgrp(&terminal, getpgrp()));
     }
     if asked(LISTEN) {
-        variables.set(b"LISTEN_PID", own.to_string(), Origin::Preverb, false);
+        variables.set(b"LISTEN_PID", std::process::id().to_string(), Origin::Preverb, false);
         // LISTEN_PIDFDID also identifies the process (sd_listen_fds(3)), and would now name a different one.
         variables.unset(b"LISTEN_PIDFDID");
     }
@@ -97,31 +99,22 @@ fn concealed(failure: Failure, conceal: bool) -> Failure {
 /// Starts the target. If it has to take the foreground before its first read of the terminal, or needs its
 /// own id, the child is preverb first, because only the process itself can do both.
 fn start(
-    command: &[OsString], variables: &Variables, signals: &Signals, foreground: bool, conceal: bool, log: Log,
+    command: &[OsString], variables: &Variables, signals: &Signals, terminal: Terminal, conceal: bool,
+    log: Log,
 ) -> Result<i32> {
     let own = std::process::id().to_string();
     let listens = variables.get(b"LISTEN_PID").is_some_and(|found| found.value == own.as_bytes());
-    let name = command.first().map(OsString::as_os_str).unwrap_or_default();
+    let spawn =
+        |file: &CStr, argv: &[CString], envp: &[&CStr]| spawn_target(file, argv, envp, &signals.inherited);
+    let foreground = terminal == Terminal::Lent;
     // This process reports a missing target itself and does not start a second preverb for it.
-    if !(foreground || listens) || exec::locate(name, variables).is_err() {
-        return exec::attempt(command, variables, |file, argv, envp| {
-            spawn_target(file, argv, envp, &signals.inherited)
-        });
+    if !(foreground || listens) || exec::locate(program_of(command), variables).is_err() {
+        return exec::attempt(command, variables, spawn);
     }
-    let mut tasks = log.format.name().to_owned();
-    for (_, task) in
-        [(foreground, FOREGROUND), (listens, LISTEN), (conceal, CONCEAL)].iter().filter(|(is, _)| *is)
-    {
-        tasks.extend([",", task]);
-    }
-    let program = &read::program();
-    let mut words = vec![program.as_os_str().to_owned(), TARGET_MODE.into(), tasks.into()];
-    words.extend_from_slice(command);
-    let refused = |error| exec::diagnose(program.as_os_str(), program, error, &words, variables);
-    let argv: std::result::Result<Vec<CString>, _> =
-        words.iter().map(|word| CString::new(word.as_bytes())).collect();
-    let argv = argv.map_err(|_| refused(Errno::EINVAL))?;
-    spawn_target(&argv[0], &argv, &variables.to_envp(), &signals.inherited).map_err(refused)
+    let tasks = [(true, log.format.name()), (foreground, FOREGROUND), (listens, LISTEN), (conceal, CONCEAL)];
+    let tasks = tasks.into_iter().filter_map(|(is, task)| is.then_some(task)).collect::<Vec<_>>().join(",");
+    let own = [read::program().into(), TARGET_MODE.into(), tasks.into()];
+    exec::attempt(&[&own, command].concat(), variables, spawn)
 }
 
 /// Releases resources that only the target should hold: the working directory, which could not be unmounted,
@@ -131,19 +124,13 @@ fn release_resources(signals: &Signals) {
     let _ = nix::unistd::chdir("/");
     let own = signals.descriptor.as_fd().as_raw_fd();
     for descriptor in inherited_descriptors().into_iter().filter(|descriptor| *descriptor != own) {
-        let _ = nix::unistd::close(descriptor);
+        let _ = close(descriptor);
     }
-    let keeps_stderr = named_terminal().is_none() && tcgetpgrp(std::io::stderr()).is_ok();
-    if let Ok(null) = nix::fcntl::open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()) {
-        let _ = nix::unistd::dup2_stdin(&null);
-        let _ = nix::unistd::dup2_stdout(&null);
-        if !keeps_stderr {
-            let _ = nix::unistd::dup2_stderr(&null);
-        }
-    } else {
-        for stream in if keeps_stderr { 0..2 } else { 0..3 } {
-            let _ = nix::unistd::close(stream);
-        }
+    let keeps_stderr = named_terminal().is_none() && tcgetpgrp(stderr()).is_ok();
+    let null = nix::fcntl::open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty());
+    let replace: [fn(_) -> nix::Result<()>; 3] = [dup2_stdin, dup2_stdout, dup2_stderr];
+    for (stream, replace) in (0..).zip(replace).take(if keeps_stderr { 2 } else { 3 }) {
+        let _ = null.as_ref().map_or_else(|_| close(stream), replace);
     }
 }
 
@@ -159,8 +146,7 @@ const AFTER_KILL_POLL: Duration = Duration::from_millis(5);
 fn terminal() -> Option<OwnedFd> {
     // A scratch image has no /dev/tty; tcgetpgrp(3) fails for every file but the controlling terminal.
     named_terminal().or_else(|| {
-        let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
-        let mut streams = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()].into_iter();
+        let mut streams = [stdin(), stdout(), stderr()].into_iter();
         streams.find(|stream| tcgetpgrp(stream).is_ok())?.try_clone_to_owned().ok()
     })
 }
@@ -194,35 +180,24 @@ enum Stopped {
     Together,
 }
 
+/// Whether this is PID 1, which cannot be stopped and does not lend the terminal.
+fn is_init() -> bool {
+    std::process::id() == 1
+}
+
 struct Supervisor<'o> {
     signals: Signals,
     options: &'o Supervision,
     target: i32,
-    /// Whether this is PID 1, which cannot be stopped and does not lend the terminal.
-    init: bool,
     terminal: Terminal,
     stopped: Stopped,
     passed_stop: bool,
 }
 
-fn watch(signals: Signals, options: &Supervision, target: i32, terminal: Terminal) -> Ended {
-    let init = std::process::id() == 1;
-    let mut supervisor =
-        Supervisor { signals, options, target, init, terminal, stopped: Stopped::No, passed_stop: false };
-    let ended = supervisor.run();
-    supervisor.take_back();
-    if let Some(grace) = options.grace {
-        supervisor.end_leftovers(grace);
-    }
-    ended
-}
-
 impl Supervisor<'_> {
     fn run(&mut self) -> Ended {
         loop {
-            while let Some(caught) = self.signals.next() {
-                self.pass_on(caught);
-            }
+            self.pass_on();
             if let Some(ended) = self.reap() {
                 return ended;
             }
@@ -234,21 +209,21 @@ impl Supervisor<'_> {
         }
     }
 
-    fn pass_on(&mut self, caught: i32) {
-        if caught == SIGCONT {
-            self.hand_over();
-        }
-        let Some(number) = self.rewritten(caught) else { return };
-        self.passed_stop |= [SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU].contains(&number);
-        // The terminal has stopped the whole group, so the whole group is continued.
-        let was_stopped = number == SIGCONT && self.stopped != Stopped::No;
-        if was_stopped {
-            self.stopped = Stopped::No;
-        }
-        if self.options.group == Some(true) || was_stopped {
-            send(-self.target, number);
-        } else {
-            send(self.target, number);
+    /// Forwards the signals that have arrived.
+    fn pass_on(&mut self) {
+        while let Some(caught) = self.signals.next() {
+            if caught == SIGCONT {
+                self.hand_over();
+            }
+            let Some(number) = self.rewritten(caught) else { continue };
+            self.passed_stop |= [SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU].contains(&number);
+            // The terminal has stopped the whole group, so the whole group is continued.
+            let was_stopped = number == SIGCONT && self.stopped != Stopped::No;
+            if was_stopped {
+                self.stopped = Stopped::No;
+            }
+            let group = self.options.group == Some(true) || was_stopped;
+            send(if group { -self.target } else { self.target }, number);
         }
     }
 
@@ -288,7 +263,7 @@ impl Supervisor<'_> {
             Terminal::Present => signal != SIGSTOP,
             Terminal::Lent => true,
         };
-        let together = !self.init && (self.passed_stop || job);
+        let together = !is_init() && (self.passed_stop || job);
         self.stopped = if together { Stopped::Together } else { Stopped::Alone };
     }
 
@@ -296,9 +271,7 @@ impl Supervisor<'_> {
     fn stop_too(&mut self) {
         self.take_back();
         // A stop discards a pending SIGCONT (signal(7)), so signals that have already arrived are read first.
-        while let Some(caught) = self.signals.next() {
-            self.pass_on(caught);
-        }
+        self.pass_on();
         if self.stopped == Stopped::Together {
             send(std::process::id().cast_signed(), SIGSTOP);
         }
@@ -319,7 +292,7 @@ impl Supervisor<'_> {
     /// keeps it. PID 1 has no shell to return it to.
     fn take_back(&self) {
         let own = getpgrp();
-        if self.terminal != Terminal::Lent || self.init || own.as_raw() == 0 {
+        if self.terminal != Terminal::Lent || is_init() || own.as_raw() == 0 {
             return;
         }
         if let Some(terminal) = terminal()
@@ -362,7 +335,7 @@ impl Supervisor<'_> {
     }
 
     fn signal_leftovers(&self, number: i32) {
-        if self.init {
+        if is_init() {
             send(-1, number);
             return;
         }
@@ -377,21 +350,17 @@ impl Supervisor<'_> {
     }
 }
 
+/// Reaps every child that has ended. Returns whether no child is left.
 fn collect() -> bool {
-    loop {
-        match next_change() {
-            Ok(Some(_)) => {}
-            gone => return gone.is_err(),
-        }
-    }
+    while let Ok(Some(_)) = next_change() {}
+    next_change().is_err()
 }
 
 fn descendants() -> Vec<i32> {
     let mut others = proc::all();
     let mut all = vec![std::process::id().cast_signed()];
     let mut next = 0;
-    while next < all.len() {
-        let parent = all[next];
+    while let Some(parent) = all.get(next).copied() {
         let children = others.extract_if(.., |(_, stat)| stat.parent == parent);
         all.extend(children.map(|(pid, _)| pid));
         next += 1;
