@@ -1,5 +1,5 @@
-//! The container's main process: its variables, working directory and user, which another process can take
-//! on, and the search for it from another process of the container. The search uses facts that every user can
+//! The container's main process: the search for it from another process of the container, and its variables,
+//! working directory and user, which that process can take on. The search uses facts that every user can
 //! read, because the answer must not depend on the caller: a `preverb` that does not supervise is still
 //! setting up, and no process below it is the main process. The variables are used only if process names are
 //! ambiguous (a shell script or an unknown init before preverb).
@@ -26,16 +26,8 @@ fn own_pid() -> i32 {
     std::process::id().cast_signed()
 }
 
-fn entries(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.strip_suffix(b"\0").unwrap_or(text).split(|byte| *byte == 0)
-}
-
-fn has(text: &[u8], name: &str) -> bool {
-    entries(text).any(|entry| entry.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"=")))
-}
-
 fn has_mark(text: &[u8]) -> bool {
-    has(text, "PREVERB_ENVIRONMENT")
+    Variables::from_block(text).get(b"PREVERB_ENVIRONMENT").is_some()
 }
 
 /// Whether these are still the variables that the process was started with. Programs that set a title (nginx,
@@ -44,7 +36,8 @@ fn is_whole(text: &[u8]) -> bool {
     let filled_up =
         text.starts_with(b"\0") || text.ends_with(b"\0\0") || text.windows(3).any(|bytes| bytes == b"\0\0\0");
     // An entry without `=` can be inherited; if preverb's own variables are gone as well, it is a title.
-    let titled = entries(text).next().is_some_and(|first| !first.is_empty() && !first.contains(&b'='));
+    let first = text.split(|byte| *byte == 0).next().unwrap_or_default();
+    let titled = !first.is_empty() && !first.contains(&b'=');
     !filled_up && (!titled || has_mark(text))
 }
 
@@ -104,15 +97,11 @@ impl Process {
         }
         let text = text.map_err(|error| self.refused("variables", &error))?;
         if !is_whole(&text) {
-            let sentence = format!(
-                "{} has overwritten its variables with its title, so its verb is unknown: with `init = true` \
-                 the supervisor keeps them",
-                self.shown()
-            );
-            return Err(Failure::new(Kind::System, sentence));
+            let sentence = "has overwritten its variables with its title, so its verb is unknown: with \
+                            `init = true` the supervisor keeps them";
+            return Err(Failure::new(Kind::System, format!("{} {sentence}", self.shown())));
         }
-        let is_empty = text.is_empty();
-        Ok(Variables::inherited(entries(&text).filter(|_| !is_empty).map(<[u8]>::to_vec)))
+        Ok(if text.is_empty() { Variables::default() } else { Variables::from_block(&text) })
     }
 
     /// Reads a file of the process that the kernel guards: as this process, or, if that is refused, as the
@@ -151,11 +140,9 @@ impl Process {
         let hidden = proc::owner(self.pid).is_some_and(|owner| owner != uid);
         let as_root = "run this as root, as in `docker exec -u root ...`";
         let (why, hint) = if me.is_root() && !same && !hidden {
-            let them = who(uid, gid);
-            let why = format!(
-                "it is {them}, and this is root without the capabilities to become that user or to inspect it"
-            );
-            (why, format!("run this as {uid}:{gid}, as in `docker exec -u {uid}:{gid} ...`"))
+            let this = "root without the capabilities to become that user or to inspect it";
+            let hint = format!("run this as {uid}:{gid}, as in `docker exec -u {uid}:{gid} ...`");
+            (format!("it is {}, and this is {this}", who(uid, gid)), hint)
         } else if !me.is_root() && !same {
             let as_them = if uid == 0 { String::new() } else { format!(", or as {uid}:{gid}") };
             let why = format!("it is {}, and this is {}", who(uid, gid), who(me.uid, me.gid));
@@ -177,9 +164,8 @@ impl Process {
         let open = |pid| Ok(nix::fcntl::open(&*format!("/proc/{pid}/cwd"), flags, Mode::empty())?);
         let directory = self.read(open).map_err(|error| self.refused("working directory", &error))?;
         self.read(|_| Ok(nix::unistd::fchdir(&directory)?)).map_err(|error| {
-            let reason = reason(&error);
-            let sentence = format!("cannot enter the working directory of {}: {reason}", self.shown());
-            Failure::new(Kind::System, sentence)
+            let (shown, reason) = (self.shown(), reason(&error));
+            Failure::new(Kind::System, format!("cannot enter the working directory of {shown}: {reason}"))
         })?;
         if let Some(umask) = self.status.umask {
             rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask));
@@ -197,12 +183,9 @@ impl Process {
             if me.uid == identity.uid {
                 return Ok(());
             }
-            let sentence = format!(
-                "only root can become {}, the user of {}, and this is {}",
-                who(identity.uid, identity.gid),
-                self.shown(),
-                who(me.uid, me.gid)
-            );
+            let (user, shown) = (who(identity.uid, identity.gid), self.shown());
+            let this = who(me.uid, me.gid);
+            let sentence = format!("only root can become {user}, the user of {shown}, and this is {this}");
             return Err(Failure::new(Kind::System, sentence).hint("`docker exec -u root ...`"));
         }
         let own = Status::of(own_pid()).unwrap_or_default();
@@ -228,10 +211,8 @@ fn capabilities(set: u64) -> Vec<Capability> {
 }
 
 fn who(uid: u32, gid: u32) -> String {
-    match identity::name_of(uid) {
-        Some(name) => format!("uid {uid} (`{name}`), gid {gid}"),
-        None => format!("uid {uid}, gid {gid}"),
-    }
+    let name = identity::name_of(uid).map(|name| format!(" (`{name}`)"));
+    format!("uid {uid}{}, gid {gid}", name.unwrap_or_default())
 }
 
 /// The process name of preverb during setup; it does not depend on the file name.
@@ -256,17 +237,27 @@ enum Found {
 /// 1 belongs to another container (a pod's pause), the oldest process of this container; if that is a
 /// supervising preverb, its target. `doing` is the action that a stop request interrupts.
 pub(crate) fn find(children: &mut Children, doing: &str) -> Result<Process> {
+    let own = own_pid();
+    // In a /proc of another namespace this process has another number or is missing.
+    let seen = std::fs::read_link("/proc/self").ok();
+    if seen.and_then(|pid| pid.to_str()?.parse().ok()) != Some(own) {
+        let sentence =
+            "cannot find the container's main process: `/proc` is missing or is not this container's";
+        return Err(Failure::new(Kind::System, sentence));
+    }
+    if own == 1 {
+        return Err(alone());
+    }
     let deadline = Instant::now() + STARTING;
     loop {
-        match look()? {
+        match Processes::new(proc::all(), own).main()? {
             Found::Main(process) => return Ok(process),
-            Found::Starting(_) if Instant::now() < deadline => {
-                children.sleep(Instant::now() + POLL_INTERVAL).map_err(|stop| stop.failure(doing))?;
-            }
-            Found::Starting(pid) => {
+            Found::Starting(pid) if Instant::now() >= deadline => {
                 return Err(unavailable(format!("supervisor process {pid} has not started its target yet")));
             }
+            Found::Starting(_) => {}
         }
+        children.sleep(Instant::now() + POLL_INTERVAL).map_err(|stop| stop.failure(doing))?;
     }
 }
 
@@ -288,22 +279,6 @@ fn alone() -> Failure {
 
 fn not_seen() -> Failure {
     Failure::new(Kind::System, "the main process of this container cannot be seen in `/proc`")
-}
-
-fn look() -> Result<Found> {
-    let own = own_pid();
-    // In a /proc of another namespace this process has another number or is missing.
-    let seen = std::fs::read_link("/proc/self").ok();
-    if seen.and_then(|pid| pid.to_str()?.parse().ok()) != Some(own) {
-        let sentence =
-            "cannot find the container's main process: `/proc` is missing or is not this container's";
-        return Err(Failure::new(Kind::System, sentence));
-    }
-    if own == 1 {
-        return Err(alone());
-    }
-    let processes = Processes::new(proc::all(), own);
-    processes.main(processes.first().ok_or_else(not_seen)?)
 }
 
 struct Processes {
@@ -360,8 +335,8 @@ impl Processes {
         false
     }
 
-    fn main(&self, first: i32) -> Result<Found> {
-        let mut pid = first;
+    fn main(&self) -> Result<Found> {
+        let mut pid = self.first().ok_or_else(not_seen)?;
         let mut supervisor = None;
         loop {
             if pid == self.own {
@@ -398,8 +373,7 @@ impl Processes {
                 let depth = main.status.numbers.len().saturating_sub(1);
                 let number = |pid| {
                     let may_be = |status: &Status| status.ids_differ || main.status.may_become(status);
-                    let status = Status::of(pid).filter(may_be)?;
-                    status.numbers.get(depth).copied()
+                    Status::of(pid).filter(may_be)?.numbers.get(depth).copied()
                 };
                 pid = self.target_of(pid, target, number).ok_or_else(|| {
                     unavailable(format!("the target of supervisor process {pid} no longer exists"))
@@ -407,22 +381,18 @@ impl Processes {
                 continue;
             }
             // An image may have its own program `init`. If it has a verb, preverb has executed it.
-            let is_target = || main.environment().is_ok_and(|text| has(&text, "PREVERB_VERB"));
-            let is_init = INITS.split(' ').any(|init| init.as_bytes() == stat.name);
-            if is_init && !(stat.name == b"init" && is_target()) {
-                match self.below(&main, true) {
-                    Some(below) => pid = below,
-                    None if self.is_below(self.own, pid) => return Err(alone()),
-                    // If no process is below it, the init itself is the container's main process.
-                    None => return Ok(Found::Main(main)),
-                }
-                continue;
-            }
+            let has_verb = |text: Vec<u8>| Variables::from_block(&text).get(b"PREVERB_VERB").is_some();
+            let is_target = || main.environment().is_ok_and(has_verb);
+            let is_init = INITS.split(' ').any(|init| init.as_bytes() == stat.name)
+                && !(stat.name == b"init" && is_target());
             // A shell script that runs preverb, or an unknown init, is recognized by its variables: preverb's
             // are missing there but set in a process below it.
-            let unmarked = main.environment().is_ok_and(|text| !has_mark(&text) && is_whole(&text));
-            match unmarked.then(|| self.below(&main, false)).flatten() {
+            let is_unmarked = || main.environment().is_ok_and(|text| !has_mark(&text) && is_whole(&text));
+            let below = (is_init || is_unmarked()).then(|| self.below(&main, is_init));
+            match below.flatten() {
                 Some(below) => pid = below,
+                None if is_init && self.is_below(self.own, pid) => return Err(alone()),
+                // If no process is below it, an init itself is the container's main process.
                 None => return Ok(Found::Main(main)),
             }
         }
@@ -443,11 +413,9 @@ impl Processes {
         // Every process is younger than its parent.
         let mut seen = vec![ancestor.pid];
         for pid in self.by_age.iter().copied().filter(|pid| *pid != self.own) {
-            let Some(stat) = self.get(pid).filter(|stat| seen.binary_search(&stat.parent).is_ok()) else {
-                continue;
-            };
-            let status = Status::of(pid).filter(|status| ancestor.status.may_become(status));
-            let Some(status) = status else { continue };
+            let stat = self.get(pid).filter(|stat| seen.binary_search(&stat.parent).is_ok());
+            let status = || Status::of(pid).filter(|status| ancestor.status.may_become(status));
+            let Some((stat, status)) = stat.and_then(|stat| Some((stat, status()?))) else { continue };
             let is_oldest = *oldest.get_or_insert(pid) == pid;
             let is_preverb = stat.name == PREVERB || stat.name.starts_with(SUPERVISOR);
             let process = Process { pid, stat: stat.clone(), status, supervisor: None };
