@@ -1,13 +1,9 @@
-//! The script that `--shim` prints: it runs an image as a command of the host.
-//!
-//! `--shim` starts nothing: the script is text, which the operator can read, keep and run. Where the engines
-//! leave a choice:
+//! The script that `--shim` prints: it runs an image as a command of the host. `--shim` starts nothing.
 //!
 //! - The current directory is given by `--mount`. `-v` cannot hold a colon, and it creates a missing
 //!   directory instead of failing. The value is a CSV record, which can hold everything but a CR before a LF.
-//! - The entries of `mounts` are `-v` values. If an entry begins with the caller's `$PWD` or `$HOME` and that
-//!   contains a colon, the script refuses it by name. Otherwise the engine would split the path.
-//! - The script refuses to run in `/`: the host's root cannot be mounted over the container's.
+//! - The entries of `mounts` are `-v` values, which the engine splits at a colon. So the script refuses one
+//!   whose `$PWD` or `$HOME` contains a colon.
 //! - Every option is one argument, `--name=value`, and `--` ends them, so no value can become an option.
 //! - The engine's client replaces the shell, so signals and the exit code are the client's. Clients exit with
 //!   125 when a container could not be started, and so does the script.
@@ -26,8 +22,8 @@ use crate::value::split_prefix;
 
 /// The script for `verb`, or for all verbs, with the settings of the table.
 pub(crate) fn shim(verbs: Verbs<'_>, environment: &Environment, verb: Option<&OsStr>) -> Result<String> {
-    let image = verbs.settings.shim.as_ref().and_then(|shim| shim.image.as_ref().map(|image| (shim, image)));
-    let Some((shim, image)) = image else {
+    let shim = verbs.settings.shim.as_ref();
+    let Some((shim, image)) = shim.and_then(|shim| Some((shim, shim.image.as_ref()?))) else {
         return Err(Failure::new(Kind::Table, "the table does not name the image that `--shim` runs")
             .hint("[shim]\nimage = \"registry/name:tag\""));
     };
@@ -36,9 +32,9 @@ pub(crate) fn shim(verbs: Verbs<'_>, environment: &Environment, verb: Option<&Os
     {
         return Err(verbs.unknown(word));
     }
-    let is_asked_for = environment.why == Why::Option;
-    let asked_for = is_asked_for.then(|| format!("{}={}", environment.variable, environment.name));
-    Ok(script(shim, image, asked_for.as_deref(), verb.map(OsStr::to_string_lossy).as_deref()))
+    let Environment { why, variable, name, .. } = environment;
+    let environment = (*why == Why::Option).then(|| format!("{variable}={name}"));
+    Ok(script(shim, image, environment.as_deref(), verb.map(OsStr::to_string_lossy).as_deref()))
 }
 
 /// The script. Without a verb, the caller's first argument is the verb. No string of `shim` may hold a NUL,
@@ -54,64 +50,43 @@ fn script(shim: &ShimSettings, image: &str, environment: Option<&str>, verb: Opt
     }
 
     // The arguments after the options come first: each `set --` prepends to the existing ones.
+    let set = |word: String| format!("set -- {word} \"$@\"\n");
     let verb = verb.map(|verb| format!(" {}", quoted(verb)));
-    let words = quoted(image) + &verb.unwrap_or_default();
-    let _ = writeln!(text, "\nset -- -- {words} \"$@\"");
-    if let Some(environment) = environment {
-        // Not an option of preverb's: in the image it may belong to the program (`leading-dash`).
-        push(&mut text, "", &quoted(&format!("--env={environment}")));
-    }
-    if let Some(network) = &shim.network {
-        push(&mut text, "", &quoted(&format!("--network={network}")));
-    }
+    text.extend(["\n".to_owned(), set(format!("-- {}{}", quoted(image), verb.unwrap_or_default()))]);
+    // Not an option of preverb's: in the image it may belong to the program (`leading-dash`).
+    text.extend(environment.map(|environment| set(quoted(&format!("--env={environment}")))));
+    text.extend(shim.network.iter().map(|network| set(quoted(&format!("--network={network}")))));
     for name in shim.env.iter().rev() {
-        let word = quoted(&format!("--env={name}"));
-        if is_variable_name(name.as_bytes()) && !name.contains('.') {
-            let _ = writeln!(text, "if [ -n \"${{{name}+set}}\" ]; then");
-            push(&mut text, "    ", &word);
-            text.push_str("fi\n");
+        let set = set(quoted(&format!("--env={name}")));
+        // A shell cannot look up every name. The engine omits variables that it does not find.
+        let _ = if is_variable_name(name.as_bytes()) && !name.contains('.') {
+            write!(text, "if [ -n \"${{{name}+set}}\" ]; then\n    {set}fi\n")
         } else {
-            // A shell cannot look up such a name. The engine omits variables that it does not find.
-            push(&mut text, "", &word);
-        }
+            text.write_str(&set)
+        };
     }
     for (prefix, rest) in prefixed.iter().rev() {
-        let word = match *prefix {
+        text.push_str(&set(match *prefix {
             "" => quoted(&format!("--volume={rest}")),
             prefix => format!("\"--volume={prefix}{}\"", escaped(rest)),
-        };
-        push(&mut text, "", &word);
+        }));
     }
-    text.push_str(tail);
-    text
-}
-
-fn push(text: &mut String, indent: &str, word: &str) {
-    let _ = writeln!(text, "{indent}set -- {word} \"$@\"");
+    text + tail
 }
 
 fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        String::from(text)
-    } else {
-        format!("\"{}\"", escaped(text))
-    }
+    let is_plain = !text.is_empty() && text.chars().all(plain);
+    if is_plain { text.to_owned() } else { format!("\"{}\"", escaped(text)) }
 }
 
 fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if matches!(c, '\\' | '$' | '`' | '"') {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-    }
-    escaped
+    let backslash = |c: char| "\\$`\"".contains(c).then_some('\\');
+    text.chars().flat_map(|c| backslash(c).into_iter().chain([c])).collect()
 }
 
-/// The script without the arguments. It assigns no variables, because that could change one of the caller's
-/// on its way into the container. The positional parameters are its only state.
+/// The script without the arguments. Its only state are the positional parameters: if it assigned a
+/// variable, that could be one of the caller's on its way into the container.
 const SCRIPT: &str = include_str!("shim.sh");
 
 const HOME_GUARD: &str = r#"case ${HOME-} in
