@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::cli::{Options, TableMode};
 use crate::modes::context::{Context, check_stop, print, print_json};
-use crate::modes::verb::{self, Verbs};
+use crate::modes::verb::Verbs;
 use crate::modes::{explain, list, shim, value_files};
 use crate::plan;
 use crate::setup::{self, state::World};
@@ -30,12 +30,13 @@ impl Context<'_> {
         failing(sources, &decoder.mistakes)?;
         let environment = environment?;
         let paint = || Paint::of_standard_output(|name| self.variables.non_empty(name));
-        let verbs = Verbs { tree, settings: &settings, environment: &environment.name };
+        let name = environment.name.clone();
+        let verbs = Verbs { tree, settings: &settings, environment: &name };
         let (words, json) = match mode {
             TableMode::Run(words) => (words, None),
             TableMode::Explain { words, json } => (words, Some(json)),
             TableMode::List { json } => {
-                let list = list::List::of(tree, &settings, &environment.name, &mut decoder);
+                let list = list::List::of(tree, &settings, &name, &mut decoder);
                 check_stop(&mut self.signals)?;
                 return if json { print_json(&list) } else { print(&list::text(&list, paint())) };
             }
@@ -46,13 +47,13 @@ impl Context<'_> {
         };
         let skip_setup = if options.skip_setup {
             Some("`--skip-setup` was given".to_owned())
+        } else if self.variables.get(b"PREVERB_SKIP_SETUP").is_some_and(|found| is_true(found.value)) {
+            Some("the variable `PREVERB_SKIP_SETUP` is set".to_owned())
         } else {
-            let variable = self.variables.get(b"PREVERB_SKIP_SETUP");
-            let skips = variable.is_some_and(|found| is_true(found.value));
-            skips.then(|| "the variable `PREVERB_SKIP_SETUP` is set".to_owned())
+            None
         };
-        let verb::Call { verb, words, not_a_verb } = verbs.called(words)?;
-        let selection = tree.select(&mut decoder, &environment.name, verb.as_ref());
+        let (verb, words, not_a_verb) = verbs.called(words)?;
+        let selection = tree.select(&mut decoder, &name, verb.as_ref());
         failing(sources, &decoder.mistakes)?;
         let declarations = merged_declarations(selection.layers());
         let files = value_files::value_files(&declarations, &self.variables, &mut self.signals)?;
@@ -88,13 +89,10 @@ impl Context<'_> {
         let again = plan.init.is_some() || !plan.steps.is_empty();
         let program = if again { read::program() } else { PathBuf::new() };
         let world = World { log, program, myself: Credentials::observe(), children };
-        let name = plan.environment.name.clone();
         let failure = setup::perform(plan, world);
-        Err(match not_a_verb.filter(|_| failure.kind() == Kind::NotFound) {
-            Some(word) => {
-                Verbs { tree, settings: &settings, environment: &name }.with_suggestion(failure, &word)
-            }
-            None => failure,
+        Err(match not_a_verb {
+            Some(word) if failure.kind() == Kind::NotFound => verbs.with_suggestion(failure, &word),
+            _ => failure,
         })
     }
 }

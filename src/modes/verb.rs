@@ -8,12 +8,7 @@ use crate::modes::list::{List, with_verbs};
 use crate::table::{Decoder, Lookup, Settings, Tree, Unknown};
 use crate::text::{EnvironmentName, Failure, Kind, Result, VerbName, did_you_mean, escaped, quoted};
 
-#[derive(Debug)]
-pub(crate) struct Call {
-    pub(crate) verb: Option<VerbName>,
-    pub(crate) words: Option<Vec<OsString>>,
-    pub(crate) not_a_verb: Option<OsString>,
-}
+type Called = (Option<VerbName>, Option<Vec<OsString>>, Option<OsString>);
 
 #[derive(Clone, Copy)]
 pub(crate) struct Verbs<'v> {
@@ -23,29 +18,26 @@ pub(crate) struct Verbs<'v> {
 }
 
 impl Verbs<'_> {
-    pub(crate) fn called(self, invocation: Invocation) -> Result<Call> {
-        let mut not_a_verb = None;
-        let (verb, words) = match invocation {
-            Invocation::None => (Some(self.default()?), None),
-            Invocation::Default(words) => (Some(self.default()?), Some(words)),
-            Invocation::Command(words) => (None, Some(words)),
+    /// The verb, the arguments, and the word that is executed only because it is not a verb.
+    pub(crate) fn called(self, invocation: Invocation) -> Result<Called> {
+        Ok(match invocation {
+            Invocation::None => (Some(self.default()?), None, None),
+            Invocation::Default(words) => (Some(self.default()?), Some(words), None),
+            Invocation::Command(words) => (None, Some(words), None),
             Invocation::Verb(word, rest) => {
                 if let Some(verb) = self.here(word.as_bytes())? {
-                    let words = (!rest.is_empty()).then_some(rest);
-                    return Ok(Call { verb: Some(verb), words, not_a_verb });
+                    return Ok((Some(verb), (!rest.is_empty()).then_some(rest), None));
                 }
-                let words = std::iter::once(word.clone()).chain(rest).collect();
-                let mut verb = self.tree.matching(word.as_bytes(), self.environment.as_str());
-                match self.settings.unknown {
-                    _ if verb.is_some() => {}
-                    Unknown::Exec => not_a_verb = Some(word),
-                    Unknown::Default => verb = Some(self.default()?),
-                    Unknown::Error => return Err(self.unknown(&word)),
+                let words = Some(std::iter::once(word.clone()).chain(rest).collect());
+                match (self.tree.matching(word.as_bytes(), self.environment.as_str()), self.settings.unknown)
+                {
+                    (Some(verb), _) => (Some(verb), words, None),
+                    (None, Unknown::Exec) => (None, words, Some(word)),
+                    (None, Unknown::Default) => (Some(self.default()?), words, None),
+                    (None, Unknown::Error) => return Err(self.unknown(&word)),
                 }
-                (verb, Some(words))
             }
-        };
-        Ok(Call { verb, words, not_a_verb })
+        })
     }
 
     fn default(self) -> Result<VerbName> {
@@ -65,12 +57,8 @@ impl Verbs<'_> {
             Lookup::Unknown => return Ok(None),
             Lookup::Elsewhere(others) => others.iter().map(quoted).collect::<Vec<_>>().join(", "),
         };
-        let environment = self.environment.as_str();
-        let sentence = format!(
-            "verb {} does not exist in environment {}, only in {others}",
-            quoted(word),
-            quoted(environment)
-        );
+        let (verb, environment) = (quoted(word), self.environment.as_str());
+        let sentence = format!("verb {verb} does not exist in environment `{environment}`, only in {others}");
         let failure = Failure::new(Kind::Table, sentence);
         Err(failure.field("verb", escaped(word)).field("environment", environment))
     }
@@ -88,9 +76,8 @@ impl Verbs<'_> {
         // A manifest may have quoted several arguments as one.
         let parts: Vec<&str> = text.split([' ', '\t']).filter(|part| !part.is_empty()).collect();
         if parts.len() > 1 && names.clone().any(|name| name == parts[0]) {
-            let quoted = parts.iter().map(|part| format!("\"{}\"", escaped(part.as_bytes())));
-            let quoted = quoted.collect::<Vec<_>>().join(", ");
-            failure = failure.hint(format!("give each argument separately: [{quoted}]"));
+            let parts: Vec<String> = parts.iter().map(|part| escaped(part.as_bytes())).collect();
+            failure = failure.hint(format!("give each argument separately: [\"{}\"]", parts.join("\", \"")));
         } else if let Some(hint) = did_you_mean(&text, &mut names) {
             failure = failure.hint(hint);
         }
