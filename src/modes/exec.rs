@@ -14,44 +14,32 @@ use crate::modes::main_process;
 use crate::setup::not_root;
 use crate::sys::{Children, Credentials, exec, identity, read};
 use crate::text::{Failure, Kind, Result};
-use crate::value::{Expanded, Origin, UserSpec, Variables};
+use crate::value::{Expanded, Origin, UserSpec};
 
 /// Steps down, sets `HOME` and executes the command. Returns only on failure.
-pub(crate) fn step_down(context: Context<'_>, user: &OsStr, command: &[OsString]) -> Failure {
+pub(crate) fn step_down(context: Context<'_>, user: &OsStr, command: &[OsString]) -> Result<u8> {
     let Context { mut variables, mut signals, log, .. } = context;
     if let Err(reason) = UserSpec::parse(user.as_bytes()) {
-        return Failure::new(Kind::Usage, identity::no_user(user.as_bytes(), &reason));
+        return Err(Failure::new(Kind::Usage, identity::no_user(user.as_bytes(), &reason)));
     }
-    let identity = match identity::resolve(&Expanded::open(user.as_bytes())) {
-        Ok(identity) => identity,
-        Err(failure) => return failure,
-    };
+    let identity = identity::resolve(&Expanded::open(user.as_bytes()))?;
     let myself = Credentials::observe();
     if myself.is_root() {
-        if !myself.is(&identity)
-            && let Err(failure) = identity::step_down(&identity, None)
-        {
-            return failure;
+        if !myself.is(&identity) {
+            identity::step_down(&identity, None)?;
         }
         variables.set(b"HOME", &*identity.home, Origin::User, false);
     } else if !myself.is(&identity) {
         log.emit(&not_root(myself, &identity.spec.shown()));
     }
-    exec::exec(command, &variables, Some(&mut signals))
+    Err(exec::exec(command, &variables, Some(&mut signals)))
 }
 
 /// Executes the command with the main process's variables, user and working directory. Returns only on
 /// failure.
-pub(crate) fn exec(context: Context<'_>, command: &[OsString]) -> Failure {
+pub(crate) fn exec(context: Context<'_>, command: &[OsString]) -> Result<u8> {
     let mut children = Children::new(context.signals);
-    match join(&mut children) {
-        Ok(variables) => exec::exec(command, &variables, Some(&mut children.signals)),
-        Err(failure) => failure,
-    }
-}
-
-fn join(children: &mut Children) -> Result<Variables> {
-    let main = main_process::find(children, "before the command started").map_err(|failure| {
+    let main = main_process::find(&mut children, "before the command started").map_err(|failure| {
         if failure.is_stop() {
             return failure;
         }
@@ -71,5 +59,5 @@ fn join(children: &mut Children) -> Result<Variables> {
         variables.set(b"TERM", term.value, Origin::Inherited, false);
     }
     main.become_its_user()?;
-    Ok(variables)
+    Err(exec::exec(command, &variables, Some(&mut children.signals)))
 }

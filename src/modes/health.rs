@@ -16,12 +16,9 @@ use crate::text::{EnvironmentName, Failure, Kind, Result, VerbName, path_of, quo
 use crate::value::{Facts, Target, UNSEEN_PATH, UNSEEN_PATH_HINT};
 
 pub(crate) fn health(context: Context<'_>, table: Option<PathBuf>, timeout: Duration) -> Result<u8> {
-    examine(context, table, timeout).map(|()| 0).map_err(|failure| {
-        if failure.is_stop() || failure.kind() == Kind::Unhealthy {
-            failure
-        } else {
-            unhealthy(failure.sentence())
-        }
+    examine(context, table, timeout).map_err(|failure| {
+        let is_answer = failure.is_stop() || failure.kind() == Kind::Unhealthy;
+        if is_answer { failure } else { unhealthy(failure.sentence()) }
     })
 }
 
@@ -29,7 +26,7 @@ fn unhealthy(sentence: impl Into<String>) -> Failure {
     Failure::new(Kind::Unhealthy, sentence)
 }
 
-fn examine(context: Context<'_>, option: Option<PathBuf>, timeout: Duration) -> Result<()> {
+fn examine(context: Context<'_>, option: Option<PathBuf>, timeout: Duration) -> Result<u8> {
     let Context { variables: own, signals, log, .. } = context;
     let (begun, mut children) = (Instant::now(), Children::new(signals));
     if !timeout.is_zero() {
@@ -39,15 +36,13 @@ fn examine(context: Context<'_>, option: Option<PathBuf>, timeout: Duration) -> 
     main.is_one_user()?;
     let mut variables = main.variables()?.with_facts(cgroup::fact);
     let Some(verb) = variables.non_empty(b"PREVERB_VERB") else {
+        let shown = main.shown();
         if variables.get(b"PREVERB_ENVIRONMENT").is_none() {
-            return Err(unhealthy(format!(
-                "cannot tell what {} runs: its variables `PREVERB_VERB` and `PREVERB_ENVIRONMENT` are \
-                 missing",
-                main.shown()
-            )));
+            let missing = "its variables `PREVERB_VERB` and `PREVERB_ENVIRONMENT` are missing";
+            return Err(unhealthy(format!("cannot tell what {shown} runs: {missing}")));
         }
-        log.debug(|| format!("{} runs no verb, and is healthy while it runs", main.shown()));
-        return Ok(());
+        log.debug(|| format!("{shown} runs no verb, and is healthy while it runs"));
+        return Ok(0);
     };
     let verb = VerbName::parse(verb).ok_or_else(|| {
         unhealthy(format!("variable `PREVERB_VERB` is {}, which is not a verb", quoted(verb)))
@@ -93,19 +88,19 @@ fn examine(context: Context<'_>, option: Option<PathBuf>, timeout: Duration) -> 
     }
     let Some(probe) = selection.verb.as_ref().and_then(|verb| verb.part.health.as_ref()) else {
         log.debug(|| format!("verb `{verb}` has no `health`, and is healthy while it runs"));
-        return Ok(());
+        return Ok(0);
     };
     let opaque = opaque(&declarations);
     let facts = Facts { variables: &variables, opaque: &opaque, exists: &read::is_there };
     let Some(awaited) = awaited_of(probe, facts, "`health`", &program)? else {
         log.debug(|| format!("`health` of verb `{verb}` has nothing to probe: healthy"));
-        return Ok(());
+        return Ok(0);
     };
     if awaited.probe.as_ref().is_some_and(Target::hides_its_path) {
         return Err(unhealthy(format!("`health` of verb `{verb}`: {UNSEEN_PATH}")).hint(UNSEEN_PATH_HINT));
     }
     let shown = awaited.shown.clone();
-    let Some(reason) = attempt(&mut children, awaited, &variables, timeout, begun)? else { return Ok(()) };
+    let Some(reason) = attempt(&mut children, awaited, &variables, timeout, begun)? else { return Ok(0) };
     Err(unhealthy(format!("verb `{verb}` is not healthy: `{shown}`: {reason}"))
         .field("verb", verb.as_str())
         .field("target", shown)

@@ -20,10 +20,8 @@ pub(crate) fn wait(
 ) -> Result<u8> {
     let Context { variables, signals, log, .. } = context;
     let program = read::program();
-    let awaited = targets
-        .iter()
-        .filter_map(|target| awaited_word(target, &program).transpose())
-        .collect::<Result<Vec<_>>>()?;
+    let awaited = targets.iter().filter_map(|target| awaited_word(target, &program).transpose());
+    let awaited = awaited.collect::<Result<Vec<_>>>()?;
     let mut children = Children::new(signals);
     let waited = wait_for(&mut children, *log, awaited, timeout, RunAs::myself(), &variables);
     let unready = waited.map_err(|stop| stop.failure("while waiting"))?;
@@ -41,13 +39,10 @@ pub(crate) fn probe(context: Context<'_>, target: &OsStr, timeout: Duration) -> 
     let Context { variables, signals, .. } = context;
     let Some(awaited) = probed_word(target, &read::program())? else { return Ok(0) };
     let shown = awaited.shown.clone();
-    match attempt(&mut Children::new(signals), awaited, &variables, timeout, Instant::now())? {
-        None => Ok(0),
-        Some(reason) => {
-            let failure = Failure::new(Kind::Unhealthy, format!("`{shown}` is not ready: {reason}"));
-            Err(failure.field("target", shown).field("reason", reason))
-        }
-    }
+    let tried = attempt(&mut Children::new(signals), awaited, &variables, timeout, Instant::now())?;
+    let Some(reason) = tried else { return Ok(0) };
+    let failure = Failure::new(Kind::Unhealthy, format!("`{shown}` is not ready: {reason}"));
+    Err(failure.field("target", shown).field("reason", reason))
 }
 
 /// The time limit of a probe without one.
@@ -66,28 +61,22 @@ pub(crate) fn attempt(
         Err(reason) => return Ok(Some(awaited.shown_reason(&reason).to_owned())),
     };
     let stopped = |stop: Stop| stop.failure("while probing");
-    loop {
-        children.pump(&mut [&mut running], Some(deadline)).map_err(stopped)?;
-        if let Some(verdict) = awaited.verdict(&running) {
-            return Ok(verdict.err().map(|reason| awaited.shown_reason(&reason).to_owned()));
-        }
-        if Instant::now() >= deadline {
-            // A program has a guard, which cleans up after SIGTERM.
-            if awaited.probe.is_some() {
-                running.kill(None);
-            } else {
-                running.end(15, None);
-            }
-            while running.ended().is_none() {
-                children.pump(&mut [&mut running], None).map_err(stopped)?;
-            }
-            return Ok(Some(format!("no answer within {}", readable(limit))));
-        }
+    children.pump(&mut [&mut running], Some(deadline)).map_err(stopped)?;
+    if let Some(verdict) = awaited.verdict(&running) {
+        return Ok(verdict.err().map(|reason| awaited.shown_reason(&reason).to_owned()));
     }
+    // A program has a guard, which cleans up after SIGTERM.
+    if awaited.probe.is_some() {
+        running.kill(None);
+    } else {
+        running.end(15, None);
+    }
+    children.pump(&mut [&mut running], None).map_err(stopped)?;
+    Ok(Some(format!("no answer within {}", readable(limit))))
 }
 
-/// `--preverb-probe`: makes one try of the given target as the given user. The reason for a failure goes to
-/// standard error unformatted, for the calling process.
+/// `--preverb-probe`: makes one try of the given target as the given user. The caller reads the reason for a
+/// failure, unformatted, from standard error.
 pub(crate) fn attempt_given() -> u8 {
     let Some(mut request) = Received::take() else { return 1 };
     if let Err(failure) = request.step_down() {
@@ -98,10 +87,8 @@ pub(crate) fn attempt_given() -> u8 {
         return 1;
     }
     let target = request.argv.first().map(|target| target.as_bytes()).unwrap_or_default();
-    let tried = Target::parse(target).and_then(|target| match target {
-        Some(target) => ready::attempt::attempt(&target, request.limit),
-        None => Ok(()),
-    });
+    let attempt = |target| ready::attempt::attempt(&target, request.limit);
+    let tried = Target::parse(target).and_then(|target| target.map_or(Ok(()), attempt));
     let Err(reason) = tried else { return 0 };
     let _ = std::io::stderr().write_all(reason.as_bytes());
     1

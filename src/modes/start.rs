@@ -17,11 +17,7 @@ pub(crate) fn run() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
         let _ = writeln!(std::io::stderr(), "preverb: a bug in preverb: {panic}");
         // An abort of PID 1 would give exit code 139, which looks like a segfault of the target.
-        #[expect(
-            clippy::exit,
-            clippy::disallowed_methods,
-            reason = "only an exit prevents the abort after a panic"
-        )]
+        #[expect(clippy::exit, clippy::disallowed_methods, reason = "only an exit prevents the abort")]
         std::process::exit(BUG);
     }));
     let mut words = std::env::args_os();
@@ -38,8 +34,8 @@ pub(crate) fn run() -> ExitCode {
         starts_target = false;
         help_or_version(&words, &mut log).unwrap_or(Err(failure))
     } else {
-        hidden_mode(&name, &words, &mut log)
-            .unwrap_or_else(|| dispatch(&name, words, &mut log, &mut starts_target))
+        let hidden = hidden_mode(&name, &words, &mut log);
+        hidden.unwrap_or_else(|| dispatch(&name, words, &mut log, &mut starts_target))
     };
     match result {
         Ok(code) => ExitCode::from(code),
@@ -91,9 +87,7 @@ fn dispatch(name: &OsStr, words: Vec<OsString>, log: &mut Log, starts_target: &m
     let signals = Signals::handle()?;
     let variables = read::environment().with_facts(cgroup::fact);
     let mut start = Context { variables, signals, log, early: None };
-    if let Some(format) = start.variables.non_empty(b"PREVERB_LOG").and_then(Format::of) {
-        start.log.format = format;
-    }
+    start.log.format = start.variables.non_empty(b"PREVERB_LOG").and_then(Format::of).unwrap_or_default();
 
     // A link to preverb with the name of a verb runs that verb. It may be a verb of another environment.
     let base = Path::new(name).file_name().unwrap_or_default();
@@ -112,9 +106,7 @@ fn dispatch(name: &OsStr, words: Vec<OsString>, log: &mut Log, starts_target: &m
     *starts_target = !cli::only_report(&words);
     let Request { options, action } = start.parse(words, other_name)?;
     *starts_target = action.starts_target();
-    if let Some(format) = options.log {
-        start.log.format = format;
-    }
+    start.log.format = options.log.unwrap_or(start.log.format);
     // An error in `PREVERB_LOG` does not affect `--help` and `--version`.
     if matches!(action, Action::Help | Action::Version) {
         check_stop(&mut start.signals)?;
@@ -125,11 +117,11 @@ fn dispatch(name: &OsStr, words: Vec<OsString>, log: &mut Log, starts_target: &m
     match action {
         Action::Help => help::help(start, &table, &options),
         Action::Version => version(),
-        Action::As { user, command } => Err(exec::step_down(start, &user, &command)),
+        Action::As { user, command } => exec::step_down(start, &user, &command),
         Action::Supervise { options, command } => supervise::supervise(start, &options, &command),
         Action::Wait { targets, timeout, command } => probe::wait(start, &targets, timeout, &command),
         Action::Probe { target, timeout } => probe::probe(start, &target, timeout),
-        Action::Exec { command } => Err(exec::exec(start, &command)),
+        Action::Exec { command } => exec::exec(start, &command),
         Action::Health { timeout } => health::health(start, options.table.map(Into::into), timeout),
         Action::Check { json, strict } => check::check(start, &table, &options, json, strict),
         Action::Table(mode) => {
