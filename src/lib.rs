@@ -1,21 +1,11 @@
 //! preverb: one image, many verbs. The program takes a request, reads the facts, makes a plan, and then
 //! explains the plan or performs it.
 //!
-//! The directories, and the ones that each may use:
-//!
-//! | directory | content | may use |
-//! |---|---|---|
-//! | `text/` | messages, failures, names, durations; independent of the program | |
-//! | `value/` | values of the domain: variables, templates, users | `text` |
-//! | `sys/` | the kernel: one module for each facility | `value`, `text` |
-//! | `table/` | the verb table: files, tree, types | `value`, `text` (`load.rs`: `sys`) |
-//! | `plan/` | makes a plan from the request, the table and the facts; pure | `table`, `value`, `text` |
-//! | `ready/` | one try of a target, and the loop that waits | `sys`, `value`, `text` |
-//! | `setup/` | performs a plan | `plan`, `ready`, `sys`, `value`, `text` |
-//! | `cli/` | parses argv into a request | `value`, `text` |
-//! | `modes/` | the modes, a file for each | all |
-//!
-//! `fuzzing.rs` is the entry point for fuzzers, `keys.rs` that for the tests that make the JSON schema.
+//! From the bottom up (docs/ARCHITECTURE.md has what each may use): `text/` has messages, failures and names,
+//! `value/` the values of the domain, `sys/` the kernel, `table/` the verb table. `plan/` makes a plan from
+//! the request, the table and the facts. `ready/` tries a target and waits for it, `setup/` performs a plan,
+//! `cli/` parses argv into a request, and `modes/` has a file for each mode. `fuzzing.rs` is the entry point
+//! for fuzzers, `keys.rs` that for the tests that make the JSON schema.
 //!
 //! For the difficult parts preverb starts itself in an internal mode: `--preverb-as` steps down before a
 //! hook, `--preverb-dump` sends a shell's environment back, `--preverb-probe` makes one try,
