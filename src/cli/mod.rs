@@ -115,13 +115,9 @@ pub(crate) fn only_report(arguments: &[OsString]) -> bool {
 /// option is reported in this format.
 pub(crate) fn log_format(arguments: &[OsString]) -> Option<Format> {
     let own = own_options(arguments, Dashes::Preverb);
-    let value = own.iter().enumerate().find_map(|(index, argument)| {
-        match argument.as_bytes().strip_prefix(b"--log")? {
-            b"" => Some(own.get(index + 1)?.as_bytes()),
-            rest => rest.strip_prefix(b"="),
-        }
-    });
-    Format::of(value?)
+    let at = own.iter().position(|argument| option(argument).is_some_and(|(name, _)| name == "log"))?;
+    let written = own[at].as_bytes().strip_prefix(b"--log=");
+    Format::of(written.or_else(|| Some(own.get(at + 1)?.as_bytes()))?)
 }
 
 #[cfg(test)]
