@@ -310,7 +310,7 @@ impl Supervisor<'_> {
         // A stopped process handles no signals.
         self.signal_leftovers(SIGCONT);
         let deadline = Instant::now().checked_add(grace);
-        loop {
+        while deadline.is_none_or(|deadline| Instant::now() < deadline) {
             // Signals are read before the dead are reaped, so that a SIGCHLD in between wakes this process.
             while let Some(caught) = self.signals.next() {
                 let number = self.rewritten(caught);
@@ -320,9 +320,6 @@ impl Supervisor<'_> {
             }
             if collect() {
                 return;
-            }
-            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                break;
             }
             self.signals.wait(deadline);
         }
