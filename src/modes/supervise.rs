@@ -45,10 +45,9 @@ pub(crate) fn supervise(context: Context<'_>, options: &Supervision, command: &[
         // PID 1 gets every orphan anyway. Children do not inherit this setting (prctl(2)).
         let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
     }
-    let own_terminal = terminal();
-    let terminal = match &own_terminal {
+    let terminal = match terminal() {
         None => Terminal::Absent,
-        Some(terminal) if is_ours(terminal) => Terminal::Lent,
+        Some(terminal) if is_ours(&terminal) => Terminal::Lent,
         Some(_) => Terminal::Present,
     };
     let started = start(command, &variables, &signals, terminal, options.conceal, *log);
@@ -57,7 +56,7 @@ pub(crate) fn supervise(context: Context<'_>, options: &Supervision, command: &[
     if let Ok(name) = CString::new(format!("preverb:{target}")) {
         let _ = rustix::thread::set_name(&name);
     }
-    drop((variables, own_terminal));
+    drop(variables);
     release_resources(&signals);
     let (stopped, passed_stop) = (Stopped::No, false);
     let mut supervisor = Supervisor { signals, options, target, terminal, stopped, passed_stop };
@@ -201,10 +200,16 @@ impl Supervisor<'_> {
             if let Some(ended) = self.reap() {
                 return ended;
             }
-            if self.stopped == Stopped::Together {
-                self.stop_too();
-            } else {
+            if self.stopped != Stopped::Together {
                 self.signals.wait(None);
+                continue;
+            }
+            // The target has stopped, and the shell is to see its job stop. A stop discards a pending SIGCONT
+            // (signal(7)), so signals that have already arrived are read first.
+            self.take_back();
+            self.pass_on();
+            if self.stopped == Stopped::Together {
+                send(std::process::id().cast_signed(), SIGSTOP);
             }
         }
     }
@@ -258,34 +263,16 @@ impl Supervisor<'_> {
         }
         // The sender of a stop, or the job's shell, also sends the SIGCONT. If only the target gets that, a
         // stopped supervisor would not see it, nor could it forward a SIGTERM.
-        let job = match self.terminal {
-            Terminal::Absent => false,
-            Terminal::Present => signal != SIGSTOP,
-            Terminal::Lent => true,
-        };
+        let job = self.terminal == Terminal::Lent || self.terminal == Terminal::Present && signal != SIGSTOP;
         let together = !is_init() && (self.passed_stop || job);
         self.stopped = if together { Stopped::Together } else { Stopped::Alone };
     }
 
-    /// Stops this process because the target has stopped, so that the shell sees its job stop.
-    fn stop_too(&mut self) {
-        self.take_back();
-        // A stop discards a pending SIGCONT (signal(7)), so signals that have already arrived are read first.
-        self.pass_on();
-        if self.stopped == Stopped::Together {
-            send(std::process::id().cast_signed(), SIGSTOP);
-        }
-    }
-
     fn hand_over(&mut self) -> bool {
-        if self.terminal != Terminal::Absent
-            && let Some(terminal) = terminal()
-            && is_ours(&terminal)
-        {
-            self.terminal = Terminal::Lent;
-            return tcsetpgrp(&terminal, Pid::from_raw(self.target)).is_ok();
-        }
-        false
+        let find = || terminal().filter(is_ours);
+        let Some(terminal) = (self.terminal != Terminal::Absent).then(find).flatten() else { return false };
+        self.terminal = Terminal::Lent;
+        tcsetpgrp(&terminal, Pid::from_raw(self.target)).is_ok()
     }
 
     /// Takes the terminal's foreground back from a target that has stopped or ended. Any other living group
