@@ -48,7 +48,6 @@ pub(crate) fn exec(context: Context<'_>, command: &[OsString]) -> Result<u8> {
         let failure = Failure::new(kind, format!("cannot join the container's main process: {sentence}"));
         hint.into_iter().fold(failure, Failure::hint)
     })?;
-    main.is_one_user()?;
     let mut variables = main.variables()?;
     main.enter()?;
     let has_terminal = std::io::stdin().is_terminal() || std::io::stdout().is_terminal();

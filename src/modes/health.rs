@@ -33,7 +33,6 @@ fn examine(context: Context<'_>, option: Option<PathBuf>, timeout: Duration) -> 
         children.signals.file_deadline = Some(begun + timeout);
     }
     let main = main_process::find(&mut children, "while probing")?;
-    main.is_one_user()?;
     let mut variables = main.variables()?.with_facts(cgroup::fact);
     let Some(verb) = variables.non_empty(b"PREVERB_VERB") else {
         let shown = main.shown();

@@ -49,7 +49,7 @@ impl Process {
     /// Refuses a process with the ids of several users, or one that has become another user. It has run a
     /// set-user-id program with variables that its user chose, and preverb would use them with the rights of
     /// the other user.
-    pub(crate) fn is_one_user(&self) -> Result<()> {
+    fn is_one_user(&self) -> Result<()> {
         let Status { uid, gid, ids_differ, .. } = self.status;
         let lent = |started: [(u32, u32); 2]| {
             started.iter().zip([uid, gid]).any(|((real, effective), id)| real != effective && *real != id)
@@ -83,6 +83,7 @@ impl Process {
     }
 
     pub(crate) fn variables(&self) -> Result<Variables> {
+        self.is_one_user()?;
         let mut text = self.environment();
         // The supervisor was started with the same variables, and never overwrites them.
         if !text.as_ref().is_ok_and(|text| is_whole(text))
@@ -245,9 +246,6 @@ pub(crate) fn find(children: &mut Children, doing: &str) -> Result<Process> {
             "cannot find the container's main process: `/proc` is missing or is not this container's";
         return Err(Failure::new(Kind::System, sentence));
     }
-    if own == 1 {
-        return Err(alone());
-    }
     let deadline = Instant::now() + STARTING;
     loop {
         match Processes::new(proc::all(), own).main()? {
@@ -263,13 +261,6 @@ pub(crate) fn find(children: &mut Children, doing: &str) -> Result<Process> {
 
 fn unavailable(sentence: String) -> Failure {
     Failure::new(Kind::Unavailable, sentence)
-}
-
-fn setting_up(pid: i32) -> Failure {
-    unavailable(format!("still setting up: process {pid} has not become the target yet")).hint(
-        "variables that hooks export exist only after the hooks have run; to run a command earlier, \
-         leave out `preverb --exec --`",
-    )
 }
 
 fn alone() -> Failure {
@@ -301,8 +292,7 @@ impl Processes {
     }
 
     fn get(&self, pid: i32) -> Option<&ProcessStat> {
-        let at = self.stats.binary_search_by_key(&pid, |(pid, _)| *pid).ok()?;
-        Some(&self.stats[at].1)
+        self.stats.binary_search_by_key(&pid, |(pid, _)| *pid).ok().map(|at| &self.stats[at].1)
     }
 
     fn first(&self) -> Option<i32> {
@@ -323,16 +313,10 @@ impl Processes {
     }
 
     fn is_below(&self, pid: i32, ancestor: i32) -> bool {
-        let mut next = pid;
+        let parent = |pid: &i32| self.get(*pid).map(|stat| stat.parent).filter(|parent| *parent != 0);
         // Processes come and go while the snapshot is taken, so it may contain a cycle.
-        for _ in 0..self.by_age.len() {
-            match self.get(next).map(|stat| stat.parent) {
-                Some(parent) if parent == ancestor => return true,
-                Some(parent) if parent != 0 => next = parent,
-                _ => return false,
-            }
-        }
-        false
+        let mut above = std::iter::successors(parent(&pid), parent).take(self.by_age.len());
+        above.any(|each| each == ancestor)
     }
 
     fn main(&self) -> Result<Found> {
@@ -348,17 +332,19 @@ impl Processes {
                 return Err(unavailable(format!("the main process {pid} ({name}) has ended")));
             }
             let words = proc::command_line(pid);
-            // This is a supervisor's child that is about to become the target.
-            if let [name, word, ..] = &*words
-                && read::is_part(name)
-                && word == b"--preverb-target"
-            {
-                return Err(setting_up(pid));
+            // A supervisor's child that is about to become the target.
+            let is_child =
+                matches!(&*words, [name, word, ..] if read::is_part(name) && word == b"--preverb-target");
+            let mut options = words.iter().skip(1).take_while(|word| *word != b"--");
+            if stat.name == PREVERB && !is_child && options.any(|word| word == b"--supervise") {
+                return Ok(Found::Starting(pid));
             }
-            if stat.name == PREVERB {
-                let mut options = words.iter().skip(1).take_while(|word| *word != b"--");
-                let supervises = options.any(|word| word == b"--supervise");
-                return if supervises { Ok(Found::Starting(pid)) } else { Err(setting_up(pid)) };
+            if stat.name == PREVERB || is_child {
+                let sentence = format!("still setting up: process {pid} has not become the target yet");
+                return Err(unavailable(sentence).hint(
+                    "variables that hooks export exist only after the hooks have run; to run a command \
+                     earlier, leave out `preverb --exec --`",
+                ));
             }
             let status = Status::of(pid).ok_or_else(not_seen)?;
             let main = Process { pid, stat: stat.clone(), status, supervisor };
@@ -382,9 +368,8 @@ impl Processes {
             }
             // An image may have its own program `init`. If it has a verb, preverb has executed it.
             let has_verb = |text: Vec<u8>| Variables::from_block(&text).get(b"PREVERB_VERB").is_some();
-            let is_target = || main.environment().is_ok_and(has_verb);
             let is_init = INITS.split(' ').any(|init| init.as_bytes() == stat.name)
-                && !(stat.name == b"init" && is_target());
+                && !(stat.name == b"init" && main.environment().is_ok_and(has_verb));
             // A shell script that runs preverb, or an unknown init, is recognized by its variables: preverb's
             // are missing there but set in a process below it.
             let is_unmarked = || main.environment().is_ok_and(|text| !has_mark(&text) && is_whole(&text));
