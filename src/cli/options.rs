@@ -2,7 +2,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
-use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
@@ -178,7 +177,7 @@ pub(super) fn action(matches: &ArgMatches, rest: Vec<OsString>) -> Result<Action
     if let Some(second) = modes.next() {
         return Err(usage(format!("`--{mode}` and `--{second}` cannot be used together")));
     }
-    let timeout = duration(matches, "timeout")?;
+    let timeout = parsed(matches, "timeout", ["a duration", DURATION_RULE], parse_duration)?;
     let supervision = supervision(matches)?;
     for (name, _, modes, _) in definitions() {
         if !modes.is_empty() && !modes.contains(&mode) && given(name) {
@@ -237,10 +236,6 @@ pub(super) fn action(matches: &ArgMatches, rest: Vec<OsString>) -> Result<Action
     })
 }
 
-fn duration(matches: &ArgMatches, name: &str) -> Result<Option<Duration>> {
-    parsed(matches, name, ["a duration", DURATION_RULE], parse_duration)
-}
-
 fn supervision(matches: &ArgMatches) -> Result<Supervision> {
     let rule = ["a list of signals", "write it as in `TERM=QUIT,HUP=none`"];
     let blocked = list(matches, "blocked", rule, &parse_signal)?;
@@ -272,7 +267,7 @@ fn supervision(matches: &ArgMatches) -> Result<Supervision> {
     Ok(Supervision {
         signals: signals.into_iter().map(|(_, pair)| pair).collect(),
         group: matches.get_flag("group").then_some(true),
-        grace: duration(matches, "grace")?,
+        grace: parsed(matches, "grace", ["a duration", DURATION_RULE], parse_duration)?,
         exit,
         conceal: matches.get_flag("conceal"),
         blocked,

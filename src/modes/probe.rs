@@ -45,15 +45,12 @@ pub(crate) fn probe(context: Context<'_>, target: &OsStr, timeout: Duration) -> 
     Err(failure.field("target", shown).field("reason", reason))
 }
 
-/// The time limit of a probe without one.
-const NO_LIMIT: Duration = Duration::from_hours(24);
-
 /// Makes one try within the operation that began at `begun`, and returns the reason if it fails. A `timeout`
-/// of zero means no limit, as for `--wait`.
+/// of zero means a day: no limit, as for `--wait`.
 pub(crate) fn attempt(
     children: &mut Children, mut awaited: Awaited, variables: &Variables, timeout: Duration, begun: Instant,
 ) -> Result<Option<String>> {
-    let limit = if timeout.is_zero() { NO_LIMIT } else { timeout };
+    let limit = if timeout.is_zero() { Duration::from_hours(24) } else { timeout };
     let deadline = begun + limit;
     awaited.limit = Some(deadline.saturating_duration_since(Instant::now()));
     let mut running = match start(children, RunAs::myself(), &awaited, variables) {
