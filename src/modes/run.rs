@@ -65,20 +65,15 @@ impl Context<'_> {
             let (explained, failures) =
                 explain::explain(&plan, failures, &self.variables, tree, &settings, health);
             check_stop(&mut self.signals)?;
-            if json {
-                print_json(&explained)?;
-            } else {
-                print(&explain::text::text(&explained, paint()))?;
-            }
-            return Failure::all(failures).map_or(Ok(0), Err);
+            let text = || explain::text::text(&explained, paint());
+            let code = if json { print_json(&explained)? } else { print(&text())? };
+            return Failure::all(failures).map_or(Ok(code), Err);
         }
         let log = *self.log;
         for warning in warnings {
             log.warn(warning);
         }
-        if let Some(failure) = Failure::all(failures) {
-            return Err(failure);
-        }
+        Failure::all(failures).map_or(Ok(()), Err)?;
         log.debug(|| {
             let verb = plan.verb.as_ref().map_or("no verb".to_owned(), |verb| format!("verb `{verb}`"));
             format!("{verb} in environment `{}`, {}", plan.environment.name, plan.environment.describe())
