@@ -5,14 +5,10 @@ use crate::text::url;
 use crate::value::target::Target;
 use crate::value::template::Template;
 use crate::value::text::{Scope, TextError, expand_text};
-use crate::value::variables::{Origin, Variables};
+use crate::value::variables::Variables;
 
 fn variables(entries: &[(&str, &[u8])]) -> Variables {
-    let mut variables = Variables::default();
-    for (name, value) in entries {
-        variables.set(name.as_bytes(), value, Origin::Inherited, false);
-    }
-    variables
+    Variables::inherited(entries.iter().map(|(name, value)| [name.as_bytes(), b"=", value].concat()))
 }
 
 /// Expands a string of the table. A malformed string is `None`, an unset variable is an error.
