@@ -1,7 +1,6 @@
-//! Parses argv into a request.
-//!
-//! The arguments are split by hand before clap sees them, because preverb's own rule says where its options
-//! end: from the verb on, every argument belongs to the target, byte for byte (preverb(1), "Description").
+//! Parses argv into a request. The arguments are split by hand before clap sees them, because preverb's own
+//! rule says where its options end: from the verb on, every argument belongs to the target, byte for byte
+//! (preverb(1), "Description").
 
 pub(crate) mod options;
 pub(crate) mod request;
