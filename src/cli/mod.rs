@@ -19,11 +19,10 @@ use crate::text::{Format, Result};
 pub(crate) fn after_table(arguments: &[OsString]) -> (Option<&OsStr>, &[OsString]) {
     match arguments {
         [option, file, rest @ ..] if option == "--table" => (Some(file), rest),
-        [option, rest @ ..] => match option.as_bytes().strip_prefix(b"--table=") {
-            Some(file) => (Some(OsStr::from_bytes(file)), rest),
-            None => (None, arguments),
-        },
-        [] => (None, arguments),
+        [option, rest @ ..] if let Some(file) = option.as_bytes().strip_prefix(b"--table=") => {
+            (Some(OsStr::from_bytes(file)), rest)
+        }
+        _ => (None, arguments),
     }
 }
 

@@ -52,10 +52,9 @@ pub(crate) fn run() -> ExitCode {
 }
 
 fn help_or_version(words: &[OsString], log: &mut Log) -> Option<Result<u8>> {
-    let [word] = words else { return None };
-    match word.as_bytes() {
-        b"--version" | b"-V" => Some(version()),
-        b"--help" | b"-h" => Some(Signals::handle().and_then(|signals| {
+    match words {
+        [word] if word == "--version" || word == "-V" => Some(version()),
+        [word] if word == "--help" || word == "-h" => Some(Signals::handle().and_then(|signals| {
             let context = Context { variables: read::environment(), signals, log, early: None };
             help::help(context, Path::new(load::DEFAULT), &Options::default())
         })),

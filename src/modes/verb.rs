@@ -24,13 +24,13 @@ impl Verbs<'_> {
             Invocation::None => (Some(self.default()?), None, None),
             Invocation::Default(words) => (Some(self.default()?), Some(words), None),
             Invocation::Command(words) => (None, Some(words), None),
+            Invocation::Verb(word, rest) if let Some(verb) = self.here(word.as_bytes())? => {
+                (Some(verb), (!rest.is_empty()).then_some(rest), None)
+            }
             Invocation::Verb(word, rest) => {
-                if let Some(verb) = self.here(word.as_bytes())? {
-                    return Ok((Some(verb), (!rest.is_empty()).then_some(rest), None));
-                }
                 let words = Some(std::iter::once(word.clone()).chain(rest).collect());
-                match (self.tree.matching(word.as_bytes(), self.environment.as_str()), self.settings.unknown)
-                {
+                let matching = self.tree.matching(word.as_bytes(), self.environment.as_str());
+                match (matching, self.settings.unknown) {
                     (Some(verb), _) => (Some(verb), words, None),
                     (None, Unknown::Exec) => (None, words, Some(word)),
                     (None, Unknown::Default) => (Some(self.default()?), words, None),
