@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_secret_in_a_url_is_found_unless_it_is_encoded() {
-        let found = |text: &str| plain_in_url(template(text).parts(), false, &|name| name == "S");
+        let found = |text: &str| plain_in_url(&template(text).parts, false, &|name| name == "S");
         assert_eq!(found("postgres://app:${S}@db/app").as_deref(), Some("S"));
         assert_eq!(found("http://db/?token=${S:-x}").as_deref(), Some("S"));
         assert_eq!(found("${URL:-http://u:${S@sh}@h}").as_deref(), Some("S"));

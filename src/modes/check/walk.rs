@@ -191,8 +191,7 @@ impl Walk<'_, '_> {
         let mut values = Vec::new();
         for Setting { name, value } in settings {
             self.bare_dollar(value);
-            if let Some(name) = plain_in_url(&value.parts, false, &|name| self.image.secrets.contains(name))
-            {
+            if let Some(name) = plain_in_url(&value.parts, false, &|name| self.image.secrets.contains(name)) {
                 let message = format!(
                     "secret `{name}` is put into a URL unescaped: `@`, `/`, `#` or `%` in it changes the URL"
                 );
