@@ -82,8 +82,8 @@ fn rights(metadata: &Metadata) -> String {
     format!(" (mode {:04o}, uid {}, gid {})", metadata.mode() & 0o7777, metadata.uid(), metadata.gid())
 }
 
-/// The file that a program resolves to; `None` if that is unknown. `here` finds a path in the directory of the
-/// run, unless a step makes that directory.
+/// The file that a program resolves to; `None` if that is unknown. `here` finds a path in the directory of
+/// the run, unless a step makes that directory.
 pub(super) fn program(
     program: &OsStr, variables: &Variables, here: &dyn Fn(&Path) -> Option<PathBuf>, viewer: Viewer<'_>,
 ) -> Result<Option<PathBuf>, Problem> {
