@@ -1,7 +1,6 @@
 //! Reads this process's environment and program path, and files of any kind until a request to stop.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
@@ -18,8 +17,9 @@ use crate::value::{Variables, from_runtime};
 
 pub(crate) fn environment() -> Variables {
     // The C library's list, which Rust reads, is complete, but Rust skips entries without `=`.
-    let opened = File::open("/proc/self/environ").map(OwnedFd::from);
-    match opened.and_then(|file| read(&file, usize::MAX, &mut |_| Ok(()))) {
+    // musl's open(3) would make a second system call.
+    let opened = rustix::fs::open("/proc/self/environ", OFlags::CLOEXEC, Mode::empty());
+    match opened.map_err(Into::into).and_then(|file| read(&file, usize::MAX, &mut |_| Ok(()))) {
         Ok(bytes) if !bytes.is_empty() => Variables::from_block(&bytes),
         Ok(_) | Err(_) => from_runtime(),
     }
