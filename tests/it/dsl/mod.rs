@@ -19,8 +19,9 @@ mod terminal;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -33,8 +34,31 @@ pub(crate) use running::{Running, children, state};
 
 /// The binary under test. `PREVERB_BIN` names another, such as a release build or one for another processor.
 pub(crate) fn preverb() -> &'static str {
-    static NAMED: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("PREVERB_BIN").ok());
-    NAMED.as_deref().unwrap_or(env!("CARGO_BIN_EXE_preverb"))
+    static BINARY: LazyLock<String> = LazyLock::new(|| {
+        let named = std::env::var("PREVERB_BIN");
+        for_everyone(named.unwrap_or_else(|_| env!("CARGO_BIN_EXE_preverb").to_owned()))
+    });
+    &BINARY
+}
+
+/// The binary, or a copy of it if other users cannot reach it: root's checkout may be in `/root`, and root's tests run
+/// preverb as other users, too.
+fn for_everyone(binary: String) -> String {
+    let is_open = |directory: &Path| directory.metadata().is_ok_and(|found| found.mode() & 0o001 != 0);
+    if !nix::unistd::geteuid().is_root() || Path::new(&binary).ancestors().skip(1).all(is_open) {
+        return binary;
+    }
+    let mut hasher = DefaultHasher::new();
+    binary.hash(&mut hasher);
+    let place = Path::new("/var/cache/preverb-tests").join(format!("{:016x}", hasher.finish()));
+    fs::create_dir_all(&place).expect("root can write to /var/cache");
+    for directory in place.ancestors().take(2) {
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).expect("root owns it");
+    }
+    // Another test program may be using the last copy.
+    let (new, copy) = (place.join(format!("new-{}", std::process::id())), place.join("preverb"));
+    fs::copy(&binary, &new).and_then(|_| fs::rename(&new, &copy)).expect("the binary can be copied");
+    copy.to_str().expect("the name is ASCII").to_owned()
 }
 
 /// How long a test may take before it is killed and has failed.
