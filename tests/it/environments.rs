@@ -67,6 +67,14 @@ fn a_table_can_list_its_environments() {
 }
 
 #[test]
+fn preverbs_own_variable_is_never_an_alias_even_if_it_chooses_the_environment() {
+    let top = "[environment]\nvariable = \"PREVERB_ENVIRONMENT\"\naliases = { production = \"prod\" }\n";
+    let setup = "[[setup]]\nrun = [\"sh\", \"-c\", \"echo hook $PREVERB_ENVIRONMENT\"]\n";
+    let test = Test::new().table(format!("{top}{setup}{VERB}")).args(["--environment", "production", "v"]);
+    test.stdout("prod\n").stderr_contains("hook prod\n").run();
+}
+
+#[test]
 fn an_alias_changes_preverb_environment_but_not_the_variable() {
     let top = "[environment]\naliases = { production = \"prod\", live = \"prod\" }\n";
     run(top, "production").stdout("prod production\n").run();
