@@ -288,23 +288,26 @@ fn a_working_directory_that_the_user_cannot_enter_is_refused() {
             .directory("private", 0o700)
             .directory("app/private", 0o700)
             .link("app/link", "[DIR]/private")
-            .table(format!("log = \"quiet\"\nuser = \"{APP}\"\nworkdir = \"[DIR]/{workdir}\"\n{steps}\n[verbs.a]\nexec = [\"pwd\"]\n"))
+            .table(format!("log = \"quiet\"\nuser = \"{APP}\"\nworkdir = \"{workdir}\"\n{steps}\n[verbs.a]\nexec = [\"pwd\"]\n"))
             .args(["a"])
             .under_shell(&format!("chown -h {APP} app app/link; exec \"$@\""))
     };
-    for workdir in ["app/link", "app/private"] {
+    for workdir in ["[DIR]/app/link", "[DIR]/app/private"] {
         verb(workdir, "")
             .status(71)
-            .stderr(format!("preverb: cannot enter `workdir` `[DIR]/{workdir}`: permission denied\n"))
+            .stderr(format!("preverb: cannot enter `workdir` `{workdir}`: permission denied\n"))
             .run();
     }
     // Root does not follow a link that is not root's, either.
-    verb("app/link", "[[setup]]\nrun = [\"pwd\"]\nuser = \"root\"\n")
+    verb("[DIR]/app/link", "[[setup]]\nrun = [\"pwd\"]\nuser = \"root\"\n")
         .status(71)
         .stderr("preverb: cannot enter `workdir` `[DIR]/app/link`: `[DIR]/app/link` is a symbolic link that users other than root could have created, and root does not follow such links\n")
         .run();
     // If only root can have created it, the table has chosen it.
-    verb("private", "[[setup]]\nrun = [\"pwd\"]\n").stdout("[DIR]/private\n").stderr("[DIR]/private\n").run();
+    for workdir in ["[DIR]/private", "private"] {
+        let test = verb(workdir, "[[setup]]\nrun = [\"pwd\"]\n");
+        test.stdout("[DIR]/private\n").stderr("[DIR]/private\n").run();
+    }
 }
 
 #[test]
