@@ -32,19 +32,19 @@ impl Building {
     /// Sets the variables that name the verb and the environment. They are set before the layers, so that
     /// those can use them, and again afterwards, so that no layer can mislead `--health`.
     pub(super) fn preverb(&mut self, environment: &Environment, verb: Option<&VerbName>) {
+        let given = environment.alias.as_ref().unwrap_or(&environment.name).as_str();
+        let variable = environment.variable.as_bytes();
+        if environment.why == Why::Option
+            && self.variables.get(variable).is_none_or(|found| found.value != given.as_bytes())
+        {
+            self.variables.set(variable, given, Origin::Option, false);
+        }
+        // A table may choose one of these two as the variable of the environment.
         let name = environment.name.as_str();
         self.variables.set(b"PREVERB_ENVIRONMENT", name, Origin::Preverb, false);
         match verb {
             Some(verb) => self.variables.set(b"PREVERB_VERB", verb.as_str(), Origin::Preverb, false),
             None => self.variables.unset(b"PREVERB_VERB"),
-        }
-        let given = environment.alias.as_ref().unwrap_or(&environment.name).as_str();
-        let variable = environment.variable.as_bytes();
-        if environment.why == Why::Option
-            && variable != b"PREVERB_ENVIRONMENT"
-            && self.variables.get(variable).is_none_or(|found| found.value != given.as_bytes())
-        {
-            self.variables.set(variable, given, Origin::Option, false);
         }
     }
 

@@ -67,11 +67,15 @@ fn a_table_can_list_its_environments() {
 }
 
 #[test]
-fn preverbs_own_variable_is_never_an_alias_even_if_it_chooses_the_environment() {
-    let top = "[environment]\nvariable = \"PREVERB_ENVIRONMENT\"\naliases = { production = \"prod\" }\n";
-    let setup = "[[setup]]\nrun = [\"sh\", \"-c\", \"echo hook $PREVERB_ENVIRONMENT\"]\n";
-    let test = Test::new().table(format!("{top}{setup}{VERB}")).args(["--environment", "production", "v"]);
-    test.stdout("prod\n").stderr_contains("hook prod\n").run();
+fn preverbs_own_variables_name_the_verb_and_the_environment_even_if_one_chooses_the_latter() {
+    for variable in ["PREVERB_ENVIRONMENT", "PREVERB_VERB"] {
+        let top =
+            format!("[environment]\nvariable = \"{variable}\"\naliases = {{ production = \"prod\" }}\n");
+        let show = "[\"sh\", \"-c\", \"echo $PREVERB_VERB in $PREVERB_ENVIRONMENT\"]\n";
+        let table = format!("{top}[[setup]]\nrun = {show}[verbs.v]\nexec = {show}");
+        let test = Test::new().table(table).args(["--environment", "production", "v"]);
+        test.stdout("v in prod\n").stderr_contains("v in prod\n").run();
+    }
 }
 
 #[test]
