@@ -55,10 +55,12 @@ pub(crate) fn locate(program: &OsStr, variables: &Variables) -> Result<PathBuf> 
 /// Replaces this process. If it handles signals, the restored mask and the exec are adjacent system calls.
 /// Returns only on failure, with the signals handled again.
 pub(crate) fn exec(argv: &[OsString], variables: &Variables, mut signals: Option<&mut Signals>) -> Failure {
+    if let Some(signals) = &mut signals {
+        signals.catch_a_late_stop();
+    }
     let mut stop = None;
     let attempted = attempt(argv, variables, |path, argv, envp| {
         if let Some(signals) = &mut signals {
-            signals.catch_a_late_stop();
             stop = signals.stop();
             if stop.is_some() {
                 return Err(Errno::EINTR);
