@@ -203,7 +203,7 @@ impl Children {
         descriptors.extend(self.socket.iter().map(|(each, _)| PollFd::new(each.as_fd(), PollFlags::POLLIN)));
         for child in running {
             let kill = child.ending.as_ref().map(|(_, kill)| Some(*kill).filter(|_| !child.killed));
-            wake.extend(kill.unwrap_or(child.deadline()));
+            wake.extend(kill.unwrap_or_else(|| child.deadline().filter(|_| child.status.is_none())));
             // The other members of its group are not this process's children, so their end causes no signal.
             if child.status.is_some() && child.ending.is_some() {
                 wake.push(Instant::now() + GROUP_POLL);
