@@ -67,7 +67,7 @@ pub(crate) fn change_directory(path: &Path, root: bool, users: &[&Identity]) -> 
     }
     match as_one_of(users, &|| chdir(path)) {
         // The error to report is the one of the users.
-        Err(Errno::ACCESS) => match Walk::new_root_only(path)?.change_directory() {
+        Err(Errno::ACCESS) => match Walk::new_root_only(path).and_then(Walk::change_directory) {
             Err(Refusal::NotRoots(_)) => Err(Errno::ACCESS.into()),
             entered => entered,
         },
