@@ -120,7 +120,7 @@ fn make_missing(walk: &Walk, name: &OsStr, mode: Option<u32>) -> Made<OwnedFd> {
     let mode = mode.filter(|_| walk.rest.is_empty());
     if !can_change(&fstat(&walk.at)?) {
         // No other user can replace it, because its parent is root's.
-        make_one(walk.at.as_fd(), Path::new(name), mode)?;
+        make_new(walk.at.as_fd(), Path::new(name), mode)?;
         return Ok(openat(&walk.at, name, DIRECTORY, Mode::empty())?);
     }
     let umask = rustix::process::umask(Mode::empty());
@@ -143,21 +143,25 @@ fn make_missing(walk: &Walk, name: &OsStr, mode: Option<u32>) -> Made<OwnedFd> {
 
 /// Makes one directory unless it exists.
 fn make_one(at: BorrowedFd<'_>, path: &Path, mode: Option<u32>) -> rustix::io::Result<()> {
-    let first = Mode::from_raw_mode(if mode.is_some() { PRIVATE_MODE } else { DEFAULT });
-    match mkdirat(at, path, first) {
-        Err(Errno::EXIST) => {
-            // A link to a directory counts as one, a broken link does not.
-            let status = rustix::fs::statat(at, path, AtFlags::empty());
-            let kind = status.map(|status| FileType::from_raw_mode(status.st_mode));
-            return if kind == Ok(FileType::Directory) { Ok(()) } else { Err(Errno::NOTDIR) };
-        }
-        made => made?,
+    let made = make_new(at, path, mode);
+    if made != Err(Errno::EXIST) {
+        return made;
     }
+    // A link to a directory counts as one, a broken link does not.
+    let status = rustix::fs::statat(at, path, AtFlags::empty());
+    let kind = status.map(|status| FileType::from_raw_mode(status.st_mode));
+    if kind == Ok(FileType::Directory) { Ok(()) } else { Err(Errno::NOTDIR) }
+}
+
+/// Makes one directory that does not exist yet.
+fn make_new(at: BorrowedFd<'_>, path: &Path, mode: Option<u32>) -> rustix::io::Result<()> {
+    let first = Mode::from_raw_mode(if mode.is_some() { PRIVATE_MODE } else { DEFAULT });
+    mkdirat(at, path, first)?;
     let Some(mode) = mode else { return Ok(()) };
     let new = openat(at, path, DIRECTORY, Mode::empty())?;
     // If others can write here, it may have been replaced, and root must not open that one up for them.
     if fstat(&new)?.st_uid != Credentials::observe().uid {
-        return Err(Errno::EXIST);
+        return Err(Errno::PERM);
     }
     fchmod(&new, Mode::from_raw_mode(mode))
 }
@@ -178,6 +182,16 @@ mod tests {
         let status = std::fs::symlink_metadata(path).expect("it is there");
         assert!(status.is_dir(), "{}", path.display());
         (status.uid(), status.gid(), status.permissions().mode() & 0o7777)
+    }
+
+    #[test]
+    fn a_directory_that_appears_is_not_taken_for_a_new_one() {
+        let place = directory();
+        std::fs::create_dir(place.path().join("x")).expect("made");
+        let mut walk = Walk::begin(place.path()).expect("begun");
+        while !matches!(walk.step().expect("no link"), Step::Arrived) {}
+        let made = make_missing(&walk, OsStr::new("x"), None);
+        assert_eq!(made.expect_err("another's"), Refusal::System(Errno::EXIST));
     }
 
     #[test]
