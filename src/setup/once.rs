@@ -293,18 +293,16 @@ fn try_lock(marker: &Entry, file: &mut Option<Entry>) -> rustix::io::Result<rust
             tried => return Ok(tried),
         },
     };
-    loop {
-        match open_file(file).map(locked) {
-            // It was removed or created at this moment.
-            Err(Errno::NOENT) => {}
-            // The last holder may have removed it between open and lock; then this lock is worthless.
-            Ok(Ok(held)) if !is_at(&held, file)? => {}
-            Ok(Err(errno)) if errno != Errno::WOULDBLOCK => {
-                file.remove();
-                return Ok(Err(errno));
-            }
-            tried => return tried,
+    match open_file(file).map(locked) {
+        // It was removed or created at this moment.
+        Err(Errno::NOENT) => Ok(Err(Errno::WOULDBLOCK)),
+        // The last holder may have removed it between open and lock; then this lock is worthless.
+        Ok(Ok(held)) if !is_at(&held, file)? => Ok(Err(Errno::WOULDBLOCK)),
+        Ok(Err(errno)) if errno != Errno::WOULDBLOCK => {
+            file.remove();
+            Ok(Err(errno))
         }
+        tried => tried,
     }
 }
 
