@@ -239,9 +239,7 @@ enum Found {
 /// supervising preverb, its target. `doing` is the action that a stop request interrupts.
 pub(crate) fn find(children: &mut Children, doing: &str) -> Result<Process> {
     let own = own_pid();
-    // In a /proc of another namespace this process has another number or is missing.
-    let seen = std::fs::read_link("/proc/self").ok();
-    if seen.and_then(|pid| pid.to_str()?.parse().ok()) != Some(own) {
+    if !proc::is_own() {
         let sentence =
             "cannot find the container's main process: `/proc` is missing or is not this container's";
         return Err(Failure::new(Kind::System, sentence));

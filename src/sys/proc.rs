@@ -46,9 +46,16 @@ pub(crate) fn read(pid: i32, file: &str) -> io::Result<Vec<u8>> {
     if length as u64 > MOST { Err(rustix::io::Errno::FBIG.into()) } else { Ok(bytes) }
 }
 
+/// Whether `/proc` is that of this PID namespace: in another one this process has another number or none.
+pub(crate) fn is_own() -> bool {
+    let seen = std::fs::read_link("/proc/self").ok();
+    seen.and_then(|pid| pid.to_str()?.parse().ok()) == Some(std::process::id())
+}
+
+/// All processes; none if `/proc` shows those of another PID namespace, whose numbers mean others here.
 pub(crate) fn all() -> Vec<(i32, ProcessStat)> {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let entries = std::fs::read_dir("/proc").ok().filter(|_| is_own()).into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter_map(|pid| Some((pid, ProcessStat::of(pid)?))).collect()
 }
 

@@ -658,6 +658,16 @@ fn dead_children_are_reaped_before_the_exec_and_live_ones_are_reported() {
         .stdout("0\n")
         .stderr(format!("{ran}preverb: setup left process [..] (`[..]`) running beside the target\n"))
         .run();
+    // In another namespace's /proc the numbers are those of other processes.
+    Test::new()
+        .under(["unshare", "--pid", "--fork", "--kill-child"])
+        .needs_root()
+        .table(
+            "[[setup]]\nname = \"h\"\nrun = [\"sh\", \"-c\", \"sleep 3 &\"]\n[verbs.a]\nexec = [\"true\"]\n",
+        )
+        .args(["a"])
+        .stderr(ran)
+        .run();
     // A child that preverb has inherited is not a hook's.
     Test::new()
         .under_shell("sleep 2 & exec \"$@\"")
