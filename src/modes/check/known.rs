@@ -34,8 +34,10 @@ pub(super) struct Known {
     /// Variables that only the table sets.
     pub(super) fixed: BTreeSet<String>,
     declared: BTreeSet<String>,
-    /// Variables that are secret, or made from one: they stay secret.
+    /// Variables that the table declares as secret.
     pub(super) secrets: BTreeSet<String>,
+    /// Variables that have been made from a secret.
+    derived: BTreeSet<String>,
     pub(super) opaque: BTreeSet<String>,
     /// Whether an env-file that is not in the image may set any variable.
     pub(super) may_be_anything: bool,
@@ -115,9 +117,13 @@ impl Known {
             Some(value) => self.set(&setting.name, &value.bytes, origin.clone(), value.is_fixed),
             None => self.open(&setting.name),
         }
-        if setting.value.names().into_iter().any(|name| self.secrets.contains(name)) {
-            self.secrets.insert(setting.name.clone());
+        if setting.value.names().into_iter().any(|name| self.is_secret(name)) {
+            self.derived.insert(setting.name.clone());
         }
+    }
+
+    pub(super) fn is_secret(&self, name: &str) -> bool {
+        self.secrets.contains(name) || self.derived.contains(name)
     }
 
     /// The value of a template; `None` if it needs a value that only a run has, or contains a secret.
