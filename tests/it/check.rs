@@ -451,6 +451,31 @@ fn a_secret_is_never_shown() {
 }
 
 #[test]
+fn a_value_is_checked_although_it_replaces_one_that_was_made_from_a_secret() {
+    let table = "[variables.S]\nsecret = true\ndefault = \"swordfish\"\n[env]\nP = \"/x/${S}\"\n[verbs.a]\nexec = [\"${P}\"]\n[verbs.a.env]\nP = \"/nonexistent\"\n";
+    let test = image().table(table).args(["--check"]).status(78).any_stderr();
+    test.stderr_contains("cannot run `/nonexistent`").stderr_lacks("swordfish").run();
+}
+
+#[test]
+fn a_step_whose_failure_is_ignored_has_only_warnings_about_its_once() {
+    let table = |key: &str| {
+        format!(
+            "[env]\nE = \"\"\n[[setup]]\nonce = \"${{E}}\"\nrun = [\"app\"]\n{key}\n[verbs.a]\nexec = [\"app\"]\n"
+        )
+    };
+    let check = |key: &str| image().table(table(key)).args(["--check"]).any_stderr();
+    check("")
+        .status(78)
+        .stderr_contains("preverb.toml:4:8: `once` expands to nothing")
+        .stderr_lacks("warning")
+        .run();
+    for key in ["on-failure = \"warn\"", "skip-if = \"X\""] {
+        check(key).stderr_contains("warning: [DIR]/preverb.toml:4:8: `once` expands to nothing").run();
+    }
+}
+
+#[test]
 fn check_changes_nothing_and_runs_nothing() {
     image()
         .table("[[setup]]\nrun = [\"touch\", \"[DIR]/ran\"]\nonce = \"[DIR]/done\"\n[[setup]]\nhooks = \"[DIR]/marks\"\n[[setup]]\nmkdir = \"[DIR]/made\"\n[verbs.a]\nexec = [\"touch\", \"[DIR]/ran\"]\n")

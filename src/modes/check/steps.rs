@@ -20,21 +20,18 @@ use crate::value::{
 impl Walk<'_, '_> {
     pub(super) fn steps(&mut self, steps: &[PlanStep]) {
         for planned in steps.iter().filter(|planned| planned.skip.is_none()) {
-            if let Some(may_be_skipped) = self.may_be_skipped(&planned.step) {
-                let outer = self.now.clone();
-                let needed = self.known.needed.len();
+            let (outer, needed) = (self.now.clone(), self.known.needed.len());
+            if self.may_run(&planned.step) {
                 self.known.needed.extend(planned.step.when.needed());
-                self.now.may_be_skipped |= may_be_skipped;
-                self.now.may_fail |= planned.step.on_failure == OnFailure::Warn;
                 self.step(planned);
                 self.known.needed.truncate(needed);
-                self.now = outer;
             }
+            self.now = outer;
         }
     }
 
-    /// Whether a run may skip this step; `None` if every run does.
-    fn may_be_skipped(&mut self, step: &Step) -> Option<bool> {
+    /// Whether there are runs that do not skip this step, and notes whether others do, or ignore its failure.
+    fn may_run(&mut self, step: &Step) -> bool {
         let mut may_be_skipped = false;
         let facts =
             Facts { variables: &self.known.variables, opaque: &self.known.opaque, exists: &read::is_there };
@@ -45,20 +42,22 @@ impl Walk<'_, '_> {
             if !is_fixed || self.earlier {
                 may_be_skipped = true;
             } else if judged.skips() {
-                return None;
+                return false;
             }
         }
         self.conditions(&step.when);
+        self.now.may_be_skipped |= may_be_skipped;
+        self.now.may_fail |= step.on_failure == OnFailure::Warn;
         if let Some(value) = step.once.as_ref().and_then(|once| self.path(once, "once"))
             && self.here(value.path()).is_some_and(|marker| marker.exists())
         {
             // An earlier step can remove a file that exists now.
             if value.is_fixed && !self.earlier {
-                return None;
+                return false;
             }
-            may_be_skipped = true;
+            self.now.may_be_skipped = true;
         }
-        Some(may_be_skipped)
+        true
     }
 
     fn step(&mut self, planned: &PlanStep) {
@@ -68,7 +67,7 @@ impl Walk<'_, '_> {
             self.now.is_roots = self.now.runner.as_ref().is_some_and(|user| user.uid == 0);
         }
         self.values(&step.per);
-        if let Some(key) = plan::secret_in_marker(step, &|name| self.known.secrets.contains(name)) {
+        if let Some(key) = plan::secret_in_marker(step, &|name| self.known.is_secret(name)) {
             let marker = if key == "once" { &step.once } else { &step.per };
             let span = marker.as_ref().map_or(step.span, |marker| marker.span);
             let message = plan::secret_marker(&planned.label, key).sentence();
