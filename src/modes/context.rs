@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::cli::{self, Dashes, Options, Request};
 use crate::plan::{Environment, choose};
 use crate::sys::{Signals, Stop};
-use crate::table::{Decoder, LeadingDash, Settings, Tree, load, select};
+use crate::table::{Decoder, LeadingDash, Lookup, Settings, Tree, load, select};
 use crate::text::{FIRST_REPORT, Failure, Format, Kind, Log, Result, quoted, reason};
 use crate::value::{Sources, Variables};
 
@@ -69,6 +69,14 @@ impl Context<'_> {
             Some((_, sources)) => Ok(sources),
             None => load::read(path, &mut self.signals),
         }
+    }
+
+    /// Whether the name that preverb was started under is a verb or an alias, in this or another environment.
+    pub(crate) fn is_verb(&self, tree: Tree<'_>, name: &OsStr) -> bool {
+        let settings = tree.settings(&mut Decoder::default());
+        let environment = self.environment(&Options::default(), &settings, tree);
+        let environment = environment.as_ref().map_or("", |environment| environment.name.as_str());
+        tree.lookup(name.as_bytes(), environment) != Lookup::Unknown
     }
 
     pub(crate) fn environment(

@@ -10,7 +10,7 @@ use crate::cli::{self, Action, Invocation, Options, Request, TableMode};
 use crate::modes::context::{Context, check_stop, print};
 use crate::modes::{check, exec, health, help, probe, supervise};
 use crate::sys::{Signals, cgroup, identity, read, start, termination_log};
-use crate::table::{Lookup, load, select};
+use crate::table::{load, select};
 use crate::text::{BUG, Format, Log, Result};
 
 pub(crate) fn run() -> ExitCode {
@@ -88,12 +88,12 @@ fn dispatch(name: &OsStr, words: Vec<OsString>, log: &mut Log, starts_target: &m
     let mut start = Context { variables, signals, log, early: None };
     start.log.format = start.variables.non_empty(b"PREVERB_LOG").and_then(Format::of).unwrap_or_default();
 
-    // A link to preverb with the name of a verb runs that verb. It may be a verb of another environment.
+    // A link to preverb with the name of a verb runs that verb.
     let base = Path::new(name).file_name().unwrap_or_default();
     let other_name = !base.is_empty() && base != "preverb";
     if other_name && let Some(sources) = start.sources_if_any(None)? {
         if let Ok(document) = select::read(&sources)
-            && document.lookup(base.as_bytes(), "") != Lookup::Unknown
+            && start.is_verb(&document, base)
         {
             start.check_log(&Options::default())?;
             let mode = TableMode::Run(Invocation::Verb(base.to_owned(), words));

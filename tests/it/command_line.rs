@@ -212,6 +212,13 @@ fn a_link_named_after_a_verb_of_another_environment_is_an_error() {
 }
 
 #[test]
+fn a_link_named_after_an_alias_that_no_environment_has_is_not_a_verb() {
+    let table = "[environment]\ndefault = \"dev\"\nnames = [\"dev\"]\n[verbs.x]\nexec = [\"true\"]\naliases = [\"a\"]\n[environments.dev.verbs.x]\naliases = [\"b\"]\n";
+    Test::new().table(table).argv0("a").args(["--check"]).run();
+    Test::new().table(table).argv0("a").args(["q"]).status(64).stderr_contains("unknown verb `q`").run();
+}
+
+#[test]
 fn an_empty_or_missing_program_name_is_not_a_verb() {
     Test::new().table(TABLE).argv0("").args(["worker"]).stdout("worker\nprod\n").run();
     Test::new().table(TABLE).argv0("").stdout("<fixed><by><default>").run();
@@ -445,6 +452,12 @@ fn unknown_is_an_error_by_default() {
 #[test]
 fn a_hidden_verb_can_be_called() {
     words(&["secret-handshake"]).stdout("hello\n").run();
+}
+
+#[test]
+fn a_mistake_in_an_environments_verb_does_not_change_the_list() {
+    let table = "[verbs.a]\nabout = \"Serve\"\nexec = [\"true\"]\n[verbs.b]\nhidden = true\nexec = [\"true\"]\n[environments.prod.verbs.a]\nabout = 3\n[environments.prod.verbs.b]\nhidden = 3\n";
+    Test::new().table(table).args(["--list"]).stdout("Verbs in environment prod:\n  a  Serve\n").run();
 }
 
 // A leading dash
