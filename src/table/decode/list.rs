@@ -1,7 +1,7 @@
 //! The final list of steps: a step of a drop-in can replace or remove a step of an earlier file, or be
 //! inserted before it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::text::{did_you_mean, quoted};
 use crate::value::{Mistake, Node, Shape};
@@ -12,6 +12,8 @@ const OPERATIONS: [&str; 3] = ["replace", "remove", "before"];
 #[derive(Default)]
 struct List<'d> {
     steps: Vec<Node<'d>>,
+    /// The names of `steps`: to look for one among the steps takes long.
+    names: BTreeSet<&'d str>,
     /// The last file in which each name occurred.
     met: BTreeMap<&'d str, usize>,
     mistakes: Vec<Mistake>,
@@ -85,12 +87,12 @@ impl<'d> List<'d> {
                     self.mistakes.push(Mistake::new(extra.key_span(), message));
                 }
                 self.steps.remove(at);
+                self.names.remove(name);
                 return Ok(());
             }
         };
         if let Some((node, name)) = own
-            && met.is_some()
-            && self.find(node, name).is_ok()
+            && !self.names.insert(name)
         {
             let hint = Some("`replace = true` takes its place, `remove = true` takes it out".to_owned());
             let message = format!("a step of an earlier file is called {}", quoted(name));
@@ -102,9 +104,10 @@ impl<'d> List<'d> {
 
     /// Finds the step with this name in an earlier file.
     fn find(&self, node: Node<'_>, name: &str) -> Result<usize, Mistake> {
-        let names = || self.steps.iter().map(|step| name_of(*step).map(|(_, name)| name));
-        names().position(|each| each == Some(name)).ok_or_else(|| {
-            let hint = did_you_mean(name, names().flatten());
+        let is_it = |step: &Node<'_>| name_of(*step).is_some_and(|(_, each)| each == name);
+        let at = self.names.get(name).and_then(|_| self.steps.iter().position(is_it));
+        at.ok_or_else(|| {
+            let hint = did_you_mean(name, self.names.iter().copied());
             let message = format!("no earlier step of this list is called {}", quoted(name));
             Mistake { hint, ..Mistake::new(node.span(), message) }
         })
