@@ -106,16 +106,16 @@ fn overlapping(spans: &[Span], span: Span) -> impl Iterator<Item = Span> {
 /// Whether a line may contain a secret; `before` is the text above it. In a text that cannot be parsed this
 /// is every line in a section about variables.
 fn is_guarded(before: &str, line: &str) -> bool {
-    let names = |text| mentions(text, &["env", "variables"]);
-    let (mut in_variables, mut in_string) = (names(line), false);
-    for above in before.lines() {
+    let (mut section, mut at, mut in_string) = (0, 0, false);
+    for above in before.split_inclusive('\n') {
         if !in_string && is_header(above) {
-            in_variables = names(line);
+            section = at;
         }
-        in_variables |= names(above);
         in_string ^= (above.matches("\"\"\"").count() + above.matches("'''").count()) % 2 == 1;
+        at += above.len();
     }
-    in_variables && (in_string || !is_header(line))
+    let names = |text| mentions(text, &["env", "variables"]);
+    (in_string || !is_header(line)) && (names(&before[section..]) || names(line))
 }
 
 fn is_header(line: &str) -> bool {
