@@ -69,7 +69,8 @@ pub(crate) struct Key<T: 'static> {
 }
 
 /// The keys of a noun. The reader of a key is a method of the decoder, or a field (`_` for none) with a
-/// method for its value or for each item, or with a choice. A key without a reader is decoded separately.
+/// method for its value (with `from`, one that always has a value) or for each item, or with a choice. A key
+/// without a reader is decoded separately.
 macro_rules! keys {
     ($type:ty {
         $($name:literal $([$($kind:literal)+])?, $form:ident $(($of:expr))?, $about:literal, $reader:tt;)+
@@ -88,6 +89,13 @@ macro_rules! keys {
     (@reader $type:ty, ($method:ident)) => { |decoder, node, into: &mut $type| decoder.$method(node, into) };
     (@reader $type:ty, (_ = $method:ident)) => { |decoder, node, _| { decoder.$method(node); } };
     (@reader $type:ty, ($($field:ident).+ = $method:ident)) => {
+        |decoder, node, into: &mut $type| {
+            if let Some(value) = decoder.$method(node) {
+                into.$($field).+ = value.into();
+            }
+        }
+    };
+    (@reader $type:ty, ($($field:ident).+ = from $method:ident)) => {
         |decoder, node, into: &mut $type| into.$($field).+ = decoder.$method(node).into()
     };
     (@reader $type:ty, ($($field:ident).+ = $list:ident of $method:ident)) => {

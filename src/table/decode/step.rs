@@ -38,15 +38,15 @@ pub(crate) const STEP: &[Key<Draft>] = keys! { Draft {
     "hooks", Path, "Runs a file, or each file of a directory.", (path = path);
     "env", Env, "Sets variables.", (env = map of setting);
     "env-file", Paths, "Sets the variables that files name.", (paths = list of path);
-    "wait", Probes, "Waits until targets are ready.", (probes = probes);
+    "wait", Probes, "Waits until targets are ready.", (probes = from probes);
     // The steps of a group are decoded later, when their place is known.
     "setup", List("step"), "Runs steps as a group.", ();
     "render", Path, "Writes a file with its `${...}` expanded.", (path = path);
     "mkdir", Paths, "Makes directories.", (paths = list of path);
     "chown", Paths, "Gives trees to a user.", (paths = list of path);
     "name", Text, "Its name in messages, and for drop-ins.", (step.name = text);
-    "verbs", Filter, "The verbs that it is for.", (step.verbs = filter);
-    "environments", Filter, "The environments that it is for.", (step.environments = filter);
+    "verbs", Filter, "The verbs that it is for.", (step.verbs = from filter);
+    "environments", Filter, "The environments that it is for.", (step.environments = from filter);
     "only-if", Conditions, "Conditions that must all hold.", (step.when.only_if = list of condition);
     "skip-if", Conditions,
         "Conditions; if any holds, the step is skipped.", (step.when.skip_if = list of condition);
@@ -65,7 +65,7 @@ pub(crate) const STEP: &[Key<Draft>] = keys! { Draft {
     "executables" ["hooks"], OneOf(&Executables::NAMES), "Whether an executable script is sourced.",
         (executables: Executables);
     "during" ["setup"], Argv, "A program that runs during the group.", (argv = argv);
-    "ready" ["setup"], Probes, "When that program is ready for the steps.", (probes = probes);
+    "ready" ["setup"], Probes, "When that program is ready for the steps.", (probes = from probes);
     "stop-signal" ["setup"], Text, "The signal that ends that program.", (stop_signal = stop_signal);
     "to" ["render"], Path, "The file or directory to write.", (to = path);
     "suffix" ["render"], Text, "The ending of template names.", (suffix = suffix);

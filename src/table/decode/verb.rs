@@ -35,7 +35,7 @@ pub(crate) const VERB: &[Key<VerbPart>] = keys! { VerbPart {
     "args", Arguments, "Arguments used when the caller gives none.", (args = arguments);
     "args-after", Arguments, "Arguments after those.", (args_after = arguments);
     "env", Env, "Variables, over those of the table.", ();
-    "unset", Strings, "Variables that the target does not get.", (unset = unset);
+    "unset", Strings, "Variables that the target does not get.", (unset = from unset);
     "variables", ByVariable("variable"), "Declared variables.", ();
     "setup", List("step"), "Steps, after those of the table.", ();
     "user", Text, "The user that it runs as.", (user = user);
