@@ -214,7 +214,12 @@ fn a_link_named_after_a_verb_of_another_environment_is_an_error() {
 #[test]
 fn a_link_named_after_an_alias_that_no_environment_has_is_not_a_verb() {
     let table = "[environment]\ndefault = \"dev\"\nnames = [\"dev\"]\n[verbs.x]\nexec = [\"true\"]\naliases = [\"a\"]\n[environments.dev.verbs.x]\naliases = [\"b\"]\n";
-    Test::new().table(table).argv0("a").args(["--check"]).run();
+    Test::new()
+        .table(table)
+        .argv0("a")
+        .args(["--list"])
+        .stdout("Verbs in environment dev:\n  x  (also b)\n")
+        .run();
     Test::new().table(table).argv0("a").args(["q"]).status(64).stderr_contains("unknown verb `q`").run();
 }
 
